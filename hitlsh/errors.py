@@ -1,5 +1,14 @@
-"""The root of every error that hitlsh raises."""
+"""Everything hitlsh raises on purpose, below one root.
+
+::
+
+    HitlshError
+    ├── SignatureInvalid   hitlsh.signatures
+    ├── CallbackInvalid    hitlsh.callbacks
+    ├── StateTooLarge      hitlsh.callbacks
+    └── …                  hitlsh.api.errors
+"""
 
 
 class HitlshError(Exception):
-    """Something about HITL.sh is wrong; the message says what, where, and what to do next."""
+    """The root: catch this to catch whatever hitlsh refuses."""
