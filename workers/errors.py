@@ -1,0 +1,53 @@
+"""Everything workers raises on purpose, and what a handler raises to say how to go on, below one root.
+
+::
+
+    WorkersError
+    ├── RouteInvalid      a route that could never work, refused when its module is imported
+    ├── HandlersInvalid   HITL_HANDLERS names no router that could be used
+    ├── RetryLater        raised by a handler: not now, try again after so long
+    └── GiveUp            raised by a handler: no further attempt will help
+"""
+
+import math
+from datetime import timedelta
+
+
+class WorkersError(Exception):
+    """The root: catch this to catch whatever workers refuses."""
+
+
+class RouteInvalid(WorkersError):
+    """A handler was registered in a way that cannot work; the message says what to write instead."""
+
+
+class HandlersInvalid(WorkersError):
+    """The named module holds no router that could be used; the message says what was looked for."""
+
+
+class RetryLater(WorkersError):
+    """Raise it in a handler to be run again after `delay` (seconds, or a timedelta), not after the usual backoff."""
+
+    def __init__(self, delay: float | timedelta, reason: str = "") -> None:
+        #: Seconds.
+        self.delay = _seconds(delay)
+        self.reason = reason
+        super().__init__(delay, reason)
+
+    def __str__(self) -> str:
+        return f"again in {self.delay:g} s" + (f": {self.reason}" if self.reason else "")
+
+
+class GiveUp(WorkersError):
+    """Raise it in a handler to end its attempts at once; the effect is kept as failed, with the reason."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def _seconds(delay: float | timedelta) -> float:
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise ValueError(f"RetryLater({delay!r}): give the delay in seconds (0 or more) or as a timedelta")
+    return float(seconds)
