@@ -1,0 +1,123 @@
+"""Webhook bodies and API objects in, events out: no payload, however odd, raises.
+
+Follows the vendor's "Webhooks" pages, all of them: a body is recognised by its keys, not by the page
+it came from.
+"""
+
+import json
+from typing import Any, Literal, NoReturn
+
+import msgspec
+
+from hitlsh import keys, outcomes, variants
+from hitlsh.events import Event, Unreadable
+from hitlsh.fields import identifier, outcome, status, text
+from hitlsh.outcomes import Json, Report
+
+#: Deeper JSON could be read here and fail to be written from a deeper stack.
+_DEEPEST = 64
+_NO_NOTES: Json = {"context": None, "metadata": None}
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_decode_event = msgspec.json.Decoder(Event).decode
+
+
+def parse(body: bytes) -> Event | Unreadable:
+    """Read a verified body into the event it tells of; whatever the bytes are, nothing is raised."""
+    try:
+        payload = _decode(body)
+    except (msgspec.ValidationError, RecursionError):
+        # JSON all the same, with a number or a nesting that nothing here could write again.
+        return _unreadable("unknown_shape", body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _parse_leniently(body)
+    return _event(payload, body)
+
+
+def event_from_request(request: dict[str, object]) -> Event | None:
+    """Return what a request of the API (whole or summary) ended with, or None while it is open.
+
+    Key and fingerprint are those of the webhook that tells of the same end.
+    """
+    word = text(request.get("status"))
+    if word is None or outcome(status(word)) is None:
+        return None
+    try:
+        settled = _settled(request)
+    except (ValueError, RecursionError):
+        settled = None
+    return _ended_request(settled) if isinstance(settled, dict) else None
+
+
+def encode_event(event: Event) -> bytes:
+    """Return the event as JSON; ``decode_event`` gives an equal one back."""
+    return _encode(event)
+
+
+def decode_event(encoded: bytes) -> Event:
+    """Return the event that ``encode_event`` wrote."""
+    return _decode_event(encoded)
+
+
+def _ended_request(request: Json) -> Event | None:
+    if not _nests_within(request, _DEEPEST):
+        # The asker's own notes may nest as they like; the outcome does not depend on them.
+        request = request | _NO_NOTES
+    if not _nests_within(request, _DEEPEST):
+        return None
+    return outcomes.read(
+        Report(
+            variant="api",
+            name=None,
+            request=request,
+            request_id=identifier(request.get("id"), request.get("request_id")),
+            response_data=request.get("response_data"),
+            loop=request.get("loop"),
+        )
+    )
+
+
+def _parse_leniently(body: bytes) -> Event | Unreadable:
+    """Read what RFC 8259 allows and msgspec refuses: a byte order mark, half a surrogate pair."""
+    try:
+        written = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except ValueError:
+        return _unreadable("not_json", body)
+    except RecursionError:
+        return _unreadable("unknown_shape", body)
+    try:
+        return _event(_settled(written), body)
+    except (ValueError, RecursionError):
+        return _unreadable("unknown_shape", body)
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _settled(written: object) -> Any:
+    """Return the same JSON with half surrogate pairs, which no UTF-8 can hold, replaced."""
+    whole = json.dumps(written, ensure_ascii=False, allow_nan=False)
+    return _decode(whole.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
+
+
+def _event(payload: Any, body: bytes) -> Event | Unreadable:
+    if not isinstance(payload, dict):
+        return _unreadable("unknown_shape", body)
+    # Counting brackets is many times cheaper than walking, and nearly every body has few.
+    if body.count(b"{") + body.count(b"[") > _DEEPEST and not _nests_within(payload, _DEEPEST):
+        return _unreadable("unknown_shape", body)
+    return variants.recognise(payload, body) or _unreadable("unknown_shape", body)
+
+
+def _nests_within(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        return levels > 0 and all(_nests_within(item, levels - 1) for item in value.values())
+    if isinstance(value, list):
+        return levels > 0 and all(_nests_within(item, levels - 1) for item in value)
+    return True
+
+
+def _unreadable(reason: Literal["not_json", "unknown_shape"], body: bytes) -> Unreadable:
+    return Unreadable(reason=reason, key=keys.of_unreadable(body))

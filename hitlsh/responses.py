@@ -1,0 +1,112 @@
+"""A reviewer's answer: one plain value for every form it is delivered in, and a digest that compares them.
+
+The forms are those of the vendor's "Response types" and "Webhooks" pages, which differ on the same answer:
+``"Approve with Warning"``, ``"approve_with_warning"`` and ``{"selected_value": …, "selected_label": …}``.
+"""
+
+import hashlib
+import re
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hitlsh.events import Outcome
+
+#: Value key, label key and response type of each object form, in the order in which they are looked for.
+_FORMS = (
+    ("selected_value", "selected_label", "single_select"),
+    ("selected_values", "selected_labels", "multi_select"),
+    ("rating", "rating_label", "rating"),
+    ("number", "formatted_value", "number"),
+    ("boolean", "boolean_label", "boolean"),
+    ("revised_text", "", "editable_text"),
+)
+_SELECTIONS = frozenset({"single_select", "multi_select"})
+_NOT_A_WORD = re.compile(r"[\W_]+")
+#: A longer string is prose, not an option: it is compared as it stands.
+_LONGEST_OPTION = 200
+
+
+class Answer(NamedTuple):
+    """What was answered, what the reviewer saw for it, and the response type its form gives away."""
+
+    value: Any
+    labels: tuple[str, ...]
+    type: str | None
+
+
+def normalise(response_data: Any) -> Answer:
+    """Take the value out of whichever form it came in; an object of no known form is kept as it is."""
+    kind = type(response_data)
+    if kind is dict:
+        return _from_object(response_data)
+    if kind is bool:
+        return Answer(response_data, (), "boolean")
+    return Answer(response_data, (), "multi_select" if kind is list else None)
+
+
+def _from_object(response_data: dict[str, Any]) -> Answer:
+    known = False
+    for value_key, label_key, response_type in _FORMS:
+        value = response_data.get(value_key)
+        if value is not None:
+            return Answer(value, _labels(response_data.get(label_key)), response_type)
+        known = known or value_key in response_data
+    return Answer(None if known else response_data, (), None)
+
+
+def _labels(seen: Any) -> tuple[str, ...]:
+    if isinstance(seen, str):
+        return (seen,)
+    if isinstance(seen, list):
+        return tuple(label for label in seen if isinstance(label, str))
+    return ()
+
+
+def fingerprint(outcome: Outcome, answer: Answer) -> str | None:
+    """Digest what a request ended with, equal for every form of one answer.
+
+    None where two forms cannot be compared: no answer, or an option whose value and label are different
+    words, since a form with only one of the two could not be matched with it.
+    """
+    if outcome != "completed":
+        return _digest(outcome)
+    if answer.value is None or not _comparable(answer):
+        return None
+    return _digest(f"completed {_canonical(answer.value)}")
+
+
+def _comparable(answer: Answer) -> bool:
+    if answer.type not in _SELECTIONS or not answer.labels:
+        return True
+    values = answer.value if isinstance(answer.value, list) else [answer.value]
+    return _canonical(values) == _canonical(list(answer.labels))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    """Spell a JSON value so that equal answers are equal strings, and ``True`` is not ``1`` nor ``"1"``."""
+    if isinstance(value, str):
+        return f"s{_slug(value)}"
+    if value is None or isinstance(value, bool):
+        return f"b{value}"
+    if isinstance(value, float) and value.is_integer():
+        return f"n{int(value)}"
+    if isinstance(value, list):
+        return f"l{_spell(sorted(_canonical(item) for item in value))}"
+    if isinstance(value, dict):
+        return f"d{_spell(sorted([key, _canonical(item)] for key, item in value.items()))}"
+    return f"n{value}"
+
+
+def _spell(canonical: list[Any]) -> str:
+    return msgspec.json.encode(canonical).decode()
+
+
+def _slug(text: str) -> str:
+    if len(text) > _LONGEST_OPTION:
+        return text
+    return _NOT_A_WORD.sub("_", text.lower()).strip("_") or text
