@@ -1,0 +1,66 @@
+"""What a client accepts as its key and its address, checked before the first call."""
+
+import ipaddress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from urllib.parse import urlsplit
+
+from hitlsh.api.errors import ClientMisconfigured
+
+DEFAULT_BASE_URL = "https://api.hitl.sh/v1"
+
+
+def check_key(api_key: str) -> str:
+    """The key, if it can travel in a header; its shape is not judged, the documents show several."""
+    if not api_key:
+        raise ClientMisconfigured("the API key is empty: create one at HITL.sh and set HITL_API_KEY")
+    if not all("!" <= character <= "~" for character in api_key):
+        raise ClientMisconfigured(
+            "the API key holds a blank or a character no key has: copy it again, without spaces or newlines"
+        )
+    return api_key
+
+
+def check_base_url(base_url: str) -> str:
+    """The address without a final slash; plain HTTP only to this machine, the key would travel in clear."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ClientMisconfigured(f"the base URL {base_url!r} is none: give one like {DEFAULT_BASE_URL}")
+    if parts.username is not None or parts.password is not None:
+        raise ClientMisconfigured(
+            "the base URL carries a user name or password: give the key as api_key instead"
+        )
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ClientMisconfigured(
+            f"the base URL {base_url!r} would send the API key in clear: use https, or http to localhost only"
+        )
+    return base_url.rstrip("/")
+
+
+def check_prefix(api_prefix: str) -> str:
+    """What stands between the base URL and ``/loops``: ``/api`` as documented, or nothing."""
+    prefix = api_prefix.rstrip("/")
+    if prefix and not prefix.startswith("/"):
+        raise ClientMisconfigured(
+            f"api_prefix {api_prefix!r} must be empty or begin with a slash, such as '/api'"
+        )
+    return prefix
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name is this machine, as far as the name tells."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@cache
+def user_agent() -> str:
+    """``hitl-receiver/<version>``."""
+    try:
+        return f"hitl-receiver/{version('hitl-receiver')}"
+    except PackageNotFoundError:
+        return "hitl-receiver/0"

@@ -1,0 +1,83 @@
+"""What a reviewer answered, in one form whichever of the documented forms it came in.
+
+An answer may be ``False``, ``0``, ``""`` or ``[]``: only None means that nobody answered.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from hitlsh import fields, responses
+from hitlsh.events import Outcome
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's answer: a str, list, number or bool, and what the person saw for it."""
+
+    value: Any
+    labels: tuple[str, ...] = ()
+    #: For editable text: whether the reviewer changed the draft, where HITL.sh says so.
+    was_edited: bool | None = None
+
+    def matches(self, option: str) -> bool:
+        """Whether this answer is, or contains, the option: by value, by label or by snake_case form."""
+        said = self.value if isinstance(self.value, list) else [self.value]
+        words = {slug(word) for word in (*said, *self.labels) if isinstance(word, str)}
+        return slug(option) in words
+
+
+def slug(words: str) -> str:
+    """The snake_case form HITL.sh makes of a string option, such as ``approve_with_warning``."""
+    return re.sub(r"\W+", "_", words.strip()).strip("_").lower() or words
+
+
+def outcome_of(status: str | None) -> Outcome | None:
+    """How a request with this status word has ended; None for one that is open or a word we do not know."""
+    return None if status is None else fields.outcome(fields.status(status))
+
+
+def read_answer(
+    response_data: Any, response_type: str | None = None, response_config: Mapping[str, Any] | None = None
+) -> Answer | None:
+    """Read any documented form of ``response_data`` as the type that was asked; None when nobody answered."""
+    said = responses.normalise(response_data)
+    if said.value is None:
+        return None
+    edited = response_data.get("was_edited") if isinstance(response_data, Mapping) else None
+    return Answer(
+        value=_as_asked(said.value, response_type, response_config or {}),
+        labels=said.labels,
+        was_edited=edited if isinstance(edited, bool) else None,
+    )
+
+
+def _as_asked(value: Any, response_type: str | None, config: Mapping[str, Any]) -> Any:
+    if response_type == "multi_select" and not isinstance(value, list):
+        return [value]
+    if response_type == "single_select" and isinstance(value, list) and len(value) == 1:
+        return value[0]
+    if response_type in ("rating", "number") and isinstance(value, str):
+        return _number(value)
+    if response_type == "boolean" and isinstance(value, str):
+        return _boolean(value, config)
+    return value
+
+
+def _number(words: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(words)
+        except ValueError:
+            continue
+    return words
+
+
+def _boolean(words: str, config: Mapping[str, Any]) -> bool | str:
+    said = slug(words)
+    for meaning, names in ((True, ("true", "yes")), (False, ("false", "no"))):
+        label = config.get(f"{str(meaning).lower()}_label")
+        if said in (names if not isinstance(label, str) else (*names, slug(label))):
+            return meaning
+    return words

@@ -1,0 +1,62 @@
+"""Approval chains: several approvers for one request (2026; later pages have endorsements instead)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from hitlsh.api.errors import AskingError
+from hitlsh.api.limits import one_of
+from hitlsh.api.models.optional import ApprovalChain
+from hitlsh.api.operations import Operation, Reply, encode, given, segment
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """Who must approve at one point of a chain: one of them, or all."""
+
+    approver_ids: tuple[str, ...]
+    require_all: bool = False
+
+
+def create(
+    request_id: str, *, org_id: str, mode: Literal["sequential", "parallel"], steps: Sequence[Step]
+) -> Operation[ApprovalChain]:
+    """Put a chain before a request, its steps in this order; raises `Conflict` when there is one."""
+    one_of("mode", mode, ("sequential", "parallel"))
+    if not steps or not all(step.approver_ids for step in steps):
+        raise AskingError("steps: give at least one step, each with at least one approver id")
+    body = encode(
+        {"org_id": org_id, "mode": mode, "steps": [_step(at, step) for at, step in enumerate(steps, 1)]}
+    )
+    return Operation(method="POST", path=_path(request_id), body=body, read=_chain)
+
+
+def get(request_id: str) -> Operation[ApprovalChain]:
+    """The chain of a request."""
+    return Operation(method="GET", path=_path(request_id), read=_chain)
+
+
+def decide(
+    chain_id: str, *, step_order: int, decision: Literal["approve", "reject"], comment: str | None = None
+) -> Operation[ApprovalChain | None]:
+    """Decide a step as one of its approvers; the chain as it then stands, where HITL.sh sends it."""
+    one_of("decision", decision, ("approve", "reject"))
+    body = encode({"step_order": step_order, "decision": decision} | given(comment=comment))
+    path = f"/approval-chains/{segment('chain_id', chain_id)}/decide"
+    return Operation(method="POST", path=path, body=body, read=_chain_if_sent)
+
+
+def _path(request_id: str) -> str:
+    return f"/requests/{segment('request_id', request_id)}/approval-chain"
+
+
+def _step(order: int, step: Step) -> dict[str, Any]:
+    return {"step_order": order, "approver_ids": list(step.approver_ids), "require_all": step.require_all}
+
+
+def _chain(reply: Reply) -> ApprovalChain:
+    return ApprovalChain.from_payload(reply.inner("approval_chain"))
+
+
+def _chain_if_sent(reply: Reply) -> ApprovalChain | None:
+    return _chain(reply) if "id" in reply.inner("approval_chain") else None

@@ -1,0 +1,95 @@
+"""Loops and their members."""
+
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from hitlsh.api.limits import length
+from hitlsh.api.models.loops import CreatedLoop, DeletedLoop, Loop, Members, RemovedMember
+from hitlsh.api.operations import Operation, Reply, changed, encode, given, segment
+
+
+def create(name: str, icon: str, *, description: str | None = None) -> Operation[CreatedLoop]:
+    """Create a loop; the reply holds the invite code with which people join in the app.
+
+    Not repeated when the reply is lost: list the loops before you create it again.
+    """
+    length("name", name, 1, 100)
+    length("icon", icon, 1, 100)
+    if description is not None:
+        length("description", description, 0, 500)
+    body = encode({"name": name, "icon": icon} | given(description=description))
+    return Operation(method="POST", path="/api/loops", body=body, read=_created)
+
+
+def list_all() -> Operation[tuple[Loop, ...]]:
+    """All loops of the key's owner; there is no paging."""
+    return Operation(method="GET", path="/api/loops", read=_listed)
+
+
+def get(loop_id: str) -> Operation[Loop]:
+    """One loop with its members."""
+    return Operation(method="GET", path=_path(loop_id), read=_one)
+
+
+def update(
+    loop_id: str,
+    *,
+    name: str | UnsetType = UNSET,
+    description: str | UnsetType = UNSET,
+    icon: str | UnsetType = UNSET,
+) -> Operation[Loop]:
+    """Change what is given; only the loop's creator may."""
+    fields = changed(name=name, description=description, icon=icon)
+    for field, least, most in (("name", 1, 100), ("description", 0, 500), ("icon", 1, 100)):
+        if field in fields:
+            length(field, fields[field], least, most)
+    return Operation(method="PUT", path=_path(loop_id), body=encode(fields), read=_one)
+
+
+def delete(loop_id: str) -> Operation[DeletedLoop]:
+    """Delete a loop and its requests, for good."""
+    return Operation(
+        method="DELETE",
+        path=_path(loop_id),
+        read=lambda reply: DeletedLoop.from_payload({"loop_id": loop_id, **reply.data}),
+    )
+
+
+def members(loop_id: str) -> Operation[Members]:
+    """The people of a loop, pending ones included. No call adds one: people join with the invite code."""
+    return Operation(
+        method="GET",
+        path=f"{_path(loop_id)}/members",
+        read=lambda reply: Members.from_payload({"loop_id": loop_id, **reply.data}),
+    )
+
+
+def remove_member(loop_id: str, user_id: str) -> Operation[RemovedMember]:
+    """Take somebody out of a loop; the creator cannot be taken out."""
+    known = {"loop_id": loop_id, "user_id": user_id}
+    return Operation(
+        method="DELETE",
+        path=f"{_path(loop_id)}/members/{segment('user_id', user_id)}",
+        read=lambda reply: RemovedMember.from_payload(known | reply.data),
+    )
+
+
+def _path(loop_id: str) -> str:
+    return f"/api/loops/{segment('loop_id', loop_id)}"
+
+
+def _one(reply: Reply) -> Loop:
+    return Loop.from_payload(reply.inner("loop"))
+
+
+def _listed(reply: Reply) -> tuple[Loop, ...]:
+    return tuple(Loop.from_payload(loop) for loop in reply.items("loops"))
+
+
+def _created(reply: Reply) -> CreatedLoop:
+    """Some pages show the codes inside the loop instead of beside it."""
+    loop = reply.inner("loop")
+    names = ("invite_code", "qr_code_base64", "qr_code_url", "join_url")
+    inside: dict[str, Any] = {name: loop[name] for name in names if name in loop}
+    return CreatedLoop.from_payload({**inside, **reply.data, "loop": loop})

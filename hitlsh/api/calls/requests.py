@@ -1,0 +1,264 @@
+"""Requests: ask people, look what they said, take it back."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, repeat
+from typing import Any, Literal
+from urllib.parse import urljoin
+
+from msgspec import UNSET, UnsetType
+
+from hitlsh.api.asking import Question
+from hitlsh.api.bodies import PRIORITIES, Priority, ProcessingType, check_changes, create_body
+from hitlsh.api.contents import MARKDOWN, Content
+from hitlsh.api.errors import AskingError
+from hitlsh.api.exchange import Script, Sleep
+from hitlsh.api.limits import length, one_of, whole
+from hitlsh.api.models.requests import (
+    CancelledRequest,
+    CreatedRequest,
+    Request,
+    RequestFeedback,
+    RequestPage,
+    RequestSummary,
+)
+from hitlsh.api.operations import Operation, Reply, changed, encode, given, segment
+from hitlsh.api.paging import Listing, Page, next_offset
+
+Sort = Literal["created_at_desc", "created_at_asc", "priority_desc", "status_asc"]
+
+#: The documented back-off for polling, in seconds; the last one repeats. About 17 calls in the first hour.
+POLLING = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_SORTS = ("created_at_desc", "created_at_asc", "priority_desc", "status_asc")
+
+
+def create(
+    loop_id: str,
+    text: str,
+    question: Question,
+    *,
+    default_response: Any,
+    priority: Priority = "medium",
+    timeout_seconds: int | None = None,
+    processing_type: ProcessingType | None = None,
+    content: Content = MARKDOWN,
+    context: Mapping[str, Any] | None = None,
+    callback_url: str | None = None,
+    platform: str = "api",
+    platform_version: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    tags: Sequence[str] | None = None,
+) -> Operation[CreatedRequest]:
+    """Ask the people of a loop; ``question`` comes from `hitlsh.api.asking`.
+
+    With ``timeout_seconds`` (60 to 86400) it is time-sensitive, without it is deferred for 30 days. HITL.sh
+    knows no idempotency key, so a lost reply is never repeated: `Unreachable` with ``sent`` means look first.
+    """
+    body = create_body(
+        text,
+        question,
+        default_response,
+        content,
+        priority=priority,
+        timeout_seconds=timeout_seconds,
+        processing_type=processing_type,
+        context=context,
+        callback_url=callback_url,
+        platform=platform,
+        platform_version=platform_version,
+        metadata=metadata,
+        tags=None if tags is None else list(tags),
+    )
+    return Operation(method="POST", path=_of_loop(loop_id), body=body, read=_created)
+
+
+def page(
+    *,
+    status: str | None = None,
+    priority: Priority | None = None,
+    loop_id: str | None = None,
+    sort: Sort | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> Operation[RequestPage]:
+    """One page of the requests this key created, with the count of all matches where HITL.sh gives it."""
+    if priority is not None:
+        one_of("priority", priority, PRIORITIES)
+    if sort is not None:
+        one_of("sort", sort, _SORTS)
+    whole("limit", limit, 1, 100)
+    whole("offset", offset, 0, 10**9)
+    query = given(status=status, priority=priority, loop_id=loop_id, sort=sort, limit=limit, offset=offset)
+    return Operation(method="GET", path="/api/requests", query=query, read=_page)
+
+
+def list_all(
+    *,
+    status: str | None = None,
+    priority: Priority | None = None,
+    loop_id: str | None = None,
+    sort: Sort | None = None,
+    page_size: int = 100,
+    offset: int = 0,
+) -> Listing[RequestSummary]:
+    """The requests this key created, fetched as you go: one call for every ``page_size`` (1 to 100) of them.
+
+    Requests that leave the filter meanwhile can make the walk skip others; ``sort="created_at_asc"`` without
+    a status filter skips none.
+    """
+
+    def page_at(start: int) -> Operation[Page[RequestSummary]]:
+        asked = page(
+            status=status, priority=priority, loop_id=loop_id, sort=sort, limit=page_size, offset=start
+        )
+        return Operation(
+            method=asked.method,
+            path=asked.path,
+            query=asked.query,
+            read=lambda reply: _step(_page(reply), start, page_size),
+        )
+
+    page_at(offset)  # what is wrong with the arguments is said now, not at the first iteration
+    return Listing(offset=offset, page_at=page_at)
+
+
+def list_of_loop(loop_id: str) -> Operation[tuple[Request, ...]]:
+    """The requests of one loop, in full; no paging is documented."""
+    return Operation(
+        method="GET",
+        path=_of_loop(loop_id),
+        read=lambda reply: tuple(Request.from_payload(found) for found in reply.items("requests")),
+    )
+
+
+def get(request_id: str) -> Operation[Request]:
+    """One request as it stands. Poll rarely: the limit is 100 calls per hour; `wait` does it for you."""
+    return Operation(method="GET", path=_path(request_id), read=_one)
+
+
+def cancel(request_id: str, *, reason: str | None = None) -> Operation[CancelledRequest]:
+    """Take a pending request back, for good; usually gives one call back. ``reason`` is not documented."""
+    return Operation(
+        method="DELETE",
+        path=_path(request_id),
+        body=None if reason is None else encode({"reason": reason}),
+        read=lambda reply: CancelledRequest.from_payload({"request_id": request_id, **reply.data}),
+    )
+
+
+def update(
+    request_id: str,
+    *,
+    request_text: str | UnsetType = UNSET,
+    priority: Priority | UnsetType = UNSET,
+    timeout_seconds: int | UnsetType = UNSET,
+    default_response: Any = UNSET,
+    context: Mapping[str, Any] | UnsetType | None = UNSET,
+    callback_url: str | UnsetType | None = UNSET,
+    **more: Any,
+) -> Operation[Request]:
+    """Change a pending request. Undocumented: only the vendor's own MCP server is seen to call it."""
+    fields = changed(
+        request_text=request_text,
+        priority=priority,
+        timeout_seconds=timeout_seconds,
+        default_response=default_response,
+        context=context,
+        callback_url=callback_url,
+        **more,
+    )
+    check_changes(fields)
+    return Operation(method="PATCH", path=_path(request_id), body=encode(fields), read=_updated(request_id))
+
+
+def feedback(
+    request_id: str,
+    *,
+    rating: int | None = None,
+    accuracy: int | None = None,
+    timeliness: int | None = None,
+    helpfulness: int | None = None,
+    comment: str | None = None,
+    would_recommend: bool | None = None,
+    tags: Sequence[str] | None = None,
+    follow_up_needed: bool | None = None,
+    category: Literal["positive", "constructive", "issue"] | None = None,
+) -> Operation[RequestFeedback]:
+    """Tell the reviewer how the answer was, once, after it is completed; scores are 1 to 5."""
+    scores = given(rating=rating, accuracy=accuracy, timeliness=timeliness, helpfulness=helpfulness)
+    for name, score in scores.items():
+        whole(name, score, 1, 5)
+    if comment is not None:
+        length("comment", comment, 0, 1000)
+    if category is not None:
+        one_of("category", category, ("positive", "constructive", "issue"))
+    words = given(comment=comment, category=category, tags=None if tags is None else list(tags))
+    fields = scores | words | given(would_recommend=would_recommend, follow_up_needed=follow_up_needed)
+    if not fields:
+        raise AskingError("feedback is empty: give at least one of rating, comment, tags and the others")
+    return Operation(
+        method="POST",
+        path=f"{_path(request_id)}/feedback",
+        body=encode({"feedback": fields}),
+        read=lambda reply: RequestFeedback.from_payload({"request_id": request_id, **reply.data}),
+    )
+
+
+def wait(request_id: str, *, every: float | None = None, for_up_to: float | None = None) -> Script[Request]:
+    """Poll until the request has ended, or for so many seconds; gives it as last seen: look at ``outcome``.
+
+    Without ``every`` it polls after 5, 10, 30, 60, 120 and then every 300 s, 17 calls in the first hour.
+    """
+    pauses: Iterable[float] = chain(POLLING, repeat(POLLING[-1])) if every is None else repeat(every)
+    left = float("inf") if for_up_to is None else for_up_to
+    request: Request = yield get(request_id)
+    for pause in pauses:
+        if request.outcome is not None or left <= 0:
+            break
+        yield Sleep(min(pause, left))
+        left -= pause
+        request = yield get(request_id)
+    return request
+
+
+def _of_loop(loop_id: str) -> str:
+    return f"/api/loops/{segment('loop_id', loop_id)}/requests"
+
+
+def _path(request_id: str) -> str:
+    return f"/api/requests/{segment('request_id', request_id)}"
+
+
+def _one(reply: Reply) -> Request:
+    return Request.from_payload(reply.inner("request"))
+
+
+def _updated(request_id: str) -> Callable[[Reply], Request]:
+    """No page shows the reply, so the id is not counted on."""
+    return lambda reply: Request.from_payload({"id": request_id, **reply.inner("request")})
+
+
+def _created(reply: Reply) -> CreatedRequest:
+    """The quickstart reads the id from ``data.request.id``; ``polling_url`` is relative to the host."""
+    inner = reply.inner("request")
+    found = {**reply.data, **inner}
+    if "request_id" not in found and "id" in found:
+        found["request_id"] = found["id"]
+    if isinstance(found.get("polling_url"), str):
+        found["polling_url"] = urljoin(f"{reply.origin}/", found["polling_url"])
+    return CreatedRequest.from_payload(found)
+
+
+def _page(reply: Reply) -> RequestPage:
+    return RequestPage.from_payload({**reply.data, "requests": reply.items("requests")})
+
+
+def _step(found: RequestPage, start: int, page_size: int) -> Page[RequestSummary]:
+    after = next_offset(
+        offset=start,
+        limit=page_size,
+        got=len(found.requests),
+        more=found.has_more,
+        total=found.total,
+        said=(found.pagination or {}).get("next_offset"),
+    )
+    return Page(items=found.requests, next_offset=after)

@@ -1,0 +1,68 @@
+"""The small resource groups: uploads, approval chains, workflow executions, webhooks."""
+
+from datetime import datetime
+from typing import Any
+
+from hitlsh.api.resource import Resource
+
+
+class Upload(Resource, frozen=True, kw_only=True):
+    """A stored file, to be named by URL in a request."""
+
+    url: str
+    file_type: str | None = None
+    file_name: str | None = None
+    size_bytes: int | None = None
+
+
+class ChainDecision(Resource, frozen=True, kw_only=True):
+    """What one approver said."""
+
+    user_id: str | None = None
+    decision: str | None = None
+    comment: str | None = None
+    decided_at: datetime | None = None
+
+
+class ChainStep(Resource, frozen=True, kw_only=True):
+    """One step of an approval chain."""
+
+    step_order: int
+    approver_ids: tuple[str, ...] = ()
+    require_all: bool = False
+    status: str | None = None
+    decisions: tuple[ChainDecision, ...] = ()
+
+
+class ApprovalChain(Resource, frozen=True, kw_only=True):
+    """Several approvers for one request; how the chain moves the request itself is not documented."""
+
+    id: str
+    request_id: str | None = None
+    org_id: str | None = None
+    mode: str | None = None
+    #: ``pending``, ``approved``, ``rejected`` or ``skipped``.
+    status: str | None = None
+    steps: tuple[ChainStep, ...] = ()
+    created_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+
+class Execution(Resource, frozen=True, kw_only=True):
+    """A workflow that was started; no documented call reads it again."""
+
+    execution_id: str
+    status: str | None = None
+    response_data: Any = None
+    created_at: datetime | None = None
+
+
+class Webhook(Resource, frozen=True, kw_only=True):
+    """A registered webhook. No page shows a reply of these calls, so everything is optional."""
+
+    id: str | None = None
+    url: str | None = None
+    events: tuple[str, ...] = ()
+    type: str | None = None
+    enabled: bool | None = None
+    loop_id: str | None = None

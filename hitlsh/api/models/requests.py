@@ -1,0 +1,144 @@
+"""Requests: what was asked of people, and what became of it."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from hitlsh import fields
+from hitlsh.api.answers import Answer, outcome_of, read_answer
+from hitlsh.api.resource import Resource
+from hitlsh.events import Outcome, Reviewer
+
+
+class Recipient(Resource, frozen=True, kw_only=True):
+    """Somebody the request was sent to, and whether their phone was told."""
+
+    user_id: str | None = None
+    email: str | None = None
+    role: str | None = None
+    notification_sent: bool | None = None
+    notification_error: str | None = None
+
+
+class RequestSummary(Resource, frozen=True, kw_only=True):
+    """A request as the lists show it."""
+
+    id: str
+    loop_id: str | None = None
+    processing_type: str | None = None
+    type: str | None = None
+    priority: str | None = None
+    request_text: str | None = None
+    response_type: str | None = None
+    #: The vendor's word, as it came; `outcome` reads it.
+    status: str | None = None
+    #: As it came; `answer` reads it.
+    response_data: Any = None
+    response_by: str | dict[str, Any] | None = None
+    response_by_user: dict[str, Any] | None = None
+    response_at: datetime | None = None
+    completed_at: datetime | None = None
+    response_time_seconds: float | None = None
+    timeout_at: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the request has ended; None while it is open, and for a status we do not know."""
+        return outcome_of(self.status)
+
+    @property
+    def answer(self) -> Answer | None:
+        """What a person answered. Always None after a timeout or a cancellation: nobody decided."""
+        if self.outcome in ("timeout", "cancelled"):
+            return None
+        return read_answer(self.response_data, self.response_type, self._config())
+
+    @property
+    def decided_at(self) -> datetime | None:
+        """When it was answered, under whichever name."""
+        return self.response_at if self.response_at is not None else self.completed_at
+
+    @property
+    def reviewer(self) -> Reviewer | None:
+        """Who answered, from the id, the e-mail address or the object that HITL.sh gives."""
+        return fields.reviewer(self.response_by, self.response_by_user)
+
+    def _config(self) -> dict[str, Any]:
+        return {}
+
+
+class Request(RequestSummary, frozen=True, kw_only=True):
+    """A request in full."""
+
+    creator_id: str | None = None
+    api_key_id: str | None = None
+    image_url: str | None = None
+    context: dict[str, Any] | None = None
+    platform: str | None = None
+    platform_version: str | None = None
+    response_config: dict[str, Any] = msgspec.field(default_factory=dict)
+    #: What HITL.sh assumes when nobody answers in time; never an answer of a person.
+    default_response: Any = None
+    callback_url: str | None = None
+    broadcasted_to: tuple[Recipient, ...] = ()
+    broadcasted_at: datetime | None = None
+    claimed_by: str | None = None
+    claimed_at: datetime | None = None
+    metadata: dict[str, Any] | None = None
+    tags: tuple[str, ...] = ()
+    feedback: dict[str, Any] | None = None
+
+    def _config(self) -> dict[str, Any]:
+        return self.response_config
+
+
+class CreatedRequest(Resource, frozen=True, kw_only=True):
+    """The reply to a create: the request is with the reviewers."""
+
+    request_id: str
+    status: str | None = None
+    processing_type: str | None = None
+    type: str | None = None
+    priority: str | None = None
+    timeout_at: datetime | None = None
+    #: How many people; `Request.broadcasted_to` names them.
+    broadcasted_to: int | None = None
+    notifications_sent: int | None = None
+    #: Absolute: joined against the API's origin.
+    polling_url: str | None = None
+
+
+class CancelledRequest(Resource, frozen=True, kw_only=True):
+    """The reply to a cancel; the details beyond the first two are not always sent."""
+
+    request_id: str
+    status: str | None = None
+    cancelled_at: datetime | None = None
+    previous_status: str | None = None
+    #: ``{refunded, reason}``: whether the call limit got its unit back.
+    refund_info: dict[str, Any] | None = None
+
+
+class RequestFeedback(Resource, frozen=True, kw_only=True):
+    """Feedback as it was stored."""
+
+    request_id: str
+    feedback: dict[str, Any] = msgspec.field(default_factory=dict)
+    feedback_id: str | None = None
+    submitted_at: datetime | None = None
+    reviewer_notified: bool | None = None
+
+
+class RequestPage(Resource, frozen=True, kw_only=True):
+    """One page of a list; an older API gives only ``requests`` and ``count``."""
+
+    requests: tuple[RequestSummary, ...] = ()
+    count: int | None = None
+    #: All matches, not just this page.
+    total: int | None = None
+    has_more: bool | None = None
+    #: ``{limit, offset, next_offset}``.
+    pagination: dict[str, Any] | None = None

@@ -1,0 +1,113 @@
+"""One call as a value: what to send and how to read the reply. No I/O here."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from hitlsh.api.errors import AskingError
+
+T = TypeVar("T")
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A file for a multipart body."""
+
+    content: bytes
+    name: str
+    content_type: str
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply that says success: its status, the envelope and what the envelope holds."""
+
+    status: int
+    #: Scheme and host of the API, for paths that are relative to it.
+    origin: str
+    msg: str | None
+    #: The envelope's ``data``; the whole body where there is no envelope.
+    data: dict[str, Any]
+
+    def inner(self, name: str) -> dict[str, Any]:
+        """The object ``data.<name>``, or ``data`` itself where a document shows it bare."""
+        found = self.data.get(name)
+        return found if isinstance(found, dict) else self.data
+
+    def items(self, name: str) -> list[Any]:
+        """The list ``data.<name>``; null and a missing one are empty."""
+        found = self.data.get(name)
+        return found if isinstance(found, list) else []
+
+
+class Operation(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """One call; ``path`` is below the base URL in its canonical form, such as ``/api/loops``."""
+
+    method: str
+    path: str
+    read: Callable[[Reply], T]
+    query: dict[str, str | int] = {}
+    body: bytes | None = None
+    attachment: Attachment | None = None
+    #: Statuses that are no error for this call although they are 4xx.
+    accepts: frozenset[int] = frozenset()
+    #: Seconds the server may take beyond the client's own timeout.
+    patience: float = 0.0
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes over the wire, the key apart."""
+
+    method: str
+    url: str
+    path: str
+    body: bytes | None
+    attachment: Attachment | None
+    patience: float
+
+
+def to_wire(operation: Operation[Any], base_url: str, api_prefix: str) -> Wire:
+    """Address an operation: the canonical ``/api`` gives way to the prefix in use."""
+    path = operation.path
+    if path.startswith("/api/"):
+        path = api_prefix + path.removeprefix("/api")
+    query = f"?{urlencode(operation.query)}" if operation.query else ""
+    return Wire(
+        method=operation.method,
+        url=f"{base_url}{path}{query}",
+        path=path,
+        body=operation.body,
+        attachment=operation.attachment,
+        patience=operation.patience,
+    )
+
+
+def segment(name: str, value: str) -> str:
+    """An id as one path segment; raises `AskingError` for one that would address something else."""
+    if value.strip() in ("", ".", ".."):
+        raise AskingError(f"{name} is {value!r}: give the id as HITL.sh shows it")
+    return quote(value, safe="")
+
+
+def encode(fields: Mapping[str, Any]) -> bytes:
+    """The JSON body; raises `AskingError` for a value JSON cannot hold."""
+    try:
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise AskingError(
+            f"the body is not JSON: {error}; use only JSON values ({', '.join(fields)})"
+        ) from None
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The fields that were given; None means "not given"."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    """The fields to change, where None is a value to set; raises `AskingError` when there are none."""
+    found = {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+    if not found:
+        raise AskingError(f"nothing to update: give at least one of {', '.join(fields)}")
+    return found

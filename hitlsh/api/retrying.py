@@ -1,0 +1,64 @@
+"""When a failed call is made again, and how long to wait before it. No clock, no sleeping here."""
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from hitlsh.api.errors import ApiError, RateLimited, Refused, Unreachable
+
+RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient a client is. Only reads are repeated, anything else when it cannot have left."""
+
+    #: Calls in all, the first one counted; 1 means no retry.
+    attempts: int = 4
+    #: Seconds one call may spend sleeping in all. A rate limit that lasts longer raises at once.
+    max_wait: float = 60.0
+    #: Seconds before the first retry, doubled for each next one, and half of it random.
+    backoff: float = 0.5
+    backoff_cap: float = 30.0
+
+
+class Patience:
+    """What is left of a policy within one call."""
+
+    def __init__(self, policy: RetryPolicy, dice: Callable[[], float] = random.random) -> None:
+        self._policy = policy
+        self._dice = dice
+        self._tries = 1
+        self._waited = 0.0
+
+    def wait_after(self, failure: ApiError, method: str, now: datetime) -> float | None:
+        """Seconds until the next try, which are then used up; None when there is none."""
+        if self._tries >= self._policy.attempts or not _repeatable(failure, method):
+            return None
+        self._tries += 1
+        return self.wait(max(self._backoff(), _asked_to_wait(failure, now)))
+
+    def wait(self, seconds: float) -> float | None:
+        """Use up so many seconds of waiting; None when that is more than there is."""
+        if self._waited + seconds > self._policy.max_wait:
+            return None
+        self._waited += seconds
+        return seconds
+
+    def _backoff(self) -> float:
+        full = min(self._policy.backoff_cap, self._policy.backoff * 2.0 ** (self._tries - 2))
+        return full * (0.5 + self._dice() / 2)
+
+
+def _repeatable(failure: ApiError, method: str) -> bool:
+    if isinstance(failure, Unreachable):
+        return method == "GET" or not failure.sent
+    return isinstance(failure, Refused) and method == "GET" and failure.status in RETRIED_STATUSES
+
+
+def _asked_to_wait(failure: ApiError, now: datetime) -> float:
+    reset_at = failure.reset_at if isinstance(failure, Refused) else None
+    if reset_at is None:
+        return 60.0 if isinstance(failure, RateLimited) else 0.0
+    return (reset_at - now).total_seconds()
