@@ -1,5 +1,6 @@
 """What HITL.sh tells us, as values: one event shape for every payload form of the vendor's documents."""
 
+import hashlib
 from datetime import datetime
 from typing import Any, Literal
 
@@ -57,7 +58,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
     """A verified body that is no event we know: kept raw, never guessed at."""
 
-    #: ``not_json`` (answered with 400) or ``unknown_shape`` (quarantined, answered with 202).
-    reason: Literal["not_json", "unknown_shape"]
+    #: ``not_json`` is answered with 400, ``unsupported_*`` (as its headers declare it) with 415,
+    #: ``unknown_shape`` with 202: it may be a form that HITL.sh added since.
+    reason: Literal["not_json", "unknown_shape", "unsupported_type", "unsupported_encoding"]
     #: ``unreadable:`` and the SHA-256 of the body, so that a repeated delivery is kept once.
     key: str
+
+    @classmethod
+    def of(
+        cls,
+        body: bytes,
+        reason: Literal["not_json", "unknown_shape", "unsupported_type", "unsupported_encoding"],
+    ) -> "Unreadable":
+        return cls(reason=reason, key=f"unreadable:{hashlib.sha256(body).hexdigest()}")

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-
 from hitlsh.events import Event, Outcome, Reviewer, Source, Trust
 
 
@@ -18,11 +17,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     #: The vendor's event name, such as ``request.completed``.
     event: str
-    #: Equal for every delivery and every attempt: what to pass on as an idempotency key. At most 256 characters.
+    #: Equal for every delivery and every attempt: pass it on as an idempotency key. At most 256 characters.
     event_key: str
     #: The payload form it came in, such as ``callback-v2`` or ``nested``; ``api`` when a sweep found it.
     variant: str
-    #: How we know that it is real: ``signed`` (HMAC), ``callback`` (our signed URL), ``confirmed`` (read at the API).
+    #: How we know that it is real: ``signed`` (HMAC), ``callback`` (our signed URL) or ``confirmed`` (read
+    #: at the API).
     trust: Trust
     #: When this receiver accepted it; aware.
     received_at: datetime
@@ -39,7 +39,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     #: What the person answered: str, number, bool or list; None when nobody answered.
     #: ``False``, ``0``, ``""`` and ``[]`` are answers: ask `answered`, never ``if decision.response``.
     response: Any = None
-    #: ``text``, ``editable_text``, ``single_select``, ``multi_select``, ``rating``, ``number`` or ``boolean``;
+    #: ``text``, ``editable_text``, ``single_select``, ``multi_select``, ``rating``, ``number``, ``boolean``;
     #: None when the payload does not tell.
     response_type: str | None = None
     #: What the reviewer saw for the response, when the payload says: ``("Looks good",)`` for ``looks_good``.
@@ -121,11 +121,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Decision({', '.join(f'{name}={reprlib.repr(value)}' for name, value in self._shown())})"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         # msgspec's own would show every field to whoever prints with rich.
-        return self._shown()
+        return list(self._shown())
 
-    def _shown(self) -> Iterator[tuple[str, object]]:
+    def _shown(self) -> Iterator[tuple[str, Any]]:
         """What may stand in a log: who answered only by id, no body, state or metadata."""
         for name in ("event", "request_id", "loop_id", "outcome", "source", "trust", "response", "attempt"):
             yield name, getattr(self, name)

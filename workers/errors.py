@@ -11,6 +11,7 @@
 
 import math
 from datetime import timedelta
+from typing import Any
 
 
 class WorkersError(Exception):
@@ -26,7 +27,7 @@ class HandlersInvalid(WorkersError):
 
 
 class RetryLater(WorkersError):
-    """Raise it in a handler to be run again after `delay` (seconds, or a timedelta), not after the usual backoff."""
+    """Raise it in a handler to be run again after `delay`: seconds, or a timedelta."""
 
     def __init__(self, delay: float | timedelta, reason: str = "") -> None:
         #: Seconds.
@@ -46,7 +47,7 @@ class GiveUp(WorkersError):
         super().__init__(reason)
 
 
-def _seconds(delay: float | timedelta) -> float:
+def _seconds(delay: Any) -> float:
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
         raise ValueError(f"RetryLater({delay!r}): give the delay in seconds (0 or more) or as a timedelta")

@@ -1,0 +1,57 @@
+"""The parts of a running sandbox, put together."""
+
+from sandbox.announcer import Announcer
+from sandbox.courier import Courier
+from sandbox.desk import Desk
+from sandbox.ids import digest_id
+from sandbox.loops import Loops
+from sandbox.quota import Quota
+from sandbox.records import Webhook
+from sandbox.sessions import Sessions
+from sandbox.settings import OWNER, Settings
+from sandbox.timeline import Timeline
+from sandbox.workflows import Workflows
+from sandbox.world import World
+
+
+class House:
+    """One sandbox: what its routes are given to work with."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.world = World(settings)
+        self.courier = Courier(self.world)
+        self.announcer = Announcer(self.world, self.courier)
+        self.quota = Quota(self.world)
+        self.loops = Loops(self.world, self.announcer)
+        self.desk = Desk(self.world, self.announcer)
+        self.sessions = Sessions(self.world, self.loops, self.desk, self.announcer)
+        self.workflows = Workflows(self.world, self.loops, self.desk)
+        self.timeline = Timeline(self.world, self.courier, self.desk, self.sessions.come_due)
+        self.register_webhook()
+
+    def register_webhook(self) -> None:
+        """The account webhook named at start, for the owner of every key named at start."""
+        settings = self.world.settings
+        if settings.webhook is None:
+            return
+        for email in sorted(set(settings.keys.values())) or [OWNER]:
+            webhook = Webhook(
+                id=digest_id(f"webhook:{email}"),
+                user_id=digest_id(email),
+                url=settings.webhook,
+                events=("*",),
+                secret=settings.webhook_secret,
+                created_at=self.world.now(),
+            )
+            self.world.store.put(webhook)
+
+    async def reset(self, seed: int | None) -> None:
+        """Forget everything and begin again."""
+        await self.courier.abandon()
+        self.world.reset(seed)
+        self.register_webhook()
+
+    async def close(self) -> None:
+        self.world.changes.close()
+        await self.courier.close()
+        self.world.store.close()

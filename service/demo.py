@@ -1,0 +1,95 @@
+"""`make demo`: the whole way once, for real, and the timeline of each event."""
+
+import secrets
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+import click
+import httpx
+from redis import Redis
+
+from hitlsh.callbacks import CallbackSigner
+from hitlsh.payloads import parse
+from hitlsh.samples import sample
+from hitlsh.signatures import headers
+from service.app import WEBHOOKS
+from service.stack import Stack, free_port
+from workers.inbox import history
+from workers.inbox.history import EventRecord
+from workers.redis_clients import command_client
+
+HANDLED_SECONDS = 20.0
+_VERIFIED = {"signed": "HMAC signature over the body", "callback": "token in the callback URL"}
+
+
+def run() -> int:
+    """Start, send, watch, stop; answers an exit status."""
+    webhook_secret, callback_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    environ = {
+        "HITL_WEBHOOK_SECRETS": webhook_secret,
+        "HITL_CALLBACK_SECRETS": callback_secret,
+        "HITL_HANDLERS": "examples.handlers",
+        "HITL_LOG_LEVEL": "WARNING",
+    }
+    with tempfile.TemporaryDirectory(prefix="hitl-demo-") as folder:
+        with Stack(Path(folder), environ, port=free_port(), say=_say) as stack:
+            click.echo(f"the stack is up: {stack.url}")
+            redis = command_client(stack.redis_url)
+            signer = CallbackSigner([callback_secret])
+            callback = signer.url(stack.url, signer.mint({"order": 1881}))
+            sent = [
+                _post("a callback", callback, sample("callback-v2.completed"), {}),
+                _post("an account webhook", stack.url + WEBHOOKS, *_signed(webhook_secret)),
+            ]
+            records = [_wait_until_handled(redis, key) for key in sent]
+            redis.close()
+    for record in records:
+        click.echo(_timeline(record))
+    return 0 if all(record.state == "done" for record in records) else 1
+
+
+def _signed(secret: str) -> tuple[bytes, dict[str, str]]:
+    body = sample("nested.completed")
+    return body, headers(secret, body)
+
+
+def _post(what: str, address: str, body: bytes, extra: dict[str, str]) -> str:
+    reply = httpx.post(address, content=body, headers={"content-type": "application/json", **extra}, timeout=10.0)
+    click.echo(f"posted {what}: {reply.status_code}")
+    return parse(body).key
+
+
+def _wait_until_handled(redis: Redis, key: str) -> EventRecord:
+    deadline = time.monotonic() + HANDLED_SECONDS
+    while True:
+        record = history.event(redis, key)
+        if record is not None and record.finished_at is not None:
+            return record
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{key} was not handled within {HANDLED_SECONDS:.0f} s: {record}")
+        time.sleep(0.02)
+
+
+def _timeline(record: EventRecord) -> str:
+    rows = [
+        (record.received_at, "received", record.key),
+        (record.received_at, "verified", _VERIFIED[record.trust]),
+        (record.accepted_at, "kept", f"in the inbox, {len(record.body)} bytes; answered 202"),
+    ]
+    if record.routed_at:
+        rows.append((record.routed_at, "routed", "to " + ", ".join(effect.handler for effect in record.effects)))
+    for effect in record.effects:
+        if effect.settled_at:
+            rows.append((effect.settled_at, effect.state, f"{effect.handler}, attempt {effect.attempts}"))
+    lines = [f"  {_ms(record.received_at, at):>9}  {what:<9} {detail}" for at, what, detail in rows]
+    return "\n".join(["", click.style(record.key, bold=True), *lines])
+
+
+def _ms(start: datetime, at: datetime) -> str:
+    return f"{(at - start).total_seconds() * 1000:.1f} ms"
+
+
+def _say(name: str, line: str) -> None:
+    click.echo(f"{name:>6} | {line}")

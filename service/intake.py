@@ -1,0 +1,166 @@
+"""From the door to the inbox: many requests, one script call; and how Redis is doing meanwhile."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
+
+from hitlsh.events import Event
+from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
+from workers.inbox.inbox import Inbox
+from workers.inbox.records import Delivery, Verdict
+from workers.redis_clients import DOOR_PATIENCE
+
+logger = logging.getLogger("hitl.door")
+
+#: Of `maxmemory`: above it nothing more is taken in, so that the workers have room to finish what is there.
+FULLEST = 0.9
+PULSE_SECONDS = 1.0
+
+
+class IntakeUnavailable(Exception):
+    """The delivery was not kept, through no fault of its sender."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The answer for a delivery that is in the inbox."""
+
+    status: int
+    reason: str
+
+
+ACCEPTED = Kept(202, "accepted")
+CONFLICT = Kept(202, "conflict")
+UNROUTED = Kept(200, "unrouted")
+DUPLICATE = Kept(200, "duplicate")
+
+
+class Intake:
+    """Takes deliveries in, and knows whether it can."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        *,
+        hears: Callable[[str], bool],
+        ask_for_drain: Callable[[], bool],
+    ) -> None:
+        """`hears`: whether some route may want an event of this name. `ask_for_drain` may block."""
+        self._inbox = inbox
+        self._hears = hears
+        self._ask_for_drain = ask_for_drain
+        self._commits: GroupCommit[Delivery, Verdict] = GroupCommit(
+            self._flush, weigh=lambda delivery: len(delivery.body), waiting=5_000
+        )
+        self._counters: Counter[str] = Counter()
+        self._trouble: str | None = "starting"
+        self._asking: asyncio.Task[None] | None = None
+        self._pulse: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self._trouble is None
+
+    def count(self, reason: str) -> None:
+        self._counters[reason] += 1
+
+    async def start(self) -> None:
+        await self._beat()
+        self._pulse = asyncio.create_task(self._beat_forever())
+
+    async def close(self) -> None:
+        """Keep what was taken; refuse what comes after."""
+        await self._commits.close()
+        if self._pulse is not None:
+            self._pulse.cancel()
+        if self._asking is not None:
+            await asyncio.wait({self._asking})
+        await self._beat()
+
+    async def accept(self, delivery: Delivery) -> Kept:
+        """Kept when this returns. Raises `IntakeUnavailable`."""
+        if self._trouble == "redis_full":
+            raise IntakeUnavailable("redis_full")
+        try:
+            verdict = await self._commits.submit(delivery)
+        except RedisError as error:
+            raise IntakeUnavailable(_slug(error)) from error
+        except TimeoutError as error:
+            raise IntakeUnavailable("redis_slow") from error
+        except Overloaded as error:
+            raise IntakeUnavailable("overloaded") from error
+        except Closed as error:
+            raise IntakeUnavailable("shutting_down") from error
+        if verdict == "accepted":
+            content = delivery.content
+            return ACCEPTED if isinstance(content, Event) and self._hears(content.name) else UNROUTED
+        return DUPLICATE if verdict == "duplicate" else CONFLICT
+
+    async def _flush(self, deliveries: list[Delivery]) -> list[Verdict]:
+        try:
+            async with asyncio.timeout(DOOR_PATIENCE):
+                verdicts, drains = await self._inbox.accept(deliveries)
+        except (RedisError, TimeoutError) as error:
+            self._note(_slug(error))
+            raise
+        if not drains:
+            self._ask()
+        return verdicts
+
+    def _ask(self) -> None:
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_in_thread())
+
+    async def _ask_in_thread(self) -> None:
+        try:
+            await asyncio.to_thread(self._ask_for_drain)
+        except RedisError as error:
+            logger.info("drain.not_asked error=%s: the clock will", type(error).__name__)
+        # A drain needs a moment to begin; asking again meanwhile would be noise.
+        await asyncio.sleep(0.25)
+
+    # -- how Redis is doing --------------------------------------------------------------------------
+
+    async def _beat_forever(self) -> None:
+        while True:
+            await asyncio.sleep(PULSE_SECONDS)
+            await self._beat()
+
+    async def _beat(self) -> None:
+        """Write the counters: a write, because a replica that lost its primary still answers a ping."""
+        counted, self._counters = self._counters, Counter()
+        try:
+            async with asyncio.timeout(DOOR_PATIENCE):
+                await self._inbox.count(counted + Counter({"beats": 1}))
+                full = await self._is_full()
+        except (RedisError, TimeoutError) as error:
+            self._counters += counted
+            self._note(_slug(error))
+        else:
+            self._note("redis_full" if full else None)
+
+    async def _is_full(self) -> bool:
+        memory = await self._inbox.redis.info("memory")
+        most, used = int(memory.get("maxmemory", 0)), int(memory["used_memory"])
+        return most > 0 and used > FULLEST * most
+
+    def _note(self, trouble: str | None) -> None:
+        if trouble != self._trouble:
+            level = logging.WARNING if trouble else logging.INFO
+            logger.log(level, "intake.%s", f"unavailable reason={trouble}" if trouble else "ready")
+            self._trouble = trouble
+
+
+def _slug(error: Exception) -> str:
+    """`BusyLoadingError` and its kin, as a reason."""
+    name = type(error).__name__.removesuffix("Error").lower()
+    return {"timeout": "redis_slow", "connection": "redis_unreachable"}.get(name, f"redis_{name}")

@@ -1,0 +1,35 @@
+"""Runs workers and the clock as processes."""
+
+import signal
+
+from service.supervisor import Child, Supervisor, command
+from workers import jobs
+from workers.clock import Clock
+from workers.redis_clients import worker_client
+from workers.settings import Settings
+
+#: Seconds: the drain's own grace and a little more.
+WORKER_GRACE = 30.0
+
+
+def run(settings: Settings, *, processes: int) -> None:
+    """One worker in this process, or several below it."""
+    if processes == 1:
+        jobs.work(settings)
+        return
+    jobs.Work.from_settings(settings)  # a mistake in the handlers is told once, not by every child
+    children = [
+        Child(name=f"worker-{number}", argv=command("work"), environ={}, grace=WORKER_GRACE)
+        for number in range(1, processes + 1)
+    ]
+    supervisor = Supervisor(children)
+    supervisor.start()
+    supervisor.run()
+
+
+def run_clock(settings: Settings) -> None:
+    """Tick until SIGTERM or Ctrl+C."""
+    clock = Clock(worker_client(settings.redis_url))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: clock.stop())
+    clock.run()

@@ -1,0 +1,34 @@
+"""A real server for every test that needs one."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from service.embedded_server import EmbeddedServer
+from workers.redis_clients import command_client, drain_client
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    folder: Path = tmp_path_factory.mktemp("server")
+    with EmbeddedServer(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def redis(server: EmbeddedServer) -> Iterator[Redis]:
+    """An empty server."""
+    client = command_client(server.url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+async def async_redis(redis: Redis, server: EmbeddedServer) -> AsyncIterator[AsyncRedis]:
+    client = drain_client(server.url)
+    yield client
+    await client.aclose()

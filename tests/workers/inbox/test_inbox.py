@@ -1,0 +1,328 @@
+"""The inbox's promises, on a real server."""
+
+import time
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.builders import claimed, delivery, key, payload
+from workers.inbox import history, keys
+from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.inbox.records import Item, Line
+
+RETENTION = 3_600
+
+
+@pytest.fixture
+def inbox(async_redis: AsyncRedis) -> Inbox:
+    return Inbox(async_redis, retention=RETENTION, lease=15.0)
+
+
+def short(async_redis: AsyncRedis) -> Inbox:
+    """An inbox whose leases run out at once."""
+    return Inbox(async_redis, retention=RETENTION, lease=0.001)
+
+
+def line(verb: str, item: Item, word: str = "", wrong: str = "") -> Line:
+    return Line(verb, item.handler, item.event_key, item.token, word, wrong)  # type: ignore[arg-type]
+
+
+async def routed(inbox: Inbox, *handlers: str) -> list[Item]:
+    """Claim the one event there is, route it, and answer its effects as held by this worker."""
+    [item] = (await inbox.claim(10)).items
+    await inbox.report([line("route", item, ",".join(handlers))])
+    return [item_of(item, handler) for handler in handlers]
+
+
+def item_of(item: Item, handler: str) -> Item:
+    values = {name: getattr(item, name) for name in item.__struct_fields__}
+    return Item(**(values | {"handler": handler}))
+
+
+# -- accept ------------------------------------------------------------------------------------------
+
+
+async def test_an_event_is_kept_and_due(inbox: Inbox, redis: Redis) -> None:
+    verdicts, drains = await inbox.accept([delivery()])
+
+    assert (verdicts, drains) == (["accepted"], 0)
+    assert redis.zcard(keys.DUE) == 1
+    record = history.event(redis, key(payload()))
+    assert record is not None
+    assert (record.state, record.trust, record.body) == ("due", "callback", payload())
+
+
+async def test_a_duplicate_is_counted_and_changes_nothing(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+
+    verdicts, _ = await inbox.accept([delivery()])
+
+    assert verdicts == ["duplicate"]
+    record = history.event(redis, key(payload()))
+    assert record is not None
+    assert record.deliveries == 2
+    assert redis.zcard(keys.DUE) == 1
+
+
+async def test_a_duplicate_within_one_batch_is_one_event(inbox: Inbox, redis: Redis) -> None:
+    verdicts, _ = await inbox.accept([delivery(), delivery()])
+
+    assert verdicts == ["accepted", "duplicate"]
+    assert redis.zcard(keys.DUE) == 1
+
+
+async def test_a_stronger_proof_of_the_same_event_is_kept(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(trust="callback")])
+    await inbox.accept([delivery(trust="signed")])
+    await inbox.accept([delivery(trust="callback")])
+
+    record = history.event(redis, key(payload()))
+    assert record is not None
+    assert record.trust == "signed"
+
+
+async def test_the_first_outcome_stands_and_a_second_is_a_conflict(inbox: Inbox, redis: Redis) -> None:
+    first, second = payload(status="timeout"), payload(response="Approve")
+    await inbox.accept([delivery(first)])
+
+    verdicts, _ = await inbox.accept([delivery(second)])
+
+    assert verdicts == ["conflict"]
+    request = history.request(redis, "66c0ffee00000000000000a1")
+    assert request is not None
+    assert (request.outcome, request.event, request.conflicts) == ("timeout", key(first), 1)
+    record = history.event(redis, key(second))
+    assert record is not None
+    assert record.conflict
+
+
+async def test_another_answer_to_the_same_request_is_a_conflict_of_its_own(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(payload(response="Approve"))])
+
+    verdicts, _ = await inbox.accept([delivery(payload(response="Reject"))])
+    again, _ = await inbox.accept([delivery(payload(response="Reject"))])
+
+    assert (verdicts, again) == (["conflict"], ["duplicate"])
+    claim = await inbox.claim(10)
+    assert [item.conflict for item in claim.items] == [False, True]
+    assert claim.items[1].event.key == claim.items[1].event_key
+
+
+async def test_the_same_answer_in_another_form_is_no_conflict(inbox: Inbox) -> None:
+    await inbox.accept([delivery(payload(response="Approve with Warning"))])
+
+    verdicts, _ = await inbox.accept([delivery(payload(response_data="approve_with_warning"))])
+
+    assert verdicts == ["duplicate"]
+
+
+async def test_a_late_claim_never_undoes_an_outcome(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(payload())])
+    verdicts, _ = await inbox.accept([delivery(claimed())])
+
+    assert verdicts == ["accepted"]
+    request = history.request(redis, "66c0ffee00000000000000a1")
+    assert request is not None
+    assert (request.status, request.outcome) == ("completed", "completed")
+    record = history.event(redis, key(claimed()))
+    assert record is not None
+    assert record.late
+
+
+async def test_unfinished_work_never_expires(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await inbox.claim(1)
+
+    assert redis.ttl(keys.event(key(payload()))) == -1
+    assert redis.ttl(keys.request("66c0ffee00000000000000a1")) == -1
+
+
+async def test_an_unreadable_body_is_quarantined_and_not_due(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(b'{"hello": 1}')])
+
+    assert redis.zcard(keys.DUE) == 0
+    [kept] = history.recent(redis)
+    assert (kept.state, kept.body) == ("quarantined", b'{"hello": 1}')
+    assert redis.zcard(keys.QUARANTINE) == 1
+
+
+# -- claim -------------------------------------------------------------------------------------------
+
+
+async def test_a_claimed_item_is_nobody_elses_until_its_lease_runs_out(async_redis: AsyncRedis) -> None:
+    inbox = Inbox(async_redis, retention=RETENTION, lease=0.05)
+    await inbox.accept([delivery()])
+    first = await inbox.claim(10)
+    meanwhile = await inbox.claim(10)
+    time.sleep(0.06)
+    after = await inbox.claim(10)
+
+    assert (len(first.items), len(meanwhile.items), len(after.items)) == (1, 0, 1)
+    assert (first.items[0].crashes, after.items[0].crashes) == (0, 1)
+    assert after.items[0].token > first.items[0].token
+    assert meanwhile.next_due_in is not None
+    assert 0 < meanwhile.next_due_in <= 0.05
+
+
+async def test_a_claim_takes_no_more_than_it_is_asked_for(inbox: Inbox) -> None:
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(5)])
+
+    assert len((await inbox.claim(3)).items) == 3
+
+
+async def test_the_state_of_the_callback_url_comes_back(inbox: Inbox) -> None:
+    await inbox.accept([delivery(callback_id="c1", state={"order": 0})])
+
+    [item] = (await inbox.claim(1)).items
+
+    assert item.state == {"order": 0}
+
+
+# -- report ------------------------------------------------------------------------------------------
+
+
+async def test_an_event_is_done_when_all_its_effects_are(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    pay, notify = await routed(inbox, "pay", "notify")
+
+    await inbox.report([line("done", pay)])
+    halfway = history.event(redis, pay.event_key)
+    await inbox.report([line("done", notify)])
+    record = history.event(redis, pay.event_key)
+
+    assert halfway is not None
+    assert record is not None
+    assert (halfway.state, record.state) == ("routed", "done")
+    assert [effect.state for effect in record.effects] == ["done", "done"]
+    assert (redis.zcard(keys.DUE), redis.hlen(keys.LEASES)) == (0, 0)
+    assert 0 < redis.ttl(keys.event(pay.event_key)) <= RETENTION
+    assert 0 < redis.ttl(keys.request("66c0ffee00000000000000a1")) <= RETENTION
+
+
+async def test_an_event_that_nobody_wants_is_kept_as_unrouted(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await routed(inbox)
+
+    record = history.event(redis, key(payload()))
+
+    assert record is not None
+    assert record.state == "unrouted"
+    assert redis.zcard(keys.DUE) == 0
+
+
+async def test_a_retry_is_due_later_and_counts(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    [pay] = await routed(inbox, "pay")
+
+    await inbox.report([line("retry", pay, "20", "ValueError: no")])
+    early = await inbox.claim(10)
+    time.sleep(0.03)
+    [again] = (await inbox.claim(10)).items
+
+    assert early.items == []
+    assert (again.handler, again.attempt, again.errors, again.crashes) == ("pay", 2, 1, 0)
+
+
+async def test_a_failed_effect_is_visible_and_keeps_its_event(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    [pay] = await routed(inbox, "pay")
+
+    await inbox.report([line("failed", pay, "", "ValueError: no")])
+
+    record = history.event(redis, pay.event_key)
+    assert record is not None
+    assert [(effect.state, effect.error) for effect in record.effects] == [("failed", "ValueError: no")]
+    assert redis.zrange(keys.FAILED, 0, -1) == [f"pay|{pay.event_key}".encode()]
+    assert redis.ttl(keys.event(pay.event_key)) == -1
+
+
+async def test_a_worker_that_lost_its_lease_cannot_settle(async_redis: AsyncRedis, redis: Redis) -> None:
+    inbox = short(async_redis)
+    await inbox.accept([delivery()])
+    [stale] = await routed(inbox, "pay")
+    time.sleep(0.005)
+    [fresh] = (await inbox.claim(10)).items
+
+    heard = await inbox.report([line("done", stale)])
+    heard_fresh = await inbox.report([line("done", fresh)])
+
+    assert (heard, heard_fresh) == ([False], [True])
+
+
+async def test_a_worker_that_lost_its_lease_cannot_route(async_redis: AsyncRedis, redis: Redis) -> None:
+    inbox = short(async_redis)
+    await inbox.accept([delivery()])
+    [stale] = (await inbox.claim(10)).items
+    time.sleep(0.005)
+    [fresh] = (await inbox.claim(10)).items
+
+    assert await inbox.report([line("route", stale, "pay")]) == [False]
+    assert await inbox.report([line("route", fresh, "pay")]) == [True]
+
+
+async def test_a_report_may_be_repeated_when_its_reply_was_lost(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(10)).items
+    pay = item_of(item, "pay")
+    lines = [line("route", item, "pay,notify"), line("done", pay)]
+
+    assert await inbox.report(lines) == [True, True]
+    assert await inbox.report(lines) == [True, True]
+
+    record = history.event(redis, item.event_key)
+    assert record is not None
+    assert record.state == "routed"
+    assert [effect.state for effect in record.effects] == ["done", "running"]
+
+
+async def test_an_effect_without_its_handler_is_held_until_the_handler_is_back(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    [pay] = await routed(inbox, "pay")
+
+    await inbox.report([line("held", pay)])
+    nothing = await inbox.claim(10)
+    resumed_other = await inbox.resume(["notify"])
+    resumed = await inbox.resume(["pay"])
+    [again] = (await inbox.claim(10)).items
+
+    assert (nothing.items, resumed_other, resumed) == ([], 0, 1)
+    assert (again.handler, again.attempt) == ("pay", 1)
+
+
+async def test_what_was_given_back_is_due_at_once_and_no_attempt(inbox: Inbox) -> None:
+    await inbox.accept([delivery()])
+    [pay] = await routed(inbox, "pay")
+
+    await inbox.report([line("release", pay)])
+    [again] = (await inbox.claim(10)).items
+
+    assert (again.attempt, again.crashes) == (1, 0)
+
+
+async def test_renewed_leases_last_and_lost_ones_are_named(async_redis: AsyncRedis, redis: Redis) -> None:
+    inbox = short(async_redis)
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(10)).items
+    keeper = LeaseKeeper(redis, lease=15.0)
+
+    lost = keeper.renew([(item.member, item.token), ("|other", 1)])
+
+    assert lost == ["|other"]
+    time.sleep(0.005)
+    assert (await inbox.claim(10)).items == []
+
+
+async def test_scripts_survive_a_server_that_forgot_them(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    redis.script_flush()
+
+    assert len((await inbox.claim(10)).items) == 1
+
+
+async def test_every_key_carries_the_one_hash_tag(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(), delivery(b"[]")])
+    [pay] = await routed(inbox, "pay")
+    await inbox.report([line("failed", pay, "", "no")])
+
+    assert {name[:7] for name in redis.keys("*")} == {b"{hitl}:"}

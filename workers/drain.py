@@ -1,0 +1,257 @@
+"""The drain: works the inbox from inside one RQ job, and stays resident between bursts.
+
+Claims due work in batches, routes events, runs `async def` handlers on one loop and `def` handlers in
+threads, and reports in batches. It waits blocked, not polling; it gives way to other RQ jobs; it ends
+after a bounded life, when told to, or when the worker that forked it is gone.
+"""
+
+import asyncio
+import logging
+import os
+import time
+import uuid
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from workers.decision import Decision
+from workers.effects import Policy, run
+from workers.inbox.group_commit import GroupCommit
+from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.inbox.records import Item, Line
+from workers.leases import LeaseThread
+from workers.router import Route, Router
+
+logger = logging.getLogger("hitl.workers")
+
+#: RQ job ids of drains begin so; any other job that waits makes a drain give way.
+DRAIN_JOB = "drain-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a drain may use, and for how long."""
+
+    concurrency: int = 50
+    threads: int = 8
+    lease: float = 15.0
+    #: Seconds after which a drain ends, so that RQ's own supervision and scaling still apply.
+    life: float = 600.0
+    #: Seconds that handlers in flight have left once the drain was told to stop.
+    grace: float = 20.0
+    policy: Policy = Policy()
+
+
+class Drain:
+    """One run over the inbox."""
+
+    def __init__(self, inbox: Inbox, router: Router, keeper: LeaseKeeper, terms: Terms) -> None:
+        self._inbox = inbox
+        self._router = router
+        self._terms = terms
+        self._id = uuid.uuid4().hex
+        self._parent = os.getppid()
+        self._threads = ThreadPoolExecutor(terms.threads, thread_name_prefix="hitl-handler")
+        self._reports: GroupCommit[Line, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
+        self._held: dict[str, int] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._give_up_at = float("inf")
+        self._leases = LeaseThread(keeper, lambda: list(self._held.items()), lease=terms.lease)
+        self.settled = 0
+
+    def stop(self) -> None:
+        """Claim no more; finish what runs, within the grace."""
+        if not self._stopping.is_set():
+            self._give_up_at = time.monotonic() + self._terms.grace
+            self._stopping.set()
+
+    async def run(self) -> int:
+        """Work until stopped or the life is over; answers how many effects were settled."""
+        self._leases.start()
+        presence = asyncio.create_task(self._stay_present())
+        try:
+            await self._resume_held()
+            await self._claim_until_stopped()
+            await self._finish_running()
+        finally:
+            presence.cancel()
+            self._leases.stop()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        return self.settled
+
+    # -- claiming ------------------------------------------------------------------------------------
+
+    async def _claim_until_stopped(self) -> None:
+        while not self._stopping.is_set():
+            if len(self._running) >= self._terms.concurrency:
+                await self._wait_for_room()
+                continue
+            try:
+                await self._claim_or_wait()
+            except RedisError as error:
+                logger.warning("inbox.unreachable error=%s", type(error).__name__)
+                await self._pause(0.5)
+
+    async def _claim_or_wait(self) -> None:
+        claim = await self._inbox.claim(self._terms.concurrency - len(self._running))
+        for item in claim.items:
+            self._start(item)
+        if not claim.items:
+            await self._wait_for_work(claim.next_due_in)
+
+    async def _wait_for_work(self, next_due_in: float | None) -> None:
+        seconds = 5.0 if next_due_in is None else min(5.0, max(0.001, next_due_in))
+        await self._until_stopped(self._inbox.wait(seconds))
+
+    async def _wait_for_room(self) -> None:
+        self._room.clear()
+        await self._until_stopped(self._room.wait())
+
+    async def _pause(self, seconds: float) -> None:
+        await self._until_stopped(asyncio.sleep(seconds))
+
+    async def _until_stopped(self, waiting: Coroutine[Any, Any, object]) -> None:
+        """Wait for it, or until this drain is told to stop; raises what it raises."""
+        task = asyncio.ensure_future(waiting)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
+
+    # -- working -------------------------------------------------------------------------------------
+
+    def _start(self, item: Item) -> None:
+        self._held[item.member] = item.token
+        if item.handler:
+            self._start_effect(self._router.get(item.handler), item)
+            return
+        if item.crashes >= self._terms.policy.crashes:
+            wrong = f"a worker died {item.crashes} times while it routed this event"
+            self._reports.submit(Line("failed", "", item.event_key, item.token, "", wrong))
+            del self._held[item.member]
+            return
+        routes = self._router.match(_decision(item))
+        names = ",".join(route.name for route in routes)
+        # Handlers need not wait for this line: should it be lost with this process, the event is due
+        # again when its lease runs out. Their own lines come after it, in the same order.
+        self._reports.submit(Line("route", "", item.event_key, item.token, names))
+        del self._held[item.member]
+        for route in routes:
+            effect = Item(
+                handler=route.name, event_key=item.event_key, token=item.token, attempt=1, errors=0, crashes=0,
+                event=item.event, body=item.body, trust=item.trust, received_at=item.received_at,
+                state=item.state, late=item.late, conflict=item.conflict,
+            )  # fmt: skip
+            self._held[effect.member] = effect.token
+            self._start_effect(route, effect)
+
+    def _start_effect(self, route: Route | None, item: Item) -> None:
+        task = asyncio.create_task(self._work(route, item))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._room.set()
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("drain.broken", exc_info=error)
+
+    async def _work(self, route: Route | None, item: Item) -> None:
+        try:
+            if route is None:
+                logger.warning("handler.missing handler=%s event=%s", item.handler, item.event_key)
+                line = Line("held", item.handler, item.event_key, item.token)
+            else:
+                line = await run(route, _decision(item), item, self._terms.policy, self._threads)
+        except asyncio.CancelledError:
+            # Told to stop and out of grace: somebody else runs it again, at once.
+            line = Line("release", item.handler, item.event_key, item.token)
+        if await self._reports.submit(line):
+            self.settled += 1
+        else:
+            logger.warning("effect.lease_lost handler=%s event=%s", item.handler, item.event_key)
+        self._held.pop(item.member, None)
+
+    async def _report(self, lines: list[Line]) -> list[bool]:
+        """Nobody else can claim while Redis is away, so a report is worth repeating until it is heard."""
+        while True:
+            try:
+                return await self._inbox.report(lines)
+            except RedisError as error:
+                if time.monotonic() > self._give_up_at:
+                    raise
+                logger.warning("report.delayed lines=%d error=%s", len(lines), type(error).__name__)
+                await asyncio.sleep(0.2)
+
+    async def _finish_running(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=max(0.0, self._give_up_at - time.monotonic()))
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=2.0)
+        await self._reports.close()
+
+    # -- being there ---------------------------------------------------------------------------------
+
+    async def _resume_held(self) -> None:
+        try:
+            resumed = await self._inbox.resume(route.name for route in self._router.routes)
+        except RedisError:
+            return  # the next drain does it
+        if resumed:
+            logger.info("effects.resumed count=%d", resumed)
+
+    async def _stay_present(self) -> None:
+        """Once a second: say that we are here, and see whether there is a reason to go."""
+        ends_at = time.monotonic() + self._terms.life
+        try:
+            while not self._stopping.is_set():
+                if os.getppid() != self._parent:
+                    logger.warning("worker.gone: its drain ends too")
+                    self.stop()
+                elif time.monotonic() > ends_at or _other_job(await self._announce()):
+                    self.stop()
+                await asyncio.sleep(1.0)
+        finally:
+            await self._leave()
+
+    async def _announce(self) -> Sequence[str]:
+        try:
+            return await self._inbox.announce(self._id, seconds=3.0)
+        except RedisError:
+            return ()
+
+    async def _leave(self) -> None:
+        try:
+            await self._inbox.leave(self._id)
+        except RedisError:
+            return  # it is forgotten within seconds
+
+
+def _other_job(waiting: Sequence[str]) -> bool:
+    return any(not job.startswith(DRAIN_JOB) for job in waiting)
+
+
+def _decision(item: Item) -> Decision:
+    return Decision.from_event(
+        item.event,
+        trust=item.trust,
+        state=item.state,
+        received_at=item.received_at,
+        late=item.late,
+        conflict=item.conflict,
+        attempt=item.attempt,
+        body=item.body,
+    )

@@ -1,0 +1,100 @@
+#!lua
+-- Keep a batch of verified events: deduplicate, store, decide the request, make the event due.
+-- Safe to repeat: an event already kept counts one more delivery and changes nothing else.
+-- Without `allow-oom`: a full server refuses the batch before anything of it is written.
+--
+-- KEYS[1]  the prefix of every key, which is also the hash tag
+-- ARGV     retention in seconds, longest life of an open request in seconds, then 12 values an event:
+--          kind ('event' or 'unreadable'), key, request, outcome, status, order, fingerprint,
+--          head, body, trust, received_at, callback
+-- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate or conflict
+local prefix = KEYS[1]
+local retention, request_life = ARGV[1], ARGV[2]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_text = string.format('%d.%06d', time[1], time[2])
+local strength = { callback = 1, signed = 2, confirmed = 3 }
+
+-- The same fact again: count it; a stronger proof than the one we had is worth keeping.
+local function repeated(event, trust, fingerprint)
+  redis.call('HINCRBY', event, 'deliveries', 1)
+  local seen = redis.call('HMGET', event, 'trust', 'fingerprint')
+  if seen[1] and (strength[trust] or 0) > (strength[seen[1]] or 0) then
+    redis.call('HSET', event, 'trust', trust)
+  end
+  if fingerprint ~= '' and not seen[2] then
+    redis.call('HSET', event, 'fingerprint', fingerprint)
+  end
+  return 'duplicate'
+end
+
+-- Compare-and-set on the request: the first outcome stands, nothing that comes late undoes it.
+local function decide(request_id, key, outcome, status, order, contradicts)
+  local request = prefix .. 'request:' .. request_id
+  local known = redis.call('HMGET', request, 'outcome', 'order', 'status')
+  if outcome ~= '' then
+    if known[1] then
+      redis.call('HINCRBY', request, 'conflicts', 1)
+      return 'conflict'
+    end
+    if contradicts then return 'conflict' end
+    redis.call('HSET', request, 'outcome', outcome, 'status', outcome, 'event', key, 'decided_at', now_text)
+    redis.call('PERSIST', request)
+    return 'accepted'
+  end
+  if known[1] then return 'late' end
+  -- Order-free: whichever arrives first, the latest status by the vendor's own time remains.
+  local held = (known[2] or '') .. '|' .. (known[3] or '')
+  if status ~= '' and (order .. '|' .. status) > held then
+    redis.call('HSET', request, 'status', status, 'order', order)
+  end
+  redis.call('HSETNX', request, 'first_seen', now_text)
+  redis.call('EXPIRE', request, request_life)
+  return 'accepted'
+end
+
+local function keep(event, key, kind, request_id, head, body, trust, received_at, callback)
+  redis.call('HSET', event, 'head', head, 'body', body, 'trust', trust, 'received_at', received_at,
+    'accepted_at', now_text, 'deliveries', 1, 'state', kind == 'event' and 'due' or 'quarantined')
+  if request_id ~= '' then redis.call('HSET', event, 'request', request_id) end
+  if callback ~= '' then redis.call('HSET', event, 'callback', callback) end
+  redis.call('ZADD', prefix .. 'events', now, key)
+end
+
+local function accept(i)
+  local kind, key, request_id, outcome, status, order, fingerprint =
+    ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
+  local head, body, trust, received_at, callback =
+    ARGV[i + 7], ARGV[i + 8], ARGV[i + 9], ARGV[i + 10], ARGV[i + 11]
+  local event = prefix .. 'event:' .. key
+  local contradicts = false
+
+  if redis.call('EXISTS', event) == 1 then
+    local seen = redis.call('HGET', event, 'fingerprint')
+    contradicts = outcome ~= '' and fingerprint ~= '' and seen and seen ~= fingerprint
+    if not contradicts then return repeated(event, trust, fingerprint) end
+    key = key .. '#' .. fingerprint
+    event = prefix .. 'event:' .. key
+    if redis.call('EXISTS', event) == 1 then return repeated(event, trust, fingerprint) end
+  end
+
+  keep(event, key, kind, request_id, head, body, trust, received_at, callback)
+  if kind ~= 'event' then
+    redis.call('EXPIRE', event, retention)
+    redis.call('ZADD', prefix .. 'quarantine', now, key)
+    return 'accepted'
+  end
+  if fingerprint ~= '' then redis.call('HSET', event, 'fingerprint', fingerprint) end
+  local verdict = 'accepted'
+  if request_id ~= '' then
+    verdict = decide(request_id, key, outcome, status, order, contradicts)
+    if verdict ~= 'accepted' then redis.call('HSET', event, verdict, 1) end
+  end
+  redis.call('ZADD', prefix .. 'due', now, '|' .. key)
+  return verdict == 'late' and 'accepted' or verdict
+end
+
+local answer = { redis.call('ZCOUNT', prefix .. 'drains', now, '+inf') }
+for i = 3, #ARGV, 12 do answer[#answer + 1] = accept(i) end
+if redis.call('LLEN', prefix .. 'wake') == 0 then redis.call('LPUSH', prefix .. 'wake', 1) end
+return answer

@@ -1,0 +1,91 @@
+"""Group commit: whoever comes while a flush is under way travels together in the next one."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Overloaded(Exception):
+    """More is waiting than we are willing to hold in memory."""
+
+
+class Closed(Exception):
+    """No more is taken: this process is shutting down."""
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Coalesces concurrent `submit`s into calls of `flush`, one at a time, in order.
+
+    No timer: an idle one flushes at once, and what arrives meanwhile goes in the next call. A flush that
+    fails fails exactly its own submitters. `flush` answers one result per item, in order.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[list[Item]], Awaitable[list[Result]]],
+        *,
+        weigh: Callable[[Item], int] = lambda _: 0,
+        most: int = 128,
+        heaviest: int = 4 << 20,
+        waiting: int = 10_000,
+    ) -> None:
+        self._flush = flush
+        self._weigh = weigh
+        self._most = most
+        self._heaviest = heaviest
+        self._room = waiting
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._flushing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """The result of `item`, once it is flushed. Raises `Overloaded`, `Closed`."""
+        if self._closed:
+            raise Closed
+        if len(self._waiting) >= self._room:
+            raise Overloaded
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush_all())
+        return future
+
+    async def close(self) -> None:
+        """Take no more, and wait until what was taken is flushed."""
+        self._closed = True
+        if self._flushing is not None:
+            await self._flushing
+
+    async def _flush_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._flush_batch(self._next_batch())
+        finally:
+            self._flushing = None
+
+    def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch = [self._waiting.popleft()]
+        weight = self._weigh(batch[0][0])
+        while self._waiting and len(batch) < self._most:
+            weight += self._weigh(self._waiting[0][0])
+            if weight > self._heaviest:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _flush_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._flush([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to these submitters
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()  # a submitter who left needs no "never retrieved" warning
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)

@@ -1,0 +1,166 @@
+"""The durable record in Redis: what came, what is due, who holds it, how it ended.
+
+The only way in and out of the layout that `workers.inbox.keys` describes. Everything that must not tear
+is one Lua script; each of them may be sent again when its reply was lost.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import msgspec
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from hitlsh.events import Event, Trust
+from hitlsh.payloads import decode_event, encode_event
+from workers.inbox import keys, scripts
+from workers.inbox.records import Claim, Delivery, Item, Line, Verdict, moment, stamp
+
+#: A request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
+LONGEST_REQUEST = 31 * 86_400
+#: A claim stops short of this many bytes of bodies, so that a worker's memory does not follow the backlog.
+CLAIM_BYTES = 8 << 20
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What our callback URL carried, as the event's record keeps it."""
+
+    id: str | None = None
+    state: Any = None
+
+
+_decode_callback = msgspec.json.Decoder(Callback).decode
+
+
+class Inbox:
+    """The inbox as the web process and the drain use it."""
+
+    def __init__(self, redis: AsyncRedis, *, retention: int, lease: float) -> None:
+        """`retention`: seconds that finished work is kept. `lease`: seconds that a claim holds."""
+        self.redis = redis
+        self._retention = str(retention)
+        self._request_life = str(LONGEST_REQUEST + retention)
+        self._lease = str(int(lease * 1000))
+        self._accept = scripts.async_script(redis, "accept")
+        self._claim = scripts.async_script(redis, "claim")
+        self._report = scripts.async_script(redis, "report")
+        self._resume = scripts.async_script(redis, "resume")
+
+    async def accept(self, deliveries: Sequence[Delivery]) -> tuple[list[Verdict], int]:
+        """Keep a batch, atomically. Answers a verdict for each, and how many drains are resident."""
+        words: list[str | bytes] = [self._retention, self._request_life]
+        for delivery in deliveries:
+            words.extend(_words(delivery))
+        drains, *verdicts = await self._accept(keys=[keys.PREFIX], args=words)
+        return [cast(Verdict, verdict.decode()) for verdict in verdicts], drains
+
+    async def claim(self, most: int) -> Claim:
+        """Lease up to `most` due items to the caller."""
+        token, now, following, *rows = await self._claim(
+            keys=[keys.PREFIX], args=[most, self._lease, CLAIM_BYTES]
+        )
+        return Claim(
+            items=[_item(token, row) for row in rows],
+            next_due_in=None if following < 0 else (following - now) / 1000,
+        )
+
+    async def report(self, lines: Iterable[Line]) -> list[bool]:
+        """Write down what was done; False for a line whose lease had passed to another worker."""
+        words: list[str | int] = [self._retention, self._lease]
+        for line in lines:
+            words += (line.verb, line.handler, line.event_key, line.token, line.word, line.wrong)
+        return [heard == 1 for heard in await self._report(keys=[keys.PREFIX], args=words)]
+
+    async def resume(self, handlers: Iterable[str]) -> int:
+        """Make effects that were held for want of these handlers due again."""
+        return cast(int, await self._resume(keys=[keys.PREFIX], args=list(handlers)))
+
+    async def wait(self, seconds: float) -> None:
+        """Block until something new is due, for `seconds` at the most."""
+        await self.redis.blpop([keys.WAKE], timeout=seconds)
+
+    async def announce(self, drain: str, seconds: float) -> list[str]:
+        """Say that this drain is resident for `seconds` more; answers the ids of RQ jobs that wait."""
+        seconds_now, micros = await self.redis.time()
+        now = seconds_now + micros / 1e6
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.zremrangebyscore(keys.DRAINS, "-inf", int(now * 1000))
+            pipe.zadd(keys.DRAINS, {drain: int((now + seconds) * 1000)})
+            pipe.lrange(keys.RQ_QUEUE, 0, 20)
+            waiting = (await pipe.execute())[-1]
+        return [job.decode() for job in waiting]
+
+    async def leave(self, drain: str) -> None:
+        """Say that this drain is resident no more."""
+        await self.redis.zrem(keys.DRAINS, drain)
+
+    async def count(self, counters: dict[str, int]) -> None:
+        """Add to the counters of deliveries by reason."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for name, more in counters.items():
+                pipe.hincrby(keys.COUNTERS, name, more)
+            await pipe.execute()
+
+
+class LeaseKeeper:
+    """Renews leases through a connection of its own, so that a busy event loop does not lose them."""
+
+    def __init__(self, redis: Redis, *, lease: float) -> None:
+        self._renew = scripts.script(redis, "renew")
+        self._lease = int(lease * 1000)
+
+    def renew(self, held: Iterable[tuple[str, int]]) -> list[str]:
+        """Lengthen these (member, token) leases; answers the members that were lost."""
+        words: list[str | int] = [self._lease]
+        for pair in held:
+            words += pair
+        return [member.decode() for member in self._renew(keys=[keys.PREFIX], args=words)]
+
+
+def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
+    content = delivery.content
+    arrived = (delivery.body, delivery.trust, stamp(delivery.received_at), _callback(delivery))
+    if not isinstance(content, Event):
+        return ("unreadable", content.key, "", "", "", "", "", _encode_json(content), *arrived)
+    return (
+        "event",
+        content.key,
+        content.request_id or "",
+        content.outcome or "",
+        content.status or "",
+        f"{content.occurred_at.timestamp():017.6f}" if content.occurred_at else "",
+        content.fingerprint or "",
+        encode_event(content),
+        *arrived,
+    )
+
+
+def _callback(delivery: Delivery) -> bytes:
+    if delivery.callback_id is None:
+        return b""
+    return _encode_json(Callback(id=delivery.callback_id, state=delivery.state))
+
+
+def _item(token: int, row: list[Any]) -> Item:
+    handler, key, attempt, errors, crashes, head, body, trust, received_at, callback, late, conflict = row
+    event_key = key.decode()
+    event = decode_event(head)
+    if event.key != event_key:  # a conflicting outcome is kept under a key of its own
+        event = msgspec.structs.replace(event, key=event_key)
+    return Item(
+        handler=handler.decode(),
+        event_key=event_key,
+        token=token,
+        attempt=attempt,
+        errors=errors,
+        crashes=crashes,
+        event=event,
+        body=body,
+        trust=cast(Trust, trust.decode()),
+        received_at=moment(received_at),
+        state=_decode_callback(callback).state if callback else None,
+        late=late == 1,
+        conflict=conflict == 1,
+    )

@@ -1,0 +1,75 @@
+"""What goes into the inbox and what comes out of it, as values."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from hitlsh.events import Event, Trust, Unreadable
+
+Verdict = Literal["accepted", "duplicate", "conflict"]
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One verified HTTP POST, ready to be kept."""
+
+    content: Event | Unreadable
+    body: bytes
+    trust: Trust
+    received_at: datetime
+    #: From our callback URL: its unique id and the state that was minted into it.
+    callback_id: str | None = None
+    state: Any = None
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """Something due, leased to this worker: an event to route (`handler` is empty) or an effect to run."""
+
+    handler: str
+    event_key: str
+    token: int
+    attempt: int
+    #: How often the handler raised so far.
+    errors: int
+    #: How often a worker died while it held this item.
+    crashes: int
+    event: Event
+    body: bytes
+    trust: Trust
+    received_at: datetime
+    state: Any
+    late: bool
+    conflict: bool
+
+    @property
+    def member(self) -> str:
+        return f"{self.handler}|{self.event_key}"
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What one look at the inbox gave."""
+
+    items: list[Item]
+    #: Seconds until something else is due (0 or less: now); None when nothing is.
+    next_due_in: float | None
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a worker's report; see report.lua."""
+
+    verb: Literal["route", "done", "skipped", "retry", "failed", "held", "release"]
+    handler: str
+    event_key: str
+    token: int
+    word: str = ""
+    wrong: str = ""
+
+
+def stamp(moment: datetime) -> str:
+    """Seconds since 1970 with microseconds, as the records hold times."""
+    return f"{moment.timestamp():.6f}"
+
+
+def moment(text: bytes | str) -> datetime:
+    """The time that `stamp` or a script wrote."""
+    return datetime.fromtimestamp(float(text), UTC)

@@ -1,0 +1,21 @@
+"""The Lua scripts, read from the files beside this one."""
+
+from importlib.resources import files
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.commands.core import AsyncScript, Script
+
+
+def source(name: str) -> str:
+    """The text of `<name>.lua`."""
+    return files("workers.inbox").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+
+
+def async_script(redis: AsyncRedis, name: str) -> AsyncScript:
+    """A script that loads itself again after the server lost it (restart, failover)."""
+    return redis.register_script(source(name))
+
+
+def script(redis: Redis, name: str) -> Script:
+    return redis.register_script(source(name))

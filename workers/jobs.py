@@ -1,0 +1,175 @@
+"""The RQ half: the queue, the drain job, and a fork worker that tells its work-horse when to finish."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+
+from redis import Redis
+from rq import Queue, Worker
+from rq.job import Job
+
+from workers.drain import DRAIN_JOB, Drain, Terms
+from workers.inbox import keys
+from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.loading import load_router
+from workers.redis_clients import drain_client, worker_client
+from workers.router import Router
+from workers.settings import Settings
+
+logger = logging.getLogger("hitl.workers")
+
+#: Seconds that the longest handler may outlast the drain's own life before RQ ends the job by force.
+LONGEST_HANDLER = 900
+
+
+def queue(redis: Redis) -> Queue:
+    """The queue named ``hitl``; JSON, because whoever can write to Redis must not be able to run code."""
+    return Queue(keys.QUEUE, connection=redis, serializer="json")
+
+
+def enqueue_drain(redis: Redis) -> bool:
+    """Ask for a drain, unless one waits already; answers whether it did."""
+    waiting = queue(redis)
+    if any(job.startswith(DRAIN_JOB) for job in waiting.get_job_ids(0, 100)):
+        return False
+    waiting.enqueue(
+        "workers.jobs.drain",
+        job_id=f"{DRAIN_JOB}{uuid.uuid4().hex}",
+        description="work the inbox",
+        job_timeout=int(Terms().life) + LONGEST_HANDLER,
+        result_ttl=0,
+        failure_ttl=3_600,
+    )
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the parent prepares once, so that every work-horse it forks finds it in memory."""
+
+    settings: Settings
+    router: Router
+    terms: Terms
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Work":
+        """Imports the user's handlers; raises `HandlersInvalid` and whatever their module raises."""
+        assert settings.handlers is not None
+        terms = Terms(
+            concurrency=settings.handler_concurrency,
+            threads=settings.handler_threads,
+            lease=settings.lease_seconds,
+        )
+        return cls(settings, load_router(settings.handlers), terms)
+
+
+_prepared: Work | None = None
+
+
+def prepare(work: Work) -> None:
+    """Called in the parent before it forks."""
+    global _prepared
+    _prepared = work
+
+
+def drain() -> None:
+    """The RQ job: work the inbox until told to stop. Nothing is lost if it never ends well."""
+    # A plain `rq worker hitl --serializer json` works too: it reads the environment here, in the fork.
+    work = _prepared or Work.from_settings(Settings.from_env(handles=True))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_drain(work))
+
+
+async def _drain(work: Work) -> None:
+    redis = drain_client(work.settings.redis_url)
+    keeper_redis = worker_client(work.settings.redis_url)
+    inbox = Inbox(redis, retention=work.settings.retention, lease=work.settings.lease_seconds)
+    keeper = LeaseKeeper(keeper_redis, lease=work.settings.lease_seconds)
+    drain = Drain(inbox, work.router, keeper, work.terms)
+    _listen_for_stop(drain.stop)
+    try:
+        settled = await drain.run()
+        logger.info("drain.ended settled=%d", settled)
+    finally:
+        _listen_for_stop(None)
+        await redis.aclose()
+        keeper_redis.close()
+
+
+def _listen_for_stop(stop: Callable[[], None] | None) -> None:
+    """Let SIGTERM, which the worker sends to its work-horse, reach the drain."""
+    loop = asyncio.get_running_loop()
+    if stop is None:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        loop.add_signal_handler(signal.SIGTERM, stop)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # no wheel for this platform: the standard loop does
+        return None
+    return uvloop.new_event_loop
+
+
+class HitlWorker(Worker):
+    """RQ's fork worker, with a warm shutdown that its resident job hears of.
+
+    RQ waits for the running job and does not tell it (https://python-rq.org/docs/workers/): a drain would
+    go on until its life is over.
+    """
+
+    shutdown_asked = False
+
+    def setup_work_horse_signals(self) -> None:
+        super().setup_work_horse_signals()
+        # Until the drain's own loop listens, a stop means: do not begin.
+        signal.signal(signal.SIGTERM, _end_work_horse)
+
+    def handle_warm_shutdown_request(self) -> None:
+        super().handle_warm_shutdown_request()
+        self.shutdown_asked = True
+        if self.horse_pid:
+            try:
+                os.kill(self.horse_pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass  # it ended by itself
+
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: object) -> None:
+        logger.error("drain.killed status=%s: its work is due again when its leases run out", ret_val)
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)
+
+
+def _end_work_horse(_signum: int, _frame: FrameType | None) -> None:
+    os._exit(0)
+
+
+def work(settings: Settings) -> None:
+    """Run one RQ worker in this process until SIGTERM or SIGINT; begins again after what RQ gives up on."""
+    prepare(Work.from_settings(settings))
+    while True:
+        redis = worker_client(settings.redis_url)
+        worker = HitlWorker(
+            [queue(redis)],
+            name=f"hitl-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+            connection=redis,
+            serializer="json",
+            log_job_description=False,
+        )
+        worker.log_result_lifespan = False
+        worker.work(logging_level="WARNING")
+        redis.close()
+        if worker.shutdown_asked:
+            return
+        logger.warning("worker.restarting")

@@ -1,0 +1,47 @@
+"""Leases renewed from a thread of their own, so that a handler that blocks the event loop keeps them."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+from workers.inbox.inbox import LeaseKeeper
+
+logger = logging.getLogger("hitl.workers")
+
+
+class LeaseThread:
+    """Renews whatever `held` answers three times a lease, until stopped."""
+
+    def __init__(
+        self, keeper: LeaseKeeper, held: Callable[[], list[tuple[str, int]]], *, lease: float
+    ) -> None:
+        self._keeper = keeper
+        self._held = held
+        self._every = lease / 3
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._renew_forever, name="hitl-leases", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=2 * self._every)
+
+    def _renew_forever(self) -> None:
+        while not self._stopped.wait(self._every):
+            if held := self._held():
+                self._renew(held)
+
+    def _renew(self, held: list[tuple[str, int]]) -> None:
+        try:
+            lost = self._keeper.renew(held)
+        except RedisError as error:
+            # Nobody else can claim either while Redis is away; the next round tries again.
+            logger.warning("lease.not_renewed held=%d error=%s", len(held), type(error).__name__)
+            return
+        still_held = {member for member, _ in self._held()}
+        for member in still_held.intersection(lost):
+            logger.warning("lease.lost item=%s", member)

@@ -1,0 +1,45 @@
+"""The one place where Redis clients are made: explicit timeouts, explicit retries, bytes as they are.
+
+redis-py retries ten times from `Redis()` and never from `from_url`; neither is what a web process or a
+worker wants, so both say what they want here. Every write of ours is safe to repeat.
+"""
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+#: How long the web process waits for Redis, in seconds, before it answers 503.
+DOOR_PATIENCE = 2.0
+_BACKOFF = ExponentialWithJitterBackoff(base=0.05, cap=2.0)
+
+
+def door_client(url: str) -> AsyncRedis:
+    """For the web process: gives up within `DOOR_PATIENCE`, so that HITL.sh is told to come again."""
+    return AsyncRedis.from_url(
+        url,
+        socket_timeout=DOOR_PATIENCE,
+        socket_connect_timeout=DOOR_PATIENCE,
+        retry=AsyncRetry(_BACKOFF, 1),
+    )
+
+
+def drain_client(url: str, *, patience: float = 10.0) -> AsyncRedis:
+    """For a work-horse: rides out an outage of some seconds."""
+    return AsyncRedis.from_url(
+        url, socket_timeout=patience, socket_connect_timeout=patience, retry=AsyncRetry(_BACKOFF, 6)
+    )
+
+
+def worker_client(url: str) -> Redis:
+    """For RQ's own bookkeeping, the clock and the lease keeper: patient through an outage of a minute.
+
+    RQ raises `socket_timeout` itself where it blocks.
+    """
+    return Redis.from_url(url, socket_timeout=10.0, socket_connect_timeout=5.0, retry=Retry(_BACKOFF, 30))
+
+
+def command_client(url: str) -> Redis:
+    """For the command line and checks at start-up: a person is waiting."""
+    return Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=2.0, retry=Retry(_BACKOFF, 1))

@@ -1,0 +1,163 @@
+"""What the environment says, read once, checked as a whole."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+Value = TypeVar("Value")
+
+#: The vendor's production host (https://docs.hitl.sh, API introduction).
+HITL_API = "https://api.hitl.sh/v1"
+SHORTEST_SECRET = 16
+
+
+class SettingsInvalid(Exception):
+    """The environment is not fit to start with; the message lists all that is wrong and what to write."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"hitl-receiver cannot start:\n{listed}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting. Secrets do not show in `repr`."""
+
+    #: redis://, rediss:// or unix://; may carry a password.
+    redis_url: str = field(repr=False)
+    #: Account webhooks: HMAC secrets, oldest to newest; any of them verifies.
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    #: Callback URLs: signing keys, oldest to newest; any verifies, the last signs.
+    callback_secrets: tuple[str, ...] = field(default=(), repr=False)
+    #: Where HITL.sh reaches us; callback URLs point there.
+    public_url: str | None = None
+    #: ``package.module[:attribute]`` of the user's router.
+    handlers: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str = HITL_API
+    #: Bytes; a larger body is refused with 413.
+    max_body: int = 1 << 20
+    retention_days: int = 30
+    #: Seconds a worker holds what it claimed before another may take it; renewed while it lives.
+    lease_seconds: float = 15.0
+    #: How many `async def` handlers one drain runs at once, and how many threads run `def` handlers.
+    handler_concurrency: int = 50
+    handler_threads: int = 8
+
+    @property
+    def retention(self) -> int:
+        """Seconds."""
+        return self.retention_days * 86_400
+
+    @classmethod
+    def from_env(
+        cls, environ: Mapping[str, str] = os.environ, *, receives: bool = False, handles: bool = False
+    ) -> "Settings":
+        """Read the environment; raises `SettingsInvalid` with every problem at once.
+
+        `receives`: the web process, which must be able to verify. `handles`: a worker, which needs handlers.
+        """
+        reader = _Reader(environ)
+        settings = cls(
+            redis_url=reader.redis_url("REDIS_URL"),
+            webhook_secrets=reader.secrets("HITL_WEBHOOK_SECRETS"),
+            callback_secrets=reader.secrets("HITL_CALLBACK_SECRETS"),
+            public_url=reader.url("HITL_PUBLIC_URL", None),
+            handlers=reader.handlers("HITL_HANDLERS"),
+            api_key=reader.text("HITL_API_KEY"),
+            base_url=reader.url("HITL_BASE_URL", HITL_API) or HITL_API,
+            max_body=reader.number("HITL_MAX_BODY", 1 << 20, int, 1_024, 64 << 20, "bytes"),
+            retention_days=reader.number("HITL_RETENTION_DAYS", 30, int, 1, 3_650, "days"),
+            lease_seconds=reader.number("HITL_LEASE_SECONDS", 15.0, float, 1, 3_600, "seconds"),
+            handler_concurrency=reader.number("HITL_HANDLER_CONCURRENCY", 50, int, 1, 10_000, "handlers"),
+            handler_threads=reader.number("HITL_HANDLER_THREADS", 8, int, 1, 1_000, "threads"),
+        )
+        if receives and not reader.any_of("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"):
+            reader.problem(
+                "HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS are both empty, so no delivery could be verified: "
+                "set HITL_WEBHOOK_SECRETS to the secret of your account webhook, or HITL_CALLBACK_SECRETS to a "
+                'random string (python -c "import secrets; print(secrets.token_urlsafe(32))"), or both'
+            )
+        if handles and not reader.any_of("HITL_HANDLERS"):
+            reader.problem(
+                "HITL_HANDLERS is not set: name the module of your router, such as HITL_HANDLERS=myapp.handlers "
+                "or HITL_HANDLERS=myapp.handlers:router"
+            )
+        reader.check()
+        return settings
+
+
+class _Reader:
+    """Reads values and collects what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._problems: list[str] = []
+
+    def problem(self, sentence: str) -> None:
+        self._problems.append(sentence)
+
+    def check(self) -> None:
+        if self._problems:
+            raise SettingsInvalid(self._problems)
+
+    def text(self, name: str) -> str | None:
+        return self._environ.get(name, "").strip() or None
+
+    def any_of(self, *names: str) -> bool:
+        return any(self.text(name) for name in names)
+
+    def secrets(self, name: str) -> tuple[str, ...]:
+        found = tuple(part.strip() for part in (self.text(name) or "").split(",") if part.strip())
+        for number, secret in enumerate(found, 1):
+            if len(secret) < SHORTEST_SECRET:
+                self.problem(
+                    f"{name}: secret {number} of {len(found)} has {len(secret)} characters; use at least "
+                    f"{SHORTEST_SECRET} (secrets are separated by commas, oldest first)"
+                )
+        return found
+
+    def redis_url(self, name: str) -> str:
+        url = self.text(name)
+        if url is None:
+            self.problem(f"{name} is not set: write where Redis or Valkey is, such as redis://localhost:6379/0")
+            return ""
+        if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+            # The URL may hold a password: it is not repeated here.
+            self.problem(f"{name} must begin with redis://, rediss:// or unix://")
+        return url
+
+    def url(self, name: str, default: str | None) -> str | None:
+        url = self.text(name) or default
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+            self.problem(f"{name} must be an address such as https://hooks.example.com, without a query")
+        return url.rstrip("/")
+
+    def handlers(self, name: str) -> str | None:
+        text = self.text(name)
+        if text and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?", text):
+            self.problem(f"{name}={text!r} is no module: write package.module or package.module:attribute")
+        return text
+
+    def number(
+        self, name: str, default: Value, read: Callable[[str], Value], least: float, most: float, unit: str
+    ) -> Value:
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            value = read(text)
+            fits = least <= float(str(value)) <= most
+        except ValueError:
+            fits = False
+        if not fits:
+            self.problem(f"{name}={text!r} must be a number of {unit} from {least:g} to {most:g}")
+            return default
+        return value
