@@ -5,7 +5,9 @@
     HitlshError
     ├── SignatureInvalid   hitlsh.signatures
     ├── CallbackInvalid    hitlsh.callbacks
-    ├── StateTooLarge      hitlsh.callbacks
+    ├── StateInvalid       hitlsh.callbacks
+    │   └── StateTooLarge
+    ├── SampleInvalid      hitlsh.samples
     └── …                  hitlsh.api.errors
 """
 

@@ -11,11 +11,9 @@ import msgspec
 
 from hitlsh import keys, outcomes, variants
 from hitlsh.events import Event, Unreadable
-from hitlsh.fields import identifier, outcome, status, text
+from hitlsh.fields import DEEPEST, identifier, nests_within, outcome, status, text
 from hitlsh.outcomes import Json, Report
 
-#: Deeper JSON could be read here and fail to be written from a deeper stack.
-_DEEPEST = 64
 _NO_NOTES: Json = {"context": None, "metadata": None}
 
 _decode = msgspec.json.Decoder().decode
@@ -61,10 +59,10 @@ def decode_event(encoded: bytes) -> Event:
 
 
 def _ended_request(request: Json) -> Event | None:
-    if not _nests_within(request, _DEEPEST):
+    if not nests_within(request):
         # The asker's own notes may nest as they like; the outcome does not depend on them.
         request = request | _NO_NOTES
-    if not _nests_within(request, _DEEPEST):
+    if not nests_within(request):
         return None
     return outcomes.read(
         Report(
@@ -106,17 +104,9 @@ def _event(payload: Any, body: bytes) -> Event | Unreadable:
     if not isinstance(payload, dict):
         return _unreadable("unknown_shape", body)
     # Counting brackets is many times cheaper than walking, and nearly every body has few.
-    if body.count(b"{") + body.count(b"[") > _DEEPEST and not _nests_within(payload, _DEEPEST):
+    if body.count(b"{") + body.count(b"[") > DEEPEST and not nests_within(payload):
         return _unreadable("unknown_shape", body)
     return variants.recognise(payload, body) or _unreadable("unknown_shape", body)
-
-
-def _nests_within(value: object, levels: int) -> bool:
-    if isinstance(value, dict):
-        return levels > 0 and all(_nests_within(item, levels - 1) for item in value.values())
-    if isinstance(value, list):
-        return levels > 0 and all(_nests_within(item, levels - 1) for item in value)
-    return True
 
 
 def _unreadable(reason: Literal["not_json", "unknown_shape"], body: bytes) -> Unreadable:

@@ -1,0 +1,178 @@
+"""Callback URLs of our own, signed, since HITL.sh does not sign what it posts to them.
+
+A token is the id of one asking and the asker's state, signed and dated by itsdangerous. Nothing in it is
+secret, and nothing in it can be changed. It is not compressed: that would cost more time than it saves
+bytes, and lets a short token unpack into a long one.
+"""
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from itsdangerous import BadSignature, BadTimeSignature, TimestampSigner
+from itsdangerous.encoding import base64_decode, base64_encode
+
+from hitlsh.errors import HitlshError
+from hitlsh.fields import nests_within
+
+CALLBACK_PATH = "/callbacks/"
+#: Of a state, as JSON.
+LARGEST_STATE = 2048
+#: Of a token: the largest state in base64, an id, a time and a signature fit.
+LONGEST_TOKEN = 3072
+#: A deferred request lives 30 days, and its outcome may be retried for days more.
+DEFAULT_MAX_AGE = timedelta(days=40)
+
+Reason = Literal["callback_malformed", "callback_forged", "callback_expired"]
+
+_SHORTEST_KEY = 16
+_SALT = b"hitl-receiver.callback"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_SENTENCES: dict[Reason, str] = {
+    "callback_malformed": (
+        "the callback token was not made here or was cut; give HITL.sh the whole URL that was minted"
+    ),
+    "callback_forged": (
+        "the callback token fits none of the configured keys; "
+        "keep a key listed until the last token it signed has expired"
+    ),
+    "callback_expired": (
+        "the callback token is older than allowed; raise the maximum age if requests live longer"
+    ),
+}
+
+
+class CallbackInvalid(HitlshError):
+    """A callback URL is not one of ours, or no longer; ``reason`` is the slug for operators."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(_SENTENCES[reason])
+        self.reason: Reason = reason
+
+
+class StateInvalid(HitlshError):
+    """A state would not come back as it was given."""
+
+
+class StateTooLarge(StateInvalid):
+    """A state would make the callback URL longer than senders and proxies carry."""
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True):
+    """What a callback URL says once it is verified."""
+
+    #: 128 random bits, one per token.
+    id: str
+    #: Whatever JSON the asker attached.
+    state: Any
+    #: Aware, UTC, whole seconds.
+    minted_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Callback(id={self.id!r}, state=…, minted_at={self.minted_at.isoformat()})"
+
+
+class CallbackSigner:
+    """Mints and reads callback tokens; of the keys, oldest to newest, the last signs and all verify."""
+
+    def __init__(
+        self,
+        keys: Sequence[str],
+        *,
+        max_age: timedelta | float = DEFAULT_MAX_AGE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if isinstance(keys, str) or not keys or any(len(key) < _SHORTEST_KEY for key in keys):
+            raise ValueError(
+                f"CallbackSigner needs a list of keys of {_SHORTEST_KEY} characters or more; make one with "
+                "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            )
+        self._keys = len(keys)
+        self._max_age = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
+        self._clock = clock
+        self._signer = _Signer(
+            list(keys), salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256, clock=clock
+        )
+
+    def __repr__(self) -> str:
+        return f"CallbackSigner(keys=<{self._keys} masked>, max_age={self._max_age:.0f}s)"
+
+    def mint(self, state: Any = None) -> str:
+        """Return a token with an id of its own; raises StateInvalid or StateTooLarge for the state."""
+        token_id = secrets.token_urlsafe(16)
+        payload = base64_encode(_encode([token_id, _checked(state)]))
+        return self._signer.sign(payload).decode("ascii")
+
+    def read(self, token: str) -> Callback:
+        """Return what a token says; raises CallbackInvalid, and nothing else, whatever the string."""
+        if len(token) > LONGEST_TOKEN or _TOKEN.fullmatch(token) is None:
+            raise CallbackInvalid("callback_malformed")
+        payload, minted_at = self._unsign(token)
+        # A token from the future is ours all the same: another machine's clock is ahead.
+        if self._clock() - minted_at.timestamp() > self._max_age:
+            raise CallbackInvalid("callback_expired")
+        try:
+            token_id, state = _decode(base64_decode(payload))
+        except (msgspec.MsgspecError, ValueError, BadSignature):
+            raise CallbackInvalid("callback_malformed") from None
+        return Callback(id=token_id, state=state, minted_at=minted_at)
+
+    def _unsign(self, token: str) -> tuple[bytes, datetime]:
+        # Without the cause: itsdangerous's errors carry the payload into logs.
+        try:
+            return self._signer.unsign(token, return_timestamp=True)
+        except BadTimeSignature:
+            raise CallbackInvalid("callback_malformed") from None
+        except BadSignature:
+            raise CallbackInvalid("callback_forged") from None
+
+    @staticmethod
+    def url(public_url: str, token: str) -> str:
+        """Return the URL to hand to HITL.sh, below the address under which this service is reached."""
+        parts = urlsplit(public_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(
+                f"{public_url!r} is no address for callbacks; "
+                "give the public one, such as https://hooks.example.com"
+            )
+        return f"{public_url.rstrip('/')}{CALLBACK_PATH}{token}"
+
+
+class _Signer(TimestampSigner):
+    """itsdangerous's own, with the clock as an argument."""
+
+    def __init__(self, *args: Any, clock: Callable[[], float], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._clock = clock
+
+    def get_timestamp(self) -> int:
+        return int(self._clock())
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(tuple[str, Any]).decode
+
+
+def _checked(state: Any) -> Any:
+    try:
+        encoded = _encode(state)
+        unchanged = nests_within(state) and msgspec.json.decode(encoded) == state
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
+        unchanged = False
+    if not unchanged:
+        raise StateInvalid(
+            f"a callback's state must be plain JSON and this {type(state).__name__} would come back changed; "
+            "convert it to str, numbers, bool, None, lists and objects with str keys first"
+        )
+    if len(encoded) > LARGEST_STATE:
+        raise StateTooLarge(
+            f"a callback's state is {len(encoded)} bytes as JSON and may be {LARGEST_STATE}; "
+            "keep it in your own store and carry its key"
+        )
+    return state
