@@ -8,11 +8,11 @@ import msgspec
 from sandbox.clock import iso
 from sandbox.courier import Courier
 from sandbox.payloads import FORMS, Fact
-from sandbox.records import Delivery, Loop, Member, Request, Webhook
+from sandbox.records import EVERYONE, Delivery, Loop, Member, Request, Webhook
 from sandbox.world import World
 
 TERMINAL = ("request.completed", "request.timeout", "request.cancelled")
-#: The account events that have a documented payload; the others are names only, and nothing is made up for them.
+#: The account events with a documented payload; the others are names only, and nothing is made up for them.
 ACCOUNT_EVENTS = (*TERMINAL, "request.claimed")
 GLOBAL_EVENTS = ("request.created", "request.completed")
 
@@ -58,7 +58,7 @@ class Announcer:
 
     def _call_back(self, fact: Fact, url: str) -> None:
         settings = self._world.settings
-        variant = "make-workflow" if fact.request.execution_id else settings.callback_variant
+        variant = "make-workflow" if fact.request.links.execution_id else settings.callback_variant
         self.send(
             channel="callback",
             url=url,
@@ -116,11 +116,11 @@ class Announcer:
         }
         self._loop_event("loop.archived", loop, "global", archived)
 
-    def _loop_event(self, event: str, loop: Loop, type: str, inner: dict[str, Any]) -> None:
+    def _loop_event(self, event: str, loop: Loop, kind: str, inner: dict[str, Any]) -> None:
         body = {"event": event, "timestamp": iso(self._world.now()), "data": inner}
         for webhook in self._webhooks(loop.creator_id, event, loop.id):
-            if webhook.type == type:
-                variant = "global" if type == "global" else "nested"
+            if webhook.type == kind:
+                variant = "global" if kind == "global" else "nested"
                 self.to_webhook(webhook, event, body, variant=variant)
 
     def account_event(
@@ -134,8 +134,9 @@ class Announcer:
     def _webhooks(self, user_id: str, event: str, loop_id: str | None) -> list[Webhook]:
         return [
             webhook
-            for webhook in self._world.store.find(Webhook, owner=user_id)
-            if webhook.enabled
+            for webhook in self._world.store.find(Webhook)
+            if webhook.user_id in (user_id, EVERYONE)
+            and webhook.enabled
             and (webhook.loop_id is None or webhook.loop_id == loop_id)
             and subscribes(webhook.events, event, loop_id)
         ]

@@ -158,7 +158,7 @@ def _rating_label(config: dict[str, Any], rating: float) -> str:
     return str(label) if label is not None else f"{rating:g} of {rating_scale(config).high:g}"
 
 
-def _formatted(config: dict[str, Any], number: float) -> str:
+def _formatted(config: dict[str, Any], number: Any) -> str:
     places = number_scale(config).places or 0
     shown = f"{number:.{places}f}" if isinstance(number, float) else str(number)
     return f"{config.get('prefix') or ''}{shown}{config.get('suffix') or ''}"

@@ -15,6 +15,10 @@ class Clock:
     def now(self) -> float:
         return self._start + (time.monotonic() - self._began) * self.speed
 
+    def set_speed(self, speed: float) -> None:
+        """From now on; the time it is does not jump."""
+        self._start, self._began, self.speed = self.now(), time.monotonic(), speed
+
     def move_to(self, moment: float) -> None:
         """Go forward to the moment; does nothing when it has passed."""
         ahead = moment - self.now()

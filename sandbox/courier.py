@@ -146,9 +146,9 @@ class Courier:
         return msgspec.structs.replace(delivery, attempts=attempts, state="waiting", next_at=next_at)
 
     def _release_held(self, overtaken_by: Delivery) -> None:
-        for id in [id for id in self._held if id != overtaken_by.id]:
-            self._held.remove(id)
-            held = self._world.store.get(Delivery, id)
+        for held_id in [held_id for held_id in self._held if held_id != overtaken_by.id]:
+            self._held.remove(held_id)
+            held = self._world.store.get(Delivery, held_id)
             if held is not None and held.state == "waiting":
                 self._keep(msgspec.structs.replace(held, next_at=self._world.now()))
 

@@ -8,7 +8,7 @@ import msgspec
 from sandbox.announcer import Announcer
 from sandbox.answers import read_answer
 from sandbox.errors import Refusal
-from sandbox.records import OPEN, Ask, Key, Loop, Member, Notified, Request
+from sandbox.records import OPEN, Ask, Key, Links, Loop, Member, Notified, Request
 from sandbox.rules import THIRTY_DAYS
 from sandbox.world import World
 
@@ -22,8 +22,8 @@ class Desk:
         #: Called with each request that has just ended, and the reviewer who ended it.
         self.on_end: list[Callable[[Request, Member | None], None]] = []
 
-    def create(self, key: Key, loop: Loop, ask: Ask, **links: str) -> Request:
-        """A new request, shown to the loop's active members; ``links`` are turn_id or execution_id."""
+    def create(self, key: Key, loop: Loop, ask: Ask, links: Links | None = None) -> Request:
+        """A new request, shown to the loop's active members."""
         if not loop.active():
             raise Refusal(400, "No active members found in the loop")
         now = self._world.now()
@@ -38,7 +38,7 @@ class Desk:
             broadcast=tuple(_notified(member) for member in loop.active()),
             created_at=now,
             updated_at=now,
-            **links,
+            links=links or Links(),
         )
         self._put(request)
         self._announcer.request_event("request.created", request, loop)
@@ -176,7 +176,9 @@ class Desk:
         for member in active:
             if wanted in (member.email, member.user_id):
                 return member
-        raise Refusal(404, "User is not a member of this loop", f"active are {', '.join(m.email for m in active)}")
+        raise Refusal(
+            404, "User is not a member of this loop", f"active are {', '.join(m.email for m in active)}"
+        )
 
     def answered_by(self, request: Request) -> Member | None:
         loop = self._world.store.get(Loop, request.loop_id)

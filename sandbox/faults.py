@@ -2,7 +2,7 @@
 
 import random
 from fnmatch import fnmatchcase
-from typing import Any, get_args, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -28,8 +28,8 @@ FaultKind = Literal[
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes wrong, how often, and to what.
 
-    ``match`` holds shell patterns over the facts: ``event``, ``channel``, ``request_id``, ``url`` of a delivery;
-    ``method``, ``path``, ``key_id`` of an API call.
+    ``match`` holds shell patterns over the facts: ``event``, ``channel``, ``request_id``, ``url`` of a
+    delivery; ``method``, ``path``, ``key_id`` of an API call.
     """
 
     kind: FaultKind

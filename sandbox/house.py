@@ -6,9 +6,9 @@ from sandbox.desk import Desk
 from sandbox.ids import digest_id
 from sandbox.loops import Loops
 from sandbox.quota import Quota
-from sandbox.records import Webhook
+from sandbox.records import EVERYONE, Webhook
 from sandbox.sessions import Sessions
-from sandbox.settings import OWNER, Settings
+from sandbox.settings import Settings
 from sandbox.timeline import Timeline
 from sandbox.workflows import Workflows
 from sandbox.world import World
@@ -30,20 +30,19 @@ class House:
         self.register_webhook()
 
     def register_webhook(self) -> None:
-        """The account webhook named at start, for the owner of every key named at start."""
+        """The webhook named at start hears of every account: there is no telling which key will call."""
         settings = self.world.settings
         if settings.webhook is None:
             return
-        for email in sorted(set(settings.keys.values())) or [OWNER]:
-            webhook = Webhook(
-                id=digest_id(f"webhook:{email}"),
-                user_id=digest_id(email),
-                url=settings.webhook,
-                events=("*",),
-                secret=settings.webhook_secret,
-                created_at=self.world.now(),
-            )
-            self.world.store.put(webhook)
+        webhook = Webhook(
+            id=digest_id("webhook"),
+            user_id=EVERYONE,
+            url=settings.webhook,
+            events=("*",),
+            secret=settings.webhook_secret,
+            created_at=self.world.now(),
+        )
+        self.world.store.put(webhook)
 
     async def reset(self, seed: int | None) -> None:
         """Forget everything and begin again."""

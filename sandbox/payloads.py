@@ -210,8 +210,8 @@ def make_workflow(fact: Fact) -> dict[str, Any]:
     """What a workflow's action node sends; a request outside any workflow lends its own ids."""
     return {
         "event": f"execution.{fact.request.status}",
-        "execution_id": fact.request.execution_id or f"exec_{fact.request.id}",
-        "workflow_id": fact.request.workflow_id or f"wf_{fact.request.loop_id}",
+        "execution_id": fact.request.links.execution_id or f"exec_{fact.request.id}",
+        "workflow_id": fact.request.links.workflow_id or f"wf_{fact.request.loop_id}",
         "status": fact.request.status,
         "response_data": fact.response("value"),
         "response_by_user": fact.person("id"),

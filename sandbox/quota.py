@@ -42,7 +42,11 @@ class Quota:
 
     def refusal(self, key: Key) -> Refusal:
         limit = self._world.settings.rate_limit
-        usage = {"usage_count": limit - self.remaining(key), "usage_limit": limit, "remaining": self.remaining(key)}
+        usage = {
+            "usage_count": limit - self.remaining(key),
+            "usage_limit": limit,
+            "remaining": self.remaining(key),
+        }
         match self._world.settings.rate_limit_body:
             case "hour":
                 return Refusal(429, f"Rate limit exceeded. Maximum {limit} requests per hour per API key.")

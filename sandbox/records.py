@@ -1,4 +1,4 @@
-"""What the sandbox remembers. Times are Unix seconds of its clock; the API's own words are the field names."""
+"""What the sandbox remembers. Times are Unix seconds of its clock; fields have the API's own names."""
 
 from typing import Any, ClassVar, Literal
 
@@ -6,6 +6,10 @@ import msgspec
 
 Status = Literal["pending", "claimed", "completed", "timeout", "cancelled"]
 OPEN: tuple[Status, ...] = ("pending", "claimed")
+
+
+#: The owner of a webhook that hears of every account.
+EVERYONE = "*"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +101,14 @@ class Notified(msgspec.Struct, frozen=True, kw_only=True):
     notification_error: str | None
 
 
+class Links(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request was made on behalf of."""
+
+    turn_id: str | None = None
+    execution_id: str | None = None
+    workflow_id: str | None = None
+
+
 class Request(Record, frozen=True, kw_only=True):
     kind: ClassVar[str] = "request"
 
@@ -119,9 +131,7 @@ class Request(Record, frozen=True, kw_only=True):
     claim_ends: float | None = None
     cancelled_at: float | None = None
     feedback: dict[str, Any] | None = None
-    turn_id: str | None = None
-    execution_id: str | None = None
-    workflow_id: str | None = None
+    links: Links = Links()
 
     def owner(self) -> str:
         return self.api_key_id

@@ -16,7 +16,7 @@ PLATFORMS = ("n8n", "zapier", "web_portal", "api", "mobile", "webhook")
 STATUSES = ("pending", "completed", "timeout", "cancelled")
 
 THIRTY_DAYS = 30 * 86400
-#: The longest wait each kind of processing takes; documents cap both at a day, samples ask for more when deferred.
+#: The longest wait each kind takes: the reference caps both at a day, samples ask for more when deferred.
 LONGEST = {"time-sensitive": 86400, "deferred": THIRTY_DAYS}
 
 SINGLE_ATTACHMENTS = ("file_url", "file_type", "file_name", "video_url", "audio_url")

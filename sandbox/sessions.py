@@ -9,7 +9,7 @@ from sandbox.clock import iso, iso_milliseconds
 from sandbox.desk import Desk
 from sandbox.errors import Refusal
 from sandbox.loops import Loops
-from sandbox.records import OPEN, Ask, Key, Loop, Member, Request, Session, Turn
+from sandbox.records import OPEN, Ask, Key, Links, Loop, Member, Request, Session, Turn
 from sandbox.world import World
 
 AGENTS = ("claude", "codex")
@@ -79,7 +79,7 @@ class Sessions:
         if session.status != "active":
             raise Refusal(409, f"session is {session.status}")
         turn_id = self._world.new_id()
-        request = self._desk.create(key, loop, _ask(session, turn_id, proposal), turn_id=turn_id)
+        request = self._desk.create(key, loop, _ask(session, turn_id, proposal), Links(turn_id=turn_id))
         turn = Turn(
             id=turn_id,
             session_id=session.id,
@@ -129,7 +129,7 @@ class Sessions:
 
     def _request_ended(self, request: Request, member: Member | None) -> None:
         """A reviewer answered the backing request in the app."""
-        turn = self._world.store.get(Turn, request.turn_id) if request.turn_id else None
+        turn = self._world.store.get(Turn, request.links.turn_id) if request.links.turn_id else None
         if turn is None or turn.human_decision is not None or request.status != "completed":
             return
         session = self._world.store.get(Session, turn.session_id)

@@ -69,13 +69,14 @@ class Store:
         )
         return record
 
-    def get(self, kind: type[R], id: str) -> R | None:
+    def get(self, kind: type[R], record_id: str) -> R | None:
         query = "SELECT body FROM record WHERE kind = ? AND id = ?"
-        row = self._sqlite.execute(query, (kind.kind, id)).fetchone()
+        row = self._sqlite.execute(query, (kind.kind, record_id)).fetchone()
         return None if row is None else msgspec.json.decode(row[0], type=kind)
 
     def find(self, kind: type[R], *, owner: str | None = None, parent: str | None = None) -> list[R]:
-        query = "SELECT body FROM record WHERE kind = ?1 AND (?2 IS NULL OR owner = ?2) AND (?3 IS NULL OR parent = ?3) ORDER BY seq"
+        query = """SELECT body FROM record WHERE kind = ?1 AND (?2 IS NULL OR owner = ?2)
+                   AND (?3 IS NULL OR parent = ?3) ORDER BY seq"""
         rows = self._sqlite.execute(query, (kind.kind, owner, parent))
         return [msgspec.json.decode(row[0], type=kind) for row in rows]
 
@@ -88,7 +89,9 @@ class Store:
         self._sqlite.execute("DELETE FROM record WHERE kind = ? AND id = ?", (record.kind, record.id))
 
     def next_due(self) -> float | None:
-        due: float | None = self._sqlite.execute("SELECT min(due) FROM record WHERE due IS NOT NULL").fetchone()[0]
+        due: float | None = self._sqlite.execute(
+            "SELECT min(due) FROM record WHERE due IS NOT NULL"
+        ).fetchone()[0]
         return due
 
     def due(self, moment: float) -> Iterator[Record]:
@@ -109,11 +112,20 @@ class Store:
         self._sqlite.execute(query, (key_id, hour, amount))
 
     def log_call(
-        self, *, at: float, key_id: str | None, method: str, path: str, query: str, status: int, fault: str | None
+        self,
+        *,
+        at: float,
+        key_id: str | None,
+        method: str,
+        path: str,
+        query: str,
+        status: int,
+        fault: str | None,
     ) -> None:
         row = (at, key_id, method, path, query, status, fault)
         self._sqlite.execute(
-            "INSERT INTO call (at, key_id, method, path, query, status, fault) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+            "INSERT INTO call (at, key_id, method, path, query, status, fault) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            row,
         )
 
     def calls(self) -> list[dict[str, object]]:

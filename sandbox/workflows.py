@@ -6,7 +6,7 @@ import msgspec
 
 from sandbox.desk import Desk
 from sandbox.loops import Loops
-from sandbox.records import Ask, Key, Loop, Request
+from sandbox.records import Ask, Key, Links, Loop, Request
 from sandbox.rules import check_url
 from sandbox.world import World
 
@@ -25,7 +25,7 @@ class Workflows:
         execution_id = self._world.ids.short("exec")
         ask = _ask(sent, url if isinstance(url, str) else None)
         loop = self._loop(key, workflow_id)
-        return self._desk.create(key, loop, ask, execution_id=execution_id, workflow_id=workflow_id)
+        return self._desk.create(key, loop, ask, Links(execution_id=execution_id, workflow_id=workflow_id))
 
     def _loop(self, key: Key, workflow_id: str) -> Loop:
         for loop in self._world.store.find(Loop, owner=key.user_id):

@@ -61,9 +61,7 @@ def read_listing(query: Mapping[str, str], *, claims: bool) -> Listing:
         raise Refusal(400, "Invalid pagination parameters", "limit must be between 1 and 100")
     if offset is None or offset < 0:
         raise Refusal(400, "Invalid pagination parameters", "offset must be 0 or greater")
-    return Listing(
-        status=status, priority=priority, loop_id=loop_id, sort=sort, limit=limit, offset=offset
-    )
+    return Listing(status=status, priority=priority, loop_id=loop_id, sort=sort, limit=limit, offset=offset)
 
 
 def _number(query: Mapping[str, str], name: str, otherwise: int) -> int | None:

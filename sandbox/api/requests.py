@@ -55,8 +55,7 @@ async def create_request_by_body(call: Call) -> Reply:
 
 def _from_quickstart(body: dict[str, Any]) -> dict[str, Any]:
     minutes = body.get("timeout_minutes")
-    timed = isinstance(minutes, int) and not isinstance(minutes, bool)
-    if timed and "timeout_seconds" not in body:
+    if isinstance(minutes, int) and not isinstance(minutes, bool) and "timeout_seconds" not in body:
         body = {**body, "timeout_seconds": minutes * 60}
     processing_type = "time-sensitive" if body.get("timeout_seconds") is not None else "deferred"
     return {"processing_type": processing_type, "type": "markdown", "platform": "api", **body}

@@ -1,0 +1,72 @@
+"""The sandbox as one Starlette application."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+
+from sandbox import control
+from sandbox.api import (
+    account,
+    chains,
+    feedback,
+    loops,
+    requests,
+    sessions,
+    turns,
+    uploads,
+    webhooks,
+    workflows,
+)
+from sandbox.api.call import refused
+from sandbox.errors import Refusal
+from sandbox.house import House
+from sandbox.page import views
+from sandbox.settings import Settings
+
+RESOURCES = (account, loops, requests, feedback, webhooks, uploads, chains, sessions, turns, workflows)
+
+
+def build_app(settings: Settings) -> Starlette:
+    api: list[BaseRoute] = [route for resource in RESOURCES for route in resource.routes]
+    app = Starlette(
+        routes=[
+            # Published material writes every path with and without the /api segment.
+            Mount("/v1/api", routes=api),
+            Mount("/v1", routes=api),
+            Mount("/sandbox", routes=[*control.routes, *views.live_routes]),
+            *views.routes,
+        ],
+        exception_handlers={HTTPException: _not_routed},
+        lifespan=_lifespan,
+    )
+    app.state.house = House(settings)
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """404 and 405 of the router, in the API's envelope."""
+    status, detail = 500, "Internal server error"
+    if isinstance(error, HTTPException):
+        status, detail = error.status_code, error.detail
+    return refused(Refusal(status, detail))
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    house: House = app.state.house
+    house.courier.resume()
+    timeline = asyncio.create_task(house.timeline.run())
+    try:
+        yield
+    finally:
+        timeline.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await timeline
+        await house.close()

@@ -1,0 +1,1 @@
+"""The reviewer's page: one template, one style sheet, one script."""
