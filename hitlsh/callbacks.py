@@ -15,7 +15,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from itsdangerous import BadSignature, BadTimeSignature, TimestampSigner
+from itsdangerous import BadData, BadSignature, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from hitlsh.errors import HitlshError
@@ -119,7 +119,7 @@ class CallbackSigner:
             raise CallbackInvalid("callback_expired")
         try:
             token_id, state = _decode(base64_decode(payload))
-        except (msgspec.MsgspecError, ValueError, BadSignature):
+        except (BadData, msgspec.MsgspecError, UnicodeDecodeError):
             raise CallbackInvalid("callback_malformed") from None
         return Callback(id=token_id, state=state, minted_at=minted_at)
 
@@ -127,8 +127,6 @@ class CallbackSigner:
         # Without the cause: itsdangerous's errors carry the payload into logs.
         try:
             return self._signer.unsign(token, return_timestamp=True)
-        except BadTimeSignature:
-            raise CallbackInvalid("callback_malformed") from None
         except BadSignature:
             raise CallbackInvalid("callback_forged") from None
 
