@@ -159,7 +159,7 @@ def _members(condition: Any, where: str) -> Iterable[Any]:
         return [_checked(condition, where)]
     if not condition:
         raise RouteInvalid(
-            f"{where}={condition!r} is empty and matches nothing: name a value or leave {where} out"
+            f"{where}={condition!r} is empty and matches nothing: name a value or leave it out"
         )
     return [_checked(member, where) for member in condition]
 
@@ -170,12 +170,12 @@ def _checked(value: Any, where: str) -> Any:
             f"{where}={value!r} is empty and matches nothing: the end of a range is not part of it"
         )
     if isinstance(value, float) and math.isnan(value):
-        raise RouteInvalid(f"{where}={value!r}: NaN equals nothing; name a number or use between(low, high)")
+        raise RouteInvalid(f"{where}={value!r}: NaN equals nothing; name a number")
     if value is None or isinstance(value, str | int | float | Between | range):
         return value
     raise RouteInvalid(
-        f"{where}: {value!r} is no condition; give a string, number, bool, a list of these, between(low, high) "
-        f"or a function of the value"
+        f"{where}: {value!r} is no condition; give a string, number, bool, a list of these, "
+        f"between(low, high) or a function of the value"
     )
 
 

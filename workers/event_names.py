@@ -1,0 +1,79 @@
+"""Event names in `@router.on(...)`: which can be heard, and what each of them can never carry."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from workers.errors import RouteInvalid
+
+#: Names in HITL.sh's documents (https://docs.hitl.sh, webhooks). New ones need no release: any name may be
+#: listened to, these only serve to spot a slip of the pen.
+DOCUMENTED = (
+    "request.created", "request.claimed", "request.completed", "request.timeout", "request.cancelled",
+    "request.assigned", "request.escalated", "turn.resolved", "execution.completed",
+    "loop.created", "loop.updated", "loop.deleted", "loop.archived", "loop.member_joined", "loop.member_left",
+    "user.invited", "user.joined", "system.performance", "system.error",
+    "api_key.limit_exceeded", "api_key.quota_warning",
+)  # fmt: skip
+
+#: How a request ended and who decided, by the event that says so.
+OUTCOMES = {"request.completed": "completed", "request.timeout": "timeout", "request.cancelled": "cancelled"}
+SOURCES = {
+    "request.completed": "human",
+    "request.timeout": "vendor_default",
+    "request.cancelled": "cancelled",
+}
+
+#: Only these carry what a person answered; of an undocumented event we cannot tell.
+_ANSWERED = ("request.completed", "turn.resolved", "execution.completed")
+NEVER_ANSWERED = frozenset(DOCUMENTED) - frozenset(_ANSWERED)
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
+_PATTERN = re.compile(r"[A-Za-z0-9_.-]*\*")
+
+
+def check_events(events: Sequence[Any]) -> tuple[str, ...]:
+    """The names and patterns given to `on`; raises `RouteInvalid` for what cannot be one."""
+    if not events:
+        raise RouteInvalid(
+            'on() names no event: write @router.on("request.completed"), or @router.on("*") for all'
+        )
+    return tuple(_checked(event) for event in events)
+
+
+def _checked(event: Any) -> str:
+    if callable(event):
+        raise RouteInvalid(
+            '@router.on needs its events: write @router.on("request.completed") above the function'
+        )
+    if not isinstance(event, str):
+        raise RouteInvalid(
+            f"on({event!r}): an event is a string; write on('request.completed', 'request.timeout')"
+        )
+    if not (_NAME.fullmatch(event) or _PATTERN.fullmatch(event)):
+        raise RouteInvalid(
+            f"on({event!r}): no event can have that name; write a name such as 'request.completed', "
+            f"or a beginning and a star, such as 'request.*'{did_you_mean(f'request.{event}', DOCUMENTED)}"
+        )
+    return event
+
+
+def slip(event: str) -> str | None:
+    """The documented name that was probably meant, when `event` is almost one."""
+    families = [f"{name.split('.')[0]}.*" for name in DOCUMENTED]
+    if event in DOCUMENTED or event in families:
+        return None
+    close = difflib.get_close_matches(event, [*DOCUMENTED, *families], n=1, cutoff=0.85)
+    return close[0] if close else None
+
+
+def hears(events: Sequence[str], name: str) -> bool:
+    """Whether one of the names or patterns stands for this event name."""
+    return any(name.startswith(event[:-1]) if event.endswith("*") else name == event for event in events)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean …?)`` or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

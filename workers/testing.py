@@ -1,0 +1,132 @@
+"""Decisions for the tests of handlers: ``await pay_out(completed("Approve", state={"order": 7}))``.
+
+The body follows what is asked for, as HITL.sh's callback would carry it
+(https://docs.hitl.sh, webhooks), so that `Decision.raw` agrees with the fields.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from hitlsh.events import Reviewer
+
+from workers.decision import Decision
+from workers.event_names import OUTCOMES, SOURCES, did_you_mean
+
+#: When everything happens here, unless told otherwise.
+NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+REVIEWER = Reviewer(id="5f0000000000000000000001", name="Robin Example", email="robin@example.com")
+
+_FIELDS = Decision.__struct_fields__
+_REQUEST = "6a0000000000000000000001"
+_LOOP = "7b0000000000000000000001"
+_STATUSES = {**OUTCOMES, "request.created": "pending", "request.claimed": "claimed"}
+
+
+def decision(**changes: Any) -> Decision:
+    """A person's "Approve", with any field of `Decision` changed and those that depend on it following.
+
+    Raises TypeError for a name that is no field.
+    """
+    for name in changes:
+        if name not in _FIELDS:
+            raise TypeError(
+                f"decision({name}=...): a Decision has no {name!r}{did_you_mean(name, _FIELDS)}; "
+                f"it has {', '.join(_FIELDS)}"
+            )
+    fields = _coherent(changes)
+    return Decision(**{"body": _body(fields), **fields})
+
+
+def completed(response: Any = "Approve", **changes: Any) -> Decision:
+    """A person answered."""
+    return decision(**{"event": "request.completed", "response": response, **changes})
+
+
+def timed_out(default_response: Any = None, **changes: Any) -> Decision:
+    """Nobody answered in time; HITL.sh would have assumed `default_response`."""
+    return decision(**{"event": "request.timeout", "default_response": default_response, **changes})
+
+
+def cancelled(**changes: Any) -> Decision:
+    """The request was withdrawn."""
+    return decision(**{"event": "request.cancelled", **changes})
+
+
+def claimed(**changes: Any) -> Decision:
+    """A person took the request up, and has not answered yet."""
+    return decision(**{"event": "request.claimed", **changes})
+
+
+def _coherent(changes: dict[str, Any]) -> dict[str, Any]:
+    """All fields: those asked for, and the others so that they fit."""
+    event = changes.get("event") or f"request.{changes.get('outcome') or 'completed'}"
+    answered = event == "request.completed"
+    about_request = event.startswith("request.")
+    request_id = changes.get("request_id", _REQUEST if about_request else None)
+    response = changes.get("response", "Approve" if answered else None)
+    fields = {
+        "event": event,
+        "event_key": f"{event}:{request_id or 'example'}",
+        "variant": "callback-v2",
+        "trust": "callback",
+        "received_at": NOW,
+        "request_id": request_id,
+        "loop_id": _LOOP if about_request else None,
+        "status": _STATUSES.get(event),
+        "outcome": OUTCOMES.get(event),
+        "source": SOURCES.get(event),
+        "response": response,
+        "response_type": _response_type(response),
+        "reviewer": REVIEWER if answered or event == "request.claimed" else None,
+        "occurred_at": NOW,
+        **changes,
+    }
+    return {**fields, "labels": tuple(fields.get("labels", ()))}
+
+
+def _response_type(response: Any) -> str | None:
+    if isinstance(response, bool):
+        return "boolean"
+    types = {str: "single_select", list: "multi_select", int: "number", float: "number"}
+    return next((word for kind, word in types.items() if isinstance(response, kind)), None)
+
+
+def _body(fields: dict[str, Any]) -> bytes:
+    reviewer = fields["reviewer"]
+    occurred_at = fields["occurred_at"]
+    return msgspec.json.encode({
+        "event": fields["event"],
+        "request_id": fields["request_id"],
+        "loop_id": fields["loop_id"],
+        "status": fields["status"],
+        "response_data": _response_data(fields["response"], fields["response_type"], fields["labels"]),
+        "response_by": None if reviewer is None else _response_by(reviewer),
+        "response_at": occurred_at if fields["response"] is not None else None,
+        "created_at": NOW,
+    })  # fmt: skip
+
+
+def _response_by(reviewer: Reviewer) -> dict[str, str | None]:
+    return {"user_id": reviewer.id, "name": reviewer.name, "email": reviewer.email}
+
+
+#: Where a callback carries the answer and its labels, by response type; other types stand bare.
+_KEYS = {
+    "single_select": ("selected_value", "selected_label"),
+    "multi_select": ("selected_values", "selected_labels"),
+    "rating": ("rating", "rating_label"),
+    "number": ("number", "formatted_value"),
+    "boolean": ("boolean", "boolean_label"),
+}
+
+
+def _response_data(response: Any, response_type: str | None, labels: tuple[str, ...]) -> Any:
+    if response is not None and response_type == "editable_text":
+        return {"revised_text": response, "was_edited": True}
+    if response is None or response_type not in _KEYS:
+        return response
+    value, label = _KEYS[response_type]
+    if not labels:
+        return {value: response}
+    return {value: response, label: list(labels) if response_type == "multi_select" else labels[0]}
