@@ -70,8 +70,8 @@ def multi_select(
 
 
 def rating(
-    scale_min: int = 1,
-    scale_max: int = 5,
+    scale_min: float = 1,
+    scale_max: float = 5,
     *,
     scale_step: float = 1,
     labels: Mapping[int, str] | None = None,

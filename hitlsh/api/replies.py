@@ -14,6 +14,8 @@ from hitlsh.api.rate_limit import RateLimit, read_rate_limit, retry_after
 T = TypeVar("T")
 
 _SHOWN = 500
+#: A shorter key, of a sandbox, could be a word that means something else.
+_TELLING = 8
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +36,12 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(answered: Answered, now: datetime, secret: str) -> Reading:
-    """Parse the body and the limit; the key never survives into text, even where a gateway echoes it."""
-    text = answered.content.decode(errors="replace").replace(secret, "[api key]")
+    """Parse the body and the limit; a key that a gateway echoes does not survive."""
+    text = answered.content.decode(errors="replace")
     body = _object(text)
+    if (body is None or answered.status >= 300) and len(secret) >= _TELLING:
+        text = text.replace(secret, "[api key]")
+        body = _object(text)
     usage = _usage(body) if answered.status == 429 else {}
     rate_limit = read_rate_limit(answered.status, answered.headers, usage, now)
     reset_at = rate_limit.reset_at if rate_limit is not None else None

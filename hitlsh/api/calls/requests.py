@@ -239,10 +239,9 @@ def _updated(request_id: str) -> Callable[[Reply], Request]:
 
 def _created(reply: Reply) -> CreatedRequest:
     """The quickstart reads the id from ``data.request.id``; ``polling_url`` is relative to the host."""
-    inner = reply.inner("request")
-    found = {**reply.data, **inner}
+    found = {name: value for name, value in reply.data.items() if name != "request"} | reply.inner("request")
     if "request_id" not in found and "id" in found:
-        found["request_id"] = found["id"]
+        found["request_id"] = found.pop("id")
     if isinstance(found.get("polling_url"), str):
         found["polling_url"] = urljoin(f"{reply.origin}/", found["polling_url"])
     return CreatedRequest.from_payload(found)
