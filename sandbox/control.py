@@ -15,6 +15,7 @@ from sandbox.clock import iso
 from sandbox.errors import Refusal
 from sandbox.faults import read_fault
 from sandbox.house import House
+from sandbox.origin import check_same_site
 from sandbox.records import EVERYONE, Delivery, Loop, Webhook
 from sandbox.records import Request as Asked
 from sandbox.resources import loop_object, member_object, request_object
@@ -27,6 +28,7 @@ def control(handler: Control) -> Callable[[Request], Awaitable[Response]]:
 
     async def serve(request: Request) -> Response:
         try:
+            check_same_site(request)
             return json_response(await handler(request.app.state.house, request, await _body(request)))
         except Refusal as refusal:
             return refused(refusal)
@@ -116,7 +118,7 @@ async def add_webhook(house: House, request: Request, body: dict[str, Any]) -> A
     """An account webhook that hears of every account, as the one named at start does."""
     world, described = house.world, {"events": ["*"], **body}
     webhook = read_webhook(described, webhook_id=world.new_id(), user_id=EVERYONE, now=world.now())
-    house.world.store.put(webhook)
+    world.store.put(webhook)
     return webhook_object(webhook)
 
 

@@ -1,13 +1,21 @@
 """Uvicorn, told to let go of open pages and long polls before it waits for connections to end."""
 
 import socket
+from collections.abc import Callable
 
 import uvicorn
 from starlette.applications import Starlette
 
 
 class SandboxServer(uvicorn.Server):
-    def __init__(self, app: Starlette, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        app: Starlette,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        on_start: Callable[[], None] | None = None,
+    ) -> None:
         config = uvicorn.Config(
             app,
             host=host,
@@ -19,6 +27,12 @@ class SandboxServer(uvicorn.Server):
         )
         super().__init__(config)
         self._app = app
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._on_start is not None:
+            self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.house.world.changes.close()

@@ -1,0 +1,158 @@
+// Keeps the page up to date, counts down, and sends answers without leaving it.
+"use strict";
+
+const loaded = { real: Date.now() / 1000, now: 0, speed: 1 };
+
+function readClock(body) {
+  loaded.real = Date.now() / 1000;
+  loaded.now = Number(body.dataset.now);
+  loaded.speed = Number(body.dataset.speed);
+}
+
+const now = () => loaded.now + (Date.now() / 1000 - loaded.real) * loaded.speed;
+
+function span(seconds) {
+  if (seconds <= 0) return "now";
+  const [d, h, m, s] = [seconds / 86400, (seconds / 3600) % 24, (seconds / 60) % 60, seconds % 60].map(Math.floor);
+  if (d > 0) return `${d} d ${h} h`;
+  if (h > 0) return `${h} h ${m} min`;
+  return `${m}:${String(s).padStart(2, "0")}`;
+}
+
+function tick() {
+  for (const time of document.querySelectorAll("[data-until]")) {
+    const left = Number(time.dataset.until) - now();
+    time.textContent = time.closest(".card") ? `${span(left)} left` : `in ${span(left)}`;
+    time.classList.toggle("soon", left < 300);
+  }
+  for (const time of document.querySelectorAll("time.running")) time.dataset.at = now();
+  for (const time of document.querySelectorAll("[data-at]")) {
+    const second = time.classList.contains("seconds") ? "2-digit" : undefined;
+    const form = { hour: "2-digit", minute: "2-digit", second };
+    time.textContent = new Date(Number(time.dataset.at) * 1000).toLocaleTimeString([], form);
+  }
+}
+
+// Colours come from the request; a style attribute would break the content security policy.
+function paint(root) {
+  for (const tile of root.querySelectorAll("[data-color]")) tile.style.setProperty("--tile", tile.dataset.color);
+}
+
+// Draws what is new or changed and leaves every other card, with whatever is being typed in it, alone.
+function sync(shown, fresh) {
+  const present = new Map([...shown.children].map((child) => [child.dataset.key, child]));
+  const wanted = [...fresh.children].map((child) => {
+    const old = present.get(child.dataset.key);
+    if (old && old.dataset.version === child.dataset.version) return old;
+    const drawn = document.importNode(child, true);
+    if (old && old.open) drawn.open = true;
+    if (!old) drawn.classList.add("fresh");
+    return drawn;
+  });
+  for (const child of [...shown.children]) if (!wanted.includes(child)) child.remove();
+  let place = shown.firstElementChild;
+  for (const child of wanted) {
+    if (child === place) place = place.nextElementSibling;
+    else shown.insertBefore(child, place);
+  }
+}
+
+async function refresh() {
+  const reply = await fetch("/", { headers: { Accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+  readClock(page.body);
+  for (const region of document.querySelectorAll("[data-live]"))
+    sync(region, page.querySelector(`[data-live="${region.dataset.live}"]`));
+  const total = page.querySelector(".total").textContent;
+  document.querySelector(".total").textContent = total;
+  document.title = total === "0" ? "HITL.sh sandbox" : `(${total}) HITL.sh sandbox`;
+  paint(document);
+  tick();
+}
+
+let running = null;
+let again = false;
+
+// One refresh at a time; what changes meanwhile is fetched by one more.
+async function update() {
+  if (running) {
+    again = true;
+    return running;
+  }
+  do {
+    again = false;
+    running = refresh();
+    await running.catch(() => {});
+  } while (again);
+  running = null;
+}
+
+function say(text) {
+  document.querySelector(".said").textContent = text;
+}
+
+// After a card has gone the next one has the focus, not the top of the page.
+function focusNext(index) {
+  const cards = document.querySelectorAll(".queue .card");
+  const next = cards[Math.min(index, cards.length - 1)];
+  const target = next ? next.querySelector("form input, form textarea") : document.querySelector("#queue-title");
+  target.focus({ preventScroll: !next });
+}
+
+async function send(event) {
+  const form = event.target;
+  event.preventDefault();
+  const button = event.submitter;
+  const card = form.closest(".card");
+  const index = card ? [...card.parentElement.children].indexOf(card) : 0;
+  const body = new URLSearchParams(new FormData(form, button));
+  if (button) button.disabled = true;
+  const target = (button && button.getAttribute("formaction")) || form.getAttribute("action");
+  try {
+    const reply = await fetch(target, { method: "POST", body, headers: { Accept: "application/json" } });
+    const { problem } = await reply.json();
+    report(form, problem);
+    if (problem) return;
+    await update();
+    if (card && !card.isConnected) {
+      say(`Done. ${document.querySelector(".total").textContent} waiting.`);
+      focusNext(index);
+    }
+  } catch {
+    report(form, "The sandbox did not answer. Is it still running?");
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+function report(form, problem) {
+  const place = form.querySelector(".problem");
+  if (!place) return say(problem || "");
+  place.textContent = problem || "";
+  place.hidden = !problem;
+}
+
+function typed(event) {
+  const field = event.target;
+  const label = field.labels && field.labels[0];
+  const count = label && label.querySelector(".count");
+  if (count) count.textContent = field.value.length;
+  const reading = label && label.querySelector(".reading");
+  if (reading) reading.textContent = field.value;
+}
+
+function listen() {
+  const stream = new EventSource("/sandbox/live");
+  const sign = document.querySelector(".live");
+  stream.onmessage = () => update();
+  stream.onopen = () => Object.assign(sign, { textContent: "live", className: "live" });
+  stream.onerror = () => Object.assign(sign, { textContent: "reconnecting", className: "live lost" });
+}
+
+readClock(document.body);
+paint(document);
+tick();
+setInterval(tick, 1000);
+document.addEventListener("submit", send);
+document.addEventListener("input", typed);
+listen();
