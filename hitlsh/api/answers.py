@@ -18,13 +18,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     value: Any
     labels: tuple[str, ...] = ()
+    #: Every word the chosen options go by, values and labels, where the options are known.
+    names: tuple[str, ...] = ()
     #: For editable text: whether the reviewer changed the draft, where HITL.sh says so.
     was_edited: bool | None = None
 
     def matches(self, option: str) -> bool:
         """Whether this answer is, or contains, the option: by value, by label or by snake_case form."""
         said = self.value if isinstance(self.value, list) else [self.value]
-        words = {slug(word) for word in (*said, *self.labels) if isinstance(word, str)}
+        words = {slug(word) for word in (*said, *self.labels, *self.names) if isinstance(word, str)}
         return slug(option) in words
 
 
@@ -45,10 +47,14 @@ def read_answer(
     said = responses.normalise(response_data)
     if said.value is None:
         return None
+    config = response_config if response_config is not None else {}
+    value = _as_asked(said.value, response_type, config)
+    chosen = _chosen(value, config.get("options"))
     edited = response_data.get("was_edited") if isinstance(response_data, Mapping) else None
     return Answer(
-        value=_as_asked(said.value, response_type, response_config or {}),
-        labels=said.labels,
+        value=value,
+        labels=said.labels if said.labels else tuple(label for _, label in chosen),
+        names=tuple(name for names in chosen for name in names),
         was_edited=edited if isinstance(edited, bool) else None,
     )
 
@@ -63,6 +69,21 @@ def _as_asked(value: Any, response_type: str | None, config: Mapping[str, Any]) 
     if response_type == "boolean" and isinstance(value, str):
         return _boolean(value, config)
     return value
+
+
+def _chosen(value: Any, options: Any) -> list[tuple[str, str]]:
+    """Value and label of each option that was chosen, in the order of the options."""
+    said = {slug(word) for word in (value if isinstance(value, list) else [value]) if isinstance(word, str)}
+    offered = [option_names(option) for option in (options if isinstance(options, list) else [])]
+    return [names for names in offered if said & {slug(name) for name in names}]
+
+
+def option_names(option: Any) -> tuple[str, str]:
+    """Value and label of an option as configured: a plain string is both."""
+    if not isinstance(option, Mapping):
+        return str(option), str(option)
+    value = str(option.get("value", option.get("label", "")))
+    return value, str(option.get("label", value))
 
 
 def _number(words: str) -> int | float | str:

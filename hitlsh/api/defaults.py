@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from hitlsh.api.answers import slug
+from hitlsh.api.answers import option_names, slug
 from hitlsh.api.errors import AskingError
 
 
@@ -80,17 +80,9 @@ def check_words(config: Mapping[str, Any], default: Any) -> str:
 
 def _exactly(options: list[Any]) -> dict[str, str]:
     """Labels and values, each with the value it stands for; a value wins over another option's label."""
-    labels = {_label(option): _value(option) for option in options}
-    return labels | {_value(option): _value(option) for option in options}
+    names = [option_names(option) for option in options]
+    return {label: value for value, label in names} | {value: value for value, _ in names}
 
 
 def _loosely(options: list[Any]) -> dict[str, str]:
     return {slug(words): value for words, value in _exactly(options).items()}
-
-
-def _value(option: Any) -> str:
-    return str(option["value"] if isinstance(option, dict) else option)
-
-
-def _label(option: Any) -> str:
-    return str(option["label"] if isinstance(option, dict) else option)

@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from hitlsh.api import boolean, multi_select, number, outcome_of, rating, read_answer, single_select, text
+from hitlsh.api import (
+    Option,
+    boolean,
+    multi_select,
+    number,
+    outcome_of,
+    rating,
+    read_answer,
+    single_select,
+    text,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +72,16 @@ def test_an_option_is_recognised_by_label_value_or_slug(sent: Any) -> None:
     assert answer.matches("Approve with Warning")
     assert answer.matches("approve_with_warning")
     assert not answer.matches("Reject")
+
+
+@pytest.mark.parametrize("sent", ["ok", "All right", {"selected_value": "ok"}])
+def test_an_option_with_a_value_of_its_own_is_recognised_by_both(sent: Any) -> None:
+    answer = single_select(Option(value="ok", label="All right"), "No").answer(sent)
+
+    assert answer is not None
+    assert answer.matches("ok")
+    assert answer.matches("All right")
+    assert answer.labels == ("All right",)
 
 
 def test_a_boolean_knows_its_own_labels() -> None:
