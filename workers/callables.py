@@ -85,8 +85,9 @@ def _unwrapped(function: Any) -> Any:
 
 
 def _is(function: Any, kind: Callable[[Any], bool]) -> bool:
-    # inspect looks through partials, but not into instances with __call__.
-    return kind(function) or kind(getattr(type(function), "__call__", None))  # noqa: B004 - not a callable() test
+    # inspect does not look into instances with __call__.
+    called = _unwrapped(function)
+    return kind(called) or kind(getattr(type(called), "__call__", None))  # noqa: B004 - not a callable() test
 
 
 _NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)

@@ -61,11 +61,10 @@ def _checked(event: Any) -> str:
 
 def slip(event: str) -> str | None:
     """The documented name that was probably meant, when `event` is almost one."""
-    families = [f"{name.split('.')[0]}.*" for name in DOCUMENTED]
-    if event in DOCUMENTED or event in families:
-        return None
-    close = difflib.get_close_matches(event, [*DOCUMENTED, *families], n=1, cutoff=0.85)
-    return close[0] if close else None
+    families = tuple(f"{name.split('.')[0]}.*" for name in DOCUMENTED)
+    known = families if event.endswith("*") else DOCUMENTED
+    close = difflib.get_close_matches(event, known, n=1, cutoff=0.85)
+    return close[0] if close and event not in known else None
 
 
 def hears(events: Sequence[str], name: str) -> bool:

@@ -16,9 +16,10 @@ _SPEC = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::(?P<attribut
 
 
 def load_router(spec: str) -> Router:
-    """The router at ``package.module[:attribute]``; looks in the current directory too.
+    """The router at ``package.module[:attribute]``, the attribute being ``router`` if not said.
 
-    The attribute is ``router`` if not said. Raises `HandlersInvalid` when there is none to use. What the module itself raises passes untouched.
+    Looks in the current directory too. Raises `HandlersInvalid` when there is none to use; what the module
+    itself raises passes untouched.
     """
     matched = _SPEC.fullmatch(spec)
     if matched is None:

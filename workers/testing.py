@@ -1,7 +1,7 @@
 """Decisions for the tests of handlers: ``await pay_out(completed("Approve", state={"order": 7}))``.
 
-The body follows what is asked for, as HITL.sh's callback would carry it
-(https://docs.hitl.sh, webhooks), so that `Decision.raw` agrees with the fields.
+The body follows what is asked for, as HITL.sh would send it (https://docs.hitl.sh, webhooks): to a
+callback URL, or for `claimed`, which only account webhooks tell, in their form.
 """
 
 from datetime import UTC, datetime
@@ -62,14 +62,17 @@ def _coherent(changes: dict[str, Any]) -> dict[str, Any]:
     """All fields: those asked for, and the others so that they fit."""
     event = changes.get("event") or f"request.{changes.get('outcome') or 'completed'}"
     answered = event == "request.completed"
+    claims = event == "request.claimed"
+    occurred_at = changes.get("occurred_at", NOW)
     about_request = event.startswith("request.")
     request_id = changes.get("request_id", _REQUEST if about_request else None)
     response = changes.get("response", "Approve" if answered else None)
     fields = {
         "event": event,
-        "event_key": f"{event}:{request_id or 'example'}",
-        "variant": "callback-v2",
-        "trust": "callback",
+        "event_key": f"{event}:{request_id or 'example'}"
+        + (f":{occurred_at:%Y-%m-%dT%H:%M:%SZ}" if claims else ""),
+        "variant": "nested" if claims else "callback-v2",
+        "trust": "signed" if claims else "callback",
         "received_at": NOW,
         "request_id": request_id,
         "loop_id": _LOOP if about_request else None,
@@ -78,8 +81,8 @@ def _coherent(changes: dict[str, Any]) -> dict[str, Any]:
         "source": SOURCES.get(event),
         "response": response,
         "response_type": _response_type(response),
-        "reviewer": REVIEWER if answered or event == "request.claimed" else None,
-        "occurred_at": NOW,
+        "reviewer": REVIEWER if answered or claims else None,
+        "occurred_at": occurred_at,
         **changes,
     }
     return {**fields, "labels": tuple(fields.get("labels", ()))}
@@ -93,21 +96,39 @@ def _response_type(response: Any) -> str | None:
 
 
 def _body(fields: dict[str, Any]) -> bytes:
-    reviewer = fields["reviewer"]
-    occurred_at = fields["occurred_at"]
-    return msgspec.json.encode({
+    payload = _account_webhook(fields) if fields["variant"] == "nested" else _callback(fields)
+    return msgspec.json.encode(payload)
+
+
+def _callback(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
         "event": fields["event"],
         "request_id": fields["request_id"],
         "loop_id": fields["loop_id"],
         "status": fields["status"],
         "response_data": _response_data(fields["response"], fields["response_type"], fields["labels"]),
-        "response_by": None if reviewer is None else _response_by(reviewer),
-        "response_at": occurred_at if fields["response"] is not None else None,
+        "response_by": _person(fields["reviewer"]),
+        "response_at": fields["occurred_at"] if fields["response"] is not None else None,
         "created_at": NOW,
-    })  # fmt: skip
+    }
 
 
-def _response_by(reviewer: Reviewer) -> dict[str, str | None]:
+def _account_webhook(fields: dict[str, Any]) -> dict[str, Any]:
+    request = {"id": fields["request_id"], "loop_id": fields["loop_id"], "status": fields["status"]}
+    return {
+        "event": fields["event"],
+        "timestamp": fields["occurred_at"],
+        "data": {
+            "request": {**request, "response_data": fields["response"], "created_at": NOW},
+            "loop": {"id": fields["loop_id"], "name": fields.get("loop_name")},
+            "reviewer": _person(fields["reviewer"]),
+        },
+    }
+
+
+def _person(reviewer: Reviewer | None) -> dict[str, str | None] | None:
+    if reviewer is None:
+        return None
     return {"user_id": reviewer.id, "name": reviewer.name, "email": reviewer.email}
 
 
