@@ -12,6 +12,7 @@ import click
 
 from hitlsh.api import (
     Client,
+    DocumentedLimitWarning,
     Question,
     boolean,
     editable_text,
@@ -24,7 +25,6 @@ from hitlsh.api import (
 from hitlsh.api.address import DEFAULT_BASE_URL
 from hitlsh.api.models.requests import Request, RequestSummary
 from hitlsh.errors import HitlshError
-
 from service.api_tables import cell, printable, show
 
 #: The exit status of ``ask --wait`` when nobody answered: never to be taken for a decision.
@@ -165,13 +165,21 @@ def client_from_env(environ: Mapping[str, str]) -> Iterator[Client]:
         raise click.ClickException("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
     address = environ.get("HITL_BASE_URL", "").strip() or DEFAULT_BASE_URL
     try:
-        with warnings.catch_warnings(record=True) as warned, Client(key, base_url=address) as client:
-            warnings.simplefilter("always")
+        with _warnings_spoken(), Client(key, base_url=address) as client:
             yield client
     except HitlshError as error:
         raise click.ClickException(printable(str(error))) from None
-    for warning in warned:
-        click.echo(f"Warning: {warning.message}", err=True)
+
+
+@contextmanager
+def _warnings_spoken() -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", DocumentedLimitWarning)
+        try:
+            yield
+        finally:
+            for warning in warned:
+                click.echo(f"Warning: {printable(str(warning.message))}", err=True)
 
 
 def _question(kind: str, options: tuple[str, ...], low: float, high: float, draft: str) -> Question:

@@ -3,7 +3,7 @@
 import ipaddress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from hitlsh.api.errors import ClientMisconfigured
 
@@ -23,27 +23,33 @@ def check_key(api_key: str) -> str:
 
 def check_base_url(base_url: str) -> str:
     """The address without a final slash; plain HTTP only to this machine, the key would travel in clear."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    parts = split(base_url)
+    if parts is None or parts.query or parts.fragment:
         raise ClientMisconfigured(f"the base URL {base_url!r} is none: give one like {DEFAULT_BASE_URL}")
     if parts.username is not None or parts.password is not None:
-        raise ClientMisconfigured(
-            "the base URL carries a user name or password: give the key as api_key instead"
-        )
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ClientMisconfigured("the base URL carries a user name or password: give the key as api_key instead")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ClientMisconfigured(
             f"the base URL {base_url!r} would send the API key in clear: use https, or http to localhost only"
         )
     return base_url.rstrip("/")
 
 
+def split(address: str) -> SplitResult | None:
+    """The parts of an absolute web address; None for anything else."""
+    try:
+        parts = urlsplit(address)
+        parts.port  # noqa: B018  # raises for a port that is none
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") and parts.hostname else None
+
+
 def check_prefix(api_prefix: str) -> str:
     """What stands between the base URL and ``/loops``: ``/api`` as documented, or nothing."""
     prefix = api_prefix.rstrip("/")
     if prefix and not prefix.startswith("/"):
-        raise ClientMisconfigured(
-            f"api_prefix {api_prefix!r} must be empty or begin with a slash, such as '/api'"
-        )
+        raise ClientMisconfigured(f"api_prefix {api_prefix!r} must be empty or begin with a slash, such as '/api'")
     return prefix
 
 

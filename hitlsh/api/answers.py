@@ -53,7 +53,7 @@ def read_answer(
     edited = response_data.get("was_edited") if isinstance(response_data, Mapping) else None
     return Answer(
         value=value,
-        labels=said.labels if said.labels else tuple(label for _, label in chosen),
+        labels=said.labels or tuple(label for _, label in chosen),
         names=tuple(name for names in chosen for name in names),
         was_edited=edited if isinstance(edited, bool) else None,
     )
@@ -72,10 +72,11 @@ def _as_asked(value: Any, response_type: str | None, config: Mapping[str, Any]) 
 
 
 def _chosen(value: Any, options: Any) -> list[tuple[str, str]]:
-    """Value and label of each option that was chosen, in the order of the options."""
-    said = {slug(word) for word in (value if isinstance(value, list) else [value]) if isinstance(word, str)}
+    """Value and label of each option that was chosen, in the order of the answer."""
     offered = [option_names(option) for option in (options if isinstance(options, list) else [])]
-    return [names for names in offered if said & {slug(name) for name in names}]
+    by_name = {slug(name): names for names in offered for name in names}
+    said = [slug(word) for word in (value if isinstance(value, list) else [value]) if isinstance(word, str)]
+    return [by_name[word] for word in said if word in by_name]
 
 
 def option_names(option: Any) -> tuple[str, str]:

@@ -136,9 +136,7 @@ def editable_text(
     config = _lengths(min_length, max_length) | {"required": required} | given(placeholder=placeholder)
     if len(draft) > max_length:
         raise AskingError(f"draft_text has {len(draft)} characters: max_length allows {max_length}")
-    return Question(
-        response_type="editable_text", response_config={"draft_text": draft} | config, check=check_words
-    )
+    return Question(response_type="editable_text", response_config={"draft_text": draft} | config, check=check_words)
 
 
 def boolean(
@@ -196,9 +194,7 @@ def _length(field: str, words: Any, most: int) -> None:
 
 def _ordered(low_field: str, low: float, high_field: str, high: float) -> None:
     if not (_finite(low) and _finite(high) and low < high):
-        raise AskingError(
-            f"{low_field} is {low!r} and {high_field} is {high!r}: the first must be the smaller number"
-        )
+        raise AskingError(f"{low_field} is {low!r} and {high_field} is {high!r}: the first must be the smaller number")
 
 
 def _finite(value: Any) -> bool:

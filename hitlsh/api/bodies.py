@@ -24,9 +24,7 @@ class DocumentedLimitWarning(UserWarning):
     """Something the documents disagree about: it is sent as asked, and HITL.sh may refuse it."""
 
 
-def create_body(
-    text: str, question: Question, default_response: Any, content: Content, **fields: Any
-) -> bytes:
+def create_body(text: str, question: Question, default_response: Any, content: Content, **fields: Any) -> bytes:
     """The body of a create; without a processing type, a timeout makes the request time-sensitive."""
     check_text(text)
     seconds, kind = fields["timeout_seconds"], fields["processing_type"]

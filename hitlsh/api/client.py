@@ -29,9 +29,7 @@ _PATIENT = RetryPolicy()
 class Connected(Groups[Mode], Generic[Mode]):
     """What both clients know and show."""
 
-    def __init__(
-        self, api_key: str, base_url: str, api_prefix: str, retries: RetryPolicy, budgeted: bool
-    ) -> None:
+    def __init__(self, api_key: str, base_url: str, api_prefix: str, retries: RetryPolicy, budgeted: bool) -> None:
         super().__init__(self)
         self._key = check_key(api_key)
         self._base_url = check_base_url(base_url)

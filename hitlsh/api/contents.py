@@ -38,9 +38,7 @@ def audio(*urls: str) -> Content:
 def file(address: str, *, file_type: str | None = None, file_name: str | None = None) -> Content:
     """A document. The create page asks for MIME type and name too; ``uploads.document`` returns all three."""
     url("file_url", address)
-    return Content(
-        type="file", fields={"file_url": address} | given(file_type=file_type, file_name=file_name)
-    )
+    return Content(type="file", fields={"file_url": address} | given(file_type=file_type, file_name=file_name))
 
 
 def _linked(kind: str, urls: tuple[str, ...]) -> Content:

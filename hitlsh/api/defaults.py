@@ -62,8 +62,7 @@ def check_boolean(config: Mapping[str, Any], default: Any) -> bool:
         if isinstance(default, str) and slug(default) in names:
             return meaning
     raise AskingError(
-        f"default_response is {default!r}: give True or False, "
-        f"{config['true_label']!r} or {config['false_label']!r}"
+        f"default_response is {default!r}: give True or False, {config['true_label']!r} or {config['false_label']!r}"
     )
 
 
@@ -72,9 +71,7 @@ def check_words(config: Mapping[str, Any], default: Any) -> str:
     if not isinstance(default, str):
         raise AskingError(f"default_response is {default!r}: give a text")
     if len(default) > config["max_length"]:
-        raise AskingError(
-            f"default_response has {len(default)} characters: max_length allows {config['max_length']}"
-        )
+        raise AskingError(f"default_response has {len(default)} characters: max_length allows {config['max_length']}")
     return default
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Generator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -106,7 +106,8 @@ class Exchange:
             if wait is None:
                 raise BudgetExhausted(
                     f"our own budget has no call for another {wanted:.0f} s, longer than this client waits: "
-                    "try later, or raise max_wait"
+                    "try later, or raise max_wait",
+                    self._clock() + timedelta(seconds=wanted),
                 )
             yield Sleep(wait)
 
@@ -120,7 +121,7 @@ class Exchange:
             self.rate_limit = reading.rate_limit
             if self._budgeted:
                 yield Observe(reading.rate_limit)
-        failure: Refused | None = refusal(operation, wire, told.status, reading, now)
+        failure: Refused | None = refusal(operation, wire, told.status, reading)
         if failure is not None:
             return failure, None
         found = result(operation, wire, told.status, reading)

@@ -2,7 +2,7 @@
 
 from typing import Generic
 
-from hitlsh.api.calls import accounts, chains, loops, requests, sessions, uploads, webhooks, workflows
+from hitlsh.api.calls import accounts, chains, loops, request_lists, requests, sessions, uploads, webhooks, workflows
 from hitlsh.api.surface import Call, Group, Mode, Pages, Runner
 
 
@@ -22,9 +22,9 @@ class Requests(Group[Mode], Generic[Mode]):
     """What is asked of people."""
 
     create = Call(requests.create)
-    list = Pages(requests.list_all)
-    page = Call(requests.page)
-    list_of_loop = Call(requests.list_of_loop)
+    list = Pages(request_lists.list_all)
+    page = Call(request_lists.page)
+    list_of_loop = Call(request_lists.list_of_loop)
     get = Call(requests.get)
     wait = Call(requests.wait)
     cancel = Call(requests.cancel)

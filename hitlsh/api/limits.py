@@ -2,9 +2,8 @@
 
 from collections.abc import Collection
 from typing import Any
-from urllib.parse import urlsplit
 
-from hitlsh.api.address import is_loopback
+from hitlsh.api.address import is_loopback, split
 from hitlsh.api.errors import AskingError
 
 
@@ -30,7 +29,7 @@ def one_of(field: str, word: Any, words: Collection[str]) -> None:
 
 def url(field: str, address: Any) -> bool:
     """An absolute web address; tells whether it is safe, that is, https or this machine."""
-    parts = urlsplit(address) if isinstance(address, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = split(address) if isinstance(address, str) else None
+    if parts is None:
         raise AskingError(f"{field} is {address!r}: give an absolute address, such as https://example.com/x")
-    return parts.scheme == "https" or is_loopback(parts.hostname)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")

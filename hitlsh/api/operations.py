@@ -83,9 +83,9 @@ def to_wire(operation: Operation[Any], base_url: str, api_prefix: str) -> Wire:
     )
 
 
-def segment(name: str, value: str) -> str:
+def segment(name: str, value: Any) -> str:
     """An id as one path segment; raises `AskingError` for one that would address something else."""
-    if value.strip() in ("", ".", ".."):
+    if not isinstance(value, str) or value.strip() in ("", ".", ".."):
         raise AskingError(f"{name} is {value!r}: give the id as HITL.sh shows it")
     return quote(value, safe="")
 
@@ -95,9 +95,7 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise AskingError(
-            f"the body is not JSON: {error}; use only JSON values ({', '.join(fields)})"
-        ) from None
+        raise AskingError(f"the body is not JSON: {error}; use only JSON values ({', '.join(fields)})") from None
 
 
 def given(**fields: Any) -> dict[str, Any]:

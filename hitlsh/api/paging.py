@@ -53,9 +53,7 @@ class Walk(Generic[Item]):
         return fresh
 
 
-def next_offset(
-    *, offset: int, limit: int, got: int, more: bool | None, total: int | None, said: Any
-) -> int | None:
+def next_offset(*, offset: int, limit: int, got: int, more: bool | None, total: int | None, said: Any) -> int | None:
     """Where the next page begins, from whichever of the paging fields HITL.sh sent.
 
     It always advances, so that a wrong ``next_offset`` cannot make a walk endless.

@@ -32,6 +32,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any] | None
     text: str
     rate_limit: RateLimit | None
+    #: When to ask again, if this is an error that passes.
     reset_at: datetime | None
 
 
@@ -44,29 +45,33 @@ def read(answered: Answered, now: datetime, secret: str) -> Reading:
         body = _object(text)
     usage = _usage(body) if answered.status == 429 else {}
     rate_limit = read_rate_limit(answered.status, answered.headers, usage, now)
-    reset_at = rate_limit.reset_at if rate_limit is not None else None
     return Reading(
         body=body,
         text=text[:_SHOWN],
         rate_limit=rate_limit,
-        reset_at=reset_at if reset_at is not None else retry_after(answered.headers, now),
+        reset_at=_reset_at(answered, rate_limit, now),
     )
 
 
-def refusal(
-    operation: Operation[Any], wire: Wire, status: int, reading: Reading, now: datetime
-) -> Refused | None:
+def _reset_at(answered: Answered, rate_limit: RateLimit | None, now: datetime) -> datetime | None:
+    """All replies carry the limit's reset, but only a 429 means it."""
+    asked = retry_after(answered.headers, now)
+    if answered.status != 429:
+        return asked if answered.status == 503 else None
+    if rate_limit is not None and rate_limit.reset_at is not None:
+        return rate_limit.reset_at
+    return asked if asked is not None else now + timedelta(seconds=60)
+
+
+def refusal(operation: Operation[Any], wire: Wire, status: int, reading: Reading) -> Refused | None:
     """The error this reply is; None for a success."""
     body = reading.body if reading.body is not None else {}
     if status in operation.accepts and body.get("error") is not True:
         return None
     if 200 <= status < 300 and body.get("error") is not True:
         return None
-    reset_at = reading.reset_at if status in (429, 503) else None
-    if status == 429 and reset_at is None:
-        reset_at = now + timedelta(seconds=60)
     msg = _words(status, reading)
-    return refusal_class(status)(wire.method, wire.path, status, msg, _detail(body), reset_at)
+    return refusal_class(status)(wire.method, wire.path, status, msg, _detail(body), reading.reset_at)
 
 
 def result(operation: Operation[T], wire: Wire, status: int, reading: Reading) -> T | ApiError:

@@ -25,9 +25,7 @@ def create(
     one_of("mode", mode, ("sequential", "parallel"))
     if not steps or not all(step.approver_ids for step in steps):
         raise AskingError("steps: give at least one step, each with at least one approver id")
-    body = encode(
-        {"org_id": org_id, "mode": mode, "steps": [_step(at, step) for at, step in enumerate(steps, 1)]}
-    )
+    body = encode({"org_id": org_id, "mode": mode, "steps": [_step(at, step) for at, step in enumerate(steps, 1)]})
     return Operation(method="POST", path=_path(request_id), body=body, read=_chain)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 from msgspec import UNSET, UnsetType
 
 from hitlsh.api.asking import Question
-from hitlsh.api.bodies import PRIORITIES, Priority, ProcessingType, check_changes, create_body
+from hitlsh.api.bodies import Priority, ProcessingType, check_changes, create_body
 from hitlsh.api.contents import MARKDOWN, Content
 from hitlsh.api.errors import AskingError
 from hitlsh.api.exchange import Script, Sleep
@@ -18,17 +18,11 @@ from hitlsh.api.models.requests import (
     CreatedRequest,
     Request,
     RequestFeedback,
-    RequestPage,
-    RequestSummary,
 )
 from hitlsh.api.operations import Operation, Reply, changed, encode, given, segment
-from hitlsh.api.paging import Listing, Page, next_offset
-
-Sort = Literal["created_at_desc", "created_at_asc", "priority_desc", "status_asc"]
 
 #: The documented back-off for polling, in seconds; the last one repeats. About 17 calls in the first hour.
 POLLING = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-_SORTS = ("created_at_desc", "created_at_asc", "priority_desc", "status_asc")
 
 
 def create(
@@ -69,65 +63,6 @@ def create(
         tags=None if tags is None else list(tags),
     )
     return Operation(method="POST", path=_of_loop(loop_id), body=body, read=_created)
-
-
-def page(
-    *,
-    status: str | None = None,
-    priority: Priority | None = None,
-    loop_id: str | None = None,
-    sort: Sort | None = None,
-    limit: int = 50,
-    offset: int = 0,
-) -> Operation[RequestPage]:
-    """One page of the requests this key created, with the count of all matches where HITL.sh gives it."""
-    if priority is not None:
-        one_of("priority", priority, PRIORITIES)
-    if sort is not None:
-        one_of("sort", sort, _SORTS)
-    whole("limit", limit, 1, 100)
-    whole("offset", offset, 0, 10**9)
-    query = given(status=status, priority=priority, loop_id=loop_id, sort=sort, limit=limit, offset=offset)
-    return Operation(method="GET", path="/api/requests", query=query, read=_page)
-
-
-def list_all(
-    *,
-    status: str | None = None,
-    priority: Priority | None = None,
-    loop_id: str | None = None,
-    sort: Sort | None = None,
-    page_size: int = 100,
-    offset: int = 0,
-) -> Listing[RequestSummary]:
-    """The requests this key created, fetched as you go: one call for every ``page_size`` (1 to 100) of them.
-
-    Requests that leave the filter meanwhile can make the walk skip others; ``sort="created_at_asc"`` without
-    a status filter skips none.
-    """
-
-    def page_at(start: int) -> Operation[Page[RequestSummary]]:
-        asked = page(
-            status=status, priority=priority, loop_id=loop_id, sort=sort, limit=page_size, offset=start
-        )
-        return Operation(
-            method=asked.method,
-            path=asked.path,
-            query=asked.query,
-            read=lambda reply: _step(_page(reply), start, page_size),
-        )
-
-    page_at(offset)  # what is wrong with the arguments is said now, not at the first iteration
-    return Listing(offset=offset, page_at=page_at)
-
-
-def list_of_loop(loop_id: str) -> Operation[tuple[Request, ...]]:
-    """The requests of one loop, in full; no paging is documented."""
-    return Operation(
-        method="GET",
-        path=_of_loop(loop_id),
-        read=lambda reply: tuple(Request.from_payload(found) for found in reply.items("requests")),
-    )
 
 
 def get(request_id: str) -> Operation[Request]:
@@ -245,19 +180,3 @@ def _created(reply: Reply) -> CreatedRequest:
     if isinstance(found.get("polling_url"), str):
         found["polling_url"] = urljoin(f"{reply.origin}/", found["polling_url"])
     return CreatedRequest.from_payload(found)
-
-
-def _page(reply: Reply) -> RequestPage:
-    return RequestPage.from_payload({**reply.data, "requests": reply.items("requests")})
-
-
-def _step(found: RequestPage, start: int, page_size: int) -> Page[RequestSummary]:
-    after = next_offset(
-        offset=start,
-        limit=page_size,
-        got=len(found.requests),
-        more=found.has_more,
-        total=found.total,
-        said=(found.pagination or {}).get("next_offset"),
-    )
-    return Page(items=found.requests, next_offset=after)

@@ -131,9 +131,7 @@ def wait_for_turn(session_id: str, turn_id: str, *, timeout: int = 60) -> Operat
     )
 
 
-def decide_turn(
-    session_id: str, turn_id: str, decision: Verdict, *, comment: str | None = None
-) -> Operation[Turn]:
+def decide_turn(session_id: str, turn_id: str, decision: Verdict, *, comment: str | None = None) -> Operation[Turn]:
     """Decide a turn; raises `Conflict` when it is decided already."""
     one_of("decision", decision, _VERDICTS)
     body = encode({"decision": decision} | given(comment=comment))

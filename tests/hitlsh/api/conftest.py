@@ -46,8 +46,9 @@ class Opener:
         self._opened: list[Client | AsyncClient] = []
 
     def __call__(self, key: str = KEY, **options: Any) -> Any:
-        options = {"base_url": self._sandbox.base_url, "retries": RetryPolicy(backoff=0.01)} | options
-        client = Client(key, **options) if self._kind == "Client" else AsyncClient(key, **options)
+        usual: dict[str, Any] = {"base_url": self._sandbox.base_url, "retries": RetryPolicy(backoff=0.01)}
+        kind = Client if self._kind == "Client" else AsyncClient
+        client = kind(key, **usual | options)
         self._opened.append(client)
         return Awaitable(client) if isinstance(client, Client) else client
 

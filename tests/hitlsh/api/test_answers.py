@@ -58,8 +58,10 @@ def test_labels_and_edits_are_kept() -> None:
     chosen = read_answer({"selected_values": ["a"], "selected_labels": ["Option A"]}, "multi_select")
     edited = read_answer({"revised_text": "x", "was_edited": False}, "editable_text")
 
-    assert chosen is not None and chosen.labels == ("Option A",)
-    assert edited is not None and edited.was_edited is False
+    assert chosen is not None
+    assert chosen.labels == ("Option A",)
+    assert edited is not None
+    assert edited.was_edited is False
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,15 @@ from hitlsh.api import (
     text,
     video,
 )
-from hitlsh.api.calls import chains, loops, requests, sessions, uploads, webhooks, workflows
+from hitlsh.api.calls import chains, loops, request_lists, requests, sessions, uploads, webhooks, workflows
 
 PICK = single_select("Approve", "Approve with Warning", Option(value="no", label="Reject it"))
 
 
 def body_of(**changes: Any) -> dict[str, Any]:
-    fields = {"loop_id": "l", "text": "Go?", "question": PICK, "default_response": "no"} | changes
-    return json.loads(requests.create(**fields).body or b"")
+    fields: dict[str, Any] = {"loop_id": "l", "text": "Go?", "question": PICK, "default_response": "no"}
+    body: dict[str, Any] = json.loads(requests.create(**fields | changes).body or b"")
+    return body
 
 
 def test_the_body_holds_what_the_reference_requires() -> None:
@@ -169,9 +170,7 @@ def test_a_request_outside_the_limits_is_refused(changes: dict[str, Any], compla
         ({"callback_url": "http://example.com/hook"}, "callback_url 'http://example.com/hook' is not https"),
     ],
 )
-def test_what_the_documents_disagree_about_is_sent_with_a_warning(
-    changes: dict[str, Any], warned: str
-) -> None:
+def test_what_the_documents_disagree_about_is_sent_with_a_warning(changes: dict[str, Any], warned: str) -> None:
     with pytest.warns(DocumentedLimitWarning, match=warned):
         assert body_of(**changes)
 
@@ -218,8 +217,8 @@ def test_contents_go_out_under_the_documented_names(content: Any, fields: dict[s
             "description has 501 characters: give 0 to 500",
         ),
         (lambda: loops.update("l"), "nothing to update: give at least one of name, description, icon"),
-        (lambda: requests.page(limit=101), "limit is 101: give a whole number from 1 to 100"),
-        (lambda: requests.list_all(page_size=0), "limit is 0"),
+        (lambda: request_lists.page(limit=101), "limit is 101: give a whole number from 1 to 100"),
+        (lambda: request_lists.list_all(page_size=0), "limit is 0"),
         (lambda: requests.update("r", priority="normal"), "priority is 'normal'"),  # type: ignore[arg-type]  # refused
         (lambda: requests.feedback("r"), "feedback is empty"),
         (lambda: requests.feedback("r", rating=6), "rating is 6: give a whole number from 1 to 5"),

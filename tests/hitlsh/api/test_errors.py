@@ -37,7 +37,7 @@ def refused(status: int, body: Any, **headers: str) -> Refused:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     reading = read(Answered(status=status, headers=headers, content=content), NOW, KEY)
     call = accounts.test()
-    found = refusal(call, to_wire(call, "https://api.hitl.sh/v1", "/api"), status, reading, NOW)
+    found = refusal(call, to_wire(call, "https://api.hitl.sh/v1", "/api"), status, reading)
     assert found is not None
     return found
 
@@ -76,9 +76,7 @@ def test_the_documented_error_bodies_are_read(path: Path) -> None:
     assert (error.msg, error.data) == (body["msg"], body.get("data"))
 
 
-@pytest.mark.parametrize(
-    "data", ["priority must be one of: low", {"field": "name", "issue": "too long"}, None]
-)
+@pytest.mark.parametrize("data", ["priority must be one of: low", {"field": "name", "issue": "too long"}, None])
 def test_what_the_server_adds_is_kept(data: Any) -> None:
     error = refused(400, {"error": True, "msg": "Validation failed", "data": data})
 
@@ -115,9 +113,7 @@ def test_all_six_forms_of_a_429_read_alike(body: dict[str, Any], data: Any) -> N
     )
 
 
-@pytest.mark.parametrize(
-    "body", [b"<html><h1>502 Bad Gateway</h1></html>", b"", b"\xff\xfe", b"[1]", b"[" * 100_000]
-)
+@pytest.mark.parametrize("body", [b"<html><h1>502 Bad Gateway</h1></html>", b"", b"\xff\xfe", b"[1]", b"[" * 100_000])
 def test_a_gateway_that_speaks_no_json_is_an_error_like_any_other(body: bytes) -> None:
     error = refused(502, body)
 

@@ -16,7 +16,7 @@ from hitlsh.api import (
     Unreachable,
 )
 from hitlsh.api.calls import accounts, loops, requests, sessions
-from hitlsh.api.exchange import Exchange, Observe, Sleep, Spend, Step, Transmit
+from hitlsh.api.exchange import Exchange, Observe, Script, Sleep, Spend, Step, Transmit
 from hitlsh.api.operations import Operation
 from hitlsh.api.replies import Answered
 
@@ -39,9 +39,7 @@ def exchange(*, budgeted: bool = False, prefix: str = "/api", **policy: Any) -> 
 
 
 def answered(status: int = 200, body: Any = None, **headers: Any) -> Answered:
-    content = (
-        body if isinstance(body, bytes) else json.dumps({"error": status >= 400} | (body or {})).encode()
-    )
+    content = body if isinstance(body, bytes) else json.dumps({"error": status >= 400} | (body or {})).encode()
     return Answered(
         status=status,
         headers={name.replace("_", "-"): str(v) for name, v in headers.items()},
@@ -52,8 +50,8 @@ def answered(status: int = 200, body: Any = None, **headers: Any) -> Answered:
 FINE = answered(200, {"data": {"api_key_id": "k"}})
 
 
-def play(call: Operation[Any], *told: Any, using: Exchange | None = None) -> tuple[list[Step], Any]:
-    """Carry the call out against what is told in turn for each request or spending; gives the steps and the end."""
+def play(call: Operation[Any] | Script[Any], *told: Any, using: Exchange | None = None) -> tuple[list[Step], Any]:
+    """Carry a call out, telling it these in turn for requests and spendings; gives the steps and the end."""
     flow = (using if using is not None else exchange()).flow(call)
     steps: list[Step] = []
     answers = iter(told)
@@ -75,9 +73,7 @@ def pauses(steps: list[Step]) -> list[float]:
     return [step.seconds for step in steps if isinstance(step, Sleep)]
 
 
-@pytest.mark.parametrize(
-    "trouble", [answered(500), answered(502), answered(503), answered(504), LOST, NEVER_LEFT]
-)
+@pytest.mark.parametrize("trouble", [answered(500), answered(502), answered(503), answered(504), LOST, NEVER_LEFT])
 def test_a_read_is_repeated(trouble: Any) -> None:
     steps, found = play(accounts.test(), trouble, FINE)
 
@@ -262,7 +258,7 @@ def test_a_script_waits_as_the_documents_advise() -> None:
         answered(200, {"data": {"request": {"id": "r", "status": word}}}) for word in ("pending", "completed")
     )
 
-    steps, request = play(requests.wait("r"), *[pending] * 8, done)  # type: ignore[arg-type]  # a script, as flow() takes
+    steps, request = play(requests.wait("r"), *[pending] * 8, done)
 
     assert pauses(steps) == [5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 300.0, 300.0]
     assert request.outcome == "completed"
@@ -271,7 +267,7 @@ def test_a_script_waits_as_the_documents_advise() -> None:
 def test_a_script_that_runs_out_of_time_gives_the_request_as_it_is() -> None:
     pending = answered(200, {"data": {"request": {"id": "r", "status": "pending"}}})
 
-    steps, request = play(requests.wait("r", every=20, for_up_to=30), *[pending] * 3)  # type: ignore[arg-type]  # a script
+    steps, request = play(requests.wait("r", every=20, for_up_to=30), *[pending] * 3)
 
     assert pauses(steps) == [20.0, 10.0]
     assert request.outcome is None

@@ -39,15 +39,11 @@ async def test_a_chain_is_made_read_and_decided(api: Any, loop_id: str, sandbox:
     assert found.steps[1].require_all
 
 
-async def test_a_chain_refuses_what_it_cannot_take(
-    opened: Any, api: Any, loop_id: str, sandbox: Sandbox
-) -> None:
+async def test_a_chain_refuses_what_it_cannot_take(opened: Any, api: Any, loop_id: str, sandbox: Sandbox) -> None:
     created, chain = await chained(api, loop_id, sandbox)
 
     with pytest.raises(Conflict, match="already exists"):
-        await api.chains.create(
-            created.request_id, org_id="o", mode="parallel", steps=[Step(approver_ids=("x",))]
-        )
+        await api.chains.create(created.request_id, org_id="o", mode="parallel", steps=[Step(approver_ids=("x",))])
     with pytest.raises(NotFound):
         await api.chains.decide(NOBODY, step_order=1, decision="approve")
     with pytest.raises(NotFound):
@@ -131,9 +127,7 @@ async def test_waiting_for_a_turn_in_vain_is_no_error(api: Any, loop_id: str) ->
     assert waited.pending
 
 
-async def test_a_reviewer_decides_a_turn_through_its_request(
-    api: Any, loop_id: str, sandbox: Sandbox
-) -> None:
+async def test_a_reviewer_decides_a_turn_through_its_request(api: Any, loop_id: str, sandbox: Sandbox) -> None:
     session = await session_of(api, loop_id)
     turn = await api.sessions.create_turn(session.id, "file_write")
 

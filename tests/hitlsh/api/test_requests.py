@@ -189,9 +189,7 @@ async def test_feedback_is_given_once_it_is_completed(api: Any, loop_id: str, sa
         await api.requests.feedback(request_id, rating=5)
     sandbox.answer(request_id, "Approve")
 
-    given = await api.requests.feedback(
-        request_id, rating=1, would_recommend=False, comment="", tags=["slow"]
-    )
+    given = await api.requests.feedback(request_id, rating=1, would_recommend=False, comment="", tags=["slow"])
 
     assert given.request_id == request_id
     assert given.feedback == {"rating": 1, "would_recommend": False, "comment": "", "tags": ["slow"]}
@@ -282,9 +280,7 @@ WHOLE = {
         {"response_type": "essay"},
     ],
 )
-async def test_what_a_careless_caller_sends_is_a_bad_request(
-    api: Any, loop_id: str, changes: dict[str, Any]
-) -> None:
+async def test_what_a_careless_caller_sends_is_a_bad_request(api: Any, loop_id: str, changes: dict[str, Any]) -> None:
     body = json.dumps(WHOLE | changes).encode()
     careless: Operation[None] = Operation(
         method="POST", path=f"/api/loops/{loop_id}/requests", body=body, read=lambda _: None

@@ -1,0 +1,44 @@
+"""Whatever HITL.sh sends: a model reads it or says why not, and a walk through a list ends."""
+
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hitlsh.api.models.requests import Request
+from hitlsh.api.paging import next_offset
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from([field.name for field in msgspec.structs.fields(Request) if field.name != "id"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(fields=st.dictionaries(NAMES, JSON, max_size=6))
+def test_no_field_but_the_id_can_make_a_request_unreadable(fields: dict[str, Any]) -> None:
+    request = Request.from_payload({"id": "r", **fields})
+
+    assert request.id == "r"
+    assert request.raw == {"id": "r", **fields}
+    assert request.outcome in ("completed", "timeout", "cancelled", None)
+    assert repr(request.answer)
+    assert repr(request.reviewer)
+
+
+@given(
+    offset=st.integers(0, 1000),
+    limit=st.integers(1, 100),
+    got=st.integers(0, 100),
+    more=st.none() | st.booleans(),
+    total=st.none() | st.integers(0, 1000),
+    said=JSON,
+)
+def test_a_walk_advances_or_ends(offset: int, limit: int, got: int, more: Any, total: Any, said: Any) -> None:
+    after = next_offset(offset=offset, limit=limit, got=got, more=more, total=total, said=said)
+
+    assert after is None or after > offset
+    assert (after is None) or got > 0
