@@ -101,7 +101,7 @@ async def test_the_creator_stays_and_a_stranger_cannot_be_removed(api: Any, loop
         await api.loops.remove_member(loop_id, NO_LOOP)
 
 
-async def test_an_unknown_and_an_inactive_key_are_unauthorized(opened: Any, sandbox: Sandbox) -> None:
+async def test_an_inactive_key_is_unauthorized(opened: Any, sandbox: Sandbox) -> None:
     sandbox.add_key("hitl_test_of_kim", email="kim@example.org", active=False)
 
     with pytest.raises(Unauthorized, match="API key is inactive"):
