@@ -8,7 +8,10 @@ router = Router()
 @router.on("request.completed")
 async def announce(decision: Decision) -> None:
     who = decision.reviewer.name if decision.reviewer and decision.reviewer.name else "someone"
-    print(f"{who} answered {decision.response!r} to request {decision.request_id} ({decision.trust})", flush=True)
+    print(
+        f"{who} answered {decision.response!r} to request {decision.request_id} ({decision.trust})",
+        flush=True,
+    )
 
 
 @router.on("request.timeout", "request.cancelled")

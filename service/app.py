@@ -71,7 +71,9 @@ def _doors(settings: Settings, intake: Intake) -> list[BaseRoute]:
         routes += [Route(path, door, methods=["POST"]) for path in (WEBHOOKS, f"{WEBHOOKS}/")]
     if settings.callback_secrets:
         door = callback_door(intake, callback_signer(settings), max_body=settings.max_body)
-        routes += [Route(path, door, methods=["POST"]) for path in (f"{CALLBACK_PATH}{{token}}", f"{CALLBACK_PATH}{{token}}/")]
+        routes += [
+            Route(path, door, methods=["POST"]) for path in (f"{CALLBACK_PATH}{{token}}", f"{CALLBACK_PATH}{{token}}/")
+        ]
     return routes
 
 

@@ -96,7 +96,7 @@ def demo() -> None:
 @cli.command()
 @click.argument("sample", type=click.Choice(sorted(SAMPLES)), required=False, metavar="[SAMPLE]")
 @click.option("--to", default=None, metavar="URL", help="Where to post: a callback URL, or the address of a receiver.")
-@click.option("--response", default=None, metavar="JSON", help='The answer, such as \'"Reject"\' or \'false\'.')
+@click.option("--response", default=None, metavar="JSON", help="The answer, such as '\"Reject\"' or 'false'.")
 @click.option("--request-id", default=None, help="Of the request; a fresh one by default.")
 @click.option("--state", default=None, metavar="JSON", help="State for the callback URL that is minted.")
 def send(sample: str | None, to: str | None, response: str | None, request_id: str | None, state: str | None) -> None:
@@ -160,5 +160,3 @@ def _json(text: str | None, option: str) -> Any:
 
 def main() -> None:
     cli(prog_name="hitl-receiver")
-
-

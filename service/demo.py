@@ -33,18 +33,20 @@ def run() -> int:
         "HITL_HANDLERS": "examples.handlers",
         "HITL_LOG_LEVEL": "WARNING",
     }
-    with tempfile.TemporaryDirectory(prefix="hitl-demo-") as folder:
-        with Stack(Path(folder), environ, port=free_port(), say=_say) as stack:
-            click.echo(f"the stack is up: {stack.url}")
-            redis = command_client(stack.redis_url)
-            signer = CallbackSigner([callback_secret])
-            callback = signer.url(stack.url, signer.mint({"order": 1881}))
-            sent = [
-                _post("a callback", callback, sample("callback-v2.completed"), {}),
-                _post("an account webhook", stack.url + WEBHOOKS, *_signed(webhook_secret)),
-            ]
-            records = [_wait_until_handled(redis, key) for key in sent]
-            redis.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="hitl-demo-") as folder,
+        Stack(Path(folder), environ, port=free_port(), say=_say) as stack,
+    ):
+        click.echo(f"the stack is up: {stack.url}")
+        redis = command_client(stack.redis_url)
+        signer = CallbackSigner([callback_secret])
+        callback = signer.url(stack.url, signer.mint({"order": 1881}))
+        sent = [
+            _post("a callback", callback, sample("callback-v2.completed"), {}),
+            _post("an account webhook", stack.url + WEBHOOKS, *_signed(webhook_secret)),
+        ]
+        records = [_wait_until_handled(redis, key) for key in sent]
+        redis.close()
     for record in records:
         click.echo(_timeline(record))
     return 0 if all(record.state == "done" for record in records) else 1
@@ -80,9 +82,11 @@ def _timeline(record: EventRecord) -> str:
     ]
     if record.routed_at:
         rows.append((record.routed_at, "routed", "to " + ", ".join(effect.handler for effect in record.effects)))
-    for effect in record.effects:
-        if effect.settled_at:
-            rows.append((effect.settled_at, effect.state, f"{effect.handler}, attempt {effect.attempts}"))
+    rows += [
+        (effect.settled_at, effect.state, f"{effect.handler}, attempt {effect.attempts}")
+        for effect in record.effects
+        if effect.settled_at
+    ]
     lines = [f"  {_ms(record.received_at, at):>9}  {what:<9} {detail}" for at, what, detail in rows]
     return "\n".join(["", click.style(record.key, bold=True), *lines])
 

@@ -58,7 +58,10 @@ def _prepare(folder: Path, port: int, handlers: str | None) -> dict[str, str]:
     environ["HITL_PUBLIC_URL"] = given.get("HITL_PUBLIC_URL") or f"http://127.0.0.1:{port}"
     environ["HITL_HANDLERS"] = handlers or given.get("HITL_HANDLERS") or "examples.handlers"
     environ.setdefault("HITL_LOG_LEVEL", "WARNING")
-    _write(folder / _KEPT, {name: environ[name] for name in (*_SECRETS, "HITL_PUBLIC_URL", "HITL_HANDLERS") if name in environ})
+    _write(
+        folder / _KEPT,
+        {name: environ[name] for name in (*_SECRETS, "HITL_PUBLIC_URL", "HITL_HANDLERS") if name in environ},
+    )
     return environ
 
 
@@ -96,6 +99,11 @@ def _banner(stack: Stack, settings: Settings, names: list[str], folder: Path) ->
         doors.append(f"{stack.url}/callbacks/TOKEN    callback URLs; mint one: {program()} callback-url")
     rows = [("door", doors[0]), *(("", door) for door in doors[1:])]
     rows += [("handlers", f"{settings.handlers}: {', '.join(names)}"), ("data", data)]
-    rows += [("try", f"{program()} send callback-v2.completed     (in another terminal; `send` alone lists samples)")]
+    rows += [
+        (
+            "try",
+            f"{program()} send callback-v2.completed     (in another terminal; `send` alone lists samples)",
+        )
+    ]
     lines = "\n".join(f"  {click.style(f'{label:<9}', bold=True)} {text}" for label, text in rows)
     return f"\nhitl-receiver is running; Ctrl+C stops it.\n\n{lines}\n"

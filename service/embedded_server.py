@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -82,7 +83,7 @@ class EmbeddedServer:
         """The exit code of a server that ended, None while it runs."""
         return None if self._process is None else self._process.poll()
 
-    def start(self) -> "EmbeddedServer":
+    def start(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         program = binary()
         if self._lock is None:
@@ -96,7 +97,7 @@ class EmbeddedServer:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - started from the main thread, before any other
+                preexec_fn=die_with_parent,
                 # The server itself holds the lock too: nobody else starts on its folder while it lives.
                 pass_fds=(self._lock,),
             )
@@ -122,7 +123,7 @@ class EmbeddedServer:
         self._process.kill()
         self._process.wait()
 
-    def __enter__(self) -> "EmbeddedServer":
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(

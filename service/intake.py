@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 
 import msgspec
-from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from hitlsh.events import Event

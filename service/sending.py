@@ -40,16 +40,16 @@ def mint(state: Any) -> str:
     """A callback URL with `state` in it."""
     settings = _settings()
     if not settings.callback_secrets:
-        raise CannotSend("HITL_CALLBACK_SECRETS is not set, so no callback URL can be signed: set it as at the receiver.")
+        raise CannotSend(
+            "HITL_CALLBACK_SECRETS is not set, so no callback URL can be signed: set it as at the receiver."
+        )
     if settings.public_url is None:
         raise CannotSend("HITL_PUBLIC_URL is not set: write the address under which HITL.sh reaches the receiver.")
     signer = CallbackSigner(settings.callback_secrets)
     return signer.url(settings.public_url, signer.mint(state))
 
 
-def send_sample(
-    name: str, *, to: str | None, response: Any, answered: bool, request_id: str | None, state: Any
-) -> int:
+def send_sample(name: str, *, to: str | None, response: Any, answered: bool, request_id: str | None, state: Any) -> int:
     """Post one sample and say what came of it; answers an exit status."""
     answer = {"response": response} if answered else {}
     body = sample(name, request_id=request_id, **answer)

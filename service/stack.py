@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import httpx
 
@@ -25,7 +26,7 @@ class Stack:
         port: int,
         say: Callable[[str, str], None] | None = None,
     ) -> None:
-        """`environ`: what the processes need beyond this one's environment; REDIS_URL in it means no embedded server."""
+        """`environ`: settings beyond this process's own environment; with REDIS_URL, no server is embedded."""
         self.url = f"http://127.0.0.1:{port}"
         self.server = None if "REDIS_URL" in environ else EmbeddedServer(folder)
         self.redis_url = environ.get("REDIS_URL") or (self.server.url if self.server else "")
@@ -41,7 +42,7 @@ class Stack:
         )
         self._port = port
 
-    def __enter__(self) -> "Stack":
+    def __enter__(self) -> Self:
         _see_that_port_is_free(self._port)
         if self.server is not None:
             self.server.start()

@@ -74,7 +74,10 @@ class Supervisor:
                 child.pause = min(LONGEST_PAUSE, child.pause * 2) if young else FIRST_PAUSE
                 child.restart_at = now + child.pause
                 logger.warning(
-                    "process.died name=%s status=%s restart_in=%.1f", child.name, child.process.returncode, child.pause
+                    "process.died name=%s status=%s restart_in=%.1f",
+                    child.name,
+                    child.process.returncode,
+                    child.pause,
                 )
             elif now >= child.restart_at:
                 self._spawn(child)
@@ -103,7 +106,7 @@ class Supervisor:
             errors="replace",
             # A group of its own: Ctrl+C reaches us alone, and we stop the children in order.
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - it only calls prctl
+            preexec_fn=die_with_parent,
         )
         child.started, child.restart_at = time.monotonic(), 0.0
         if self._say:

@@ -13,7 +13,10 @@ RECEIVED = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def payload(
-    request_id: str = "66c0ffee00000000000000a1", response: Any = "Approve", status: str = "completed", **more: Any
+    request_id: str = "66c0ffee00000000000000a1",
+    response: Any = "Approve",
+    status: str = "completed",
+    **more: Any,
 ) -> bytes:
     """A callback-v2 body."""
     answered = status == "completed"
@@ -49,7 +52,12 @@ def claimed(request_id: str = "66c0ffee00000000000000a1", at: str = "2026-03-01T
 
 def delivery(body: bytes | None = None, **changes: Any) -> Delivery:
     body = payload() if body is None else body
-    defaults: dict[str, Any] = {"trust": "callback", "received_at": RECEIVED, "body": body, "content": parse(body)}
+    defaults: dict[str, Any] = {
+        "trust": "callback",
+        "received_at": RECEIVED,
+        "body": body,
+        "content": parse(body),
+    }
     return Delivery(**(defaults | changes))
 
 

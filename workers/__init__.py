@@ -4,6 +4,7 @@ from hitlsh.events import Reviewer
 from workers.conditions import between
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater
-from workers.router import Route, Router
+from workers.route import Route
+from workers.router import Router
 
 __all__ = ["Decision", "GiveUp", "RetryLater", "Reviewer", "Route", "Router", "between"]

@@ -36,9 +36,7 @@ def check_predicate(predicate: Any, where: str) -> None:
     if isinstance(predicate, type):
         raise RouteInvalid(f"{said} is a class: write a function that returns True or False")
     if any(_is(predicate, kind) for kind in _NOT_PLAIN):
-        raise RouteInvalid(
-            f"{said} must be a plain `def`: what async functions and generators return is never False"
-        )
+        raise RouteInvalid(f"{said} must be a plain `def`: what async functions and generators return is never False")
     if not _takes_one_argument(predicate):
         raise RouteInvalid(f"{said} must take one argument, the value to judge")
 
@@ -52,18 +50,14 @@ def route_name(handler: Any, name: str | None) -> str:
     """The given name, or the handler's own; raises `RouteInvalid` when it cannot be one."""
     chosen = name_of(handler) if name is None else name
     if name is None and chosen == "<lambda>":
-        raise RouteInvalid(
-            "a lambda has no name to keep its effects under: add name='...' to @router.on(...)"
-        )
+        raise RouteInvalid("a lambda has no name to keep its effects under: add name='...' to @router.on(...)")
     return check_name(chosen)
 
 
 def check_name(name: Any) -> str:
     """The name, fit to be kept in the inbox; raises `RouteInvalid` otherwise."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise RouteInvalid(
-            f"name={name!r}: use 1 to 100 of the characters A-Z a-z 0-9 _ . - (as name='pay-out')"
-        )
+        raise RouteInvalid(f"name={name!r}: use 1 to 100 of the characters A-Z a-z 0-9 _ . - (as name='pay-out')")
     return name
 
 

@@ -49,8 +49,12 @@ def between(low: float, high: float) -> Between:
 
 
 def slug(text: str) -> str:
-    """The value HITL.sh makes of an option's label: ``Approve with Warning`` is ``approve_with_warning``."""
-    return _NOT_WORD.sub("_", text.lower()).strip("_")
+    """The value HITL.sh makes of an option's label: ``Approve with Warning`` is ``approve_with_warning``.
+
+    Empty for a text without a letter: ``-1`` and ``1`` are two answers.
+    """
+    found = _NOT_WORD.sub("_", text.lower()).strip("_")
+    return found if any(character.isalpha() for character in found) else ""
 
 
 _NOT_WORD = re.compile(r"\W+")
@@ -158,17 +162,13 @@ def _members(condition: Any, where: str) -> Iterable[Any]:
     if not isinstance(condition, list | tuple | set | frozenset):
         return [_checked(condition, where)]
     if not condition:
-        raise RouteInvalid(
-            f"{where}={condition!r} is empty and matches nothing: name a value or leave it out"
-        )
+        raise RouteInvalid(f"{where}={condition!r} is empty and matches nothing: name a value or leave it out")
     return [_checked(member, where) for member in condition]
 
 
 def _checked(value: Any, where: str) -> Any:
     if isinstance(value, range) and not value:
-        raise RouteInvalid(
-            f"{where}={value!r} is empty and matches nothing: the end of a range is not part of it"
-        )
+        raise RouteInvalid(f"{where}={value!r} is empty and matches nothing: the end of a range is not part of it")
     if isinstance(value, float) and math.isnan(value):
         raise RouteInvalid(f"{where}={value!r}: NaN equals nothing; name a number")
     if value is None or isinstance(value, str | int | float | Between | range):

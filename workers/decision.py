@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+
 from hitlsh.events import Event, Outcome, Reviewer, Source, Trust
 
 

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -23,7 +23,8 @@ from workers.inbox.group_commit import GroupCommit
 from workers.inbox.inbox import Inbox, LeaseKeeper
 from workers.inbox.records import Item, Line
 from workers.leases import LeaseThread
-from workers.router import Route, Router
+from workers.route import Route
+from workers.router import Router
 
 logger = logging.getLogger("hitl.workers")
 
@@ -42,7 +43,7 @@ class Terms:
     life: float = 600.0
     #: Seconds that handlers in flight have left once the drain was told to stop.
     grace: float = 20.0
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
 
 
 class Drain:
@@ -80,6 +81,7 @@ class Drain:
             await self._finish_running()
         finally:
             presence.cancel()
+            await asyncio.wait({presence}, timeout=1.0)
             self._leases.stop()
             self._threads.shutdown(wait=False, cancel_futures=True)
         return self.settled
@@ -125,8 +127,9 @@ class Drain:
             stopping.cancel()
             if not task.done():
                 task.cancel()
-                await asyncio.wait({task})
-        if not task.cancelled():
+                # Bounded: redis-py may swallow a cancellation that meets it while it connects.
+                await asyncio.wait({task}, timeout=0.5)
+        if task.done() and not task.cancelled():
             task.result()
 
     # -- working -------------------------------------------------------------------------------------
@@ -145,21 +148,27 @@ class Drain:
         names = ",".join(route.name for route in routes)
         # Handlers need not wait for this line: should it be lost with this process, the event is due
         # again when its lease runs out. Their own lines come after it, in the same order.
-        self._reports.submit(Line("route", "", item.event_key, item.token, names))
-        del self._held[item.member]
-        for route in routes:
-            effect = Item(
-                handler=route.name, event_key=item.event_key, token=item.token, attempt=1, errors=0, crashes=0,
-                event=item.event, body=item.body, trust=item.trust, received_at=item.received_at,
-                state=item.state, late=item.late, conflict=item.conflict,
-            )  # fmt: skip
-            self._held[effect.member] = effect.token
-            self._start_effect(route, effect)
+        routed = self._reports.submit(Line("route", "", item.event_key, item.token, names))
+        started = [self._start_effect(route, _effect(item, route.name)) for route in routes]
+        routed.add_done_callback(lambda reply: self._hold_effects(item, reply, started))
 
-    def _start_effect(self, route: Route | None, item: Item) -> None:
+    def _hold_effects(
+        self, item: Item, reply: asyncio.Future[bool], started: list[tuple[asyncio.Task[None], Item]]
+    ) -> None:
+        """Once the routing is on record, the leases are those of the effects; until then, that of the event."""
+        self._held.pop(item.member, None)
+        if reply.cancelled() or reply.exception() or not reply.result():
+            logger.warning("event.lease_lost event=%s", item.event_key)
+            return
+        for task, effect in started:
+            if not task.done():
+                self._held[effect.member] = effect.token
+
+    def _start_effect(self, route: Route | None, item: Item) -> tuple[asyncio.Task[None], Item]:
         task = asyncio.create_task(self._work(route, item))
         self._running.add(task)
         task.add_done_callback(self._ended)
+        return task, item
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -242,6 +251,25 @@ class Drain:
 
 def _other_job(waiting: Sequence[str]) -> bool:
     return any(not job.startswith(DRAIN_JOB) for job in waiting)
+
+
+def _effect(item: Item, handler: str) -> Item:
+    """The first attempt of a handler on an event that was just routed."""
+    return Item(
+        handler=handler,
+        event_key=item.event_key,
+        token=item.token,
+        attempt=1,
+        errors=0,
+        crashes=0,
+        event=item.event,
+        body=item.body,
+        trust=item.trust,
+        received_at=item.received_at,
+        state=item.state,
+        late=item.late,
+        conflict=item.conflict,
+    )
 
 
 def _decision(item: Item) -> Decision:

@@ -1,6 +1,7 @@
 """One effect: one handler's work on one event, and what its end means for the record."""
 
 import asyncio
+import inspect
 import logging
 import random
 import traceback
@@ -12,7 +13,7 @@ from typing import cast
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater
 from workers.inbox.records import Item, Line
-from workers.router import Route
+from workers.route import Route
 
 logger = logging.getLogger("hitl.workers")
 
@@ -56,16 +57,24 @@ async def run(route: Route, decision: Decision, item: Item, policy: Policy, thre
 
 async def _call(route: Route, decision: Decision, threads: Executor) -> None:
     if route.is_async:
-        await cast(Callable[[Decision], Awaitable[object]], route.handler)(decision)
+        await cast("Callable[[Decision], Awaitable[object]]", route.handler)(decision)
     else:
-        await asyncio.get_running_loop().run_in_executor(threads, route.handler, decision)
+        result = await asyncio.get_running_loop().run_in_executor(threads, route.handler, decision)
+        if inspect.isawaitable(result):  # a plain wrapper around an async function
+            await result
 
 
 def _failed(route: Route, item: Item, policy: Policy, error: Exception) -> Line:
     errors = item.errors + 1
     wrong = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
     if errors >= policy.attempts:
-        logger.error("handler.failed handler=%s event=%s attempts=%d", route.name, item.event_key, errors, exc_info=error)
+        logger.error(
+            "handler.failed handler=%s event=%s attempts=%d",
+            route.name,
+            item.event_key,
+            errors,
+            exc_info=error,
+        )
         return _line("failed", item, wrong=wrong)
     delay = policy.delay(errors)
     logger.warning(

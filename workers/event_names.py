@@ -36,21 +36,15 @@ _PATTERN = re.compile(r"[A-Za-z0-9_.-]*\*")
 def check_events(events: Sequence[Any]) -> tuple[str, ...]:
     """The names and patterns given to `on`; raises `RouteInvalid` for what cannot be one."""
     if not events:
-        raise RouteInvalid(
-            'on() names no event: write @router.on("request.completed"), or @router.on("*") for all'
-        )
+        raise RouteInvalid('on() names no event: write @router.on("request.completed"), or @router.on("*") for all')
     return tuple(_checked(event) for event in events)
 
 
 def _checked(event: Any) -> str:
     if callable(event):
-        raise RouteInvalid(
-            '@router.on needs its events: write @router.on("request.completed") above the function'
-        )
+        raise RouteInvalid('@router.on needs its events: write @router.on("request.completed") above the function')
     if not isinstance(event, str):
-        raise RouteInvalid(
-            f"on({event!r}): an event is a string; write on('request.completed', 'request.timeout')"
-        )
+        raise RouteInvalid(f"on({event!r}): an event is a string; write on('request.completed', 'request.timeout')")
     if not (_NAME.fullmatch(event) or _PATTERN.fullmatch(event)):
         raise RouteInvalid(
             f"on({event!r}): no event can have that name; write a name such as 'request.completed', "

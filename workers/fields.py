@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, get_args
 
 from hitlsh.events import Outcome, Source, Trust
-
 from workers.callables import check_predicate
 from workers.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate, slug
 from workers.decision import Decision
@@ -123,9 +122,7 @@ def _check_words(option: str, choice: Choice, known: tuple[str, ...]) -> None:
     if unknown or not choice.only_strings:
         wrong = repr(unknown[0]) if unknown else "a number"
         hint = did_you_mean(unknown[0], known) if unknown else ""
-        raise RouteInvalid(
-            f"{option}: {wrong} is none of {', '.join(known)}{hint}; a function may ask for others"
-        )
+        raise RouteInvalid(f"{option}: {wrong} is none of {', '.join(known)}{hint}; a function may ask for others")
 
 
 #: By the option's name, in the order to tell them.

@@ -1,6 +1,7 @@
 """The RQ half: the queue, the drain job, and a fork worker that tells its work-horse when to finish."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -141,10 +142,8 @@ class HitlWorker(Worker):
         super().handle_warm_shutdown_request()
         self.shutdown_asked = True
         if self.horse_pid:
-            try:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
                 os.kill(self.horse_pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass  # it ended by itself
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: object) -> None:
         logger.error("drain.killed status=%s: its work is due again when its leases run out", ret_val)

@@ -14,9 +14,7 @@ logger = logging.getLogger("hitl.workers")
 class LeaseThread:
     """Renews whatever `held` answers three times a lease, until stopped."""
 
-    def __init__(
-        self, keeper: LeaseKeeper, held: Callable[[], list[tuple[str, int]]], *, lease: float
-    ) -> None:
+    def __init__(self, keeper: LeaseKeeper, held: Callable[[], list[tuple[str, int]]], *, lease: float) -> None:
         self._keeper = keeper
         self._held = held
         self._every = lease / 3

@@ -23,9 +23,7 @@ def load_router(spec: str) -> Router:
     """
     matched = _SPEC.fullmatch(spec)
     if matched is None:
-        raise HandlersInvalid(
-            f"handlers {spec!r}: write package.module or package.module:attribute{_as_module(spec)}"
-        )
+        raise HandlersInvalid(f"handlers {spec!r}: write package.module or package.module:attribute{_as_module(spec)}")
     module, attribute = _imported(matched["module"]), matched["attribute"] or "router"
     return _checked(_attribute(module, attribute), f"{module.__name__}:{attribute}")
 

@@ -10,9 +10,7 @@ from workers.errors import RouteInvalid
 from workers.route import Route, Rule
 
 
-def with_rule(
-    routes: Iterable[Route], handler: Any, rule: Rule, name: str | None, *, otherwise: bool
-) -> list[Route]:
+def with_rule(routes: Iterable[Route], handler: Any, rule: Rule, name: str | None, *, otherwise: bool) -> list[Route]:
     """The routes and this handler's; a handler that is among them already gets one more rule."""
     kept = list(routes)
     for place, known in enumerate(kept):
@@ -50,9 +48,5 @@ def _stacked(known: Route, rule: Rule, name: str | None, otherwise: bool) -> Rou
     if otherwise or known.otherwise:
         raise RouteInvalid(f"{called} has a route: `otherwise` stands alone, without any `on`")
     if name is not None and known.name not in {name, name_of(known.handler)}:
-        raise RouteInvalid(
-            f"{called} is named {known.name!r} and {name!r}: one function is one route, so name it once"
-        )
-    return structs.replace(
-        known, rules=(rule, *known.rules), name=known.name if name is None else check_name(name)
-    )
+        raise RouteInvalid(f"{called} is named {known.name!r} and {name!r}: one function is one route, so name it once")
+    return structs.replace(known, rules=(rule, *known.rules), name=known.name if name is None else check_name(name))

@@ -74,9 +74,7 @@ class Router:
         _refuse_unknown(unknown, (*COMPILERS, "late", "conflict", "name"))
         for event in check_events(events):
             if meant := slip(event):
-                warnings.warn(
-                    f"on({event!r}): HITL.sh documents no such event; is it {meant!r}?", stacklevel=2
-                )
+                warnings.warn(f"on({event!r}): HITL.sh documents no such event; is it {meant!r}?", stacklevel=2)
         rule = _rule(events, late, conflict, {
             "loop": loop, "response": response, "response_type": response_type, "reviewer": reviewer,
             "metadata": metadata, "state": state, "source": source, "outcome": outcome, "trust": trust,
@@ -172,9 +170,7 @@ class Router:
     def _candidates(self, event: str) -> tuple[_Candidate, ...]:
         heard = self._heard.get(event)
         if heard is None:
-            heard = tuple(
-                _candidate(route, event) for route in self._routes.values() if _may_hear(route, event)
-            )
+            heard = tuple(_candidate(route, event) for route in self._routes.values() if _may_hear(route, event))
             if len(self._heard) < _MOST_NAMES:
                 self._heard[event] = heard
         return heard

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from hitlsh.events import Reviewer
 
+from hitlsh.events import Reviewer
 from workers.decision import Decision
 from workers.event_names import OUTCOMES, SOURCES, did_you_mean
 
@@ -69,8 +69,7 @@ def _coherent(changes: dict[str, Any]) -> dict[str, Any]:
     response = changes.get("response", "Approve" if answered else None)
     fields = {
         "event": event,
-        "event_key": f"{event}:{request_id or 'example'}"
-        + (f":{occurred_at:%Y-%m-%dT%H:%M:%SZ}" if claims else ""),
+        "event_key": f"{event}:{request_id or 'example'}" + (f":{occurred_at:%Y-%m-%dT%H:%M:%SZ}" if claims else ""),
         "variant": "nested" if claims else "callback-v2",
         "trust": "signed" if claims else "callback",
         "received_at": NOW,

@@ -98,9 +98,7 @@ def test_keys_hold_for(keys: Any, value: Any):
     assert compile_keys(keys, "metadata")(value)
 
 
-@pytest.mark.parametrize(
-    "value", [None, {}, {"tier": None}, {"tier": "gold"}, {"age": 5}, "gold", ["tier"], 5]
-)
+@pytest.mark.parametrize("value", [None, {}, {"tier": None}, {"tier": "gold"}, {"age": 5}, "gold", ["tier"], 5])
 def test_all_keys_must_hold(value: Any):
     assert not compile_keys({"tier": "gold", "age": 5}, "metadata")(value)
 

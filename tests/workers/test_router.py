@@ -82,9 +82,7 @@ def test_documented_events_and_unlike_names_are_not_warned_about():
         Router().on("request.timeout", "request.*", "*", "panel.convened", "loop.member_joined")
 
 
-@pytest.mark.parametrize(
-    "event", ["completed", "", "!system.*", "request completed", "a.*.b", "**", "request."]
-)
+@pytest.mark.parametrize("event", ["completed", "", "!system.*", "request completed", "a.*.b", "**", "request."])
 def test_a_string_that_no_event_can_have_as_its_name_is_refused(event: str):
     with pytest.raises(RouteInvalid, match="no event can have that name"):
         Router().on(event)
@@ -183,9 +181,7 @@ def test_a_decision_meets(options: dict[str, Any]):
     reviewer = Reviewer(id="u1", name="Robin Example", email="Robin@Example.com".lower())
 
     assert wants(
-        completed(
-            loop_id="l1", loop_name="Desk", reviewer=reviewer, metadata={"tier": "gold"}, state={"order": 7}
-        ),
+        completed(loop_id="l1", loop_name="Desk", reviewer=reviewer, metadata={"tier": "gold"}, state={"order": 7}),
         **options,
     )
 
@@ -433,9 +429,7 @@ def test_an_option_that_could_never_work_is_refused(options: dict[str, Any], say
         (["request.completed", "request.cancelled"], {"outcome": "completed"}),
     ],
 )  # fmt: skip
-def test_an_event_that_a_condition_would_never_let_through_is_refused(
-    events: list[str], options: dict[str, Any]
-):
+def test_an_event_that_a_condition_would_never_let_through_is_refused(events: list[str], options: dict[str, Any]):
     with pytest.raises(RouteInvalid, match=r"give .* of its own"):
         Router().on(*events, **options)
 
@@ -539,9 +533,7 @@ def test_a_route_is_told_on_one_line():
     router.on("request.*", loop="l1", response=[1, between(3, 4)], when=boom, late=True)(handler)
     router.otherwise(async_handler)
 
-    assert (
-        router["handler"].describe() == "request.* [loop='l1', response=[1, between(3, 4)], when=boom, late]"
-    )
+    assert router["handler"].describe() == "request.* [loop='l1', response=[1, between(3, 4)], when=boom, late]"
     assert router["async_handler"].describe() == "otherwise: *"
 
 

@@ -82,7 +82,7 @@ def event(redis: Redis, key: str) -> EventRecord | None:
 
 def recent(redis: Redis, most: int = 100) -> Iterator[EventRecord]:
     """The latest events, newest first."""
-    newest = cast(list[bytes], redis.zrevrange(keys.EVENTS, 0, most - 1))
+    newest = cast("list[bytes]", redis.zrevrange(keys.EVENTS, 0, most - 1))
     for key in newest:
         if record := event(redis, key.decode()):
             yield record
@@ -102,7 +102,7 @@ def request(redis: Redis, request_id: str) -> RequestRecord | None:
 
 
 def _read(redis: Redis, key: str) -> dict[str, bytes]:
-    found = cast(dict[bytes, bytes], redis.hgetall(key))
+    found = cast("dict[bytes, bytes]", redis.hgetall(key))
     return {name.decode(): value for name, value in found.items()}
 
 

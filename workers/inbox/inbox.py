@@ -54,13 +54,11 @@ class Inbox:
         for delivery in deliveries:
             words.extend(_words(delivery))
         drains, *verdicts = await self._accept(keys=[keys.PREFIX], args=words)
-        return [cast(Verdict, verdict.decode()) for verdict in verdicts], drains
+        return [cast("Verdict", verdict.decode()) for verdict in verdicts], drains
 
     async def claim(self, most: int) -> Claim:
         """Lease up to `most` due items to the caller."""
-        token, now, following, *rows = await self._claim(
-            keys=[keys.PREFIX], args=[most, self._lease, CLAIM_BYTES]
-        )
+        token, now, following, *rows = await self._claim(keys=[keys.PREFIX], args=[most, self._lease, CLAIM_BYTES])
         return Claim(
             items=[_item(token, row) for row in rows],
             next_due_in=None if following < 0 else (following - now) / 1000,
@@ -75,7 +73,7 @@ class Inbox:
 
     async def resume(self, handlers: Iterable[str]) -> int:
         """Make effects that were held for want of these handlers due again."""
-        return cast(int, await self._resume(keys=[keys.PREFIX], args=list(handlers)))
+        return cast("int", await self._resume(keys=[keys.PREFIX], args=list(handlers)))
 
     async def wait(self, seconds: float) -> None:
         """Block until something new is due, for `seconds` at the most."""
@@ -158,7 +156,7 @@ def _item(token: int, row: list[Any]) -> Item:
         crashes=crashes,
         event=event,
         body=body,
-        trust=cast(Trust, trust.decode()),
+        trust=cast("Trust", trust.decode()),
         received_at=moment(received_at),
         state=_decode_callback(callback).state if callback else None,
         late=late == 1,

@@ -2,9 +2,9 @@
 
 | key | type | what it holds |
 |---|---|---|
-| `event:<event key>` | hash | one event: `head` (JSON), `body` (as received), how it came, one group of fields an effect |
+| `event:<event key>` | hash | one event: `head` (JSON), `body` (as received), how it came, how each effect stands |
 | `request:<id>` | hash | what is known of a request: status, outcome, the event that decided it |
-| `due` | sorted set | what is due when (server milliseconds): `\\|<event key>` to route, `<handler>\\|<event key>` to run |
+| `due` | sorted set | what is due when (milliseconds): `\\|<event key>` to route, `<handler>\\|<event key>` to run |
 | `leases` | hash | who holds what: member of `due` to fencing token |
 | `fence` | integer | the last fencing token given |
 | `wake` | list | a token here wakes one idle drain |

@@ -1,0 +1,6 @@
+"""`make bench`: every benchmark, one after another, in about three minutes."""
+
+from benchmarks import end_to_end, receive
+
+receive.main()
+end_to_end.main()

@@ -1,0 +1,150 @@
+"""Both receivers on one server, and the deliveries to post to them."""
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from benchmarks.load import request
+from hitlsh.signatures import headers
+from service.app import WEBHOOKS
+from service.embedded_server import EmbeddedServer
+from service.stack import free_port
+from service.supervisor import command
+
+SECRET = secrets.token_urlsafe(32)
+
+
+def deliveries(count: int) -> list[bytes]:
+    """Signed account webhooks, each of a request of its own, ready for the wire."""
+    return [_delivery(secrets.token_hex(12)) for _ in range(count)]
+
+
+def _delivery(request_id: str) -> bytes:
+    body = msgspec.json.encode(
+        {
+            "event": "request.completed",
+            "timestamp": "2026-03-01T11:59:00Z",
+            "data": {
+                "request": {
+                    "id": request_id, "loop_id": "66c0ffee00000000000000b1", "processing_type": "time-sensitive",
+                    "type": "markdown", "priority": "high", "request_text": "May this payout of 149.95 go out?",
+                    "response_type": "single_select", "status": "completed", "response_data": "Approve",
+                    "response_by": "66c0ffee00000000000000d1", "response_at": "2026-03-01T11:59:00Z",
+                    "response_time_seconds": 60.5, "timeout_at": "2026-03-01T12:58:00Z",
+                    "created_at": "2026-03-01T11:58:00Z", "updated_at": "2026-03-01T11:59:00Z",
+                },
+                "loop": {"id": "66c0ffee00000000000000b1", "name": "Payouts", "creator_id": "66c0ffee00000000000000c1"},
+                "reviewer": {"user_id": "66c0ffee00000000000000d1", "email": "ada@example.com"},
+            },
+        }
+    )  # fmt: skip
+    return request(WEBHOOKS, body, headers(SECRET, body))
+
+
+class Observer:
+    """Hears from the handlers, outside of both products: which request, and when its handler ran."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "observer.sock")
+        self.seen: dict[str, float] = {}
+        self.heard = 0
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self._socket.bind(self.path)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def wait_for(self, count: int, seconds: float) -> float:
+        """Wait until so many were heard; answers the time of the last one's handler."""
+        deadline = time.monotonic() + seconds
+        while self.heard < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.heard} of {count} handled within {seconds:.0f} s")
+            time.sleep(0.005)
+        return max(self.seen.values())
+
+    def forget(self) -> None:
+        self.seen.clear()
+        self.heard = 0
+
+    def _listen(self) -> None:
+        while True:
+            request_id, at = self._socket.recv(200).decode().split()
+            self.seen[request_id] = float(at)
+            self.heard += 1
+
+
+class Rig:
+    """A server, and processes on it that end with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = EmbeddedServer(folder)
+        self.observer = Observer(folder)
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def environ(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "REDIS_URL": self.server.url,
+            "HITL_WEBHOOK_SECRETS": SECRET,
+            "HITL_HANDLERS": "benchmarks.handlers",
+            "HITL_LOG_LEVEL": "ERROR",
+            "BENCH_OBSERVER": self.observer.path,
+        }
+
+    def start(self, *argv: str) -> None:
+        self._processes.append(subprocess.Popen(argv, env=self.environ(), stdout=subprocess.DEVNULL))
+
+    def start_ours(self) -> int:
+        port = free_port()
+        self.start(*command("serve", "--port", str(port)))
+        _wait(port, "/health/ready")
+        return port
+
+    def start_naive(self) -> int:
+        port = free_port()
+        # The same uvicorn settings as ours: the comparison is between receivers, not servers.
+        options = ("--no-access-log", "--log-level", "error", "--http", "httptools", "--loop", "uvloop")
+        self.start(sys.executable, "-m", "uvicorn", "benchmarks.naive:app", "--port", str(port), *options)
+        _wait(port, "/")
+        return port
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+            process.kill()
+        self.server.stop()
+
+
+@contextlib.contextmanager
+def rig() -> Iterator[Rig]:
+    with tempfile.TemporaryDirectory(prefix="hitl-bench-") as folder:
+        running = Rig(Path(folder))
+        running.server.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def _wait(port: int, path: str) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"http://127.0.0.1:{port}{path}").status_code < 500:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing answers on port {port}")

@@ -1,0 +1,347 @@
+"""The drain in this process, on a real server; its life as a process is in tests/processes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.builders import claimed, delivery, key, payload
+from workers import Decision, GiveUp, RetryLater, Router
+from workers.drain import Drain, Terms
+from workers.effects import Policy
+from workers.inbox import history, keys
+from workers.inbox.inbox import Inbox, LeaseKeeper
+
+QUICK = Policy(first_delay=0.01)
+
+
+@pytest.fixture
+def inbox(async_redis: AsyncRedis) -> Inbox:
+    return Inbox(async_redis, retention=60, lease=5.0)
+
+
+@asynccontextmanager
+async def draining(inbox: Inbox, redis: Redis, router: Router, **terms: Any) -> AsyncIterator[Drain]:
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(**({"policy": QUICK, "lease": 5.0} | terms)))
+    running = asyncio.create_task(drain.run())
+    try:
+        yield drain
+    finally:
+        drain.stop()
+        await running
+
+
+async def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        await asyncio.sleep(0.005)
+
+
+async def finished(redis: Redis, event_key: str) -> history.EventRecord:
+    """The record, once nothing of it is due or running."""
+    await until(lambda: redis.zcard(keys.DUE) == 0)
+    record = history.event(redis, event_key)
+    assert record is not None
+    return record
+
+
+async def test_every_matching_handler_runs_as_its_own_effect(inbox: Inbox, redis: Redis) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.completed", response="Approve")
+    async def pay(decision: Decision) -> None:
+        seen.append(("pay", decision.response, decision.state))
+
+    @router.on("request.completed")
+    def notify(decision: Decision) -> None:
+        seen.append(("notify", decision.response, decision.state))
+
+    @router.on("request.timeout")
+    def release(decision: Decision) -> None:
+        seen.append(("release", None, None))
+
+    await inbox.accept([delivery(callback_id="c", state={"order": 7})])
+    async with draining(inbox, redis, router):
+        record = await finished(redis, key(payload()))
+
+    assert sorted(seen) == [("notify", "Approve", {"order": 7}), ("pay", "Approve", {"order": 7})]
+    assert record.state == "done"
+
+
+async def test_a_new_event_wakes_an_idle_drain(inbox: Inbox, redis: Redis) -> None:
+    router, seen = Router(), asyncio.Event()
+
+    @router.on("request.*")
+    async def note(decision: Decision) -> None:
+        seen.set()
+
+    async with draining(inbox, redis, router):
+        await asyncio.sleep(0.1)
+        start = time.monotonic()
+        await inbox.accept([delivery()])
+        await asyncio.wait_for(seen.wait(), 1.0)
+        took = time.monotonic() - start
+
+    assert took < 0.5
+
+
+async def test_a_handler_that_raises_is_tried_again_and_its_neighbour_is_not(inbox: Inbox, redis: Redis) -> None:
+    router, attempts, neighbour = Router(), [], []
+
+    @router.on("request.completed")
+    async def flaky(decision: Decision) -> None:
+        attempts.append(decision.attempt)
+        if len(attempts) < 3:
+            raise ConnectionError("downstream is away")
+
+    @router.on("request.completed")
+    async def steady(decision: Decision) -> None:
+        neighbour.append(decision.attempt)
+
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, router):
+        record = await finished(redis, key(payload()))
+
+    assert (attempts, neighbour) == ([1, 2, 3], [1])
+    assert [(effect.handler, effect.state, effect.errors) for effect in record.effects] == [
+        ("flaky", "done", 2),
+        ("steady", "done", 0),
+    ]
+
+
+async def test_after_five_attempts_it_is_failed_and_visible(inbox: Inbox, redis: Redis) -> None:
+    router, attempts = Router(), []
+
+    @router.on("request.completed")
+    def broken(decision: Decision) -> None:
+        attempts.append(decision.attempt)
+        raise ValueError("no such account")
+
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, router):
+        record = await finished(redis, key(payload()))
+
+    assert attempts == [1, 2, 3, 4, 5]
+    [effect] = record.effects
+    assert effect.state == "failed"
+    assert effect.error is not None
+    assert "ValueError: no such account" in effect.error
+    assert redis.zcard(keys.FAILED) == 1
+
+
+async def test_retry_later_is_no_error_and_give_up_is_final(inbox: Inbox, redis: Redis) -> None:
+    router, attempts = Router(), []
+
+    @router.on("request.completed")
+    async def patient(decision: Decision) -> None:
+        attempts.append(decision.attempt)
+        if decision.attempt < 8:
+            raise RetryLater(0.001)
+
+    @router.on("request.completed")
+    async def resigned(decision: Decision) -> None:
+        raise GiveUp("the account is closed")
+
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, router):
+        record = await finished(redis, key(payload()))
+
+    assert attempts == list(range(1, 9))
+    assert [(effect.state, effect.errors) for effect in record.effects] == [("done", 0), ("failed", 0)]
+
+
+async def test_async_handlers_overlap_and_plain_ones_run_in_threads(inbox: Inbox, redis: Redis) -> None:
+    router = Router()
+
+    @router.on("request.completed")
+    async def slow(decision: Decision) -> None:
+        await asyncio.sleep(0.3)
+
+    @router.on("request.completed")
+    def blocking(decision: Decision) -> None:
+        time.sleep(0.3)
+
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(8)])
+    start = time.monotonic()
+    async with draining(inbox, redis, router):
+        await until(lambda: redis.zcard(keys.DUE) == 0)
+
+    assert time.monotonic() - start < 1.5  # one after another would be 4.8 s
+
+
+async def test_no_more_run_at_once_than_allowed(inbox: Inbox, redis: Redis) -> None:
+    router, now, most = Router(), [0], [0]
+
+    @router.on("request.completed")
+    async def counted(decision: Decision) -> None:
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        await asyncio.sleep(0.02)
+        now[0] -= 1
+
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(20)])
+    async with draining(inbox, redis, router, concurrency=4):
+        await until(lambda: redis.zcard(keys.DUE) == 0)
+
+    assert most[0] == 4
+
+
+async def test_a_stopped_drain_finishes_what_runs_and_leaves_the_rest(inbox: Inbox, redis: Redis) -> None:
+    router, ended = Router(), []
+
+    @router.on("request.completed")
+    async def slow(decision: Decision) -> None:
+        await asyncio.sleep(0.3)
+        ended.append(decision.request_id)
+
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(5)])
+    async with draining(inbox, redis, router, concurrency=2) as drain:
+        await until(lambda: redis.hlen(keys.LEASES) == 2)
+        drain.stop()
+
+    assert len(ended) == 2
+    assert redis.hlen(keys.LEASES) == 0
+    assert redis.zcard(keys.DUE) == 3
+
+
+async def test_what_outlives_the_grace_is_given_back_at_once(inbox: Inbox, redis: Redis) -> None:
+    router = Router()
+
+    @router.on("request.completed")
+    async def endless(decision: Decision) -> None:
+        await asyncio.sleep(60)
+
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, router, grace=0.1) as drain:
+        await until(lambda: redis.hlen(keys.LEASES) == 1 and redis.zcard(keys.DUE) == 1)
+        await asyncio.sleep(0.05)
+        drain.stop()
+
+    [again] = (await inbox.claim(10)).items
+    assert (again.handler, again.attempt, again.crashes) == ("endless", 1, 0)
+
+
+async def test_a_long_handler_keeps_its_lease(redis: Redis, async_redis: AsyncRedis) -> None:
+    router, runs = Router(), []
+    inbox = Inbox(async_redis, retention=60, lease=0.6)
+
+    @router.on("request.completed")
+    def long(decision: Decision) -> None:
+        runs.append(decision.attempt)
+        time.sleep(1.5)
+
+    await inbox.accept([delivery()])
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=0.6), Terms(lease=0.6))
+    running = asyncio.create_task(drain.run())
+    await asyncio.sleep(1.0)
+    stolen = await inbox.claim(10)
+    drain.stop()
+    await running
+
+    assert (stolen.items, runs) == ([], [1])
+
+
+async def test_a_handler_that_blocks_the_loop_keeps_its_lease(redis: Redis, async_redis: AsyncRedis) -> None:
+    router, runs = Router(), []
+    inbox = Inbox(async_redis, retention=60, lease=0.6)
+
+    @router.on("request.completed")
+    async def rude(decision: Decision) -> None:
+        runs.append(decision.attempt)
+        time.sleep(1.5)
+
+    await inbox.accept([delivery()])
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=0.6), Terms(lease=0.6))
+    running = asyncio.create_task(drain.run())
+    await asyncio.sleep(0.1)
+    await until(lambda: redis.zcard(keys.DUE) == 0)
+    drain.stop()
+    await running
+
+    assert runs == [1]
+
+
+async def test_a_drain_gives_way_to_another_rq_job_but_not_to_a_drain(inbox: Inbox, redis: Redis) -> None:
+    drain = Drain(inbox, Router(), LeaseKeeper(redis, lease=5.0), Terms())
+    running = asyncio.create_task(drain.run())
+    redis.rpush(keys.RQ_QUEUE, "drain-2")
+    await asyncio.sleep(1.5)
+    stayed = not running.done()
+    redis.rpush(keys.RQ_QUEUE, "sweep-1")
+    await asyncio.wait_for(running, 3.0)
+
+    assert stayed
+    assert redis.zcard(keys.DRAINS) == 0
+
+
+async def test_a_drain_ends_when_its_life_is_over(inbox: Inbox, redis: Redis) -> None:
+    drain = Drain(inbox, Router(), LeaseKeeper(redis, lease=5.0), Terms(life=0.5))
+
+    await asyncio.wait_for(drain.run(), 3.0)
+
+
+async def test_an_effect_for_a_handler_that_is_gone_is_held_and_comes_back(inbox: Inbox, redis: Redis) -> None:
+    before, after, seen = Router(), Router(), []
+
+    @before.on("request.completed")
+    async def renamed(decision: Decision) -> None:
+        raise RetryLater(0.01)
+
+    @after.on("request.completed")
+    async def other(decision: Decision) -> None: ...
+
+    @before.on("request.timeout")
+    @after.on("request.timeout")
+    async def unrelated(decision: Decision) -> None: ...
+
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, before):
+        await until(lambda: (record := history.event(redis, key(payload()))) is not None and record.state == "routed")
+    async with draining(inbox, redis, after):
+        await until(lambda: redis.zcard(keys.HELD) == 1)
+
+    @after.on("request.completed", name="renamed")
+    async def back(decision: Decision) -> None:
+        seen.append(decision.request_id)
+
+    async with draining(inbox, redis, after):
+        await until(lambda: len(seen) == 1)
+        record = await finished(redis, key(payload()))
+
+    assert record.state == "done"
+
+
+async def test_late_and_conflicting_events_are_kept_but_not_routed(inbox: Inbox, redis: Redis) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.*")
+    async def note(decision: Decision) -> None:
+        seen.append(decision.event)
+
+    await inbox.accept([delivery(payload()), delivery(claimed()), delivery(payload(status="timeout"))])
+    async with draining(inbox, redis, router):
+        await finished(redis, key(payload()))
+
+    assert seen == ["request.completed"]
+
+
+async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_redis: AsyncRedis) -> None:
+    router, runs = Router(), []
+
+    @router.on("request.completed")
+    async def poison(decision: Decision) -> None:
+        runs.append(decision.attempt)
+
+    inbox = Inbox(async_redis, retention=60, lease=5.0)
+    await inbox.accept([delivery()])
+    redis.hset(keys.event(key(payload())), ":crashes", QUICK.crashes)
+    async with draining(inbox, redis, router):
+        await until(lambda: redis.zcard(keys.FAILED) == 1)
+
+    assert runs == []

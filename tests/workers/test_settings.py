@@ -1,0 +1,70 @@
+import pytest
+
+from workers.settings import Settings, SettingsInvalid
+
+GOOD = {"REDIS_URL": "redis://:hunter2-hunter2@localhost/0", "HITL_WEBHOOK_SECRETS": "whsec_0123456789abcdef"}
+
+
+def problems(environ: dict[str, str], **needs: bool) -> list[str]:
+    with pytest.raises(SettingsInvalid) as caught:
+        Settings.from_env(environ, **needs)
+    return caught.value.problems
+
+
+def test_the_documented_defaults() -> None:
+    settings = Settings.from_env(GOOD, receives=True)
+
+    assert (settings.max_body, settings.retention_days, settings.lease_seconds) == (1 << 20, 30, 15.0)
+    assert (settings.handler_concurrency, settings.handler_threads) == (50, 8)
+    assert settings.base_url == "https://api.hitl.sh/v1"
+
+
+def test_secrets_are_listed_oldest_to_newest() -> None:
+    settings = Settings.from_env({**GOOD, "HITL_CALLBACK_SECRETS": "older-older-older-1, newer-newer-newer-2"})
+
+    assert settings.callback_secrets == ("older-older-older-1", "newer-newer-newer-2")
+
+
+def test_secrets_do_not_show() -> None:
+    settings = Settings.from_env({**GOOD, "HITL_API_KEY": "hitl_live_secret"})
+
+    assert "hunter2" not in repr(settings)
+    assert "whsec" not in repr(settings)
+    assert "hitl_live" not in repr(settings)
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    told = problems(
+        {
+            "REDIS_URL": "http://user:hunter2@localhost",
+            "HITL_PUBLIC_URL": "hooks.example.com",
+            "HITL_MAX_BODY": "a lot",
+            "HITL_HANDLERS": "my-app/handlers.py",
+            "HITL_LEASE_SECONDS": "nan",
+            "HITL_CALLBACK_SECRETS": "short",
+        },
+        receives=True,
+        handles=True,
+    )
+
+    assert [sentence.split()[0].split("=")[0].rstrip(":") for sentence in told] == [
+        "REDIS_URL", "HITL_CALLBACK_SECRETS", "HITL_PUBLIC_URL", "HITL_HANDLERS", "HITL_MAX_BODY", "HITL_LEASE_SECONDS",
+    ]  # fmt: skip
+    assert "hunter2" not in " ".join(told)
+
+
+def test_without_a_verifier_receiving_is_refused() -> None:
+    [told] = problems({"REDIS_URL": "redis://localhost"}, receives=True)
+
+    assert "HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS are both empty" in told
+
+
+def test_without_handlers_handling_is_refused() -> None:
+    [told] = problems({"REDIS_URL": "redis://localhost"}, handles=True)
+
+    assert "HITL_HANDLERS=myapp.handlers" in told
+
+
+@pytest.mark.parametrize("url", ["redis://h/1", "rediss://h:6380", "unix:///run/redis.sock"])
+def test_every_kind_of_redis_address_is_taken(url: str) -> None:
+    assert Settings.from_env({"REDIS_URL": url}).redis_url == url
