@@ -7,8 +7,10 @@ import msgspec
 
 from sandbox.clock import iso
 from sandbox.courier import Courier
-from sandbox.payloads import FORMS, Fact
-from sandbox.records import EVERYONE, Delivery, Loop, Member, Request, Webhook
+from sandbox.facts import Fact
+from sandbox.outgoing import EVERYONE, Delivery, Webhook
+from sandbox.payloads import FORMS
+from sandbox.records import Loop, Member, Request
 from sandbox.world import World
 
 TERMINAL = ("request.completed", "request.timeout", "request.cancelled")
@@ -19,10 +21,11 @@ GLOBAL_EVENTS = ("request.created", "request.completed")
 
 def subscribes(patterns: tuple[str, ...], event: str, loop_id: str | None) -> bool:
     """``*``, ``request.*``, ``loop.<id>.*`` (everything of that loop) and ``!system.*`` (never)."""
-    names = [event] if loop_id is None else [event, f"loop.{loop_id}.{event}"]
+    scope = f"loop.{loop_id}."
 
     def hits(pattern: str) -> bool:
-        return any(fnmatchcase(name, pattern) for name in names)
+        scoped = pattern.startswith(scope) and fnmatchcase(event, pattern.removeprefix(scope))
+        return scoped or fnmatchcase(event, pattern)
 
     if any(hits(pattern[1:]) for pattern in patterns if pattern.startswith("!")):
         return False

@@ -1,14 +1,44 @@
 """Approval chains: who has to agree, in which order, and what a verdict does."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from sandbox.clock import iso, iso_or_none
 from sandbox.errors import Refusal
-from sandbox.records import Chain, Step, Verdict
+from sandbox.records import Record
 
 DECIDED = {"approve": "approved", "reject": "rejected"}
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    user_id: str
+    decision: Literal["approve", "reject"]
+    comment: str | None
+    decided_at: float
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    step_order: int
+    approver_ids: tuple[str, ...]
+    require_all: bool
+    status: Literal["waiting", "pending", "approved", "rejected", "skipped"]
+    decisions: tuple[Verdict, ...] = ()
+
+
+class Chain(Record, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "chain"
+
+    request_id: str
+    org_id: str
+    mode: Literal["sequential", "parallel"]
+    steps: tuple[Step, ...]
+    created_at: float
+    status: Literal["pending", "approved", "rejected", "skipped"] = "pending"
+    resolved_at: float | None = None
+
+    def parent(self) -> str:
+        return self.request_id
 
 
 def read_steps(body: dict[str, Any], mode: str) -> tuple[Step, ...]:
@@ -19,9 +49,7 @@ def read_steps(body: dict[str, Any], mode: str) -> tuple[Step, ...]:
     if len({step.step_order for step in steps}) != len(steps):
         raise Refusal(400, "Invalid request body")
     started = steps if mode == "parallel" else steps[:1]
-    return tuple(
-        msgspec.structs.replace(step, status="pending") if step in started else step for step in steps
-    )
+    return tuple(msgspec.structs.replace(step, status="pending") if step in started else step for step in steps)
 
 
 def _read_step(raw: Any) -> Step:

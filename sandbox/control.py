@@ -16,7 +16,8 @@ from sandbox.errors import Refusal
 from sandbox.faults import read_fault
 from sandbox.house import House
 from sandbox.origin import check_same_site
-from sandbox.records import EVERYONE, Delivery, Loop, Webhook
+from sandbox.outgoing import EVERYONE, Delivery, Webhook
+from sandbox.records import Loop
 from sandbox.records import Request as Asked
 from sandbox.resources import loop_object, member_object, request_object
 

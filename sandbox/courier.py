@@ -8,7 +8,7 @@ import time
 import httpx
 import msgspec
 
-from sandbox.records import Attempt, Delivery, Webhook
+from sandbox.outgoing import Attempt, Delivery, Webhook
 from sandbox.world import World
 
 #: Retried although they are 4xx, by account webhooks only.

@@ -51,9 +51,7 @@ class Desk:
         timeout_at = request.timeout_at
         if ask.timeout_seconds != request.ask.timeout_seconds:
             timeout_at = request.created_at + (ask.timeout_seconds or THIRTY_DAYS)
-        return self._put(
-            msgspec.structs.replace(request, ask=ask, timeout_at=timeout_at, updated_at=self._world.now())
-        )
+        return self._put(msgspec.structs.replace(request, ask=ask, timeout_at=timeout_at, updated_at=self._world.now()))
 
     def claim(self, request_id: str, reviewer: str | None) -> Request:
         if not self._world.settings.claims:
@@ -176,9 +174,7 @@ class Desk:
         for member in active:
             if wanted in (member.email, member.user_id):
                 return member
-        raise Refusal(
-            404, "User is not a member of this loop", f"active are {', '.join(m.email for m in active)}"
-        )
+        raise Refusal(404, "User is not a member of this loop", f"active are {', '.join(m.email for m in active)}")
 
     def answered_by(self, request: Request) -> Member | None:
         loop = self._world.store.get(Loop, request.loop_id)

@@ -5,8 +5,8 @@ from sandbox.courier import Courier
 from sandbox.desk import Desk
 from sandbox.ids import digest_id
 from sandbox.loops import Loops
+from sandbox.outgoing import EVERYONE, Webhook
 from sandbox.quota import Quota
-from sandbox.records import EVERYONE, Webhook
 from sandbox.sessions import Sessions
 from sandbox.settings import Settings
 from sandbox.timeline import Timeline

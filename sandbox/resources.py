@@ -92,8 +92,7 @@ def request_object(request: Request, settings: Settings, reviewer: Member | None
         "timeout_at": iso(request.timeout_at),
         "callback_url": ask.callback_url,
         "broadcasted_to": [
-            {name: getattr(notified, name) for name in notified.__struct_fields__}
-            for notified in request.broadcast
+            {name: getattr(notified, name) for name in notified.__struct_fields__} for notified in request.broadcast
         ],
         "broadcasted_at": iso(request.created_at),
         **_outcome(request, settings),

@@ -4,12 +4,13 @@ from typing import Any
 
 import msgspec
 
+from sandbox.agents import Session, Turn
 from sandbox.announcer import Announcer
 from sandbox.clock import iso, iso_milliseconds
 from sandbox.desk import Desk
 from sandbox.errors import Refusal
 from sandbox.loops import Loops
-from sandbox.records import OPEN, Ask, Key, Links, Loop, Member, Request, Session, Turn
+from sandbox.records import OPEN, Ask, Key, Links, Loop, Member, Request
 from sandbox.world import World
 
 AGENTS = ("claude", "codex")

@@ -73,9 +73,7 @@ class Settings:
         known = {field.name: field for field in dataclasses.fields(self)}
         unknown = sorted(set(changes) - set(known))
         if unknown:
-            raise Refusal(
-                400, f"Unknown settings: {', '.join(unknown)}", f"known are {', '.join(sorted(known))}"
-            )
+            raise Refusal(400, f"Unknown settings: {', '.join(unknown)}", f"known are {', '.join(sorted(known))}")
         for name, choices in CHOICES.items():
             if name in changes and changes[name] not in choices:
                 raise Refusal(400, f"Unknown {name} {changes[name]!r}", f"use one of {', '.join(choices)}")

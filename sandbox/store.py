@@ -6,18 +6,10 @@ from typing import TypeVar
 
 import msgspec
 
-from sandbox.records import (
-    Chain,
-    Delivery,
-    Key,
-    Loop,
-    Record,
-    Request,
-    Session,
-    Turn,
-    Upload,
-    Webhook,
-)
+from sandbox.agents import Session, Turn
+from sandbox.chains import Chain
+from sandbox.outgoing import Delivery, Webhook
+from sandbox.records import Key, Loop, Record, Request, Upload
 
 R = TypeVar("R", bound=Record)
 
@@ -64,9 +56,7 @@ class Store:
 
     def put(self, record: R) -> R:
         body = msgspec.json.encode(record)
-        self._sqlite.execute(
-            PUT, (record.kind, record.id, record.owner(), record.parent(), record.due(), body)
-        )
+        self._sqlite.execute(PUT, (record.kind, record.id, record.owner(), record.parent(), record.due(), body))
         return record
 
     def get(self, kind: type[R], record_id: str) -> R | None:
@@ -89,9 +79,7 @@ class Store:
         self._sqlite.execute("DELETE FROM record WHERE kind = ? AND id = ?", (record.kind, record.id))
 
     def next_due(self) -> float | None:
-        due: float | None = self._sqlite.execute(
-            "SELECT min(due) FROM record WHERE due IS NOT NULL"
-        ).fetchone()[0]
+        due: float | None = self._sqlite.execute("SELECT min(due) FROM record WHERE due IS NOT NULL").fetchone()[0]
         return due
 
     def due(self, moment: float) -> Iterator[Record]:

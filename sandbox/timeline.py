@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Callable
 
+from sandbox.agents import Session
 from sandbox.courier import Courier
 from sandbox.desk import Desk
-from sandbox.records import Delivery, Record, Request, Session
+from sandbox.outgoing import Delivery
+from sandbox.records import Record, Request
 from sandbox.world import World
 
 
 class Timeline:
     """Runs whatever the store says is due, in order; ``advance`` goes through the future step by step."""
 
-    def __init__(
-        self, world: World, courier: Courier, desk: Desk, session_due: Callable[[Session], None]
-    ) -> None:
+    def __init__(self, world: World, courier: Courier, desk: Desk, session_due: Callable[[Session], None]) -> None:
         self._world = world
         self._courier = courier
         self._desk = desk

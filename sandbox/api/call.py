@@ -145,9 +145,7 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
-def _logged(
-    request: Request, house: House, key: Key | None, response: Response, fault: Fault | None
-) -> Response:
+def _logged(request: Request, house: House, key: Key | None, response: Response, fault: Fault | None) -> Response:
     house.world.store.log_call(
         at=house.world.now(),
         key_id=None if key is None else key.id,

@@ -4,9 +4,8 @@ from starlette.routing import Route
 
 from sandbox.api.access import path_request
 from sandbox.api.call import Call, Reply, endpoint
-from sandbox.chains import DECIDED, chain_object, decide, read_steps
+from sandbox.chains import DECIDED, Chain, chain_object, decide, read_steps
 from sandbox.errors import Refusal
-from sandbox.records import Chain
 
 
 async def create_chain(call: Call) -> Reply:

@@ -9,8 +9,8 @@ from sandbox.api.call import Call, Reply, endpoint
 from sandbox.api.listing import read_listing
 from sandbox.clock import iso
 from sandbox.errors import Refusal
+from sandbox.facts import refund_info
 from sandbox.ids import is_object_id
-from sandbox.payloads import refund_info
 from sandbox.records import Loop, Request
 from sandbox.resources import request_object, request_summary
 from sandbox.rules import as_body, read_ask

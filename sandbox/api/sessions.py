@@ -4,11 +4,11 @@ from typing import Any
 
 from starlette.routing import Route
 
+from sandbox.agents import Session
 from sandbox.api.access import own_loop
 from sandbox.api.call import Call, Handler, Reply, endpoint
 from sandbox.errors import Refusal
 from sandbox.ids import is_object_id
-from sandbox.records import Session
 from sandbox.rules import invalid
 from sandbox.sessions import AGENTS, session_object
 

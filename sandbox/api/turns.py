@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 from starlette.routing import Route
 
+from sandbox.agents import Turn
 from sandbox.api.call import Call, Reply, endpoint
 from sandbox.api.sessions import path_session
 from sandbox.errors import Refusal
-from sandbox.records import Loop, Turn
+from sandbox.records import Loop
 from sandbox.rules import invalid
 from sandbox.sessions import ACTIONS, DECISIONS, turn_object
 

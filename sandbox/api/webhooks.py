@@ -8,7 +8,7 @@ from starlette.routing import Route
 from sandbox.api.call import Call, Reply, endpoint
 from sandbox.clock import iso
 from sandbox.errors import Refusal
-from sandbox.records import Webhook
+from sandbox.outgoing import Webhook
 from sandbox.rules import check_url, invalid
 
 
@@ -57,9 +57,7 @@ async def change_webhook(call: Call) -> Reply:
         "enabled": webhook.enabled,
         "loop_id": webhook.loop_id,
     }
-    changed = read_webhook(
-        merged | body, webhook_id=webhook.id, user_id=webhook.user_id, now=webhook.created_at
-    )
+    changed = read_webhook(merged | body, webhook_id=webhook.id, user_id=webhook.user_id, now=webhook.created_at)
     call.house.world.store.put(changed)
     return Reply(msg="Webhook updated successfully", data={"webhook": webhook_object(changed)})
 

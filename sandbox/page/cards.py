@@ -7,9 +7,10 @@ from markupsafe import Markup
 
 from sandbox.answers import show_answer
 from sandbox.house import House
+from sandbox.outgoing import Delivery
 from sandbox.page.controls import Control, control_for
 from sandbox.page.markdown import render
-from sandbox.records import OPEN, Delivery, Loop, Member, Request
+from sandbox.records import OPEN, Loop, Member, Request
 from sandbox.rules import PRIORITIES
 
 #: Finished requests shown; the rest is in /sandbox/state.

@@ -81,8 +81,7 @@ def _yes_and_no(config: dict[str, Any]) -> tuple[Tile, ...]:
     labels = boolean_labels(config)
     colors = {True: config.get("true_color", "#16a34a"), False: config.get("false_color", "#dc2626")}
     return tuple(
-        Tile(value=str(value).lower(), label=labels[value], color=str(colors[value]))
-        for value in (True, False)
+        Tile(value=str(value).lower(), label=labels[value], color=str(colors[value])) for value in (True, False)
     )
 
 
@@ -102,9 +101,7 @@ def _rating(config: dict[str, Any]) -> Control:
             low_label=names[0],
             high_label=str(labels.get(_written(scale.high), "")) if isinstance(labels, dict) else "",
         )
-    tiles = (
-        Tile(value=value, label=value, description=name) for value, name in zip(values, names, strict=True)
-    )
+    tiles = (Tile(value=value, label=value, description=name) for value, name in zip(values, names, strict=True))
     return Control(shape="scale", legend="Rate", tiles=tuple(tiles))
 
 

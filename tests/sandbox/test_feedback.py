@@ -39,9 +39,7 @@ def test_first_generation_feedback_says_more(sandbox: Sandbox, api: Caller, answ
     assert {"feedback_id", "submitted_at", "reviewer_notified"} < set(data)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"rating": 0}, {"accuracy": 6}, {"helpfulness": True}, {"timeliness": 2.5}]
-)
+@pytest.mark.parametrize("changes", [{"rating": 0}, {"accuracy": 6}, {"helpfulness": True}, {"timeliness": 2.5}])
 def test_ratings_are_one_to_five(api: Caller, answered: str, changes: dict[str, Any]) -> None:
     reply = api.post(f"/requests/{answered}/feedback", {"feedback": changes})
 

@@ -43,9 +43,7 @@ def test_the_creator_is_the_first_active_member(api: Caller, loop: str) -> None:
         ([], ("Invalid request body", None)),
     ],
 )
-def test_a_loop_that_breaks_a_rule_is_refused(
-    api: Caller, body: object, expected: tuple[str, object]
-) -> None:
+def test_a_loop_that_breaks_a_rule_is_refused(api: Caller, body: object, expected: tuple[str, object]) -> None:
     assert refusal(api.post("/loops", body)) == (400, *expected)
 
 

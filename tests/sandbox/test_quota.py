@@ -82,9 +82,7 @@ def test_the_other_documented_429_bodies_can_be_chosen(
     assert refusal(api.get("/loops")) == (429, msg, data)
 
 
-def test_the_429_of_the_troubleshooting_page_has_its_numbers_at_the_top(
-    sandbox: Sandbox, api: Caller
-) -> None:
+def test_the_429_of_the_troubleshooting_page_has_its_numbers_at_the_top(sandbox: Sandbox, api: Caller) -> None:
     sandbox.configure(rate_limit=1, rate_limit_body="top-level")
     api.get("/loops")
 

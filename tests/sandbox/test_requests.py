@@ -214,7 +214,7 @@ def test_strict_mode_requires_what_the_types_page_requires(sandbox: Sandbox, api
 
 
 def test_attachments_context_and_extras_are_echoed(api: Caller, loop: str) -> None:
-    sent = {
+    sent: dict[str, Any] = {
         "type": "file",
         "file_url": "https://example.com/a.pdf",
         "file_type": "application/pdf",
@@ -303,9 +303,7 @@ def test_a_pending_request_can_be_cancelled_once(api: Caller, loop: str) -> None
     assert refusal(second) == (400, "Request cannot be cancelled in current state", None)
 
 
-def test_a_claimed_request_cannot_be_cancelled_unless_so_set(
-    sandbox: Sandbox, api: Caller, loop: str
-) -> None:
+def test_a_claimed_request_cannot_be_cancelled_unless_so_set(sandbox: Sandbox, api: Caller, loop: str) -> None:
     sandbox.configure(claims=True)
     request_id = api.request(loop)
     sandbox.claim(request_id)
