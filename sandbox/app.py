@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
@@ -28,6 +29,8 @@ from sandbox.errors import Refusal
 from sandbox.house import House
 from sandbox.page import views
 from sandbox.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 RESOURCES = (account, loops, requests, feedback, webhooks, uploads, chains, sessions, turns, workflows)
 
@@ -58,11 +61,18 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     return refused(Refusal(status, detail))
 
 
+def _report(timeline: asyncio.Task[None]) -> None:
+    """Without the timeline nothing times out and nothing is delivered: say so at once."""
+    if not timeline.cancelled() and (error := timeline.exception()) is not None:
+        logger.error("timeline.stopped", exc_info=error)
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     house: House = app.state.house
     house.courier.resume()
     timeline = asyncio.create_task(house.timeline.run())
+    timeline.add_done_callback(_report)
     try:
         yield
     finally:

@@ -75,6 +75,12 @@ class Store:
         rows = self._sqlite.execute(query, (kind.kind, limit))
         return [msgspec.json.decode(row[0], type=kind) for row in rows]
 
+    def scheduled(self, kind: type[R]) -> list[R]:
+        """Those that something is due for; of requests, the open ones."""
+        query = "SELECT body FROM record WHERE due IS NOT NULL AND kind = ? ORDER BY seq"
+        rows = self._sqlite.execute(query, (kind.kind,))
+        return [msgspec.json.decode(row[0], type=kind) for row in rows]
+
     def delete(self, record: Record) -> None:
         self._sqlite.execute("DELETE FROM record WHERE kind = ? AND id = ?", (record.kind, record.id))
 

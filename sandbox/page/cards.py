@@ -1,5 +1,6 @@
 """What the page shows, as values for the template."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from sandbox.page.markdown import render
 from sandbox.records import OPEN, Loop, Member, Request
 from sandbox.rules import PRIORITIES
 
-#: Finished requests shown; the rest is in /sandbox/state.
+#: What is shown at most; the rest is in /sandbox/state.
+SHOWN_QUEUE = 60
 SHOWN_HISTORY = 40
 
 OUTCOMES = {"completed": "Answered", "timeout": "Timed out", "cancelled": "Cancelled"}
@@ -61,27 +63,28 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Board(msgspec.Struct, frozen=True, kw_only=True):
     """The whole page."""
 
+    #: The most urgent of all that are waiting.
     queue: tuple[Card, ...]
+    waiting: int
     history: tuple[Entry, ...]
     now: float
     speed: float
-    change: int
 
 
 def board(house: House) -> Board:
     store, settings = house.world.store, house.world.settings
     loops = {loop.id: loop for loop in store.find(Loop)}
-    requests = [request for request in store.find(Request) if request.loop_id in loops]
-    waiting = [request for request in requests if request.status in OPEN]
+    waiting = store.scheduled(Request)
     waiting.sort(key=lambda request: (-PRIORITIES.index(request.ask.priority), request.created_at))
-    ended = [request for request in requests if request.status not in OPEN]
+    recent = store.latest(Request, 5 * SHOWN_HISTORY)
+    ended = [request for request in recent if request.status not in OPEN]
     ended.sort(key=lambda request: request.updated_at, reverse=True)
     return Board(
-        queue=tuple(_card(request, loops[request.loop_id], settings.claims) for request in waiting),
+        queue=tuple(_card(request, loops[request.loop_id], settings.claims) for request in waiting[:SHOWN_QUEUE]),
+        waiting=len(waiting),
         history=tuple(_entry(house, request, loops) for request in ended[:SHOWN_HISTORY]),
         now=house.world.now(),
         speed=house.world.clock.speed,
-        change=house.world.changes.number,
     )
 
 
@@ -158,6 +161,6 @@ def _answer(request: Request) -> str:
 
 def _excerpt(text: str) -> str:
     """The first line with something in it, without Markdown's marks."""
-    lines = (line.strip(" #*`>_-|") for line in text.splitlines())
+    lines = (re.sub(r"[*`#>|]", "", line).strip(" -_") for line in text.splitlines())
     first = next((line for line in lines if line), text)
     return first if len(first) <= 90 else f"{first[:89]}…"

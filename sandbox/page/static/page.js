@@ -70,21 +70,21 @@ async function refresh() {
   tick();
 }
 
-let running = null;
-let again = false;
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-// One refresh at a time; what changes meanwhile is fetched by one more.
-async function update() {
-  if (running) {
-    again = true;
-    return running;
-  }
-  do {
-    again = false;
-    running = refresh();
-    await running.catch(() => {});
-  } while (again);
-  running = null;
+let current = Promise.resolve();
+let next = null;
+
+// One refresh at a time, and a breath between two. The promise is of one that starts after the call,
+// so that it shows whatever the caller has just done.
+function update() {
+  next ??= current.then(() => {
+    next = null;
+    const refreshed = refresh().catch(() => {});
+    current = refreshed.then(() => pause(150));
+    return refreshed;
+  });
+  return next;
 }
 
 function say(text) {
