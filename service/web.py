@@ -2,6 +2,8 @@
 
 import uvicorn
 
+from service import logs
+from service.guarded_protocol import GuardedProtocol
 from workers.loading import load_router
 from workers.settings import Settings
 
@@ -16,10 +18,13 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
         host=host,
         port=port,
         workers=processes if processes > 1 else None,
-        http="httptools",
+        http=GuardedProtocol,
+        # A door for requests only: an upgrade is a request like any other.
+        ws="none",
         # A callback URL's token is its password, and an access log would keep it.
         access_log=False,
-        log_config=None,
+        # Each process that uvicorn starts configures its logging anew.
+        log_config=logs.configuration(logs.level()),
         server_header=False,
         date_header=False,
         # We never look at the client's address, so nobody can forge one.

@@ -1,0 +1,82 @@
+"""uvicorn's HTTP protocol, with an end to its patience."""
+
+import asyncio
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """Ends a connection whose request does not come to its end in time, or whose head does not end at all.
+
+    uvicorn bounds neither (https://www.uvicorn.org/server-behavior/#timeouts): half a header line would hold
+    a connection for ever, and a header without end would fill the memory.
+    """
+
+    #: From the first byte of a request to its last; longer than the door itself waits for a body.
+    request_seconds: ClassVar[float] = 20.0
+    #: Bytes of request line and headers, where they come in more than one piece.
+    largest_head: ClassVar[int] = 64 << 10
+
+    _deadline: asyncio.TimerHandle | None = None
+    _arriving = False
+    _in_head = False
+    _head_size = 0
+    _unanswered = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arriving = False
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._arriving = self._in_head = True
+        self._head_size = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._unanswered += 1
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._arriving = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._unanswered -= 1
+        super().on_response_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_size += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_head and self._head_size > self.largest_head:
+            self.send_400_response("Request head too large.")
+        elif self._arriving or self._is_forgotten():
+            self._watch()
+        else:
+            self._unwatch()
+
+    def _is_forgotten(self) -> bool:
+        """Whether nothing is going on and uvicorn's keep-alive timer does not run, as after an empty line."""
+        return self._unanswered == 0 and self.timeout_keep_alive_task is None
+
+    def _watch(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.request_seconds, self._give_up)
+
+    def _unwatch(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        self.transport.close()
