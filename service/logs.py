@@ -1,14 +1,30 @@
 """How the processes log: one line an event, a stable name first, then its fields."""
 
-import logging
-import sys
+import logging.config
+from typing import Any
 
 
 def configure(level: str = "INFO") -> None:
     """To standard error. Never bodies, signatures, tokens or e-mail addresses."""
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
-    # httpx logs whole URLs, and a callback URL is its own password.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("rq").setLevel(logging.WARNING)
+    logging.config.dictConfig(configuration(level))
+
+
+def configuration(level: str) -> dict[str, Any]:
+    """The same for `logging.config`, for a program that starts processes of its own, as uvicorn does."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"level": level, "handlers": ["stderr"]},
+        "loggers": {
+            # httpx logs whole URLs, and a callback URL is its own password.
+            "httpx": {"level": "WARNING"},
+            "rq": {"level": "WARNING"},
+        },
+    }
+
+
+def level() -> str:
+    """The level that `configure` set."""
+    return logging.getLevelName(logging.getLogger().level)
