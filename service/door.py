@@ -24,6 +24,8 @@ logger = logging.getLogger("hitl.door")
 
 #: Seconds that a sender has for its whole body.
 BODY_SECONDS = 10.0
+#: Bytes of unfinished bodies that a door holds, or twice the largest body: nobody is verified before the end.
+MOST_UNFINISHED = 64 << 20
 #: Seconds after which HITL.sh may try again when we could not keep a delivery.
 RETRY_AFTER = b"5"
 
@@ -57,12 +59,21 @@ class Door:
     """One POST route, as an ASGI application: nothing between the socket and the inbox but this."""
 
     def __init__(
-        self, intake: Intake, *, max_body: int, admit: Callable[[Scope], Proof | None], verify: Verifier
+        self,
+        intake: Intake,
+        *,
+        max_body: int,
+        body_seconds: float = BODY_SECONDS,
+        admit: Callable[[Scope], Proof | None],
+        verify: Verifier,
     ) -> None:
         self._intake = intake
         self._max_body = max_body
+        self._body_seconds = body_seconds
         self._admit = admit
         self._verify = verify
+        self._most_unfinished = max(MOST_UNFINISHED, 2 * max_body)
+        self._unfinished = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = datetime.now(UTC)
@@ -102,7 +113,7 @@ class Door:
         if declared and (not declared.isdigit() or len(declared) > 18 or int(declared) > self._max_body):
             raise Refused(413, "body_too_large")
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(self._body_seconds):
                 return await self._read_chunks(receive)
         except TimeoutError:
             raise Refused(408, "body_too_slow") from None
@@ -111,16 +122,28 @@ class Door:
         message = await _next_chunk(receive)
         body: bytes = message.get("body", b"")
         if message.get("more_body"):
-            chunks = [body]
-            size = len(body)
-            while message.get("more_body") and size <= self._max_body:
-                message = await _next_chunk(receive)
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-            body = b"".join(chunks)
+            body = await self._read_rest(receive, body)
         if len(body) > self._max_body:
             raise Refused(413, "body_too_large")
         return body
+
+    async def _read_rest(self, receive: Receive, first: bytes) -> bytes:
+        chunks = [first]
+        size = len(first)
+        self._unfinished += size
+        try:
+            more = True
+            while more and size <= self._max_body:
+                if self._unfinished > self._most_unfinished:
+                    raise Refused(503, "overloaded")
+                message = await _next_chunk(receive)
+                more = message.get("more_body", False)
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                self._unfinished += len(chunks[-1])
+        finally:
+            self._unfinished -= size
+        return b"".join(chunks)
 
 
 async def _next_chunk(receive: Receive) -> Message:
@@ -179,7 +202,7 @@ def _signatures(scope: Scope) -> tuple[bytes, ...]:
         raise Refused(401, error.reason) from error
 
 
-def signed_door(intake: Intake, secrets: tuple[str, ...], *, max_body: int) -> Door:
+def signed_door(intake: Intake, secrets: tuple[str, ...], *, max_body: int, body_seconds: float = BODY_SECONDS) -> Door:
     """Account webhooks: an HMAC over the body, by any of our secrets."""
     keys = tuple(secret.encode() for secret in secrets)
 
@@ -195,10 +218,10 @@ def signed_door(intake: Intake, secrets: tuple[str, ...], *, max_body: int) -> D
             raise Refused(401, error.reason) from error
         return Proof("signed")
 
-    return Door(intake, max_body=max_body, admit=admit, verify=check)
+    return Door(intake, max_body=max_body, body_seconds=body_seconds, admit=admit, verify=check)
 
 
-def callback_door(intake: Intake, signer: CallbackSigner, *, max_body: int) -> Door:
+def callback_door(intake: Intake, signer: CallbackSigner, *, max_body: int, body_seconds: float = BODY_SECONDS) -> Door:
     """Callback URLs, which HITL.sh does not sign: the token in the path is ours."""
 
     def admit(scope: Scope) -> Proof:
@@ -211,4 +234,4 @@ def callback_door(intake: Intake, signer: CallbackSigner, *, max_body: int) -> D
     def check(_scope: Scope, _body: bytes) -> Proof:
         raise AssertionError("a callback is verified before its body is read")
 
-    return Door(intake, max_body=max_body, admit=admit, verify=check)
+    return Door(intake, max_body=max_body, body_seconds=body_seconds, admit=admit, verify=check)
