@@ -1,16 +1,18 @@
 """The web process, composed."""
 
 import gc
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
-from service.door import callback_door, signed_door
+from service.door import BODY_SECONDS, callback_door, signed_door
 from service.intake import Intake
 from workers.inbox.inbox import Inbox
 from workers.jobs import enqueue_drain
@@ -18,10 +20,12 @@ from workers.loading import load_router
 from workers.redis_clients import command_client, door_client
 from workers.settings import Settings
 
+logger = logging.getLogger("hitl.door")
+
 WEBHOOKS = "/webhooks/hitl"
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Starlette:
     """The ASGI application. Opens no connection before its lifespan begins."""
     redis = door_client(settings.redis_url)
     asking = command_client(settings.redis_url)
@@ -42,7 +46,11 @@ def create_app(settings: Settings) -> Starlette:
             await redis.aclose()
             asking.close()
 
-    app = Starlette(routes=[*_doors(settings, intake), *_health(intake)], lifespan=lifespan)
+    app = Starlette(
+        routes=[*_doors(settings, intake, body_seconds), *_health(intake)],
+        exception_handlers={HTTPException: _stranger(intake)},
+        lifespan=lifespan,
+    )
     # A redirect is not followed by webhook senders: both spellings are routes of their own.
     app.router.redirect_slashes = False
     return app
@@ -64,13 +72,26 @@ def _hears(settings: Settings) -> Callable[[str], bool]:
     return router.hears
 
 
-def _doors(settings: Settings, intake: Intake) -> list[BaseRoute]:
+def _stranger(intake: Intake) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answers whoever knocks where no door is: 404 and 405, without a word."""
+
+    async def refuse(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        reason = "method_not_allowed" if error.status_code == 405 else "not_found"
+        logger.info("delivery.refused status=%d reason=%s", error.status_code, reason)
+        intake.count(reason)
+        return Response(status_code=error.status_code, headers=error.headers)
+
+    return refuse
+
+
+def _doors(settings: Settings, intake: Intake, body_seconds: float) -> list[BaseRoute]:
     routes: list[BaseRoute] = []
     if settings.webhook_secrets:
-        door = signed_door(intake, settings.webhook_secrets, max_body=settings.max_body)
+        door = signed_door(intake, settings.webhook_secrets, max_body=settings.max_body, body_seconds=body_seconds)
         routes += [Route(path, door, methods=["POST"]) for path in (WEBHOOKS, f"{WEBHOOKS}/")]
     if settings.callback_secrets:
-        door = callback_door(intake, callback_signer(settings), max_body=settings.max_body)
+        door = callback_door(intake, callback_signer(settings), max_body=settings.max_body, body_seconds=body_seconds)
         routes += [
             Route(path, door, methods=["POST"]) for path in (f"{CALLBACK_PATH}{{token}}", f"{CALLBACK_PATH}{{token}}/")
         ]
