@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 
 @dataclass(slots=True)
@@ -54,16 +55,17 @@ class _Connection(asyncio.Protocol):
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._next()
 
     def data_received(self, data: bytes) -> None:
-        # Both receivers answer a status line, headers and little else: one segment.
+        start = data.find(b"HTTP/1.1 ")
+        if start < 0:
+            return  # the body of an answer that was counted already
         now = time.perf_counter()
         self._outcome.latencies.append(now - self._sent)
         self._outcome.answered_at = time.time()
-        status = int(data[9:12])
+        status = int(data[start + 9 : start + 12])
         self._outcome.statuses[status] = self._outcome.statuses.get(status, 0) + 1
         self._next()
 

@@ -21,7 +21,7 @@ async def receive(request: Request) -> JSONResponse:
     given = request.headers.get("x-hitl-signature-256", "").removeprefix("sha256=")
     if not hmac.compare_digest(given, hmac.new(SECRET, body, hashlib.sha256).hexdigest()):
         return JSONResponse({"error": "signature"}, status_code=401)
-    queue.enqueue("benchmarks.handlers.naive", json.loads(body), result_ttl=0)
+    queue.enqueue("benchmarks.naive_handler.handle", json.loads(body), result_ttl=0)
     return JSONResponse({"status": "accepted"}, status_code=202)
 
 

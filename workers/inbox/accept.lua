@@ -4,9 +4,11 @@
 -- Without `allow-oom`: a full server refuses the batch before anything of it is written.
 --
 -- KEYS[1]  the prefix of every key, which is also the hash tag
--- ARGV     retention in seconds, longest life of an open request in seconds, then 12 values an event:
---          kind ('event' or 'unreadable'), key, request, outcome, status, order, fingerprint,
---          head, body, trust, received_at, callback
+-- ARGV     retention in seconds, longest life of an open request in seconds, and one frame with
+--          12 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
+--          fingerprint, head, body, trust, received_at, callback. A word is its length (4 bytes,
+--          big-endian) and its bytes; one argument, because a dozen for each event would be most of what
+--          a flush costs its sender.
 -- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate or conflict
 local prefix = KEYS[1]
 local retention, request_life = ARGV[1], ARGV[2]
@@ -61,11 +63,16 @@ local function keep(event, key, kind, request_id, head, body, trust, received_at
   redis.call('ZADD', prefix .. 'events', now, key)
 end
 
-local function accept(i)
-  local kind, key, request_id, outcome, status, order, fingerprint =
-    ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
-  local head, body, trust, received_at, callback =
-    ARGV[i + 7], ARGV[i + 8], ARGV[i + 9], ARGV[i + 10], ARGV[i + 11]
+local frame, position = ARGV[3], 1
+local function word()
+  local found
+  found, position = struct.unpack('>I4c0', frame, position)
+  return found
+end
+
+local function accept()
+  local kind, key, request_id, outcome, status, order = word(), word(), word(), word(), word(), word()
+  local fingerprint, head, body, trust, received_at, callback = word(), word(), word(), word(), word(), word()
   local event = prefix .. 'event:' .. key
   local contradicts = false
 
@@ -95,6 +102,6 @@ local function accept(i)
 end
 
 local answer = { redis.call('ZCOUNT', prefix .. 'drains', now, '+inf') }
-for i = 3, #ARGV, 12 do answer[#answer + 1] = accept(i) end
+while position <= #frame do answer[#answer + 1] = accept() end
 if redis.call('LLEN', prefix .. 'wake') == 0 then redis.call('LPUSH', prefix .. 'wake', 1) end
 return answer

@@ -50,10 +50,10 @@ class Inbox:
 
     async def accept(self, deliveries: Sequence[Delivery]) -> tuple[list[Verdict], int]:
         """Keep a batch, atomically. Answers a verdict for each, and how many drains are resident."""
-        words: list[str | bytes] = [self._retention, self._request_life]
-        for delivery in deliveries:
-            words.extend(_words(delivery))
-        drains, *verdicts = await self._accept(keys=[keys.PREFIX], args=words)
+        batch = _frame(word for delivery in deliveries for word in _words(delivery))
+        drains, *verdicts = await self._accept(
+            keys=[keys.PREFIX], args=[self._retention, self._request_life, batch]
+        )
         return [cast("Verdict", verdict.decode()) for verdict in verdicts], drains
 
     async def claim(self, most: int) -> Claim:
@@ -66,10 +66,13 @@ class Inbox:
 
     async def report(self, lines: Iterable[Line]) -> list[bool]:
         """Write down what was done; False for a line whose lease had passed to another worker."""
-        words: list[str | int] = [self._retention, self._lease]
-        for line in lines:
-            words += (line.verb, line.handler, line.event_key, line.token, line.word, line.wrong)
-        return [heard == 1 for heard in await self._report(keys=[keys.PREFIX], args=words)]
+        batch = _frame(
+            word
+            for line in lines
+            for word in (line.verb, line.handler, line.event_key, str(line.token), line.word, line.wrong)
+        )
+        heard = await self._report(keys=[keys.PREFIX], args=[self._retention, self._lease, batch])
+        return [answer == 1 for answer in heard]
 
     async def resume(self, handlers: Iterable[str]) -> int:
         """Make effects that were held for want of these handlers due again."""
@@ -115,6 +118,16 @@ class LeaseKeeper:
         for pair in held:
             words += pair
         return [member.decode() for member in self._renew(keys=[keys.PREFIX], args=words)]
+
+
+def _frame(words: Iterable[str | bytes]) -> bytes:
+    """Words with their lengths, as one argument: a command of thousands of arguments is slow to pack."""
+    parts: list[bytes] = []
+    for word in words:
+        raw = word if isinstance(word, bytes) else word.encode()
+        parts.append(len(raw).to_bytes(4, "big"))
+        parts.append(raw)
+    return b"".join(parts)
 
 
 def _words(delivery: Delivery) -> tuple[str | bytes, ...]:

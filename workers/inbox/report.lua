@@ -3,8 +3,8 @@
 -- Fenced: only the worker whose token is on the lease is heard. Safe to repeat when a reply was lost.
 --
 -- KEYS[1]  the prefix of every key
--- ARGV     retention in seconds, lease in milliseconds, then 6 values a line:
---          verb, handler, event key, token, and two words of the verb's own:
+-- ARGV     retention in seconds, lease in milliseconds, and one frame with 6 words a line (framed as for
+--          accept.lua): verb, handler, event key, token, and two words of the verb's own:
 --            route    names of the handlers, comma-separated ('' for none) | -
 --            done     - | -
 --            skipped  - | -                 the handler's predicate says no after all
@@ -93,17 +93,24 @@ local function release(handler, event, key, token)
   return 1
 end
 
+local frame, position = ARGV[3], 1
+local function word()
+  local found
+  found, position = struct.unpack('>I4c0', frame, position)
+  return found
+end
+
 local answer = {}
-for i = 3, #ARGV, 6 do
-  local verb, handler, key, token = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+while position <= #frame do
+  local verb, handler, key, token, detail, wrong = word(), word(), word(), word(), word(), word()
   local event = prefix .. 'event:' .. key
   local heard
   if verb == 'route' then
-    heard = route(event, key, token, ARGV[i + 4])
+    heard = route(event, key, token, detail)
   elseif verb == 'release' then
     heard = release(handler, event, key, token)
   else
-    heard = settle(verb, handler, event, key, token, ARGV[i + 4], ARGV[i + 5])
+    heard = settle(verb, handler, event, key, token, detail, wrong)
   end
   answer[#answer + 1] = heard
 end
