@@ -45,7 +45,7 @@ def build_app(settings: Settings) -> Starlette:
             Mount("/sandbox", routes=[*control.routes, *views.live_routes]),
             *views.routes,
         ],
-        exception_handlers={HTTPException: _not_routed},
+        exception_handlers={HTTPException: _failed, Exception: _failed},
         lifespan=_lifespan,
     )
     app.state.house = House(settings)
@@ -53,8 +53,8 @@ def build_app(settings: Settings) -> Starlette:
     return app
 
 
-async def _not_routed(request: Request, error: Exception) -> Response:
-    """404 and 405 of the router, in the API's envelope."""
+async def _failed(request: Request, error: Exception) -> Response:
+    """The router's 404 and 405, and our own mistakes, in the API's envelope."""
     status, detail = 500, "Internal server error"
     if isinstance(error, HTTPException):
         status, detail = error.status_code, error.detail

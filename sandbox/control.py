@@ -72,6 +72,11 @@ def _request(house: House, asked: Asked) -> dict[str, Any]:
 
 async def set_member(house: House, request: Request, body: dict[str, Any]) -> Any:
     email = _need(body, "email")
+    if not isinstance(email, str) or not email:
+        raise Refusal(400, f"email must be a non-empty string, not {email!r}")
+    for name, choices in (("status", ("active", "pending")), ("role", ("admin", "member"))):
+        if body.get(name, choices[0]) not in choices:
+            raise Refusal(400, f"{name} must be one of: {', '.join(choices)}")
     options = {name: value for name, value in body.items() if name in ("status", "role", "device", "name")}
     member = house.loops.set_member(request.path_params["id"], email, **options)
     return {**member_object(member, r1=True), "name": member.name}

@@ -8,6 +8,7 @@ import time
 import httpx
 import msgspec
 
+from sandbox.faults import Fault
 from sandbox.outgoing import Attempt, Delivery, Webhook
 from sandbox.world import World
 
@@ -20,7 +21,7 @@ def sign(secret: str, body: bytes) -> str:
 
 
 def is_worth_retrying(channel: str, status: int) -> bool:
-    """2xx is success; a redirect is not followed and, like any other 4xx, final."""
+    """Server errors are; a redirect, which is not followed, and most of 4xx are final."""
     return status >= 500 or (channel == "account" and status in RETRIED_4XX)
 
 
@@ -94,7 +95,7 @@ class Courier:
 
     async def _attempt(self, delivery: Delivery) -> None:
         began, at = time.monotonic(), self._world.now()
-        corrupted = self._world.faults.take("corrupt_signature", _facts(delivery))
+        corrupted = self._corruption(delivery)
         status, error = await self._post(delivery, corrupted=corrupted is not None)
         attempt = Attempt(
             at=at,
@@ -105,6 +106,12 @@ class Courier:
         )
         self._keep(self._after(delivery, attempt))
         self._release_held(delivery)
+
+    def _corruption(self, delivery: Delivery) -> Fault | None:
+        """What is not signed cannot be signed wrongly, and uses no fault up."""
+        if delivery.signature == "none":
+            return None
+        return self._world.faults.take("corrupt_signature", _facts(delivery))
 
     async def _post(self, delivery: Delivery, *, corrupted: bool) -> tuple[int | None, str | None]:
         body = delivery.body.encode()

@@ -77,6 +77,8 @@ class Settings:
         for name, choices in CHOICES.items():
             if name in changes and changes[name] not in choices:
                 raise Refusal(400, f"Unknown {name} {changes[name]!r}", f"use one of {', '.join(choices)}")
+        if "keys" in changes and not isinstance(changes["keys"], Mapping):
+            changes = {**changes, "keys": dict.fromkeys(changes["keys"], OWNER)}
         tuples = {name: tuple(value) for name, value in changes.items() if isinstance(value, list)}
         return dataclasses.replace(self, **{**changes, **tuples})
 

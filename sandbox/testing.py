@@ -53,7 +53,12 @@ class Sandbox:
         self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self._client = httpx.Client(base_url=f"{self.url}/sandbox", timeout=60, trust_env=False)
+        self._client = httpx.Client(
+            base_url=f"{self.url}/sandbox",
+            timeout=60,
+            trust_env=False,
+            verify=False,  # noqa: S501 - plain HTTP on this machine: there are no certificates to load
+        )
         self._await_start()
         return self
 

@@ -23,6 +23,9 @@ async def create_turn(call: Call) -> Reply:
     session, body = path_session(call), await call.body()
     if body.get("action_type") not in ACTIONS:
         raise invalid(f"action_type must be one of: {', '.join(ACTIONS)}")
+    for name in ("agent_prompt", "proposed_tool"):
+        if not isinstance(body.get(name), str | None):
+            raise invalid(f"{name} must be a string")
     loop = call.house.world.store.get(Loop, session.loop_id)
     if loop is None:
         raise Refusal(404, "Loop not found")

@@ -33,6 +33,9 @@ def read_webhook(body: dict[str, Any], *, webhook_id: str, user_id: str, now: fl
     type_ = body.get("type", "account")
     if type_ not in ("account", "global"):
         raise invalid("type must be one of: account, global")
+    loop_id = body.get("loop_id")
+    if not isinstance(loop_id, str | None):
+        raise invalid("loop_id must be a string")
     return Webhook(
         id=webhook_id,
         user_id=user_id,
@@ -41,7 +44,7 @@ def read_webhook(body: dict[str, Any], *, webhook_id: str, user_id: str, now: fl
         secret=secret,
         type=type_,
         enabled=body.get("enabled", True) is not False,
-        loop_id=body.get("loop_id"),
+        loop_id=loop_id,
         created_at=now,
     )
 

@@ -22,7 +22,6 @@ class Tile(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     description: str = ""
     color: str = ""
-    checked: bool = False
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):

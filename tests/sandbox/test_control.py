@@ -83,6 +83,8 @@ def test_the_clock_only_goes_forward(sandbox: Sandbox, seconds: object) -> None:
         ("/requests/x/answer", {}, "Request not found"),
         ("/loops/x/members", {"email": "a@example.com"}, "Loop not found"),
         ("/loops/x/members", {}, "Missing field: email"),
+        ("/loops/x/members", {"email": 5}, "email must be a non-empty string, not 5"),
+        ("/loops/x/members", {"email": "a", "status": "gone"}, "status must be one of: active, pending"),
         ("/send", {"url": "http://127.0.0.1:9", "body": "", "signature": "rot13"}, "Unknown signature 'rot13'"),
         ("/clock/advance", {}, "Missing field: seconds"),
     ],

@@ -92,6 +92,16 @@ def test_a_corrupted_signature_does_not_verify(sandbox: Sandbox, api: Caller, lo
     assert sandbox.deliveries()[0]["attempts"][0]["fault"] == "corrupt_signature"
 
 
+def test_an_unsigned_delivery_uses_no_corruption_up(
+    sandbox: Sandbox, receiver: Receiver, called_back: list[str]
+) -> None:
+    sandbox.fault("corrupt_signature")
+    sandbox.answer(called_back[0], "Publish")
+    sandbox.settle()
+
+    assert sandbox.state()["faults"][0]["struck"] == 0
+
+
 def test_a_fault_strikes_only_what_it_matches(sandbox: Sandbox, receiver: Receiver, called_back: list[str]) -> None:
     sandbox.fault("drop", times=None, match={"request_id": called_back[1]})
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -82,6 +83,25 @@ def test_a_port_that_is_taken_ends_it_with_a_failure(start: Start) -> None:
 
     assert second.returncode != 0
     assert "address already in use" in second.stderr
+
+
+def test_a_delivery_in_flight_survives_a_kill(start: Start, receiver: Receiver, tmp_path: Path) -> None:
+    db = str(tmp_path / "sandbox.sqlite")
+    receiver.pause.clear()
+    program, url = start("--db", db)
+    httpx.post(f"{url}/sandbox/send", content=json.dumps({"url": receiver.url, "body": {"event": "x"}}))
+    while not receiver.received:
+        time.sleep(0.01)
+    program.kill()
+    program.wait()
+    receiver.pause.set()
+
+    _, url = start("--db", db)
+    httpx.post(f"{url}/sandbox/settle")
+
+    (delivery,) = httpx.get(f"{url}/sandbox/deliveries").json()["deliveries"]
+    assert delivery["state"] == "delivered"
+    assert receiver.bodies() == [{"event": "x"}] * 2
 
 
 def test_a_webhook_named_at_start_hears_of_every_account(start: Start, receiver: Receiver) -> None:

@@ -10,6 +10,10 @@ def test_settings_are_changed_by_name() -> None:
     assert (changed.rate_limit, changed.callback_delays) == (5, (0, 9))
 
 
+def test_keys_without_accounts_are_the_owners() -> None:
+    assert Settings().changed({"keys": ["k1"]}).keys == {"k1": "owner@example.com"}
+
+
 @pytest.mark.parametrize("changes", [{"rate_limits": 5}, {"response_form": "xml"}])
 def test_a_change_that_means_nothing_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(Refusal, match="Unknown"):

@@ -28,6 +28,7 @@ def test_a_webhook_is_registered_and_its_secret_not_shown(api: Caller, prefix: s
         ({"url": "http://example.com"}, "url must use HTTPS"),
         ({"events": []}, "events must be a non-empty array of event patterns"),
         ({"secret": ""}, "secret is required"),
+        ({"loop_id": 5}, "loop_id must be a string"),
         ({"type": "odd"}, "type must be one of: account, global"),
     ],
 )
