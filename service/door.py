@@ -156,9 +156,13 @@ async def _next_chunk(receive: Receive) -> Message:
 def _header(scope: Scope, name: bytes) -> bytes | None:
     for key, value in scope["headers"]:
         if key == name:
-            found: bytes = value
-            return found
+            return _bare(value)
     return None
+
+
+def _bare(value: bytes) -> bytes:
+    """Without the blanks around it, which are no part of a value (RFC 9110, 5.5) but pass httptools at its end."""
+    return value.strip(b" \t")
 
 
 def _read_content(scope: Scope, body: bytes) -> tuple[Event | Unreadable, int, str]:
@@ -167,7 +171,7 @@ def _read_content(scope: Scope, body: bytes) -> tuple[Event | Unreadable, int, s
     Whatever cannot be read is kept raw all the same: its sender was verified and will not send it again.
     """
     encoding = _header(scope, b"content-encoding")
-    if encoding and encoding.strip().lower() != b"identity":
+    if encoding and encoding.lower() != b"identity":
         return Unreadable.of(body, "unsupported_encoding"), 415, "unsupported_encoding"
     declared = _header(scope, b"content-type")
     if declared and not _is_json(declared):
@@ -197,7 +201,7 @@ async def _answer(send: Send, status: int) -> None:
 
 def _signatures(scope: Scope) -> tuple[bytes, ...]:
     try:
-        return header_values(scope["headers"])
+        return tuple(_bare(value) for value in header_values(scope["headers"]))
     except SignatureInvalid as error:
         raise Refused(401, error.reason) from error
 
