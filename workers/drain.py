@@ -30,6 +30,8 @@ logger = logging.getLogger("hitl.workers")
 
 #: RQ job ids of drains begin so; any other job that waits makes a drain give way.
 DRAIN_JOB = "drain-"
+#: Seconds that an idle drain blocks at a time; a stop is heard in between.
+WAIT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class Drain:
         self._stopping = asyncio.Event()
         self._give_up_at = float("inf")
         self._leases = LeaseThread(keeper, lambda: list(self._held.items()), lease=terms.lease)
+        #: Seconds that the next claim may wait for something to become due.
+        self._patience = 0.0
         self.settled = 0
 
     def stop(self) -> None:
@@ -100,15 +104,15 @@ class Drain:
                 await self._pause(0.5)
 
     async def _claim_or_wait(self) -> None:
-        claim = await self._inbox.claim(self._terms.concurrency - len(self._running))
+        room = self._terms.concurrency - len(self._running)
+        if self._patience:
+            claim = await self._inbox.claim_when_woken(room, self._patience)
+        else:
+            claim = await self._inbox.claim(room)
+        # Something was due: look again at once. Nothing: wait until something is.
+        self._patience = 0.0 if claim.items else min(WAIT, max(0.001, claim.next_due_in or WAIT))
         for item in claim.items:
             self._start(item)
-        if not claim.items:
-            await self._wait_for_work(claim.next_due_in)
-
-    async def _wait_for_work(self, next_due_in: float | None) -> None:
-        seconds = 5.0 if next_due_in is None else min(5.0, max(0.001, next_due_in))
-        await self._until_stopped(self._inbox.wait(seconds))
 
     async def _wait_for_room(self) -> None:
         self._room.clear()
@@ -135,6 +139,9 @@ class Drain:
     # -- working -------------------------------------------------------------------------------------
 
     def _start(self, item: Item) -> None:
+        if self._stopping.is_set():  # told to stop while it waited for this very item
+            self._reports.submit(Line("release", item.handler, item.event_key, item.token))
+            return
         self._held[item.member] = item.token
         if item.handler:
             self._start_effect(self._router.get(item.handler), item)

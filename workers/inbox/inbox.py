@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import NoScriptError
 
 from hitlsh.events import Event, Trust
 from hitlsh.payloads import decode_event, encode_event
@@ -58,11 +59,26 @@ class Inbox:
 
     async def claim(self, most: int) -> Claim:
         """Lease up to `most` due items to the caller."""
-        token, now, following, *rows = await self._claim(keys=[keys.PREFIX], args=[most, self._lease, CLAIM_BYTES])
-        return Claim(
-            items=[_item(token, row) for row in rows],
-            next_due_in=None if following < 0 else (following - now) / 1000,
-        )
+        return _claimed(await self._claim(keys=[keys.PREFIX], args=self._claim_words(most)))
+
+    async def claim_when_woken(self, most: int, seconds: float) -> Claim:
+        """The same, as soon as something new is due, or after `seconds`.
+
+        One round trip: the server runs the claim in the moment in which it wakes this connection.
+        """
+        words = self._claim_words(most)
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.blpop([keys.WAKE], timeout=seconds)
+            pipe.execute_command("EVALSHA", self._claim.sha, 1, keys.PREFIX, *words)
+            _, reply = await pipe.execute(raise_on_error=False)
+        if isinstance(reply, NoScriptError):
+            return await self.claim(most)
+        if isinstance(reply, Exception):
+            raise reply
+        return _claimed(reply)
+
+    def _claim_words(self, most: int) -> list[str | int]:
+        return [most, self._lease, CLAIM_BYTES]
 
     async def report(self, lines: Iterable[Line]) -> list[bool]:
         """Write down what was done; False for a line whose lease had passed to another worker."""
@@ -77,10 +93,6 @@ class Inbox:
     async def resume(self, handlers: Iterable[str]) -> int:
         """Make effects that were held for want of these handlers due again."""
         return cast("int", await self._resume(keys=[keys.PREFIX], args=list(handlers)))
-
-    async def wait(self, seconds: float) -> None:
-        """Block until something new is due, for `seconds` at the most."""
-        await self.redis.blpop([keys.WAKE], timeout=seconds)
 
     async def announce(self, drain: str, seconds: float) -> list[str]:
         """Say that this drain is resident for `seconds` more; answers the ids of RQ jobs that wait."""
@@ -152,6 +164,14 @@ def _callback(delivery: Delivery) -> bytes:
     if delivery.callback_id is None:
         return b""
     return _encode_json(Callback(id=delivery.callback_id, state=delivery.state))
+
+
+def _claimed(reply: list[Any]) -> Claim:
+    token, now, following, *rows = reply
+    return Claim(
+        items=[_item(token, row) for row in rows],
+        next_due_in=None if following < 0 else (following - now) / 1000,
+    )
 
 
 def _item(token: int, row: list[Any]) -> Item:
