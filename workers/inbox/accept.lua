@@ -33,7 +33,7 @@ end
 -- Compare-and-set on the request: the first outcome stands, nothing that comes late undoes it.
 local function decide(request_id, key, outcome, status, order, contradicts)
   local request = prefix .. 'request:' .. request_id
-  local known = redis.call('HMGET', request, 'outcome', 'order', 'status')
+  local known = redis.call('HMGET', request, 'outcome', 'order', 'status', 'first_seen')
   if outcome ~= '' then
     if known[1] then
       redis.call('HINCRBY', request, 'conflicts', 1)
@@ -41,7 +41,7 @@ local function decide(request_id, key, outcome, status, order, contradicts)
     end
     if contradicts then return 'conflict' end
     redis.call('HSET', request, 'outcome', outcome, 'status', outcome, 'event', key, 'decided_at', now_text)
-    redis.call('PERSIST', request)
+    if known[4] then redis.call('PERSIST', request) end
     return 'accepted'
   end
   if known[1] then return 'late' end
@@ -55,11 +55,17 @@ local function decide(request_id, key, outcome, status, order, contradicts)
   return 'accepted'
 end
 
-local function keep(event, key, kind, request_id, head, body, trust, received_at, callback)
-  redis.call('HSET', event, 'head', head, 'body', body, 'trust', trust, 'received_at', received_at,
-    'accepted_at', now_text, 'deliveries', 1, 'state', kind == 'event' and 'due' or 'quarantined')
-  if request_id ~= '' then redis.call('HSET', event, 'request', request_id) end
-  if callback ~= '' then redis.call('HSET', event, 'callback', callback) end
+local function keep(event, key, kind, body, fields)
+  fields.accepted_at, fields.deliveries = now_text, 1
+  fields.state = kind == 'event' and 'due' or 'quarantined'
+  local words = { 'body', body } -- kept even when it is empty
+  for name, value in pairs(fields) do
+    if value ~= '' then
+      words[#words + 1] = name
+      words[#words + 1] = value
+    end
+  end
+  redis.call('HSET', event, unpack(words))
   redis.call('ZADD', prefix .. 'events', now, key)
 end
 
@@ -85,13 +91,13 @@ local function accept()
     if redis.call('EXISTS', event) == 1 then return repeated(event, trust, fingerprint) end
   end
 
-  keep(event, key, kind, request_id, head, body, trust, received_at, callback)
+  keep(event, key, kind, body, { head = head, trust = trust, received_at = received_at, callback = callback,
+    request = request_id, fingerprint = fingerprint })
   if kind ~= 'event' then
     redis.call('EXPIRE', event, retention)
     redis.call('ZADD', prefix .. 'quarantine', now, key)
     return 'accepted'
   end
-  if fingerprint ~= '' then redis.call('HSET', event, 'fingerprint', fingerprint) end
   local verdict = 'accepted'
   if request_id ~= '' then
     verdict = decide(request_id, key, outcome, status, order, contradicts)

@@ -22,27 +22,26 @@ local function claim(member)
   local bar = string.find(member, '|', 1, true)
   local handler, key = string.sub(member, 1, bar - 1), string.sub(member, bar + 1)
   local event = prefix .. 'event:' .. key
-  local kept = redis.call('HMGET', event, 'head', 'body', 'trust', 'received_at', 'callback', 'late', 'conflict')
+  local kept = redis.call('HMGET', event, 'head', 'body', 'trust', 'received_at', 'callback', 'late', 'conflict',
+    handler .. ':errors', handler .. ':crashes')
   if not kept[1] then -- only a hand-deleted record can lack its head: nothing is left to run
     redis.call('ZREM', due, member)
     redis.call('HDEL', leases, member)
     return
   end
-  local crashes = redis.call('HGET', event, handler .. ':crashes') or 0
+  redis.call('ZADD', due, now + lease, member)
+  local crashes = kept[9] or 0
   -- A lease still on record was never settled nor given back: whoever held it died.
-  if redis.call('HEXISTS', leases, member) == 1 then
+  if redis.call('HSET', leases, member, token) == 0 then
     crashes = redis.call('HINCRBY', event, handler .. ':crashes', 1)
   end
-  redis.call('ZADD', due, now + lease, member)
-  redis.call('HSET', leases, member, token)
-  local attempt, errors = 1, 0
+  local attempt = 1
   if handler ~= '' then
     attempt = redis.call('HINCRBY', event, handler .. ':attempts', 1)
-    errors = redis.call('HGET', event, handler .. ':errors') or 0
     redis.call('HSET', event, handler .. ':state', 'running', handler .. ':started_at', now_text)
   end
   bytes_left = bytes_left - #kept[2]
-  answer[#answer + 1] = { handler, key, attempt, tonumber(errors), tonumber(crashes), kept[1], kept[2], kept[3], kept[4],
+  answer[#answer + 1] = { handler, key, attempt, tonumber(kept[8] or 0), tonumber(crashes), kept[1], kept[2], kept[3], kept[4],
     kept[5] or '', kept[6] and 1 or 0, kept[7] and 1 or 0 }
 end
 
