@@ -16,7 +16,14 @@ from sandbox.settings import OWNER, CallbackVariant, ResponseForm, Settings
 FORMS = click.Choice(get_args(ResponseForm))
 
 
-@click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
+# Every option may stand in the environment too (SANDBOX_WEBHOOK_SECRET): a command line is for all to see.
+@click.command(
+    context_settings={
+        "show_default": True,
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "SANDBOX",
+    }
+)
 @click.option("--port", default=8100, help="Where to listen.")
 @click.option("--host", default="127.0.0.1", help="0.0.0.0 to be reachable from containers.")
 @click.option("--key", "keys", multiple=True, help="An API key to accept, or KEY=EMAIL. None: any is.")

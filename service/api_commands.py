@@ -1,7 +1,6 @@
 """``hitl-receiver api``: the everyday calls to HITL.sh from a terminal, as tables or as JSON."""
 
 import json
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from hitlsh.api.address import DEFAULT_BASE_URL
 from hitlsh.api.models.requests import Request, RequestSummary
 from hitlsh.errors import HitlshError
 from service.api_tables import cell, printable, show
+from service.environment import environment
 
 #: The exit status of ``ask --wait`` when nobody answered: never to be taken for a decision.
 NO_ANSWER = 3
@@ -47,7 +47,7 @@ def api() -> None:
 @as_json
 def test_key(json_wanted: bool) -> None:
     """Show whose key this is and what it may do."""
-    with client_from_env(os.environ) as client:
+    with client_from_env(environment()) as client:
         key = client.test()
         limit = client.rate_limit
     left = None if limit is None else f"{limit.remaining} of {limit.limit}, until {cell(limit.reset_at)}"
@@ -59,7 +59,7 @@ def test_key(json_wanted: bool) -> None:
 @as_json
 def list_loops(json_wanted: bool) -> None:
     """List your loops."""
-    with client_from_env(os.environ) as client:
+    with client_from_env(environment()) as client:
         loops = client.loops.list()
     rows = [(loop.id, loop.name, loop.member_count, loop.pending_count, loop.created_at) for loop in loops]
     show(loops, ("ID", "NAME", "MEMBERS", "PENDING", "CREATED"), rows, json_wanted)
@@ -70,7 +70,7 @@ def list_loops(json_wanted: bool) -> None:
 @as_json
 def list_members(loop_id: str, json_wanted: bool) -> None:
     """List the people of a loop."""
-    with client_from_env(os.environ) as client:
+    with client_from_env(environment()) as client:
         found = client.loops.members(loop_id)
     rows = [(person.user_id, person.email, person.status, person.joined_at) for person in found.members]
     show(found, ("ID", "EMAIL", "STATUS", "JOINED"), rows, json_wanted)
@@ -83,7 +83,7 @@ def list_members(loop_id: str, json_wanted: bool) -> None:
 @as_json
 def list_requests(status: str | None, loop_id: str | None, limit: int, json_wanted: bool) -> None:
     """List the requests this key created, the newest first; one call per hundred."""
-    with client_from_env(os.environ) as client:
+    with client_from_env(environment()) as client:
         walk = client.requests.list(status=status, loop_id=loop_id, page_size=min(limit, 100))
         found = tuple(islice(walk, limit))
     rows = [_row(request) for request in found]
@@ -95,7 +95,7 @@ def list_requests(status: str | None, loop_id: str | None, limit: int, json_want
 @as_json
 def get_request(request_id: str, json_wanted: bool) -> None:
     """Show one request."""
-    with client_from_env(os.environ) as client:
+    with client_from_env(environment()) as client:
         request = client.requests.get(request_id)
     _show_request(request, json_wanted)
 
@@ -105,7 +105,7 @@ def get_request(request_id: str, json_wanted: bool) -> None:
 @as_json
 def cancel_request(request_id: str, json_wanted: bool) -> None:
     """Take a pending request back, for good."""
-    with client_from_env(os.environ) as client:
+    with client_from_env(environment()) as client:
         cancelled = client.requests.cancel(request_id)
     show(cancelled, ("ID", "STATUS"), [(cancelled.request_id, cancelled.status)], json_wanted)
 
@@ -138,7 +138,7 @@ def ask(
     **asked: Any,
 ) -> None:
     """Ask the people of a loop, and with --wait print what they said."""
-    with client_from_env(os.environ) as client:
+    with client_from_env(environment()) as client:
         created = client.requests.create(
             loop_id,
             words,

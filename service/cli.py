@@ -10,6 +10,8 @@ import click
 from hitlsh.samples import SAMPLES
 from service import dev as dev_stack
 from service import logs
+from service.api_commands import api
+from service.environment import environment
 from service.errors import explain
 from workers.settings import Settings
 
@@ -138,7 +140,7 @@ def routes(as_json: bool) -> None:
     from workers.loading import load_router
 
     with explain():
-        settings = Settings.from_env({**dev_stack.environment(), "REDIS_URL": "redis://unused"}, handles=True)
+        settings = Settings.from_env({**environment(), "REDIS_URL": "redis://unused"}, handles=True)
         assert settings.handlers is not None
         table = [{"handler": route.name, "when": route.describe()} for route in load_router(settings.handlers).routes]
     if as_json:
@@ -156,6 +158,9 @@ def _json(text: str | None, option: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise click.BadParameter(f"{option} must be JSON, such as '\"Approve\"', '4' or '{{\"order\": 7}}'") from error
+
+
+cli.add_command(api)
 
 
 def main() -> None:

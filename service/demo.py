@@ -10,7 +10,9 @@ import click
 import httpx
 from redis import Redis
 
+from hitlsh.api import Client, single_select
 from hitlsh.callbacks import CallbackSigner
+from hitlsh.events import Event
 from hitlsh.payloads import parse
 from hitlsh.samples import sample
 from hitlsh.signatures import headers
@@ -32,10 +34,13 @@ def run() -> int:
         "HITL_CALLBACK_SECRETS": callback_secret,
         "HITL_HANDLERS": "examples.handlers",
         "HITL_LOG_LEVEL": "WARNING",
+        "HITL_API_KEY": f"hitl_dev_{secrets.token_hex(16)}",
     }
+    port = free_port()
+    sandbox_port = free_port(port + 1)
     with (
         tempfile.TemporaryDirectory(prefix="hitl-demo-") as folder,
-        Stack(Path(folder), environ, port=free_port(), say=_say) as stack,
+        Stack(Path(folder), environ, port=port, sandbox_port=sandbox_port, say=_say) as stack,
     ):
         click.echo(f"the stack is up: {stack.url}")
         redis = command_client(stack.redis_url)
@@ -44,6 +49,7 @@ def run() -> int:
         sent = [
             _post("a callback", callback, sample("callback-v2.completed"), {}),
             _post("an account webhook", stack.url + WEBHOOKS, *_signed(webhook_secret)),
+            _ask_and_answer(f"http://127.0.0.1:{sandbox_port}", environ["HITL_API_KEY"], callback),
         ]
         records = [_wait_until_handled(redis, key) for key in sent]
         redis.close()
@@ -63,6 +69,25 @@ def _post(what: str, address: str, body: bytes, extra: dict[str, str]) -> str:
     return parse(body).key
 
 
+def _ask_and_answer(sandbox: str, api_key: str, callback: str) -> str:
+    """A question at the local HITL.sh, and an answer as its page would post it; answers the event's key."""
+    with Client(api_key, base_url=f"{sandbox}/v1") as client:
+        created_loop = client.loops.create("Demo desk", icon="shield-check")
+        created = client.requests.create(
+            created_loop.loop.id,
+            "May this post go live?",
+            single_select("Publish", "Hold back"),
+            default_response="Hold back",
+            timeout_seconds=600,
+            callback_url=callback,
+        )
+    click.echo(f"asked the local HITL.sh: request {created.request_id}")
+    httpx.post(
+        f"{sandbox}/sandbox/requests/{created.request_id}/answer", json={"response_data": "Publish"}
+    ).raise_for_status()
+    return f"request.completed:{created.request_id}"
+
+
 def _wait_until_handled(redis: Redis, key: str) -> EventRecord:
     deadline = time.monotonic() + HANDLED_SECONDS
     while True:
@@ -76,7 +101,7 @@ def _wait_until_handled(redis: Redis, key: str) -> EventRecord:
 
 def _timeline(record: EventRecord) -> str:
     rows = [
-        (record.received_at, "received", record.key),
+        (record.received_at, "received", f"{record.content.variant}" if isinstance(record.content, Event) else ""),
         (record.received_at, "verified", _VERIFIED[record.trust]),
         (record.accepted_at, "kept", f"in the inbox, {len(record.body)} bytes; answered 202"),
     ]

@@ -1,30 +1,26 @@
 """`hitl-receiver dev`: everything on this machine, with settings made up where there are none."""
 
+import importlib.util
 import os
 import secrets
 import shutil
 import signal
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from dotenv import dotenv_values
 
+from hitlsh.api import Client
+from service.environment import KEPT, read, write
 from service.stack import Stack
 from workers.loading import load_router
 from workers.settings import Settings
 
-FOLDER = Path(".hitl")
-#: What the stack in a folder runs with, for `send` and `callback-url` in another terminal.
-_KEPT = "dev.env"
+#: The local HITL.sh listens so far above the door.
+SANDBOX_OFFSET = 100
 _SECRETS = ("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS")
-
-
-def environment(folder: Path = FOLDER) -> dict[str, str]:
-    """This process's environment, over what the `dev` stack in `folder` runs with."""
-    return {**_read(folder / _KEPT), **os.environ}
+_SHARED = (*_SECRETS, "HITL_PUBLIC_URL", "HITL_HANDLERS", "HITL_API_KEY", "HITL_BASE_URL")
 
 
 def run(folder: Path, *, port: int, handlers: str | None) -> None:
@@ -34,10 +30,15 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
     settings = Settings.from_env({"REDIS_URL": "redis://unset", **environ}, receives=True, handles=True)
     assert settings.handlers is not None
     names = [route.name for route in load_router(settings.handlers).routes]
+    sandbox_port = port + SANDBOX_OFFSET if _sandbox_serves(environ) else None
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with Stack(folder, environ, port=port, say=_say) as stack:
+    with Stack(folder, environ, port=port, sandbox_port=sandbox_port, say=_say) as stack:
+        # Kept only now: a stack that did not start must not mislead the commands of one that runs.
+        write(folder / KEPT, {name: environ[name] for name in _SHARED if environ.get(name)})
+        if stack.sandbox_url:
+            see_that_a_loop_exists(environ)
         click.echo(_banner(stack, settings, names, folder))
         while not stopping.wait(0.1):
             stack.check()
@@ -49,34 +50,45 @@ def _prepare(folder: Path, port: int, handlers: str | None) -> dict[str, str]:
     """The stack's settings: the environment over `.env` over what was made up here before."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
-    given = {**_read(Path(".env")), **os.environ}
-    kept = _read(folder / _KEPT)
+    given = {**read(Path(".env")), **os.environ}
+    kept = read(folder / KEPT)
     environ = {name: value for name, value in given.items() if name.startswith("HITL_") or name == "REDIS_URL"}
     if not any(environ.get(name) for name in _SECRETS):
         for name in _SECRETS:
             environ[name] = kept.get(name) or secrets.token_urlsafe(32)
-    environ["HITL_PUBLIC_URL"] = given.get("HITL_PUBLIC_URL") or f"http://127.0.0.1:{port}"
+    environ.setdefault("HITL_PUBLIC_URL", f"http://127.0.0.1:{port}")
     environ["HITL_HANDLERS"] = handlers or given.get("HITL_HANDLERS") or "examples.handlers"
     environ.setdefault("HITL_LOG_LEVEL", "WARNING")
-    _write(
-        folder / _KEPT,
-        {name: environ[name] for name in (*_SECRETS, "HITL_PUBLIC_URL", "HITL_HANDLERS") if name in environ},
-    )
+    if not environ.get("HITL_API_KEY") and not environ.get("HITL_BASE_URL") and _sandbox_is_installed():
+        local = sandbox_key(folder)
+        environ |= {"HITL_API_KEY": local, "HITL_BASE_URL": f"http://127.0.0.1:{port + SANDBOX_OFFSET}/v1"}
     return environ
 
 
-def _read(path: Path) -> dict[str, str]:
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+def sandbox_key(folder: Path) -> str:
+    """An API key for the local HITL.sh, the same at every start."""
+    kept = read(folder / KEPT).get("HITL_API_KEY", "")
+    return kept if kept.startswith("hitl_dev_") else f"hitl_dev_{secrets.token_hex(16)}"
 
 
-def _write(path: Path, values: Mapping[str, str]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.writelines(f"{name}='{value}'\n" for name, value in values.items())
+def see_that_a_loop_exists(environ: dict[str, str]) -> None:
+    """The example loop, made once."""
+    with Client(environ["HITL_API_KEY"], base_url=environ["HITL_BASE_URL"]) as client:
+        if not client.loops.list():
+            client.loops.create("Example desk", icon="shield-check", description="Questions of the examples")
+
+
+def _sandbox_serves(environ: dict[str, str]) -> bool:
+    """Whether the key is one that we made up: with a real one, HITL.sh itself is the other end."""
+    return environ.get("HITL_API_KEY", "").startswith("hitl_dev_")
+
+
+def _sandbox_is_installed() -> bool:
+    return importlib.util.find_spec("jinja2") is not None and importlib.util.find_spec("markdown_it") is not None
 
 
 def _say(name: str, line: str) -> None:
-    click.echo(f"{click.style(f'{name:>6} │', fg='cyan')} {line}")
+    click.echo(f"{click.style(f'{name:>7} │', fg='cyan')} {line}")
 
 
 def program() -> str:
@@ -99,11 +111,14 @@ def _banner(stack: Stack, settings: Settings, names: list[str], folder: Path) ->
         doors.append(f"{stack.url}/callbacks/TOKEN    callback URLs; mint one: {program()} callback-url")
     rows = [("door", doors[0]), *(("", door) for door in doors[1:])]
     rows += [("handlers", f"{settings.handlers}: {', '.join(names)}"), ("data", data)]
-    rows += [
-        (
-            "try",
-            f"{program()} send callback-v2.completed     (in another terminal; `send` alone lists samples)",
-        )
-    ]
+    if stack.sandbox_url:
+        rows.append(("HITL.sh", f"{stack.sandbox_url}/   a local one: open this page and answer as a reviewer"))
+        if settings.handlers == "examples.handlers":
+            rows.append(("ask", f"{_python()} examples/ask.py     (in another terminal)"))
+    rows.append(("try", f"{program()} send callback-v2.completed     (`send` alone lists samples)"))
     lines = "\n".join(f"  {click.style(f'{label:<9}', bold=True)} {text}" for label, text in rows)
     return f"\nhitl-receiver is running; Ctrl+C stops it.\n\n{lines}\n"
+
+
+def _python() -> str:
+    return str(Path(program()).with_name("python")) if "/" in program() else "python"

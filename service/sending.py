@@ -10,7 +10,7 @@ from hitlsh.errors import HitlshError
 from hitlsh.samples import SAMPLES, sample
 from hitlsh.signatures import headers
 from service.app import WEBHOOKS
-from service.dev import environment
+from service.environment import environment
 from workers.settings import Settings
 
 

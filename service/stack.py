@@ -1,6 +1,7 @@
 """The whole product on one machine: embedded server, web process, worker, clock."""
 
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ class Stack:
         environ: Mapping[str, str],
         *,
         port: int,
+        sandbox_port: int | None = None,
         say: Callable[[str, str], None] | None = None,
     ) -> None:
         """`environ`: settings beyond this process's own environment; with REDIS_URL, no server is embedded."""
@@ -31,19 +33,22 @@ class Stack:
         self.server = None if "REDIS_URL" in environ else EmbeddedServer(folder)
         self.redis_url = environ.get("REDIS_URL") or (self.server.url if self.server else "")
         settings = {**environ, "REDIS_URL": self.redis_url}
+        self.sandbox_url = f"http://127.0.0.1:{sandbox_port}" if sandbox_port else None
         # In the order in which they stop: take no more in, then finish what runs.
         self.supervisor = Supervisor(
             [
+                *_sandbox(folder, settings, sandbox_port, self.url),
                 Child(name="web", argv=command("serve", "--port", str(port)), environ=settings, grace=12.0),
                 Child(name="clock", argv=command("clock"), environ=settings, grace=5.0),
                 Child(name="worker", argv=command("work"), environ=settings),
             ],
             say=say,
         )
-        self._port = port
+        self._ports = [port, sandbox_port] if sandbox_port else [port]
 
     def __enter__(self) -> Self:
-        _see_that_port_is_free(self._port)
+        for port in self._ports:
+            _see_that_port_is_free(port)
         if self.server is not None:
             self.server.start()
         try:
@@ -72,15 +77,35 @@ class Stack:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
+        pages = [f"{self.url}/health/ready", *([f"{self.sandbox_url}/"] if self.sandbox_url else [])]
         while time.monotonic() < deadline:
             self.check()
-            try:
-                if httpx.get(f"{self.url}/health/ready", timeout=1.0).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass  # not listening yet
+            if all(_answers(page) for page in pages):
+                return
             time.sleep(0.05)
-        raise ServerUnavailable(f"The web process did not become ready on {self.url} within {START_SECONDS:.0f} s.")
+        raise ServerUnavailable(
+            f"Not everything was ready within {START_SECONDS:.0f} s; waited for {', '.join(pages)}."
+        )
+
+
+def _answers(page: str) -> bool:
+    try:
+        return httpx.get(page, timeout=1.0).status_code == 200
+    except httpx.TransportError:
+        return False  # not listening yet
+
+
+def _sandbox(folder: Path, settings: Mapping[str, str], port: int | None, door: str) -> list[Child]:
+    """A HITL.sh of our own that knows our key and posts to our door."""
+    if port is None:
+        return []
+    argv = [sys.executable, "-m", "sandbox", "--port", str(port), "--db", str(folder / "sandbox.db")]
+    # Keys and secrets travel in its environment: what stands on a command line is for all to see.
+    environ = {"SANDBOX_KEYS": f"{settings['HITL_API_KEY']}=you@example.com", "SANDBOX_CLAIMS": "1"}
+    if secrets := settings.get("HITL_WEBHOOK_SECRETS"):
+        environ["SANDBOX_WEBHOOK"] = f"{door}/webhooks/hitl"
+        environ["SANDBOX_WEBHOOK_SECRET"] = secrets.split(",")[-1].strip()
+    return [Child(name="sandbox", argv=argv, environ=environ, grace=5.0)]
 
 
 def _see_that_port_is_free(port: int) -> None:
@@ -94,9 +119,9 @@ def _see_that_port_is_free(port: int) -> None:
             ) from None
 
 
-def free_port() -> int:
-    """A loopback port below the ephemeral range, free at this moment."""
-    for port in range(18_000, 32_000):
+def free_port(first: int = 18_000) -> int:
+    """A loopback port from `first` on, below the ephemeral range, free at this moment."""
+    for port in range(first, 32_000):
         try:
             _see_that_port_is_free(port)
         except ServerUnavailable:
