@@ -1,0 +1,66 @@
+"""The README's code runs, and what it says of settings and commands is so."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from service.cli import cli
+from workers import Router
+from workers.settings import Settings
+from workers.testing import completed, timed_out
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def names() -> dict[str, Any]:
+    """The README's Python, top to bottom, as one module."""
+    found: dict[str, Any] = {}
+    for snippet in SNIPPETS:
+        exec(compile(snippet, "README.md", "exec"), found)
+    return found
+
+
+def test_a_first_handler_stands_by_line_30() -> None:
+    assert "async def pay_out" in "\n".join(README.splitlines()[:30])
+
+
+def test_its_code_runs(names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    router: Router = names["router"]
+
+    [approved] = router.match(completed("Approve", state={"invoice": 7}))
+    [released] = router.match(timed_out())
+
+    assert (approved.name, released.name) == ("pay_out", "release")
+    asyncio.run(approved.handler(completed("Approve", state={"invoice": 7})))  # type: ignore[arg-type]
+    assert "approved 7" in capsys.readouterr().out
+
+
+def test_its_callback_url_is_one(names: dict[str, Any]) -> None:
+    token = names["callback_url"].rsplit("/", 1)[1]
+
+    assert names["signer"].read(token).state == {"invoice": 7}
+
+
+def test_every_setting_it_names_is_read() -> None:
+    named = set(re.findall(r"`((?:HITL|REDIS)_[A-Z_]+)`", README)) - {"HITL_LOG_LEVEL"}
+    source = (Path(__file__).parent.parent / "workers" / "settings.py").read_text()
+
+    assert named == set(re.findall(r'reader\.\w+\("([A-Z_]+)"', source))
+
+
+def test_its_defaults_are_the_settings_defaults() -> None:
+    settings = Settings.from_env({"REDIS_URL": "redis://localhost"})
+
+    for value in (settings.max_body, settings.retention_days, settings.base_url):
+        assert str(value) in README
+
+
+def test_every_command_it_names_exists() -> None:
+    for name in set(re.findall(r"hitl-receiver ([a-z][a-z-]+)", README)):
+        assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0, name
