@@ -14,6 +14,7 @@ import click
 from hitlsh.api import Client
 from service.environment import KEPT, read, write
 from service.stack import Stack
+from workers.errors import HandlersInvalid
 from workers.loading import load_router
 from workers.settings import Settings
 
@@ -48,21 +49,30 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
 
 def _prepare(folder: Path, port: int, handlers: str | None) -> dict[str, str]:
     """The stack's settings: the environment over `.env` over what was made up here before."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
     given = {**read(Path(".env")), **os.environ}
     kept = read(folder / KEPT)
-    environ = {name: value for name, value in given.items() if name.startswith("HITL_") or name == "REDIS_URL"}
+    environ = {
+        name: value for name, value in given.items() if value and (name.startswith("HITL_") or name == "REDIS_URL")
+    }
     if not any(environ.get(name) for name in _SECRETS):
         for name in _SECRETS:
             environ[name] = kept.get(name) or secrets.token_urlsafe(32)
     environ.setdefault("HITL_PUBLIC_URL", f"http://127.0.0.1:{port}")
-    environ["HITL_HANDLERS"] = handlers or given.get("HITL_HANDLERS") or "examples.handlers"
+    environ["HITL_HANDLERS"] = handlers or given.get("HITL_HANDLERS") or _example_handlers()
     environ.setdefault("HITL_LOG_LEVEL", "WARNING")
     if not environ.get("HITL_API_KEY") and not environ.get("HITL_BASE_URL") and _sandbox_is_installed():
         local = sandbox_key(folder)
         environ |= {"HITL_API_KEY": local, "HITL_BASE_URL": f"http://127.0.0.1:{port + SANDBOX_OFFSET}/v1"}
     return environ
+
+
+def _example_handlers() -> str:
+    """Those of this project's own folder; an installed package has none."""
+    if not Path("examples/handlers.py").exists():
+        raise HandlersInvalid("Whose handlers? Name your module: --handlers package.module, or HITL_HANDLERS in .env.")
+    return "examples.handlers"
 
 
 def sandbox_key(folder: Path) -> str:

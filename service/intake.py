@@ -19,6 +19,9 @@ logger = logging.getLogger("hitl.door")
 #: Of `maxmemory`: above it nothing more is taken in, so that the workers have room to finish what is there.
 FULLEST = 0.9
 PULSE_SECONDS = 1.0
+#: Instead of `DOOR_PATIENCE` while Redis is known to hang, so that those who queue are not told one batch every
+#: two seconds: HITL.sh would have given up on the last of them.
+SHORT_PATIENCE = 0.2
 
 
 class IntakeUnavailable(Exception):
@@ -63,6 +66,7 @@ class Intake:
         self._trouble: str | None = "starting"
         self._asking: asyncio.Task[None] | None = None
         self._pulse: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     @property
     def ready(self) -> bool:
@@ -78,8 +82,9 @@ class Intake:
     async def close(self) -> None:
         """Keep what was taken; refuse what comes after."""
         await self._commits.close()
+        self._closing.set()
         if self._pulse is not None:
-            self._pulse.cancel()
+            await self._pulse  # not cancelled: it may be about to write the counters
         if self._asking is not None:
             await asyncio.wait({self._asking})
         await self._beat()
@@ -105,7 +110,7 @@ class Intake:
 
     async def _flush(self, deliveries: list[Delivery]) -> list[Verdict]:
         try:
-            async with asyncio.timeout(DOOR_PATIENCE):
+            async with asyncio.timeout(SHORT_PATIENCE if self._trouble == "redis_slow" else DOOR_PATIENCE):
                 verdicts, drains = await self._inbox.accept(deliveries)
         except (RedisError, TimeoutError) as error:
             self._note(_slug(error))
@@ -130,8 +135,13 @@ class Intake:
 
     async def _beat_forever(self) -> None:
         while True:
-            await asyncio.sleep(PULSE_SECONDS)
-            await self._beat()
+            try:
+                async with asyncio.timeout(PULSE_SECONDS):
+                    await self._closing.wait()
+            except TimeoutError:
+                await self._beat()
+            else:
+                return
 
     async def _beat(self) -> None:
         """Write the counters: a write, because a replica that lost its primary still answers a ping."""

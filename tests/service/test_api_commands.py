@@ -182,9 +182,7 @@ def test_a_missing_key_says_what_to_set(run: Run) -> None:
         (asking("x", "--type", "rating", "--default", "many"), {}, "default_response is 'many'"),
     ],
 )
-def test_an_error_is_one_line(
-    run: Run, words: tuple[str, ...], environ: dict[str, str], complaint: str
-) -> None:
+def test_an_error_is_one_line(run: Run, words: tuple[str, ...], environ: dict[str, str], complaint: str) -> None:
     result = run(*words, **environ)
 
     assert result.exit_code == 1
