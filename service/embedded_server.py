@@ -15,7 +15,9 @@ from types import TracebackType
 from typing import Self
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 #: A unix socket's path has room for 104 bytes on macOS and 108 on Linux.
 LONGEST_SOCKET = 100
@@ -147,7 +149,8 @@ class EmbeddedServer:
         return [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
     def _wait_until_ready(self) -> None:
-        redis = Redis(unix_socket_path=str(self.socket), socket_timeout=1.0)
+        # Without redis-py's ten retries: each try here is one, and a server that ended is to be told at once.
+        redis = Redis(unix_socket_path=str(self.socket), socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
         deadline = time.monotonic() + START_SECONDS
         try:
             while time.monotonic() < deadline:
