@@ -115,8 +115,9 @@ class Supervisor:
     def _relay(self, child: Child, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         assert self._say is not None
-        for line in process.stdout:
-            self._say(child.name, line.rstrip("\n"))
+        with process.stdout as lines:
+            for line in lines:
+                self._say(child.name, line.rstrip("\n"))
 
 
 def command(*words: str) -> list[str]:
