@@ -51,12 +51,15 @@ class Terms:
 class Drain:
     """One run over the inbox."""
 
-    def __init__(self, inbox: Inbox, router: Router, keeper: LeaseKeeper, terms: Terms) -> None:
+    def __init__(
+        self, inbox: Inbox, router: Router, keeper: LeaseKeeper, terms: Terms, *, parent: int | None = None
+    ) -> None:
+        """`parent`: pid of the worker that forked this process; the drain ends when it is gone."""
         self._inbox = inbox
         self._router = router
         self._terms = terms
         self._id = uuid.uuid4().hex
-        self._parent = os.getppid()
+        self._parent = os.getppid() if parent is None else parent
         self._threads = ThreadPoolExecutor(terms.threads, thread_name_prefix="hitl-handler")
         self._reports: GroupCommit[Line, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
         self._held: dict[str, int] = {}

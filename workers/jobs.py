@@ -27,6 +27,7 @@ logger = logging.getLogger("hitl.workers")
 
 #: Seconds that the longest handler may outlast the drain's own life before RQ ends the job by force.
 LONGEST_HANDLER = 900
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def queue(redis: Redis) -> Queue:
@@ -71,12 +72,14 @@ class Work:
 
 
 _prepared: Work | None = None
+#: The pid of the worker that prepared it: asked for before the fork, since a parent that is gone has no pid.
+_worker: int | None = None
 
 
 def prepare(work: Work) -> None:
     """Called in the parent before it forks."""
-    global _prepared
-    _prepared = work
+    global _prepared, _worker
+    _prepared, _worker = work, os.getpid()
 
 
 def drain() -> None:
@@ -87,15 +90,15 @@ def drain() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_drain(work))
+        runner.run(_drain(work, parent=_worker or os.getppid()))
 
 
-async def _drain(work: Work) -> None:
+async def _drain(work: Work, *, parent: int) -> None:
     redis = drain_client(work.settings.redis_url)
     keeper_redis = worker_client(work.settings.redis_url)
     inbox = Inbox(redis, retention=work.settings.retention, lease=work.settings.lease_seconds)
     keeper = LeaseKeeper(keeper_redis, lease=work.settings.lease_seconds)
-    drain = Drain(inbox, work.router, keeper, work.terms)
+    drain = Drain(inbox, work.router, keeper, work.terms, parent=parent)
     _listen_for_stop(drain.stop)
     try:
         settled = await drain.run()
@@ -133,14 +136,28 @@ class HitlWorker(Worker):
 
     shutdown_asked = False
 
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        # A stop that comes during the fork waits until both sides know what to do with it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        try:
+            super().fork_work_horse(job, queue)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        if self.shutdown_asked:  # it came before there was a work-horse to tell
+            self._stop_work_horse()
+
     def setup_work_horse_signals(self) -> None:
         super().setup_work_horse_signals()
         # Until the drain's own loop listens, a stop means: do not begin.
         signal.signal(signal.SIGTERM, _end_work_horse)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
     def handle_warm_shutdown_request(self) -> None:
         super().handle_warm_shutdown_request()
         self.shutdown_asked = True
+        self._stop_work_horse()
+
+    def _stop_work_horse(self) -> None:
         if self.horse_pid:
             with contextlib.suppress(ProcessLookupError):  # it ended by itself
                 os.kill(self.horse_pid, signal.SIGTERM)
