@@ -4,7 +4,8 @@ from hitlsh.events import Reviewer
 from workers.conditions import between
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater
+from workers.forwarding import Sink
 from workers.route import Route
 from workers.router import Router
 
-__all__ = ["Decision", "GiveUp", "RetryLater", "Reviewer", "Route", "Router", "between"]
+__all__ = ["Decision", "GiveUp", "RetryLater", "Reviewer", "Route", "Router", "Sink", "between"]

@@ -6,7 +6,8 @@
     ├── RouteInvalid      a route that could never work, refused when its module is imported
     ├── HandlersInvalid   HITL_HANDLERS names no router that could be used
     ├── RetryLater        raised by a handler: not now, try again after so long
-    └── GiveUp            raised by a handler: no further attempt will help
+    ├── GiveUp            raised by a handler: no further attempt will help
+    └── NotDelivered      raised by a sink: its target did not take the decision this time
 """
 
 import math
@@ -19,7 +20,7 @@ class WorkersError(Exception):
 
 
 class RouteInvalid(WorkersError):
-    """A handler was registered in a way that cannot work; the message says what to write instead."""
+    """A handler or sink was declared in a way that cannot work; the message says what to write instead."""
 
 
 class HandlersInvalid(WorkersError):
@@ -27,12 +28,16 @@ class HandlersInvalid(WorkersError):
 
 
 class RetryLater(WorkersError):
-    """Raise it in a handler to be run again after `delay`: seconds, or a timedelta."""
+    """Raise it in a handler to be run again after `delay`: seconds, or a timedelta.
 
-    def __init__(self, delay: float | timedelta, reason: str = "") -> None:
+    As often as you like, and no error in the record; with `counts`, it is one of the route's failed attempts.
+    """
+
+    def __init__(self, delay: float | timedelta, reason: str = "", *, counts: bool = False) -> None:
         #: Seconds.
         self.delay = _seconds(delay)
         self.reason = reason
+        self.counts = counts
         super().__init__(delay, reason)
 
     def __str__(self) -> str:
@@ -45,6 +50,10 @@ class GiveUp(WorkersError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class NotDelivered(WorkersError):
+    """A sink's target could not be reached, or is in trouble of its own: a failed attempt like any other."""
 
 
 def _seconds(delay: Any) -> float:

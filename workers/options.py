@@ -1,15 +1,31 @@
 """Conditions of `@router.on(...)` gathered, checked against the events, and put in the order to ask them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from workers.conditions import Choice, describe_condition
+from workers.conditions import Choice, Condition, Keys, Predicate, describe_condition
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES
+from workers.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES, did_you_mean
 from workers.fields import COMPILERS
+from workers.policy import PolicyOptions
+
+
+class RouteOptions(PolicyOptions, total=False):
+    """What `on` and `forward` take: conditions, and the policy."""
+
+    loop: Condition
+    response: Condition
+    response_type: Condition
+    reviewer: Condition
+    metadata: Keys
+    state: Keys
+    source: Condition
+    outcome: Condition
+    trust: Condition
+    when: Predicate
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -34,6 +50,14 @@ def compile_options(options: Mapping[str, Any], events: Sequence[str]) -> tuple[
     """The requirements in the order to ask them; raises `RouteInvalid` for one that could never hold."""
     requirements = [_requirement(option, condition, events) for option, condition in options.items()]
     return tuple(sorted(requirements, key=lambda made: (made.asks_user, made.option == "when")))
+
+
+def check_known(options: Collection[str], known: Collection[str]) -> None:
+    """Refuse with `RouteInvalid` an option that there is not."""
+    for option in options:
+        if option not in known:
+            hint = did_you_mean(option, known)
+            raise RouteInvalid(f"{option}= is no option{hint}; there are {', '.join(known)}")
 
 
 def _requirement(option: str, condition: Any, events: Sequence[str]) -> Requirement:

@@ -1,7 +1,22 @@
 """How often, how far apart and how long a handler is tried."""
 
+import math
 import random
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict
+
+from workers.errors import RouteInvalid
+
+
+class PolicyOptions(TypedDict, total=False):
+    """What `on`, `otherwise` and `forward` take of it."""
+
+    attempts: int
+    #: The ceiling of the first delay and the longest delay, in seconds.
+    backoff: tuple[float, float]
+    timeout: float
+    concurrency: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +34,76 @@ class Policy:
     #: How many attempts of this handler may run at once, across all workers; None: as many as there is room for.
     concurrency: int | None = None
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Policy":
+        """The policy these options ask for; raises `RouteInvalid` for one that could not work."""
+        changes: dict[str, Any] = {}
+        for option, value in options.items():
+            changes |= _READERS[option](option, value)
+        return cls(**changes)
+
     def delay(self, errors: int) -> float:
         """Seconds until the next attempt after `errors` failed ones: exponential, with full jitter."""
         # Jitter, not a secret.
         return random.uniform(0, min(self.longest_delay, self.first_delay * 2 ** min(errors - 1, 64)))  # noqa: S311
+
+    def describe(self) -> str:
+        """What differs from the defaults, as it might be typed: ``attempts=3, backoff=(1, 60)``; empty if nothing."""
+        shown = {name: f"{name}={value:g}" for name, value in self._changed().items()}
+        if "first_delay" in shown or "longest_delay" in shown:
+            shown["backoff"] = f"backoff=({self.first_delay:g}, {self.longest_delay:g})"
+        return ", ".join(shown[option] for option in _READERS if option in shown)
+
+    def joined(self, other: "Policy") -> "Policy":
+        """What both ask for; raises `RouteInvalid` where they ask for different things."""
+        mine, its = self._changed(), other._changed()
+        if any(mine[name] != its[name] for name in mine.keys() & its.keys()):
+            raise RouteInvalid(
+                f"({self.describe()}) and ({other.describe()}) are asked for one function: "
+                f"it has one policy, so say each option once"
+            )
+        return Policy(**mine, **{name: value for name, value in its.items() if name not in mine})
+
+    def _changed(self) -> dict[str, Any]:
+        values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
+        return {name: value for name, (value, default) in values.items() if value != default}
+
+
+def _whole(option: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise RouteInvalid(f"{option}={value!r}: give a whole number, 1 or more, or leave {option} out")
+    return {option: value}
+
+
+def _seconds(option: str, value: Any) -> dict[str, Any]:
+    if not _is_duration(value):
+        raise RouteInvalid(f"{option}={value!r}: give seconds, more than 0, or leave {option} out")
+    return {option: float(value)}
+
+
+def _delays(option: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, tuple | list) or len(value) != 2 or not all(map(_is_duration, value)):
+        raise RouteInvalid(
+            f"{option}={value!r}: give the ceiling of the first delay and the longest delay in seconds, "
+            f"such as {option}=(2, 3600)"
+        )
+    first, longest = value
+    if longest < first:
+        raise RouteInvalid(
+            f"{option}={value!r}: the longest delay is shorter than the first; write {option}=({longest!r}, {first!r})"
+        )
+    return {"first_delay": float(first), "longest_delay": float(longest)}
+
+
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+#: By the option's name, in the order to tell them.
+_READERS: dict[str, Callable[[str, Any], dict[str, Any]]] = {
+    "attempts": _whole,
+    "backoff": _delays,
+    "timeout": _seconds,
+    "concurrency": _whole,
+}
+POLICY_OPTIONS = tuple(_READERS)

@@ -8,6 +8,7 @@ import msgspec
 from workers.decision import Decision
 from workers.event_names import hears
 from workers.options import Requirement
+from workers.policy import Policy
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -61,6 +62,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     rules: tuple[Rule, ...]
     #: Wanted only where no other route is.
     otherwise: bool = False
+    policy: Policy = Policy()
 
     def hears(self, event: str) -> bool:
         """Some rule might want an event of that name; asks no predicate."""
@@ -74,9 +76,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return any_accepts(tuple(rule for rule in self.rules if rule.hears(decision.event)), decision)
 
     def describe(self) -> str:
-        """When it is wanted, on one line."""
+        """When it is wanted, and what of its policy is not the default, on one line."""
         wanted = " or ".join(rule.describe() for rule in self.rules)
-        return f"otherwise: {wanted}" if self.otherwise else wanted
+        policy = self.policy.describe()
+        return ("otherwise: " if self.otherwise else "") + wanted + (f" ({policy})" if policy else "")
 
 
 def any_accepts(rules: tuple[Rule, ...], decision: Decision) -> bool:

@@ -1,28 +1,26 @@
 """The router: handlers, registered once at import, and which of them a decision is for."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import Any, Never, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from msgspec import structs
 
 from workers.callables import check_handler, check_name
-from workers.conditions import Condition, Keys, Predicate
 from workers.decision import Decision
 from workers.errors import RouteInvalid
 from workers.event_names import check_events, did_you_mean, slip
-from workers.fields import COMPILERS
-from workers.options import compile_options
-from workers.registration import by_name, with_rule
-from workers.route import Route, Rule, any_accepts
+from workers.forwarding import Sink, events_of, sender, sink_name
+from workers.options import RouteOptions
+from workers.policy import PolicyOptions
+from workers.registration import OPTIONS, OTHERWISE_OPTIONS, Terms, by_name, terms, with_handler, with_sink
+from workers.route import Route, any_accepts
 
 Handler = TypeVar("Handler", bound=Callable[[Decision], Any])
 #: A route that hears an event name, and the test of the rules that do.
 _Candidate: TypeAlias = tuple[Route, Callable[[Decision], bool]]
 
-#: An option that was not given; None would be a value that came out of some empty setting.
-_LEFT_OUT: Any = object()
 #: Names of events come from outside: so many are remembered, the rest looked up each time.
 _MOST_NAMES = 256
 
@@ -40,20 +38,10 @@ class Router:
     def on(
         self,
         *events: str,
-        loop: Condition = _LEFT_OUT,
-        response: Condition = _LEFT_OUT,
-        response_type: Condition = _LEFT_OUT,
-        reviewer: Condition = _LEFT_OUT,
-        metadata: Keys = _LEFT_OUT,
-        state: Keys = _LEFT_OUT,
-        source: Condition = _LEFT_OUT,
-        outcome: Condition = _LEFT_OUT,
-        trust: Condition = _LEFT_OUT,
-        when: Predicate = _LEFT_OUT,
         late: bool = False,
         conflict: bool = False,
         name: str | None = None,
-        **unknown: Never,
+        **options: Unpack[RouteOptions],
     ) -> Callable[[Handler], Handler]:
         """Run the function for these events, where every condition holds; stack it for "or".
 
@@ -65,24 +53,20 @@ class Router:
         * `response`: compared with the response and its labels, in the label's or the slug's spelling.
         * `loop`: its id or name. `reviewer`: id, e-mail or name; a function gets the `Reviewer` or None.
         * `metadata`, `state`: ``{"key": condition}``, or a function of the whole.
+        * `response_type`, `source`, `outcome`, `trust`: one of the words of `Decision`, or several.
         * `late`, `conflict`: run also for what arrived after its request had ended, or contradicts how it
           ended (see `Decision`). By default such decisions are kept and run nothing.
         * `name`: what the effects are kept under; the function's own name by default.
 
+        How it is tried, with the defaults of `Policy`: `attempts`, ``backoff=(first, longest)`` and `timeout`
+        in seconds, and `concurrency`, how many attempts may run at once across all workers.
+
         Raises `RouteInvalid` for what could never work.
         """
-        _refuse_unknown(unknown, (*COMPILERS, "late", "conflict", "name"))
-        for event in check_events(events):
-            if meant := slip(event):
-                warnings.warn(f"on({event!r}): HITL.sh documents no such event; is it {meant!r}?", stacklevel=2)
-        rule = _rule(events, late, conflict, {
-            "loop": loop, "response": response, "response_type": response_type, "reviewer": reviewer,
-            "metadata": metadata, "state": state, "source": source, "outcome": outcome, "trust": trust,
-            "when": when,
-        })  # fmt: skip
+        asked = terms(_checked(events), options, OPTIONS, late=late, conflict=conflict, name=name)
 
         def register(handler: Handler) -> Handler:
-            self._add(handler, rule, name)
+            self._add(handler, asked)
             return handler
 
         return register
@@ -92,7 +76,14 @@ class Router:
 
     @overload
     def otherwise(
-        self, handler: None = None, /, *, late: bool = False, conflict: bool = False, name: str | None = None
+        self,
+        handler: None = None,
+        /,
+        *,
+        late: bool = False,
+        conflict: bool = False,
+        name: str | None = None,
+        **policy: Unpack[PolicyOptions],
     ) -> Callable[[Handler], Handler]: ...
 
     def otherwise(
@@ -103,17 +94,35 @@ class Router:
         late: bool = False,
         conflict: bool = False,
         name: str | None = None,
-        **unknown: Any,
+        **policy: Unpack[PolicyOptions],
     ) -> Any:
-        """Run the function for every event that no `on` route wants; with or without parentheses."""
-        _refuse_unknown(unknown, ("late", "conflict", "name"))
-        rule = _rule(("*",), late, conflict, {})
+        """Run the function for every event that no other route wants; with or without parentheses."""
+        asked = terms(("*",), policy, OTHERWISE_OPTIONS, late=late, conflict=conflict, name=name, otherwise=True)
 
         def register(handler: Handler) -> Handler:
-            self._add(handler, rule, name, otherwise=True)
+            self._add(handler, asked)
             return handler
 
         return register if handler is None else register(handler)
+
+    def forward(
+        self,
+        sink: Sink,
+        *,
+        on: str | Collection[str],
+        late: bool = False,
+        conflict: bool = False,
+        name: str | None = None,
+        **options: Unpack[RouteOptions],
+    ) -> None:
+        """Send to the sink every decision that `on` with the same events and options would run a function for.
+
+        One effect of its own, tried, capped and kept as failed like any handler's. Its name is the sink's
+        unless given; raises `RouteInvalid`, also for a name that is taken.
+        """
+        send = sender(sink)
+        asked = terms(_checked(events_of(on)), options, OPTIONS, late=late, conflict=conflict, name=name)
+        self._keep(with_sink(self.routes, send, asked, sink_name(sink)))
 
     def include(self, other: "Router", prefix: str | None = None) -> None:
         """Take over another router's routes as they are now, named ``prefix.name``: all of them or, on a
@@ -175,9 +184,9 @@ class Router:
                 self._heard[event] = heard
         return heard
 
-    def _add(self, handler: Any, rule: Rule, name: str | None, *, otherwise: bool = False) -> None:
+    def _add(self, handler: Any, asked: Terms) -> None:
         check_handler(handler)
-        self._keep(with_rule(self.routes, handler, rule, name, otherwise=otherwise))
+        self._keep(with_handler(self.routes, handler, asked))
 
     def _keep(self, routes: Iterable[Route]) -> None:
         """All of these routes, or on a fault none of them."""
@@ -186,18 +195,11 @@ class Router:
         self._routes, self._heard = kept, {}
 
 
-def _rule(events: tuple[str, ...], late: bool, conflict: bool, options: Mapping[str, Any]) -> Rule:
-    for option, flag in (("late", late), ("conflict", conflict)):
-        if not isinstance(flag, bool):
-            raise RouteInvalid(f"{option}={flag!r}: write {option}=True to run for such decisions too")
-    given = {option: condition for option, condition in options.items() if condition is not _LEFT_OUT}
-    return Rule(events=events, requirements=compile_options(given, events), late=late, conflict=conflict)
-
-
-def _refuse_unknown(unknown: Iterable[str], known: Iterable[str]) -> None:
-    for option in unknown:
-        hint = did_you_mean(option, known)
-        raise RouteInvalid(f"{option}= is no option{hint}; there are {', '.join(known)}")
+def _checked(events: tuple[Any, ...]) -> tuple[str, ...]:
+    for event in check_events(events):
+        if meant := slip(event):
+            warnings.warn(f"on({event!r}): HITL.sh documents no such event; is it {meant!r}?", stacklevel=3)
+    return events
 
 
 def _may_hear(route: Route, event: str) -> bool:
