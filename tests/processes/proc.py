@@ -1,0 +1,57 @@
+"""Processes as the kernel sees them (Linux)."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process; none when it is gone."""
+    try:
+        return [int(child) for child in (PROC / f"{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    return [pid, *(one for child in children(pid) for one in family(child))]
+
+
+def alive(pid: int) -> bool:
+    """It runs: neither none (0) nor gone nor a zombie that nobody has waited for."""
+    if not pid:
+        return False
+    try:
+        state = (PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in {"Z", "X"}
+
+
+def living(pids: Iterable[int]) -> list[int]:
+    return [pid for pid in pids if alive(pid)]
+
+
+def kill(pid: int) -> None:
+    """Without a warning, and without an error when it is gone already."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def until(
+    true: Callable[[], object], seconds: float, what: str, *, meanwhile: Callable[[], object] = lambda: None
+) -> float:
+    """Wait until it holds; answers the seconds that took."""
+    started = time.monotonic()
+    while not true():
+        assert time.monotonic() - started < seconds, f"not within {seconds:.1f} s: {what}"
+        meanwhile()
+        time.sleep(0.02)
+    return time.monotonic() - started
