@@ -1,13 +1,14 @@
 """The web process as it runs in production, and ways to knock on its doors."""
 
 import os
+import random
 import re
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -22,7 +23,6 @@ from hitlsh.callbacks import CallbackSigner
 from service.app import create_app
 from service.embedded_server import EmbeddedServer
 from service.guarded_protocol import GuardedProtocol
-from service.stack import free_port
 from service.supervisor import command
 from workers.inbox import keys
 from workers.settings import Settings
@@ -109,6 +109,14 @@ def wait_until(holds: Callable[[], object], seconds: float = 10.0) -> None:
 def counters(redis: Redis) -> dict[str, int]:
     found = cast("dict[bytes, bytes]", redis.hgetall(keys.COUNTERS))
     return {name.decode(): int(count) for name, count in found.items()}
+
+
+def free_port() -> int:
+    """At random below the ephemeral range, so that test runs beside each other seldom choose the same."""
+    for port in random.sample(range(18_000, 32_000), 50):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("none of 50 ports is free")
 
 
 @contextmanager
