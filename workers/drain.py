@@ -11,20 +11,21 @@ import os
 import time
 import uuid
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from workers.decision import Decision
-from workers.effects import Policy, run
+from workers.effects import CRASHES, run
 from workers.inbox.group_commit import GroupCommit
-from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.inbox.inbox import Caller, Inbox, LeaseKeeper
 from workers.inbox.records import Item, Line
 from workers.leases import LeaseThread
+from workers.loop_watch import LoopWatch
 from workers.route import Route
 from workers.router import Router
+from workers.threads import HandlerThreads
 
 logger = logging.getLogger("hitl.workers")
 
@@ -45,7 +46,6 @@ class Terms:
     life: float = 600.0
     #: Seconds that handlers in flight have left once the drain was told to stop.
     grace: float = 20.0
-    policy: Policy = field(default_factory=Policy)
 
 
 class Drain:
@@ -60,7 +60,7 @@ class Drain:
         self._terms = terms
         self._id = uuid.uuid4().hex
         self._parent = os.getppid() if parent is None else parent
-        self._threads = ThreadPoolExecutor(terms.threads, thread_name_prefix="hitl-handler")
+        self._threads = HandlerThreads(terms.threads)
         self._reports: GroupCommit[Line, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
         self._held: dict[str, int] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -68,19 +68,24 @@ class Drain:
         self._stopping = asyncio.Event()
         self._give_up_at = float("inf")
         self._leases = LeaseThread(keeper, lambda: list(self._held.items()), lease=terms.lease)
+        self._watch = LoopWatch(router.routes)
+        self._caps = {route.name: cap for route in router.routes if (cap := route.policy.concurrency)}
+        self._paused: frozenset[str] = frozenset()
         #: Seconds that the next claim may wait for something to become due.
         self._patience = 0.0
+        self._suspects_wait = False
         self.settled = 0
 
-    def stop(self) -> None:
+    def stop(self, *, grace: float | None = None) -> None:
         """Claim no more; finish what runs, within the grace."""
         if not self._stopping.is_set():
-            self._give_up_at = time.monotonic() + self._terms.grace
+            self._give_up_at = time.monotonic() + (self._terms.grace if grace is None else grace)
             self._stopping.set()
 
     async def run(self) -> int:
         """Work until stopped or the life is over; answers how many effects were settled."""
         self._leases.start()
+        self._watch.start()
         presence = asyncio.create_task(self._stay_present())
         try:
             await self._resume_held()
@@ -90,7 +95,8 @@ class Drain:
             presence.cancel()
             await asyncio.wait({presence}, timeout=1.0)
             self._leases.stop()
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._watch.stop()
+            self._threads.close()
         return self.settled
 
     # -- claiming ------------------------------------------------------------------------------------
@@ -108,14 +114,25 @@ class Drain:
 
     async def _claim_or_wait(self) -> None:
         room = self._terms.concurrency - len(self._running)
+        caller: Caller = "busy" if self._running else "suspect" if self._suspects_wait else "idle"
         if self._patience:
-            claim = await self._inbox.claim_when_woken(room, self._patience)
+            claim = await self._inbox.claim_when_woken(room, self._patience, caller=caller, caps=self._caps)
         else:
-            claim = await self._inbox.claim(room)
+            claim = await self._inbox.claim(room, caller=caller, caps=self._caps)
+        self._paused = claim.paused
+        self._suspects_wait = claim.suspects_wait
         # Something was due: look again at once. Nothing: wait until something is.
         self._patience = 0.0 if claim.items else min(WAIT, max(0.001, claim.next_due_in or WAIT))
         for item in claim.items:
             self._start(item)
+        if claim.suspects_wait or any(item.suspect for item in claim.items):
+            # What a worker died with runs alone: nobody else goes down with it again.
+            await self._wait_until_idle()
+
+    async def _wait_until_idle(self) -> None:
+        while self._running and not self._stopping.is_set():
+            await self._wait_for_room()
+        self._patience = 0.0
 
     async def _wait_for_room(self) -> None:
         self._room.clear()
@@ -149,18 +166,24 @@ class Drain:
         if item.handler:
             self._start_effect(self._router.get(item.handler), item)
             return
-        if item.crashes >= self._terms.policy.crashes:
-            wrong = f"a worker died {item.crashes} times while it routed this event"
+        if item.crashes >= CRASHES:
+            wrong = f"{item.crashes} workers died while they routed this event or began its handlers"
             self._reports.submit(Line("failed", "", item.event_key, item.token, "", wrong))
             del self._held[item.member]
             return
         routes = self._router.match(_decision(item))
-        names = ",".join(route.name for route in routes)
+        begun = [route for route in routes if not item.suspect and self._may_begin(route)]
+        names = ",".join(route.name if route in begun else f"!{route.name}" for route in routes)
+        suspect = "suspect" if item.suspect else ""
         # Handlers need not wait for this line: should it be lost with this process, the event is due
         # again when its lease runs out. Their own lines come after it, in the same order.
-        routed = self._reports.submit(Line("route", "", item.event_key, item.token, names))
-        started = [self._start_effect(route, _effect(item, route.name)) for route in routes]
+        routed = self._reports.submit(Line("route", "", item.event_key, item.token, names, suspect))
+        started = [self._start_effect(route, _effect(item, route.name)) for route in begun]
         routed.add_done_callback(lambda reply: self._hold_effects(item, reply, started))
+
+    def _may_begin(self, route: Route) -> bool:
+        """At once, with the routing; else its effect is due, and the claim sees what stands in its way."""
+        return not route.policy.concurrency and route.name not in self._paused
 
     def _hold_effects(
         self, item: Item, reply: asyncio.Future[bool], started: list[tuple[asyncio.Task[None], Item]]
@@ -192,7 +215,9 @@ class Drain:
                 logger.warning("handler.missing handler=%s event=%s", item.handler, item.event_key)
                 line = Line("held", item.handler, item.event_key, item.token)
             else:
-                line = await run(route, _decision(item), item, self._terms.policy, self._threads)
+                line = await run(route, _decision(item), item, self._threads)
+                if self._threads.stuck:
+                    self._recycle()
         except asyncio.CancelledError:
             # Told to stop and out of grace: somebody else runs it again, at once.
             line = Line("release", item.handler, item.event_key, item.token)
@@ -201,6 +226,12 @@ class Drain:
         else:
             logger.warning("effect.lease_lost handler=%s event=%s", item.handler, item.event_key)
         self._held.pop(item.member, None)
+
+    def _recycle(self) -> None:
+        """A thread that does not end cannot be stopped: let its neighbours finish, then the process ends."""
+        if not self._stopping.is_set():
+            logger.warning("drain.recycled stuck_threads=%d", self._threads.stuck)
+            self.stop(grace=max(route.policy.timeout for route in self._router.routes))
 
     async def _report(self, lines: list[Line]) -> list[bool]:
         """Nobody else can claim while Redis is away, so a report is worth repeating until it is heard."""
@@ -272,6 +303,7 @@ def _effect(item: Item, handler: str) -> Item:
         attempt=1,
         errors=0,
         crashes=0,
+        suspect=False,
         event=item.event,
         body=item.body,
         trust=item.trust,

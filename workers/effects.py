@@ -3,84 +3,89 @@
 import asyncio
 import inspect
 import logging
-import random
 import traceback
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import cast
 
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater
-from workers.inbox.records import Item, Line
+from workers.inbox.records import Item, Line, Verb
 from workers.route import Route
+from workers.threads import HandlerThreads, Outlived
 
 logger = logging.getLogger("hitl.workers")
 
+#: So many deaths of a worker with the same effect in hand, and the effect is taken for the cause.
+CRASHES = 3
 #: Of a traceback, the last so many characters are kept: its end names the fault.
 LONGEST_TRACEBACK = 4_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How often and how far apart a failing handler is tried."""
-
-    attempts: int = 5
-    #: Seconds; the ceiling of the first delay, doubled by every further one.
-    first_delay: float = 2.0
-    longest_delay: float = 300.0
-    #: So many deaths of a worker with the same effect in hand, and the effect is taken for the cause.
-    crashes: int = 10
-
-    def delay(self, errors: int) -> float:
-        """Seconds until the next attempt after `errors` failed ones: exponential, with full jitter."""
-        return random.uniform(0, min(self.longest_delay, self.first_delay * 2 ** (errors - 1)))  # noqa: S311
+class HandlerTimedOut(Exception):
+    """An attempt took longer than its route allows."""
 
 
-async def run(route: Route, decision: Decision, item: Item, policy: Policy, threads: Executor) -> Line:
+async def run(route: Route, decision: Decision, item: Item, threads: HandlerThreads) -> Line:
     """Call the handler; answers the line that settles its effect. Never raises, but for cancellation."""
-    if item.crashes >= policy.crashes:
-        return _line("failed", item, wrong=f"a worker died {item.crashes} times while this handler ran")
+    if item.crashes >= CRASHES:
+        return _line("failed", item, wrong=f"{item.crashes} workers died while this handler ran")
     try:
         if not route.matches(decision):  # an effect may be older than today's conditions
             return _line("skipped", item)
         await _call(route, decision, threads)
     except RetryLater as signal:
-        return _line("retry", item, word=_milliseconds(signal.delay))
+        return _later(route, item, signal)
     except GiveUp as signal:
         logger.warning("handler.gave_up handler=%s event=%s reason=%s", route.name, item.event_key, signal)
         return _line("failed", item, wrong=f"GiveUp: {signal}")
     except Exception as error:  # noqa: BLE001 - whatever a handler raises, its effect is tried again
-        return _failed(route, item, policy, error)
+        return _failed(route, item, error)
     return _line("done", item)
 
 
-async def _call(route: Route, decision: Decision, threads: Executor) -> None:
+async def _call(route: Route, decision: Decision, threads: HandlerThreads) -> None:
+    seconds = route.policy.timeout
     if route.is_async:
-        await cast("Callable[[Decision], Awaitable[object]]", route.handler)(decision)
+        waiting = cast("Callable[[Decision], Awaitable[object]]", route.handler)(decision)
     else:
-        result = await asyncio.get_running_loop().run_in_executor(threads, route.handler, decision)
-        if inspect.isawaitable(result):  # a plain wrapper around an async function
-            await result
+        try:
+            result = await threads.call(route.handler, decision, seconds)
+        except Outlived:
+            raise HandlerTimedOut(f"the handler did not end within {seconds:g} s") from None
+        if not inspect.isawaitable(result):
+            return
+        waiting = result  # a plain wrapper around an async function
+    deadline = asyncio.timeout(seconds)
+    try:
+        async with deadline:
+            await waiting
+    except TimeoutError:
+        if deadline.expired():
+            raise HandlerTimedOut(f"the handler did not end within {seconds:g} s") from None
+        raise  # the handler's own
 
 
-def _failed(route: Route, item: Item, policy: Policy, error: Exception) -> Line:
+def _later(route: Route, item: Item, signal: RetryLater) -> Line:
+    return _line("retry", item, word=_milliseconds(signal.delay))
+
+
+def _failed(route: Route, item: Item, error: Exception) -> Line:
     errors = item.errors + 1
     wrong = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
-    if errors >= policy.attempts:
+    if errors >= route.policy.attempts:
         logger.error(
-            "handler.failed handler=%s event=%s attempts=%d",
-            route.name,
-            item.event_key,
-            errors,
-            exc_info=error,
+            "handler.failed handler=%s event=%s attempts=%d", route.name, item.event_key, errors, exc_info=error
         )
         return _line("failed", item, wrong=wrong)
-    delay = policy.delay(errors)
+    delay = route.policy.delay(errors)
     logger.warning(
         "handler.raised handler=%s event=%s attempt=%d retry_in=%.1f",
-        route.name, item.event_key, errors, delay, exc_info=error,
-    )  # fmt: skip
+        route.name,
+        item.event_key,
+        errors,
+        delay,
+        exc_info=error,
+    )
     return _line("retry", item, word=_milliseconds(delay), wrong=wrong)
 
 
@@ -88,5 +93,5 @@ def _milliseconds(seconds: float) -> str:
     return str(max(0, int(seconds * 1000)))
 
 
-def _line(verb: str, item: Item, *, word: str = "", wrong: str = "") -> Line:
-    return Line(verb, item.handler, item.event_key, item.token, word, wrong)  # type: ignore[arg-type]
+def _line(verb: Verb, item: Item, *, word: str = "", wrong: str = "") -> Line:
+    return Line(verb, item.handler, item.event_key, item.token, word, wrong)

@@ -13,11 +13,11 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import claimed, delivery, key, payload
 from workers import Decision, GiveUp, RetryLater, Router
 from workers.drain import Drain, Terms
-from workers.effects import Policy
+from workers.effects import CRASHES
 from workers.inbox import history, keys
 from workers.inbox.inbox import Inbox, LeaseKeeper
 
-QUICK = Policy(first_delay=0.01)
+QUICK = {"backoff": (0.01, 0.01)}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def inbox(async_redis: AsyncRedis) -> Inbox:
 
 @asynccontextmanager
 async def draining(inbox: Inbox, redis: Redis, router: Router, **terms: Any) -> AsyncIterator[Drain]:
-    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(**({"policy": QUICK, "lease": 5.0} | terms)))
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(**({"lease": 5.0} | terms)))
     running = asyncio.create_task(drain.run())
     try:
         yield drain
@@ -94,7 +94,7 @@ async def test_a_new_event_wakes_an_idle_drain(inbox: Inbox, redis: Redis) -> No
 async def test_a_handler_that_raises_is_tried_again_and_its_neighbour_is_not(inbox: Inbox, redis: Redis) -> None:
     router, attempts, neighbour = Router(), [], []
 
-    @router.on("request.completed")
+    @router.on("request.completed", **QUICK)
     async def flaky(decision: Decision) -> None:
         attempts.append(decision.attempt)
         if len(attempts) < 3:
@@ -118,7 +118,7 @@ async def test_a_handler_that_raises_is_tried_again_and_its_neighbour_is_not(inb
 async def test_after_five_attempts_it_is_failed_and_visible(inbox: Inbox, redis: Redis) -> None:
     router, attempts = Router(), []
 
-    @router.on("request.completed")
+    @router.on("request.completed", attempts=5, **QUICK)
     def broken(decision: Decision) -> None:
         attempts.append(decision.attempt)
         raise ValueError("no such account")
@@ -340,7 +340,7 @@ async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_
 
     inbox = Inbox(async_redis, retention=60, lease=5.0)
     await inbox.accept([delivery()])
-    redis.hset(keys.event(key(payload())), ":crashes", QUICK.crashes)
+    redis.hset(keys.event(key(payload())), ":crashes", CRASHES)
     async with draining(inbox, redis, router):
         await until(lambda: redis.zcard(keys.FAILED) == 1)
 

@@ -3,18 +3,14 @@
 -- Safe to repeat: an event already kept counts one more delivery and changes nothing else.
 -- Without `allow-oom`: a full server refuses the batch before anything of it is written.
 --
--- KEYS[1]  the prefix of every key, which is also the hash tag
 -- ARGV     retention in seconds, longest life of an open request in seconds, and one frame with
 --          12 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
 --          fingerprint, head, body, trust, received_at, callback. A word is its length (4 bytes,
 --          big-endian) and its bytes; one argument, because a dozen for each event would be most of what
 --          a flush costs its sender.
 -- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate or conflict
-local prefix = KEYS[1]
 local retention, request_life = ARGV[1], ARGV[2]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local now_text = string.format('%d.%06d', time[1], time[2])
+frame = ARGV[3]
 local strength = { callback = 1, signed = 2, confirmed = 3 }
 
 -- The same fact again: count it; a stronger proof than the one we had is worth keeping.
@@ -69,11 +65,29 @@ local function keep(event, key, kind, body, fields)
   redis.call('ZADD', prefix .. 'events', now, key)
 end
 
-local frame, position = ARGV[3], 1
-local function word()
-  local found
-  found, position = struct.unpack('>I4c0', frame, position)
-  return found
+-- The events of one request are handled one at a time, in the order in which they occurred.
+local function take_turn(request_id, key, order)
+  local request = prefix .. 'request:' .. request_id
+  local holder = redis.call('HGET', request, 'turn')
+  if not holder then
+    redis.call('HSET', request, 'turn', key)
+    return true
+  end
+  local turns = prefix .. 'turns:' .. request_id
+  local held = redis.call('HMGET', prefix .. 'event:' .. holder, 'state', 'order')
+  if not held[1] then -- its record is gone: nobody would pass the turn on
+    redis.call('HSET', request, 'turn', key)
+    return true
+  end
+  local begun = held[1] ~= 'due' or redis.call('HEXISTS', leases, '|' .. holder) == 1
+  if not begun and order ~= '' and held[2] and held[2] > order then
+    redis.call('ZREM', due, '|' .. holder)
+    redis.call('ZADD', turns, tonumber(held[2]), '|' .. holder)
+    redis.call('HSET', request, 'turn', key)
+    return true
+  end
+  redis.call('ZADD', turns, tonumber(order) or now / 1000, '|' .. key)
+  return false
 end
 
 local function accept()
@@ -92,7 +106,7 @@ local function accept()
   end
 
   keep(event, key, kind, body, { head = head, trust = trust, received_at = received_at, callback = callback,
-    request = request_id, fingerprint = fingerprint })
+    request = request_id, fingerprint = fingerprint, order = order })
   if kind ~= 'event' then
     redis.call('EXPIRE', event, retention)
     redis.call('ZADD', prefix .. 'quarantine', now, key)
@@ -103,11 +117,11 @@ local function accept()
     verdict = decide(request_id, key, outcome, status, order, contradicts)
     if verdict ~= 'accepted' then redis.call('HSET', event, verdict, 1) end
   end
-  redis.call('ZADD', prefix .. 'due', now, '|' .. key)
+  if request_id == '' or take_turn(request_id, key, order) then redis.call('ZADD', due, now, '|' .. key) end
   return verdict == 'late' and 'accepted' or verdict
 end
 
 local answer = { redis.call('ZCOUNT', prefix .. 'drains', now, '+inf') }
 while position <= #frame do answer[#answer + 1] = accept() end
-if redis.call('LLEN', prefix .. 'wake') == 0 then redis.call('LPUSH', prefix .. 'wake', 1) end
+ring()
 return answer

@@ -1,60 +1,119 @@
 #!lua flags=allow-oom
 -- Lease what is due: each claimed item is due again when its lease runs out, should its worker die.
 --
--- KEYS[1]  the prefix of every key
--- ARGV     how many items at the most, lease in milliseconds, how many bytes of bodies at the most
--- Answers  {fencing token, now in ms, when the next item is due in ms or -1, item, item, ...};
---          an item is {handler or '', event key, attempt, errors, crashes, head, body, trust, received_at,
---          callback, late, conflict}
-local prefix = KEYS[1]
-local count, lease, bytes_left = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local due, leases = prefix .. 'due', prefix .. 'leases'
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local now_text = string.format('%d.%06d', time[1], time[2])
+-- ARGV     how many items at the most, lease in milliseconds, how many bytes of bodies at the most,
+--          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect waits),
+--          then (handler, how many may run at once) pairs
+-- Answers  {fencing token, now in ms, when the next item is due in ms or -1, 1 if a suspect waits for a
+--          worker with nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
+--          an item is {handler or '', event key, attempt, errors, crashes, suspect, head, body, trust,
+--          received_at, callback, late, conflict}
+local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local most = {}
+for i = 5, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
+local paused, names = {}, redis.call('SMEMBERS', prefix .. 'paused')
+for _, name in ipairs(names) do paused[name] = true end
+if paused['*'] then return { 0, now, -1, 0, '*' } end
 
 local members = redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, count)
 local token = 0
 if #members > 0 then token = redis.call('INCR', prefix .. 'fence') end
-local answer = { token, now, -1 }
+local answer = { token, now, -1, 0, table.concat(names, ',') }
+local claimed, alone = 0, false
+
+-- Not now: it waits elsewhere until what stands in its way is gone, and lets its request's next event on.
+local function park(where, score, member, handler, event, key, request_id, state)
+  redis.call('ZREM', due, member)
+  redis.call('ZADD', where, score, member)
+  redis.call('HSET', event, handler .. ':state', state)
+  if request_id and tonumber(redis.call('HGET', event, 'active') or 0) == 0 then pass_turn(request_id, key) end
+end
+
+-- Whether an effect may start now; if not, it was put where it waits.
+local function may_start(member, handler, event, key, request_id, order)
+  if paused[handler] then
+    park(prefix .. 'held', now, member, handler, event, key, request_id, 'paused')
+    return false
+  end
+  local running = most[handler] and tonumber(redis.call('HGET', prefix .. 'running', handler) or 0)
+  if running and running >= most[handler] then
+    park(prefix .. 'waiting:' .. handler, now, member, handler, event, key, request_id, 'waiting')
+    return false
+  end
+  if not request_id then return true end
+  local request = prefix .. 'request:' .. request_id
+  local turn = redis.call('HGET', request, 'turn')
+  if turn and turn ~= key then
+    park(prefix .. 'turns:' .. request_id, tonumber(order) or 0, member, handler, event, key, nil, 'waiting')
+    return false
+  end
+  if not turn then redis.call('HSET', request, 'turn', key) end
+  return true
+end
 
 local function claim(member)
-  local bar = string.find(member, '|', 1, true)
-  local handler, key = string.sub(member, 1, bar - 1), string.sub(member, bar + 1)
+  local handler, key = split(member)
   local event = prefix .. 'event:' .. key
   local kept = redis.call('HMGET', event, 'head', 'body', 'trust', 'received_at', 'callback', 'late', 'conflict',
-    handler .. ':errors', handler .. ':crashes')
+    'request', 'order', handler .. ':errors', handler .. ':crashes', handler .. ':suspect')
   if not kept[1] then -- only a hand-deleted record can lack its head: nothing is left to run
     redis.call('ZREM', due, member)
     redis.call('HDEL', leases, member)
     return
   end
-  redis.call('ZADD', due, now + lease, member)
-  local crashes = kept[9] or 0
-  -- A lease still on record was never settled nor given back: whoever held it died.
-  if redis.call('HSET', leases, member, token) == 0 then
-    crashes = redis.call('HINCRBY', event, handler .. ':crashes', 1)
+  -- A lease still on record was never settled nor given back: whoever held it died, perhaps of this.
+  local crashed = redis.call('HEXISTS', leases, member) == 1
+  local suspect = crashed or kept[12]
+  if suspect and (caller == 'busy' or claimed > 0) then
+    answer[4] = 1
+    return
   end
-  local attempt = 1
+  if handler ~= '' and not crashed and not may_start(member, handler, event, key, kept[8], kept[9]) then return end
+
+  redis.call('ZADD', due, now + lease, member)
+  redis.call('HSET', leases, member, token)
+  local crashes, attempt = kept[11] or 0, 1
+  if crashed then
+    crashes = redis.call('HINCRBY', event, handler .. ':crashes', 1)
+    redis.call('HSET', event, handler .. ':suspect', 1)
+  end
   if handler ~= '' then
     attempt = redis.call('HINCRBY', event, handler .. ':attempts', 1)
     redis.call('HSET', event, handler .. ':state', 'running', handler .. ':started_at', now_text)
+    if not crashed then
+      redis.call('HINCRBY', event, 'active', 1)
+      if most[handler] then redis.call('HINCRBY', prefix .. 'running', handler, 1) end
+    end
   end
   bytes_left = bytes_left - #kept[2]
-  answer[#answer + 1] = { handler, key, attempt, tonumber(kept[8] or 0), tonumber(crashes), kept[1], kept[2], kept[3], kept[4],
-    kept[5] or '', kept[6] and 1 or 0, kept[7] and 1 or 0 }
+  claimed = claimed + 1
+  alone = suspect
+  answer[#answer + 1] = { handler, key, attempt, tonumber(kept[10] or 0), tonumber(crashes), suspect and 1 or 0,
+    kept[1], kept[2], kept[3], kept[4], kept[5] or '', kept[6] and 1 or 0, kept[7] and 1 or 0 }
 end
 
+local function is_suspect(member)
+  local handler, key = split(member)
+  return redis.call('HEXISTS', leases, member) == 1
+    or redis.call('HEXISTS', prefix .. 'event:' .. key, handler .. ':suspect') == 1
+end
+
+if caller == 'suspect' then
+  for _, member in ipairs(members) do
+    if is_suspect(member) then
+      claim(member)
+      if alone then break end
+    end
+  end
+end
 for _, member in ipairs(members) do
-  if bytes_left <= 0 then break end
+  if alone or bytes_left <= 0 then break end
   claim(member)
 end
 local following = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 if following[2] then
   answer[3] = tonumber(following[2])
   -- More is due than this worker took: wake the next one.
-  if answer[3] <= now and redis.call('LLEN', prefix .. 'wake') == 0 then
-    redis.call('LPUSH', prefix .. 'wake', 1)
-  end
+  if answer[3] <= now and claimed > 0 then ring() end
 end
 return answer

@@ -4,8 +4,10 @@ The only way in and out of the layout that `workers.inbox.keys` describes. Every
 is one Lua script; each of them may be sent again when its reply was lost.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, cast
 
 import msgspec
 from redis import Redis
@@ -19,8 +21,13 @@ from workers.inbox.records import Claim, Delivery, Item, Line, Verdict, moment, 
 
 #: A request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
 LONGEST_REQUEST = 31 * 86_400
+#: Characters of a request's id in a key; a longer one is hashed.
+LONGEST_ID = 200
 #: A claim stops short of this many bytes of bodies, so that a worker's memory does not follow the backlog.
 CLAIM_BYTES = 8 << 20
+
+NO_CAPS: Mapping[str, int] = MappingProxyType({})
+Caller = Literal["busy", "idle", "suspect"]
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -52,33 +59,38 @@ class Inbox:
     async def accept(self, deliveries: Sequence[Delivery]) -> tuple[list[Verdict], int]:
         """Keep a batch, atomically. Answers a verdict for each, and how many drains are resident."""
         batch = _frame(word for delivery in deliveries for word in _words(delivery))
-        drains, *verdicts = await self._accept(
-            keys=[keys.PREFIX], args=[self._retention, self._request_life, batch]
-        )
+        drains, *verdicts = await self._accept(keys=[keys.PREFIX], args=[self._retention, self._request_life, batch])
         return [cast("Verdict", verdict.decode()) for verdict in verdicts], drains
 
-    async def claim(self, most: int) -> Claim:
-        """Lease up to `most` due items to the caller."""
-        return _claimed(await self._claim(keys=[keys.PREFIX], args=self._claim_words(most)))
+    async def claim(self, most: int, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS) -> Claim:
+        """Lease up to `most` due items to the caller.
 
-    async def claim_when_woken(self, most: int, seconds: float) -> Claim:
+        `caller`: whether it has something in hand; what a worker died with is only given to one that has
+        nothing, alone. `caps`: how many of a handler's effects may run at once, across all workers.
+        """
+        return _claimed(await self._claim(keys=[keys.PREFIX], args=self._claim_words(most, caller, caps)))
+
+    async def claim_when_woken(
+        self, most: int, seconds: float, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS
+    ) -> Claim:
         """The same, as soon as something new is due, or after `seconds`.
 
         One round trip: the server runs the claim in the moment in which it wakes this connection.
         """
-        words = self._claim_words(most)
+        words = self._claim_words(most, caller, caps)
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.blpop([keys.WAKE], timeout=seconds)
             pipe.execute_command("EVALSHA", self._claim.sha, 1, keys.PREFIX, *words)
             _, reply = await pipe.execute(raise_on_error=False)
         if isinstance(reply, NoScriptError):
-            return await self.claim(most)
+            return await self.claim(most, caller=caller, caps=caps)
         if isinstance(reply, Exception):
             raise reply
         return _claimed(reply)
 
-    def _claim_words(self, most: int) -> list[str | int]:
-        return [most, self._lease, CLAIM_BYTES]
+    def _claim_words(self, most: int, caller: Caller, caps: Mapping[str, int]) -> list[str | int]:
+        pairs = [word for pair in caps.items() for word in pair]
+        return [most, self._lease, CLAIM_BYTES, caller, *pairs]
 
     async def report(self, lines: Iterable[Line]) -> list[bool]:
         """Write down what was done; False for a line whose lease had passed to another worker."""
@@ -150,7 +162,7 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
     return (
         "event",
         content.key,
-        content.request_id or "",
+        _bounded(content.request_id or ""),
         content.outcome or "",
         content.status or "",
         f"{content.occurred_at.timestamp():017.6f}" if content.occurred_at else "",
@@ -160,6 +172,11 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
     )
 
 
+def _bounded(request_id: str) -> str:
+    """An id that may stand in a key, whatever a sender calls a request."""
+    return request_id if len(request_id) <= LONGEST_ID else hashlib.sha256(request_id.encode()).hexdigest()
+
+
 def _callback(delivery: Delivery) -> bytes:
     if delivery.callback_id is None:
         return b""
@@ -167,15 +184,17 @@ def _callback(delivery: Delivery) -> bytes:
 
 
 def _claimed(reply: list[Any]) -> Claim:
-    token, now, following, *rows = reply
+    token, now, following, suspects, paused, *rows = reply
     return Claim(
         items=[_item(token, row) for row in rows],
         next_due_in=None if following < 0 else (following - now) / 1000,
+        suspects_wait=suspects == 1,
+        paused=frozenset(filter(None, paused.decode().split(","))),
     )
 
 
 def _item(token: int, row: list[Any]) -> Item:
-    handler, key, attempt, errors, crashes, head, body, trust, received_at, callback, late, conflict = row
+    handler, key, attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict = row
     event_key = key.decode()
     event = decode_event(head)
     if event.key != event_key:  # a conflicting outcome is kept under a key of its own
@@ -187,6 +206,7 @@ def _item(token: int, row: list[Any]) -> Item:
         attempt=attempt,
         errors=errors,
         crashes=crashes,
+        suspect=suspect == 1,
         event=event,
         body=body,
         trust=cast("Trust", trust.decode()),

@@ -11,6 +11,10 @@
 | `drains` | sorted set | resident drains, by the time until which they are known to live |
 | `events` | sorted set | every event by the time of its acceptance |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, by the time when it came to that |
+| `paused` | set | handlers that may not begin; `*` for all |
+| `turns:<request>` | sorted set | what waits while another event of the same request is handled |
+| `waiting:<handler>` | sorted set | effects that wait while as many of that handler run as may |
+| `running` | hash | how many effects of a capped handler run |
 | `counters` | hash | deliveries by reason |
 """
 
@@ -39,4 +43,5 @@ EVENTS = f"{PREFIX}events"
 FAILED = f"{PREFIX}failed"
 HELD = f"{PREFIX}held"
 QUARANTINE = f"{PREFIX}quarantine"
+PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"

@@ -8,6 +8,7 @@ import msgspec
 from hitlsh.events import Event, Trust, Unreadable
 
 Verdict = Literal["accepted", "duplicate", "conflict"]
+Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "release"]
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     errors: int
     #: How often a worker died while it held this item.
     crashes: int
+    #: It was in hand when a worker died and has not ended since: it runs alone.
+    suspect: bool
     event: Event
     body: bytes
     trust: Trust
@@ -52,12 +55,16 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     items: list[Item]
     #: Seconds until something else is due (0 or less: now); None when nothing is.
     next_due_in: float | None
+    #: Something is due that only a worker with nothing in hand may take.
+    suspects_wait: bool
+    #: Names of paused handlers; `*` stands for all.
+    paused: frozenset[str]
 
 
 class Line(msgspec.Struct, frozen=True):
     """One line of a worker's report; see report.lua."""
 
-    verb: Literal["route", "done", "skipped", "retry", "failed", "held", "release"]
+    verb: Verb
     handler: str
     event_key: str
     token: int

@@ -2,10 +2,10 @@
 -- Write down what a worker did with the items it holds, in the order in which it did it.
 -- Fenced: only the worker whose token is on the lease is heard. Safe to repeat when a reply was lost.
 --
--- KEYS[1]  the prefix of every key
--- ARGV     retention in seconds, lease in milliseconds, and one frame with 6 words a line (framed as for
---          accept.lua): verb, handler, event key, token, and two words of the verb's own:
---            route    names of the handlers, comma-separated ('' for none) | -
+-- ARGV     retention in seconds, lease in milliseconds, and one frame with 6 words a line:
+--          verb, handler, event key, token, and two words of the verb's own:
+--            route    names of the handlers, comma-separated ('' for none; a name after '!' is not begun,
+--                     but due) | 'suspect' when a worker died while it had this event in hand
 --            done     - | -
 --            skipped  - | -                 the handler's predicate says no after all
 --            retry    delay in milliseconds | what went wrong ('' when the handler asked for the delay)
@@ -13,91 +13,109 @@
 --            held     - | -                 no handler of that name exists today
 --            release  - | -                 given back unstarted, for any worker to take at once
 -- Answers  {1 or 0, ...}: 0 where the lease had passed to another worker and nothing was written
-local prefix = KEYS[1]
 local retention, lease = ARGV[1], tonumber(ARGV[2])
-local due, leases = prefix .. 'due', prefix .. 'leases'
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local now_text = string.format('%d.%06d', time[1], time[2])
+frame = ARGV[3]
 
--- Whoever waits must learn that something is due sooner than it thought.
-local function ring()
-  if redis.call('LLEN', prefix .. 'wake') == 0 then redis.call('LPUSH', prefix .. 'wake', 1) end
-end
-
-local function finish(event, key, state)
+local function finish(event, key, request_id, state)
   redis.call('HSET', event, 'state', state, 'finished_at', now_text)
   redis.call('EXPIRE', event, retention)
-  local request_id = redis.call('HGET', event, 'request')
-  if request_id then
-    local request = prefix .. 'request:' .. request_id
-    if redis.call('HGET', request, 'event') == key then redis.call('EXPIRE', request, retention) end
-  end
+  if not request_id then return end
+  local request = prefix .. 'request:' .. request_id
+  if redis.call('HGET', request, 'event') == key then redis.call('EXPIRE', request, retention) end
 end
 
-local function route(event, key, token, names)
-  local first = redis.call('HGET', event, 'routed_under') or ''
-  if first ~= '' then return first == token and 1 or 0 end
+local function route(event, key, token, names, suspect)
+  local known = redis.call('HMGET', event, 'routed_under', 'request')
+  if known[1] then return known[1] == token and 1 or 0 end
   if redis.call('HGET', leases, '|' .. key) ~= token then return 0 end
   redis.call('ZREM', due, '|' .. key)
   redis.call('HDEL', leases, '|' .. key)
-  local open = 0
-  for name in string.gmatch(names, '[^,]+') do
+  local open, active, routed = 0, 0, {}
+  for mark, name in string.gmatch(names, '(!?)([^,]+)') do
     open = open + 1
-    redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text)
-    redis.call('ZADD', due, now + lease, name .. '|' .. key)
-    redis.call('HSET', leases, name .. '|' .. key, token)
+    routed[open] = name
+    local member = name .. '|' .. key
+    if mark == '' then
+      active = active + 1
+      redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text)
+      redis.call('ZADD', due, now + lease, member)
+      redis.call('HSET', leases, member, token)
+    else
+      redis.call('HSET', event, name .. ':state', 'due', name .. ':attempts', 0)
+      if suspect ~= '' then redis.call('HSET', event, name .. ':suspect', 1) end
+      redis.call('ZADD', due, now, member)
+      ring()
+    end
   end
-  redis.call('HSET', event, 'routed_under', token, 'routed_at', now_text, 'routed_to', names, 'open', open,
-    'state', 'routed')
-  if open == 0 then finish(event, key, 'unrouted') end
+  redis.call('HSET', event, 'routed_under', token, 'routed_at', now_text, 'routed_to', table.concat(routed, ','),
+    'open', open, 'active', active, 'state', 'routed')
+  if open == 0 then
+    finish(event, key, known[2], 'unrouted')
+    if known[2] then pass_turn(known[2], key) end
+  end
   return 1
 end
 
-local function settle(verb, handler, event, key, token, word, wrong)
+-- The lease is given up; the request's next event may go on when nothing of this one runs.
+local function let_go(handler, event, key, member, request_id)
+  redis.call('HDEL', leases, member)
+  if handler == '' then
+    if request_id then pass_turn(request_id, key) end
+    return
+  end
+  if redis.call('HINCRBY', event, 'active', -1) <= 0 and request_id then pass_turn(request_id, key) end
+  if redis.call('HEXISTS', prefix .. 'running', handler) == 1 then
+    if redis.call('HINCRBY', prefix .. 'running', handler, -1) <= 0 then redis.call('HDEL', prefix .. 'running', handler) end
+  end
+  local waiting = redis.call('ZPOPMIN', prefix .. 'waiting:' .. handler)
+  if waiting[1] then
+    redis.call('ZADD', due, now, waiting[1])
+    ring()
+  end
+end
+
+local function settle(verb, handler, event, key, token, detail, wrong)
   local member = handler .. '|' .. key
   if redis.call('HGET', leases, member) ~= token then
     return redis.call('HGET', event, handler .. ':settled_under') == token and 1 or 0
   end
-  redis.call('HDEL', leases, member)
+  local known = redis.call('HMGET', event, 'request', handler .. ':suspect')
   redis.call('HSET', event, handler .. ':settled_under', token, handler .. ':state', verb, handler .. ':settled_at', now_text)
   if wrong ~= '' then redis.call('HSET', event, handler .. ':error', wrong) end
+  if known[2] then redis.call('HDEL', event, handler .. ':suspect') end
   if verb == 'retry' then
     if wrong ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
-    redis.call('ZADD', due, now + tonumber(word), member)
+    redis.call('ZADD', due, now + tonumber(detail), member)
     ring()
-    return 1
+  else
+    redis.call('ZREM', due, member)
+    if verb == 'failed' then
+      redis.call('ZADD', prefix .. 'failed', now, member)
+      if handler == '' then redis.call('HSET', event, 'state', 'failed') end
+    elseif verb == 'held' then
+      redis.call('ZADD', prefix .. 'held', now, member)
+      redis.call('HINCRBY', event, handler .. ':attempts', -1)
+    elseif redis.call('HINCRBY', event, 'open', -1) == 0 then
+      finish(event, key, known[1], 'done')
+    end
   end
-  redis.call('ZREM', due, member)
-  if verb == 'failed' then
-    redis.call('ZADD', prefix .. 'failed', now, member)
-  elseif verb == 'held' then
-    redis.call('ZADD', prefix .. 'held', now, member)
-    redis.call('HINCRBY', event, handler .. ':attempts', -1)
-  elseif redis.call('HINCRBY', event, 'open', -1) == 0 then
-    finish(event, key, 'done')
-  end
+  let_go(handler, event, key, member, known[1])
   return 1
 end
 
 local function release(handler, event, key, token)
   local member = handler .. '|' .. key
   if redis.call('HGET', leases, member) ~= token then return 0 end
-  redis.call('HDEL', leases, member)
   redis.call('ZADD', due, now, member)
-  if handler ~= '' then
+  if handler == '' then -- it keeps its turn
+    redis.call('HDEL', leases, member)
+  else
     redis.call('HINCRBY', event, handler .. ':attempts', -1)
     redis.call('HSET', event, handler .. ':state', 'due')
+    let_go(handler, event, key, member, redis.call('HGET', event, 'request'))
   end
   ring()
   return 1
-end
-
-local frame, position = ARGV[3], 1
-local function word()
-  local found
-  found, position = struct.unpack('>I4c0', frame, position)
-  return found
 end
 
 local answer = {}
@@ -106,7 +124,7 @@ while position <= #frame do
   local event = prefix .. 'event:' .. key
   local heard
   if verb == 'route' then
-    heard = route(event, key, token, detail)
+    heard = route(event, key, token, detail, wrong)
   elseif verb == 'release' then
     heard = release(handler, event, key, token)
   else

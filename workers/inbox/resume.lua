@@ -1,20 +1,27 @@
 #!lua flags=allow-oom
--- Effects held for want of their handler become due again when a handler of that name exists.
--- KEYS[1]  the prefix of every key
+-- Effects held for want of their handler, or while it was paused, or that waited for room, become due
+-- again: what still stands in an effect's way is met when it is claimed.
 -- ARGV     names of today's handlers
 -- Answers  how many became due
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local exists = {}
-for _, name in ipairs(ARGV) do exists[name] = true end
-local resumed = 0
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1] .. 'held', 0, -1)) do
-  local bar = string.find(member, '|', 1, true)
-  if exists[string.sub(member, 1, bar - 1)] then
-    redis.call('ZREM', KEYS[1] .. 'held', member)
-    redis.call('ZADD', KEYS[1] .. 'due', now, member)
-    redis.call('HSET', KEYS[1] .. 'event:' .. string.sub(member, bar + 1), string.sub(member, 1, bar - 1) .. ':state', 'due')
-    resumed = resumed + 1
-  end
+local exists, resumed = {}, 0
+for _, name in ipairs(ARGV) do
+  exists[name] = redis.call('SISMEMBER', prefix .. 'paused', name) == 0
 end
+
+local function resume(where, member)
+  local handler, key = split(member)
+  redis.call('ZREM', where, member)
+  redis.call('ZADD', due, now, member)
+  redis.call('HSET', prefix .. 'event:' .. key, handler .. ':state', 'due')
+  resumed = resumed + 1
+end
+
+for _, member in ipairs(redis.call('ZRANGE', prefix .. 'held', 0, -1)) do
+  if exists[(split(member))] then resume(prefix .. 'held', member) end
+end
+for _, name in ipairs(ARGV) do
+  local waiting = prefix .. 'waiting:' .. name
+  for _, member in ipairs(redis.call('ZRANGE', waiting, 0, -1)) do resume(waiting, member) end
+end
+if resumed > 0 then ring() end
 return resumed

@@ -8,7 +8,12 @@ from redis.commands.core import AsyncScript, Script
 
 
 def source(name: str) -> str:
-    """The text of `<name>.lua`."""
+    """The text of `<name>.lua`, with what all scripts share behind its first line (the flags)."""
+    flags, _, rest = _text(name).partition("\n")
+    return f"{flags}\n{_text('shared')}\n{rest}"
+
+
+def _text(name: str) -> str:
     return files("workers.inbox").joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 

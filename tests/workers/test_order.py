@@ -1,0 +1,238 @@
+"""Events of one request take turns; capped and paused handlers wait; nothing that waits is lost."""
+
+import asyncio
+import time
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.builders import claimed, delivery, key, payload
+from tests.workers.test_drain import draining, until
+from workers import Decision, Router
+from workers.inbox import history, keys, pausing
+from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.inbox.records import Line
+
+REQUEST = "66c0ffee00000000000000a1"
+EARLY, LATER = claimed(at="2026-03-01T11:58:10Z"), claimed(at="2026-03-01T11:58:40Z")
+
+
+@pytest.fixture
+def inbox(async_redis: AsyncRedis) -> Inbox:
+    return Inbox(async_redis, retention=60, lease=5.0)
+
+
+def nothing_waits(redis: Redis) -> bool:
+    waiting = [name for name in redis.keys("{hitl}:*") if b"turns:" in name or b"waiting:" in name]
+    return not waiting and redis.zcard(keys.DUE) == 0 and redis.hlen(keys.LEASES) == 0
+
+
+async def test_events_of_one_request_run_one_at_a_time_in_order_of_occurrence(inbox: Inbox, redis: Redis) -> None:
+    router, story = Router(), []
+
+    @router.on("request.*")
+    async def first(decision: Decision) -> None:
+        story.append(("begin", decision.event_key))
+        await asyncio.sleep(0.05)
+        story.append(("end", decision.event_key))
+
+    await inbox.accept([delivery(LATER)])
+    await inbox.accept([delivery(EARLY)])
+    await inbox.accept([delivery(payload())])
+    async with draining(inbox, redis, router):
+        await until(lambda: nothing_waits(redis))
+
+    assert story == [(word, key(body)) for body in (EARLY, LATER, payload()) for word in ("begin", "end")]
+
+
+async def test_different_requests_run_freely(inbox: Inbox, redis: Redis) -> None:
+    router = Router()
+
+    @router.on("request.*")
+    async def slow(decision: Decision) -> None:
+        await asyncio.sleep(0.2)
+
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(10)])
+    start = time.monotonic()
+    async with draining(inbox, redis, router):
+        await until(lambda: nothing_waits(redis))
+        took = time.monotonic() - start
+
+    assert took < 1.0
+
+
+async def test_an_event_does_not_wait_for_a_retry_that_is_hours_away(inbox: Inbox, redis: Redis) -> None:
+    router, handled = Router(), []
+
+    @router.on("request.claimed", backoff=(3_600, 3_600))
+    async def broken(decision: Decision) -> None:
+        raise ConnectionError
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        handled.append(decision.request_id)
+
+    await inbox.accept([delivery(EARLY), delivery(payload())])
+    async with draining(inbox, redis, router):
+        await until(lambda: handled == [REQUEST])
+
+
+async def test_two_workers_never_handle_one_request_at_once(inbox: Inbox, redis: Redis) -> None:
+    router, now, most = Router(), [0], [0]
+
+    @router.on("request.*", late=True, conflict=True)
+    async def counted(decision: Decision) -> None:
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        await asyncio.sleep(0.01)
+        now[0] -= 1
+
+    bodies = [claimed(at=f"2026-03-01T11:58:{n:02}Z") for n in range(20)]
+    async with draining(inbox, redis, router), draining(inbox, redis, router):
+        for body in bodies:
+            await inbox.accept([delivery(body)])
+        await until(lambda: nothing_waits(redis))
+
+    assert most[0] == 1
+    assert [record.state for record in history.recent(redis)] == ["done"] * 20
+
+
+async def test_a_turn_passes_on_from_what_nobody_wants(inbox: Inbox, redis: Redis) -> None:
+    router, handled = Router(), []
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        handled.append(decision.event)
+
+    await inbox.accept([delivery(EARLY), delivery(LATER), delivery(payload())])
+    async with draining(inbox, redis, router):
+        await until(lambda: nothing_waits(redis))
+
+    assert handled == ["request.completed"]
+
+
+async def test_a_cap_holds_across_workers_and_everything_runs_in_the_end(inbox: Inbox, redis: Redis) -> None:
+    router, now, most, ran = Router(), [0], [0], [0]
+
+    @router.on("request.completed", concurrency=3)
+    async def capped(decision: Decision) -> None:
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        await asyncio.sleep(0.01)
+        now[0] -= 1
+        ran[0] += 1
+
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(40)])
+    async with draining(inbox, redis, router), draining(inbox, redis, router):
+        await until(lambda: nothing_waits(redis))
+
+    assert (most[0], ran[0]) == (3, 40)
+    assert redis.hlen("{hitl}:running") == 0
+
+
+async def test_a_capped_handler_does_not_hold_its_neighbours_up(inbox: Inbox, redis: Redis) -> None:
+    router, quick = Router(), []
+
+    @router.on("request.completed", concurrency=1)
+    async def slow(decision: Decision) -> None:
+        await asyncio.sleep(0.5)
+
+    @router.on("request.completed")
+    async def fast(decision: Decision) -> None:
+        quick.append(decision.request_id)
+
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(30)])
+    async with draining(inbox, redis, router, concurrency=10):
+        await until(lambda: len(quick) == 30, seconds=2.0)
+
+
+async def test_a_paused_handler_waits_and_the_others_go_on(inbox: Inbox, redis: Redis) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        seen.append("pay")
+
+    @router.on("request.completed")
+    async def notify(decision: Decision) -> None:
+        seen.append("notify")
+
+    pausing.pause(redis, "pay")
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, router):
+        await until(lambda: redis.zcard(keys.HELD) == 1)
+        meanwhile = list(seen)
+        pausing.resume(redis, "pay")
+        await until(lambda: nothing_waits(redis))
+
+    assert (meanwhile, seen) == (["notify"], ["notify", "pay"])
+
+
+async def test_with_everything_paused_intake_goes_on(inbox: Inbox, redis: Redis) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        seen.append("pay")
+
+    pausing.pause(redis)
+    async with draining(inbox, redis, router):
+        verdicts, _ = await inbox.accept([delivery()])
+        await asyncio.sleep(0.3)
+        meanwhile = list(seen)
+        pausing.resume(redis)
+        await until(lambda: seen == ["pay"])
+
+    assert (verdicts, meanwhile) == (["accepted"], [])
+    assert pausing.paused(redis) == frozenset()
+
+
+async def test_what_a_worker_died_with_runs_again_alone(redis: Redis, async_redis: AsyncRedis) -> None:
+    short = Inbox(async_redis, retention=60, lease=0.01)
+    inbox = Inbox(async_redis, retention=60, lease=5.0)
+    router, now, most = Router(), [0], [0]
+
+    @router.on("request.completed")
+    async def counted(decision: Decision) -> None:
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        await asyncio.sleep(0.02)
+        now[0] -= 1
+
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(6)])
+    died_with = (await short.claim(10)).items  # and is never heard of again
+    await asyncio.sleep(0.02)
+    async with draining(inbox, redis, router):
+        await until(lambda: nothing_waits(redis))
+
+    assert len(died_with) == 6
+    assert most[0] == 1
+    assert {effect.crashes for record in history.recent(redis) for effect in record.effects} == {0}
+
+
+async def test_the_poison_is_found_and_its_neighbours_succeed(redis: Redis, async_redis: AsyncRedis) -> None:
+    """Workers that die are played by claims that are never reported; the rules are the server's."""
+    inbox = Inbox(async_redis, retention=60, lease=0.01)
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(3)])
+    keeper = LeaseKeeper(redis, lease=5.0)
+    del keeper
+
+    for _ in range(60):
+        await asyncio.sleep(0.015)
+        for item in (await inbox.claim(10, caller="suspect")).items:
+            poison = item.event.request_id == "66c0ffee0000000000000001"
+            if item.handler == "":
+                word = "!pay" if item.suspect else "pay"
+                await inbox.report([Line("route", "", item.event_key, item.token, word, "suspect" * item.suspect)])
+            elif item.crashes >= 3:
+                await inbox.report([Line("failed", item.handler, item.event_key, item.token, "", "died")])
+            elif not poison:
+                await inbox.report([Line("done", item.handler, item.event_key, item.token)])
+
+    states = {record.content.request_id: record.effects[0].state for record in history.recent(redis)}  # type: ignore[union-attr]
+    assert states == {
+        "66c0ffee0000000000000000": "done",
+        "66c0ffee0000000000000001": "failed",
+        "66c0ffee0000000000000002": "done",
+    }

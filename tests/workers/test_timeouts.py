@@ -1,0 +1,100 @@
+"""Attempts that take too long, and handlers that block the loop."""
+
+import asyncio
+import logging
+import threading
+import time
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.builders import delivery, key, payload
+from tests.workers.test_drain import draining, until
+from workers import Decision, Router
+from workers.drain import Drain, Terms
+from workers.inbox import history, keys
+from workers.inbox.inbox import Inbox, LeaseKeeper
+
+
+@pytest.fixture
+def inbox(async_redis: AsyncRedis) -> Inbox:
+    return Inbox(async_redis, retention=60, lease=5.0)
+
+
+def effect(redis: Redis) -> history.EffectRecord:
+    record = history.event(redis, key(payload()))
+    assert record is not None
+    return record.effects[0]
+
+
+async def test_an_async_handler_is_cancelled_at_its_timeout(inbox: Inbox, redis: Redis) -> None:
+    router, cancelled = Router(), []
+
+    @router.on("request.completed", timeout=0.1, attempts=1)
+    async def endless(decision: Decision) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(decision.attempt)
+            raise
+
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, router):
+        await until(lambda: redis.zcard(keys.FAILED) == 1)
+
+    assert cancelled == [1]
+    assert "did not end within 0.1 s" in (effect(redis).error or "")
+
+
+async def test_a_handlers_own_timeout_error_is_its_own(inbox: Inbox, redis: Redis) -> None:
+    router = Router()
+
+    @router.on("request.completed", attempts=1)
+    async def asks(decision: Decision) -> None:
+        async with asyncio.timeout(0.01):
+            await asyncio.sleep(1)
+
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, router):
+        await until(lambda: redis.zcard(keys.FAILED) == 1)
+
+    assert "did not end within" not in (effect(redis).error or "")
+
+
+async def test_a_stuck_thread_ends_the_drain_after_its_neighbours(inbox: Inbox, redis: Redis) -> None:
+    router, ended, let_go = Router(), [], threading.Event()
+
+    @router.on("request.completed", timeout=0.2, attempts=1)
+    def stuck(decision: Decision) -> None:
+        let_go.wait(20)
+
+    @router.on("request.completed", timeout=5)
+    async def neighbour(decision: Decision) -> None:
+        await asyncio.sleep(0.6)
+        ended.append(decision.request_id)
+
+    await inbox.accept([delivery()])
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(lease=5.0))
+    await asyncio.wait_for(drain.run(), 10)
+    let_go.set()
+
+    assert len(ended) == 1
+    record = history.event(redis, key(payload()))
+    assert record is not None
+    assert [(it.handler, it.state) for it in record.effects] == [("stuck", "failed"), ("neighbour", "done")]
+
+
+async def test_code_that_blocks_the_loop_is_named(inbox: Inbox, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    router = Router()
+
+    @router.on("request.completed")
+    async def rude(decision: Decision) -> None:
+        time.sleep(1.6)
+
+    caplog.set_level(logging.WARNING)
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, router):
+        await until(lambda: redis.zcard(keys.DUE) == 0)
+
+    assert "loop.blocked handler=rude at=" in caplog.text
