@@ -32,12 +32,15 @@ class GroupCommit(Generic[Item, Result]):
         most: int = 128,
         heaviest: int = 4 << 20,
         waiting: int = 10_000,
+        heaviest_waiting: int = 64 << 20,
     ) -> None:
         self._flush = flush
         self._weigh = weigh
         self._most = most
         self._heaviest = heaviest
         self._room = waiting
+        self._heaviest_waiting = heaviest_waiting
+        self._waiting_weight = 0
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._flushing: asyncio.Task[None] | None = None
         self._closed = False
@@ -46,8 +49,13 @@ class GroupCommit(Generic[Item, Result]):
         """The result of `item`, once it is flushed. Raises `Overloaded`, `Closed`."""
         if self._closed:
             raise Closed
-        if len(self._waiting) >= self._room:
+        weight = self._weigh(item)
+        # One item is always taken, however heavy: nothing must be too heavy for ever.
+        if len(self._waiting) >= self._room or (
+            self._waiting and self._waiting_weight + weight > self._heaviest_waiting
+        ):
             raise Overloaded
+        self._waiting_weight += weight
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._flushing is None:
@@ -68,13 +76,15 @@ class GroupCommit(Generic[Item, Result]):
             self._flushing = None
 
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        batch = [self._waiting.popleft()]
-        weight = self._weigh(batch[0][0])
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        total = 0
         while self._waiting and len(batch) < self._most:
-            weight += self._weigh(self._waiting[0][0])
-            if weight > self._heaviest:
+            weight = self._weigh(self._waiting[0][0])
+            if batch and total + weight > self._heaviest:
                 break
+            total += weight
             batch.append(self._waiting.popleft())
+        self._waiting_weight -= total
         return batch
 
     async def _flush_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:

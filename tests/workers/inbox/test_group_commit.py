@@ -86,6 +86,20 @@ async def test_more_than_it_can_hold_is_refused() -> None:
     assert await asyncio.gather(*kept) == [10, 20]
 
 
+async def test_more_weight_than_it_can_hold_is_refused_but_never_all_of_it() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    commit = GroupCommit(recorder.flush, weigh=lambda item: item, heaviest_waiting=10)
+    first = commit.submit(1)
+    await asyncio.sleep(0)
+    kept = [first, commit.submit(50)]
+
+    with pytest.raises(Overloaded):
+        commit.submit(1)
+    recorder.gate.set()
+    assert await asyncio.gather(*kept) == [10, 500]
+
+
 async def test_closing_flushes_what_was_taken_and_takes_no_more() -> None:
     recorder = Recorder()
     commit = GroupCommit(recorder.flush)
