@@ -1,5 +1,8 @@
 """Runs the web process under uvicorn."""
 
+import signal
+import sys
+
 import uvicorn
 
 from service import logs
@@ -12,6 +15,9 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     """Serve until stopped. Mistakes in settings and handlers are met here, before any process starts."""
     if settings.handlers is not None:
         load_router(settings.handlers)
+    # Uvicorn hands the signal that stopped it on to whoever handled it before: leave with success.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     uvicorn.run(
         "service.app:from_environment",
         factory=True,
