@@ -1,0 +1,105 @@
+"""Walking an index (a sorted set by time) a chunk at a time, while others add to it and take from it."""
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Self, cast
+
+import msgspec
+from redis import Redis
+
+from workers.errors import WorkersError
+
+#: Members read at a time.
+CHUNK = 100
+
+
+class CursorInvalid(WorkersError):
+    """A page was asked for by something that is no cursor of ours."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """One member of an index and its score, in milliseconds since 1970."""
+
+    member: str
+    score: float
+
+    @property
+    def at(self) -> datetime:
+        return datetime.fromtimestamp(self.score / 1000, UTC)
+
+    @classmethod
+    def of(cls, cursor: str | None) -> Self | None:
+        """The place that a cursor names. Raises `CursorInvalid`."""
+        if cursor is None:
+            return None
+        score, _, member = cursor.partition("@")
+        try:
+            at = float(score)
+        except ValueError:
+            at = math.nan
+        if not member or not math.isfinite(at):
+            raise CursorInvalid(f"{cursor!r} is no cursor: pass the one that came with the previous page, or none")
+        return cls(member, at)
+
+    def __str__(self) -> str:
+        return f"{self.score}@{self.member}"
+
+
+def walk(
+    redis: Redis,
+    index: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    after: Place | None = None,
+    oldest_first: bool = False,
+    chunk: int = CHUNK,
+) -> Iterator[list[Place]]:
+    """The members from `since` to before `until`, newest first unless told, a chunk at a time.
+
+    What is added meanwhile at the far side is seen, what is taken away makes nobody miss another: each chunk
+    begins behind the last member of the one before it, or where that one was.
+    """
+    lowest = -math.inf if since is None else _milliseconds(since)
+    highest = math.inf if until is None else _milliseconds(until)
+    while True:
+        begin = _first(redis, index, lowest, highest, oldest_first)
+        if after is not None:
+            begin = max(begin, _behind(redis, index, after, oldest_first))
+        places = _chunk(redis, index, begin, chunk, oldest_first)
+        within = [place for place in places if lowest <= place.score < highest]
+        if within:
+            yield within
+        if len(within) < len(places) or not places:
+            return
+        after = places[-1]
+
+
+def _chunk(redis: Redis, index: str, begin: int, most: int, oldest_first: bool) -> list[Place]:
+    found = cast(
+        "list[tuple[bytes, float]]",
+        redis.zrange(index, begin, begin + most - 1, desc=not oldest_first, withscores=True),
+    )
+    return [Place(member.decode(), float(score)) for member, score in found]
+
+
+def _first(redis: Redis, index: str, lowest: float, highest: float, oldest_first: bool) -> int:
+    """The rank at which the range begins."""
+    if oldest_first:
+        return redis.zcount(index, "-inf", f"({lowest}")
+    return 0 if math.isinf(highest) else redis.zcount(index, highest, "+inf")
+
+
+def _behind(redis: Redis, index: str, last: Place, oldest_first: bool) -> int:
+    """The rank behind the last place seen; if that is gone, where those of its time begin."""
+    rank = redis.zrank(index, last.member) if oldest_first else redis.zrevrank(index, last.member)
+    if rank is not None and redis.zscore(index, last.member) == last.score:
+        return cast("int", rank) + 1
+    if oldest_first:
+        return redis.zcount(index, "-inf", f"({last.score}")
+    return redis.zcount(index, f"({last.score}", "+inf")
+
+
+def _milliseconds(moment: datetime) -> int:
+    return math.ceil(moment.timestamp() * 1000)
