@@ -1,0 +1,53 @@
+import asyncio
+import multiprocessing
+
+from workers.sinks.per_loop import PerLoop
+
+
+class Opened:
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def test_nothing_is_opened_before_it_is_asked_for() -> None:
+    opened: list[Opened] = []
+    PerLoop(lambda: opened.append(Opened()) or opened[-1], Opened.close)
+
+    assert opened == []
+
+
+def test_many_that_ask_at_once_share_one() -> None:
+    kept = PerLoop(Opened, Opened.close)
+
+    async def ask() -> list[Opened]:
+        return await asyncio.gather(*(kept.get() for _ in range(50)))
+
+    assert len({id(each) for each in asyncio.run(ask())}) == 1
+
+
+def test_each_loop_has_its_own_and_closes_it() -> None:
+    kept = PerLoop(Opened, Opened.close)
+
+    first = asyncio.run(kept.get())
+    second = asyncio.run(kept.get())
+
+    assert first is not second
+    assert first.closed
+    assert second.closed
+
+
+def test_a_forked_process_opens_its_own() -> None:
+    kept = PerLoop(Opened, Opened.close)
+    mine = asyncio.run(kept.get())
+    answers = multiprocessing.get_context("fork").SimpleQueue()
+
+    child = multiprocessing.get_context("fork").Process(
+        target=lambda: answers.put(asyncio.run(kept.get()) is not mine), daemon=True
+    )
+    child.start()
+    child.join(10)
+
+    assert answers.get() is True

@@ -1,0 +1,83 @@
+"""The address of a hook: a password, of which only the host may be shown."""
+
+import hashlib
+import html
+import ipaddress
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+
+from hitlsh.api.address import is_loopback
+from workers.errors import RouteInvalid
+
+#: Names that no public resolver answers for.
+_PRIVATE_ENDINGS = (".local", ".internal", ".lan", ".home.arpa", ".test")
+#: Parts of a path shorter than this are no secret, and too common in sentences to be taken out of them.
+_SHORTEST_SECRET = 6
+
+
+class HookUrl:
+    """A URL to post to; its text shows the host alone."""
+
+    __slots__ = ("_secrets", "host", "url")
+
+    def __init__(self, url: Any, *, sink: str) -> None:
+        """Raises `RouteInvalid` naming the sink, never the rest of the URL."""
+        self.url = _parsed(url, sink)
+        #: With the port, where one is given.
+        self.host = self.url.netloc.decode("ascii")
+        if self.url.scheme == "http" and not _is_private(self.url.host):
+            raise RouteInvalid(
+                f"{sink}(...): http:// to {self.host} would show decisions to whoever listens on the way; "
+                f"use https:// (plain http is for private hosts)"
+            )
+        self._secrets = _secrets(self.url)
+
+    def __repr__(self) -> str:
+        return f"<HookUrl {self.host}>"
+
+    @property
+    def digest(self) -> str:
+        """Tells this hook from others without giving it away."""
+        return hashlib.sha256(str(self.url).encode()).hexdigest()
+
+    def hidden_in(self, text: str) -> str:
+        """The text without path, query and credentials: targets like to repeat them in their answers."""
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
+
+
+def _parsed(url: Any, sink: str) -> httpx.URL:
+    if not isinstance(url, str) or not url:
+        given = "an empty text" if url == "" else f"a {type(url).__name__}"
+        raise RouteInvalid(f"{sink}({given}): give the address to post to (is its setting empty?)")
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        # The message of the error quotes parts of the URL.
+        raise RouteInvalid(f"{sink}(...): its URL cannot be read ({type(error).__name__}); copy it again") from None
+    if parsed.scheme not in {"http", "https"} or not parsed.host or url != url.strip():
+        raise RouteInvalid(f"{sink}(...): its URL must begin with https://, then a host, without blanks around it")
+    return parsed
+
+
+def _is_private(host: str) -> bool:
+    """Whether a host name is of this machine or network, as far as the name tells."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return is_loopback(host) or "." not in host or host.endswith(_PRIVATE_ENDINGS)
+
+
+def _secrets(url: httpx.URL) -> tuple[str, ...]:
+    """What may not be shown, in every spelling, the longest first."""
+    target = url.raw_path.decode("ascii")
+    path, _, query = target.partition("?")
+    values = [word for pair in query.split("&") for word in pair.split("=")]
+    parts = [target, path, query, url.username, url.password, *path.split("/"), *values]
+    long = [part for part in parts if len(part) >= _SHORTEST_SECRET]
+    plain = {spelling for part in long for spelling in (part, unquote(part))}
+    spelt = plain | {html.escape(part) for part in plain}
+    return tuple(sorted(spelt, key=lambda part: (-len(part), part)))

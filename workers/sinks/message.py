@@ -1,0 +1,99 @@
+"""What is sent downstream: the decision as documented, versioned JSON (docs/decision.schema.json)."""
+
+import hashlib
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from hitlsh.events import Outcome, Reviewer, Source, Trust
+from workers.decision import Decision
+
+
+class LoopReference(msgspec.Struct, frozen=True, kw_only=True):
+    """Either may be null, not both."""
+
+    id: str | None
+    name: str | None
+
+
+class ReviewerReference(msgspec.Struct, frozen=True, kw_only=True):
+    """HITL.sh gives any subset of the three."""
+
+    id: str | None
+    name: str | None
+    email: str | None
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision for one sink. Every key is always there; within version 1 keys are only ever added."""
+
+    version: Literal[1] = 1
+    #: The vendor's event name.
+    type: str
+    #: Equal whenever the same decision is sent to the same sink: by it a receiver knows a repetition.
+    id: str
+    #: Equal for all sinks.
+    event_key: str
+    request_id: str | None
+    loop: LoopReference | None
+    outcome: Outcome | None
+    source: Source | None
+    trust: Trust
+    response: Any
+    response_type: str | None
+    labels: tuple[str, ...]
+    default_response: Any
+    reviewer: ReviewerReference | None
+    state: Any
+    metadata: dict[str, Any] | None
+    occurred_at: datetime | None
+    received_at: datetime
+    late: bool
+    conflict: bool
+
+    @classmethod
+    def of(cls, decision: Decision, *, target: str) -> "Message":
+        """`target` tells one sink from another; it cannot be read out of the id."""
+        return cls(
+            type=decision.event,
+            id=_message_id(decision.event_key, target),
+            event_key=decision.event_key,
+            request_id=decision.request_id,
+            loop=_loop(decision),
+            outcome=decision.outcome,
+            source=decision.source,
+            trust=decision.trust,
+            response=decision.response,
+            response_type=decision.response_type,
+            labels=decision.labels,
+            default_response=decision.default_response,
+            reviewer=_reviewer(decision.reviewer),
+            state=decision.state,
+            metadata=decision.metadata,
+            occurred_at=decision.occurred_at,
+            received_at=decision.received_at,
+            late=decision.late,
+            conflict=decision.conflict,
+        )
+
+    @property
+    def body(self) -> bytes:
+        """As it is sent, in UTF-8."""
+        return msgspec.json.encode(self)
+
+
+def _message_id(event_key: str, target: str) -> str:
+    return f"msg_{hashlib.sha256(f'{target}|{event_key}'.encode()).hexdigest()[:32]}"
+
+
+def _loop(decision: Decision) -> LoopReference | None:
+    if decision.loop_id is None and decision.loop_name is None:
+        return None
+    return LoopReference(id=decision.loop_id, name=decision.loop_name)
+
+
+def _reviewer(reviewer: Reviewer | None) -> ReviewerReference | None:
+    if reviewer is None:
+        return None
+    return ReviewerReference(id=reviewer.id, name=reviewer.name, email=reviewer.email)

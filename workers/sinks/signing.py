@@ -1,0 +1,52 @@
+"""Signatures by the Standard Webhooks scheme (https://www.standardwebhooks.com)."""
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Any
+
+import standardwebhooks
+
+from workers.errors import RouteInvalid
+
+_PREFIX = "whsec_"
+#: Bytes of a secret, as the scheme has it.
+_SHORTEST, _LONGEST = 24, 64
+
+
+class Signer:
+    """Signs with each of its secrets: a receiver that is changing over accepts any."""
+
+    def __init__(self, secrets: Any, *, sink: str) -> None:
+        """One secret or several; raises `RouteInvalid`, which never repeats one."""
+        given = list(secrets) if isinstance(secrets, list | tuple) else [secrets]
+        if not given:
+            raise RouteInvalid(f"{sink}(secret=[]): give a secret, or leave it out to send unsigned")
+        self._keys = [standardwebhooks.Webhook(_key(secret, sink)) for secret in given]
+
+    def signature(self, message_id: str, at: datetime, body: bytes) -> str:
+        """The value of ``webhook-signature``; `at` is aware, in UTC, and whole seconds of it count."""
+        text = body.decode()
+        return " ".join(key.sign(message_id, at, text) for key in self._keys)
+
+
+def scheme_headers(message_id: str, at: datetime, body: bytes, signer: Signer | None) -> dict[str, str]:
+    """The scheme's headers; without a signer, all but the signature."""
+    named = {"webhook-id": message_id, "webhook-timestamp": str(int(at.timestamp()))}
+    return named if signer is None else {**named, "webhook-signature": signer.signature(message_id, at, body)}
+
+
+def _key(secret: Any, sink: str) -> bytes:
+    encoded = secret.removeprefix(_PREFIX) if isinstance(secret, str) else ""
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not _SHORTEST <= len(key) <= _LONGEST:
+        raise RouteInvalid(
+            f"{sink}(secret=...): a secret is {_PREFIX} and the base64 of {_SHORTEST} to {_LONGEST} random bytes, "
+            f"and the receiver has the same; make one with python -c "
+            f"\"import base64, secrets; print('{_PREFIX}' + base64.b64encode(secrets.token_bytes(32)).decode())\", "
+            f"or leave it out to send unsigned"
+        )
+    return key

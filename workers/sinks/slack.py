@@ -1,0 +1,35 @@
+"""A Slack channel (https://api.slack.com/messaging/webhooks), or whatever takes the same hook."""
+
+import msgspec
+
+from workers.decision import Decision
+from workers.sinks.hook import TIMEOUT, Hook
+from workers.sinks.hook_url import HookUrl
+from workers.sinks.message import Message
+from workers.sinks.template import Template
+
+
+class Slack:
+    """Posts one line of text for each decision to an incoming webhook.
+
+    `text`: a template such as ``"{reviewer}: {response} for invoice {state.invoice}"``. A field is a key of the
+    body that sinks send (docs/decision.schema.json), with a dot for what lies inside it. Values are escaped, so
+    that none can mention a channel or dress up as a link. Raises `RouteInvalid` for what could not work.
+    """
+
+    def __init__(self, url: str, text: str, *, timeout: float = TIMEOUT) -> None:
+        self._url = HookUrl(url, sink="Slack")
+        self._text = Template(text)
+        self._hook = Hook(self._url, sink="Slack", timeout=timeout)
+
+    @property
+    def name(self) -> str:
+        return "slack"
+
+    def __repr__(self) -> str:
+        return f"<Slack {self._url.host}>"
+
+    async def send(self, decision: Decision) -> None:
+        """Raises `NotDelivered`, `RetryLater` or `GiveUp`, by what Slack answers."""
+        text = self._text.filled(Message.of(decision, target=self._url.digest))
+        await self._hook.post(msgspec.json.encode({"text": text}), {"Content-Type": "application/json"})

@@ -1,0 +1,88 @@
+"""Text with fields of the decision in it, for people to read in Slack."""
+
+import string
+from typing import Any
+
+import msgspec
+
+from workers.errors import RouteInvalid
+from workers.event_names import did_you_mean
+from workers.sinks.message import Message
+
+#: Characters of one value; Slack cuts a message off at 40,000.
+_LONGEST_VALUE = 2_000
+#: Instead of nothing.
+NOTHING = "none"
+
+
+class Template:
+    """``"{reviewer} chose {response} for {state.invoice}"``: keys of a `Message`, and what lies inside them.
+
+    A field is looked up in the JSON, never as an attribute, and a value is never taken for a template.
+    """
+
+    def __init__(self, text: Any) -> None:
+        """Raises `RouteInvalid` for a text that could not be filled."""
+        if not isinstance(text, str) or not text.strip():
+            raise RouteInvalid("Slack(text=...): give the text to post, such as '{reviewer}: {response}'")
+        try:
+            self._pieces = tuple(_piece(*parsed) for parsed in string.Formatter().parse(text))
+        except ValueError as error:
+            raise RouteInvalid(f"Slack(text={text!r}): {error}; write {{{{ and }}}} for braces") from None
+
+    def filled(self, message: Message) -> str:
+        """The text, its own characters as they are and those of values escaped."""
+        document = msgspec.to_builtins(message)
+        return "".join(literal + _value(document, path) for literal, path in self._pieces)
+
+
+def _piece(literal: str, field: str | None, form: str | None, conversion: str | None) -> tuple[str, tuple[str, ...]]:
+    if field is None:
+        return literal, ()
+    path = tuple(field.split("."))
+    known = Message.__struct_fields__
+    if path[0] not in known:
+        raise RouteInvalid(
+            f"Slack(text=...): {{{field}}} is no field{did_you_mean(path[0], known)}; there are {', '.join(known)}"
+        )
+    if form or conversion or not all(path):
+        raise RouteInvalid(f"Slack(text=...): {{{field}}} stands alone, as in {{state.invoice}}: no format, no index")
+    return literal, path
+
+
+def _value(document: dict[str, Any], path: tuple[str, ...]) -> str:
+    if not path:
+        return ""
+    value: Any = document
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    if len(path) == 1 and path[0] in _SPEAKING:
+        value = _first_known(value)
+    return _escaped(_spoken(value))
+
+
+#: Objects that a person would rather know by one of their keys: the name, or else the first there is.
+_SPEAKING = ("loop", "reviewer")
+
+
+def _first_known(value: Any) -> Any:
+    if value is None:
+        return None
+    return next((value[key] for key in ("name", "email", "id") if value.get(key) is not None), None)
+
+
+def _spoken(value: Any) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, list | tuple) and value:
+        return ", ".join(map(_spoken, value))
+    # An empty answer is one too, and Slack refuses a message without text.
+    return msgspec.json.encode(value).decode()
+
+
+def _escaped(text: str) -> str:
+    """https://docs.slack.dev/messaging/formatting-message-text#escaping"""
+    cut = text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+    return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,68 @@
+"""A webhook of somebody else's: n8n, Zapier, Make, or a service of your own."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from workers.decision import Decision
+from workers.errors import RouteInvalid
+from workers.sinks.hook import TIMEOUT, Hook
+from workers.sinks.hook_url import HookUrl
+from workers.sinks.message import Message
+from workers.sinks.signing import Signer, scheme_headers
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+#: What we say ourselves, or HTTP does.
+_OURS = {"content-type", "content-length", "transfer-encoding", "connection", "host", "accept-encoding"}
+
+
+class Webhook:
+    """Posts each decision as JSON (docs/decision.schema.json), signed when there is a secret.
+
+    `secret`: ``whsec_…`` by the Standard Webhooks scheme; several while a receiver changes over. ``webhook-id``
+    is equal on every attempt: a receiver deduplicates by it. `headers`: more of them, such as an API key.
+    `timeout`: seconds for the whole exchange; the route's own `timeout` (60 s by default) should be longer.
+    Raises `RouteInvalid` for what could not work.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secret: str | Sequence[str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._url = HookUrl(url, sink="Webhook")
+        self._signer = None if secret is None else Signer(secret, sink="Webhook")
+        self._headers = _checked({} if headers is None else headers)
+        self._hook = Hook(self._url, sink="Webhook", timeout=timeout)
+
+    @property
+    def name(self) -> str:
+        return f"webhook-{self._url.host}"
+
+    def __repr__(self) -> str:
+        return f"<Webhook {self._url.host}, {'unsigned' if self._signer is None else 'signed'}>"
+
+    async def send(self, decision: Decision) -> None:
+        """Raises `NotDelivered`, `RetryLater` or `GiveUp`, by what the target answers."""
+        message = Message.of(decision, target=self._url.digest)
+        body = message.body
+        named = scheme_headers(message.id, datetime.now(UTC), body, self._signer)
+        await self._hook.post(body, {**self._headers, **named, "Content-Type": "application/json"})
+
+
+def _checked(headers: Any) -> dict[str, str]:
+    if not isinstance(headers, Mapping):
+        raise RouteInvalid("Webhook(headers=...): give a mapping, such as {'Authorization': 'Bearer …'}")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER.fullmatch(name):
+            raise RouteInvalid(f"Webhook(headers=...): {name!r} is no name of a header")
+        if name.lower() in _OURS or name.lower().startswith("webhook-"):
+            raise RouteInvalid(f"Webhook(headers=...): {name} is set by the sink itself; leave it out")
+        # Its value may be a password: it is not repeated here.
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+            raise RouteInvalid(f"Webhook(headers=...): the value of {name} must be text in printable ASCII")
+    return dict(headers)
