@@ -9,7 +9,7 @@ from workers.callables import check_handler, is_async, name_of
 from workers.decision import Decision
 from workers.errors import RouteInvalid
 
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
+_NOT_IN_NAMES = re.compile(r"-*[^A-Za-z0-9_.-]+-*")
 _LONGEST_NAME = 100
 
 

@@ -37,7 +37,7 @@ KINDS = {
 
 
 def sent(made: Decision) -> dict[str, Any]:
-    body = json.loads(Message.of(made, target="it").body)
+    body: dict[str, Any] = json.loads(Message.of(made, target="it").body)
     jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker()).validate(body)
     return body
 

@@ -5,7 +5,10 @@ from workers.sinks.per_loop import PerLoop
 
 
 class Opened:
+    count = 0
+
     def __init__(self) -> None:
+        Opened.count += 1
         self.closed = False
 
     async def close(self) -> None:
@@ -13,10 +16,11 @@ class Opened:
 
 
 def test_nothing_is_opened_before_it_is_asked_for() -> None:
-    opened: list[Opened] = []
-    PerLoop(lambda: opened.append(Opened()) or opened[-1], Opened.close)
+    before = Opened.count
 
-    assert opened == []
+    PerLoop(Opened, Opened.close)
+
+    assert Opened.count == before
 
 
 def test_many_that_ask_at_once_share_one() -> None:

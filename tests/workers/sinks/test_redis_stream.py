@@ -10,10 +10,15 @@ from workers.sinks import RedisStream
 from workers.testing import completed
 
 
+def entries(redis: Redis) -> list[dict[bytes, bytes]]:
+    found: Any = redis.xrange("decisions")
+    return [fields for _, fields in found]
+
+
 async def test_each_decision_is_an_entry_with_id_and_body(server: EmbeddedServer, redis: Redis) -> None:
     await RedisStream("decisions", server.url).send(completed(False))
 
-    [(_, entry)] = redis.xrange("decisions")
+    [entry] = entries(redis)
     assert entry.keys() == {b"id", b"body"}
     body = json.loads(entry[b"body"])
     assert (body["id"], body["response"]) == (entry[b"id"].decode(), False)
@@ -25,7 +30,7 @@ async def test_a_repetition_has_the_same_id(server: EmbeddedServer, redis: Redis
     await sink.send(completed())
     await sink.send(completed())
 
-    assert len({entry[b"id"] for _, entry in redis.xrange("decisions")}) == 1
+    assert len({entry[b"id"] for entry in entries(redis)}) == 1
 
 
 async def test_the_stream_does_not_grow_for_ever(server: EmbeddedServer, redis: Redis) -> None:
