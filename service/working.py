@@ -5,7 +5,7 @@ import signal
 from service.supervisor import Child, Supervisor, command
 from workers import jobs
 from workers.clock import Clock
-from workers.redis_clients import worker_client
+from workers.redis_clients import command_client
 from workers.settings import Settings
 
 #: Seconds: the drain's own grace and a little more.
@@ -29,7 +29,8 @@ def run(settings: Settings, *, processes: int) -> None:
 
 def run_clock(settings: Settings) -> None:
     """Tick until SIGTERM or Ctrl+C."""
-    clock = Clock(worker_client(settings.redis_url))
+    # Looking again in a second is its patience: a client of little serves, and does not delay a stop.
+    clock = Clock(command_client(settings.redis_url))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: clock.stop())
     clock.run()

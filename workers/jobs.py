@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.job import Job
 
@@ -19,7 +20,7 @@ from workers.drain import DRAIN_JOB, Drain, Terms
 from workers.inbox import keys
 from workers.inbox.inbox import Inbox, LeaseKeeper
 from workers.loading import load_router
-from workers.redis_clients import drain_client, worker_client
+from workers.redis_clients import drain_client, hurry, worker_client
 from workers.router import Router
 from workers.settings import Settings
 
@@ -155,7 +156,19 @@ class HitlWorker(Worker):
     def handle_warm_shutdown_request(self) -> None:
         super().handle_warm_shutdown_request()
         self.shutdown_asked = True
+        hurry(self.connection)
         self._stop_work_horse()
+
+    def end_work_horse(self) -> None:
+        """End the one that RQ left behind when its own bookkeeping failed, if it did."""
+        self._stop_work_horse()
+        if self.horse_pid:
+            self.wait_for_horse()
+
+    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
+        # In the work-horse, after its drain: what RQ writes now is not worth a minute of waiting.
+        hurry(self.connection)
+        super().handle_execution_ended(job, queue, heartbeat_ttl)
 
     def _stop_work_horse(self) -> None:
         if self.horse_pid:
@@ -174,18 +187,28 @@ def _end_work_horse(_signum: int, _frame: FrameType | None) -> None:
 def work(settings: Settings) -> None:
     """Run one RQ worker in this process until SIGTERM or SIGINT; begins again after what RQ gives up on."""
     prepare(Work.from_settings(settings))
-    while True:
-        redis = worker_client(settings.redis_url)
-        worker = HitlWorker(
-            [queue(redis)],
-            name=f"hitl-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-            connection=redis,
-            serializer="json",
-            log_job_description=False,
-        )
-        worker.log_result_lifespan = False
-        worker.work(logging_level="WARNING")
-        redis.close()
-        if worker.shutdown_asked:
-            return
+    while not _work_until_told(settings):
         logger.warning("worker.restarting")
+
+
+def _work_until_told(settings: Settings) -> bool:
+    """Answers whether it was told to stop, or RQ gave up."""
+    redis = worker_client(settings.redis_url)
+    worker = HitlWorker(
+        [queue(redis)],
+        name=f"hitl-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+        connection=redis,
+        serializer="json",
+        log_job_description=False,
+    )
+    worker.log_result_lifespan = False
+    try:
+        worker.work(logging_level="WARNING")
+    except RedisError as error:
+        if not worker.shutdown_asked:
+            raise
+        logger.warning("worker.not_signed_off error=%s", type(error).__name__)
+    finally:
+        worker.end_work_horse()
+        redis.close()
+    return worker.shutdown_asked

@@ -43,3 +43,8 @@ def worker_client(url: str) -> Redis:
 def command_client(url: str) -> Redis:
     """For the command line and checks at start-up: a person is waiting."""
     return Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=2.0, retry=Retry(_BACKOFF, 1))
+
+
+def hurry(redis: Redis) -> None:
+    """Wait no more than a second for a server that is away: whoever uses this client is about to end."""
+    redis.set_retry(Retry(_BACKOFF, 3))
