@@ -93,7 +93,7 @@ class Storm:
         signed = self.dice.random() < 0.5
         name = ("nested." if signed else "callback-v2.") + ("timeout" if response is None else "completed")
         request_id = f"{self.dice.getrandbits(96):024x}"
-        body = sample(name, request_id=request_id, **({} if response is None else {"response": response}))
+        body = sample(name, request_id=request_id, response=msgspec.UNSET if response is None else response)
         self.wanted[key_of(body)] = WANTED[response]
         url = self.stack.url + (WEBHOOKS if signed else self.stack.callback_path({"order": 0}))
         posting = Posting(url, body, JSON | (headers(SECRET, body) if signed else {}))
