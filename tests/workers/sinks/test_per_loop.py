@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import multiprocessing
 
 from workers.sinks.per_loop import PerLoop
@@ -41,6 +42,18 @@ def test_each_loop_has_its_own_and_closes_it() -> None:
     assert first is not second
     assert first.closed
     assert second.closed
+
+
+def test_what_a_sink_left_behind_is_closed_with_the_loop() -> None:
+    async def ask_and_forget() -> tuple[Opened, bool]:
+        opened = await PerLoop(Opened, Opened.close).get()
+        gc.collect()
+        await asyncio.sleep(0)
+        return opened, opened.closed
+
+    opened, closed_early = asyncio.run(ask_and_forget())
+
+    assert (closed_early, opened.closed) == (False, True)
 
 
 def test_a_forked_process_opens_its_own() -> None:
