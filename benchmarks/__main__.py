@@ -1,6 +1,7 @@
 """`make bench`: every benchmark, one after another, in about three minutes."""
 
-from benchmarks import end_to_end, receive
+from benchmarks import end_to_end, handle, receive
 
 receive.main()
 end_to_end.main()
+handle.main()

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 import uuid
+from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from workers.inbox.inbox import Caller, Inbox, LeaseKeeper
 from workers.inbox.records import Item, Line
 from workers.leases import LeaseThread
 from workers.loop_watch import LoopWatch
+from workers.pace import Pace
 from workers.route import Route
 from workers.router import Router
 from workers.threads import HandlerThreads
@@ -64,6 +66,11 @@ class Drain:
         self._reports: GroupCommit[Line, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
         self._held: dict[str, int] = {}
         self._running: set[asyncio.Task[None]] = set()
+        #: Handlers that run: a place is free when its handler ends, not when that is on record.
+        self._busy = 0
+        #: Claimed and not begun: what will be wanted while the next claim is on its way.
+        self._ready: deque[Item] = deque()
+        self._pace = Pace()
         self._room = asyncio.Event()
         self._stopping = asyncio.Event()
         self._give_up_at = float("inf")
@@ -103,7 +110,7 @@ class Drain:
 
     async def _claim_until_stopped(self) -> None:
         while not self._stopping.is_set():
-            if len(self._running) >= self._terms.concurrency:
+            if not self._wants_more():
                 await self._wait_for_room()
                 continue
             try:
@@ -112,8 +119,14 @@ class Drain:
                 logger.warning("inbox.unreachable error=%s", type(error).__name__)
                 await self._pause(0.5)
 
+    def _wants_more(self) -> bool:
+        """There is room, and what was claimed ahead is half used up (so that claims come in batches)."""
+        ahead = self._pace.ahead(self._terms.concurrency)
+        return self._terms.concurrency + ahead - self._busy > len(self._ready) and len(self._ready) <= ahead // 2
+
     async def _claim_or_wait(self) -> None:
-        room = self._terms.concurrency - len(self._running)
+        ahead = self._pace.ahead(self._terms.concurrency)
+        room = self._terms.concurrency + ahead - self._busy - len(self._ready)
         caller: Caller = "busy" if self._running else "suspect" if self._suspects_wait else "idle"
         if self._patience:
             claim = await self._inbox.claim_when_woken(room, self._patience, caller=caller, caps=self._caps)
@@ -124,7 +137,9 @@ class Drain:
         # Something was due: look again at once. Nothing: wait until something is.
         self._patience = 0.0 if claim.items else min(WAIT, max(0.001, claim.next_due_in or WAIT))
         for item in claim.items:
-            self._start(item)
+            self._held[item.member] = item.token
+        self._ready.extend(claim.items)
+        self._start_ready()
         if claim.suspects_wait or any(item.suspect for item in claim.items):
             # What a worker died with runs alone: nobody else goes down with it again.
             await self._wait_until_idle()
@@ -158,11 +173,15 @@ class Drain:
 
     # -- working -------------------------------------------------------------------------------------
 
+    def _start_ready(self) -> None:
+        while self._ready and (self._busy < self._terms.concurrency or self._stopping.is_set()):
+            self._start(self._ready.popleft())
+
     def _start(self, item: Item) -> None:
         if self._stopping.is_set():  # told to stop while it waited for this very item
             self._reports.submit(Line("release", item.handler, item.event_key, item.token))
+            del self._held[item.member]
             return
-        self._held[item.member] = item.token
         if item.handler:
             self._start_effect(self._router.get(item.handler), item)
             return
@@ -200,6 +219,7 @@ class Drain:
     def _start_effect(self, route: Route | None, item: Item) -> tuple[asyncio.Task[None], Item]:
         task = asyncio.create_task(self._work(route, item))
         self._running.add(task)
+        self._busy += 1
         task.add_done_callback(self._ended)
         return task, item
 
@@ -221,6 +241,11 @@ class Drain:
         except asyncio.CancelledError:
             # Told to stop and out of grace: somebody else runs it again, at once.
             line = Line("release", item.handler, item.event_key, item.token)
+        finally:
+            self._busy -= 1
+            self._pace.ended()
+            self._start_ready()
+            self._room.set()
         if await self._reports.submit(line):
             self.settled += 1
         else:
@@ -245,6 +270,7 @@ class Drain:
                 await asyncio.sleep(0.2)
 
     async def _finish_running(self) -> None:
+        self._start_ready()  # gives back what was not begun
         if self._running:
             await asyncio.wait(self._running, timeout=max(0.0, self._give_up_at - time.monotonic()))
         for task in self._running:

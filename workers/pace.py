@@ -1,0 +1,28 @@
+"""How much to claim ahead, so that no place stands empty while a claim is on its way."""
+
+import time
+
+#: Seconds that a claim may take.
+CLAIM_SECONDS = 0.01
+#: Seconds over which the pace is measured.
+WINDOW = 0.1
+
+
+class Pace:
+    """Counts handlers that ended; slow handlers have nothing claimed ahead, so that other workers may have it."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._ended = 0
+        self._rate = 0.0
+
+    def ended(self) -> None:
+        self._ended += 1
+
+    def ahead(self, most: int) -> int:
+        """As many as are likely to end while a claim is on its way."""
+        passed = time.monotonic() - self._since
+        if passed > WINDOW:
+            self._rate = self._ended / passed
+            self._since, self._ended = time.monotonic(), 0
+        return min(most, int(self._rate * CLAIM_SECONDS))
