@@ -11,6 +11,8 @@ from workers.errors import RouteInvalid
 
 _NOT_IN_NAMES = re.compile(r"-*[^A-Za-z0-9_.-]+-*")
 _LONGEST_NAME = 100
+#: Attempts of one sink at once, across all workers; a drain runs 50 by default.
+SINK_CONCURRENCY = 10
 
 
 class Sink(Protocol):

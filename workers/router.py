@@ -11,7 +11,7 @@ from workers.callables import check_handler, check_name
 from workers.decision import Decision
 from workers.errors import RouteInvalid
 from workers.event_names import check_events, did_you_mean, slip
-from workers.forwarding import Sink, events_of, sender, sink_name
+from workers.forwarding import SINK_CONCURRENCY, Sink, events_of, sender, sink_name
 from workers.options import RouteOptions
 from workers.policy import PolicyOptions
 from workers.registration import OPTIONS, OTHERWISE_OPTIONS, Terms, by_name, terms, with_handler, with_sink
@@ -117,11 +117,13 @@ class Router:
     ) -> None:
         """Send to the sink every decision that `on` with the same events and options would run a function for.
 
-        One effect of its own, tried, capped and kept as failed like any handler's. Its name is the sink's
-        unless given; raises `RouteInvalid`, also for a name that is taken.
+        One effect of its own, tried and kept as failed like any handler's. Unless you say otherwise, 10 run at
+        once (`concurrency`), so that a target that stalls leaves room for the others, and its name is the
+        sink's. Raises `RouteInvalid`, also for a name that is taken.
         """
         send = sender(sink)
-        asked = terms(_checked(events_of(on)), options, OPTIONS, late=late, conflict=conflict, name=name)
+        stated = {"concurrency": SINK_CONCURRENCY, **options}
+        asked = terms(_checked(events_of(on)), stated, OPTIONS, late=late, conflict=conflict, name=name)
         self._keep(with_sink(self.routes, send, asked, sink_name(sink)))
 
     def include(self, other: "Router", prefix: str | None = None) -> None:

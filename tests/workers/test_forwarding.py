@@ -68,6 +68,14 @@ def test_it_takes_the_conditions_and_the_policy_of_on() -> None:
     assert router["Ledger"].policy == Policy(attempts=3, timeout=5, concurrency=2)
 
 
+def test_a_sink_leaves_room_for_the_others_unless_told_otherwise() -> None:
+    router = Router()
+    router.forward(Ledger(), on="*")
+    router.forward(Ledger(), on="*", name="wide", concurrency=500)
+
+    assert (router["Ledger"].policy.concurrency, router["wide"].policy.concurrency) == (10, 500)
+
+
 @pytest.mark.parametrize("on", [["request.completed", "request.timeout"], {"request.completed", "request.timeout"}])
 def test_one_sink_may_hear_several_events(on: Any) -> None:
     router = Router()
