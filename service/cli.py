@@ -13,6 +13,7 @@ from service import logs
 from service.api_commands import api
 from service.environment import environment
 from service.errors import explain
+from service.pause_commands import pause, resume, status
 from workers.settings import Settings
 
 
@@ -160,7 +161,8 @@ def _json(text: str | None, option: str) -> Any:
         raise click.BadParameter(f"{option} must be JSON, such as '\"Approve\"', '4' or '{{\"order\": 7}}'") from error
 
 
-cli.add_command(api)
+for command in (api, pause, resume, status):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+from redis import Redis
+
+from service.cli import cli
+from service.embedded_server import EmbeddedServer
+from workers.inbox import keys, pausing
+
+
+@pytest.fixture
+def run(server: EmbeddedServer, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setenv("REDIS_URL", server.url)
+    return lambda *words: CliRunner().invoke(cli, words)
+
+
+def test_a_handler_is_paused_and_resumed(run, redis: Redis) -> None:
+    paused: Result = run("pause", "pay")
+    meanwhile = pausing.paused(redis)
+    resumed: Result = run("resume", "pay")
+
+    assert (paused.exit_code, resumed.exit_code) == (0, 0)
+    assert (meanwhile, pausing.paused(redis)) == ({"pay"}, frozenset())
+    assert "deliveries are still kept" in paused.output
+
+
+def test_everything_is_paused_and_resumed(run, redis: Redis) -> None:
+    run("pause")
+    run("pause", "pay")
+    everything = pausing.paused(redis)
+    run("resume")
+
+    assert (everything, pausing.paused(redis)) == ({"*", "pay"}, frozenset())
+
+
+def test_resuming_what_is_not_paused_says_what_is(run, redis: Redis) -> None:
+    run("pause", "pay")
+
+    assert "pay is not" not in run("resume", "pya").output
+    assert "pya is not paused; paused: pay" in run("resume", "pya").output
+
+
+def test_the_state_shows(run, redis: Redis) -> None:
+    redis.zadd(keys.FAILED, {"pay|e": 1})
+    run("pause", "pay")
+
+    shown = json.loads(run("status", "--json").output)
+
+    assert (shown["failed"], shown["paused"]) == (1, ["pay"])
+    assert "failed" in run("status").output
+
+
+def test_without_a_server_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+
+    result = CliRunner().invoke(cli, ["status"])
+
+    assert result.exit_code == 2
+    assert "Is REDIS_URL right, and is it up?" in result.output
