@@ -66,7 +66,15 @@ async def _call(route: Route, decision: Decision, threads: HandlerThreads) -> No
 
 
 def _later(route: Route, item: Item, signal: RetryLater) -> Line:
-    return _line("retry", item, word=_milliseconds(signal.delay))
+    if not signal.counts:
+        return _line("retry", item, word=_milliseconds(signal.delay))
+    wrong, errors = f"RetryLater: {signal}", item.errors + 1
+    if errors >= route.policy.attempts:
+        logger.error(
+            "handler.failed handler=%s event=%s attempts=%d reason=%s", route.name, item.event_key, errors, signal
+        )
+        return _line("failed", item, wrong=wrong)
+    return _line("retry", item, word=_milliseconds(signal.delay), wrong=wrong)
 
 
 def _failed(route: Route, item: Item, error: Exception) -> Line:
