@@ -156,8 +156,7 @@ def order_of_death(names: dict[int, str], seconds: float = 20.0) -> list[str]:
     left = dict(names)
 
     def watch() -> bool:
-        for pid in [pid for pid in left if not proc.alive(pid)]:
-            ended.append(left.pop(pid))
+        ended.extend(left.pop(pid) for pid in list(left) if not proc.alive(pid))
         return not left
 
     proc.until(watch, seconds, f"all of {left} end")
