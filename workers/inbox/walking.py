@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self, cast
 
 import msgspec
@@ -74,6 +74,13 @@ def walk(
         if len(within) < len(places) or not places:
             return
         after = places[-1]
+
+
+def until_now(redis: Redis, until: datetime | None) -> datetime:
+    """`until`, but not later than now by the server's clock: what a change brings about is not met again."""
+    seconds, micros = redis.time()
+    now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros, milliseconds=1)
+    return now if until is None else min(until, now)
 
 
 def _chunk(redis: Redis, index: str, begin: int, most: int, oldest_first: bool) -> list[Place]:

@@ -1,0 +1,63 @@
+"""What holds of the inbox at every moment, read with plain commands: nothing is lost, nothing is counted twice."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from redis import Redis
+
+from workers.inbox import keys
+
+ENDED = {"done", "skipped", "discarded"}
+
+
+def broken(redis: Redis) -> list[str]:
+    """Sentences about what does not hold; empty when all is well."""
+    places = whereabouts(redis)
+    due, leased = names(redis.zrange(keys.DUE, 0, -1)), names(redis.hkeys(keys.LEASES))
+    found = [f"{member} is leased and not due" for member in leased - due]
+    for name in redis.scan_iter(keys.event("*")):
+        key = name.decode().removeprefix(keys.event(""))
+        fields = {field.decode(): value.decode(errors="replace") for field, value in redis.hgetall(name).items()}
+        found += [f"{key}: {what}" for what in _of_event(redis, key, fields, places, leased)]
+    return found
+
+
+def whereabouts(redis: Redis) -> Counter[str]:
+    """In how many of the places where open work waits each member stands."""
+    indexes = [keys.DUE, keys.FAILED, keys.HELD]
+    indexes += [*redis.scan_iter(f"{keys.PREFIX}waiting:*"), *redis.scan_iter(f"{keys.PREFIX}turns:*")]
+    return Counter(member.decode() for index in indexes for member in redis.zrange(index, 0, -1))
+
+
+def names(found: Any) -> set[str]:
+    return {name.decode() for name in found}
+
+
+def _of_event(redis: Redis, key: str, fields: dict[str, str], places: Counter[str], leased: set[str]) -> Iterator[str]:
+    expires = redis.ttl(keys.event(key)) > 0
+    state = fields["state"]
+    routing_waits = state in {"due", "failed"}
+    if places[f"|{key}"] != routing_waits:
+        yield f"{state}, and its routing stands in {places[f'|{key}']} places"
+    if state in {"quarantined", "reread"}:
+        return
+    handlers = [name for name in fields.get("routed_to", "").split(",") if name]
+    open_ones = [name for name in handlers if fields[f"{name}:state"] not in ENDED]
+    for handler in handlers:
+        if places[f"{handler}|{key}"] != (handler in open_ones):
+            effect = fields[f"{handler}:state"]
+            yield f"{handler} is {effect} and stands in {places[f'{handler}|{key}']} places"
+    if int(fields.get("open", 0)) != len(open_ones):
+        yield f"open is {fields.get('open')}, and {open_ones} are"
+    if int(fields.get("active", 0)) != sum(f"{handler}|{key}" in leased for handler in handlers):
+        yield f"active is {fields.get('active')}"
+    unfinished = bool(open_ones) or routing_waits
+    if expires == unfinished or ("finished_at" in fields) == unfinished:
+        yield f"{state}, open: {open_ones}, expires: {expires}, finished_at: {fields.get('finished_at')}"
+    if unfinished and _decided_by(redis, fields.get("request"), key) and redis.ttl(keys.request(fields["request"])) > 0:
+        yield "its request expires before it is finished"
+
+
+def _decided_by(redis: Redis, request_id: str | None, key: str) -> bool:
+    return request_id is not None and redis.hget(keys.request(request_id), "event") == key.encode()

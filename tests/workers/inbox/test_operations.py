@@ -1,0 +1,425 @@
+"""Retry, discard and replay, on a real server."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.builders import claimed, delivery, key, payload
+from tests.workers.inbox.invariants import broken
+from workers import Decision, Router
+from workers.drain import Drain, Terms
+from workers.inbox import history, keys, pausing
+from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.inbox.kept import EffectRecord, EventRecord
+from workers.inbox.listing import Filter
+from workers.inbox.operations import Change, discard, retry
+from workers.inbox.records import Item, Line
+from workers.inbox.replaying import replay
+from workers.inbox.walking import CHUNK
+
+RETENTION = 3_600
+KEY = key(payload())
+REQUEST = "66c0ffee00000000000000a1"
+
+
+@pytest.fixture
+def inbox(async_redis: AsyncRedis, redis: Redis) -> Any:
+    yield Inbox(async_redis, retention=RETENTION, lease=15.0)
+    assert broken(redis) == []
+
+
+def request_ids(count: int) -> list[str]:
+    return [f"66c0ffee{n:016x}" for n in range(count)]
+
+
+def router(*handlers: str, on: str = "request.*", **conditions: Any) -> Router:
+    """Routes of these names; nothing here calls them."""
+    made = Router()
+    for name in handlers:
+        made.on(on, name=name, **conditions)(partial(str))
+    return made
+
+
+def line(verb: Any, item: Item, handler: str, word: str = "", wrong: str = "") -> Line:
+    return Line(verb, handler, item.event_key, item.token, word, wrong)
+
+
+async def settle(inbox: Inbox, **ends: str) -> None:
+    """Route everything due to these handlers and settle each so: ``pay="failed"``."""
+    for item in (await inbox.claim(1_000)).items:
+        await inbox.report([line("route", item, "", ",".join(ends))])
+        await inbox.report([line(end, item, name, "0", "ValueError: no") for name, end in ends.items() if end])
+
+
+def record(redis: Redis, event_key: str = KEY) -> EventRecord:
+    found = history.event(redis, event_key)
+    assert found is not None
+    return found
+
+
+def effect(redis: Redis, handler: str, event_key: str = KEY) -> EffectRecord:
+    return next(one for one in record(redis, event_key).effects if one.handler == handler)
+
+
+def states(redis: Redis, event_key: str = KEY) -> dict[str, str]:
+    return {one.handler: one.state for one in record(redis, event_key).effects}
+
+
+# -- retry -------------------------------------------------------------------------------------------
+
+
+async def test_a_retried_effect_is_due_and_its_policy_begins_anew(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="failed", notify="done")
+
+    change = retry(redis, Filter())
+    [again] = (await inbox.claim(10)).items
+
+    assert change == Change(effects=1, examples=(f"pay|{KEY}",))
+    assert (again.handler, again.attempt, again.errors) == ("pay", 2, 0)
+    assert (effect(redis, "pay").retries, effect(redis, "notify").attempts) == (1, 1)
+    assert effect(redis, "pay").error == "ValueError: no"
+
+
+async def test_a_retry_wakes_a_drain(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="failed")
+    redis.delete(keys.WAKE)
+
+    retry(redis, Filter())
+
+    assert redis.llen(keys.WAKE) == 1
+
+
+async def test_a_retry_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="failed")
+
+    counts = [retry(redis, [KEY]).effects for _ in range(2)]
+
+    assert counts == [1, 0]
+    assert effect(redis, "pay").retries == 1
+
+
+async def test_a_dry_run_counts_and_changes_nothing(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(payload(request_id=one)) for one in request_ids(7)])
+    await settle(inbox, pay="failed")
+
+    change = retry(redis, Filter(), dry_run=True)
+
+    assert (change.effects, len(change.examples)) == (7, 5)
+    assert (redis.zcard(keys.FAILED), redis.zcard(keys.DUE)) == (7, 0)
+
+
+@pytest.mark.parametrize("name", [KEY, REQUEST, f"pay|{KEY}"])
+async def test_an_effect_is_named_by_itself_its_event_or_its_request(inbox: Inbox, redis: Redis, name: str) -> None:
+    await inbox.accept([delivery(), delivery(payload(request_id="another"))])
+    await settle(inbox, pay="failed")
+
+    change = retry(redis, [name])
+
+    assert change.examples == (f"pay|{KEY}",)
+
+
+async def test_a_filter_takes_no_others(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(payload(request_id="a", loop_id="L")), delivery(payload(request_id="b"))])
+    await settle(inbox, pay="failed", notify="failed")
+
+    change = retry(redis, Filter(handler="pay", loop="L", event="request.*"))
+
+    assert change.examples == ("pay|request.completed:a",)
+    assert redis.zcard(keys.FAILED) == 3
+
+
+async def test_more_than_a_batch_is_retried(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(payload(request_id=one)) for one in request_ids(3 * CHUNK + 1)])
+    await settle(inbox, pay="failed")
+
+    assert retry(redis, Filter()).effects == 3 * CHUNK + 1
+
+
+async def test_a_failed_routing_is_retried_and_runs_alone_at_first(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(1)).items
+    redis.hset(keys.event(KEY), ":crashes", 3)
+    await inbox.report([line("failed", item, "", wrong="3 workers died")])
+
+    change = retry(redis, Filter())
+    [again] = (await inbox.claim(10)).items
+
+    assert (change.effects, again.handler, again.crashes, again.suspect) == (1, "", 0, True)
+    assert record(redis).state == "due"
+
+
+async def test_a_failed_routing_waits_for_its_turn(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(claimed())])
+    [first] = (await inbox.claim(1)).items
+    await inbox.report([line("failed", first, "", wrong="3 workers died")])
+    await inbox.accept([delivery()])
+    [second] = (await inbox.claim(1)).items
+
+    retry(redis, Filter())
+    meanwhile = (await inbox.claim(10)).items
+    await inbox.report([line("route", second, "")])
+    [after] = (await inbox.claim(10)).items
+
+    assert (meanwhile, after.event_key) == ([], key(claimed()))
+
+
+# -- discard -----------------------------------------------------------------------------------------
+
+
+async def test_a_discarded_effect_ends_with_its_reason_and_finishes_its_event(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="failed", notify="done")
+
+    change = discard(redis, Filter(), reason="paid by hand", retention=RETENTION)
+
+    assert change.effects == 1
+    assert (effect(redis, "pay").state, effect(redis, "pay").reason) == ("discarded", "paid by hand")
+    assert record(redis).state == "done"
+    assert 0 < redis.ttl(keys.event(KEY)) <= RETENTION
+    assert 0 < redis.ttl(keys.request(REQUEST)) <= RETENTION
+
+
+async def test_an_event_with_something_open_is_not_finished_by_a_discard(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="failed", notify="failed")
+
+    discard(redis, Filter(handler="pay"), reason="no", retention=RETENTION)
+
+    assert (record(redis).state, redis.ttl(keys.event(KEY))) == ("routed", -1)
+
+
+async def test_held_effects_are_discarded_and_paused_ones_are_not(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, gone="held", pay="retry")
+    pausing.pause(redis, "pay")
+    await inbox.claim(10)
+
+    change = discard(redis, [KEY], reason="no such handler", retention=RETENTION)
+
+    assert change.examples == (f"gone|{KEY}",)
+    assert states(redis) == {"gone": "discarded", "pay": "paused"}
+
+
+async def test_a_discard_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="failed", notify="failed")
+
+    counts = [discard(redis, Filter(handler="pay"), reason="no", retention=60).effects for _ in range(2)]
+
+    assert counts == [1, 0]
+
+
+async def test_a_discarded_routing_ends_its_event(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(1)).items
+    await inbox.report([line("failed", item, "", wrong="3 workers died")])
+
+    discard(redis, [KEY], reason="poison", retention=RETENTION)
+
+    assert record(redis).state == "discarded"
+
+
+async def test_what_a_worker_holds_is_neither_retried_nor_discarded_nor_replayed(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="")
+    before = redis.hgetall(keys.event(KEY))
+
+    retry(redis, [KEY])
+    discard(redis, [KEY], reason="no", retention=RETENTION)
+    replay(redis, router("pay"), [KEY], retention=RETENTION, force=True)
+
+    assert redis.hgetall(keys.event(KEY)) == before
+
+
+# -- replay ------------------------------------------------------------------------------------------
+
+
+async def test_a_replay_runs_what_never_succeeded(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="failed", notify="done", audit="skipped")
+
+    change = replay(redis, router("pay", "notify", "audit", "new"), Filter(), retention=RETENTION)
+    claimed_now = [(item.handler, item.attempt) for item in (await inbox.claim(10)).items]
+
+    assert change.effects == 3
+    assert claimed_now == [("pay", 2), ("audit", 2), ("new", 1)]
+    assert (record(redis).replays, effect(redis, "new").replays, effect(redis, "notify").replays) == (1, 1, 0)
+
+
+async def test_a_forced_replay_runs_what_succeeded_too(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="done")
+
+    without = replay(redis, router("pay"), Filter(), retention=RETENTION)
+    forced = replay(redis, router("pay"), Filter(), retention=RETENTION, force=True)
+
+    assert (without.effects, forced.effects) == (0, 1)
+    assert states(redis) == {"pay": "due"}
+
+
+async def test_a_finished_event_is_open_again_and_does_not_expire(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox)
+
+    replay(redis, router("pay"), Filter(), retention=RETENTION)
+
+    assert (record(redis).state, record(redis).finished_at) == ("routed", None)
+    assert (redis.ttl(keys.event(KEY)), redis.ttl(keys.request(REQUEST))) == (-1, -1)
+
+
+async def test_a_replayed_event_finishes_again(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox)
+    replay(redis, router("pay"), Filter(), retention=RETENTION)
+
+    [item] = (await inbox.claim(1)).items
+    await inbox.report([line("done", item, "pay")])
+
+    assert record(redis).state == "done"
+    assert 0 < redis.ttl(keys.event(KEY)) <= RETENTION
+
+
+async def test_a_replay_keeps_to_the_handler_named(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="failed", notify="failed")
+
+    replay(redis, router("pay", "notify"), Filter(handler="notify"), retention=RETENTION)
+
+    assert states(redis) == {"pay": "failed", "notify": "due"}
+
+
+async def test_a_replay_goes_through_todays_conditions(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(callback_id="c", state={"order": 7}), delivery(payload(request_id="other"))])
+    await settle(inbox)
+
+    change = replay(redis, router("pay", state={"order": 7}), Filter(), retention=RETENTION)
+
+    assert change.examples == (f"pay|{KEY}",)
+
+
+async def test_an_event_that_is_not_routed_yet_is_left_alone(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+
+    assert replay(redis, router("pay"), [KEY], retention=RETENTION).effects == 0
+    assert record(redis).state == "due"
+
+
+async def test_a_discarded_effect_can_be_replayed(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="failed")
+    discard(redis, Filter(), reason="too early", retention=RETENTION)
+
+    replay(redis, router("pay"), [f"pay|{KEY}"], retention=RETENTION)
+
+    assert (effect(redis, "pay").state, effect(redis, "pay").reason) == ("due", None)
+
+
+async def test_a_failed_routing_can_be_replayed(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(1)).items
+    await inbox.report([line("failed", item, "", wrong="3 workers died")])
+
+    replay(redis, router("pay"), Filter(), retention=RETENTION)
+
+    assert (record(redis).state, states(redis)) == ("routed", {"pay": "due"})
+    assert redis.zcard(keys.FAILED) == 0
+
+
+async def test_the_events_of_a_request_are_replayed_in_order(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(claimed()), delivery()])
+    for _ in range(2):
+        await settle(inbox)
+
+    replay(redis, router("pay"), [REQUEST], retention=RETENTION)
+    [first] = (await inbox.claim(10)).items
+    await inbox.report([line("done", first, "pay")])
+    [second] = (await inbox.claim(10)).items
+    await inbox.report([line("done", second, "pay")])
+
+    assert [first.event_key, second.event_key] == [key(claimed()), KEY]
+
+
+# -- quarantined bodies ------------------------------------------------------------------------------
+
+
+def quarantine(redis: Redis, body: bytes, kept_as: str) -> None:
+    """As an older version, which could not read this body, kept it."""
+    unreadable = f"unreadable:{kept_as}"
+    redis.hset(keys.event(unreadable), mapping={
+        "head": f'{{"reason":"unknown_shape","key":"{unreadable}"}}', "body": body, "state": "quarantined",
+        "trust": "signed", "deliveries": 1, "received_at": "1772366400.0", "accepted_at": "1772366400.0",
+    })  # fmt: skip
+    redis.expire(keys.event(unreadable), RETENTION)
+    redis.zadd(keys.EVENTS, {unreadable: 1772366400000})
+    redis.zadd(keys.QUARANTINE, {unreadable: 1772366400000})
+
+
+async def test_a_body_that_can_be_read_by_now_becomes_an_event(inbox: Inbox, redis: Redis) -> None:
+    quarantine(redis, payload(), "a")
+
+    change = replay(redis, router("pay"), Filter(), retention=RETENTION)
+    [item] = (await inbox.claim(10)).items
+
+    assert (change.bodies, item.event_key, item.trust, item.body) == (1, KEY, "signed", payload())
+    assert redis.zcard(keys.QUARANTINE) == 0
+    assert (record(redis, "unreadable:a").state, record(redis, "unreadable:a").replayed_as) == ("reread", KEY)
+
+
+async def test_a_body_that_still_says_nothing_stays_in_quarantine(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(b'{"hello": 1}')])
+
+    assert replay(redis, router("pay"), Filter(), retention=RETENTION) == Change(effects=0)
+    assert redis.zcard(keys.QUARANTINE) == 1
+
+
+async def test_bodies_are_chosen_by_what_they_turn_out_to_say(inbox: Inbox, redis: Redis) -> None:
+    quarantine(redis, payload(), "a")
+    quarantine(redis, payload(status="timeout"), "b")
+
+    change = replay(redis, router("pay"), Filter(event="request.timeout"), retention=RETENTION, dry_run=True)
+
+    assert change.examples == ("unreadable:b",)
+
+
+# -- with a drain ------------------------------------------------------------------------------------
+
+
+async def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5.0
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        await asyncio.sleep(0.005)
+
+
+async def test_a_drain_runs_what_was_retried_and_replayed(inbox: Inbox, redis: Redis) -> None:
+    routes, seen = Router(), []
+
+    @routes.on("request.completed", name="pay")
+    async def pay(decision: Decision) -> None:
+        seen.append(("pay", decision.attempt))
+
+    @routes.on("request.completed", name="new")
+    def new(decision: Decision) -> None:
+        seen.append(("new", decision.attempt))
+
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="failed")
+    drain = Drain(inbox, routes, LeaseKeeper(redis, lease=15.0), Terms(lease=15.0))
+    running = asyncio.create_task(drain.run())
+    retry(redis, Filter())
+    await until(lambda: record(redis).state == "done")
+    replay(redis, routes, Filter(), retention=RETENTION)
+    await until(lambda: states(redis).get("new") == "done")
+    drain.stop()
+    await running
+
+    assert seen == [("pay", 2), ("new", 1)]

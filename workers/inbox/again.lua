@@ -1,0 +1,104 @@
+#!lua flags=allow-oom
+-- A person has effects run again: they are due now, their policy begins anew, their attempts go on counting.
+-- Safe to repeat: an effect that is due, waits or runs is left alone, and so is whatever a worker holds.
+--
+-- ARGV     what to call it: the name of a counter and of a time ('retries', 'retried_at');
+--          states that are begun anew, comma-separated ('missing' for a handler that never had this event);
+--          then (event key, handlers) pairs: comma-separated names, '' for the routing itself
+-- Answers  {how many became due, ...}, one number a pair
+local counter, when = ARGV[1], ARGV[2]
+local chosen, begun = {}, 0
+for state in string.gmatch(ARGV[3], '[^,]+') do chosen[state] = true end
+local ended = { missing = true, done = true, skipped = true, discarded = true }
+-- Not routed yet (it will be, through today's routes), or no event at all.
+local untouched = { due = true, quarantined = true, reread = true }
+
+local function anew(event, handler, crashes)
+  -- What workers died with runs alone at first, as it did before.
+  if tonumber(crashes or 0) > 0 then redis.call('HSET', event, handler .. ':suspect', 1) end
+  redis.call('HDEL', event, handler .. ':errors', handler .. ':crashes', handler .. ':reason')
+  redis.call('HSET', event, handler .. ':state', 'due', handler .. ':' .. when, now_text)
+  redis.call('HINCRBY', event, handler .. ':' .. counter, 1)
+end
+
+-- In the order in which they were asked for; their fractions of a millisecond keep it.
+local function make_due(member)
+  begun = begun + 1
+  redis.call('ZADD', due, now - 1 + begun / 1000, member)
+  ring()
+end
+
+local function route_again(event, key, known)
+  local member = '|' .. key
+  if not redis.call('ZSCORE', prefix .. 'failed', member) or redis.call('HEXISTS', leases, member) == 1 then return 0 end
+  redis.call('ZREM', prefix .. 'failed', member)
+  anew(event, '', redis.call('HGET', event, ':crashes'))
+  redis.call('HSET', event, 'state', 'due')
+  if known.request then
+    local request = prefix .. 'request:' .. known.request
+    local turn = redis.call('HGET', request, 'turn')
+    if turn and turn ~= key then
+      redis.call('ZADD', prefix .. 'turns:' .. known.request, tonumber(known.order) or now / 1000, member)
+      return 1
+    end
+    redis.call('HSET', request, 'turn', key)
+  end
+  make_due(member)
+  return 1
+end
+
+-- Answers whether the effect was begun, and whether that opened it.
+local function run_again(event, key, handler)
+  local member = handler .. '|' .. key
+  local seen = redis.call('HMGET', event, handler .. ':state', handler .. ':crashes')
+  local state = seen[1] or 'missing'
+  if not chosen[state] or redis.call('HEXISTS', leases, member) == 1 then return false end
+  if state == 'missing' then
+    local names = redis.call('HGET', event, 'routed_to') or ''
+    redis.call('HSET', event, 'routed_to', names == '' and handler or names .. ',' .. handler, handler .. ':attempts', 0)
+  end
+  redis.call('ZREM', prefix .. 'failed', member)
+  redis.call('ZREM', prefix .. 'held', member)
+  anew(event, handler, seen[2])
+  make_due(member)
+  return true, ended[state]
+end
+
+-- Finished or never routed: it is open again, and does not expire while it is.
+local function reopen(event, key, known, opened)
+  redis.call('HINCRBY', event, 'open', opened)
+  redis.call('HSET', event, 'state', 'routed')
+  redis.call('HDEL', event, 'finished_at')
+  redis.call('PERSIST', event)
+  redis.call('HSETNX', event, 'routed_at', now_text)
+  redis.call('HSETNX', event, 'routed_under', 0) -- a routing that is still on its way comes too late
+  if redis.call('ZREM', prefix .. 'failed', '|' .. key) == 1 then redis.call('HSET', event, ':state', 'replayed') end
+  if not known.request then return end
+  local request = prefix .. 'request:' .. known.request
+  if redis.call('HGET', request, 'event') == key then redis.call('PERSIST', request) end
+end
+
+local function again(key, handlers)
+  local event = prefix .. 'event:' .. key
+  local fields = redis.call('HMGET', event, 'head', 'state', 'request', 'order')
+  if not fields[1] then return 0 end
+  local known = { request = fields[3], order = fields[4] }
+  if handlers == '' then return route_again(event, key, known) end
+  if untouched[fields[2]] then return 0 end
+  local count, opened = 0, 0
+  for handler in string.gmatch(handlers, '[^,]+') do
+    local ran, was_closed = run_again(event, key, handler)
+    if ran then count = count + 1 end
+    if was_closed then opened = opened + 1 end
+  end
+  if count > 0 then
+    redis.call('HINCRBY', event, counter, 1)
+    redis.call('HSET', event, when, now_text)
+    reopen(event, key, known, opened)
+  end
+  return count
+end
+
+local answer = {}
+for i = 4, #ARGV, 2 do answer[#answer + 1] = again(ARGV[i], ARGV[i + 1]) end
+return answer
