@@ -42,9 +42,7 @@ _SENTENCES: dict[Reason, str] = {
         "the callback token fits none of the configured keys; "
         "keep a key listed until the last token it signed has expired"
     ),
-    "callback_expired": (
-        "the callback token is older than allowed; raise the maximum age if requests live longer"
-    ),
+    "callback_expired": ("the callback token is older than allowed; raise the maximum age if requests live longer"),
 }
 
 
@@ -96,9 +94,7 @@ class CallbackSigner:
         self._keys = len(keys)
         self._max_age = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
         self._clock = clock
-        self._signer = _Signer(
-            list(keys), salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256, clock=clock
-        )
+        self._signer = _Signer(list(keys), salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256, clock=clock)
 
     def __repr__(self) -> str:
         return f"CallbackSigner(keys=<{self._keys} masked>, max_age={self._max_age:.0f}s)"
@@ -136,8 +132,7 @@ class CallbackSigner:
         parts = urlsplit(public_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(
-                f"{public_url!r} is no address for callbacks; "
-                "give the public one, such as https://hooks.example.com"
+                f"{public_url!r} is no address for callbacks; give the public one, such as https://hooks.example.com"
             )
         return f"{public_url.rstrip('/')}{CALLBACK_PATH}{token}"
 

@@ -90,9 +90,7 @@ def _ongoing(report: Report, name: str, state: str | None) -> Event:
     return Event(
         variant=report.variant,
         name=name,
-        key=keys.of_occasion(
-            name, report.request_id, report.timestamp or claimed_at or updated_at, report.body
-        ),
+        key=keys.of_occasion(name, report.request_id, report.timestamp or claimed_at or updated_at, report.body),
         request_id=report.request_id,
         loop_id=identifier(request.get("loop_id"), loop.get("id")),
         loop_name=text(loop.get("name")),

@@ -73,9 +73,7 @@ _CALLBACK: tuple[Row, ...] = (
         "callback-v2.multi_select",
         "a person chose several options",
         True,
-        requests.answered_callback(
-            {"selected_values": ["damaged", "late"], "selected_labels": ["Damaged", "Late"]}
-        ),
+        requests.answered_callback({"selected_values": ["damaged", "late"], "selected_labels": ["Damaged", "Late"]}),
     ),
     (
         "callback-v2.rating",

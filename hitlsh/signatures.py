@@ -70,9 +70,7 @@ def verify(secrets: Sequence[str | bytes], header_values: Sequence[bytes], body:
     secrets: all of them are tried, each comparison in constant time.
     """
     if not secrets or not all(secrets):
-        raise ValueError(
-            "verify needs at least one webhook secret and no empty one: an empty key proves nothing"
-        )
+        raise ValueError("verify needs at least one webhook secret and no empty one: an empty key proves nothing")
     if not header_values:
         raise SignatureInvalid("signature_missing")
     if len(header_values) > len(SIGNATURE_HEADERS):

@@ -19,9 +19,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-KEYS = sorted(
-    set(re.findall(r'"(\w+)":', b"".join(BODIES).decode())) | {"metadata", "context", "response_by_user"}
-)
+KEYS = sorted(set(re.findall(r'"(\w+)":', b"".join(BODIES).decode())) | {"metadata", "context", "response_by_user"})
 WORDS = st.sampled_from(
     [
         "request.completed",

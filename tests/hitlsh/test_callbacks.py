@@ -40,9 +40,7 @@ def reason(token: str, reader: CallbackSigner | None = None) -> str:
     return refused.value.reason
 
 
-@pytest.mark.parametrize(
-    "state", [None, False, 0, "", [], {}, "é\x00😀", {"order": 88, "tags": ["a", None, 1.5]}]
-)
+@pytest.mark.parametrize("state", [None, False, 0, "", [], {}, "é\x00😀", {"order": 88, "tags": ["a", None, 1.5]}])
 def test_a_state_comes_back_as_it_was_given(state: Any) -> None:
     read = signer().read(signer().mint(state))
 
@@ -156,9 +154,7 @@ def test_a_compressed_payload_is_never_unpacked_even_with_our_key() -> None:
 
 @pytest.mark.parametrize("payload", ["bm90IGpzb24", "WzFd", "e30", "A", "_w", "WyL_IiwxXQ"])
 def test_a_signed_payload_of_another_shape_is_malformed(payload: str) -> None:
-    own = TimestampSigner(
-        NEW, salt="hitl-receiver.callback", key_derivation="hmac", digest_method=hashlib.sha256
-    )
+    own = TimestampSigner(NEW, salt="hitl-receiver.callback", key_derivation="hmac", digest_method=hashlib.sha256)
 
     assert reason(own.sign(payload).decode()) == "callback_malformed"
 
@@ -217,9 +213,7 @@ def test_the_url_lies_below_the_public_address() -> None:
     assert CallbackSigner.url("https://h.example/app/", "t.o.k") == "https://h.example/app/callbacks/t.o.k"
 
 
-@pytest.mark.parametrize(
-    "address", ["", "h.example", "ftp://h.example", "https://", "https://h?x=1", "https://h/#a"]
-)
+@pytest.mark.parametrize("address", ["", "h.example", "ftp://h.example", "https://", "https://h?x=1", "https://h/#a"])
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="address"):
         CallbackSigner.url(address, "t.o.k")

@@ -26,9 +26,7 @@ def test_an_alias_of_a_status_ends_the_request(word: str, outcome: str) -> None:
     assert (read.status, read.outcome, read.name) == (outcome, outcome, f"request.{outcome}")
 
 
-@pytest.mark.parametrize(
-    "word", ["pending", "claimed", "In Review", "escalated", "failed", "completed!", "…"]
-)
+@pytest.mark.parametrize("word", ["pending", "claimed", "In Review", "escalated", "failed", "completed!", "…"])
 def test_a_word_that_ends_nothing_is_never_called_an_end(word: str) -> None:
     read = event(callback("Yes", status=word))
 

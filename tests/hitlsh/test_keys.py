@@ -7,9 +7,7 @@ import pytest
 from tests.hitlsh.bodies import ID, callback, event
 
 
-@pytest.mark.parametrize(
-    "request_id", [f"{ID} x", "a|b", "a\nb", "\u00a0", "\x00", "x" * 105, "x" * 1_000_000]
-)
+@pytest.mark.parametrize("request_id", [f"{ID} x", "a|b", "a\nb", "\u00a0", "\x00", "x" * 105, "x" * 1_000_000])
 def test_an_odd_id_is_kept_and_its_digest_stands_in_the_key(request_id: str) -> None:
     read = event(callback("Yes", request_id=request_id))
 

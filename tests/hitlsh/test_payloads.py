@@ -16,9 +16,7 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((SAMPLES / "index.json").read_bytes())
 #: The vendor's documented payloads, where a folder with them lies beside the repository.
 SHARED = Path(__file__).parents[3] / "shared" / "hitl-api" / "payloads"
-DOCUMENTED = sorted(
-    file for file in SHARED.glob("*.json") if not file.name.startswith(("rest.", "signatures."))
-)
+DOCUMENTED = sorted(file for file in SHARED.glob("*.json") if not file.name.startswith(("rest.", "signatures.")))
 
 
 def test_every_sample_file_is_listed_and_every_listed_file_is_there() -> None:

@@ -17,11 +17,7 @@ WHOLE = list(SHARED.glob("rest.get-request.completed.200.json"))
 
 def request(**changes: Any) -> dict[str, Any]:
     given = {"id": ID, "loop_id": "l", "status": "completed", "response_type": "single_select"}
-    return (
-        given
-        | {"response_data": "Ship with Insurance", "response_by": "u", "context": {"order": 88}}
-        | changes
-    )
+    return given | {"response_data": "Ship with Insurance", "response_by": "u", "context": {"order": 88}} | changes
 
 
 def test_a_request_of_the_api_is_the_same_event_as_its_webhook() -> None:
@@ -34,9 +30,7 @@ def test_a_request_of_the_api_is_the_same_event_as_its_webhook() -> None:
     assert (found.variant, found.response, found.metadata) == ("api", webhook.response, {"order": 88})
 
 
-@pytest.mark.parametrize(
-    ("word", "name"), [("timed_out", "request.timeout"), ("cancelled", "request.cancelled")]
-)
+@pytest.mark.parametrize(("word", "name"), [("timed_out", "request.timeout"), ("cancelled", "request.cancelled")])
 def test_an_unanswered_request_of_the_api_tells_no_answer(word: str, name: str) -> None:
     found = event_from_request(request(status=word, updated_at="2026-05-04T10:00:00Z"))
 

@@ -29,9 +29,7 @@ def reason(values: list[bytes], secrets: list[str | bytes] | None = None) -> str
     return refused.value.reason
 
 
-@pytest.mark.parametrize(
-    ("file", "secret", "signature"), VECTORS, ids=lambda value: getattr(value, "name", "")
-)
+@pytest.mark.parametrize(("file", "secret", "signature"), VECTORS, ids=lambda value: getattr(value, "name", ""))
 def test_a_vector_computed_elsewhere_is_verified(file: Path, secret: str, signature: str) -> None:
     body = file.read_bytes()
 
@@ -39,9 +37,7 @@ def test_a_vector_computed_elsewhere_is_verified(file: Path, secret: str, signat
     verify([secret], [f"sha256={signature}".encode()], body)
 
 
-@pytest.mark.parametrize(
-    "value", [GOOD, b"sha256=" + GOOD, b"SHA256=" + GOOD, GOOD.upper(), b"Sha256=" + GOOD.upper()]
-)
+@pytest.mark.parametrize("value", [GOOD, b"sha256=" + GOOD, b"SHA256=" + GOOD, GOOD.upper(), b"Sha256=" + GOOD.upper()])
 def test_a_signature_counts_with_its_prefix_or_without(value: bytes) -> None:
     verify([SECRET], [value], BODY)
 
