@@ -74,7 +74,9 @@ def _later(route: Route, item: Item, signal: RetryLater) -> Line:
             "handler.failed handler=%s event=%s attempts=%d reason=%s", route.name, item.event_key, errors, signal
         )
         return _line("failed", item, wrong=wrong)
-    return _line("retry", item, word=_milliseconds(signal.delay), wrong=wrong)
+    # Not sooner than by our own pace: a target that always asks for a second must not use up a day's attempts.
+    delay = max(signal.delay, route.policy.delay(errors))
+    return _line("retry", item, word=_milliseconds(delay), wrong=wrong)
 
 
 def _failed(route: Route, item: Item, error: Exception) -> Line:

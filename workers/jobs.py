@@ -26,8 +26,6 @@ from workers.settings import Settings
 
 logger = logging.getLogger("hitl.workers")
 
-#: Seconds that the longest handler may outlast the drain's own life before RQ ends the job by force.
-LONGEST_HANDLER = 900
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -45,7 +43,8 @@ def enqueue_drain(redis: Redis) -> bool:
         "workers.jobs.drain",
         job_id=f"{DRAIN_JOB}{uuid.uuid4().hex}",
         description="work the inbox",
-        job_timeout=int(Terms().life) + LONGEST_HANDLER,
+        # The drain bounds itself: by its life, by each route's timeout, by the watch over its loop.
+        job_timeout=-1,
         result_ttl=0,
         failure_ttl=3_600,
     )

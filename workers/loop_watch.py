@@ -1,11 +1,16 @@
-"""Notices a handler that blocks the event loop, from a thread of its own, and names it in the log."""
+"""Notices a handler that blocks the event loop, from a thread of its own, and names it in the log.
+
+One that blocks it for longer than any handler may take will not come back: the process ends, its work is
+due again when its leases run out, and the culprit is found when it runs alone.
+"""
 
 import asyncio
 import logging
+import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType, FrameType
 
 from workers.route import Route
@@ -14,15 +19,21 @@ logger = logging.getLogger("hitl.workers")
 
 #: Seconds without a turn of the event loop that are worth a line in the log.
 BLOCKED = 1.0
+#: Seconds beyond the longest timeout of any route after which the loop is given up.
+PATIENCE = 10.0
 
 
 class LoopWatch:
     """Watches the loop that runs when it is started; a blocked one is named once, until it turns again."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(
+        self, routes: Sequence[Route], *, patience: float = PATIENCE, end: Callable[[], None] = lambda: os._exit(1)
+    ) -> None:
         self._names: dict[CodeType, str] = {
             code: route.name for route in routes if (code := getattr(route.handler, "__code__", None))
         }
+        self._longest = max((route.policy.timeout for route in routes), default=0.0) + patience
+        self._end = end
         self._stopped = threading.Event()
         self._turned = time.monotonic()
         self._loop_thread = threading.get_ident()
@@ -47,10 +58,14 @@ class LoopWatch:
         named = 0.0
         while not self._stopped.wait(BLOCKED / 4):
             turned = self._turned
-            if time.monotonic() - turned > BLOCKED and turned != named:
+            blocked = time.monotonic() - turned
+            if blocked > BLOCKED and turned != named:
                 named = turned
-                handler, place = self._culprit()
-                logger.warning("loop.blocked handler=%s at=%s: use a def handler for blocking code", handler, place)
+                logger.warning("loop.blocked handler=%s at=%s: use a def handler for blocking code", *self._culprit())
+            if blocked > self._longest:
+                logger.error("loop.given_up handler=%s at=%s: the work-horse ends", *self._culprit())
+                self._end()
+                return
 
     def _culprit(self) -> tuple[str, str]:
         """The handler on the loop's stack, and the innermost line of code."""

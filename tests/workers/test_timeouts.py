@@ -15,6 +15,8 @@ from workers import Decision, Router
 from workers.drain import Drain, Terms
 from workers.inbox import history, keys
 from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.loop_watch import LoopWatch
+from workers.testing import completed
 
 
 @pytest.fixture
@@ -98,3 +100,19 @@ async def test_code_that_blocks_the_loop_is_named(inbox: Inbox, redis: Redis, ca
         await until(lambda: redis.zcard(keys.DUE) == 0)
 
     assert "loop.blocked handler=rude at=" in caplog.text
+
+
+async def test_a_loop_that_does_not_come_back_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    router, ended = Router(), threading.Event()
+
+    @router.on("request.completed", timeout=0.5)
+    async def endless(decision: Decision) -> None:
+        ended.wait(10)
+
+    watch = LoopWatch(router.routes, patience=0.7, end=ended.set)
+    watch.start()
+    await endless(completed("Approve"))
+    watch.stop()
+
+    assert ended.is_set()
+    assert "loop.given_up handler=endless" in caplog.text
