@@ -33,10 +33,10 @@ def test_a_first_handler_stands_by_line_30() -> None:
 def test_its_code_runs(names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     router: Router = names["router"]
 
-    [approved] = router.match(completed("Approve", state={"invoice": 7}))
-    [released] = router.match(timed_out())
+    approved, *to_sinks = router.match(completed("Approve", state={"invoice": 7}))
+    released, *_ = router.match(timed_out())
 
-    assert (approved.name, released.name) == ("pay_out", "release")
+    assert (approved.name, released.name, len(to_sinks)) == ("pay_out", "release", 2)
     asyncio.run(approved.handler(completed("Approve", state={"invoice": 7})))  # type: ignore[arg-type]
     assert "approved 7" in capsys.readouterr().out
 
