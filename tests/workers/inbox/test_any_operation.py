@@ -1,0 +1,122 @@
+"""Whatever is done to the inbox in whichever order, no effect is lost and the counters stay right."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.builders import claimed, delivery, payload
+from tests.workers.inbox.invariants import broken
+from workers import Router
+from workers.inbox import keys, pausing
+from workers.inbox.inbox import Inbox
+from workers.inbox.listing import Filter
+from workers.inbox.operations import discard, retry
+from workers.inbox.records import Item, Line
+from workers.inbox.replaying import replay
+
+HANDLERS = ("pay", "notify", "audit")
+BODIES = [
+    body
+    for one in ("a", "b")
+    for body in (claimed(one), payload(one), payload(one, response="Reject"), payload(one, status="timeout"))
+]
+ENDS = ("done", "skipped", "retry", "failed", "held", "release")
+
+handler_filters = st.sampled_from([Filter(), *(Filter(handler=name) for name in HANDLERS), Filter(event="*.timeout")])
+endings = st.dictionaries(st.sampled_from(HANDLERS), st.sampled_from(ENDS), max_size=3)
+steps = st.one_of(
+    st.tuples(st.just("live_through"), st.sampled_from(BODIES), endings),
+    st.tuples(st.just("accept"), st.sampled_from(BODIES)),
+    st.tuples(st.just("claim"), st.integers(1, 5)),
+    st.tuples(st.just("settle"), st.sampled_from(ENDS), st.sets(st.sampled_from(HANDLERS))),
+    st.tuples(st.just("retry"), handler_filters),
+    st.tuples(st.just("discard"), handler_filters),
+    st.tuples(st.just("replay"), handler_filters, st.booleans(), st.sets(st.sampled_from(HANDLERS), min_size=1)),
+    st.tuples(st.just("pause"), st.sampled_from(HANDLERS)),
+    st.tuples(st.just("resume"), st.sampled_from(HANDLERS)),
+)
+
+
+class House:
+    """The inbox, one worker that never dies, and a person."""
+
+    def __init__(self, redis: Redis, inbox: Inbox) -> None:
+        self.redis = redis
+        self.inbox = inbox
+        self.held: list[tuple[str, Item]] = []
+
+    async def take(self, step: tuple[Any, ...]) -> None:
+        verb, *rest = step
+        before = self.leased()
+        await getattr(self, verb)(*rest)
+        if verb in {"retry", "discard", "replay"}:
+            assert self.leased() == before
+        assert broken(self.redis) == []
+
+    def leased(self) -> dict[str, Any]:
+        """Who holds what, until when."""
+        tokens = self.redis.hgetall(keys.LEASES)
+        return {name.decode(): (token, self.redis.zscore(keys.DUE, name)) for name, token in tokens.items()}
+
+    async def accept(self, body: bytes) -> None:
+        await self.inbox.accept([delivery(body)])
+
+    async def live_through(self, body: bytes, ends: dict[str, Any]) -> None:
+        """Accept, and let what is due come to these ends: the way to what a person has to do with."""
+        await self.accept(body)
+        for item in (await self.inbox.claim(10)).items:
+            if not item.handler:
+                await self.inbox.report([Line("route", "", item.event_key, item.token, ",".join(ends))])
+            names = [item.handler] if item.handler else list(ends)
+            await self.inbox.report(
+                [Line(ends.get(name, "done"), name, item.event_key, item.token, "0", "no") for name in names]
+            )
+
+    async def claim(self, most: int) -> None:
+        self.held += [(item.handler, item) for item in (await self.inbox.claim(most)).items]
+
+    async def settle(self, end: Any, names: set[str]) -> None:
+        for handler, item in self.held[:2]:
+            if handler or end == "failed":
+                await self.inbox.report([Line(end, handler, item.event_key, item.token, "0", "no")])
+            else:
+                await self.inbox.report([Line("route", "", item.event_key, item.token, ",".join(sorted(names)))])
+                self.held += [(name, item) for name in sorted(names)]
+        self.held = self.held[2:]
+
+    async def retry(self, sought: Filter) -> None:
+        retry(self.redis, sought)
+
+    async def discard(self, sought: Filter) -> None:
+        discard(self.redis, sought, reason="no", retention=60)
+
+    async def replay(self, sought: Filter, force: bool, names: set[str]) -> None:
+        routes = Router()
+        for name in sorted(names):
+            routes.on("*", name=name, late=True, conflict=True)(partial(str))
+        replay(self.redis, routes, sought, retention=60, force=force)
+
+    async def pause(self, name: str) -> None:
+        pausing.pause(self.redis, name)
+
+    async def resume(self, name: str) -> None:
+        pausing.resume(self.redis, name)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(story=st.lists(steps, min_size=5, max_size=40))
+def test_no_effect_is_lost_or_counted_twice(redis: Redis, server: Any, story: list[tuple[Any, ...]]) -> None:
+    redis.flushall()
+
+    async def live() -> None:
+        async with AsyncRedis.from_url(server.url) as client:
+            house = House(redis, Inbox(client, retention=60, lease=15.0))
+            for step in story:
+                await house.take(step)
+
+    asyncio.run(live())
