@@ -39,10 +39,20 @@ class Child:
 class Supervisor:
     """Runs children until told to stop. Use from the main thread: the children die with it."""
 
-    def __init__(self, children: Sequence[Child], *, say: Callable[[str, str], None] | None = None) -> None:
-        """`say(name, line)` is called with every line that a child prints; else they print as they are."""
+    def __init__(
+        self,
+        children: Sequence[Child],
+        *,
+        say: Callable[[str, str], None] | None = None,
+        together: bool = False,
+    ) -> None:
+        """`say(name, line)` is called with every line that a child prints; else they print as they are.
+
+        `together`: the children are told to stop all at once, not one after another in their order.
+        """
         self.children = list(children)
         self._say = say
+        self._together = together
         self._stopping = threading.Event()
 
     def request_stop(self, *_signal: object) -> None:
@@ -54,10 +64,11 @@ class Supervisor:
             self._spawn(child)
 
     def run(self) -> None:
-        """Restart what dies until a stop is asked for; then stop all."""
+        """Start all, restart what dies until a stop is asked for, then stop all."""
         signal.signal(signal.SIGTERM, self.request_stop)
         signal.signal(signal.SIGINT, self.request_stop)
         try:
+            self.start()
             while not self._stopping.wait(0.1):
                 self.check()
         finally:
@@ -83,17 +94,25 @@ class Supervisor:
                 self._spawn(child)
 
     def stop(self) -> None:
-        """Stop the children one after another, in the order in which they were given."""
+        """Stop the children, in the order in which they were given unless `together`."""
         self._stopping.set()
-        for child in self.children:
-            if child.process is not None and child.process.poll() is None:
-                child.process.terminate()
-                try:
-                    child.process.wait(child.grace)
-                except subprocess.TimeoutExpired:
-                    logger.warning("process.killed name=%s after=%.0fs", child.name, child.grace)
-                    child.process.kill()
-                    child.process.wait()
+        for group in [self.children] if self._together else [[child] for child in self.children]:
+            for child in group:
+                if child.process is not None:
+                    child.process.terminate()
+            told = time.monotonic()
+            for child in group:
+                self._await_end(child, told + child.grace)
+
+    def _await_end(self, child: Child, deadline: float) -> None:
+        if child.process is None:
+            return
+        try:
+            child.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            logger.warning("process.killed name=%s after=%.0fs", child.name, child.grace)
+            child.process.kill()
+            child.process.wait()
 
     def _spawn(self, child: Child) -> None:
         child.process = subprocess.Popen(

@@ -22,9 +22,8 @@ def run(settings: Settings, *, processes: int) -> None:
         Child(name=f"worker-{number}", argv=command("work"), environ={}, grace=WORKER_GRACE)
         for number in range(1, processes + 1)
     ]
-    supervisor = Supervisor(children)
-    supervisor.start()
-    supervisor.run()
+    # Together: one that still waits for its turn to stop would go on taking work in.
+    Supervisor(children, together=True).run()
 
 
 def run_clock(settings: Settings) -> None:

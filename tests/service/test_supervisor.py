@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,9 +50,9 @@ def child(name: str, program: str, *words: str, grace: float = 5.0, **environ: s
 
 
 @contextmanager
-def supervised(*children: Child) -> Iterator[tuple[Supervisor, Said]]:
+def supervised(*children: Child, together: bool = False) -> Iterator[tuple[Supervisor, Said]]:
     said = Said()
-    supervisor = Supervisor(children, say=said)
+    supervisor = Supervisor(children, say=said, together=together)
     supervisor.start()
     try:
         yield supervisor, said
@@ -68,6 +69,19 @@ def test_children_are_stopped_in_the_order_in_which_they_were_given(tmp_path: Pa
         supervisor.stop()
 
     assert ends.read_text().split() == list(names)
+
+
+def test_children_told_together_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    first, second = child("first", STUBBORN, grace=1.0), child("second", POLITE, "second", str(tmp_path / "ends"))
+
+    with supervised(first, second, together=True) as (supervisor, said):
+        wait_until(lambda: said.pids("first") and said.pids("second"))
+        stopping = threading.Thread(target=supervisor.stop)
+        stopping.start()
+        wait_until(lambda: (tmp_path / "ends").exists(), seconds=0.8)
+        stopping.join()
+
+    assert (tmp_path / "ends").read_text() == "second "
 
 
 def test_a_child_that_dies_is_started_again_after_a_pause() -> None:
@@ -134,7 +148,6 @@ SUPERVISOR = """
 import sys
 from service.supervisor import Child, Supervisor
 supervisor = Supervisor([Child(name="c", argv=[sys.executable, "-c", *sys.argv[1:]], environ={}, grace=5.0)])
-supervisor.start()
 supervisor.run()
 """
 
