@@ -5,6 +5,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -103,8 +104,9 @@ class LiveStack:
             self.url + path, content=body, headers={"content-type": "application/json", **(extra or {})}
         )
 
-    def callback_path(self, state: object = None, *, key: str = KEY) -> str:
-        signer = CallbackSigner([key])
+    def callback_path(self, state: object = None, *, age: timedelta = timedelta()) -> str:
+        """Of a callback URL minted so long ago."""
+        signer = CallbackSigner([KEY], clock=lambda: time.time() - age.total_seconds())
         return signer.url(self.url, signer.mint(state)).removeprefix(self.url)
 
     def send_until_kept(self, body: bytes, seconds: float = 15.0) -> str:

@@ -1,0 +1,194 @@
+"""The command line as a person meets it: what it says, and how it ends."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.cli import cli
+from tests.builders import payload
+from tests.processes import proc
+from tests.processes.programs import Program, run
+from tests.processes.stacks import KEY, SECRET, LiveStack, free_port, settings
+
+MENTIONS = {
+    "api": ["HITL_API_KEY", "HITL_BASE_URL"],
+    "callback-url": ["HITL_CALLBACK_SECRETS", "HITL_PUBLIC_URL"],
+    "clock": ["REDIS_URL"],
+    "dev": [".env", "HITL_HANDLERS"],
+    "routes": ["HITL_HANDLERS"],
+    "send": ["HITL_CALLBACK_SECRETS", "HITL_WEBHOOK_SECRETS"],
+    "serve": ["REDIS_URL", "HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS", "PORT"],
+    "work": ["REDIS_URL", "HITL_HANDLERS"],
+}
+ANY_REDIS = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+
+
+# -- help ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_help_says_which_settings_a_command_reads(name: str, tmp_path: Path) -> None:
+    told = run(name, "--help", cwd=tmp_path)
+
+    assert (told.returncode, told.stderr) == (0, "")
+    for setting in MENTIONS.get(name, []):
+        assert setting in told.stdout
+
+
+# -- refusals ------------------------------------------------------------------------------------------
+
+
+def test_serve_with_nothing_set_lists_every_problem(tmp_path: Path) -> None:
+    told = run("serve", cwd=tmp_path)
+
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith("hitl-receiver cannot start:\n  - REDIS_URL is not set")
+    assert "\n  - HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS are both empty" in told.stderr
+
+
+def test_serve_without_a_verifier_refuses(tmp_path: Path) -> None:
+    told = run("serve", cwd=tmp_path, environ=ANY_REDIS)
+
+    assert told.returncode == 2
+    assert "no delivery could be verified" in told.stderr
+    assert "REDIS_URL" not in told.stderr
+
+
+def test_work_shows_the_traceback_of_handlers_that_raise(tmp_path: Path) -> None:
+    (tmp_path / "ledger.py").write_text("def connect():\n    raise OSError('no such database')\n\nconnect()\n")
+
+    told = run("work", cwd=tmp_path, environ=ANY_REDIS | {"HITL_HANDLERS": "ledger"})
+
+    assert told.returncode == 1
+    assert 'ledger.py", line 2, in connect' in told.stderr
+    assert "OSError: no such database" in told.stderr
+
+
+def test_work_says_where_it_looked_for_a_module_that_is_missing(tmp_path: Path) -> None:
+    told = run("work", cwd=tmp_path, environ=ANY_REDIS | {"HITL_HANDLERS": "nowhere.handlers"})
+
+    assert told.returncode == 2
+    assert f"no module 'nowhere' on the way to 'nowhere.handlers': looked in {tmp_path}" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+# -- routes, send, callback-url ------------------------------------------------------------------------
+
+
+def test_routes_prints_the_table(tmp_path: Path) -> None:
+    told = run("routes", cwd=tmp_path, environ={"HITL_HANDLERS": "tests.processes.handlers"})
+
+    assert told.returncode == 0
+    rows = [line.split(maxsplit=1) for line in told.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["quick", "pause", "block", "expire", "hold"]
+    assert "request.timeout" in rows[3][1]
+    assert "response='Hold'" in rows[4][1]
+
+
+def test_send_alone_lists_the_samples(tmp_path: Path) -> None:
+    told = run("send", cwd=tmp_path)
+
+    assert told.returncode == 0
+    assert re.search(r"^callback-v2\.completed +callback +\S", told.stdout, re.MULTILINE)
+    assert re.search(r"^nested\.completed +signed +\S", told.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("sample", ["callback-v2.completed", "nested.completed"])
+def test_send_posts_a_sample_to_a_running_receiver(stack: LiveStack, tmp_path: Path, sample: str) -> None:
+    told = run("send", sample, cwd=tmp_path, environ=sender(stack.url))
+
+    assert told.returncode == 0
+    assert told.stdout.startswith("202: ")
+
+
+def test_send_with_another_secret_says_that_it_is_not_verified(stack: LiveStack, tmp_path: Path) -> None:
+    wrong = sender(stack.url) | {"HITL_WEBHOOK_SECRETS": "not-the-secret-of-this-receiver"}
+
+    told = run("send", "nested.completed", cwd=tmp_path, environ=wrong)
+
+    assert told.returncode == 1
+    assert told.stdout.startswith("401: not verified")
+
+
+def test_send_without_a_receiver_says_so_and_keeps_the_token_to_itself(tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+
+    told = run("send", "callback-v2.completed", cwd=tmp_path, environ=sender(nobody))
+
+    assert told.returncode == 2
+    assert f"Nobody answers at {nobody} (ConnectError): is the receiver running?" in told.stderr
+    assert "/callbacks/" not in told.stdout + told.stderr
+
+
+def test_the_door_takes_what_is_posted_to_a_minted_url(stack: LiveStack, tmp_path: Path) -> None:
+    told = run("callback-url", "--state", '{"order": 7}', cwd=tmp_path, environ=sender(stack.url))
+
+    assert told.returncode == 0
+    reply = httpx.post(told.stdout.strip(), content=payload(request_id="minted"))
+    assert reply.status_code == 202
+
+
+def sender(url: str) -> dict[str, str]:
+    """The settings of whoever sends."""
+    return {"HITL_WEBHOOK_SECRETS": SECRET, "HITL_CALLBACK_SECRETS": KEY, "HITL_PUBLIC_URL": url}
+
+
+# -- what is logged ------------------------------------------------------------------------------------
+
+
+def test_no_token_is_ever_logged(tmp_path: Path) -> None:
+    lines: list[str] = []
+    with LiveStack(
+        tmp_path, {"HITL_LOG_LEVEL": "DEBUG"}, say=lambda name, line: lines.append(f"{name} {line}")
+    ) as stack:
+        good = stack.callback_path({"order": 1})
+        tampered = f"{good[:-3]}abc"
+        expired = stack.callback_path(age=timedelta(days=41))
+
+        statuses = [stack.post_to(path, payload()).status_code for path in (good, tampered, expired)]
+        stack.wait(lambda: sum("delivery.refused" in line for line in lines) == 2, 5.0, "both refusals are logged")
+
+    assert statuses == [202, 401, 401]
+    log = "\n".join(lines)
+    assert "reason=callback_forged" in log
+    assert "reason=callback_expired" in log
+    for path in (good, tampered, expired):
+        assert path.removeprefix("/callbacks/").split(".")[0] not in log
+    assert SECRET not in log
+    assert KEY not in log
+
+
+# -- several workers -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_workers(stack: LiveStack, tmp_path: Path) -> Iterator[Program]:
+    environ = settings(stack.observer.path.parent) | {"REDIS_URL": stack.stack.redis_url}
+    with Program("work", "--processes", "2", cwd=tmp_path, environ=environ) as program:
+        proc.until(lambda: workers(program) == 2, 15.0, "two workers")
+        yield program
+
+
+def test_several_workers_stop_together(two_workers: Program) -> None:
+    assert two_workers.stop() == 0
+
+    assert two_workers.family() == []
+
+
+def test_a_worker_that_died_is_started_again(two_workers: Program) -> None:
+    first, _ = proc.children(two_workers.process.pid)
+
+    proc.kill(first)
+
+    proc.until(lambda: first not in proc.children(two_workers.process.pid), 5.0, "it is gone")
+    proc.until(lambda: workers(two_workers) == 2, 10.0, "there are two again")
+    assert two_workers.stop() == 0
+    assert two_workers.family() == []
+
+
+def workers(program: Program) -> int:
+    return len(proc.living(proc.children(program.process.pid)))
