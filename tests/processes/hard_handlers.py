@@ -39,7 +39,7 @@ async def rude(decision: Decision) -> None:
 
 @router.on("request.completed", response="Freeze")
 async def frozen(decision: Decision) -> None:
-    """Works the first time, but for the test that stops its process; fails on the second."""
+    """Long enough for a test to stop its process meanwhile."""
     with executing("frozen", decision):
         await asyncio.sleep(0.5)
 
