@@ -1,0 +1,213 @@
+"""What a drain has in hand: begun as there is room, and reported as it ends."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from redis.exceptions import RedisError
+
+from workers.decision import Decision
+from workers.effects import CRASHES, run
+from workers.inbox.group_commit import GroupCommit
+from workers.inbox.inbox import Inbox
+from workers.inbox.records import Item, Line
+from workers.pace import Pace
+from workers.route import Route
+from workers.router import Router
+from workers.threads import HandlerThreads
+
+logger = logging.getLogger("hitl.workers")
+
+
+class InHand:
+    """Claimed items, from the claim to the report."""
+
+    def __init__(
+        self, inbox: Inbox, router: Router, *, concurrency: int, threads: int, on_stuck: Callable[[], None]
+    ) -> None:
+        """`on_stuck` is called when a thread outlived its handler's timeout."""
+        self._inbox = inbox
+        self._router = router
+        self._concurrency = concurrency
+        self._threads = HandlerThreads(threads)
+        self._on_stuck = on_stuck
+        self._reports: GroupCommit[Line, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
+        #: Leases, member to token.
+        self._held: dict[str, int] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        #: Handlers that run: a place is free when its handler ends, not when that is on record.
+        self._busy = 0
+        #: Claimed and not begun: what will be wanted while the next claim is on its way.
+        self._ready: deque[Item] = deque()
+        self._paused: frozenset[str] = frozenset()
+        self._pace = Pace()
+        self._give_up_at: float | None = None
+        #: Set whenever something ended.
+        self.changed = asyncio.Event()
+        self.settled = 0
+
+    @property
+    def empty(self) -> bool:
+        return not self._running
+
+    def leases(self) -> list[tuple[str, int]]:
+        """What is held, as (member, token); may be called from another thread."""
+        return list(self._held.items())
+
+    def room(self) -> int:
+        """How many more items are wanted: 0 unless what was claimed ahead is half used up, so that claims
+        come in batches."""
+        ahead = self._pace.ahead(self._concurrency)
+        if len(self._ready) > ahead // 2:
+            return 0
+        return max(0, self._concurrency + ahead - self._busy - len(self._ready))
+
+    def take(self, items: Iterable[Item], paused: frozenset[str]) -> None:
+        """Begin these, now or as there is room."""
+        self._paused = paused
+        for item in items:
+            self._held[item.member] = item.token
+            self._ready.append(item)
+        self._start_ready()
+
+    def stop(self, grace: float) -> None:
+        """Begin nothing more; what was not begun is given back."""
+        if self._give_up_at is None:
+            self._give_up_at = time.monotonic() + grace
+
+    async def finish(self) -> None:
+        """Wait for what runs, within the grace, and until all is on record."""
+        self._start_ready()  # gives back what was not begun
+        if self._running:
+            await asyncio.wait(self._running, timeout=max(0.0, (self._give_up_at or 0.0) - time.monotonic()))
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=2.0)
+        await self._reports.close()
+        self._threads.close()
+
+    def _start_ready(self) -> None:
+        while self._ready and (self._busy < self._concurrency or self._give_up_at is not None):
+            self._start(self._ready.popleft())
+
+    def _start(self, item: Item) -> None:
+        if self._give_up_at is not None:
+            self._reports.submit(Line("release", item.handler, item.event_key, item.token))
+            del self._held[item.member]
+            return
+        if item.handler:
+            self._start_effect(self._router.get(item.handler), item)
+            return
+        if item.crashes >= CRASHES:
+            wrong = f"{item.crashes} workers died while they routed this event or began its handlers"
+            self._reports.submit(Line("failed", "", item.event_key, item.token, "", wrong))
+            del self._held[item.member]
+            return
+        routes = self._router.match(_decision(item))
+        begun = [route for route in routes if not item.suspect and self._may_begin(route)]
+        names = ",".join(route.name if route in begun else f"!{route.name}" for route in routes)
+        suspect = "suspect" if item.suspect else ""
+        # Handlers need not wait for this line: should it be lost with this process, the event is due
+        # again when its lease runs out. Their own lines come after it, in the same order.
+        routed = self._reports.submit(Line("route", "", item.event_key, item.token, names, suspect))
+        started = [self._start_effect(route, _effect(item, route.name)) for route in begun]
+        routed.add_done_callback(lambda reply: self._hold_effects(item, reply, started))
+
+    def _may_begin(self, route: Route) -> bool:
+        """At once, with the routing; else its effect is due, and the claim sees what stands in its way."""
+        return not route.policy.concurrency and route.name not in self._paused
+
+    def _hold_effects(
+        self, item: Item, reply: asyncio.Future[bool], started: list[tuple[asyncio.Task[None], Item]]
+    ) -> None:
+        """Once the routing is on record, the leases are those of the effects; until then, that of the event."""
+        self._held.pop(item.member, None)
+        if reply.cancelled() or reply.exception() or not reply.result():
+            logger.warning("event.lease_lost event=%s", item.event_key)
+            return
+        for task, effect in started:
+            if not task.done():
+                self._held[effect.member] = effect.token
+
+    def _start_effect(self, route: Route | None, item: Item) -> tuple[asyncio.Task[None], Item]:
+        task = asyncio.create_task(self._work(route, item))
+        self._running.add(task)
+        self._busy += 1
+        task.add_done_callback(self._ended)
+        return task, item
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self.changed.set()
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("drain.broken", exc_info=error)
+
+    async def _work(self, route: Route | None, item: Item) -> None:
+        try:
+            if route is None:
+                logger.warning("handler.missing handler=%s event=%s", item.handler, item.event_key)
+                line = Line("held", item.handler, item.event_key, item.token)
+            else:
+                line = await run(route, _decision(item), item, self._threads)
+                if self._threads.stuck:
+                    self._on_stuck()
+        except asyncio.CancelledError:
+            # Told to stop and out of grace: somebody else runs it again, at once.
+            line = Line("release", item.handler, item.event_key, item.token)
+        finally:
+            self._busy -= 1
+            self._pace.ended()
+            self._start_ready()
+            self.changed.set()
+        if await self._reports.submit(line):
+            self.settled += 1
+        else:
+            logger.warning("effect.lease_lost handler=%s event=%s", item.handler, item.event_key)
+        self._held.pop(item.member, None)
+
+    async def _report(self, lines: list[Line]) -> list[bool]:
+        """Nobody else can claim while Redis is away, so a report is worth repeating until it is heard."""
+        while True:
+            try:
+                return await self._inbox.report(lines)
+            except RedisError as error:
+                if self._give_up_at is not None and time.monotonic() > self._give_up_at:
+                    raise
+                logger.warning("report.delayed lines=%d error=%s", len(lines), type(error).__name__)
+                await asyncio.sleep(0.2)
+
+
+def _effect(item: Item, handler: str) -> Item:
+    """The first attempt of a handler on an event that was just routed."""
+    return Item(
+        handler=handler,
+        event_key=item.event_key,
+        token=item.token,
+        attempt=1,
+        errors=0,
+        crashes=0,
+        suspect=False,
+        event=item.event,
+        body=item.body,
+        trust=item.trust,
+        received_at=item.received_at,
+        state=item.state,
+        late=item.late,
+        conflict=item.conflict,
+    )
+
+
+def _decision(item: Item) -> Decision:
+    return Decision.from_event(
+        item.event,
+        trust=item.trust,
+        state=item.state,
+        received_at=item.received_at,
+        late=item.late,
+        conflict=item.conflict,
+        attempt=item.attempt,
+        body=item.body,
+    )
