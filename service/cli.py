@@ -13,6 +13,8 @@ from service import logs
 from service.api_commands import api
 from service.environment import environment
 from service.errors import explain
+from service.listing_commands import events, failed, show
+from service.operations_commands import discard, replay, retry
 from service.pause_commands import pause, resume, status
 from workers.settings import Settings
 
@@ -161,7 +163,7 @@ def _json(text: str | None, option: str) -> Any:
         raise click.BadParameter(f"{option} must be JSON, such as '\"Approve\"', '4' or '{{\"order\": 7}}'") from error
 
 
-for command in (api, pause, resume, status):
+for command in (api, pause, resume, status, events, show, failed, retry, discard, replay):
     cli.add_command(command)
 
 

@@ -37,7 +37,7 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
         signal.signal(number, lambda *_: stopping.set())
     with Stack(folder, environ, port=port, sandbox_port=sandbox_port, say=_say) as stack:
         # Kept only now: a stack that did not start must not mislead the commands of one that runs.
-        write(folder / KEPT, {name: environ[name] for name in _SHARED if environ.get(name)})
+        write(folder / KEPT, _kept(environ, stack))
         if stack.sandbox_url:
             see_that_a_loop_exists(environ)
         click.echo(_banner(stack, settings, names, folder))
@@ -66,6 +66,12 @@ def _prepare(folder: Path, port: int, handlers: str | None) -> dict[str, str]:
         local = sandbox_key(folder)
         environ |= {"HITL_API_KEY": local, "HITL_BASE_URL": f"http://127.0.0.1:{port + SANDBOX_OFFSET}/v1"}
     return environ
+
+
+def _kept(environ: dict[str, str], stack: Stack) -> dict[str, str]:
+    """What commands in another terminal need; a server of the user's own they find as this stack did."""
+    embedded = {"REDIS_URL": stack.redis_url} if stack.server else {}
+    return {name: environ[name] for name in _SHARED if environ.get(name)} | embedded
 
 
 def _example_handlers() -> str:
