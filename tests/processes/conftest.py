@@ -1,4 +1,4 @@
-"""Whole stacks for these tests: one to share in a module, or one of its own."""
+"""One stack for the tests of a module."""
 
 from collections.abc import Iterator
 
