@@ -130,7 +130,7 @@ def summary(key: str, fields: Mapping[str, bytes]) -> EventSummary:
         replayed_at=_moment(fields, "replayed_at"),
         replayed_as=_text(fields, "replayed_as"),
         effects=tuple(_effect(name, fields) for name in _handlers(fields) if f"{name}:state" in fields),
-        routing=_effect("", fields) if ":state" in fields else None,
+        routing=_routing(fields),
     )
 
 
@@ -141,6 +141,13 @@ def content(key: str, fields: Mapping[str, bytes]) -> Event | Unreadable:
     event = decode_event(fields["head"])
     # A conflicting outcome is kept under a key of its own.
     return event if event.key == key else msgspec.structs.replace(event, key=key)
+
+
+def _routing(fields: Mapping[str, bytes]) -> EffectRecord | None:
+    """Shown only if it did not go smoothly: it has a state of its own once it failed."""
+    if ":state" not in fields and ":crashes" not in fields:
+        return None
+    return _effect("", {":state": b"done" if "routed_at" in fields else b"due", **fields})
 
 
 def _effect(handler: str, fields: Mapping[str, bytes]) -> EffectRecord:

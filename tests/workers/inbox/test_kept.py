@@ -1,0 +1,32 @@
+"""The fields of the records as values."""
+
+import asyncio
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.builders import delivery, key, payload
+from workers.inbox import history
+from workers.inbox.inbox import Inbox
+from workers.inbox.records import Line
+
+KEY = key(payload())
+
+
+async def test_a_worker_that_died_while_it_routed_is_told(redis: Redis, async_redis: AsyncRedis) -> None:
+    inbox = Inbox(async_redis, retention=60, lease=0.01)
+    await inbox.accept([delivery()])
+    await inbox.claim(1)  # and is never heard of again
+    await asyncio.sleep(0.02)
+    [item] = (await inbox.claim(1)).items
+
+    before = history.event(redis, KEY)
+    await inbox.report([Line("route", "", KEY, item.token, "")])
+    after = history.event(redis, KEY)
+
+    assert before is not None
+    assert after is not None
+    assert before.routing is not None
+    assert after.routing is not None
+    assert (before.routing.state, before.routing.crashes) == ("due", 1)
+    assert (after.routing.state, after.routing.crashes) == ("done", 1)
