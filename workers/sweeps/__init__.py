@@ -1,0 +1,1 @@
+"""Reconciliation: what the webhooks missed, asked for with as few calls as possible."""

@@ -1,0 +1,111 @@
+"""How often an open request is worth a call, and what that promises.
+
+A request is looked at again after a share of the time it has been open, so that delays stay in proportion; the
+whole is slowed until it fits the calls there are.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from workers.sweeps.cover import cover
+from workers.sweeps.progress import Channel, OpenRequest
+
+HOUR = 3600.0
+#: Seconds that a webhook gets after `timeout_at`, before a call is worth more than waiting.
+GRACE = 90.0
+#: A request that has been open for an hour is looked at again after a quarter of one.
+SHARE_OF_AGE = 0.25
+#: No interval is shorter, however much is lost, nor is the shortest one longer, however little.
+SHORTEST, LONGEST = 120.0, 1800.0
+#: Wait until about so many lost decisions can be found at once: fewer, and most pages bring nothing.
+WORTH_FINDING = 3.0
+#: Calls an hour while the webhooks are healthy; all that the budget gives from this loss on.
+CALM, ALARMING_LOSS = 2.0, 0.2
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """The intervals that a situation allows."""
+
+    #: Seconds until a request just asked, or just checked, is worth a call.
+    shortest: float = LONGEST
+    #: By how much the budget stretches every interval; 1.0 when it does not.
+    slowness: float = 1.0
+    #: No request goes unchecked for longer, in seconds, if the calls suffice at all.
+    bound: float = 24 * HOUR
+    #: Calls an hour that routine checks may take.
+    calls_per_hour: float = CALM
+
+    def due_at(self, request: OpenRequest) -> float:
+        """When it is next worth a call: by age, past its timeout, or at once after a delivery we refused."""
+        last = request.created_at if request.last_checked is None else request.last_checked
+        if request.refused:
+            return last
+        routine = last + min(self.bound, self.interval(last - request.created_at))
+        if request.timeout_at is None:
+            return routine
+        overdue = request.timeout_at + GRACE
+        # Past its timeout and still open at the last look: HITL.sh is late itself, so look again soon.
+        return min(routine, overdue if last < overdue else last + self.shortest)
+
+    def interval(self, age: float) -> float:
+        return self.slowness * max(self.shortest, SHARE_OF_AGE * age)
+
+
+def urgent(request: OpenRequest, now: float) -> bool:
+    """May borrow from what is kept for asking: it has very likely ended, and nobody told us."""
+    return request.refused or (request.timeout_at is not None and request.timeout_at + GRACE <= now)
+
+
+def pace(
+    known: Sequence[OpenRequest],
+    channel: Channel,
+    *,
+    now: float,
+    calls_per_hour: float,
+    page_size: int = 100,
+    overlap: int = 5,
+    bound: float = 24 * HOUR,
+) -> Pace:
+    """The intervals for these open requests, with so many calls an hour for sweeps."""
+    alarm = min(1.0, channel.loss / ALARMING_LOSS)
+    allowed = max(0.1, min(calls_per_hour, CALM + alarm * (calls_per_hour - CALM)))
+    lost_per_second = channel.loss * channel.ended_per_hour / HOUR
+    shortest = min(LONGEST, max(SHORTEST, WORTH_FINDING / max(lost_per_second, 1e-9)))
+    wanted = _calls_per_hour(known, shortest, now, max(1, page_size - overlap))
+    return Pace(shortest=shortest, slowness=max(1.0, wanted / allowed), bound=bound, calls_per_hour=allowed)
+
+
+def _calls_per_hour(known: Sequence[OpenRequest], shortest: float, now: float, span: int) -> float:
+    born = {request.id: request.created_at for request in known}
+    windows = cover(((request.newer, request.id) for request in known), span)
+    ages = (now - max(born[name] for name in window.ids) for window in windows)
+    return sum(HOUR / max(shortest, SHARE_OF_AGE * age) for age in ages)
+
+
+class Promise(msgspec.Struct, frozen=True, kw_only=True):
+    """Every open request is checked at least every so many seconds."""
+
+    seconds: float
+    #: Set when that is longer than the bound asked for.
+    warning: str | None = None
+
+
+def promise(open_count: int, pace: Pace, *, page_size: int = 100, overlap: int = 5, oldest_age: float = 0.0) -> Promise:
+    """What the pace keeps for this many open requests.
+
+    A round reads the open listing; while it lasts, each absent row may need one more call, so twice its pages.
+    """
+    pages = -(-open_count // max(1, page_size - overlap))
+    round_seconds = 2 * pages * HOUR / pace.calls_per_hour
+    seconds = min(pace.bound, pace.interval(oldest_age)) + round_seconds
+    if seconds <= pace.bound + HOUR:
+        return Promise(seconds=seconds)
+    return Promise(
+        seconds=seconds,
+        warning=(
+            f"{open_count} open requests need {pages} pages a round, and {pace.calls_per_hour:.0f} calls an hour "
+            f"check each only every {seconds / HOUR:.1f} h, not every {pace.bound / HOUR:.1f} h: "
+            "give sweeps a larger share of the budget, or accept a longer bound"
+        ),
+    )

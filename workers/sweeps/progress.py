@@ -1,0 +1,129 @@
+"""The values of a sweep: what the ledger knows, what HITL.sh answers, and where a sweep was cut short.
+
+Times are seconds since the epoch. All of it can be kept as JSON.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Learned = Literal["asked", "callback", "event", "listing"]
+
+
+class OpenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request of the ledger that has no outcome yet."""
+
+    id: str
+    created_at: float
+    timeout_at: float | None = None
+    #: When HITL.sh last told us that it is open; None when we never asked.
+    last_checked: float | None = None
+    learned: Learned = "asked"
+    #: A delivery that names it was refused by us since it was last checked: perhaps its decision.
+    refused: bool = False
+    #: How many requests of this API key, open or ended, the ledger knows to be created later. That is its
+    #: offset in the newest-first listing, or less when others ask with the same key.
+    newer: int = 0
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sweep needs of one request as HITL.sh shows it."""
+
+    id: str
+    created_at: float
+    ended: bool
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a listing."""
+
+    rows: tuple[Row, ...]
+    #: False only when HITL.sh says that this is the end.
+    more: bool = True
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a single call that found nothing: 404, or 403 for a request that is not this key's."""
+
+    id: str
+
+
+Answer = Row | Rows | Missing
+
+
+class List(msgspec.Struct, frozen=True, kw_only=True):
+    """Call: GET /api/requests, newest first."""
+
+    offset: int
+    limit: int
+    #: None for the unfiltered list.
+    status: str | None = None
+
+
+class Get(msgspec.Struct, frozen=True, kw_only=True):
+    """Call: GET /api/requests/{id}."""
+
+    id: str
+
+
+Call = List | Get
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one answer proves. Rows that nobody looked for are in it too: discovery needs them."""
+
+    #: Give these to accept.
+    ended: tuple[str, ...] = ()
+    #: Set `last_checked` of these, and clear `refused`.
+    open: tuple[str, ...] = ()
+    #: Absent where they were expected. Proves nothing: the sweep asks for each by itself.
+    hints: tuple[str, ...] = ()
+    #: HITL.sh does not know these any more, as far as this key may see.
+    missing: tuple[str, ...] = ()
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where the walk through the open listings stands; keep it after every answer.
+
+    Everything else a sweep knows is in the ledger by then (`last_checked`), so a sweep that dies loses one page.
+    """
+
+    #: Which of the open listings, and where in it.
+    listing: int = 0
+    offset: int = 0
+    overlap: int = 5
+    #: The walk has reached its end.
+    done: bool = False
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
+    """How the webhooks do, from how decisions were found lately."""
+
+    #: The share of decisions that a sweep had to find, as a moving average.
+    loss: float = 0.0
+    #: Decisions in an hour, by whichever way.
+    ended_per_hour: float = 0.0
+    #: Of the open requests that a sweep checked, the share that had ended.
+    found_share: float = 0.3
+    last_webhook: float | None = None
+
+    def told(self, *, by_webhook: bool, now: float, weight: float = 0.05) -> "Channel":
+        """After one more decision was learned of."""
+        lost = 0.0 if by_webhook else 1.0
+        return msgspec.structs.replace(
+            self,
+            loss=self.loss + weight * (lost - self.loss),
+            last_webhook=now if by_webhook else self.last_webhook,
+        )
+
+    def checked(self, *, ended: int, of: int, weight: float = 0.2) -> "Channel":
+        """After a sweep that looked for so many."""
+        if of == 0:
+            return self
+        return msgspec.structs.replace(
+            self, found_share=self.found_share + weight * (min(1.0, ended / of) - self.found_share)
+        )
+
+    def silent(self, overdue: int, now: float, *, after: float = 3600.0) -> bool:
+        """Requests are past due and no webhook has come for so many seconds: worth an alarm."""
+        return overdue > 0 and (self.last_webhook is None or now - self.last_webhook > after)

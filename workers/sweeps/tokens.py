@@ -1,0 +1,166 @@
+"""The calls of one API key in the present hour, as a value and what happens to it. No clock, no Redis.
+
+The documents disagree on when the hour begins: with the first call, or at the top of the hour. What HITL.sh
+reports decides. Until it has reported anything, half the limit is used per hour from our first call: then no
+hour, wherever it begins, holds more than the limit.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+
+HOUR = 3600.0
+#: Seconds to leave the API alone after a 429 that does not say when the hour ends.
+UNTOLD = 60.0
+
+#: Who pays: a person or program that asks, a routine sweep, or a sweep for a decision that is overdue.
+Purpose = Literal["asking", "sweep", "overdue"]
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """How the calls are shared out; fractions of the limit."""
+
+    #: HITL.sh's limit, until its headers say another.
+    per_hour: int = 100
+    #: What routine sweeps may use.
+    share: float = 0.5
+    #: Kept for asking, whatever else is due; overdue decisions may borrow half of it.
+    reserve: float = 0.2
+    #: Sweeps get this much even where asking used more than its reserve in the hour before.
+    floor: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.per_hour < 1:
+            raise ValueError(f"Rules(per_hour={self.per_hour}): give at least 1 call an hour")
+        for name in ("share", "reserve", "floor"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"Rules({name}={getattr(self, name)}): give a fraction from 0 to 1")
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """What has been spent in this hour, and what is left."""
+
+    limit: int
+    left: int
+    #: None until the first call.
+    resets_at: float | None = None
+    #: HITL.sh itself has said when the hour ends.
+    told: bool = False
+    #: HITL.sh's hours end at the top of the clock's.
+    top_of_hour: bool = False
+    #: Until then nothing is spent: a 429 came that did not say when the hour ends.
+    closed_until: float = 0.0
+    asked: int = 0
+    swept: int = 0
+    #: Asked in the hour before: about as many are to be expected in this one.
+    asked_before: int = 0
+    #: How often HITL.sh had nothing left while we thought otherwise.
+    surprises: int = 0
+
+
+def fresh(rules: Rules) -> Tokens:
+    """Nothing spent, nothing told."""
+    return Tokens(limit=rules.per_hour, left=max(1, rules.per_hour // 2))
+
+
+def available(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> int:
+    """How many calls this purpose may make now."""
+    tokens = _turned(tokens, now)
+    if now < tokens.closed_until:
+        return 0
+    if purpose == "asking":
+        return tokens.left
+    reserve = max(0, math.ceil(rules.reserve * tokens.limit) - tokens.asked)
+    if purpose == "overdue":
+        return max(0, tokens.left - math.ceil(reserve / 2))
+    floor = math.ceil(rules.floor * tokens.limit) - tokens.swept
+    kept = max(reserve, min(_expected(tokens, now), tokens.left - floor))
+    return max(0, min(math.floor(rules.share * tokens.limit) - tokens.swept, tokens.left - kept))
+
+
+def spend(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> tuple[Tokens, float]:
+    """Take one call: 0.0 when it is yours, else the seconds until it is worth asking again."""
+    tokens = _begun(_turned(tokens, now), now)
+    if available(tokens, rules, purpose, now) < 1:
+        return tokens, _wait(tokens, now)
+    by_asking = purpose == "asking"
+    return msgspec.structs.replace(
+        tokens,
+        left=tokens.left - 1,
+        asked=tokens.asked + by_asking,
+        swept=tokens.swept + (not by_asking),
+    ), 0.0
+
+
+def observe(
+    tokens: Tokens, now: float, *, remaining: int | None, resets_at: float | None = None, limit: int | None = None
+) -> Tokens:
+    """Believe HITL.sh on its limit, on when its hour ends, and on having less left than we thought."""
+    tokens = _turned(tokens, now)
+    if limit is not None and limit > 0:
+        tokens = msgspec.structs.replace(
+            tokens, limit=limit, left=max(0, tokens.left + limit - tokens.limit) if tokens.told else tokens.left
+        )
+    if remaining is None:
+        return tokens
+    surprised = remaining == 0 and tokens.left > 0
+    if resets_at is None or resets_at <= now:
+        closed = now + UNTOLD if remaining == 0 else tokens.closed_until
+        return msgspec.structs.replace(
+            tokens,
+            left=min(tokens.left, remaining) if tokens.told else tokens.left,
+            closed_until=closed,
+            surprises=tokens.surprises + surprised,
+        )
+    return msgspec.structs.replace(_told(tokens, remaining, resets_at), surprises=tokens.surprises + surprised)
+
+
+def _told(tokens: Tokens, remaining: int, resets_at: float) -> Tokens:
+    spent = tokens.asked + tokens.swept
+    if not tokens.told:
+        # What we spent since our first call may still be in flight: not counted there, but ours.
+        left = min(tokens.limit - spent, remaining)
+    elif tokens.resets_at is not None and resets_at > tokens.resets_at + 1:
+        # HITL.sh's hour began after ours; what we have spent may belong to either.
+        left = min(tokens.limit - spent, remaining)
+    else:
+        left = min(tokens.left, remaining)
+    return msgspec.structs.replace(
+        tokens, left=max(0, left), resets_at=resets_at, told=True, top_of_hour=resets_at % HOUR == 0
+    )
+
+
+def _turned(tokens: Tokens, now: float) -> Tokens:
+    """The hour after, where this one has ended. One second late, so that clocks need not agree to the second."""
+    if tokens.resets_at is None or now < tokens.resets_at + 1:
+        return tokens
+    hours = (now - tokens.resets_at) // HOUR
+    return msgspec.structs.replace(
+        tokens,
+        left=tokens.limit if tokens.told else max(1, tokens.limit // 2),
+        resets_at=tokens.resets_at + (hours + 1) * HOUR if tokens.top_of_hour else None,
+        asked=0,
+        swept=0,
+        asked_before=tokens.asked if hours < 1 else 0,
+    )
+
+
+def _begun(tokens: Tokens, now: float) -> Tokens:
+    if tokens.resets_at is not None:
+        return tokens
+    return msgspec.structs.replace(tokens, resets_at=now + HOUR)
+
+
+def _expected(tokens: Tokens, now: float) -> int:
+    """What asking will want in the rest of the hour, if it goes on as in the hour before."""
+    rest = HOUR if tokens.resets_at is None else max(0.0, min(HOUR, tokens.resets_at - now))
+    return math.ceil(tokens.asked_before * rest / HOUR)
+
+
+def _wait(tokens: Tokens, now: float) -> float:
+    """Until the hour ends when nothing is left; a share grows again sooner, as the hour's asking is done."""
+    if now < tokens.closed_until:
+        return tokens.closed_until - now
+    until_reset = HOUR if tokens.resets_at is None else tokens.resets_at + 1 - now
+    return until_reset if tokens.left < 1 else min(until_reset, UNTOLD)
