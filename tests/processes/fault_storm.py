@@ -2,7 +2,6 @@
 
 import random
 import time
-from pathlib import Path
 
 import msgspec
 
@@ -17,7 +16,7 @@ from tests.processes.ledger import Execution
 from tests.processes.sender import Posting, Sender
 from tests.processes.stacks import SECRET, key_of
 from tests.processes.targets import Answer
-from workers.inbox import history
+from workers.inbox import history, listing
 
 DECISIONS = 300
 ROUNDS = 12
@@ -74,8 +73,12 @@ class FaultStorm:
         """How each ended, by ``handler|event``."""
         return {f"{effect.handler}|{record.key}": effect for record in self.records() for effect in record.effects}
 
+    def dead_letters(self) -> set[str]:
+        """What a person would find, the same way."""
+        return {failure.member for failure in listing.failures(self.stack.redis, most=10_000).failures}
+
     def leases(self) -> LeaseHistory:
-        return LeaseHistory(self._folder)
+        return LeaseHistory(self.stack.server.folder)
 
     def faults_between(self, execution: Execution, moment: float) -> list[Fault]:
         """Those that struck this execution, or its settlement, before then."""
@@ -84,10 +87,6 @@ class FaultStorm:
             for fault in self.faults
             if fault.pid in {0, execution.pid} and execution.begun <= fault.ended and fault.began <= moment
         ]
-
-    @property
-    def _folder(self) -> Path:
-        return self.stack.server.folder
 
     def _make(self) -> Posting:
         body = payload(request_id=f"{self._dice.getrandbits(96):024x}")

@@ -12,7 +12,7 @@ from tests.processes.fault_storm import DECISIONS, FaultStorm, answer
 from tests.processes.ledger import Execution
 from tests.processes.targets import Target
 from workers.effects import CRASHES
-from workers.inbox import history, keys
+from workers.inbox import history
 
 #: Seconds within which the end of an execution is on record, when nothing is killed.
 SETTLED = 0.5
@@ -43,7 +43,7 @@ def test_every_effect_ends_settled_or_as_a_dead_letter(storm: FaultStorm) -> Non
     assert effects.keys() == {f"{handler}|{event}" for handler in HANDLERS for event in storm.events}
     assert len(effects) == DECISIONS * len(HANDLERS)
     assert {effect.state for effect in effects.values()} == {"done", "failed"}
-    assert {member.decode() for member in storm.stack.redis.zrange(keys.FAILED, 0, -1)} == failed
+    assert storm.dead_letters() == failed
     assert all(effects[name].error for name in failed)
 
 
