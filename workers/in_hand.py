@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+import msgspec
 from redis.exceptions import RedisError
 
 from workers.decision import Decision
@@ -54,7 +55,7 @@ class InHand:
 
     def leases(self) -> list[tuple[str, int]]:
         """What is held, as (member, token); may be called from another thread."""
-        return list(self._held.items())
+        return list(self._held.copy().items())  # a copy is made in one step, iteration is not
 
     def room(self) -> int:
         """How many more items are wanted: 0 unless what was claimed ahead is half used up, so that claims
@@ -68,8 +69,10 @@ class InHand:
         """Begin these, now or as there is room."""
         self._paused = paused
         for item in items:
+            # After an outage longer than a lease a drain may claim what it still runs: it goes on with that.
+            if item.member not in self._held:
+                self._ready.append(item)
             self._held[item.member] = item.token
-            self._ready.append(item)
         self._start_ready()
 
     def stop(self, grace: float) -> None:
@@ -162,6 +165,8 @@ class InHand:
             self._pace.ended()
             self._start_ready()
             self.changed.set()
+        if (token := self._held.get(item.member, item.token)) != line.token:
+            line = msgspec.structs.replace(line, token=token)
         if await self._reports.submit(line):
             self.settled += 1
         else:

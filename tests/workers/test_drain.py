@@ -345,3 +345,27 @@ async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_
         await until(lambda: redis.zcard(keys.FAILED) == 1)
 
     assert runs == []
+
+
+async def test_a_drain_that_claims_what_it_still_runs_goes_on_with_that(redis: Redis, async_redis: AsyncRedis) -> None:
+    router, runs = Router(), []
+    inbox = Inbox(async_redis, retention=60, lease=0.3)
+
+    @router.on("request.completed")
+    async def long(decision: Decision) -> None:
+        runs.append(decision.attempt)
+        await asyncio.sleep(1.2)
+
+    await inbox.accept([delivery()])
+    # The keeper's own lease is long: it does not renew in time, as if Redis had been away.
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=60.0), Terms(lease=60.0))
+    running = asyncio.create_task(drain.run())
+    await asyncio.sleep(0.1)
+    await until(lambda: redis.zcard(keys.DUE) == 0)
+    drain.stop()
+    await running
+
+    record = history.event(redis, key(payload()))
+    assert runs == [1]
+    assert record is not None
+    assert record.effects[0].state == "done"
