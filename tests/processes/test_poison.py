@@ -91,6 +91,7 @@ def test_code_that_blocks_the_loop_longer_than_its_lease_runs_once_and_is_named(
 def test_a_worker_whose_lease_had_passed_to_another_settles_nothing(stack: FaultStack) -> None:
     event = stack.send(answer("Freeze"))
     first = stack.wait_for_begin(event, "frozen")
+    stack.pause(0.1)  # not in the middle of a line of the ledger, for which all others would wait
 
     freeze(first)
     try:
