@@ -64,7 +64,7 @@ local function observe(remaining, resets_at, limit)
   if not remaining then return end
   if remaining == 0 and tokens.left > 0 then tokens.surprises = tokens.surprises + 1 end
   if not resets_at or resets_at <= now then
-    if tokens.told == 1 then tokens.left = math.min(tokens.left, remaining) end
+    tokens.left = math.min(tokens.left, remaining)
     if remaining == 0 then tokens.closed_until = now + UNTOLD end
     return
   end

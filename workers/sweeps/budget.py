@@ -16,7 +16,7 @@ from hitlsh.api.rate_limit import RateLimit
 from workers.inbox import keys
 from workers.sweeps.tokens import Purpose, Rules, Tokens, fresh
 
-Words = list[str | int | float]
+Words = list[str | float]
 
 
 def budget_key(api_key: str) -> str:
@@ -50,7 +50,7 @@ class RedisBudget:
         """The account as it was left by the last call, to be shown."""
         return _read(cast("dict[bytes, bytes]", self._redis.hgetall(self._key)), self._rules)
 
-    def _run(self, verb: str, *words: str | int | float, now: float | None = None) -> object:
+    def _run(self, verb: str, *words: str | float, now: float | None = None) -> object:
         found: object = self._script(keys=[self._key], args=_words(verb, self._rules, now, words))
         return found
 
@@ -85,12 +85,12 @@ def _source() -> str:
     return files("workers.sweeps").joinpath("budget.lua").read_text(encoding="utf-8")
 
 
-def _words(verb: str, rules: Rules, now: float | None, words: tuple[str | int | float, ...]) -> Words:
+def _words(verb: str, rules: Rules, now: float | None, words: tuple[str | float, ...]) -> Words:
     moment: str | float = "" if now is None else now
     return [verb, moment, rules.per_hour, rules.share, rules.reserve, rules.floor, *words]
 
 
-def _said(rate_limit: RateLimit) -> tuple[str | int | float, ...]:
+def _said(rate_limit: RateLimit) -> tuple[str | float, ...]:
     """Remaining, resets_at, limit; `''` where HITL.sh did not say."""
     resets_at = rate_limit.reset_at.timestamp() if rate_limit.reset_at is not None else None
     figures = (rate_limit.remaining, resets_at, rate_limit.limit)

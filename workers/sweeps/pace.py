@@ -16,6 +16,12 @@ HOUR = 3600.0
 GRACE = 90.0
 #: A request that has been open for an hour is looked at again after a quarter of one.
 SHARE_OF_AGE = 0.25
+#: Of those looked at again after that, about so many have ended.
+ENDED_SHARE = 0.2
+#: However long it has been open, it is looked at again after this, where the calls suffice.
+OLD = 6 * HOUR
+#: Half of all people have answered after so many seconds, as a guess.
+QUICK = 600.0
 #: No interval is shorter, however much is lost, nor is the shortest one longer, however little.
 SHORTEST, LONGEST = 120.0, 1800.0
 #: Wait until about so many lost decisions can be found at once: fewer, and most pages bring nothing.
@@ -48,13 +54,31 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         # Past its timeout and still open at the last look: HITL.sh is late itself, so look again soon.
         return min(routine, overdue if last < overdue else last + self.shortest)
 
+    def late_at(self, request: OpenRequest) -> float:
+        """When it no longer waits for company: twice its interval, and never past the bound."""
+        last = request.created_at if request.last_checked is None else request.last_checked
+        return last + min(self.bound, 2 * self.interval(last - request.created_at))
+
     def interval(self, age: float) -> float:
-        return self.slowness * max(self.shortest, SHARE_OF_AGE * age)
+        return self.slowness * _wanted(self.shortest, age)
 
 
 def urgent(request: OpenRequest, now: float) -> bool:
     """May borrow from what is kept for asking: it has very likely ended, and nobody told us."""
     return request.refused or (request.timeout_at is not None and request.timeout_at + GRACE <= now)
+
+
+def chance(request: OpenRequest, channel: Channel, now: float) -> float:
+    """How likely it is that the request has ended and nobody told us, roughly.
+
+    The longer people have not answered, the longer they will not: of what was open at an age, half is still open
+    at twice that age. Where most webhooks arrive, their absence speaks for a request being open.
+    """
+    if urgent(request, now):
+        return 1.0
+    before = 0.0 if request.last_checked is None else request.last_checked - request.created_at
+    ended = 1.0 - (before + QUICK) / max(before + QUICK, now - request.created_at + QUICK)
+    return ended * channel.loss / (1.0 - ended * (1.0 - channel.loss))
 
 
 def pace(
@@ -77,10 +101,23 @@ def pace(
 
 
 def _calls_per_hour(known: Sequence[OpenRequest], shortest: float, now: float, span: int) -> float:
+    """What the wanted intervals cost: a page each for the young, the open listing and proofs for the old.
+
+    Where the young end is chosen so that it costs least.
+    """
     born = {request.id: request.created_at for request in known}
     windows = cover(((request.newer, request.id) for request in known), span)
-    ages = (now - max(born[name] for name in window.ids) for window in windows)
-    return sum(HOUR / max(shortest, SHARE_OF_AGE * age) for age in ages)
+    rates = [HOUR / _wanted(shortest, now - max(born[name] for name in window.ids)) for window in reversed(windows)]
+    listed = -(-len(known) // span)
+    young, old, least = 0.0, sum(rates), sum(rates)
+    for rate in rates:
+        least = min(least, young + listed * rate + ENDED_SHARE * old)
+        young, old = young + rate, old - rate
+    return least
+
+
+def _wanted(shortest: float, age: float) -> float:
+    return max(shortest, min(OLD, SHARE_OF_AGE * age))
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):

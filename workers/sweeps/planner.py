@@ -9,13 +9,17 @@ The ledger gives its open requests; what is due among them is looked for in the 
 """
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Literal
 
 import msgspec
 
 from workers.sweeps.cover import Window, cover
-from workers.sweeps.pace import Pace, urgent
+from workers.sweeps.pace import Pace, chance, urgent
 from workers.sweeps.progress import Channel, Checkpoint, OpenRequest
+
+#: Decisions to be expected for each call; with fewer, what is due may wait for company.
+WORTH = 0.7
 
 Kind = Literal["nothing", "page", "open", "single"]
 
@@ -66,7 +70,7 @@ def plan(situation: Situation) -> Plan:
         due, calls = pressing, situation.borrowed
     if not due or calls < 1:
         return Plan(kind="nothing", reason="requests are due, but the budget has no call for them now")
-    return _cheapest(situation, tuple(due), len(pressing), calls)
+    return _cheapest(situation, tuple(due), calls)
 
 
 def due_requests(situation: Situation) -> list[OpenRequest]:
@@ -75,28 +79,75 @@ def due_requests(situation: Situation) -> list[OpenRequest]:
     return [request for moment, _, request in sorted(moments, key=lambda found: found[:2]) if moment <= situation.now]
 
 
-def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], pressing: int, calls: int) -> Plan:
+class _Way(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to look for some of what is due."""
+
+    targets: tuple[OpenRequest, ...]
+    cost: int
+    #: Decisions that it will probably find.
+    expected: float
+
+    def finds(self) -> float:
+        return self.expected / self.cost if self.cost else 0.0
+
+
+def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], calls: int) -> Plan:
+    chances = {request.id: chance(request, situation.channel, situation.now) for request in due}
     windows = cover(((request.newer, request.id) for request in due), _span(situation))
-    listed, proofs = _open_first(situation, due, windows)
+    pages = _by_pages(situation, due, windows, chances)
+    listed, proofs = _open_first(situation, due, windows, chances)
+    through_open = _Way(targets=due, cost=listed + proofs, expected=sum(chances.values()))
     resuming = situation.checkpoint is not None and not situation.checkpoint.done
-    counted = f"{len(due)} due ({pressing} past due or refused) of {len(situation.known)} open"
-    through_open = resuming or listed + proofs < len(windows)
-    if through_open:
-        kind: Kind = "open"
-        cost = listed + proofs
-        reason = f"{counted}: {listed} open pages and about {proofs} calls for what has left them"
-        reason += ", continued" if resuming else f", instead of {len(windows)} pages"
-    else:
-        kind = "page" if any(len(window.ids) > 1 for window in windows) else "single"
-        cost = len(windows)
-        way = "newest-first page" if kind == "page" else "single call"
-        reason = f"{counted}: {cost} {way}{'s' if cost > 1 else ''}, instead of {listed + proofs} through the open list"
+    if resuming or _better(through_open, pages):
+        how = f"{listed} open page{_s(listed)} and about {proofs} call{_s(proofs)} for what has left them"
+        how += ", continued" if resuming else f", instead of {len(windows)} for the pages that hold them"
+        return _planned(situation, through_open, calls, "open", how)
+    if not pages.targets:
+        return Plan(kind="nothing", reason=_waiting(situation, due))
+    together = len(pages.targets) > pages.cost
+    how = f"{pages.cost} {'newest-first page' if together else 'single call'}{_s(pages.cost)}"
+    how += f", instead of {through_open.cost} through the open list"
+    return _planned(situation, pages, calls, "page" if together else "single", how)
+
+
+def _better(through_open: _Way, pages: _Way) -> bool:
+    if 0 < pages.cost <= through_open.cost and len(pages.targets) == len(through_open.targets):
+        return False
+    return through_open.cost < pages.cost or through_open.finds() >= max(WORTH, pages.finds())
+
+
+def _by_pages(
+    situation: Situation, due: Sequence[OpenRequest], windows: Sequence[Window], chances: Mapping[str, float]
+) -> _Way:
+    """The pages worth a call: they show enough, or something that has waited for company long enough."""
+    known = {request.id: request for request in due}
+
+    def pressing(name: str) -> bool:
+        return urgent(known[name], situation.now) or situation.pace.late_at(known[name]) <= situation.now
+
+    good = [
+        window
+        for window in windows
+        if sum(chances[name] for name in window.ids) >= WORTH or any(pressing(name) for name in window.ids)
+    ]
+    wanted = {name for window in good for name in window.ids}
+    return _Way(
+        targets=tuple(request for request in due if request.id in wanted),
+        cost=len(good),
+        expected=sum(chances[name] for name in wanted),
+    )
+
+
+def _planned(situation: Situation, way: _Way, calls: int, kind: Kind, how: str) -> Plan:
+    pressing = sum(urgent(request, situation.now) for request in way.targets)
+    reason = f"{len(way.targets)} due ({pressing} past due or refused) of {len(situation.known)} open: {how}"
+    through_open = kind == "open"
     return Plan(
         kind=kind,
-        reason=reason if cost <= calls else f"{reason}; the budget has {calls} now, the rest follows",
-        cost=cost,
+        reason=reason if way.cost <= calls else f"{reason}; the budget has {calls} now, the rest follows",
+        cost=way.cost,
         calls=calls,
-        targets=due,
+        targets=way.targets,
         page_size=situation.page_size,
         overlap=situation.overlap,
         open_statuses=situation.open_statuses if through_open else (),
@@ -104,20 +155,27 @@ def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], pressing: int,
     )
 
 
-def _open_first(situation: Situation, due: Sequence[OpenRequest], windows: Sequence[Window]) -> tuple[int, int]:
+def _open_first(
+    situation: Situation, due: Sequence[OpenRequest], windows: Sequence[Window], chances: Mapping[str, float]
+) -> tuple[int, int]:
     """Pages of the open listings down to the oldest that is due, and the calls that prove who has ended."""
     oldest = min(request.created_at for request in due)
     reached = sum(request.created_at >= oldest for request in situation.known)
     pages = max(1, -(-reached // _span(situation))) + len(situation.open_statuses) - 1
-    chances = {request.id: 1.0 if urgent(request, situation.now) else situation.channel.found_share for request in due}
     return pages, max(0, round(sum(_some_ended(window, chances) for window in windows)))
 
 
 def _some_ended(window: Window, chances: Mapping[str, float]) -> float:
-    none = 1.0
-    for name in window.ids:
-        none *= 1.0 - chances[name]
-    return 1.0 - none
+    return 1.0 - prod(1.0 - chances[name] for name in window.ids)
+
+
+def _waiting(situation: Situation, due: Sequence[OpenRequest]) -> str:
+    latest = min(situation.pace.late_at(request) for request in due) - situation.now
+    return f"{len(due)} due, but a call would bring little: they wait for company, {latest:.0f} s at most"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _span(situation: Situation) -> int:

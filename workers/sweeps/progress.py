@@ -103,8 +103,6 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     loss: float = 0.0
     #: Decisions in an hour, by whichever way.
     ended_per_hour: float = 0.0
-    #: Of the open requests that a sweep checked, the share that had ended.
-    found_share: float = 0.3
     last_webhook: float | None = None
 
     def told(self, *, by_webhook: bool, now: float, weight: float = 0.05) -> "Channel":
@@ -114,14 +112,6 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
             self,
             loss=self.loss + weight * (lost - self.loss),
             last_webhook=now if by_webhook else self.last_webhook,
-        )
-
-    def checked(self, *, ended: int, of: int, weight: float = 0.2) -> "Channel":
-        """After a sweep that looked for so many."""
-        if of == 0:
-            return self
-        return msgspec.structs.replace(
-            self, found_share=self.found_share + weight * (min(1.0, ended / of) - self.found_share)
         )
 
     def silent(self, overdue: int, now: float, *, after: float = 3600.0) -> bool:

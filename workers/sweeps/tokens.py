@@ -79,6 +79,12 @@ def available(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> int
     return max(0, min(math.floor(rules.share * tokens.limit) - tokens.swept, tokens.left - kept))
 
 
+def sweeps_per_hour(tokens: Tokens, rules: Rules) -> float:
+    """Calls that routine sweeps can count on in an hour, if asking goes on as in the hour before: for the pace."""
+    asking = max(tokens.asked_before, tokens.asked, rules.reserve * tokens.limit)
+    return min(rules.share * tokens.limit, max(rules.floor * tokens.limit, tokens.limit - asking))
+
+
 def spend(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> tuple[Tokens, float]:
     """Take one call: 0.0 when it is yours, else the seconds until it is worth asking again."""
     tokens = _begun(_turned(tokens, now), now)
@@ -109,7 +115,7 @@ def observe(
         closed = now + UNTOLD if remaining == 0 else tokens.closed_until
         return msgspec.structs.replace(
             tokens,
-            left=min(tokens.left, remaining) if tokens.told else tokens.left,
+            left=min(tokens.left, remaining),
             closed_until=closed,
             surprises=tokens.surprises + surprised,
         )

@@ -1,0 +1,217 @@
+"""Reconciling a day whose webhooks are lost, on a virtual clock: ours, and the two usual ways.
+
+`bound` is what a client would need that knew beforehand which requests have ended: the fewest pages of a list of ended
+requests alone that show what ours found, at the moments at which ours found it. No client can do with less.
+Delays are those of the decisions whose webhook was lost.
+"""
+
+import sys
+import time
+from collections import deque
+from statistics import median
+
+import msgspec
+
+from benchmarks.simulated_day import DAY, END, HOUR, Day, Vendor
+from workers.sweeps.cover import cover
+from workers.sweeps.pace import Pace, pace
+from workers.sweeps.planner import Situation, plan
+from workers.sweeps.progress import Channel, Checkpoint, List, OpenRequest
+from workers.sweeps.sweep import Sweep
+from workers.sweeps.tokens import Purpose, Rules, Tokens, available, fresh, observe, spend, sweeps_per_hour
+
+TICK = 60.0
+OUTAGE = (8 * HOUR, 14 * HOUR)
+
+
+class Client:
+    """Whoever wants to learn of every decision."""
+
+    def __init__(self, day: Day) -> None:
+        self.day = day
+        self.vendor = Vendor(day)
+        self.learned: dict[int, float] = {}
+        self.open: dict[int, OpenRequest] = {
+            one: OpenRequest(
+                id=str(one),
+                created_at=day.created[one],
+                timeout_at=day.timeout[one],
+                last_checked=max(day.created[one], 0.0) if day.created[one] > 0 else 0.0,
+            )
+            for one in self.vendor.open
+        }
+
+    def run(self) -> None:
+        now = 0.0
+        while now < END:
+            now += TICK
+            asked, ended = self.vendor.advance(now)
+            for one in asked:
+                self.asked(one)
+            for one in ended:
+                if not self.day.lost[one]:
+                    self.learn(one, by_webhook=True)
+            if not self.day.down(now):
+                self.look()
+
+    def asked(self, one: int) -> None:
+        self.open[one] = OpenRequest(id=str(one), created_at=self.day.created[one], timeout_at=self.day.timeout[one])
+
+    def learn(self, one: int, *, by_webhook: bool) -> None:
+        if self.open.pop(one, None) is not None:
+            self.learned[one] = self.day.ended[one] if by_webhook else self.vendor.now
+
+    def look(self) -> None:
+        """Once a minute."""
+
+
+class Ours(Client):
+    """The pace, the planner, the sweep and the budget, as the sweep job will use them."""
+
+    def __init__(self, day: Day) -> None:
+        super().__init__(day)
+        self.rules = Rules(per_hour=day.limit)
+        self.tokens: Tokens = fresh(self.rules)
+        self.channel = Channel()
+        self.pace = Pace()
+        self.bound = 0
+        self.checkpoint: Checkpoint | None = None
+        self._recent: deque[float] = deque()
+
+    def asked(self, one: int) -> None:
+        super().asked(one)
+        self.pay("asking", self.day.created[one])
+
+    def learn(self, one: int, *, by_webhook: bool) -> None:
+        if one in self.open:
+            self.channel = self.channel.told(by_webhook=by_webhook, now=self.vendor.now)
+            self._recent.append(self.vendor.now)
+        super().learn(one, by_webhook=by_webhook)
+
+    def look(self) -> None:
+        now = self.vendor.now
+        if int(now / TICK) % 5 == 0:
+            self.pace = self._pace(now)
+        if all(self.pace.due_at(request) > now for request in self.open.values()):
+            return
+        found = plan(
+            Situation(
+                now=now,
+                known=self._known(),
+                channel=self.channel,
+                pace=self.pace,
+                calls=available(self.tokens, self.rules, "sweep", now),
+                borrowed=available(self.tokens, self.rules, "overdue", now),
+                checkpoint=self.checkpoint,
+            )
+        )
+        if found.kind == "nothing":
+            return
+        self._carry_out(Sweep(found), "sweep" if available(self.tokens, self.rules, "sweep", now) else "overdue")
+
+    def _known(self) -> tuple[OpenRequest, ...]:
+        return tuple(
+            msgspec.structs.replace(request, newer=self.vendor.newer(one)) for one, request in self.open.items()
+        )
+
+    def _pace(self, now: float) -> Pace:
+        while self._recent and self._recent[0] < now - 3 * HOUR:
+            self._recent.popleft()
+        rate = len(self._recent) / (min(now, 3 * HOUR) / HOUR)
+        self.channel = msgspec.structs.replace(self.channel, ended_per_hour=rate)
+        calls = sweeps_per_hour(self.tokens, self.rules)
+        return pace(self._known(), self.channel, now=now, calls_per_hour=calls)
+
+    def _carry_out(self, sweep: Sweep, purpose: Purpose) -> None:
+        found: list[int] = []
+        while (call := sweep.next_call()) is not None and self.pay(purpose, self.vendor.now):
+            if not self.vendor.call():
+                self.tokens = observe(self.tokens, self.vendor.now, remaining=0)
+                break
+            self.tokens = observe(
+                self.tokens, self.vendor.now, remaining=self.vendor.remaining, resets_at=self.vendor.resets_at
+            )
+            if isinstance(call, List):
+                findings = sweep.step(call, self.vendor.page(call.offset, call.limit, call.status))
+            else:
+                findings = sweep.step(call, self.vendor.row(int(call.id)))
+            for name in findings.open:
+                self.open[int(name)] = msgspec.structs.replace(self.open[int(name)], last_checked=self.vendor.now)
+            news = [int(name) for name in findings.ended if int(name) in self.open]
+            found += news
+            for one in news:
+                self.learn(one, by_webhook=False)
+        self.checkpoint = sweep.checkpoint
+        self.bound += len(cover(((self.vendor.ended_newer(one), str(one)) for one in found), 100))
+
+    def pay(self, purpose: Purpose, now: float) -> bool:
+        self.tokens, wait = spend(self.tokens, self.rules, purpose, now)
+        return wait == 0
+
+
+class PollEach(Client):
+    """GET every open request each 30 seconds."""
+
+    def look(self) -> None:
+        for _ in range(2):
+            waiting = list(self.open)
+            for one in waiting[: self.vendor.call(len(waiting))]:
+                if self.day.ended[one] <= self.vendor.now:
+                    self.learn(one, by_webhook=False)
+
+
+class ListHourly(Client):
+    """Read the whole list each hour, 100 at a time."""
+
+    def look(self) -> None:
+        if int(self.vendor.now / TICK) % 60 != 30:
+            return
+        offset, more = 0, True
+        while more and self.vendor.call():
+            page = self.vendor.page(offset, 100, None)
+            for row in page.rows:
+                if row.ended:
+                    self.learn(int(row.id), by_webhook=False)
+            offset, more = offset + 100, page.more
+
+
+def line(name: str, client: Client) -> str:
+    missed = client.day.missed()
+    delays = sorted(client.learned[one] - client.day.ended[one] for one in missed if one in client.learned)
+    ended = [one for one in client.day.by_end if 0 <= client.day.ended[one] < DAY]
+    share = sum(one in client.learned for one in ended) / len(ended)
+    times = (
+        "      -       -" if not delays else (f"{median(delays) / 60:7.1f} {delays[int(len(delays) * 0.99)] / 60:7.1f}")
+    )
+    vendor = client.vendor
+    bound = ""
+    if isinstance(client, Ours) and client.bound:
+        bound = f"{client.bound / END * HOUR:7.2f} {vendor.calls / client.bound:6.2f}"
+    return f"  {name:<12} {vendor.calls / END * HOUR:9.1f} {share:8.2%} {times} {vendor.violations:10,} {bound}"
+
+
+def main() -> None:
+    began = time.perf_counter()
+    sizes = [int(word) for word in sys.argv[1:]] or [200, 2_000, 20_000]
+    for per_day in sizes:
+        for title, loss, outage in (
+            ("no webhook lost", 0.0, None),
+            ("5 % lost", 0.05, None),
+            ("all lost", 1.0, None),
+            ("our side down for 6 h", 0.0, OUTAGE),
+        ):
+            day = Day(per_day, loss=loss, outage=outage)
+            print(
+                f"\n{per_day:,} requests a day, {title}; {day.limit} calls an hour, "
+                f"{per_day / 24:.0f} of them spent on asking"
+            )
+            print("               calls/h    found  median     p99  violations   bound  ratio   (minutes)")
+            for name, kind in (("ours", Ours), ("poll each", PollEach), ("list hourly", ListHourly)):
+                client = kind(day)
+                client.run()
+                print(line(name, client))
+    print(f"\n{time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
