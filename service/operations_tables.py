@@ -10,7 +10,7 @@ import msgspec
 
 from hitlsh.events import Event
 from service.api_tables import cell, printable
-from workers.inbox.kept import EffectRecord, EventRecord, EventSummary
+from workers.inbox.kept import AttemptRecord, EffectRecord, EventRecord, EventSummary
 from workers.inbox.listing import Failure
 
 #: Of a traceback, the lines at its end that `show` prints.
@@ -130,13 +130,28 @@ def _timeline(event: EventRecord) -> list[tuple[datetime, str]]:
     ]
     for effect in _effects(event):
         name = _name(effect)
+        for attempt in effect.tries:
+            moments += [
+                (attempt.began_at, f"{name}: attempt {attempt.number} began"),
+                (attempt.ended_at, f"{name}: attempt {attempt.number} {_how(attempt)}"),
+            ]
+        if not effect.tries or effect.tries[-1].number != effect.attempts:
+            moments += [
+                (effect.started_at, f"{name}: attempt {effect.attempts} began"),
+                (effect.settled_at, f"{name}: {_end(effect)}"),
+            ]
         moments += [
-            (effect.started_at, f"{name}: attempt {effect.attempts} began"),
-            (effect.settled_at, f"{name}: {_end(effect)}"),
             (effect.retried_at, f"{name}: retried by a person, time {effect.retries}"),
             (effect.replayed_at, f"{name}: replayed by a person, time {effect.replays}"),
         ]
     return sorted(((at, what) for at, what in moments if at is not None), key=lambda moment: moment[0])
+
+
+def _how(attempt: AttemptRecord) -> str:
+    """How an attempt ended, and the last line of why."""
+    words = {"retry": "is to be repeated", "failed": "failed", "crashed": "died with its worker"}[attempt.end]
+    *_, why = attempt.error.rstrip().splitlines() or [""]
+    return f"{words} after {attempt.seconds:.3f} s" + (f": {printable(why)}" if why else "")
 
 
 def _end(effect: EffectRecord) -> str:

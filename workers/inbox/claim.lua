@@ -79,6 +79,10 @@ local function claim(member)
   end
   if handler ~= '' then
     attempt = redis.call('HINCRBY', event, handler .. ':attempts', 1)
+    if crashed then
+      local began = redis.call('HGET', event, handler .. ':started_at')
+      remember(event, handler, attempt - 1, 'crashed', began, 'the worker died, or lost its lease')
+    end
     redis.call('HSET', event, handler .. ':state', 'running', handler .. ':started_at', now_text)
     if not crashed then
       redis.call('HINCRBY', event, 'active', 1)

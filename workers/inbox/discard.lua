@@ -6,14 +6,6 @@
 -- Answers  {1 or 0, ...}: 1 for each that was discarded
 local retention, reason = ARGV[1], ARGV[2]
 
-local function finish(event, key, request_id, state)
-  redis.call('HSET', event, 'state', state, 'finished_at', now_text)
-  redis.call('EXPIRE', event, retention)
-  if not request_id then return end
-  local request = prefix .. 'request:' .. request_id
-  if redis.call('HGET', request, 'event') == key then redis.call('EXPIRE', request, retention) end
-end
-
 local function discard(member)
   local handler, key = split(member)
   local event = prefix .. 'event:' .. key
@@ -25,9 +17,9 @@ local function discard(member)
   redis.call('HSET', event, handler .. ':state', 'discarded', handler .. ':reason', reason,
     handler .. ':settled_at', now_text)
   if handler == '' then
-    finish(event, key, known[2], 'discarded')
+    finish(event, key, known[2], 'discarded', retention)
   elseif redis.call('HINCRBY', event, 'open', -1) == 0 then
-    finish(event, key, known[2], 'done')
+    finish(event, key, known[2], 'done', retention)
   end
   return 1
 end

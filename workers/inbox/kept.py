@@ -28,6 +28,23 @@ PARTICULARS = (
 )  # fmt: skip
 
 
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt that did not settle its effect for good, or settled it as failed."""
+
+    number: int
+    #: retry (it raised, or asked for another attempt), failed or crashed
+    end: str
+    began_at: datetime
+    ended_at: datetime
+    #: The end of the traceback; empty when the handler asked for a later attempt.
+    error: str
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.ended_at - self.began_at).total_seconds()
+
+
 class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One handler's work on one event."""
 
@@ -50,6 +67,8 @@ class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
     retried_at: datetime | None = None
     replays: int = 0
     replayed_at: datetime | None = None
+    #: The latest attempts that went wrong, oldest first; only in a whole record, not in a summary.
+    tries: tuple[AttemptRecord, ...] = ()
 
     @property
     def seconds(self) -> float | None:
@@ -165,7 +184,19 @@ def _effect(handler: str, fields: Mapping[str, bytes]) -> EffectRecord:
         retried_at=_moment(fields, f"{handler}:retried_at"),
         replays=int(fields.get(f"{handler}:replays", 0)),
         replayed_at=_moment(fields, f"{handler}:replayed_at"),
+        tries=_tries(f"{handler}:attempt:", fields),
     )
+
+
+def _tries(prefix: str, fields: Mapping[str, bytes]) -> tuple[AttemptRecord, ...]:
+    found = [_try(int(name[len(prefix) :]), value) for name, value in fields.items() if name.startswith(prefix)]
+    return tuple(sorted(found, key=lambda attempt: attempt.number))
+
+
+def _try(number: int, value: bytes) -> AttemptRecord:
+    heading, _, error = value.decode().partition("\n")
+    end, began, ended = heading.split(" ")
+    return AttemptRecord(number=number, end=end, began_at=moment(began), ended_at=moment(ended), error=error)
 
 
 def _handlers(fields: Mapping[str, bytes]) -> list[str]:

@@ -16,14 +16,6 @@
 local retention, lease = ARGV[1], tonumber(ARGV[2])
 frame = ARGV[3]
 
-local function finish(event, key, request_id, state)
-  redis.call('HSET', event, 'state', state, 'finished_at', now_text)
-  redis.call('EXPIRE', event, retention)
-  if not request_id then return end
-  local request = prefix .. 'request:' .. request_id
-  if redis.call('HGET', request, 'event') == key then redis.call('EXPIRE', request, retention) end
-end
-
 local function route(event, key, token, names, suspect)
   local known = redis.call('HMGET', event, 'routed_under', 'request')
   if known[1] then return known[1] == token and 1 or 0 end
@@ -50,7 +42,7 @@ local function route(event, key, token, names, suspect)
   redis.call('HSET', event, 'routed_under', token, 'routed_at', now_text, 'routed_to', table.concat(routed, ','),
     'open', open, 'active', active, 'state', 'routed')
   if open == 0 then
-    finish(event, key, known[2], 'unrouted')
+    finish(event, key, known[2], 'unrouted', retention)
     if known[2] then pass_turn(known[2], key) end
   end
   return 1
@@ -79,10 +71,13 @@ local function settle(verb, handler, event, key, token, detail, wrong)
   if redis.call('HGET', leases, member) ~= token then
     return redis.call('HGET', event, handler .. ':settled_under') == token and 1 or 0
   end
-  local known = redis.call('HMGET', event, 'request', handler .. ':suspect')
+  local known = redis.call('HMGET', event, 'request', handler .. ':suspect', handler .. ':attempts', handler .. ':started_at')
   redis.call('HSET', event, handler .. ':settled_under', token, handler .. ':state', verb, handler .. ':settled_at', now_text)
   if wrong ~= '' then redis.call('HSET', event, handler .. ':error', wrong) end
   if known[2] then redis.call('HDEL', event, handler .. ':suspect') end
+  if handler ~= '' and (verb == 'retry' or verb == 'failed') then
+    remember(event, handler, tonumber(known[3] or 1), verb, known[4], wrong)
+  end
   if verb == 'retry' then
     if wrong ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
     redis.call('ZADD', due, now + tonumber(detail), member)
@@ -96,7 +91,7 @@ local function settle(verb, handler, event, key, token, detail, wrong)
       redis.call('ZADD', prefix .. 'held', now, member)
       redis.call('HINCRBY', event, handler .. ':attempts', -1)
     elseif redis.call('HINCRBY', event, 'open', -1) == 0 then
-      finish(event, key, known[1], 'done')
+      finish(event, key, known[1], 'done', retention)
     end
   end
   let_go(handler, event, key, member, known[1])

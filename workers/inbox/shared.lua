@@ -41,3 +41,19 @@ local function pass_turn(request_id, key)
   redis.call('ZADD', due, now, following[1])
   ring()
 end
+
+-- Nothing of the event is open any more: it is kept for the retention time (seconds) from now.
+local function finish(event, key, request_id, state, retention)
+  redis.call('HSET', event, 'state', state, 'finished_at', now_text)
+  redis.call('EXPIRE', event, retention)
+  if not request_id then return end
+  local request = prefix .. 'request:' .. request_id
+  if redis.call('HGET', request, 'event') == key then redis.call('EXPIRE', request, retention) end
+end
+
+-- An attempt that was not the last: how it ended (retry, failed, crashed), when it began and ended, and why.
+-- The latest 25 are kept.
+local function remember(event, handler, number, how, began, wrong)
+  redis.call('HSET', event, handler .. ':attempt:' .. number, how .. ' ' .. (began or now_text) .. ' ' .. now_text .. '\n' .. wrong)
+  redis.call('HDEL', event, handler .. ':attempt:' .. (number - 25))
+end

@@ -328,3 +328,23 @@ async def test_every_key_carries_the_one_hash_tag(inbox: Inbox, redis: Redis) ->
     await inbox.report([line("failed", pay, "", "no")])
 
     assert {name[:7] for name in redis.keys("*")} == {b"{hitl}:"}
+
+
+async def test_each_attempt_that_went_wrong_is_kept_with_its_times(async_redis: AsyncRedis, redis: Redis) -> None:
+    inbox = short(async_redis)
+    await inbox.accept([delivery()])
+    [pay] = await routed(inbox, "pay")
+    await inbox.report([line("retry", pay, "0", "ValueError: one")])
+    await inbox.claim(10)  # and dies with it
+    time.sleep(0.005)
+    [third] = (await inbox.claim(10)).items
+    await inbox.report([line("failed", third, "", "ValueError: three")])
+
+    record = history.event(redis, pay.event_key)
+    assert record is not None
+    assert [(attempt.number, attempt.end, attempt.error.split(":")[0]) for attempt in record.effects[0].tries] == [
+        (1, "retry", "ValueError"),
+        (2, "crashed", "the worker died, or lost its lease"),
+        (3, "failed", "ValueError"),
+    ]
+    assert all(attempt.seconds >= 0 for attempt in record.effects[0].tries)
