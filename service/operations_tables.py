@@ -135,11 +135,11 @@ def _timeline(event: EventRecord) -> list[tuple[datetime, str]]:
                 (attempt.began_at, f"{name}: attempt {attempt.number} began"),
                 (attempt.ended_at, f"{name}: attempt {attempt.number} {_how(attempt)}"),
             ]
-        if not effect.tries or effect.tries[-1].number != effect.attempts:
-            moments += [
-                (effect.started_at, f"{name}: attempt {effect.attempts} began"),
-                (effect.settled_at, f"{name}: {_end(effect)}"),
-            ]
+        told = bool(effect.tries) and effect.tries[-1].number == effect.attempts
+        if not told:
+            moments.append((effect.started_at, f"{name}: attempt {effect.attempts} began"))
+        if not told or effect.state == "discarded":
+            moments.append((effect.settled_at, f"{name}: {_end(effect)}"))
         moments += [
             (effect.retried_at, f"{name}: retried by a person, time {effect.retries}"),
             (effect.replayed_at, f"{name}: replayed by a person, time {effect.replays}"),

@@ -34,7 +34,8 @@ def pause(handler: str | None) -> None:
     """
     with connected() as redis:
         pausing.pause(redis, handler or pausing.ALL)
-    click.echo(f"paused {handler or 'all handlers'}: deliveries are still kept; go on with `hitl-receiver resume`")
+    again = f"hitl-receiver resume {handler}" if handler else "hitl-receiver resume"
+    click.echo(f"paused {handler or 'all handlers'}: deliveries are still kept; go on with `{again}`")
 
 
 @click.command()

@@ -2,6 +2,8 @@
 
 import logging
 import threading
+import time
+from typing import cast
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -13,14 +15,20 @@ logger = logging.getLogger("hitl.clock")
 
 #: Milliseconds that something may be due before a second drain is worth having.
 BACKLOG = 1_000
+#: Seconds between two looks at what has expired, and how many events a look takes at a time.
+TRIM_SECONDS = 600.0
+CHUNK = 500
 
 
 class Clock:
     """Looks at the inbox once a second."""
 
-    def __init__(self, redis: Redis, *, every: float = 1.0) -> None:
+    def __init__(self, redis: Redis, *, retention: int, every: float = 1.0) -> None:
+        """`retention`: seconds that finished events are kept."""
         self._redis = redis
+        self._retention = retention
         self._every = every
+        self._trimmed = 0.0
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -31,6 +39,7 @@ class Clock:
         while not self._stopped.is_set():
             try:
                 self.tick()
+                self._trim_now_and_then()
             except RedisError as error:
                 logger.warning("clock.missed error=%s", type(error).__name__)
             self._stopped.wait(self._every)
@@ -38,6 +47,32 @@ class Clock:
     def tick(self) -> bool:
         """Answers whether a drain was asked for."""
         return self._drain_is_wanted() and enqueue_drain(self._redis)
+
+    def trim(self) -> int:
+        """Forget in the indexes what has expired; answers how much that was. Unfinished work is never touched."""
+        return sum(self._trim(index) for index in (keys.EVENTS, keys.QUARANTINE))
+
+    def _trim_now_and_then(self) -> None:
+        if time.monotonic() - self._trimmed > TRIM_SECONDS:
+            self._trimmed = time.monotonic()
+            self.trim()
+
+    def _trim(self, index: str) -> int:
+        """The oldest first, in chunks: what is older than the retention and still there is unfinished."""
+        seconds, _ = cast("tuple[int, int]", self._redis.time())
+        oldest, kept, gone = (seconds - self._retention) * 1000, 0, 0
+        while members := cast(
+            "list[bytes]", self._redis.zrange(index, "-inf", oldest, byscore=True, offset=kept, num=CHUNK)
+        ):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for member in members:
+                    pipe.exists(keys.event(member.decode()))
+                expired = [member for member, there in zip(members, pipe.execute(), strict=True) if not there]
+            if expired:
+                self._redis.zrem(index, *expired)
+            gone += len(expired)
+            kept += len(members) - len(expired)
+        return gone
 
     def _drain_is_wanted(self) -> bool:
         """Something is due and nobody resident, or it has been due for so long that one is not enough."""

@@ -55,7 +55,14 @@ class Drain:
         self._terms = terms
         self._id = uuid.uuid4().hex
         self._parent = os.getppid() if parent is None else parent
-        self._hand = InHand(inbox, router, concurrency=terms.concurrency, threads=terms.threads, on_stuck=self._recycle)
+        self._hand = InHand(
+            inbox,
+            router,
+            concurrency=terms.concurrency,
+            threads=terms.threads,
+            lease=terms.lease,
+            on_stuck=self._recycle,
+        )
         self._leases = LeaseThread(keeper, self._hand.leases, lease=terms.lease)
         self._watch = LoopWatch(router.routes)
         self._caps = {route.name: cap for route in router.routes if (cap := route.policy.concurrency)}
@@ -71,9 +78,8 @@ class Drain:
 
     def stop(self, *, grace: float | None = None) -> None:
         """Claim no more; finish what runs, within the grace."""
-        if not self._stopping.is_set():
-            self._hand.stop(self._terms.grace if grace is None else grace)
-            self._stopping.set()
+        self._hand.stop(self._terms.grace if grace is None else grace)
+        self._stopping.set()
 
     async def run(self) -> int:
         """Work until stopped or the life is over; answers how many effects were settled."""
@@ -150,7 +156,10 @@ class Drain:
         """A thread that does not end cannot be stopped: let its neighbours finish, then the process ends."""
         if not self._stopping.is_set():
             logger.warning("drain.recycled: a thread does not end")
-            self.stop(grace=max(route.policy.timeout for route in self._router.routes))
+            self.stop(grace=self._longest())
+
+    def _longest(self) -> float:
+        return max((route.policy.timeout for route in self._router.routes), default=0.0)
 
     # -- being there ---------------------------------------------------------------------------------
 
@@ -171,7 +180,7 @@ class Drain:
                     logger.warning("worker.gone: its drain ends too")
                     self.stop()
                 elif time.monotonic() > ends_at or _other_job(await self._announce()):
-                    self.stop()
+                    self.stop(grace=self._longest())
                 await asyncio.sleep(1.0)
         finally:
             await self._leave()

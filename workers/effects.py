@@ -19,6 +19,8 @@ logger = logging.getLogger("hitl.workers")
 CRASHES = 3
 #: Of a traceback, the last so many characters are kept: its end names the fault.
 LONGEST_TRACEBACK = 4_000
+#: Seconds: ten years, whatever a handler asks for.
+LONGEST_DELAY = 10 * 365 * 86_400.0
 
 
 class HandlerTimedOut(Exception):
@@ -38,6 +40,10 @@ async def run(route: Route, decision: Decision, item: Item, threads: HandlerThre
     except GiveUp as signal:
         logger.warning("handler.gave_up handler=%s event=%s reason=%s", route.name, item.event_key, signal)
         return _line("failed", item, wrong=f"GiveUp: {signal}")
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise  # told to stop; else the handler's own
+        return _failed(route, item, error)
     except Exception as error:  # noqa: BLE001 - whatever a handler raises, its effect is tried again
         return _failed(route, item, error)
     return _line("done", item)
@@ -79,7 +85,7 @@ def _later(route: Route, item: Item, signal: RetryLater) -> Line:
     return _line("retry", item, word=_milliseconds(delay), wrong=wrong)
 
 
-def _failed(route: Route, item: Item, error: Exception) -> Line:
+def _failed(route: Route, item: Item, error: BaseException) -> Line:
     errors = item.errors + 1
     wrong = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
     if errors >= route.policy.attempts:
@@ -100,7 +106,7 @@ def _failed(route: Route, item: Item, error: Exception) -> Line:
 
 
 def _milliseconds(seconds: float) -> str:
-    return str(max(0, int(seconds * 1000)))
+    return str(int(min(max(0.0, seconds), LONGEST_DELAY) * 1000))
 
 
 def _line(verb: Verb, item: Item, *, word: str = "", wrong: str = "") -> Line:

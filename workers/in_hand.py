@@ -26,17 +26,27 @@ class InHand:
     """Claimed items, from the claim to the report."""
 
     def __init__(
-        self, inbox: Inbox, router: Router, *, concurrency: int, threads: int, on_stuck: Callable[[], None]
+        self,
+        inbox: Inbox,
+        router: Router,
+        *,
+        concurrency: int,
+        threads: int,
+        lease: float,
+        on_stuck: Callable[[], None],
     ) -> None:
         """`on_stuck` is called when a thread outlived its handler's timeout."""
         self._inbox = inbox
         self._router = router
         self._concurrency = concurrency
         self._threads = HandlerThreads(threads)
+        self._lease = lease
         self._on_stuck = on_stuck
         self._reports: GroupCommit[Line, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
         #: Leases, member to token.
         self._held: dict[str, int] = {}
+        #: Handlers that run, member to the token under which they will report.
+        self._at_work: dict[str, int] = {}
         self._running: set[asyncio.Task[None]] = set()
         #: Handlers that run: a place is free when its handler ends, not when that is on record.
         self._busy = 0
@@ -69,22 +79,24 @@ class InHand:
         """Begin these, now or as there is room."""
         self._paused = paused
         for item in items:
-            # After an outage longer than a lease a drain may claim what it still runs: it goes on with that.
-            if item.member not in self._held:
-                self._ready.append(item)
             self._held[item.member] = item.token
+            if item.member in self._at_work:
+                # After an outage longer than a lease a drain may claim what it still runs: it goes on with that.
+                self._at_work[item.member] = item.token
+            else:
+                self._ready.append(item)
         self._start_ready()
 
     def stop(self, grace: float) -> None:
         """Begin nothing more; what was not begun is given back."""
-        if self._give_up_at is None:
-            self._give_up_at = time.monotonic() + grace
+        give_up_at = time.monotonic() + grace
+        self._give_up_at = give_up_at if self._give_up_at is None else min(give_up_at, self._give_up_at)
 
     async def finish(self) -> None:
         """Wait for what runs, within the grace, and until all is on record."""
         self._start_ready()  # gives back what was not begun
-        if self._running:
-            await asyncio.wait(self._running, timeout=max(0.0, (self._give_up_at or 0.0) - time.monotonic()))
+        while self._running and (left := (self._give_up_at or 0.0) - time.monotonic()) > 0:
+            await asyncio.wait(self._running, timeout=min(left, 0.25))  # the grace may shrink meanwhile
         for task in self._running:
             task.cancel()
         if self._running:
@@ -127,17 +139,18 @@ class InHand:
         self, item: Item, reply: asyncio.Future[bool], started: list[tuple[asyncio.Task[None], Item]]
     ) -> None:
         """Once the routing is on record, the leases are those of the effects; until then, that of the event."""
-        self._held.pop(item.member, None)
+        self._drop(item.member, item.token)
         if reply.cancelled() or reply.exception() or not reply.result():
             logger.warning("event.lease_lost event=%s", item.event_key)
             return
         for task, effect in started:
             if not task.done():
-                self._held[effect.member] = effect.token
+                self._held.setdefault(effect.member, effect.token)
 
     def _start_effect(self, route: Route | None, item: Item) -> tuple[asyncio.Task[None], Item]:
         task = asyncio.create_task(self._work(route, item))
         self._running.add(task)
+        self._at_work[item.member] = item.token
         self._busy += 1
         task.add_done_callback(self._ended)
         return task, item
@@ -158,20 +171,32 @@ class InHand:
                 if self._threads.stuck:
                     self._on_stuck()
         except asyncio.CancelledError:
-            # Told to stop and out of grace: somebody else runs it again, at once.
-            line = Line("release", item.handler, item.event_key, item.token)
+            # Told to stop and out of grace: somebody else runs it again, at once. A thread goes on until this
+            # process ends, so that its effect waits for a lease.
+            if route is None or route.is_async:
+                line = Line("release", item.handler, item.event_key, item.token)
+            else:
+                line = Line("retry", item.handler, item.event_key, item.token, str(int(self._lease * 1000)))
         finally:
             self._busy -= 1
             self._pace.ended()
             self._start_ready()
             self.changed.set()
-        if (token := self._held.get(item.member, item.token)) != line.token:
+        token = self._at_work.pop(item.member, item.token)
+        if token != line.token:
             line = msgspec.structs.replace(line, token=token)
-        if await self._reports.submit(line):
-            self.settled += 1
-        else:
-            logger.warning("effect.lease_lost handler=%s event=%s", item.handler, item.event_key)
-        self._held.pop(item.member, None)
+        try:
+            if await self._reports.submit(line):
+                self.settled += 1
+            else:
+                logger.warning("effect.lease_lost handler=%s event=%s", item.handler, item.event_key)
+        finally:
+            self._drop(item.member, token)
+
+    def _drop(self, member: str, token: int) -> None:
+        """Let go of a lease, but not of that of a later claim, which may come before the reply to a report."""
+        if self._held.get(member) == token:
+            del self._held[member]
 
     async def _report(self, lines: list[Line]) -> list[bool]:
         """Nobody else can claim while Redis is away, so a report is worth repeating until it is heard."""

@@ -20,7 +20,7 @@ from workers.drain import DRAIN_JOB, Drain, Terms
 from workers.inbox import keys
 from workers.inbox.inbox import Inbox, LeaseKeeper
 from workers.loading import load_router
-from workers.redis_clients import drain_client, hurry, worker_client
+from workers.redis_clients import drain_client, hurry, keeper_client, worker_client
 from workers.router import Router
 from workers.settings import Settings
 
@@ -95,7 +95,7 @@ def drain() -> None:
 
 async def _drain(work: Work, *, parent: int) -> None:
     redis = drain_client(work.settings.redis_url)
-    keeper_redis = worker_client(work.settings.redis_url)
+    keeper_redis = keeper_client(work.settings.redis_url, work.settings.lease_seconds)
     inbox = Inbox(redis, retention=work.settings.retention, lease=work.settings.lease_seconds)
     keeper = LeaseKeeper(keeper_redis, lease=work.settings.lease_seconds)
     drain = Drain(inbox, work.router, keeper, work.terms, parent=parent)

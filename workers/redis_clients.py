@@ -40,6 +40,12 @@ def worker_client(url: str) -> Redis:
     return Redis.from_url(url, socket_timeout=10.0, socket_connect_timeout=5.0, retry=Retry(_BACKOFF, 30))
 
 
+def keeper_client(url: str, lease: float) -> Redis:
+    """For the lease keeper: a connection that hangs must not cost the leases, so it gives up well within one."""
+    patience = max(0.25, lease / 6)
+    return Redis.from_url(url, socket_timeout=patience, socket_connect_timeout=patience, retry=Retry(_BACKOFF, 1))
+
+
 def command_client(url: str) -> Redis:
     """For the command line and checks at start-up: a person is waiting."""
     return Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=2.0, retry=Retry(_BACKOFF, 1))

@@ -1,9 +1,10 @@
 import time
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from rq.serializers import JSONSerializer
 
-from tests.builders import delivery
+from tests.builders import delivery, key, payload
 from workers.clock import BACKLOG, Clock
 from workers.inbox import keys
 from workers.inbox.inbox import Inbox
@@ -15,12 +16,12 @@ def now(redis: Redis) -> int:
 
 
 async def test_nothing_due_asks_for_nothing(redis: Redis) -> None:
-    assert Clock(redis).tick() is False
+    assert Clock(redis, retention=60).tick() is False
 
 
 def test_something_due_and_nobody_there_asks_for_one_drain(redis: Redis) -> None:
     redis.zadd(keys.DUE, {"|e": now(redis)})
-    clock = Clock(redis)
+    clock = Clock(redis, retention=60)
 
     assert (clock.tick(), clock.tick()) == (True, False)
     assert queue(redis).count == 1
@@ -30,21 +31,21 @@ def test_a_resident_drain_is_trusted_with_what_is_due_now(redis: Redis) -> None:
     redis.zadd(keys.DUE, {"|e": now(redis)})
     redis.zadd(keys.DRAINS, {"d": now(redis) + 3_000})
 
-    assert Clock(redis).tick() is False
+    assert Clock(redis, retention=60).tick() is False
 
 
 def test_a_backlog_asks_for_another_drain(redis: Redis) -> None:
     redis.zadd(keys.DUE, {"|e": now(redis) - BACKLOG - 100})
     redis.zadd(keys.DRAINS, {"d": now(redis) + 3_000})
 
-    assert Clock(redis).tick() is True
+    assert Clock(redis, retention=60).tick() is True
 
 
 def test_a_drain_that_fell_silent_counts_no_more(redis: Redis) -> None:
     redis.zadd(keys.DUE, {"|e": now(redis)})
     redis.zadd(keys.DRAINS, {"d": now(redis) - 1})
 
-    assert Clock(redis).tick() is True
+    assert Clock(redis, retention=60).tick() is True
 
 
 def test_the_job_carries_no_payload_and_is_json(redis: Redis) -> None:
@@ -59,4 +60,18 @@ def test_the_job_carries_no_payload_and_is_json(redis: Redis) -> None:
 async def test_an_accepted_event_is_due_for_the_clock(redis: Redis, async_redis: object) -> None:
     await Inbox(async_redis, retention=60, lease=15).accept([delivery()])  # type: ignore[arg-type]
 
-    assert Clock(redis).tick() is True
+    assert Clock(redis, retention=60).tick() is True
+
+
+async def test_the_clock_forgets_what_has_expired_and_nothing_else(redis: Redis, async_redis: AsyncRedis) -> None:
+    inbox = Inbox(async_redis, retention=1, lease=15)
+    await inbox.accept([delivery(), delivery(b"[]"), delivery(payload(request_id="unfinished"))])
+    for event_key in (key(payload()), delivery(b"[]").content.key):
+        redis.delete(keys.event(event_key))  # as expiry does
+    old = int(time.time() * 1000) - 120_000
+    for index in (keys.EVENTS, keys.QUARANTINE):
+        redis.zadd(index, dict.fromkeys(redis.zrange(index, 0, -1), old), xx=True)
+
+    assert Clock(redis, retention=60).trim() == 3
+    assert redis.zrange(keys.EVENTS, 0, -1) == [key(payload(request_id="unfinished")).encode()]
+    assert redis.zcard(keys.QUARANTINE) == 0

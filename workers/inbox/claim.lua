@@ -45,6 +45,12 @@ local function may_start(member, handler, event, key, request_id, order)
   local turn = redis.call('HGET', request, 'turn')
   if turn and turn ~= key then
     park(prefix .. 'turns:' .. request_id, tonumber(order) or 0, member, handler, event, key, nil, 'waiting')
+    -- The room that it was called for is free still: the next one's.
+    local waiting = running and redis.call('ZPOPMIN', prefix .. 'waiting:' .. handler)
+    if waiting and waiting[1] then
+      redis.call('ZADD', due, now, waiting[1])
+      ring()
+    end
     return false
   end
   if not turn then redis.call('HSET', request, 'turn', key) end
@@ -63,6 +69,18 @@ local function claim(member)
   end
   -- A lease still on record was never settled nor given back: whoever held it died, perhaps of this.
   local crashed = redis.call('HEXISTS', leases, member) == 1
+  if crashed and paused[handler] then
+    redis.call('HDEL', leases, member)
+    redis.call('HSET', event, handler .. ':suspect', 1)
+    redis.call('HINCRBY', event, handler .. ':crashes', 1)
+    redis.call('HINCRBY', event, 'active', -1)
+    if redis.call('HEXISTS', prefix .. 'running', handler) == 1
+      and redis.call('HINCRBY', prefix .. 'running', handler, -1) <= 0 then
+      redis.call('HDEL', prefix .. 'running', handler)
+    end
+    park(prefix .. 'held', now, member, handler, event, key, kept[8], 'paused')
+    return
+  end
   local suspect = crashed or kept[12]
   if suspect and (caller == 'busy' or claimed > 0) then
     answer[4] = 1

@@ -148,7 +148,7 @@ def _frame(words: Iterable[str | bytes]) -> bytes:
     """Words with their lengths, as one argument: a command of thousands of arguments is slow to pack."""
     parts: list[bytes] = []
     for word in words:
-        raw = word if isinstance(word, bytes) else word.encode()
+        raw = word if isinstance(word, bytes) else word.encode(errors="backslashreplace")
         parts.append(len(raw).to_bytes(4, "big"))
         parts.append(raw)
     return b"".join(parts)

@@ -30,7 +30,8 @@ end
 -- time) is next, be it an event or the retry of an earlier one's effect.
 local function pass_turn(request_id, key)
   local request = prefix .. 'request:' .. request_id
-  if redis.call('HGET', request, 'turn') ~= key then return end
+  local turn = redis.call('HGET', request, 'turn')
+  if turn and turn ~= key then return end -- none: the record expired meanwhile, what waits does not
   local following = redis.call('ZPOPMIN', prefix .. 'turns:' .. request_id)
   if not following[1] then
     redis.call('HDEL', request, 'turn')

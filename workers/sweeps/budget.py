@@ -36,21 +36,22 @@ class RedisBudget:
 
     def spend(self) -> float:
         """Take one call: 0.0 when it is ours, else the seconds until it is worth asking again."""
-        return float(cast("bytes", self._run("spend", self._purpose)))
+        return float(cast("bytes", self.run("spend", self._purpose)))
 
     def available(self, purpose: Purpose | None = None) -> int:
         """How many calls there are now; a plan is made for so many."""
-        return cast("int", self._run("available", self._purpose if purpose is None else purpose))
+        return cast("int", self.run("available", self._purpose if purpose is None else purpose))
 
     def observe(self, rate_limit: RateLimit) -> None:
         """Learn what HITL.sh said about the limit."""
-        self._run("observe", *_said(rate_limit))
+        self.run("observe", *_said(rate_limit))
 
     def tokens(self) -> Tokens:
         """The account as it was left by the last call, to be shown."""
         return _read(cast("dict[bytes, bytes]", self._redis.hgetall(self._key)), self._rules)
 
-    def _run(self, verb: str, *words: str | float, now: float | None = None) -> object:
+    def run(self, verb: str, *words: str | float, now: float | None = None) -> object:
+        """The script itself; without `now`, by the server's clock."""
         found: object = self._script(keys=[self._key], args=_words(verb, self._rules, now, words))
         return found
 

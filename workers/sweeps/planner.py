@@ -19,7 +19,7 @@ from workers.sweeps.pace import Pace, chance, urgent
 from workers.sweeps.progress import Channel, Checkpoint, OpenRequest
 
 #: Decisions to be expected for each call; with fewer, what is due may wait for company.
-WORTH = 0.7
+WORTH = 1.5
 
 Kind = Literal["nothing", "page", "open", "single"]
 
@@ -98,7 +98,8 @@ def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], calls: int) ->
     listed, proofs = _open_first(situation, due, windows, chances)
     through_open = _Way(targets=due, cost=listed + proofs, expected=sum(chances.values()))
     resuming = situation.checkpoint is not None and not situation.checkpoint.done
-    if resuming or _better(through_open, pages):
+    walked = situation.checkpoint is not None and situation.checkpoint.done
+    if resuming or (not walked and _better(through_open, pages)):
         how = f"{listed} open page{_s(listed)} and about {proofs} call{_s(proofs)} for what has left them"
         how += ", continued" if resuming else f", instead of {len(windows)} for the pages that hold them"
         return _planned(situation, through_open, calls, "open", how)
@@ -121,9 +122,12 @@ def _by_pages(
 ) -> _Way:
     """The pages worth a call: they show enough, or something that has waited for company long enough."""
     known = {request.id: request for request in due}
+    absent = situation.checkpoint.absent if situation.checkpoint is not None else {}
 
     def pressing(name: str) -> bool:
-        return urgent(known[name], situation.now) or situation.pace.late_at(known[name]) <= situation.now
+        return (
+            name in absent or urgent(known[name], situation.now) or situation.pace.late_at(known[name]) <= situation.now
+        )
 
     good = [
         window
@@ -151,7 +155,7 @@ def _planned(situation: Situation, way: _Way, calls: int, kind: Kind, how: str) 
         page_size=situation.page_size,
         overlap=situation.overlap,
         open_statuses=situation.open_statuses if through_open else (),
-        checkpoint=situation.checkpoint if through_open else None,
+        checkpoint=situation.checkpoint,
     )
 
 

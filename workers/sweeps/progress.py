@@ -83,17 +83,20 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where the walk through the open listings stands; keep it after every answer.
+    """Where a sweep stands; keep it after every answer.
 
-    Everything else a sweep knows is in the ledger by then (`last_checked`), so a sweep that dies loses one page.
+    All else that a sweep learns is in the ledger by then (`last_checked`), so a sweep that dies loses one page.
     """
 
-    #: Which of the open listings, and where in it.
+    #: The walk through the open listings: in which of them, where, and whether it has reached the end.
     listing: int = 0
     offset: int = 0
     overlap: int = 5
-    #: The walk has reached its end.
     done: bool = False
+    #: What is absent where it was expected, and how many pages failed to show it.
+    absent: dict[str, int] = {}
+    #: (created_at, rows) by which the list has moved against the ledger's offsets.
+    drifts: tuple[tuple[float, int], ...] = ()
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ A target that two pages did not show is asked for by itself, so every answer bri
 """
 
 from bisect import insort
-from collections import Counter
 
 import msgspec
 
@@ -16,6 +15,8 @@ from workers.sweeps.walk import OpenWalk
 
 #: Pages that may fail to show a target before it is asked for by itself.
 PATIENCE = 2
+#: Of the places where the list was seen to have moved, so many go into a checkpoint.
+DRIFTS_KEPT = 50
 
 
 class Sweep:
@@ -30,16 +31,15 @@ class Sweep:
         self._span = max(1, plan.page_size - plan.overlap)
         self._left = {request.id: request for request in plan.targets}
         self._singles: dict[str, None] = {}
-        self._tries: Counter[str] = Counter()
+        begin = plan.checkpoint or Checkpoint(overlap=plan.overlap)
+        if not plan.open_statuses:
+            begin = msgspec.structs.replace(begin, done=True)
+        self._absent = {name: tries for name, tries in begin.absent.items() if name in self._left}
+        self._singles.update(dict.fromkeys(name for name, tries in self._absent.items() if tries >= PATIENCE))
         #: Where targets were found, less where they were expected: rows that the ledger does not know of.
-        self._drifts: list[tuple[float, int]] = []
+        self._drifts = list(begin.drifts)
         oldest = min((request.created_at for request in plan.targets), default=0.0)
-        self._walk = OpenWalk(
-            plan.open_statuses,
-            plan.page_size,
-            oldest,
-            plan.checkpoint or Checkpoint(overlap=plan.overlap, done=not plan.open_statuses),
-        )
+        self._walk = OpenWalk(plan.open_statuses, plan.page_size, oldest, begin)
         self._window: Window | None = None
         self._calls = 0
 
@@ -51,7 +51,11 @@ class Sweep:
     @property
     def checkpoint(self) -> Checkpoint | None:
         """Give it to the next plan; None when there is nothing to continue."""
-        return None if self._walk.done or not self._left else self._walk.checkpoint
+        if not self._left or (self._walk.done and not self._absent):
+            return None
+        return msgspec.structs.replace(
+            self._walk.checkpoint, absent=dict(self._absent), drifts=tuple(self._drifts[-DRIFTS_KEPT:])
+        )
 
     def next_call(self) -> Call | None:
         """None when every target is settled, or the plan's calls are used up."""
@@ -84,7 +88,10 @@ class Sweep:
     def _open_page(self, page: Rows) -> Findings:
         self._walk.take(page)
         findings = self._settle(page.rows)
-        return msgspec.structs.replace(findings, hints=tuple(self._left)) if self._walk.done else findings
+        if not self._walk.done:
+            return findings
+        self._absent.update({name: self._absent.get(name, 0) for name in self._left})
+        return msgspec.structs.replace(findings, hints=tuple(self._left))
 
     def _page(self, call: List, page: Rows) -> Findings:
         expected = self._window.ids if self._window is not None else ()
@@ -101,8 +108,8 @@ class Sweep:
 
     def _is_hint(self, request: OpenRequest, page: Rows) -> bool:
         """Whether another page is no use: it should have been on this one, or has been searched for enough."""
-        self._tries[request.id] += 1
-        if self._tries[request.id] >= PATIENCE or not page.rows:
+        self._absent[request.id] = self._absent.get(request.id, 0) + 1
+        if self._absent[request.id] >= PATIENCE or not page.rows:
             return True
         if request.created_at < page.rows[-1].created_at:
             return not page.more
@@ -110,9 +117,13 @@ class Sweep:
 
     def _look_elsewhere(self, absent: list[OpenRequest], page: Rows) -> None:
         """The list has moved by a page or more: deeper where others asked, less deep where loops were deleted."""
-        for request in absent:
-            deeper = request.created_at < page.rows[-1].created_at
-            insort(self._drifts, (request.created_at, self._drift(request) + (self._span if deeper else -self._span)))
+        last = page.rows[-1].created_at
+        moved = [
+            (request.created_at, self._drift(request) + (self._span if request.created_at < last else -self._span))
+            for request in absent
+        ]
+        for found in moved:
+            insort(self._drifts, found)
 
     def _drift(self, request: OpenRequest) -> int:
         """As found nearest to it in the list, so far."""
@@ -136,3 +147,4 @@ class Sweep:
     def _forget(self, request_id: str) -> None:
         self._left.pop(request_id, None)
         self._singles.pop(request_id, None)
+        self._absent.pop(request_id, None)

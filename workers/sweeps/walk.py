@@ -35,8 +35,8 @@ class OpenWalk:
         if ended:
             self._before = frozenset()
             following = self._at.listing + 1
-            overlap, done = self._at.overlap, following >= len(self._statuses)
-            self._at = Checkpoint(listing=0 if done else following, overlap=overlap, done=done)
+            done = following >= len(self._statuses)
+            self._at = Checkpoint(listing=0 if done else following, overlap=self._at.overlap, done=done)
             return
         overlap = self._overlap(shown)
         # A page of nothing new: all of it is overlap, and keeping any would pin the cursor.
