@@ -12,7 +12,7 @@ from workers.sweeps.progress import Row, Rows
 DAY, HOUR = 86_400.0, 3_600.0
 HISTORY = 30 * DAY
 #: What ends within the first day counts; the run goes on, so that the last of it can be found.
-END = 1.5 * DAY
+END = 2.1 * DAY
 
 
 class Day:

@@ -19,7 +19,7 @@ SHARE_OF_AGE = 0.25
 #: Of those looked at again after that, about so many have ended.
 ENDED_SHARE = 0.2
 #: However long it has been open, it is looked at again after this, where the calls suffice.
-OLD = 6 * HOUR
+OLD = 3 * HOUR
 #: Half of all people have answered after so many seconds, as a guess.
 QUICK = 600.0
 #: No interval is shorter, however much is lost, nor is the shortest one longer, however little.
