@@ -131,11 +131,12 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
 def promise(open_count: int, pace: Pace, *, page_size: int = 100, overlap: int = 5, oldest_age: float = 0.0) -> Promise:
     """What the pace keeps for this many open requests.
 
-    A round reads the open listing; while it lasts, each absent row may need one more call, so twice its pages.
+    It may wait for company for twice its interval. A round then reads the open listing; while it lasts, each
+    absent row may need one more call, so twice its pages.
     """
     pages = -(-open_count // max(1, page_size - overlap))
     round_seconds = 2 * pages * HOUR / pace.calls_per_hour
-    seconds = min(pace.bound, pace.interval(oldest_age)) + round_seconds
+    seconds = min(pace.bound, 2 * pace.interval(oldest_age)) + round_seconds
     if seconds <= pace.bound + HOUR:
         return Promise(seconds=seconds)
     return Promise(

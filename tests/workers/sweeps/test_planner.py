@@ -138,7 +138,7 @@ def test_what_is_promised_fits_the_calls_or_comes_with_a_warning() -> None:
     kept = promise(200, Pace(shortest=600, calls_per_hour=50))
     broken = promise(50_000, Pace(shortest=600, calls_per_hour=5))
 
-    assert (kept.seconds, kept.warning) == (600 + 2 * 3 * 72, None)
+    assert (kept.seconds, kept.warning) == (2 * 600 + 2 * 3 * 72, None)
     assert broken.warning is not None
     assert "50000 open requests need 527 pages a round" in broken.warning
 
