@@ -59,11 +59,9 @@ class Clock:
 
     def _trim(self, index: str) -> int:
         """The oldest first, in chunks: what is older than the retention and still there is unfinished."""
-        seconds, _ = cast("tuple[int, int]", self._redis.time())
+        seconds, _ = self._redis.time()
         oldest, kept, gone = (seconds - self._retention) * 1000, 0, 0
-        while members := cast(
-            "list[bytes]", self._redis.zrange(index, "-inf", oldest, byscore=True, offset=kept, num=CHUNK)
-        ):
+        while members := self._older(index, oldest, kept):
             with self._redis.pipeline(transaction=False) as pipe:
                 for member in members:
                     pipe.exists(keys.event(member.decode()))
@@ -73,6 +71,10 @@ class Clock:
             gone += len(expired)
             kept += len(members) - len(expired)
         return gone
+
+    def _older(self, index: str, oldest: int, offset: int) -> list[bytes]:
+        found = self._redis.zrange(index, "-inf", oldest, byscore=True, offset=offset, num=CHUNK)
+        return cast("list[bytes]", found)
 
     def _drain_is_wanted(self) -> bool:
         """Something is due and nobody resident, or it has been due for so long that one is not enough."""
