@@ -3,6 +3,8 @@
 `bound` is what a client would need that knew beforehand which requests have ended: the fewest pages of a list of ended
 requests alone that show what ours found, at the moments at which ours found it. No client can do with less.
 Delays are those of the decisions whose webhook was lost.
+
+`python -m benchmarks.reconcile [requests a day ...]`: 200 and 2,000 take 15 seconds, 20,000 some minutes.
 """
 
 import sys
