@@ -3,7 +3,7 @@
 import time
 
 #: Seconds that a claim may take.
-CLAIM_SECONDS = 0.01
+CLAIM_SECONDS = 0.03
 #: Seconds over which the pace is measured.
 WINDOW = 0.1
 
