@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from service.connection import connected
 from service.operations_options import NothingFound, as_json, filtered, look_up
 from service.operations_tables import (
     event_fields,
@@ -14,7 +15,6 @@ from service.operations_tables import (
     print_json,
     print_table,
 )
-from service.pause_commands import connected
 from workers.inbox import history, listing
 from workers.inbox.listing import Filter, split
 

@@ -6,10 +6,10 @@ from typing import Any
 import click
 import msgspec
 
+from service.connection import connected
 from service.environment import environment
 from service.operations_options import NothingFound, as_json, chosen, dry, everything, filtered, named, unasked
 from service.operations_tables import print_json
-from service.pause_commands import connected
 from workers.inbox import operations, replaying
 from workers.inbox.listing import Filter
 from workers.inbox.operations import Change

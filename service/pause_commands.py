@@ -1,28 +1,12 @@
 """`hitl-receiver pause`, `resume` and `status`."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 from redis import Redis
 
-from service.environment import environment
-from service.errors import explain
+from service.connection import connected
 from workers.inbox import keys, pausing
-from workers.redis_clients import command_client
-from workers.settings import Settings
-
-
-@contextmanager
-def connected() -> Iterator[Redis]:
-    """The server of REDIS_URL, or of the `dev` stack in this folder; what goes wrong is one sentence."""
-    with explain():
-        redis = command_client(Settings.from_env(environment()).redis_url)
-        try:
-            yield redis
-        finally:
-            redis.close()
 
 
 @click.command()

@@ -11,7 +11,7 @@ from tests.builders import claimed, delivery, key, payload
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
 from workers.inbox import history, keys, pausing
-from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.inbox.inbox import Inbox
 from workers.inbox.records import Line
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -215,8 +215,6 @@ async def test_the_poison_is_found_and_its_neighbours_succeed(redis: Redis, asyn
     """Workers that die are played by claims that are never reported; the rules are the server's."""
     inbox = Inbox(async_redis, retention=60, lease=0.01)
     await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(3)])
-    keeper = LeaseKeeper(redis, lease=5.0)
-    del keeper
 
     for _ in range(60):
         await asyncio.sleep(0.015)

@@ -46,11 +46,7 @@ local function may_start(member, handler, event, key, request_id, order)
   if turn and turn ~= key then
     park(prefix .. 'turns:' .. request_id, tonumber(order) or 0, member, handler, event, key, nil, 'waiting')
     -- The room that it was called for is free still: the next one's.
-    local waiting = running and redis.call('ZPOPMIN', prefix .. 'waiting:' .. handler)
-    if waiting and waiting[1] then
-      redis.call('ZADD', due, now, waiting[1])
-      ring()
-    end
+    if running then call_next(handler) end
     return false
   end
   if not turn then redis.call('HSET', request, 'turn', key) end
@@ -74,10 +70,7 @@ local function claim(member)
     redis.call('HSET', event, handler .. ':suspect', 1)
     redis.call('HINCRBY', event, handler .. ':crashes', 1)
     redis.call('HINCRBY', event, 'active', -1)
-    if redis.call('HEXISTS', prefix .. 'running', handler) == 1
-      and redis.call('HINCRBY', prefix .. 'running', handler, -1) <= 0 then
-      redis.call('HDEL', prefix .. 'running', handler)
-    end
+    free_place(handler)
     park(prefix .. 'held', now, member, handler, event, key, kept[8], 'paused')
     return
   end

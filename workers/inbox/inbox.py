@@ -58,7 +58,7 @@ class Inbox:
 
     async def accept(self, deliveries: Sequence[Delivery]) -> tuple[list[Verdict], int]:
         """Keep a batch, atomically. Answers a verdict for each, and how many drains are resident."""
-        batch = _frame(word for delivery in deliveries for word in _words(delivery))
+        batch = pack(deliveries)
         drains, *verdicts = await self._accept(keys=[keys.PREFIX], args=[self._retention, self._request_life, batch])
         return [cast("Verdict", verdict.decode()) for verdict in verdicts], drains
 
@@ -142,6 +142,11 @@ class LeaseKeeper:
         for pair in held:
             words += pair
         return [member.decode() for member in self._renew(keys=[keys.PREFIX], args=words)]
+
+
+def pack(deliveries: Iterable[Delivery]) -> bytes:
+    """A batch as accept.lua reads it."""
+    return _frame(word for delivery in deliveries for word in _words(delivery))
 
 
 def _frame(words: Iterable[str | bytes]) -> bytes:

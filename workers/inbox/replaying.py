@@ -10,7 +10,7 @@ from hitlsh.events import Event
 from hitlsh.payloads import parse
 from workers.decision import Decision
 from workers.inbox import history, keys, scripts
-from workers.inbox.inbox import LONGEST_REQUEST, _frame, _words
+from workers.inbox.inbox import LONGEST_REQUEST, pack
 from workers.inbox.kept import EventRecord
 from workers.inbox.listing import Filter, effect_of, resolve, split
 from workers.inbox.operations import EXAMPLES, Change, Chosen
@@ -125,7 +125,7 @@ def _accept(redis: Redis, readable: list[tuple[EventRecord, Event]], retention: 
     """Kept as an event first, out of quarantine then: whoever dies in between has it done again."""
     if not readable:
         return
-    batch = _frame(word for record, event in readable for word in _words(_delivery(record, event)))
+    batch = pack(_delivery(record, event) for record, event in readable)
     accept, reread = scripts.script(redis, "accept"), scripts.script(redis, "reread")
     accept(keys=[keys.PREFIX], args=[str(retention), str(LONGEST_REQUEST + retention), batch])
     reread(keys=[keys.PREFIX], args=[word for record, event in readable for word in (record.key, event.key)])

@@ -56,14 +56,7 @@ local function let_go(handler, event, key, member, request_id)
     return
   end
   if redis.call('HINCRBY', event, 'active', -1) <= 0 and request_id then pass_turn(request_id, key) end
-  if redis.call('HEXISTS', prefix .. 'running', handler) == 1 then
-    if redis.call('HINCRBY', prefix .. 'running', handler, -1) <= 0 then redis.call('HDEL', prefix .. 'running', handler) end
-  end
-  local waiting = redis.call('ZPOPMIN', prefix .. 'waiting:' .. handler)
-  if waiting[1] then
-    redis.call('ZADD', due, now, waiting[1])
-    ring()
-  end
+  free_place(handler)
 end
 
 local function settle(verb, handler, event, key, token, detail, wrong)

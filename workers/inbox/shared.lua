@@ -58,3 +58,21 @@ local function remember(event, handler, number, how, began, wrong)
   redis.call('HSET', event, handler .. ':attempt:' .. number, how .. ' ' .. (began or now_text) .. ' ' .. now_text .. '\n' .. wrong)
   redis.call('HDEL', event, handler .. ':attempt:' .. (number - 25))
 end
+
+-- A capped handler has room: whichever of its effects waits longest is due.
+local function call_next(handler)
+  local waiting = redis.call('ZPOPMIN', prefix .. 'waiting:' .. handler)
+  if waiting[1] then
+    redis.call('ZADD', due, now, waiting[1])
+    ring()
+  end
+end
+
+-- An effect of this handler runs no more. Nothing is counted for a handler without a cap.
+local function free_place(handler)
+  local running = prefix .. 'running'
+  if redis.call('HEXISTS', running, handler) == 1 and redis.call('HINCRBY', running, handler, -1) <= 0 then
+    redis.call('HDEL', running, handler)
+  end
+  call_next(handler)
+end
