@@ -12,6 +12,10 @@ Value = TypeVar("Value")
 #: The vendor's production host (https://docs.hitl.sh, API introduction).
 HITL_API = "https://api.hitl.sh/v1"
 SHORTEST_SECRET = 16
+#: Seconds: no request lives longer, nor is there anything older to find.
+LONGEST_DURATION = 31 * 86_400.0
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_SWITCHES = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
 
 
 class SettingsInvalid(Exception):
@@ -47,6 +51,15 @@ class Settings:
     #: How many `async def` handlers one drain runs at once, and how many threads run `def` handlers.
     handler_concurrency: int = 50
     handler_threads: int = 8
+    #: Requests that did not come through us are looked for in HITL.sh's lists.
+    discover: bool = True
+    #: Seconds: of what a sweep finds, nothing decided longer ago than that before the very first start is delivered.
+    lookback: float = 86_400.0
+    #: Of the API's calls in an hour: what sweeps may use, and what they leave for asking.
+    sweep_share: float = 0.5
+    ask_reserve: float = 0.2
+    #: Seconds within which every open request is to be checked; a warning is shown where the calls do not suffice.
+    check_within: float = 86_400.0
 
     @property
     def retention(self) -> int:
@@ -75,6 +88,11 @@ class Settings:
             lease_seconds=reader.number("HITL_LEASE_SECONDS", 15.0, float, 1, 3_600, "seconds"),
             handler_concurrency=reader.number("HITL_HANDLER_CONCURRENCY", 50, int, 1, 10_000, "handlers"),
             handler_threads=reader.number("HITL_HANDLER_THREADS", 8, int, 1, 1_000, "threads"),
+            discover=reader.switch("HITL_DISCOVER", default=True),
+            lookback=reader.duration("HITL_LOOKBACK", "24h", least=0),
+            sweep_share=reader.number("HITL_SWEEP_SHARE", 0.5, float, 0.01, 1, "a fraction"),
+            ask_reserve=reader.number("HITL_ASK_RESERVE", 0.2, float, 0, 1, "a fraction"),
+            check_within=reader.duration("HITL_CHECK_WITHIN", "24h", least=60),
         )
         if receives and not reader.any_of("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"):
             reader.problem(
@@ -145,6 +163,24 @@ class _Reader:
         if text and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?", text):
             self.problem(f"{name}={text!r} is no module: write package.module or package.module:attribute")
         return text
+
+    def switch(self, name: str, *, default: bool) -> bool:
+        text = (self.text(name) or str(int(default))).lower()
+        if text not in _SWITCHES:
+            self.problem(f"{name}={text!r}: write 1 for on or 0 for off")
+        return _SWITCHES.get(text, default)
+
+    def duration(self, name: str, default: str, *, least: float) -> float:
+        """Seconds, of a number with a unit such as `24h`."""
+        text = self.text(name) or default
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
+        seconds = float(found[1]) * _UNITS[found[2]] if found else -1.0
+        if not least <= seconds <= LONGEST_DURATION:
+            self.problem(
+                f"{name}={text!r} must be a time from {least:g}s to {LONGEST_DURATION / 86_400:g}d: "
+                f"a number and s, m, h or d, such as 90m or 24h"
+            )
+        return seconds
 
     def number(
         self, name: str, default: Value, read: Callable[[str], Value], least: float, most: float, unit: str

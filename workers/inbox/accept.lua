@@ -4,50 +4,111 @@
 -- Without `allow-oom`: a full server refuses the batch before anything of it is written.
 --
 -- ARGV     retention in seconds, longest life of an open request in seconds, and one frame with
---          12 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
---          fingerprint, head, body, trust, received_at, callback. A word is its length (4 bytes,
---          big-endian) and its bytes; one argument, because a dozen for each event would be most of what
---          a flush costs its sender.
+--          15 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
+--          created_at and timeout_at (of the request, in seconds), fingerprint, head, body, trust,
+--          received_at, callback and its id. A word is its length (4 bytes, big-endian) and its bytes; one
+--          argument, because a dozen for each event would be most of what a flush costs its sender.
 -- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate or conflict
 local retention, request_life = ARGV[1], ARGV[2]
 frame = ARGV[3]
 local strength = { callback = 1, signed = 2, confirmed = 3 }
 
+-- What waits for proof of this event is due: it sees what HITL.sh itself says, and nothing of what was posted.
+local function prove(request_id, event, key, head, body, callback)
+  local waiting = prefix .. 'unproven:' .. request_id
+  if redis.call('SREM', waiting, key) == 0 then return end
+  redis.call('HSET', event, 'head', head, 'body', body)
+  redis.call('HDEL', event, 'callback')
+  if callback ~= '' then redis.call('HSET', event, 'callback', callback) end
+  for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
+    if redis.call('ZREM', prefix .. 'unproven', handler .. '|' .. key) == 1 then
+      redis.call('HSET', event, handler .. ':state', 'due')
+      redis.call('ZADD', due, now, handler .. '|' .. key)
+    end
+  end
+  redis.call('ZREM', prefix .. 'checks', request_id)
+end
+
+-- Which events of the request wait for proof and are not this one: HITL.sh has now said what is true.
+local function disprove_others(request_id, key)
+  for _, other in ipairs(redis.call('SMEMBERS', prefix .. 'unproven:' .. request_id)) do
+    if other ~= key then contradict(request_id, other, key, retention) end
+  end
+end
+
+-- How this decision was found tells how well the webhooks do.
+local function found(request, by)
+  redis.call('HSET', request, 'found', by)
+  local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(time[1] / 3600)
+  local loss = tonumber(redis.call('HGET', channel, 'loss') or 0)
+  loss = loss + 0.05 * ((by == 'sweep' and 1 or 0) - loss)
+  redis.call('HSET', channel, 'loss', string.format('%.6f', loss))
+  if by == 'webhook' then
+    redis.call('HSET', channel, 'last_webhook', now_text, 'since_webhook', 0)
+  else
+    redis.call('HINCRBY', channel, 'since_webhook', 1)
+  end
+  if redis.call('HINCRBY', hour, by, 1) == 1 then redis.call('EXPIRE', hour, 31 * 86400) end
+end
+
+-- A webhook that comes after a sweep has found its decision was slow, not lost.
+local function overtaken(request, trust)
+  if trust == 'confirmed' or redis.call('HGET', request, 'found') ~= 'sweep' then return end
+  redis.call('HSET', request, 'found', 'both')
+  local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(time[1] / 3600)
+  local loss = tonumber(redis.call('HGET', channel, 'loss') or 0)
+  redis.call('HSET', channel, 'loss', string.format('%.6f', math.max(0, loss - 0.05)),
+    'last_webhook', now_text, 'since_webhook', 0)
+  redis.call('HINCRBY', hour, 'overtaken', 1)
+end
+
 -- The same fact again: count it; a stronger proof than the one we had is worth keeping.
-local function repeated(event, trust, fingerprint)
+local function repeated(event, key, request_id, said)
   redis.call('HINCRBY', event, 'deliveries', 1)
   local seen = redis.call('HMGET', event, 'trust', 'fingerprint')
-  if seen[1] and (strength[trust] or 0) > (strength[seen[1]] or 0) then
-    redis.call('HSET', event, 'trust', trust)
+  if said.outcome ~= '' then overtaken(prefix .. 'request:' .. request_id, said.trust) end
+  if seen[1] and (strength[said.trust] or 0) > (strength[seen[1]] or 0) then
+    redis.call('HSET', event, 'trust', said.trust)
+    if said.trust == 'confirmed' and request_id ~= '' then
+      prove(request_id, event, key, said.head, said.body, said.callback)
+    end
   end
-  if fingerprint ~= '' and not seen[2] then
-    redis.call('HSET', event, 'fingerprint', fingerprint)
+  if said.fingerprint ~= '' and not seen[2] then
+    redis.call('HSET', event, 'fingerprint', said.fingerprint)
   end
   return 'duplicate'
 end
 
--- Compare-and-set on the request: the first outcome stands, nothing that comes late undoes it.
-local function decide(request_id, key, outcome, status, order, contradicts)
+-- Compare-and-set on the request: the first outcome stands, nothing that comes late undoes it; but HITL.sh
+-- itself overrules what was only posted, where that waited to be proven.
+local function decide(request_id, event, key, said, contradicts)
   local request = prefix .. 'request:' .. request_id
-  local known = redis.call('HMGET', request, 'outcome', 'order', 'status', 'first_seen')
-  if outcome ~= '' then
-    if known[1] then
+  local known = redis.call('HMGET', request, 'outcome', 'order', 'status', 'first_seen', 'overruled', 'created_at')
+  if said.outcome ~= '' then
+    if known[1] or (contradicts and not known[5]) then
       redis.call('HINCRBY', request, 'conflicts', 1)
       return 'conflict'
     end
-    if contradicts then return 'conflict' end
-    redis.call('HSET', request, 'outcome', outcome, 'status', outcome, 'event', key, 'decided_at', now_text)
+    redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text)
     if known[4] then redis.call('PERSIST', request) end
+    if redis.call('ZREM', prefix .. 'checks', request_id) == 0 and not known[6] then
+      redis.call('ZADD', prefix .. 'asked', 'NX', said.created ~= '' and said.created or now_text, request_id)
+    end
+    if known[4] then redis.call('ZREM', prefix .. 'lost', request_id) end
+    found(request, said.trust == 'confirmed' and 'sweep' or 'webhook')
+    if known[5] then
+      redis.call('HDEL', request, 'overruled')
+      if known[5] == '1' then redis.call('HSET', event, 'conflict', 1, 'overrules', 1) end
+    end
     return 'accepted'
   end
   if known[1] then return 'late' end
   -- Order-free: whichever arrives first, the latest status by the vendor's own time remains.
   local held = (known[2] or '') .. '|' .. (known[3] or '')
-  if status ~= '' and (order .. '|' .. status) > held then
-    redis.call('HSET', request, 'status', status, 'order', order)
+  if said.status ~= '' and (said.order .. '|' .. said.status) > held then
+    redis.call('HSET', request, 'status', said.status, 'order', said.order)
   end
-  redis.call('HSETNX', request, 'first_seen', now_text)
-  redis.call('EXPIRE', request, request_life)
+  know(request_id, said.trust == 'callback' and 'callback' or 'event', said.created, said.timeout, request_life)
   return 'accepted'
 end
 
@@ -90,34 +151,75 @@ local function take_turn(request_id, key, order)
   return false
 end
 
-local function accept()
-  local kind, key, request_id, outcome, status, order = word(), word(), word(), word(), word(), word()
-  local fingerprint, head, body, trust, received_at, callback = word(), word(), word(), word(), word(), word()
+-- A callback URL made for one request says nothing of another, whoever has got hold of it.
+local function misused(request_id, callback_id)
+  if callback_id == '' or request_id == '' then return false end
+  local made_for = redis.call('GET', prefix .. 'token:' .. callback_id)
+  if made_for then return made_for ~= request_id end
+  return redis.call('HEXISTS', prefix .. 'request:' .. request_id, 'callback') == 1
+end
+
+-- Kept to be seen, never routed; under a key of its own, so that the true delivery is not taken for a duplicate.
+local function keep_misused(said, fields)
+  local key = said.key .. '#' .. said.callback_id
   local event = prefix .. 'event:' .. key
-  local contradicts = false
-
   if redis.call('EXISTS', event) == 1 then
-    local seen = redis.call('HGET', event, 'fingerprint')
-    contradicts = outcome ~= '' and fingerprint ~= '' and seen and seen ~= fingerprint
-    if not contradicts then return repeated(event, trust, fingerprint) end
-    key = key .. '#' .. fingerprint
-    event = prefix .. 'event:' .. key
-    if redis.call('EXISTS', event) == 1 then return repeated(event, trust, fingerprint) end
+    redis.call('HINCRBY', event, 'deliveries', 1)
+    return 'duplicate'
   end
+  keep(event, key, said.kind, said.body, fields)
+  redis.call('HSET', event, 'contradicted', 'another request\'s callback URL', 'open', 0)
+  redis.call('ZADD', prefix .. 'contradicted', now, key)
+  finish(event, key, nil, 'contradicted', retention)
+  return 'conflict'
+end
 
-  keep(event, key, kind, body, { head = head, trust = trust, received_at = received_at, callback = callback,
-    request = request_id, fingerprint = fingerprint, order = order })
-  if kind ~= 'event' then
+-- The key under which this is kept: a different outcome under the same key has one of its own, and so has what
+-- is said again after HITL.sh contradicted it. Answers also whether it contradicts an event that stands.
+local function own_key(said)
+  local key = said.key
+  if said.outcome == '' or redis.call('EXISTS', prefix .. 'event:' .. key) == 0 then return key, false end
+  local different = key .. '#' .. said.fingerprint
+  if said.fingerprint ~= '' and redis.call('EXISTS', prefix .. 'event:' .. different) == 1 then return different, true end
+  for again = 2, 6 do
+    local seen = redis.call('HMGET', prefix .. 'event:' .. key, 'fingerprint', 'contradicted', 'head')
+    if not seen[3] then return key, false end
+    if not seen[2] then
+      if said.fingerprint ~= '' and seen[1] and seen[1] ~= said.fingerprint then return different, true end
+      return key, false
+    end
+    key = said.key .. '#' .. again
+  end
+  -- Contradicted over and over: only HITL.sh itself is heard again.
+  return said.trust == 'confirmed' and said.key .. '#confirmed' or key, false
+end
+
+local function accept()
+  local said = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
+    created = word(), timeout = word(), fingerprint = word(), head = word(), body = word(), trust = word(),
+    received_at = word(), callback = word(), callback_id = word() }
+  local request_id = said.request
+  local fields = { head = said.head, trust = said.trust, received_at = said.received_at, callback = said.callback,
+    request = request_id, fingerprint = said.fingerprint, order = said.order }
+
+  if misused(request_id, said.callback_id) then return keep_misused(said, fields) end
+  local key, contradicts = own_key(said)
+  local event = prefix .. 'event:' .. key
+  if said.trust == 'confirmed' and said.outcome ~= '' then disprove_others(request_id, key) end
+  if redis.call('EXISTS', event) == 1 then return repeated(event, key, request_id, said) end
+
+  keep(event, key, said.kind, said.body, fields)
+  if said.kind ~= 'event' then
     redis.call('EXPIRE', event, retention)
     redis.call('ZADD', prefix .. 'quarantine', now, key)
     return 'accepted'
   end
   local verdict = 'accepted'
   if request_id ~= '' then
-    verdict = decide(request_id, key, outcome, status, order, contradicts)
+    verdict = decide(request_id, event, key, said, contradicts)
     if verdict ~= 'accepted' then redis.call('HSET', event, verdict, 1) end
   end
-  if request_id == '' or take_turn(request_id, key, order) then redis.call('ZADD', due, now, '|' .. key) end
+  if request_id == '' or take_turn(request_id, key, said.order) then redis.call('ZADD', due, now, '|' .. key) end
   return verdict == 'late' and 'accepted' or verdict
 end
 

@@ -5,7 +5,7 @@ is one Lua script; each of them may be sent again when its reply was lost.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -55,6 +55,7 @@ class Inbox:
         self._claim = scripts.async_script(redis, "claim")
         self._report = scripts.async_script(redis, "report")
         self._resume = scripts.async_script(redis, "resume")
+        self._refused = scripts.async_script(redis, "refused")
 
     async def accept(self, deliveries: Sequence[Delivery]) -> tuple[list[Verdict], int]:
         """Keep a batch, atomically. Answers a verdict for each, and how many drains are resident."""
@@ -105,6 +106,13 @@ class Inbox:
     async def resume(self, handlers: Iterable[str]) -> int:
         """Make effects that were held for want of these handlers due again."""
         return cast("int", await self._resume(keys=[keys.PREFIX], args=list(handlers)))
+
+    async def refused(self, request_ids: Collection[str]) -> int:
+        """Deliveries that name these requests were refused: those known to be open are worth a call now.
+
+        Each once in a while only, since anybody can knock. Answers how many became due.
+        """
+        return cast("int", await self._refused(keys=[keys.PREFIX], args=list(request_ids)))
 
     async def announce(self, drain: str, seconds: float) -> list[str]:
         """Say that this drain is resident for `seconds` more; answers the ids of RQ jobs that wait."""
@@ -161,9 +169,15 @@ def _frame(words: Iterable[str | bytes]) -> bytes:
 
 def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
     content = delivery.content
-    arrived = (delivery.body, delivery.trust, stamp(delivery.received_at), _callback(delivery))
+    arrived = (
+        delivery.body,
+        delivery.trust,
+        stamp(delivery.received_at),
+        _callback(delivery),
+        delivery.callback_id or "",
+    )
     if not isinstance(content, Event):
-        return ("unreadable", content.key, "", "", "", "", "", _encode_json(content), *arrived)
+        return ("unreadable", content.key, "", "", "", "", "", "", "", _encode_json(content), *arrived)
     return (
         "event",
         content.key,
@@ -171,6 +185,8 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
         content.outcome or "",
         content.status or "",
         f"{content.occurred_at.timestamp():017.6f}" if content.occurred_at else "",
+        stamp(content.created_at) if content.created_at else "",
+        stamp(content.timeout_at) if content.timeout_at else "",
         content.fingerprint or "",
         encode_event(content),
         *arrived,

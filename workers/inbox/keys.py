@@ -3,7 +3,18 @@
 | key | type | what it holds |
 |---|---|---|
 | `event:<event key>` | hash | one event: `head` (JSON), `body` (as received), how it came, how each effect stands |
-| `request:<id>` | hash | what is known of a request: status, outcome, the event that decided it |
+| `request:<id>` | hash | a request: how it was learned, when it was checked, how and by which event it ended |
+| `asked` | sorted set | every request known, ended ones too, by its creation (seconds): places in HITL.sh's lists |
+| `checks` | sorted set | requests worth a call to HITL.sh, by when (milliseconds); `*` for discovery |
+| `token:<callback id>` | string | the request that one of our callback URLs was made for |
+| `unproven` | sorted set | effects that wait until HITL.sh itself confirms their event |
+| `unproven:<request>` | set | the events of a request that wait for that |
+| `contradicted` | sorted set | events that HITL.sh contradicted, by the time when it did |
+| `lost` | sorted set | requests that HITL.sh does not know any more, by the time when that was certain |
+| `sweeping` | string | the fencing token of the sweep that runs; expires with its lease |
+| `sweep` | hash | what one sweep leaves to the next: checkpoint, horizon, pace, the report of the last one |
+| `channel`, `channel:<hour>` | hashes | decisions found by webhook and by sweep: lately, and in each hour since 1970 |
+| `budget:<hash of an API key>` | hash | the calls of this hour |
 | `due` | sorted set | what is due when (milliseconds): `\\|<event key>` to route, `<handler>\\|<event key>` to run |
 | `leases` | hash | who holds what: member of `due` to fencing token |
 | `fence` | integer | the last fencing token given |
@@ -35,6 +46,15 @@ def request(request_id: str) -> str:
     return f"{PREFIX}request:{request_id}"
 
 
+def unproven(request_id: str) -> str:
+    return f"{PREFIX}unproven:{request_id}"
+
+
+def channel(hour: int) -> str:
+    """`hour`: since 1970."""
+    return f"{PREFIX}channel:{hour}"
+
+
 DUE = f"{PREFIX}due"
 LEASES = f"{PREFIX}leases"
 WAKE = f"{PREFIX}wake"
@@ -45,3 +65,11 @@ HELD = f"{PREFIX}held"
 QUARANTINE = f"{PREFIX}quarantine"
 PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
+ASKED = f"{PREFIX}asked"
+CHECKS = f"{PREFIX}checks"
+UNPROVEN = f"{PREFIX}unproven"
+CONTRADICTED = f"{PREFIX}contradicted"
+LOST = f"{PREFIX}lost"
+SWEEPING = f"{PREFIX}sweeping"
+SWEEP = f"{PREFIX}sweep"
+CHANNEL = f"{PREFIX}channel"

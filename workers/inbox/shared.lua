@@ -76,3 +76,46 @@ local function free_place(handler)
   end
   call_next(handler)
 end
+
+-- The ledger: a request is known, and worth a call to HITL.sh when its interval is over or its time is out.
+-- `created` and `timeout` are seconds as text, '' where not known. Answers whether it was new.
+local function know(request_id, learned, created, timeout, life)
+  local request = prefix .. 'request:' .. request_id
+  if created == '' then created = redis.call('HGET', request, 'created_at') or now_text end
+  local new = redis.call('ZADD', prefix .. 'asked', 'NX', created, request_id) == 1
+  redis.call('HSETNX', request, 'first_seen', now_text)
+  redis.call('HSETNX', request, 'created_at', created)
+  redis.call('HSETNX', request, 'learned', learned)
+  if timeout ~= '' then redis.call('HSET', request, 'timeout_at', timeout) end
+  if redis.call('HEXISTS', request, 'outcome') == 1 then return new end
+  redis.call('EXPIRE', request, life)
+  local patience = tonumber(redis.call('HGET', prefix .. 'sweep', 'shortest') or 1800)
+  local first = tonumber(created) + patience
+  if timeout ~= '' then first = math.min(first, tonumber(timeout) + 90) end
+  redis.call('ZADD', prefix .. 'checks', 'NX', math.floor(first * 1000), request_id)
+  return new
+end
+
+-- HITL.sh says otherwise: nothing more of this event begins, and its request is as open as it was before.
+-- `by` says what HITL.sh has instead: the key of the true event, `open` or `missing`.
+local function contradict(request_id, key, by, retention)
+  local event, request = prefix .. 'event:' .. key, prefix .. 'request:' .. request_id
+  redis.call('SREM', prefix .. 'unproven:' .. request_id, key)
+  if redis.call('EXISTS', event) == 0 or redis.call('HSETNX', event, 'contradicted', by) == 0 then return end
+  redis.call('ZADD', prefix .. 'contradicted', now, key)
+  local begun, open = false, tonumber(redis.call('HGET', event, 'open') or 0)
+  for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
+    if redis.call('ZREM', prefix .. 'unproven', handler .. '|' .. key) == 1 then
+      redis.call('HSET', event, handler .. ':state', 'contradicted', handler .. ':settled_at', now_text)
+      open = redis.call('HINCRBY', event, 'open', -1)
+    elseif redis.call('HEXISTS', event, handler .. ':started_at') == 1 then
+      begun = true
+    end
+  end
+  if open == 0 then finish(event, key, nil, 'contradicted', retention) end
+  if redis.call('HGET', request, 'event') == key then
+    -- A later outcome is told that something was done for this one.
+    redis.call('HSET', request, 'status', 'pending', 'overruled', begun and 1 or 0)
+    redis.call('HDEL', request, 'outcome', 'event', 'decided_at')
+  end
+end

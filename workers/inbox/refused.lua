@@ -1,0 +1,19 @@
+#!lua
+-- Deliveries that name these requests were refused: perhaps they were genuine, and ours is the wrong secret.
+--
+-- ARGV     request ids
+-- Answers  how many of them became worth a call at once
+local PAUSE = 300 -- seconds between two calls that strangers may cause for one request
+
+local found = 0
+for _, request_id in ipairs(ARGV) do
+  local request = prefix .. 'request:' .. request_id
+  local known = redis.call('HMGET', request, 'learned', 'outcome', 'checked_at', 'refused')
+  local rested = not known[3] or time[1] - tonumber(known[3]) > PAUSE
+  if known[1] and not known[2] and not known[4] and rested then
+    redis.call('HSET', request, 'refused', now_text)
+    redis.call('ZADD', prefix .. 'checks', now, request_id)
+    found = found + 1
+  end
+end
+return found
