@@ -40,6 +40,7 @@ from hitlsh.api.errors import (
     UnexpectedReply,
     Unreachable,
 )
+from hitlsh.api.ledger import AsyncLedger, Ledger, Sent
 from hitlsh.api.rate_limit import AsyncBudget, Budget, LocalBudget, RateLimit
 from hitlsh.api.retrying import RetryPolicy
 
@@ -49,6 +50,7 @@ __all__ = [
     "AskingError",
     "AsyncBudget",
     "AsyncClient",
+    "AsyncLedger",
     "BadRequest",
     "Budget",
     "BudgetExhausted",
@@ -58,6 +60,7 @@ __all__ = [
     "Content",
     "DocumentedLimitWarning",
     "Forbidden",
+    "Ledger",
     "LocalBudget",
     "NotFound",
     "Option",
@@ -66,6 +69,7 @@ __all__ = [
     "RateLimited",
     "Refused",
     "RetryPolicy",
+    "Sent",
     "ServerError",
     "Unauthorized",
     "UnexpectedReply",

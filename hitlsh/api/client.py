@@ -1,68 +1,37 @@
 """The two clients: the same calls, one blocking, one for asyncio. All they do is carry out steps."""
 
 import asyncio
-import inspect
 import time
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from hitlsh.api import wire
-from hitlsh.api.address import DEFAULT_BASE_URL, check_base_url, check_key, check_prefix
+from hitlsh.api.address import DEFAULT_BASE_URL
+from hitlsh.api.connected import Connected, settled
 from hitlsh.api.errors import Unreachable
-from hitlsh.api.exchange import Exchange, Observe, Script, Sleep, Spend, Step
-from hitlsh.api.groups import Groups
+from hitlsh.api.exchange import Observe, Record, Script, Sleep, Spend, Step
+from hitlsh.api.ledger import AsyncLedger, Ledger
 from hitlsh.api.operations import Operation, Wire
 from hitlsh.api.paging import Listing, Walk
-from hitlsh.api.rate_limit import AsyncBudget, Budget, RateLimit
+from hitlsh.api.rate_limit import AsyncBudget, Budget
 from hitlsh.api.replies import Answered
 from hitlsh.api.retrying import RetryPolicy
-from hitlsh.api.surface import Awaited, Blocking, Mode
+from hitlsh.api.surface import Awaited, Blocking
 
 T = TypeVar("T")
 
 _PATIENT = RetryPolicy()
 
 
-class Connected(Groups[Mode], Generic[Mode]):
-    """What both clients know and show."""
-
-    def __init__(self, api_key: str, base_url: str, api_prefix: str, retries: RetryPolicy, budgeted: bool) -> None:
-        super().__init__(self)
-        self._key = check_key(api_key)
-        self._base_url = check_base_url(base_url)
-        self._exchange = Exchange(
-            key=self._key,
-            base_url=self._base_url,
-            api_prefix=check_prefix(api_prefix),
-            policy=retries,
-            budgeted=budgeted,
-        )
-
-    @property
-    def rate_limit(self) -> RateLimit | None:
-        """The key's limit as of the last reply; None before the first."""
-        return self._exchange.rate_limit
-
-    def run(self, job: Any) -> Any:
-        """Carry out an operation or a script; said in full by each client."""
-        raise NotImplementedError
-
-    def walk(self, listing: Listing[Any]) -> Any:
-        """Go through a list; said in full by each client."""
-        raise NotImplementedError
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self._base_url!r}, api_key='***')"
-
-
 class Client(Connected[Blocking]):
     """HITL.sh for synchronous code. Threads may share one; close it, or use it in a ``with`` block.
 
     Calls raise the kinds of `hitlsh.api.errors.ApiError`. Reads are repeated as ``retries`` says; what
-    changes something never is, once it may have left. ``timeout`` is in seconds.
+    changes something never is, once it may have left. ``timeout`` is in seconds. ``budget`` is asked before
+    each call, ``ledger`` is told of each request that was made.
     """
 
     def __init__(
@@ -74,11 +43,13 @@ class Client(Connected[Blocking]):
         timeout: float = 30.0,
         retries: RetryPolicy = _PATIENT,
         budget: Budget | None = None,
+        ledger: Ledger | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         super().__init__(api_key, base_url, api_prefix, retries, budget is not None)
         self._timeout = timeout
         self._budget = budget
+        self._ledger = ledger
         self._http = httpx.Client(transport=transport, **wire.options(self._base_url, timeout))
 
     def run(self, job: Operation[T] | Script[T]) -> T:
@@ -117,8 +88,20 @@ class Client(Connected[Blocking]):
         if isinstance(step, Spend):
             return self._budget.spend() if self._budget is not None else 0.0
         if isinstance(step, Observe):
-            return self._budget.observe(step.rate_limit) if self._budget is not None else None
+            return self._observe(step)
+        if isinstance(step, Record):
+            return self._record(step)
         return self._transmit(step.wire)
+
+    def _observe(self, step: Observe) -> None:
+        if self._budget is not None:
+            with step.forgiving():
+                self._budget.observe(step.rate_limit)
+
+    def _record(self, step: Record) -> None:
+        if self._ledger is not None:
+            with step.forgiving():
+                self._ledger.asked(step.made.created, step.made.sent)
 
     def _transmit(self, outgoing: Wire) -> Answered | Unreachable:
         try:
@@ -139,11 +122,13 @@ class AsyncClient(Connected[Awaited]):
         timeout: float = 30.0,
         retries: RetryPolicy = _PATIENT,
         budget: Budget | AsyncBudget | None = None,
+        ledger: Ledger | AsyncLedger | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(api_key, base_url, api_prefix, retries, budget is not None)
         self._timeout = timeout
         self._budget = budget
+        self._ledger = ledger
         self._http = httpx.AsyncClient(transport=transport, **wire.options(self._base_url, timeout))
 
     async def run(self, job: Operation[T] | Script[T]) -> T:
@@ -181,18 +166,25 @@ class AsyncClient(Connected[Awaited]):
         if isinstance(step, Sleep):
             return await asyncio.sleep(step.seconds)
         if isinstance(step, Spend):
-            return await _settled(self._budget.spend()) if self._budget is not None else 0.0
+            return await settled(self._budget.spend()) if self._budget is not None else 0.0
         if isinstance(step, Observe):
-            return await _settled(self._budget.observe(step.rate_limit)) if self._budget is not None else None
+            return await self._observe(step)
+        if isinstance(step, Record):
+            return await self._record(step)
         return await self._transmit(step.wire)
+
+    async def _observe(self, step: Observe) -> None:
+        if self._budget is not None:
+            with step.forgiving():
+                await settled(self._budget.observe(step.rate_limit))
+
+    async def _record(self, step: Record) -> None:
+        if self._ledger is not None:
+            with step.forgiving():
+                await settled(self._ledger.asked(step.made.created, step.made.sent))
 
     async def _transmit(self, outgoing: Wire) -> Answered | Unreachable:
         try:
             return wire.answered(await self._http.request(**wire.request(outgoing, self._key, self._timeout)))
         except wire.NO_REPLY as error:
             return wire.unreachable(outgoing, error)
-
-
-async def _settled(answer: Any) -> Any:
-    """A budget may answer at once or after a round trip."""
-    return await answer if inspect.isawaitable(answer) else answer

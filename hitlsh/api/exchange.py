@@ -4,12 +4,14 @@
 """
 
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from hitlsh.api.errors import ApiError, BudgetExhausted, Refused, Unreachable
+from hitlsh.api.ledger import Made, outlived
 from hitlsh.api.operations import Operation, Wire, to_wire
 from hitlsh.api.rate_limit import RateLimit
 from hitlsh.api.replies import Answered, read, refusal, result
@@ -26,6 +28,22 @@ class Observe(msgspec.Struct, frozen=True):
     """Step: tell the budget what HITL.sh said. Told nothing."""
 
     rate_limit: RateLimit
+    #: What HITL.sh has done by this call cannot be asked again: the budget's failure must not hide it.
+    changed: Wire | None = None
+
+    def forgiving(self) -> AbstractContextManager[None]:
+        """What to tell the budget in."""
+        return nullcontext() if self.changed is None else outlived("budget.failed", self.changed.path)
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Step: tell the ledger of a request that now exists. Told nothing."""
+
+    made: Made
+
+    def forgiving(self) -> AbstractContextManager[None]:
+        """What to tell the ledger in."""
+        return outlived("ledger.failed", self.made.created.request_id)
 
 
 class Sleep(msgspec.Struct, frozen=True):
@@ -40,7 +58,7 @@ class Transmit(msgspec.Struct, frozen=True):
     wire: Wire
 
 
-Step: TypeAlias = Spend | Observe | Sleep | Transmit
+Step: TypeAlias = Spend | Observe | Record | Sleep | Transmit
 Flow: TypeAlias = Generator[Step, Any, T]
 #: Several calls as one: yields operations (told their result, or their error raised) and sleeps.
 Script: TypeAlias = Generator[Operation[Any] | Sleep, Any, T]
@@ -120,9 +138,14 @@ class Exchange:
         if reading.rate_limit is not None:
             self.rate_limit = reading.rate_limit
             if self._budgeted:
-                yield Observe(reading.rate_limit)
+                yield Observe(reading.rate_limit, wire if operation.method != "GET" else None)
         failure: Refused | None = refusal(operation, wire, told.status, reading)
         if failure is not None:
             return failure, None
         found = result(operation, wire, told.status, reading)
-        return (found, None) if isinstance(found, ApiError) else (None, found)
+        if isinstance(found, ApiError):
+            return found, None
+        made = operation.makes(found) if operation.makes is not None else None
+        if made is not None:
+            yield Record(made)
+        return None, found

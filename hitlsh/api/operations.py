@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hitlsh.api.errors import AskingError
+from hitlsh.api.ledger import Made
 
 T = TypeVar("T")
 
@@ -54,6 +55,8 @@ class Operation(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     accepts: frozenset[int] = frozenset()
     #: Seconds the server may take beyond the client's own timeout.
     patience: float = 0.0
+    #: The request to people that a successful call has made, for the ledger.
+    makes: Callable[[T], Made | None] | None = None
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True):

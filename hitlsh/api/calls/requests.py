@@ -12,6 +12,7 @@ from hitlsh.api.bodies import Priority, ProcessingType, check_changes, create_bo
 from hitlsh.api.contents import MARKDOWN, Content
 from hitlsh.api.errors import AskingError
 from hitlsh.api.exchange import Script, Sleep
+from hitlsh.api.ledger import Made, Sent
 from hitlsh.api.limits import length, one_of, whole
 from hitlsh.api.models.requests import (
     CancelledRequest,
@@ -46,6 +47,7 @@ def create(
 
     With ``timeout_seconds`` (60 to 86400) it is time-sensitive, without it is deferred for 30 days. HITL.sh
     knows no idempotency key, so a lost reply is never repeated: `Unreachable` with ``sent`` means look first.
+    The client's ledger is told of the request; should it fail, the request is returned all the same.
     """
     body = create_body(
         text,
@@ -62,7 +64,19 @@ def create(
         metadata=metadata,
         tags=None if tags is None else list(tags),
     )
-    return Operation(method="POST", path=_of_loop(loop_id), body=body, read=_created)
+    sent = Sent(
+        loop_id=loop_id,
+        callback_url=callback_url,
+        default_response=question.default(default_response),
+        timeout_seconds=timeout_seconds,
+    )
+    return Operation(
+        method="POST",
+        path=_of_loop(loop_id),
+        body=body,
+        read=_created,
+        makes=lambda created: Made(created=created, sent=sent),
+    )
 
 
 def get(request_id: str) -> Operation[Request]:

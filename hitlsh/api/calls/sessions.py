@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from hitlsh.api.ledger import Made, Sent
 from hitlsh.api.limits import one_of, whole
+from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.api.models.sessions import Session, Turn
 from hitlsh.api.operations import Operation, Reply, changed, encode, given, segment
 from hitlsh.api.paging import Listing, Page, next_offset
@@ -98,7 +100,7 @@ def create_turn(
     """Propose an action; HITL.sh asks the reviewers to approve, modify, reject or escalate it."""
     fields = given(agent_prompt=agent_prompt, proposed_tool=proposed_tool, proposed_args=proposed_args)
     body = encode({"action_type": action_type} | fields)
-    return Operation(method="POST", path=f"{_path(session_id)}/turns", body=body, read=_turn)
+    return Operation(method="POST", path=f"{_path(session_id)}/turns", body=body, read=_turn, makes=_behind)
 
 
 def turns(session_id: str) -> Operation[tuple[Turn, ...]]:
@@ -174,6 +176,14 @@ def _session(reply: Reply) -> Session:
 
 def _turn(reply: Reply) -> Turn:
     return Turn.from_payload(reply.inner("turn"))
+
+
+def _behind(turn: Turn) -> Made | None:
+    """The request that HITL.sh itself made for a turn, in a form of its choosing."""
+    if turn.request_id is None:
+        return None
+    created = CreatedRequest(request_id=turn.request_id, created_at=turn.created_at)
+    return Made(created=created, sent=Sent())
 
 
 def _page(reply: Reply, start: int, page_size: int) -> Page[Session]:

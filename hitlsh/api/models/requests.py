@@ -109,6 +109,8 @@ class CreatedRequest(Resource, frozen=True, kw_only=True):
     notifications_sent: int | None = None
     #: Absolute: joined against the API's origin.
     polling_url: str | None = None
+    #: Not documented for this reply; None where HITL.sh does not send it.
+    created_at: datetime | None = None
 
 
 class CancelledRequest(Resource, frozen=True, kw_only=True):

@@ -1,0 +1,144 @@
+"""A ledger is told of each request that exists, and nothing that fails with it hides the request."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from hitlsh.api import BadRequest, RateLimit, Sent, ServerError, UnexpectedReply, single_select
+from hitlsh.api.models.requests import CreatedRequest
+from sandbox.testing import Sandbox
+from tests.hitlsh.api.conftest import Opener
+
+PICK = single_select("Approve", "Reject")
+CALLBACK = "https://hooks.example.com/callbacks/a.b.c"
+
+
+class Book:
+    """A ledger in a list."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[CreatedRequest, Sent]] = []
+
+    def asked(self, created: CreatedRequest, sent: Sent) -> None:
+        self.entries.append((created, sent))
+
+
+class AwaitedBook(Book):
+    async def asked(self, created: CreatedRequest, sent: Sent) -> None:  # type: ignore[override]  # the other protocol
+        await asyncio.sleep(0)
+        super().asked(created, sent)
+
+
+class LostBook:
+    def asked(self, created: CreatedRequest, sent: Sent) -> None:
+        raise OSError("cannot reach redis://:the-password@10.0.0.1")
+
+
+class DeafBudget:
+    """Has calls, and fails to hear how many HITL.sh has left."""
+
+    def spend(self) -> float:
+        return 0.0
+
+    def observe(self, rate_limit: RateLimit) -> None:
+        raise OSError("gone")
+
+
+async def ask(api: Any, loop_id: str, **options: Any) -> CreatedRequest:
+    usual = {"default_response": "reject", "timeout_seconds": 600, "callback_url": CALLBACK}
+    found: CreatedRequest = await api.requests.create(loop_id, "Refund order 17?", PICK, **usual | options)
+    return found
+
+
+async def test_the_ledger_is_told_what_was_made_and_what_was_sent(opened: Opener, loop_id: str) -> None:
+    book = Book()
+
+    created = await ask(opened(ledger=book), loop_id)
+
+    [(kept, sent)] = book.entries
+    assert kept == created
+    assert sent == Sent(loop_id=loop_id, callback_url=CALLBACK, default_response="Reject", timeout_seconds=600)
+
+
+@pytest.mark.parametrize("opened", ["AsyncClient"], indirect=True)
+async def test_a_ledger_may_take_a_round_trip(opened: Opener, loop_id: str) -> None:
+    book = AwaitedBook()
+
+    created = await ask(opened(ledger=book), loop_id)
+
+    assert [kept.request_id for kept, _ in book.entries] == [created.request_id]
+
+
+async def test_the_request_behind_a_turn_is_told_too(opened: Opener, loop_id: str) -> None:
+    book = Book()
+    api = opened(ledger=book)
+    session = await api.sessions.create(loop_id=loop_id)
+
+    turn = await api.sessions.create_turn(session.id, "git_push")
+
+    assert [(kept.request_id, kept.created_at, sent) for kept, sent in book.entries] == [
+        (turn.request_id, turn.created_at, Sent())
+    ]
+
+
+@pytest.mark.parametrize("question", [{"default_response": "Perhaps"}, {"timeout_seconds": 5}])
+async def test_what_was_never_sent_is_not_told(opened: Opener, loop_id: str, question: Any) -> None:
+    book = Book()
+
+    with pytest.raises(ValueError, match=r"default_response|timeout_seconds"):
+        await ask(opened(ledger=book), loop_id, **question)
+
+    assert book.entries == []
+
+
+async def test_what_was_refused_is_not_told(opened: Opener, loop_id: str, sandbox: Sandbox) -> None:
+    book = Book()
+    sandbox.fault("error", status=400, match={"method": "POST"})
+
+    with pytest.raises(BadRequest):
+        await ask(opened(ledger=book), loop_id)
+
+    assert book.entries == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [({"kind": "error", "status": 502, "stage": "after"}, ServerError), ({"kind": "truncated_json"}, UnexpectedReply)],
+)
+async def test_a_reply_without_an_id_leaves_nothing_to_tell(
+    opened: Opener, loop_id: str, sandbox: Sandbox, fault: Any, error: Any
+) -> None:
+    book = Book()
+    sandbox.fault(match={"method": "POST"}, **fault)
+
+    with pytest.raises(error):
+        await ask(opened(ledger=book), loop_id)
+
+    assert book.entries == []
+
+
+async def test_a_ledger_that_fails_does_not_hide_the_request(
+    opened: Opener, loop_id: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "hitl.api")
+
+    created = await ask(opened(ledger=LostBook()), loop_id)
+
+    assert [request["id"] for request in sandbox.state()["requests"]] == [created.request_id]
+    assert caplog.messages == [f"ledger.failed subject={created.request_id} error=OSError"]
+    assert "the-password" not in caplog.text
+
+
+async def test_a_budget_that_does_not_hear_hides_no_request_either(opened: Opener, loop_id: str) -> None:
+    book = Book()
+
+    created = await ask(opened(ledger=book, budget=DeafBudget()), loop_id)
+
+    assert [kept.request_id for kept, _ in book.entries] == [created.request_id]
+
+
+async def test_a_read_says_that_its_budget_does_not_hear(opened: Opener) -> None:
+    with pytest.raises(OSError, match="gone"):
+        await opened(budget=DeafBudget()).loops.list()
