@@ -61,6 +61,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     #: A second, different outcome of a request that had already ended with another one.
     #: Not routed unless a route asks with ``conflict=True``.
     conflict: bool = False
+    #: It takes the place of an event that HITL.sh contradicted, of which something had begun; `conflict` too.
+    #: Not routed unless a route asks with ``conflict=True``, or demands proof (``trust="confirmed"``).
+    overrules: bool = False
     #: Which run of this handler for this event it is, from 1.
     attempt: int = 1
     #: The delivery's body as received; for what the parsed fields leave out see `raw`.
@@ -76,6 +79,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         state: Any = None,
         late: bool = False,
         conflict: bool = False,
+        overrules: bool = False,
         attempt: int = 1,
         body: bytes = b"",
     ) -> "Decision":
@@ -102,6 +106,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             occurred_at=event.occurred_at,
             late=late,
             conflict=conflict,
+            overrules=overrules,
             attempt=attempt,
             body=body,
         )
@@ -132,4 +137,4 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             yield name, getattr(self, name)
         if self.reviewer is not None:
             yield "reviewer_id", self.reviewer.id
-        yield from ((name, True) for name in ("late", "conflict") if getattr(self, name))
+        yield from ((name, True) for name in ("late", "conflict", "overrules") if getattr(self, name))

@@ -11,6 +11,7 @@ from workers.errors import RouteInvalid
 from workers.fields import COMPILERS
 from workers.options import check_known, compile_options
 from workers.policy import POLICY_OPTIONS, Policy
+from workers.proof import Demand
 from workers.route import Route, Rule
 
 #: The options of `on` and `forward`; `otherwise` takes all but the conditions.
@@ -45,7 +46,8 @@ def terms(
     conditions = {option: options[option] for option in COMPILERS if option in options}
     policy = Policy.of({option: options[option] for option in POLICY_OPTIONS if option in options})
     requirements = compile_options(conditions, events)
-    rule = Rule(events=events, requirements=requirements, late=late, conflict=conflict)
+    demand = Demand.of(conditions["trust"]) if "trust" in conditions else None
+    rule = Rule(events=events, requirements=requirements, demand=demand, late=late, conflict=conflict)
     return Terms(rule=rule, policy=policy, name=name, otherwise=otherwise)
 
 

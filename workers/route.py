@@ -9,6 +9,7 @@ from workers.decision import Decision
 from workers.event_names import hears
 from workers.options import Requirement
 from workers.policy import Policy
+from workers.proof import Demand, can_be_proven, proven
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -16,6 +17,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     events: tuple[str, ...]
     requirements: tuple[Requirement, ...] = ()
+    #: What it asks of trust, which is among its requirements too; None where any will do.
+    demand: Demand | None = None
     #: Late or conflicting decisions are wanted too.
     late: bool = False
     conflict: bool = False
@@ -25,10 +28,17 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return hears(self.events, event)
 
     def admits(self, decision: Decision) -> bool:
-        """A conflict is wanted where conflicts are, a latecomer where those are, anything else everywhere."""
+        """A conflict is wanted where conflicts are, a latecomer where those are, anything else everywhere.
+
+        What takes the place of a contradicted event is no conflict to a rule that demands proof: that
+        event was never proven, so that nothing ran for it.
+        """
         if decision.conflict:
-            return self.conflict
+            return self.conflict or self._takes_as_the_first(decision)
         return self.late or not decision.late
+
+    def _takes_as_the_first(self, decision: Decision) -> bool:
+        return decision.overrules and self.demand is not None and self.demand.strict
 
     def matches(self, decision: Decision) -> bool:
         """Whether all holds; raises what a predicate raises."""
@@ -75,11 +85,35 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """
         return any_accepts(tuple(rule for rule in self.rules if rule.hears(decision.event)), decision)
 
+    @property
+    def demands_proof(self) -> bool:
+        """Some event of less trust waits for it until HITL.sh confirms it; never raises."""
+        return any(rule.demand is not None and _helped(rule.demand) for rule in self.rules)
+
+    def awaits_proof(self, decision: Decision) -> bool:
+        """The decision is not wanted as it is, but would be if HITL.sh confirmed it; never raises."""
+        if not can_be_proven(decision) or all(rule.demand is None for rule in self.rules):
+            return False
+        return not self._may_want(decision) and self._may_want(proven(decision))
+
+    def _may_want(self, decision: Decision) -> bool:
+        try:
+            return self.matches(decision)
+        except Exception:  # noqa: BLE001 - a predicate is the user's: undecided is not unwanted
+            return True
+
     def describe(self) -> str:
         """When it is wanted, and what of its policy is not the default, on one line."""
         wanted = " or ".join(rule.describe() for rule in self.rules)
         policy = self.policy.describe()
         return ("otherwise: " if self.otherwise else "") + wanted + (f" ({policy})" if policy else "")
+
+
+def _helped(demand: Demand) -> bool:
+    try:
+        return demand.helped
+    except Exception:  # noqa: BLE001 - a predicate is the user's: undecided is not undemanded
+        return True
 
 
 def any_accepts(rules: tuple[Rule, ...], decision: Decision) -> bool:

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import Any, TypeAlias, TypeVar, Unpack, overload
+from typing import Any, NamedTuple, TypeVar, Unpack, overload
 
 from msgspec import structs
 
@@ -14,15 +14,23 @@ from workers.event_names import check_events, did_you_mean, slip
 from workers.forwarding import SINK_CONCURRENCY, Sink, events_of, sender, sink_name
 from workers.options import RouteOptions
 from workers.policy import PolicyOptions
+from workers.proof import can_be_proven
 from workers.registration import OPTIONS, OTHERWISE_OPTIONS, Terms, by_name, terms, with_handler, with_sink
 from workers.route import Route, any_accepts
 
 Handler = TypeVar("Handler", bound=Callable[[Decision], Any])
-#: A route that hears an event name, and the test of the rules that do.
-_Candidate: TypeAlias = tuple[Route, Callable[[Decision], bool]]
-
 #: Names of events come from outside: so many are remembered, the rest looked up each time.
 _MOST_NAMES = 256
+
+
+class _Candidate(NamedTuple):
+    """A route that hears an event name."""
+
+    route: Route
+    #: The test of those of its rules that hear it.
+    accepts: Callable[[Decision], bool]
+    #: One of these may want more of what is confirmed.
+    may_await_proof: bool
 
 
 class Router:
@@ -53,9 +61,12 @@ class Router:
         * `response`: compared with the response and its labels, in the label's or the slug's spelling.
         * `loop`: its id or name. `reviewer`: id, e-mail or name; a function gets the `Reviewer` or None.
         * `metadata`, `state`: ``{"key": condition}``, or a function of the whole.
-        * `response_type`, `source`, `outcome`, `trust`: one of the words of `Decision`, or several.
+        * `response_type`, `source`, `outcome`: one of the words of `Decision`, or several.
+        * `trust`: the same, but ``trust="confirmed"`` waits: where only the trust of a decision is too little, the
+          function runs once HITL.sh's API has confirmed it, on what the API says, and never if it says otherwise.
         * `late`, `conflict`: run also for what arrived after its request had ended, or contradicts how it
-          ended (see `Decision`). By default such decisions are kept and run nothing.
+          ended (see `Decision`). By default such decisions are kept and run nothing. A rule that takes only
+          what is confirmed needs no `conflict` for a decision that `overrules` another.
         * `name`: what the effects are kept under; the function's own name by default.
 
         How it is tried, with the defaults of `Policy`: `attempts`, ``backoff=(first, longest)`` and `timeout`
@@ -96,7 +107,9 @@ class Router:
         name: str | None = None,
         **policy: Unpack[PolicyOptions],
     ) -> Any:
-        """Run the function for every event that no other route wants; with or without parentheses."""
+        """Run the function for every event that no other route wants, nor would want if HITL.sh confirmed it; with
+        or without parentheses.
+        """
         asked = terms(("*",), policy, OTHERWISE_OPTIONS, late=late, conflict=conflict, name=name, otherwise=True)
 
         def register(handler: Handler) -> Handler:
@@ -144,21 +157,34 @@ class Router:
         return tuple(self._routes.values())
 
     def match(self, decision: Decision) -> tuple[Route, ...]:
-        """Every route the decision is for, in the order declared; never raises.
+        """Every route that the decision is for as it is, in the order declared; never raises.
 
         Where a predicate raises, its route is among them: undecided is not unwanted, and `Route.matches`
         will say what is wrong where it can be seen and tried again.
         """
         found = []
-        for route, accepts in self._candidates(decision.event):
+        for route, accepts, _ in self._candidates(decision.event):
             try:
                 if accepts(decision):
                     found.append(route)
             except Exception:  # noqa: BLE001 - a predicate is the user's; its effect raises the same, visibly
                 found.append(route)
-        if not found and self._otherwise is not None and self._otherwise.matches(decision):
-            found.append(self._otherwise)
+        rest = self._otherwise
+        if not found and rest is not None and rest.matches(decision) and not self.unproven(decision):
+            found.append(rest)
         return tuple(found)
+
+    def unproven(self, decision: Decision) -> tuple[Route, ...]:
+        """Every route that the decision would be for if HITL.sh confirmed it, and is not as it is; never raises."""
+        if not can_be_proven(decision):
+            return ()
+        candidates = self._candidates(decision.event)
+        return tuple(made.route for made in candidates if made.may_await_proof and made.route.awaits_proof(decision))
+
+    @property
+    def demands_proof(self) -> tuple[str, ...]:
+        """Names of the routes for which decisions may have to wait until HITL.sh's API confirms them."""
+        return tuple(route.name for route in self.routes if route.demands_proof)
 
     def hears(self, event: str) -> bool:
         """Some route might want an event of that name; asks no predicate."""
@@ -210,4 +236,8 @@ def _may_hear(route: Route, event: str) -> bool:
 
 def _candidate(route: Route, event: str) -> _Candidate:
     rules = tuple(rule for rule in route.rules if rule.hears(event))
-    return route, rules[0].accepts if len(rules) == 1 else partial(any_accepts, rules)
+    return _Candidate(
+        route,
+        accepts=rules[0].accepts if len(rules) == 1 else partial(any_accepts, rules),
+        may_await_proof=any(rule.demand is not None and rule.demand.maybe_helped for rule in rules),
+    )
