@@ -10,6 +10,7 @@ from typing import cast
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater
 from workers.inbox.records import Item, Line, Verb
+from workers.proof import CONFIRMED
 from workers.route import Route
 from workers.threads import HandlerThreads, Outlived
 
@@ -32,8 +33,8 @@ async def run(route: Route, decision: Decision, item: Item, threads: HandlerThre
     if item.crashes >= CRASHES:
         return _line("failed", item, wrong=f"{item.crashes} workers died while this handler ran")
     try:
-        if not route.matches(decision):  # an effect may be older than today's conditions
-            return _line("skipped", item)
+        if not route.matches(decision):
+            return _unwanted(route, decision, item)
         await _call(route, decision, threads)
     except RetryLater as signal:
         return _later(route, item, signal)
@@ -47,6 +48,19 @@ async def run(route: Route, decision: Decision, item: Item, threads: HandlerThre
     except Exception as error:  # noqa: BLE001 - whatever a handler raises, its effect is tried again
         return _failed(route, item, error)
     return _line("done", item)
+
+
+def _unwanted(route: Route, decision: Decision, item: Item) -> Line:
+    """An effect may be older than today's conditions, or than what HITL.sh's API says of its event."""
+    if route.awaits_proof(decision):
+        return _line("unproven", item)
+    if decision.trust == CONFIRMED and route.demands_proof:
+        logger.warning(
+            "handler.unwanted handler=%s event=%s: confirmed, but what HITL.sh's API says does not fit its conditions",
+            route.name,
+            item.event_key,
+        )
+    return _line("skipped", item)
 
 
 async def _call(route: Route, decision: Decision, threads: HandlerThreads) -> None:

@@ -121,13 +121,15 @@ class InHand:
             self._reports.submit(Line("failed", "", item.event_key, item.token, "", wrong))
             del self._held[item.member]
             return
-        routes = self._router.match(_decision(item))
+        decision = _decision(item)
+        routes = self._router.match(decision)
         begun = [route for route in routes if not item.suspect and self._may_begin(route)]
-        names = ",".join(route.name if route in begun else f"!{route.name}" for route in routes)
+        names = [route.name if route in begun else f"!{route.name}" for route in routes]
+        names += [f"?{route.name}" for route in self._router.unproven(decision)]
         suspect = "suspect" if item.suspect else ""
         # Handlers need not wait for this line: should it be lost with this process, the event is due
         # again when its lease runs out. Their own lines come after it, in the same order.
-        routed = self._reports.submit(Line("route", "", item.event_key, item.token, names, suspect))
+        routed = self._reports.submit(Line("route", "", item.event_key, item.token, ",".join(names), suspect))
         started = [self._start_effect(route, _effect(item, route.name)) for route in begun]
         routed.add_done_callback(lambda reply: self._hold_effects(item, reply, started))
 
@@ -227,6 +229,7 @@ def _effect(item: Item, handler: str) -> Item:
         state=item.state,
         late=item.late,
         conflict=item.conflict,
+        overrules=item.overrules,
     )
 
 
@@ -238,6 +241,7 @@ def _decision(item: Item) -> Decision:
         received_at=item.received_at,
         late=item.late,
         conflict=item.conflict,
+        overrules=item.overrules,
         attempt=item.attempt,
         body=item.body,
     )

@@ -1,15 +1,17 @@
 #!lua flags=allow-oom
 -- A person has effects run again: they are due now, their policy begins anew, their attempts go on counting.
 -- Safe to repeat: an effect that is due, waits or runs is left alone, and so is whatever a worker holds.
+-- Of an event that HITL.sh contradicted nothing runs again.
 --
 -- ARGV     what to call it: the name of a counter and of a time ('retries', 'retried_at');
 --          states that are begun anew, comma-separated ('missing' for a handler that never had this event);
---          then (event key, handlers) pairs: comma-separated names, '' for the routing itself
--- Answers  {how many became due, ...}, one number a pair
+--          then (event key, handlers) pairs: comma-separated names, '' for the routing itself; one after '?'
+--          waits for proof
+-- Answers  {how many became due or wait, ...}, one number a pair
 local counter, when = ARGV[1], ARGV[2]
 local chosen, begun = {}, 0
 for state in string.gmatch(ARGV[3], '[^,]+') do chosen[state] = true end
-local ended = { missing = true, done = true, skipped = true, discarded = true }
+local ended = { missing = true, done = true, skipped = true, discarded = true, contradicted = true }
 -- Not routed yet (it will be, through today's routes), or no event at all.
 local untouched = { due = true, quarantined = true, reread = true }
 
@@ -47,8 +49,8 @@ local function route_again(event, key, known)
   return 1
 end
 
--- Answers whether the effect was begun, and whether that opened it.
-local function run_again(event, key, handler)
+-- Answers whether the effect was begun anew, and whether that opened it. `proof`: the request whose proof it awaits.
+local function run_again(event, key, handler, proof)
   local member = handler .. '|' .. key
   local seen = redis.call('HMGET', event, handler .. ':state', handler .. ':crashes')
   local state = seen[1] or 'missing'
@@ -60,7 +62,7 @@ local function run_again(event, key, handler)
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('ZREM', prefix .. 'held', member)
   anew(event, handler, seen[2])
-  make_due(member)
+  if proof then await_proof(handler, event, key, proof) else make_due(member) end
   return true, ended[state]
 end
 
@@ -80,14 +82,15 @@ end
 
 local function again(key, handlers)
   local event = prefix .. 'event:' .. key
-  local fields = redis.call('HMGET', event, 'head', 'state', 'request', 'order')
-  if not fields[1] then return 0 end
+  local fields = redis.call('HMGET', event, 'head', 'state', 'request', 'order', 'contradicted')
+  if not fields[1] or fields[5] then return 0 end
   local known = { request = fields[3], order = fields[4] }
   if handlers == '' then return route_again(event, key, known) end
   if untouched[fields[2]] then return 0 end
+  local _, can_be_proven = provable(event)
   local count, opened = 0, 0
-  for handler in string.gmatch(handlers, '[^,]+') do
-    local ran, was_closed = run_again(event, key, handler)
+  for mark, handler in string.gmatch(handlers, '(%??)([^,]+)') do
+    local ran, was_closed = run_again(event, key, handler, mark == '?' and can_be_proven and known.request)
     if ran then count = count + 1 end
     if was_closed then opened = opened + 1 end
   end

@@ -1,16 +1,18 @@
 #!lua flags=allow-oom
 -- Lease what is due: each claimed item is due again when its lease runs out, should its worker die.
 --
+-- What HITL.sh contradicted is not begun: it ends here.
+--
 -- ARGV     how many items at the most, lease in milliseconds, how many bytes of bodies at the most,
 --          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect waits),
---          then (handler, how many may run at once) pairs
+--          retention in seconds, then (handler, how many may run at once) pairs
 -- Answers  {fencing token, now in ms, when the next item is due in ms or -1, 1 if a suspect waits for a
 --          worker with nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
 --          an item is {handler or '', event key, attempt, errors, crashes, suspect, head, body, trust,
---          received_at, callback, late, conflict}
+--          received_at, callback, late, conflict (2: and it overrules what HITL.sh contradicted)}
 local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local most = {}
-for i = 5, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
+local retention, most = ARGV[5], {}
+for i = 6, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
 local paused, names = {}, redis.call('SMEMBERS', prefix .. 'paused')
 for _, name in ipairs(names) do paused[name] = true end
 if paused['*'] then return { 0, now, -1, 0, '*' } end
@@ -20,6 +22,16 @@ local token = 0
 if #members > 0 then token = redis.call('INCR', prefix .. 'fence') end
 local answer = { token, now, -1, 0, table.concat(names, ',') }
 local claimed, alone = 0, false
+
+-- Its latest attempt ended with the worker. Answers how many did so.
+local function count_crash(handler, event)
+  if handler ~= '' then
+    local known = redis.call('HMGET', event, handler .. ':attempts', handler .. ':started_at')
+    remember(event, handler, tonumber(known[1] or 1), 'crashed', known[2], 'the worker died, or lost its lease')
+  end
+  redis.call('HSET', event, handler .. ':suspect', 1)
+  return redis.call('HINCRBY', event, handler .. ':crashes', 1)
+end
 
 -- Not now: it waits elsewhere until what stands in its way is gone, and lets its request's next event on.
 local function park(where, score, member, handler, event, key, request_id, state)
@@ -53,11 +65,33 @@ local function may_start(member, handler, event, key, request_id, order)
   return true
 end
 
+-- `crashed`: whoever held it died; then it has a place and a lease to give up.
+local function end_contradicted(member, handler, event, key, request_id, crashed)
+  redis.call('ZREM', due, member)
+  redis.call('HDEL', leases, member)
+  if handler == '' then
+    finish(event, key, request_id, 'contradicted', retention)
+    if request_id then pass_turn(request_id, key) end
+    return
+  end
+  redis.call('HSET', event, handler .. ':state', 'contradicted', handler .. ':settled_at', now_text)
+  if crashed then
+    count_crash(handler, event)
+    redis.call('HINCRBY', event, 'active', -1)
+    free_place(handler)
+  else -- the room that it was called for is free still: the next one's
+    call_next(handler)
+  end
+  redis.call('HDEL', event, handler .. ':suspect')
+  if redis.call('HINCRBY', event, 'open', -1) == 0 then finish_effects(event, key, request_id, retention) end
+  if request_id and tonumber(redis.call('HGET', event, 'active') or 0) == 0 then pass_turn(request_id, key) end
+end
+
 local function claim(member)
   local handler, key = split(member)
   local event = prefix .. 'event:' .. key
   local kept = redis.call('HMGET', event, 'head', 'body', 'trust', 'received_at', 'callback', 'late', 'conflict',
-    'request', 'order', handler .. ':errors', handler .. ':crashes', handler .. ':suspect')
+    'request', 'order', handler .. ':errors', handler .. ':crashes', handler .. ':suspect', 'contradicted', 'overrules')
   if not kept[1] then -- only a hand-deleted record can lack its head: nothing is left to run
     redis.call('ZREM', due, member)
     redis.call('HDEL', leases, member)
@@ -65,10 +99,10 @@ local function claim(member)
   end
   -- A lease still on record was never settled nor given back: whoever held it died, perhaps of this.
   local crashed = redis.call('HEXISTS', leases, member) == 1
+  if kept[13] then return end_contradicted(member, handler, event, key, kept[8], crashed) end
   if crashed and paused[handler] then
     redis.call('HDEL', leases, member)
-    redis.call('HSET', event, handler .. ':suspect', 1)
-    redis.call('HINCRBY', event, handler .. ':crashes', 1)
+    count_crash(handler, event)
     redis.call('HINCRBY', event, 'active', -1)
     free_place(handler)
     park(prefix .. 'held', now, member, handler, event, key, kept[8], 'paused')
@@ -84,16 +118,9 @@ local function claim(member)
   redis.call('ZADD', due, now + lease, member)
   redis.call('HSET', leases, member, token)
   local crashes, attempt = kept[11] or 0, 1
-  if crashed then
-    crashes = redis.call('HINCRBY', event, handler .. ':crashes', 1)
-    redis.call('HSET', event, handler .. ':suspect', 1)
-  end
+  if crashed then crashes = count_crash(handler, event) end
   if handler ~= '' then
     attempt = redis.call('HINCRBY', event, handler .. ':attempts', 1)
-    if crashed then
-      local began = redis.call('HGET', event, handler .. ':started_at')
-      remember(event, handler, attempt - 1, 'crashed', began, 'the worker died, or lost its lease')
-    end
     redis.call('HSET', event, handler .. ':state', 'running', handler .. ':started_at', now_text)
     if not crashed then
       redis.call('HINCRBY', event, 'active', 1)
@@ -104,7 +131,7 @@ local function claim(member)
   claimed = claimed + 1
   alone = suspect
   answer[#answer + 1] = { handler, key, attempt, tonumber(kept[10] or 0), tonumber(crashes), suspect and 1 or 0,
-    kept[1], kept[2], kept[3], kept[4], kept[5] or '', kept[6] and 1 or 0, kept[7] and 1 or 0 }
+    kept[1], kept[2], kept[3], kept[4], kept[5] or '', kept[6] and 1 or 0, kept[7] and (kept[14] and 2 or 1) or 0 }
 end
 
 local function is_suspect(member)

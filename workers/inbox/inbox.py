@@ -91,11 +91,11 @@ class Inbox:
 
     def _claim_words(self, most: int, caller: Caller, caps: Mapping[str, int]) -> list[str | int]:
         pairs = [word for pair in caps.items() for word in pair]
-        return [most, self._lease, CLAIM_BYTES, caller, *pairs]
+        return [most, self._lease, CLAIM_BYTES, caller, self._retention, *pairs]
 
     async def report(self, lines: Iterable[Line]) -> list[bool]:
         """Write down what was done; False for a line whose lease had passed to another worker."""
-        batch = _frame(
+        batch = frame(
             word
             for line in lines
             for word in (line.verb, line.handler, line.event_key, str(line.token), line.word, line.wrong)
@@ -154,10 +154,10 @@ class LeaseKeeper:
 
 def pack(deliveries: Iterable[Delivery]) -> bytes:
     """A batch as accept.lua reads it."""
-    return _frame(word for delivery in deliveries for word in _words(delivery))
+    return frame(word for delivery in deliveries for word in _words(delivery))
 
 
-def _frame(words: Iterable[str | bytes]) -> bytes:
+def frame(words: Iterable[str | bytes]) -> bytes:
     """Words with their lengths, as one argument: a command of thousands of arguments is slow to pack."""
     parts: list[bytes] = []
     for word in words:
@@ -234,5 +234,6 @@ def _item(token: int, row: list[Any]) -> Item:
         received_at=moment(received_at),
         state=_decode_callback(callback).state if callback else None,
         late=late == 1,
-        conflict=conflict == 1,
+        conflict=conflict > 0,
+        overrules=conflict == 2,
     )

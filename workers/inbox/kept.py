@@ -12,14 +12,14 @@ from workers.inbox.inbox import Callback
 from workers.inbox.records import moment
 
 #: What an effect can end as; any other state is open: something will still happen, or a person is awaited.
-ENDED = frozenset({"done", "skipped", "discarded"})
+ENDED = frozenset({"done", "skipped", "discarded", "contradicted"})
 #: States of what is no event: of a body that could not be read, and of one that could be later.
 _UNREADABLE = frozenset({b"quarantined", b"reread"})
 
 #: The fields of an event's record, but for its body and its effects.
 HEADINGS = (
     "head", "state", "trust", "deliveries", "received_at", "accepted_at", "routed_at", "finished_at", "late",
-    "conflict", "replays", "replayed_at", "replayed_as", "routed_to",
+    "conflict", "overrules", "contradicted", "replays", "replayed_at", "replayed_as", "routed_to",
 )  # fmt: skip
 #: Of one effect, behind its handler's name and a colon; of the routing itself, behind the colon alone.
 PARTICULARS = (
@@ -50,7 +50,8 @@ class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Empty for the routing itself.
     handler: str
-    #: due, running, retry, waiting, paused, held, failed; or ended: done, skipped, discarded
+    #: due, running, retry, waiting, unproven (until HITL.sh confirms the event), paused, held, failed; or ended:
+    #: done, skipped, discarded, contradicted
     state: str
     attempts: int
     #: Since the effect was begun, or begun anew by a person.
@@ -83,7 +84,7 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     content: Event | Unreadable
-    #: due, routed, done, unrouted, discarded, failed (it could not be routed), quarantined or reread
+    #: due, routed, done, unrouted, discarded, contradicted, failed (it could not be routed), quarantined or reread
     state: str
     trust: Trust
     deliveries: int
@@ -93,6 +94,10 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
     late: bool
     conflict: bool
+    #: It takes the place of an event that HITL.sh contradicted, of which something had begun.
+    overrules: bool
+    #: What HITL.sh says instead of it: the key of the true event, or ``open`` or ``missing`` as its request is.
+    contradicted: str | None
     #: How often a person had it go through the routes again.
     replays: int
     replayed_at: datetime | None
@@ -145,6 +150,8 @@ def summary(key: str, fields: Mapping[str, bytes]) -> EventSummary:
         finished_at=_moment(fields, "finished_at"),
         late="late" in fields,
         conflict="conflict" in fields,
+        overrules="overrules" in fields,
+        contradicted=_text(fields, "contradicted"),
         replays=int(fields.get("replays", 0)),
         replayed_at=_moment(fields, "replayed_at"),
         replayed_as=_text(fields, "replayed_as"),

@@ -10,12 +10,18 @@ from typing import cast
 import msgspec
 from redis import Redis
 
+from workers.errors import WorkersError
 from workers.inbox import history, keys, scripts
+from workers.inbox.kept import EventSummary
 from workers.inbox.listing import Filter, among, effect_of, resolve, split
 from workers.inbox.walking import until_now, walk
 
 #: Members named as examples of what a change is about.
 EXAMPLES = 5
+
+
+class Refused(WorkersError):
+    """None of what was named may run again; the message says why, and what can be done."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,43 +40,77 @@ Chosen = Filter | Sequence[str]
 
 
 def retry(redis: Redis, chosen: Chosen, *, dry_run: bool = False) -> Change:
-    """Failed effects become due now and have all the attempts of their policy again; so do failed routings."""
+    """Failed effects become due now and have all the attempts of their policy again; so do failed routings.
+
+    Not those of an event that HITL.sh contradicted. Raises `Refused` where only such, or what waits for proof, is
+    named.
+    """
 
     def begin(members: list[str]) -> list[int]:
         words = [word for member in members for word in reversed(split(member))]
         return _run(redis, "again", "retries", "retried_at", "failed", *words)
 
-    return _change(_members(redis, chosen, (keys.FAILED,)), None if dry_run else begin)
+    members = _members(redis, chosen, (keys.FAILED,), lambda event: event.contradicted is None)
+    return or_refuse(redis, chosen, _change(members, None if dry_run else begin))
 
 
 def discard(redis: Redis, chosen: Chosen, *, reason: str, retention: int, dry_run: bool = False) -> Change:
     """Failed and held effects end undone, for this reason; an event with nothing open is kept `retention` seconds.
 
-    What is paused is not held: resume it first.
+    So do those that wait for proof, if they are named or the filter's state is ``unproven``: most of what waits is
+    confirmed soon. What is paused is not held: resume it first.
     """
 
     def end(members: list[str]) -> list[int]:
         return _run(redis, "discard", str(retention), reason, *members)
 
-    return _change(_members(redis, chosen, (keys.FAILED, keys.HELD)), None if dry_run else end)
+    waits = isinstance(chosen, Filter) and chosen.state != "unproven"
+    indexes = (keys.FAILED, keys.HELD) if waits else (keys.FAILED, keys.HELD, keys.UNPROVEN)
+    return _change(_members(redis, chosen, indexes), None if dry_run else end)
 
 
-def _members(redis: Redis, chosen: Chosen, indexes: Iterable[str]) -> Iterator[list[str]]:
+def or_refuse(redis: Redis, chosen: Chosen, change: Change) -> Change:
+    """The change; raises `Refused` where it is none, because nothing of what was named may run again."""
+    if isinstance(chosen, Filter) or change.effects or change.bodies:
+        return change
+    reasons = [reason for name in dict.fromkeys(chosen) for reason in _reasons(redis, name)]
+    if reasons:
+        raise Refused("; ".join(reasons[:EXAMPLES]))
+    return change
+
+
+def _reasons(redis: Redis, name: str) -> Iterator[str]:
+    handler = split(name)[0] if "|" in name else None
+    for event in history.summaries(redis, resolve(redis, name)):
+        if event.contradicted is not None:
+            yield f"{event.key} was contradicted by HITL.sh, which has {event.contradicted!r}: nothing of it runs again"
+        for effect in event.effects:
+            if effect.state == "unproven" and handler in (None, effect.handler):
+                yield (
+                    f"{effect.handler}|{event.key} waits until HITL.sh's API confirms the event, and runs then: "
+                    f"discard it if it never shall"
+                )
+
+
+def _members(
+    redis: Redis, chosen: Chosen, indexes: Iterable[str], wanted: Callable[[EventSummary], bool] = lambda _: True
+) -> Iterator[list[str]]:
     """The effects chosen, batch by batch: of one index after the other, or those of the named events."""
     states = {index.removeprefix(keys.PREFIX) for index in indexes}
     if not isinstance(chosen, Filter):
         for name in dict.fromkeys(chosen):
-            yield list(_named(redis, name, states))
+            yield list(_named(redis, name, states, wanted))
         return
     for index in indexes:
         until = until_now(redis, chosen.until)
         for places in walk(redis, index, since=chosen.since, until=until, oldest_first=True):
-            yield [one.member for one in among(redis, places, chosen) if one.effect.state in states]
+            found = among(redis, places, chosen)
+            yield [one.member for one in found if one.effect.state in states and wanted(one.event)]
 
 
-def _named(redis: Redis, name: str, states: set[str]) -> Iterator[str]:
+def _named(redis: Redis, name: str, states: set[str], wanted: Callable[[EventSummary], bool]) -> Iterator[str]:
     handler = split(name)[0] if "|" in name else None
-    for event in history.summaries(redis, resolve(redis, name)):
+    for event in filter(wanted, history.summaries(redis, resolve(redis, name))):
         names = [effect.handler for effect in event.effects] + [""]
         for one in names if handler is None else [handler]:
             effect = effect_of(event, one)

@@ -8,7 +8,7 @@ import msgspec
 from hitlsh.events import Event, Trust, Unreadable
 
 Verdict = Literal["accepted", "duplicate", "conflict"]
-Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "release"]
+Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unproven", "release"]
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +43,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     state: Any
     late: bool
     conflict: bool
+    overrules: bool = False
 
     @property
     def member(self) -> str:

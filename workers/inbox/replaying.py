@@ -13,7 +13,7 @@ from workers.inbox import history, keys, scripts
 from workers.inbox.inbox import LONGEST_REQUEST, pack
 from workers.inbox.kept import EventRecord
 from workers.inbox.listing import Filter, effect_of, resolve, split
-from workers.inbox.operations import EXAMPLES, Change, Chosen
+from workers.inbox.operations import EXAMPLES, Change, Chosen, or_refuse
 from workers.inbox.records import Delivery
 from workers.inbox.walking import until_now, walk
 from workers.router import Router
@@ -28,6 +28,13 @@ class _Plan(msgspec.Struct, frozen=True):
 
     key: str
     handlers: tuple[str, ...]
+    #: Those of them that demand proof, which this event lacks.
+    unproven: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> str:
+        """As again.lua reads them."""
+        return ",".join(f"?{handler}" if handler in self.unproven else handler for handler in self.handlers)
 
     @property
     def members(self) -> list[str]:
@@ -40,9 +47,13 @@ def replay(
     """Events go through today's routes again, the oldest first.
 
     What never succeeded becomes due: handlers that never had the event, and effects that failed, are held,
-    or were skipped or discarded; with `force` also those that are done. What is due or runs is left alone.
-    A filter's `handler` is the one that shall have the events. Quarantined bodies that can be read by now are
-    kept as events, and go to all their routes; not where a handler is given, which they would not keep to.
+    or were skipped or discarded; with `force` also those that are done. What is due or runs is left alone,
+    what demands proof waits for it. A filter's `handler` is the one that shall have the events. Quarantined
+    bodies that can be read by now are kept as events, and go to all their routes; not where a handler is
+    given, which they would not keep to.
+
+    Nothing of an event that HITL.sh contradicted runs again. Raises `Refused` where only such, or what waits for
+    proof, is named.
     """
     states = (*_NEVER_SUCCEEDED, "done") if force else _NEVER_SUCCEEDED
     effects, bodies, examples = 0, 0, list[str]()
@@ -56,7 +67,7 @@ def replay(
         bodies += len(readable)
         found = [*(member for plan in plans for member in plan.members), *(record.key for record, _ in readable)]
         examples += found[: EXAMPLES - len(examples)]
-    return Change(effects=effects, bodies=bodies, examples=tuple(examples))
+    return or_refuse(redis, chosen, Change(effects=effects, bodies=bodies, examples=tuple(examples)))
 
 
 def _chosen(redis: Redis, chosen: Chosen) -> Iterator[tuple[list[EventRecord], str | None]]:
@@ -75,12 +86,14 @@ def _chosen(redis: Redis, chosen: Chosen) -> Iterator[tuple[list[EventRecord], s
 
 def _plan(record: EventRecord, router: Router, handler: str | None, states: tuple[str, ...]) -> _Plan | None:
     """Which of today's routes shall have this event (again)."""
-    if not isinstance(record.content, Event) or record.state == "due":
+    if not isinstance(record.content, Event) or record.state == "due" or record.contradicted is not None:
         return None  # what is not routed yet goes through today's routes anyway
-    names = [route.name for route in router.match(_decision(record, record.content)) if handler in (None, route.name)]
+    decision = _decision(record, record.content)
+    waiting = router.unproven(decision)
+    names = [route.name for route in (*router.match(decision), *waiting) if handler in (None, route.name)]
     effects = {name: effect_of(record, name) for name in names}
     wanted = tuple(name for name, effect in effects.items() if (effect.state if effect else "missing") in states)
-    return _Plan(record.key, wanted) if wanted else None
+    return _Plan(record.key, wanted, frozenset(route.name for route in waiting)) if wanted else None
 
 
 def _decision(record: EventRecord, event: Event) -> Decision:
@@ -91,6 +104,7 @@ def _decision(record: EventRecord, event: Event) -> Decision:
         state=record.callback.state if record.callback else None,
         late=record.late,
         conflict=record.conflict,
+        overrules=record.overrules,
         body=record.body,
     )
 
@@ -99,7 +113,7 @@ def _begin(redis: Redis, plans: list[_Plan], states: tuple[str, ...]) -> list[_P
     """Answers the plans that were carried out; one whose every effect was begun by another is none."""
     if not plans:
         return []
-    words = [word for plan in plans for word in (plan.key, ",".join(plan.handlers))]
+    words = [word for plan in plans for word in (plan.key, plan.names)]
     begin = scripts.script(redis, "again")
     counts = cast("list[int]", begin(keys=[keys.PREFIX], args=["replays", "replayed_at", ",".join(states), *words]))
     return [plan for plan, count in zip(plans, counts, strict=True) if count]

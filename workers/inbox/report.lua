@@ -5,25 +5,29 @@
 -- ARGV     retention in seconds, lease in milliseconds, and one frame with 6 words a line:
 --          verb, handler, event key, token, and two words of the verb's own:
 --            route    names of the handlers, comma-separated ('' for none; a name after '!' is not begun,
---                     but due) | 'suspect' when a worker died while it had this event in hand
+--                     but due; one after '?' waits for proof) | 'suspect' when a worker died while it had
+--                     this event in hand
 --            done     - | -
 --            skipped  - | -                 the handler's predicate says no after all
 --            retry    delay in milliseconds | what went wrong ('' when the handler asked for the delay)
 --            failed   - | what went wrong
 --            held     - | -                 no handler of that name exists today
+--            unproven - | -                 today's conditions demand proof
 --            release  - | -                 given back unstarted, for any worker to take at once
+-- Of an event that HITL.sh contradicted nothing begins again: what would ends as contradicted.
 -- Answers  {1 or 0, ...}: 0 where the lease had passed to another worker and nothing was written
 local retention, lease = ARGV[1], tonumber(ARGV[2])
 frame = ARGV[3]
 
 local function route(event, key, token, names, suspect)
-  local known = redis.call('HMGET', event, 'routed_under', 'request')
-  if known[1] then return known[1] == token and 1 or 0 end
+  local routed_under = redis.call('HGET', event, 'routed_under')
+  if routed_under then return routed_under == token and 1 or 0 end
   if redis.call('HGET', leases, '|' .. key) ~= token then return 0 end
   redis.call('ZREM', due, '|' .. key)
   redis.call('HDEL', leases, '|' .. key)
-  local open, active, routed = 0, 0, {}
-  for mark, name in string.gmatch(names, '(!?)([^,]+)') do
+  local request_id, can_be_proven = provable(event)
+  local open, active, waiting, routed = 0, 0, 0, {}
+  for mark, name in string.gmatch(names, '([!?]?)([^,]+)') do
     open = open + 1
     routed[open] = name
     local member = name .. '|' .. key
@@ -32,7 +36,11 @@ local function route(event, key, token, names, suspect)
       redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text)
       redis.call('ZADD', due, now + lease, member)
       redis.call('HSET', leases, member, token)
-    else
+    elseif mark == '?' and can_be_proven then
+      waiting = waiting + 1
+      redis.call('HSET', event, name .. ':attempts', 0)
+      await_proof(name, event, key, request_id)
+    else -- due; also what was confirmed or contradicted while it was routed: the claim sees to it
       redis.call('HSET', event, name .. ':state', 'due', name .. ':attempts', 0)
       if suspect ~= '' then redis.call('HSET', event, name .. ':suspect', 1) end
       redis.call('ZADD', due, now, member)
@@ -41,10 +49,9 @@ local function route(event, key, token, names, suspect)
   end
   redis.call('HSET', event, 'routed_under', token, 'routed_at', now_text, 'routed_to', table.concat(routed, ','),
     'open', open, 'active', active, 'state', 'routed')
-  if open == 0 then
-    finish(event, key, known[2], 'unrouted', retention)
-    if known[2] then pass_turn(known[2], key) end
-  end
+  if open == 0 then finish(event, key, request_id, 'unrouted', retention) end
+  -- What waits for proof keeps no turn: nobody knows how long.
+  if open == waiting and request_id then pass_turn(request_id, key) end
   return 1
 end
 
@@ -59,32 +66,43 @@ local function let_go(handler, event, key, member, request_id)
   free_place(handler)
 end
 
+-- How the record words a report: proof may have come, or its contrary, while the worker made it.
+local function worded(verb, event)
+  if verb ~= 'retry' and verb ~= 'held' and verb ~= 'unproven' then return verb end
+  if redis.call('HEXISTS', event, 'contradicted') == 1 then return 'contradicted' end
+  local _, can_be_proven = provable(event)
+  return verb == 'unproven' and not can_be_proven and 'due' or verb
+end
+
 local function settle(verb, handler, event, key, token, detail, wrong)
   local member = handler .. '|' .. key
   if redis.call('HGET', leases, member) ~= token then
     return redis.call('HGET', event, handler .. ':settled_under') == token and 1 or 0
   end
   local known = redis.call('HMGET', event, 'request', handler .. ':suspect', handler .. ':attempts', handler .. ':started_at')
-  redis.call('HSET', event, handler .. ':settled_under', token, handler .. ':state', verb, handler .. ':settled_at', now_text)
+  local state = worded(verb, event)
+  redis.call('HSET', event, handler .. ':settled_under', token, handler .. ':state', state, handler .. ':settled_at', now_text)
   if wrong ~= '' then redis.call('HSET', event, handler .. ':error', wrong) end
   if known[2] then redis.call('HDEL', event, handler .. ':suspect') end
   if handler ~= '' and (verb == 'retry' or verb == 'failed') then
     remember(event, handler, tonumber(known[3] or 1), verb, known[4], wrong)
   end
-  if verb == 'retry' then
-    if wrong ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
-    redis.call('ZADD', due, now + tonumber(detail), member)
+  if verb == 'retry' and wrong ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
+  if verb == 'held' or verb == 'unproven' then redis.call('HINCRBY', event, handler .. ':attempts', -1) end
+  if state == 'retry' or state == 'due' then
+    redis.call('ZADD', due, now + (tonumber(detail) or 0), member)
     ring()
   else
     redis.call('ZREM', due, member)
-    if verb == 'failed' then
+    if state == 'failed' then
       redis.call('ZADD', prefix .. 'failed', now, member)
       if handler == '' then redis.call('HSET', event, 'state', 'failed') end
-    elseif verb == 'held' then
+    elseif state == 'held' then
       redis.call('ZADD', prefix .. 'held', now, member)
-      redis.call('HINCRBY', event, handler .. ':attempts', -1)
+    elseif state == 'unproven' then
+      await_proof(handler, event, key, known[1])
     elseif redis.call('HINCRBY', event, 'open', -1) == 0 then
-      finish(event, key, known[1], 'done', retention)
+      finish_effects(event, key, known[1], retention)
     end
   end
   let_go(handler, event, key, member, known[1])

@@ -6,11 +6,14 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.commands.core import AsyncScript, Script
 
+#: What all scripts share, each file on those before it.
+SHARED = ("shared", "proof")
+
 
 def source(name: str) -> str:
     """The text of `<name>.lua`, with what all scripts share behind its first line (the flags)."""
     flags, _, rest = _text(name).partition("\n")
-    return f"{flags}\n{_text('shared')}\n{rest}"
+    return "\n".join([flags, *map(_text, SHARED), rest])
 
 
 def _text(name: str) -> str:

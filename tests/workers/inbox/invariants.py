@@ -8,7 +8,7 @@ from redis import Redis
 
 from workers.inbox import keys
 
-ENDED = {"done", "skipped", "discarded"}
+ENDED = {"done", "skipped", "discarded", "contradicted"}
 
 
 def broken(redis: Redis) -> list[str]:
@@ -20,12 +20,13 @@ def broken(redis: Redis) -> list[str]:
         key = name.decode().removeprefix(keys.event(""))
         fields = {field.decode(): value.decode(errors="replace") for field, value in redis.hgetall(name).items()}
         found += [f"{key}: {what}" for what in _of_event(redis, key, fields, places, leased)]
+        found += [f"{key}: {what}" for what in _of_proof(redis, key, fields)]
     return found
 
 
 def whereabouts(redis: Redis) -> Counter[str]:
     """In how many of the places where open work waits each member stands."""
-    indexes = [keys.DUE, keys.FAILED, keys.HELD]
+    indexes = [keys.DUE, keys.FAILED, keys.HELD, keys.UNPROVEN]
     indexes += [*redis.scan_iter(f"{keys.PREFIX}waiting:*"), *redis.scan_iter(f"{keys.PREFIX}turns:*")]
     return Counter(member.decode() for index in indexes for member in redis.zrange(index, 0, -1))
 
@@ -52,11 +53,31 @@ def _of_event(redis: Redis, key: str, fields: dict[str, str], places: Counter[st
         yield f"open is {fields.get('open')}, and {open_ones} are"
     if int(fields.get("active", 0)) != sum(f"{handler}|{key}" in leased for handler in handlers):
         yield f"active is {fields.get('active')}"
+    began = {name for name in handlers if f"{name}|{key}" in leased}
+    if began != {name for name in handlers if fields[f"{name}:state"] == "running"}:
+        yield f"running and leased differ: {began}"
     unfinished = bool(open_ones) or routing_waits
     if expires == unfinished or ("finished_at" in fields) == unfinished:
         yield f"{state}, open: {open_ones}, expires: {expires}, finished_at: {fields.get('finished_at')}"
     if unfinished and _decided_by(redis, fields.get("request"), key) and redis.ttl(keys.request(fields["request"])) > 0:
         yield "its request expires before it is finished"
+
+
+def _of_proof(redis: Redis, key: str, fields: dict[str, str]) -> Iterator[str]:
+    handlers = [name for name in fields.get("routed_to", "").split(",") if name]
+    waiting = [name for name in handlers if fields[f"{name}:state"] == "unproven"]
+    for name in waiting:
+        if redis.zscore(keys.UNPROVEN, f"{name}|{key}") is None:
+            yield f"{name} is unproven and does not stand among what is"
+    listed = key.encode() in redis.smembers(keys.unproven(fields.get("request", "")))
+    if listed != bool(waiting):
+        yield f"{waiting} wait for proof, and the event is {'' if listed else 'not '}among those of its request"
+    if waiting and fields["trust"] == "confirmed":
+        yield f"{waiting} wait for a proof that came"
+    if waiting and "contradicted" in fields:
+        yield f"{waiting} wait for a proof that will never come"
+    if ("contradicted" in fields) != (redis.zscore(keys.CONTRADICTED, key) is not None):
+        yield f"contradicted: {fields.get('contradicted')}, and not so in the index"
 
 
 def _decided_by(redis: Redis, request_id: str | None, key: str) -> bool:

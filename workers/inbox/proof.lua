@@ -1,0 +1,30 @@
+-- Proof, in every script behind shared.lua: effects that wait until HITL.sh itself confirms their event.
+
+-- An event's request, and whether it can still be confirmed or contradicted.
+local function provable(event)
+  local known = redis.call('HMGET', event, 'request', 'trust', 'contradicted')
+  return known[1], known[1] and known[2] ~= 'confirmed' and not known[3]
+end
+
+-- The effect waits, and its request is worth a call now.
+local function await_proof(handler, event, key, request_id)
+  redis.call('HSET', event, handler .. ':state', 'unproven')
+  redis.call('ZADD', prefix .. 'unproven', now, handler .. '|' .. key)
+  redis.call('SADD', prefix .. 'unproven:' .. request_id, key)
+  redis.call('ZADD', prefix .. 'checks', 'LT', now, request_id)
+end
+
+-- The effect waits no longer; neither does its event, unless another of its effects does.
+local function forgo_proof(handler, event, key, request_id)
+  if redis.call('ZREM', prefix .. 'unproven', handler .. '|' .. key) == 0 or not request_id then return end
+  for other in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
+    if redis.call('ZSCORE', prefix .. 'unproven', other .. '|' .. key) then return end
+  end
+  redis.call('SREM', prefix .. 'unproven:' .. request_id, key)
+end
+
+-- Nothing of the event is open any more.
+local function finish_effects(event, key, request_id, retention)
+  local contradicted = redis.call('HEXISTS', event, 'contradicted') == 1
+  finish(event, key, request_id, contradicted and 'contradicted' or 'done', retention)
+end
