@@ -29,7 +29,12 @@ def run(settings: Settings, *, processes: int) -> None:
 def run_clock(settings: Settings) -> None:
     """Tick until SIGTERM or Ctrl+C."""
     # Looking again in a second is its patience: a client of little serves, and does not delay a stop.
-    clock = Clock(command_client(settings.redis_url), retention=settings.retention)
+    clock = Clock(
+        command_client(settings.redis_url),
+        retention=settings.retention,
+        sweeps=settings.api_key is not None,
+        discovers=settings.discover,
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: clock.stop())
     clock.run()

@@ -1,15 +1,18 @@
-"""The clock: once a second, see that what is due has a drain. Any number may run; none holds state."""
+"""The clock: once a second, see that what is due has a drain or a sweep. Any number may run; none holds state."""
 
 import logging
 import threading
 import time
 from typing import cast
 
+import msgspec
 from redis import Redis
 from redis.exceptions import RedisError
 
 from workers.inbox import keys
-from workers.jobs import enqueue_drain
+from workers.inbox.inbox import LONGEST_REQUEST
+from workers.inbox.ledger import DISCOVERY
+from workers.jobs import enqueue_drain, enqueue_sweep
 
 logger = logging.getLogger("hitl.clock")
 
@@ -23,10 +26,14 @@ CHUNK = 500
 class Clock:
     """Looks at the inbox once a second."""
 
-    def __init__(self, redis: Redis, *, retention: int, every: float = 1.0) -> None:
-        """`retention`: seconds that finished events are kept."""
+    def __init__(
+        self, redis: Redis, *, retention: int, sweeps: bool = False, discovers: bool = False, every: float = 1.0
+    ) -> None:
+        """`retention`: seconds that finished events are kept. `sweeps`: there is an API key to ask with."""
         self._redis = redis
         self._retention = retention
+        self._sweeps = sweeps
+        self._discovers = discovers
         self._every = every
         self._trimmed = 0.0
         self._stopped = threading.Event()
@@ -46,11 +53,19 @@ class Clock:
 
     def tick(self) -> bool:
         """Answers whether a drain was asked for."""
-        return self._drain_is_wanted() and enqueue_drain(self._redis)
+        found = self._look()
+        if self._sweeps and found.sweep_is_wanted(self._discovers):
+            enqueue_sweep(self._redis)
+        return found.drain_is_wanted and enqueue_drain(self._redis)
 
     def trim(self) -> int:
         """Forget in the indexes what has expired; answers how much that was. Unfinished work is never touched."""
-        return sum(self._trim(index) for index in (keys.EVENTS, keys.QUARANTINE))
+        seconds, _ = self._redis.time()
+        oldest = seconds - LONGEST_REQUEST
+        self._redis.zremrangebyscore(keys.ASKED, "-inf", oldest)
+        self._redis.zremrangebyscore(keys.CHECKS, "-inf", oldest * 1000)
+        self._redis.zremrangebyscore(keys.LOST, "-inf", (seconds - self._retention) * 1000)
+        return sum(self._trim(index) for index in (keys.EVENTS, keys.QUARANTINE, keys.CONTRADICTED))
 
     def _trim_now_and_then(self) -> None:
         if time.monotonic() - self._trimmed > TRIM_SECONDS:
@@ -76,13 +91,34 @@ class Clock:
         found = self._redis.zrange(index, "-inf", oldest, byscore=True, offset=offset, num=CHUNK)
         return cast("list[bytes]", found)
 
-    def _drain_is_wanted(self) -> bool:
-        """Something is due and nobody resident, or it has been due for so long that one is not enough."""
+    def _look(self) -> "_Look":
         seconds, micros = self._redis.time()
         now = seconds * 1000 + micros // 1000
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcount(keys.DUE, "-inf", now)
             pipe.zcount(keys.DUE, "-inf", now - BACKLOG)
             pipe.zcount(keys.DRAINS, now, "+inf")
-            due, overdue, drains = pipe.execute()
-        return bool(overdue or (due and not drains))
+            pipe.zcount(keys.CHECKS, "-inf", now)
+            pipe.zscore(keys.CHECKS, DISCOVERY)
+            pipe.exists(keys.SWEEPING)
+            return _Look(*pipe.execute())
+
+
+class _Look(msgspec.Struct, frozen=True):
+    """The inbox at a moment, in counts."""
+
+    due: int
+    overdue: int
+    drains: int
+    checks: int
+    discovery: float | None
+    sweeping: int
+
+    @property
+    def drain_is_wanted(self) -> bool:
+        """Something is due and nobody resident, or it has been due for so long that one is not enough."""
+        return bool(self.overdue or (self.due and not self.drains))
+
+    def sweep_is_wanted(self, discovers: bool) -> bool:
+        """Something is worth a call, or nobody has looked yet what there is, and nobody is at it."""
+        return not self.sweeping and bool(self.checks or (discovers and self.discovery is None))

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,9 +24,12 @@ from workers.loading import load_router
 from workers.redis_clients import drain_client, hurry, keeper_client, worker_client
 from workers.router import Router
 from workers.settings import Settings
+from workers.sweeps import running
 
 logger = logging.getLogger("hitl.workers")
 
+#: RQ job ids of sweeps begin so.
+SWEEP_JOB = "sweep-"
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -36,14 +40,24 @@ def queue(redis: Redis) -> Queue:
 
 def enqueue_drain(redis: Redis) -> bool:
     """Ask for a drain, unless one waits already; answers whether it did."""
+    return _enqueue(redis, DRAIN_JOB, "workers.jobs.drain", "work the inbox")
+
+
+def enqueue_sweep(redis: Redis) -> bool:
+    """Ask for a sweep, unless one waits already; answers whether it did."""
+    return _enqueue(redis, SWEEP_JOB, "workers.jobs.sweep", "ask HITL.sh for what the webhooks missed")
+
+
+def _enqueue(redis: Redis, kind: str, function: str, description: str) -> bool:
     waiting = queue(redis)
-    if any(job.startswith(DRAIN_JOB) for job in waiting.get_job_ids(0, 100)):
+    if any(job.startswith(kind) for job in waiting.get_job_ids(0, 100)):
         return False
     waiting.enqueue(
-        "workers.jobs.drain",
-        job_id=f"{DRAIN_JOB}{uuid.uuid4().hex}",
-        description="work the inbox",
-        # The drain bounds itself: by its life, by each route's timeout, by the watch over its loop.
+        function,
+        job_id=f"{kind}{uuid.uuid4().hex}",
+        description=description,
+        # Both bound themselves: a drain by its life, each route's timeout and the watch over its loop, a sweep
+        # by its slice of time and the client's timeout.
         job_timeout=-1,
         result_ttl=0,
         failure_ttl=3_600,
@@ -91,6 +105,23 @@ def drain() -> None:
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_drain(work, parent=_worker or os.getppid()))
+
+
+def sweep() -> None:
+    """The RQ job: ask HITL.sh for what the webhooks missed. Whoever takes over goes on from its last page."""
+    settings = _prepared.settings if _prepared else Settings.from_env()
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    redis = worker_client(settings.redis_url)
+    try:
+        if settings.api_key is None:
+            logger.error("sweep.impossible: the clock has an API key, this worker has none: set HITL_API_KEY here too")
+            redis.set(keys.SWEEPING, 0, nx=True, px=60_000)  # not asked for again every second
+            return
+        running.run(settings, redis, stopping=stopping)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        redis.close()
 
 
 async def _drain(work: Work, *, parent: int) -> None:

@@ -2,19 +2,25 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from redis.exceptions import RedisError
 
-from workers.inbox.inbox import LeaseKeeper
-
 logger = logging.getLogger("hitl.workers")
+
+
+class Keeper(Protocol):
+    """Whoever can lengthen leases."""
+
+    def renew(self, held: Iterable[tuple[str, int]], /) -> list[str]:
+        """Lengthen these (name, token) leases; answers the names of those that were lost."""
 
 
 class LeaseThread:
     """Renews whatever `held` answers three times a lease, until stopped."""
 
-    def __init__(self, keeper: LeaseKeeper, held: Callable[[], list[tuple[str, int]]], *, lease: float) -> None:
+    def __init__(self, keeper: Keeper, held: Callable[[], list[tuple[str, int]]], *, lease: float) -> None:
         self._keeper = keeper
         self._held = held
         self._every = lease / 3

@@ -92,7 +92,7 @@ class Settings:
             lookback=reader.duration("HITL_LOOKBACK", "24h", least=0),
             sweep_share=reader.number("HITL_SWEEP_SHARE", 0.5, float, 0.01, 1, "a fraction"),
             ask_reserve=reader.number("HITL_ASK_RESERVE", 0.2, float, 0, 1, "a fraction"),
-            check_within=reader.duration("HITL_CHECK_WITHIN", "24h", least=60),
+            check_within=reader.duration("HITL_CHECK_WITHIN", "24h", least=1),
         )
         if receives and not reader.any_of("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"):
             reader.problem(

@@ -66,7 +66,10 @@ end
 local function repeated(event, key, request_id, said)
   redis.call('HINCRBY', event, 'deliveries', 1)
   local seen = redis.call('HMGET', event, 'trust', 'fingerprint')
-  if said.outcome ~= '' then overtaken(prefix .. 'request:' .. request_id, said.trust) end
+  if said.outcome ~= '' then
+    overtaken(prefix .. 'request:' .. request_id, said.trust)
+    if redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 0 then redis.call('ZREM', prefix .. 'checks', request_id) end
+  end
   if seen[1] and (strength[said.trust] or 0) > (strength[seen[1]] or 0) then
     redis.call('HSET', event, 'trust', said.trust)
     if said.trust == 'confirmed' and request_id ~= '' then

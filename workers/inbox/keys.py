@@ -57,6 +57,7 @@ def channel(hour: int) -> str:
 
 DUE = f"{PREFIX}due"
 LEASES = f"{PREFIX}leases"
+FENCE = f"{PREFIX}fence"
 WAKE = f"{PREFIX}wake"
 DRAINS = f"{PREFIX}drains"
 EVENTS = f"{PREFIX}events"

@@ -1,5 +1,6 @@
 """The ledger: every request known, how it was learned, and when it is next worth a call to HITL.sh."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -8,9 +9,13 @@ from redis.asyncio import Redis as AsyncRedis
 
 from workers.inbox import keys, scripts
 from workers.inbox.inbox import LONGEST_ID, LONGEST_REQUEST, Callback
-from workers.sweeps.progress import Learned
+from workers.sweeps.progress import Learned, OpenRequest
+
+#: Stands in `checks` for what nobody told us of.
+DISCOVERY = "*"
 
 _encode = msgspec.json.Encoder().encode
+_decode_callback = msgspec.json.Decoder(Callback).decode
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def learn(redis: Redis, asked: Asked) -> bool:
     """Keep it; answers whether it was not known before. May be repeated."""
-    return scripts.script(redis, "learn")(keys=[keys.PREFIX], args=_words(asked)) == 1
+    return cast("int", scripts.script(redis, "learn")(keys=[keys.PREFIX], args=_words(asked))) == 1
 
 
 async def alearn(redis: AsyncRedis, asked: Asked) -> bool:
@@ -50,3 +55,99 @@ def _words(asked: Asked) -> list[str | bytes]:
         "" if callback is None else callback.id or "",
         "" if asked.default_response is None else _encode(asked.default_response),
     ]
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that is worth a call sooner or later, as a sweep sees it."""
+
+    request: OpenRequest
+    #: It has ended as far as we were told, and handlers wait until HITL.sh itself says so.
+    awaits_proof: bool = False
+    #: Only the request itself, with its callback URL, can prove it: what came by a callback URL may be another's.
+    needs_whole: bool = False
+    #: Not worth a call before (seconds since 1970).
+    hold: float = 0.0
+    callback: Callback | None = None
+    #: As JSON; None when not known.
+    default_response: bytes | None = None
+
+
+_FIELDS = (
+    "created_at", "timeout_at", "learned", "checked_at", "refused", "outcome", "hold", "callback", "default",
+)  # fmt: skip
+#: Requests read in one round trip.
+_CHUNK = 500
+
+
+def load(redis: Redis) -> dict[str, Known]:
+    """Every request that is open, or waits for proof; a few round trips a thousand."""
+    members = [member.decode() for member in cast("list[bytes]", redis.zrange(keys.CHECKS, 0, -1))]
+    ids = [member for member in members if member != DISCOVERY]
+    found: dict[str, Known] = {}
+    for start in range(0, len(ids), _CHUNK):
+        found |= _read(redis, ids[start : start + _CHUNK])
+    return found
+
+
+def decided(redis: Redis, request_ids: Sequence[str]) -> set[str]:
+    """Which of these have ended as far as we know, and wait for nothing."""
+    with redis.pipeline(transaction=False) as pipe:
+        for request_id in request_ids:
+            pipe.hexists(keys.request(request_id), "outcome")
+            pipe.exists(keys.unproven(request_id))
+        replies = iter(pipe.execute())
+    return {request_id for request_id in request_ids if next(replies) and not next(replies)}
+
+
+def _read(redis: Redis, ids: Sequence[str]) -> dict[str, Known]:
+    with redis.pipeline(transaction=False) as pipe:
+        for request_id in ids:
+            pipe.hmget(keys.request(request_id), _FIELDS)
+            pipe.zrevrank(keys.ASKED, request_id)
+        replies = pipe.execute()
+    found, gone = dict[str, Known](), list[str]()
+    for request_id, values, place in zip(ids, replies[::2], replies[1::2], strict=True):
+        fields = {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None}
+        if "created_at" in fields or "outcome" in fields:
+            found[request_id] = _known(request_id, fields, place or 0)
+        else:
+            gone.append(request_id)
+    if gone:  # their records have expired: no request lives that long
+        redis.zrem(keys.CHECKS, *gone)
+    return found | _proofs(redis, found)
+
+
+def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> Known:
+    hold = float(fields.get("hold", 0)) / 1000
+    checked = _number(fields, "checked_at")
+    request = OpenRequest(
+        id=request_id,
+        created_at=_number(fields, "created_at") or checked or 0.0,
+        timeout_at=_number(fields, "timeout_at"),
+        last_checked=checked,
+        learned=cast("Learned", fields.get("learned", b"event").decode()),
+        refused="refused" in fields or "outcome" in fields or hold > 0,
+        newer=newer,
+    )
+    return Known(
+        request=request,
+        awaits_proof="outcome" in fields,
+        hold=hold,
+        callback=_decode_callback(fields["callback"]) if "callback" in fields else None,
+        default_response=fields.get("default"),
+    )
+
+
+def _proofs(redis: Redis, found: Mapping[str, Known]) -> dict[str, Known]:
+    """Those that wait for proof of something that came by a callback URL not known to be theirs."""
+    waiting = [request_id for request_id, known in found.items() if known.awaits_proof and known.callback is None]
+    proofs: dict[str, Known] = {}
+    for request_id in waiting:
+        events = cast("set[bytes]", redis.smembers(keys.unproven(request_id)))
+        whole = any(redis.hexists(keys.event(event.decode()), "callback") for event in events)
+        proofs[request_id] = msgspec.structs.replace(found[request_id], needs_whole=whole)
+    return proofs
+
+
+def _number(fields: Mapping[str, bytes], name: str) -> float | None:
+    return float(fields[name]) if name in fields else None

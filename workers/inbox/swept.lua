@@ -1,0 +1,95 @@
+#!lua flags=allow-oom
+-- Write down what a sweep learned. Fenced: only the sweep that holds the lease is heard. Safe to repeat.
+--
+-- ARGV     fencing token, longest life of an open request in seconds, retention in seconds, when the sweep
+--          began (seconds), and one frame with 4 words a line: verb, request id, and two of the verb's own:
+--            open     created_at | timeout_at   HITL.sh shows it as open ('' where not shown)
+--            ended    created_at | -            it ended before the horizon: only its place is of use
+--            missing  - | -                     HITL.sh does not know it: certain at the second time
+--            due      when (milliseconds) | -   its next call, unless something else became of it meanwhile
+--            sweep    text | -                  a field of the sweep's own record, named by the second word
+-- Answers  {0} when the lease has passed to another sweep and nothing was written, else
+--          {1, requests that are new to us, requests lost, events contradicted}
+local token, life, retention, began = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+frame = ARGV[5]
+if redis.call('GET', prefix .. 'sweeping') ~= token then return { 0 } end
+local checks = prefix .. 'checks'
+local new, lost, contradicted = 0, 0, 0
+-- Seconds until HITL.sh is asked again about what somebody posted and it does not confirm: it may be late itself.
+local DOUBTS = { 60, 300 }
+
+-- HITL.sh does not say what an event said that waits for proof.
+local function doubt(request_id, request, by)
+  local tries = redis.call('HINCRBY', request, 'doubts', 1)
+  if DOUBTS[tries] then
+    local hold = now + DOUBTS[tries] * 1000
+    redis.call('HSET', request, 'hold', hold)
+    redis.call('ZADD', checks, hold, request_id)
+    return
+  end
+  redis.call('HDEL', request, 'doubts', 'hold')
+  redis.call('ZREM', checks, request_id)
+  for _, key in ipairs(redis.call('SMEMBERS', prefix .. 'unproven:' .. request_id)) do
+    contradict(request_id, key, by, retention)
+    contradicted = contradicted + 1
+  end
+end
+
+local function awaits_proof(request_id)
+  return redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 1
+end
+
+local function open(request_id, request, created, timeout)
+  if awaits_proof(request_id) then
+    doubt(request_id, request, 'open')
+    if redis.call('HEXISTS', request, 'outcome') == 1 then return end
+  end
+  if know(request_id, 'listing', created, timeout, life) then new = new + 1 end
+  redis.call('HSET', request, 'checked_at', now_text)
+  redis.call('HDEL', request, 'refused', 'missing', 'hold')
+  if redis.call('ZREM', prefix .. 'lost', request_id) == 1 then
+    redis.call('HSET', request, 'status', 'pending')
+    redis.call('ZADD', checks, 'NX', now, request_id)
+  end
+end
+
+local function missing(request_id, request)
+  if awaits_proof(request_id) then return doubt(request_id, request, 'missing') end
+  local first = tonumber(redis.call('HGET', request, 'missing'))
+  if not first then
+    redis.call('HSET', request, 'missing', now_text, 'hold', now + 300000)
+    redis.call('ZADD', checks, 'XX', now + 300000, request_id)
+  elseif time[1] - first >= 240 and redis.call('HEXISTS', request, 'outcome') == 0 then
+    redis.call('HSET', request, 'status', 'lost')
+    redis.call('HDEL', request, 'refused', 'hold')
+    redis.call('ZREM', checks, request_id)
+    redis.call('ZADD', prefix .. 'lost', now, request_id)
+    redis.call('EXPIRE', request, retention)
+    lost = lost + 1
+  end
+end
+
+local function plan(request_id, request, when)
+  local known = redis.call('HMGET', request, 'refused', 'hold', 'outcome')
+  if known[1] and tonumber(known[1]) > began then return end
+  if known[3] and request_id ~= '*' and not awaits_proof(request_id) then return end
+  if known[2] and tonumber(known[2]) > now then when = known[2] end
+  redis.call('ZADD', checks, request_id == '*' and 'CH' or 'XX', when, request_id)
+end
+
+while position <= #frame do
+  local verb, request_id, first, second = word(), word(), word(), word()
+  local request = prefix .. 'request:' .. request_id
+  if verb == 'open' then
+    open(request_id, request, first, second)
+  elseif verb == 'ended' then
+    redis.call('ZADD', prefix .. 'asked', 'NX', first ~= '' and first or now_text, request_id)
+  elseif verb == 'missing' then
+    missing(request_id, request)
+  elseif verb == 'due' then
+    plan(request_id, request, first)
+  elseif verb == 'sweep' then
+    redis.call('HSET', prefix .. 'sweep', request_id, first)
+  end
+end
+return { 1, new, lost, contradicted }

@@ -1,0 +1,128 @@
+"""A sweep's calls to HITL.sh, charged to the shared budget, and what their failures mean for it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from hitlsh.api import Client
+from hitlsh.api.errors import (
+    ApiError,
+    BudgetExhausted,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    Refused,
+    ServerError,
+    Unauthorized,
+    Unreachable,
+)
+from hitlsh.api.models.requests import Request, RequestSummary
+from hitlsh.api.rate_limit import RateLimit
+from workers.sweeps import reading
+from workers.sweeps.budget import RedisBudget
+from workers.sweeps.progress import Answer, Call, Get, List, Missing
+from workers.sweeps.trail import Trouble
+
+#: What HITL.sh showed in answer to a call, by request id.
+Shown: TypeAlias = dict[str, RequestSummary]
+
+
+class Stopped(Exception):
+    """No more calls for now; what was learned so far stands."""
+
+    def __init__(self, trouble: Trouble, said: str, again_at: float | None = None) -> None:
+        super().__init__(said)
+        self.trouble: Trouble = trouble
+        self.said = said
+        #: When a call is possible again (seconds since 1970), if that is known.
+        self.again_at = again_at
+
+
+class SweepBudget:
+    """Pays from the share of sweeps; what is overdue or awaits proof may borrow from what is kept for asking."""
+
+    def __init__(self, routine: RedisBudget, borrowing: RedisBudget) -> None:
+        self._routine = routine
+        self._borrowing = borrowing
+        self.pressing = False
+
+    def spend(self) -> float:
+        """See `hitlsh.api.Budget`."""
+        wait = self._routine.spend()
+        return self._borrowing.spend() if wait > 0 and self.pressing else wait
+
+    def observe(self, rate_limit: RateLimit) -> None:
+        """See `hitlsh.api.Budget`."""
+        self._routine.observe(rate_limit)
+
+
+class Caller:
+    """Makes the calls that a sweep names. Raises `Stopped` where none can be made."""
+
+    def __init__(self, client: Client, now: Callable[[], float]) -> None:
+        self._client = client
+        self._now = now
+        #: A list was read with this key: what it does not find is not there, rather than all being refused.
+        self._lists = False
+        self.made = 0
+
+    def answer(self, call: Call) -> tuple[Answer, Shown]:
+        """The answer as the sweep's machine takes it, and what HITL.sh showed."""
+        if isinstance(call, List):
+            return self._page(call)
+        found = self.whole(call)
+        if isinstance(found, Missing):
+            return found, {}
+        return reading.row(found, self._now()), {found.id: found}
+
+    def whole(self, call: Get) -> Request | Missing:
+        """One request with all that HITL.sh shows of it."""
+        try:
+            return self._made(lambda: self._client.requests.get(call.id))
+        except (NotFound, Forbidden):
+            if not self._lists:
+                # Is it the request that is gone, or the key that may see nothing? A list tells.
+                self._page(List(offset=0, limit=1))
+            return Missing(id=call.id)
+
+    def _page(self, call: List) -> tuple[Answer, Shown]:
+        try:
+            page = self._made(
+                lambda: self._client.requests.page(
+                    status=call.status, sort="created_at_desc", limit=call.limit, offset=call.offset
+                )
+            )
+        except (NotFound, Forbidden) as error:
+            raise Stopped("refused", str(error)) from error
+        self._lists = True
+        return reading.rows(page, self._now(), call.offset), {shown.id: shown for shown in page.requests}
+
+    def _made(self, call: Callable[[], reading.Found]) -> reading.Found:
+        try:
+            found = call()
+        except BudgetExhausted as error:
+            raise Stopped("budget", str(error), _seconds(error.reset_at)) from error
+        except ApiError as error:
+            self.made += 1
+            if isinstance(error, NotFound | Forbidden):
+                raise
+            raise Stopped(_trouble(error), str(error), _seconds(getattr(error, "reset_at", None))) from error
+        self.made += 1
+        return found
+
+
+def _trouble(error: ApiError) -> Trouble:
+    match error:
+        case Unauthorized():
+            return "key_refused"
+        case RateLimited():
+            return "rate_limited"
+        case Unreachable() | ServerError():
+            return "unreachable"
+        case Refused():
+            return "refused"
+    return "unexpected"
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.astimezone(UTC).timestamp()
