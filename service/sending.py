@@ -5,12 +5,12 @@ from typing import Any
 import click
 import httpx
 
-from hitlsh.callbacks import CallbackSigner
 from hitlsh.errors import HitlshError
 from hitlsh.samples import SAMPLES, sample
 from hitlsh.signatures import headers
 from service.app import WEBHOOKS
 from service.environment import environment
+from workers.asking import callback_url
 from workers.settings import Settings
 
 
@@ -38,15 +38,7 @@ def list_samples() -> None:
 
 def mint(state: Any) -> str:
     """A callback URL with `state` in it."""
-    settings = _settings()
-    if not settings.callback_secrets:
-        raise CannotSend(
-            "HITL_CALLBACK_SECRETS is not set, so no callback URL can be signed: set it as at the receiver."
-        )
-    if settings.public_url is None:
-        raise CannotSend("HITL_PUBLIC_URL is not set: write the address under which HITL.sh reaches the receiver.")
-    signer = CallbackSigner(settings.callback_secrets)
-    return signer.url(settings.public_url, signer.mint(state))
+    return callback_url(_settings(), state)
 
 
 def send_sample(name: str, *, to: str | None, response: Any, answered: bool, request_id: str | None, state: Any) -> int:

@@ -5,6 +5,7 @@
     WorkersError
     ├── RouteInvalid      a route that could never work, refused when its module is imported
     ├── HandlersInvalid   HITL_HANDLERS names no router that could be used
+    ├── CannotAsk         a setting that asking people needs is missing
     ├── RetryLater        raised by a handler: not now, try again after so long
     ├── GiveUp            raised by a handler: no further attempt will help
     └── NotDelivered      raised by a sink: its target did not take the decision this time
@@ -25,6 +26,10 @@ class RouteInvalid(WorkersError):
 
 class HandlersInvalid(WorkersError):
     """The named module holds no router that could be used; the message says what was looked for."""
+
+
+class CannotAsk(WorkersError):
+    """Something that asking people needs is not set; the message says what to write."""
 
 
 class RetryLater(WorkersError):

@@ -1,0 +1,148 @@
+"""Asking people through us: the inbox then waits for the decision, and the key's calls are shared with sweeps.
+
+from workers.asking import asking_client, callback_url
+
+with asking_client(settings, redis) as client:
+    client.requests.create(..., callback_url=callback_url(settings, state={"order": 17}))
+"""
+
+import time
+from typing import Any
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from hitlsh.api import AsyncClient, Client, Sent
+from hitlsh.api.models.requests import CreatedRequest
+from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner
+from workers.errors import CannotAsk
+from workers.inbox import ledger
+from workers.inbox.inbox import Callback
+from workers.settings import Settings
+from workers.sweeps.budget import AsyncRedisBudget, RedisBudget
+from workers.sweeps.tokens import Rules
+
+#: Seconds by which the clocks may differ; more means that HITL.sh did not take the timeout as it was sent.
+CLOCK_SKEW = 300.0
+
+
+class RedisLedger:
+    """Has the inbox wait for each request that is asked."""
+
+    def __init__(self, redis: Redis, signer: CallbackSigner | None = None) -> None:
+        """`signer`: reads which callback URL of ours a request was given, so that no other request may use it."""
+        self._redis = redis
+        self._signer = signer
+
+    def asked(self, created: CreatedRequest, sent: Sent) -> None:
+        """Keep it; may be repeated."""
+        ledger.learn(self._redis, entry(created, sent, self._signer, time.time()))
+
+
+class AsyncRedisLedger:
+    """The same for an `AsyncClient`."""
+
+    def __init__(self, redis: AsyncRedis, signer: CallbackSigner | None = None) -> None:
+        """See `RedisLedger`."""
+        self._redis = redis
+        self._signer = signer
+
+    async def asked(self, created: CreatedRequest, sent: Sent) -> None:
+        """See `RedisLedger.asked`."""
+        await ledger.alearn(self._redis, entry(created, sent, self._signer, time.time()))
+
+
+def asking_client(settings: Settings, redis: Redis) -> Client:
+    """A client whose requests the inbox knows; raises `CannotAsk` without an API key.
+
+    Every call is charged to the key's hour, of which sweeps leave a reserve for asking. A call that would have
+    to wait for longer than the client is patient raises `BudgetExhausted`, which says when calls return.
+    """
+    key = _key(settings)
+    return Client(
+        key,
+        base_url=settings.base_url,
+        budget=RedisBudget(redis, key, rules=_rules(settings), purpose="asking"),
+        ledger=RedisLedger(redis, _signer(settings)),
+    )
+
+
+def async_asking_client(settings: Settings, redis: AsyncRedis) -> AsyncClient:
+    """`asking_client` for asyncio."""
+    key = _key(settings)
+    return AsyncClient(
+        key,
+        base_url=settings.base_url,
+        budget=AsyncRedisBudget(redis, key, rules=_rules(settings), purpose="asking"),
+        ledger=AsyncRedisLedger(redis, _signer(settings)),
+    )
+
+
+def callback_url(settings: Settings, state: Any = None) -> str:
+    """A callback URL for one request, whose `state` comes back as ``decision.state``.
+
+    Whoever knows it can answer in HITL.sh's name. Raises `CannotAsk` where none can be signed, and
+    `hitlsh.callbacks.StateInvalid` for a state that is no small JSON.
+    """
+    signer = _signer(settings)
+    if signer is None:
+        raise CannotAsk(
+            "HITL_CALLBACK_SECRETS is not set, so no callback URL can be signed: set it as at the receiver."
+        )
+    if settings.public_url is None:
+        raise CannotAsk("HITL_PUBLIC_URL is not set: write the address under which HITL.sh reaches the receiver.")
+    return signer.url(settings.public_url, signer.mint(state))
+
+
+def bound_callback(address: str | None, signer: CallbackSigner | None) -> Callback | None:
+    """What a request's callback URL carries if it is one of ours; None for anybody else's."""
+    if address is None or signer is None or CALLBACK_PATH not in address:
+        return None
+    token = address.rsplit(CALLBACK_PATH, 1)[1].strip("/")
+    try:
+        found = signer.read(token)
+    except CallbackInvalid:
+        return None
+    return Callback(id=found.id, state=found.state)
+
+
+def entry(created: CreatedRequest, sent: Sent, signer: CallbackSigner | None, now: float) -> ledger.Asked:
+    """A request as the ledger keeps it; `now`: by our clock, seconds since 1970."""
+    created_at = _created_at(created, sent, now)
+    return ledger.Asked(
+        request_id=created.request_id,
+        created_at=created_at,
+        timeout_at=_timeout_at(created, sent, created_at),
+        callback=bound_callback(sent.callback_url, signer),
+        default_response=sent.default_response,
+    )
+
+
+def _created_at(created: CreatedRequest, sent: Sent, now: float) -> float:
+    """By HITL.sh's clock where the reply tells it, as in its lists; no field is documented to say so."""
+    if created.created_at is not None:
+        return created.created_at.timestamp()
+    if created.timeout_at is None or sent.timeout_seconds is None:
+        return now
+    implied = created.timeout_at.timestamp() - sent.timeout_seconds
+    return implied if abs(implied - now) < CLOCK_SKEW else now
+
+
+def _timeout_at(created: CreatedRequest, sent: Sent, created_at: float) -> float | None:
+    if created.timeout_at is not None:
+        return created.timeout_at.timestamp()
+    return created_at + sent.timeout_seconds if sent.timeout_seconds is not None else None
+
+
+def _key(settings: Settings) -> str:
+    if settings.api_key is None:
+        raise CannotAsk("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
+    return settings.api_key
+
+
+def _signer(settings: Settings) -> CallbackSigner | None:
+    return CallbackSigner(settings.callback_secrets) if settings.callback_secrets else None
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(share=settings.sweep_share, reserve=settings.ask_reserve, floor=min(0.1, settings.sweep_share))
