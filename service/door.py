@@ -5,18 +5,19 @@ after another 4xx, so whatever is trouble of our own is a 503. A stranger learns
 no body, and the reason is a slug for logs and counters only.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from hitlsh.callbacks import CallbackInvalid, CallbackSigner
 from hitlsh.events import Event, Trust, Unreadable
 from hitlsh.payloads import parse
 from hitlsh.signatures import SignatureInvalid, header_values, verify
+from service import looks
+from service.bodies import Bodies, Refused, SenderGone, bare, unsupported
 from service.intake import Intake, IntakeUnavailable
 from workers.inbox.records import Delivery
 
@@ -24,22 +25,8 @@ logger = logging.getLogger("hitl.door")
 
 #: Seconds that a sender has for its whole body.
 BODY_SECONDS = 10.0
-#: Bytes of unfinished bodies that a door holds, or twice the largest body: nobody is verified before the end.
-MOST_UNFINISHED = 64 << 20
 #: Seconds after which HITL.sh may try again when we could not keep a delivery.
 RETRY_AFTER = b"5"
-
-
-@dataclass(frozen=True, slots=True)
-class Refused(Exception):
-    """This request ends here, with a status for the sender and a reason for the operator."""
-
-    status: int
-    reason: str
-
-
-class SenderGone(Exception):
-    """The sender hung up before its body was complete: there is nobody to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +59,29 @@ class Door:
         self._body_seconds = body_seconds
         self._admit = admit
         self._verify = verify
-        self._most_unfinished = max(MOST_UNFINISHED, 2 * max_body)
-        self._unfinished = 0
+        self._bodies = Bodies(max_body=max_body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = datetime.now(UTC)
+        unproven: bytes | None = None
         try:
             status, reason = await self._take(scope, receive, received_at)
         except Refused as refused:
             status, reason = refused.status, refused.reason
             logger.info("delivery.refused status=%d reason=%s", status, reason)
+            if status == 401:
+                unproven = await self._unproven(scope, receive, refused.body)
         except SenderGone:
             self._intake.count("sender_gone")
             return
         self._intake.count(reason)
         await _answer(send, status)
+        if unproven is not None:
+            self._intake.looks.look(unproven)
 
     async def _take(self, scope: Scope, receive: Receive, received_at: datetime) -> tuple[int, str]:
         proof = self._admit(scope)
-        body = await self._read(scope, receive)
+        body = await self._bodies.read(scope, receive, most=self._max_body, seconds=self._body_seconds)
         if proof is None:
             proof = self._verify(scope, body)
         content, status, reason = _read_content(scope, body)
@@ -108,61 +99,17 @@ class Door:
             raise Refused(503, error.reason) from error
         return status or kept.status, reason or kept.reason
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes:
-        declared = _header(scope, b"content-length")
-        if declared and (not declared.isdigit() or len(declared) > 18 or int(declared) > self._max_body):
-            raise Refused(413, "body_too_large")
+    async def _unproven(self, scope: Scope, receive: Receive, body: bytes | None) -> bytes | None:
+        """The body of a delivery that is refused, if it may be looked at."""
+        if not looks.is_worth_a_look(scope, body) or not self._intake.looks.may_look():
+            return None
+        if body is not None:
+            return body
         try:
-            async with asyncio.timeout(self._body_seconds):
-                return await self._read_chunks(receive)
-        except TimeoutError:
-            raise Refused(408, "body_too_slow") from None
-
-    async def _read_chunks(self, receive: Receive) -> bytes:
-        message = await _next_chunk(receive)
-        body: bytes = message.get("body", b"")
-        if message.get("more_body"):
-            body = await self._read_rest(receive, body)
-        if len(body) > self._max_body:
-            raise Refused(413, "body_too_large")
-        return body
-
-    async def _read_rest(self, receive: Receive, first: bytes) -> bytes:
-        chunks = [first]
-        size = len(first)
-        self._unfinished += size
-        try:
-            more = True
-            while more and size <= self._max_body:
-                if self._unfinished > self._most_unfinished:
-                    raise Refused(503, "overloaded")
-                message = await _next_chunk(receive)
-                more = message.get("more_body", False)
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                self._unfinished += len(chunks[-1])
-        finally:
-            self._unfinished -= size
-        return b"".join(chunks)
-
-
-async def _next_chunk(receive: Receive) -> Message:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise SenderGone
-    return message
-
-
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            return _bare(value)
-    return None
-
-
-def _bare(value: bytes) -> bytes:
-    """Without the blanks around it, which are no part of a value (RFC 9110, 5.5) but pass httptools at its end."""
-    return value.strip(b" \t")
+            seconds = min(looks.SECONDS, self._body_seconds)
+            return await self._bodies.read(scope, receive, most=looks.LARGEST, seconds=seconds)
+        except (Refused, SenderGone):
+            return None
 
 
 def _read_content(scope: Scope, body: bytes) -> tuple[Event | Unreadable, int, str]:
@@ -170,22 +117,14 @@ def _read_content(scope: Scope, body: bytes) -> tuple[Event | Unreadable, int, s
 
     Whatever cannot be read is kept raw all the same: its sender was verified and will not send it again.
     """
-    encoding = _header(scope, b"content-encoding")
-    if encoding and encoding.lower() != b"identity":
-        return Unreadable.of(body, "unsupported_encoding"), 415, "unsupported_encoding"
-    declared = _header(scope, b"content-type")
-    if declared and not _is_json(declared):
-        return Unreadable.of(body, "unsupported_type"), 415, "unsupported_type"
+    form = unsupported(scope)
+    if form is not None:
+        return Unreadable.of(body, form), 415, form
     content = parse(body)
     if isinstance(content, Unreadable):
         status = 400 if content.reason == "not_json" else 202
         return content, status, content.reason
     return content, 0, ""
-
-
-def _is_json(declared: bytes) -> bool:
-    kind = declared.split(b";", 1)[0].strip().lower()
-    return kind in {b"application/json", b"text/json"} or kind.endswith(b"+json")
 
 
 async def _answer(send: Send, status: int) -> None:
@@ -201,7 +140,7 @@ async def _answer(send: Send, status: int) -> None:
 
 def _signatures(scope: Scope) -> tuple[bytes, ...]:
     try:
-        return tuple(_bare(value) for value in header_values(scope["headers"]))
+        return tuple(bare(value) for value in header_values(scope["headers"]))
     except SignatureInvalid as error:
         raise Refused(401, error.reason) from error
 
@@ -219,7 +158,7 @@ def signed_door(intake: Intake, secrets: tuple[str, ...], *, max_body: int, body
         try:
             verify(keys, _signatures(scope), body)
         except SignatureInvalid as error:
-            raise Refused(401, error.reason) from error
+            raise Refused(401, error.reason, body=body) from error
         return Proof("signed")
 
     return Door(intake, max_body=max_body, body_seconds=body_seconds, admit=admit, verify=check)

@@ -9,6 +9,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from hitlsh.events import Event
+from service.looks import Looks
 from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
 from workers.inbox.inbox import Inbox
 from workers.inbox.records import Delivery, Verdict
@@ -67,13 +68,15 @@ class Intake:
         self._asking: asyncio.Task[None] | None = None
         self._pulse: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        #: At what a door refused.
+        self.looks = Looks(inbox.refused, count=self.count)
 
     @property
     def ready(self) -> bool:
         return self._trouble is None
 
-    def count(self, reason: str) -> None:
-        self._counters[reason] += 1
+    def count(self, reason: str, times: int = 1) -> None:
+        self._counters[reason] += times
 
     async def start(self) -> None:
         await self._beat()
@@ -82,6 +85,7 @@ class Intake:
     async def close(self) -> None:
         """Keep what was taken; refuse what comes after."""
         await self._commits.close()
+        await self.looks.close()
         self._closing.set()
         if self._pulse is not None:
             await self._pulse  # not cancelled: it may be about to write the counters

@@ -1,0 +1,109 @@
+"""How often a refused body is looked at, and how often Redis is asked."""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import pytest
+from redis.exceptions import ConnectionError as RedisGone
+
+from service.looks import BURST, Looks
+from tests.builders import payload
+
+BODY = payload()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Asking:
+    """Stands where the inbox is asked; answers when it is let."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.calls: list[set[str]] = []
+        self.let = asyncio.Event()
+        self._error = error
+
+    async def __call__(self, request_ids: Collection[str]) -> int:
+        self.calls.append(set(request_ids))
+        await self.let.wait()
+        if self._error is not None:
+            raise self._error
+        return 0
+
+
+@pytest.fixture
+def counted() -> dict[str, int]:
+    return {}
+
+
+@pytest.fixture
+def count(counted: dict[str, int]) -> Callable[[str, int], None]:
+    return lambda reason, times: counted.update({reason: counted.get(reason, 0) + times})
+
+
+async def test_there_are_ten_looks_a_second(count: Callable[[str, int], None]) -> None:
+    clock = Clock()
+    looks = Looks(Asking(), count=count, clock=clock)
+
+    at_once = [looks.may_look() for _ in range(12)]
+    clock.now += 0.5
+    later = [looks.may_look() for _ in range(12)]
+
+    assert (sum(at_once), sum(later)) == (10, 5)
+
+
+async def test_a_body_made_to_be_slow_is_paid_for(count: Callable[[str, int], None]) -> None:
+    clock = Clock()
+    looks = Looks(Asking(), count=count, clock=clock)
+    slow = b'{"event":"a.b","data":[' + b",".join([b"{}"] * 20_000) + b"]}"
+
+    taken = 0
+    while looks.may_look():
+        looks.look(slow)
+        taken += 1
+
+    assert taken < BURST / 2
+
+
+async def test_what_is_named_while_a_call_is_in_flight_goes_in_the_next(count: Callable[[str, int], None]) -> None:
+    asking = Asking()
+    looks = Looks(asking, count=count)
+
+    for request_id in ("a", "b", "c", "b"):
+        looks.look(payload(request_id))
+        await asyncio.sleep(0)
+    before = list(asking.calls)
+    asking.let.set()
+    await looks.close()
+
+    assert before == [{"a"}]
+    assert asking.calls == [{"a"}, {"b", "c"}]
+
+
+async def test_after_closing_nothing_is_looked_at(count: Callable[[str, int], None]) -> None:
+    asking = Asking()
+    looks = Looks(asking, count=count)
+    await looks.close()
+
+    looks.look(BODY)
+
+    assert not looks.may_look()
+    assert asking.calls == []
+
+
+async def test_an_error_of_redis_is_counted_and_forgotten(
+    count: Callable[[str, int], None], counted: dict[str, int]
+) -> None:
+    asking = Asking(RedisGone("gone"))
+    asking.let.set()
+    looks = Looks(asking, count=count)
+
+    looks.look(BODY)
+    await looks.close()
+
+    assert counted == {"refused_looked_at": 1, "refused_not_asked": 1}
