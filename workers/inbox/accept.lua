@@ -36,9 +36,11 @@ local function disprove_others(request_id, key)
   end
 end
 
--- How this decision was found tells how well the webhooks do.
-local function found(request, by)
+-- How this decision was found tells how well the webhooks do; not if it was made before there was anybody to tell.
+local function found(request, by, order)
   redis.call('HSET', request, 'found', by)
+  local started = by == 'sweep' and order ~= '' and redis.call('HGET', prefix .. 'sweep', 'started')
+  if started and tonumber(order) < tonumber(started) then return end
   local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(time[1] / 3600)
   local loss = tonumber(redis.call('HGET', channel, 'loss') or 0)
   loss = loss + 0.05 * ((by == 'sweep' and 1 or 0) - loss)
@@ -98,7 +100,7 @@ local function decide(request_id, event, key, said, contradicts)
       redis.call('ZADD', prefix .. 'asked', 'NX', said.created ~= '' and said.created or now_text, request_id)
     end
     if known[4] then redis.call('ZREM', prefix .. 'lost', request_id) end
-    found(request, said.trust == 'confirmed' and 'sweep' or 'webhook')
+    found(request, said.trust == 'confirmed' and 'sweep' or 'webhook', said.order)
     if known[5] then
       redis.call('HDEL', request, 'overruled')
       if known[5] == '1' then redis.call('HSET', event, 'conflict', 1, 'overrules', 1) end

@@ -95,8 +95,13 @@ def decided(redis: Redis, request_ids: Sequence[str]) -> set[str]:
         for request_id in request_ids:
             pipe.hexists(keys.request(request_id), "outcome")
             pipe.exists(keys.unproven(request_id))
-        replies = iter(pipe.execute())
-    return {request_id for request_id in request_ids if next(replies) and not next(replies)}
+        replies = pipe.execute()
+    ended, waiting = replies[::2], replies[1::2]
+    return {
+        request_id
+        for request_id, has_ended, waits in zip(request_ids, ended, waiting, strict=True)
+        if has_ended and not waits
+    }
 
 
 def _read(redis: Redis, ids: Sequence[str]) -> dict[str, Known]:

@@ -109,6 +109,12 @@ class _Run:
     def _work(self, caller: Caller, budget: SweepBudget) -> None:
         budget.pressing = True
         self._prove_wholes(caller)
+        if self._settings.discover and (self._trail.horizon is None or self._trail.first is not None):
+            # Places in the list are known once all that stands in it is.
+            self._account = msgspec.structs.replace(self._account, reason="a first look at what there is", cost=0)
+            self._discover(caller)
+            self._again_at = self._now()
+            return
         budget.pressing = self._outlook.pressing
         self._carry_out(self._outlook.plan, caller)
         budget.pressing = False
@@ -152,6 +158,7 @@ class _Run:
         if self._trail.horizon is None:
             begun = discovery.fresh(self._now(), self._settings.lookback)
             self._trail = _with(self._trail, horizon=begun, first=Checkpoint())
+            self._write([Note("sweep", "started", f"{self._now():.6f}")])
         self._read_all_open(caller)
         while (horizon := cast("discovery.Horizon", self._trail.horizon)).due_at(self._interval) <= self._now():
             if not self._goes_on():

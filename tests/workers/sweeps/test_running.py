@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from redis import Redis
 
 from hitlsh.api import Client, boolean
-from hitlsh.callbacks import CallbackSigner
 from sandbox.testing import Sandbox
 from service.embedded_server import EmbeddedServer
 from workers.inbox import history, keys, ledger
 from workers.inbox.inbox import Callback
 from workers.inbox.ledger import Asked
+from workers.inbox.sweeping import LeaseLost, Note, SweepLease
 from workers.settings import Settings
 from workers.sweeps import outlook, running
 from workers.sweeps.trail import Account
@@ -25,8 +26,10 @@ HOUR = 3600.0
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """Its clock stands still, two hours back; `catch_up` brings it to now."""
-    with Sandbox(speed=0, start=time.time() - 2 * HOUR, rate_limit=1_000) as running_one:
+    """Its clock stands still, two hours back."""
+    with Sandbox(
+        keys={KEY: "owner@example.com"}, speed=0, start=time.time() - 2 * HOUR, rate_limit=1_000
+    ) as running_one:
         yield running_one
 
 
@@ -48,6 +51,11 @@ def settings(server: EmbeddedServer, sandbox: Sandbox) -> Settings:
     return Settings(
         redis_url=server.url, api_key=KEY, base_url=sandbox.base_url, discover=False, callback_secrets=(CALLBACK_KEY,)
     )
+
+
+@pytest.fixture
+def discovering(settings: Settings) -> Settings:
+    return replace(settings, discover=True)
 
 
 def ask(api: Client, redis: Redis, loop: str, *, known: bool = True, **more: Any) -> str:
@@ -96,3 +104,183 @@ def test_an_open_request_is_checked_and_looked_at_later(
     assert (account.found, account.trouble) == (0, None)
     assert redis.zscore(keys.CHECKS, request) > (time.time() + 600) * 1000
     assert outlook.look(settings, redis).plan.kind == "nothing"
+
+
+def test_what_was_asked_through_us_keeps_its_state_and_its_default(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop, known=False)
+    created_at = time.time() - 2 * HOUR
+    callback = Callback(id="an-id", state={"order": 7})
+    ledger.learn(redis, Asked(request_id=request, created_at=created_at, callback=callback, default_response=False))
+    sandbox.advance(25 * HOUR)
+
+    sweep(settings, redis)
+
+    [event] = history.recent(redis)
+    assert (event.content.source, event.content.default_response) == ("vendor_default", False)
+    assert event.callback == callback
+
+
+def test_a_sweep_and_a_webhook_of_one_decision_are_one_event(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    sandbox.answer(request, True)
+    sandbox.advance(2 * HOUR)
+    sweep(settings, redis)
+
+    learn(redis, request)
+    again = sweep(settings, redis)
+
+    assert (again.found, again.calls) == (0, 0)
+    assert redis.zcard(keys.EVENTS) == 1
+
+
+def test_a_request_that_hitl_sh_does_not_know_is_lost_only_when_that_is_certain(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    api.loops.delete(loop)
+    sandbox.advance(2 * HOUR)
+
+    first = sweep(settings, redis)
+    assert (first.lost, redis.zcard(keys.LOST)) == (0, 0)
+    redis.hset(keys.request(request), mapping={"missing": time.time() - 400, "hold": (time.time() - 1) * 1000})
+    second = sweep(settings, redis)
+
+    assert (second.lost, redis.zscore(keys.CHECKS, request)) == (1, None)
+    assert history.request(redis, request).status == "lost"
+
+
+def test_a_lost_request_whose_decision_arrives_is_lost_no_more(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    redis.zadd(keys.LOST, {request: 1})
+    redis.hset(keys.request(request), mapping={"refused": 1, "status": "lost"})
+    sandbox.answer(request, True)
+    sandbox.advance(2 * HOUR)
+
+    sweep(settings, redis)
+
+    assert redis.zcard(keys.LOST) == 0
+    assert history.request(redis, request).outcome == "completed"
+
+
+def test_requests_asked_elsewhere_are_discovered(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
+) -> None:
+    ended, still_open = ask(api, redis, loop, known=False), ask(api, redis, loop, known=False)
+    sandbox.answer(ended, False)
+    sandbox.advance(2 * HOUR)
+
+    account = sweep(discovering, redis)
+
+    assert (account.found, account.discovered) == (1, 2)
+    assert [event.content.response for event in history.recent(redis)] == [False]
+    assert ledger.load(redis)[still_open].request.learned == "listing"
+
+
+def test_the_very_first_sweep_delivers_nothing_older_than_the_lookback(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
+) -> None:
+    old = ask(api, redis, loop, known=False)
+    sandbox.answer(old, True)
+    still_open = ask(api, redis, loop, known=False)
+    sandbox.advance(2 * HOUR)
+    recent = ask(api, redis, loop, known=False)
+    sandbox.answer(recent, True)
+
+    sweep(replace(discovering, lookback=HOUR), redis)
+
+    assert [event.content.request_id for event in history.recent(redis)] == [recent]
+    assert still_open in ledger.load(redis)
+
+
+def test_nothing_is_discovered_where_that_is_off(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    known, unknown = ask(api, redis, loop), ask(api, redis, loop, known=False)
+    for request in (known, unknown):
+        sandbox.answer(request, True)
+    sandbox.advance(2 * HOUR)
+
+    account = sweep(settings, redis)
+
+    assert (account.found, account.discovered) == (1, 0)
+    assert [event.content.request_id for event in history.recent(redis)] == [known]
+
+
+def test_a_key_that_is_refused_stops_the_sweep_and_loses_nothing(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+
+    account = sweep(replace(settings, api_key="hitl_test_of_somebody_else_entirely_01"), redis)
+
+    assert account.trouble == "key_refused"
+    assert time.time() * 1000 < redis.zscore(keys.CHECKS, request) < (time.time() + 60) * 1000
+
+
+def test_an_exhausted_limit_is_counted_and_waited_out(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+    sandbox.fault("rate_limit", times=2)
+
+    account = sweep(settings, redis)
+
+    assert account.trouble == "rate_limited"
+    assert redis.hget(keys.COUNTERS, "api_429") == b"1"
+    assert redis.zscore(keys.CHECKS, request) > time.time() * 1000
+
+
+def test_of_two_sweeps_one_runs(redis: Redis, settings: Settings) -> None:
+    redis.set(keys.SWEEPING, 99, px=5_000)
+
+    assert running.run(settings, redis) is None
+
+
+def test_what_a_dead_sweep_left_is_gone_on_with(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    for _ in range(3):
+        sandbox.answer(ask(api, redis, loop), True)
+    sandbox.advance(2 * HOUR)
+    redis.set(keys.SWEEPING, 99, px=300)
+
+    deadline = time.monotonic() + 5
+    while (account := running.run(settings, redis)) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert account is not None
+    assert account.found == 3
+
+
+def test_a_list_that_grows_while_it_is_read_hides_nothing(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
+) -> None:
+    asked = [ask(api, redis, loop, known=number % 2 == 0) for number in range(250)]
+    for request in asked:
+        sandbox.answer(request, True)
+    sandbox.advance(2 * HOUR)
+    sandbox.fault("drift", rows=7, times=None)
+
+    for _ in range(5):
+        sweep(discovering, redis)
+
+    assert {event.content.request_id for event in history.recent(redis, 300)} >= set(asked)
+
+
+def test_a_sweep_that_lost_its_lease_writes_nothing(redis: Redis, settings: Settings) -> None:
+    lease = SweepLease(redis, seconds=5, retention=60)
+    lease.acquire()
+    redis.set(keys.SWEEPING, lease.token + 1)
+
+    with pytest.raises(LeaseLost):
+        lease.write([Note("open", "r1", "1", "2")], began=time.time())
+
+    assert redis.zcard(keys.CHECKS) == 0
