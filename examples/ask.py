@@ -5,20 +5,20 @@ python examples/ask.py "May this post go live?"
 
 import sys
 
-from hitlsh import Client, single_select
-from hitlsh.callbacks import CallbackSigner
+from redis import Redis
+
+from hitlsh import single_select
 from service.environment import environment
+from workers.asking import asking_client, callback_url
 from workers.settings import Settings
 
 
 def main(text: str) -> None:
-    settings = Settings.from_env({"REDIS_URL": "redis://unused", **environment()})
+    settings = Settings.from_env({"REDIS_URL": "redis://localhost:6379/0", **environment()})
     if settings.api_key is None or settings.public_url is None:
         sys.exit("HITL_API_KEY and HITL_PUBLIC_URL are not set: start `make run` in another terminal, or set them.")
-    signer = CallbackSigner(settings.callback_secrets)
-    # The state comes back with the decision, as decision.state.
-    callback_url = signer.url(settings.public_url, signer.mint({"post": "p-1881"}))
-    with Client(settings.api_key, base_url=settings.base_url) as client:
+    # The inbox is told what is asked: should the webhook be lost, a sweep brings the decision.
+    with Redis.from_url(settings.redis_url) as redis, asking_client(settings, redis) as client:
         loop = client.loops.list()[0]
         created = client.requests.create(
             loop.id,
@@ -26,7 +26,8 @@ def main(text: str) -> None:
             single_select("Publish", "Hold back", "Ask the author"),
             default_response="Hold back",
             timeout_seconds=600,
-            callback_url=callback_url,
+            # The state comes back with the decision, as decision.state.
+            callback_url=callback_url(settings, {"post": "p-1881"}),
         )
     print(f"asked in {loop.name!r}: request {created.request_id} is {created.status}")
     print(f"answer it at {settings.base_url.removesuffix('/v1')}/ - the worker then runs examples/handlers.py")

@@ -1,7 +1,6 @@
 """``hitl-receiver api``: the everyday calls to HITL.sh from a terminal, as tables or as JSON."""
 
 import json
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -9,28 +8,13 @@ from typing import Any
 
 import click
 
-from hitlsh.api import (
-    Client,
-    DocumentedLimitWarning,
-    Question,
-    boolean,
-    editable_text,
-    multi_select,
-    number,
-    rating,
-    single_select,
-    text,
-)
+from hitlsh.api import Client
 from hitlsh.api.address import DEFAULT_BASE_URL
 from hitlsh.api.models.requests import Request, RequestSummary
-from hitlsh.errors import HitlshError
-from service.api_tables import cell, printable, show
+from service.api_errors import in_a_line
+from service.api_tables import cell, show
 from service.environment import environment
-
-#: The exit status of ``ask --wait`` when nobody answered: never to be taken for a decision.
-NO_ANSWER = 3
-
-_TYPES = ("single_select", "multi_select", "boolean", "rating", "number", "text", "editable_text")
+from service.question_options import NO_ANSWER, Asking, asking, show_created
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print what HITL.sh sent, as JSON.")
 
@@ -111,47 +95,21 @@ def cancel_request(request_id: str, json_wanted: bool) -> None:
 
 
 @api.command("ask")
-@click.option("--loop", "loop_id", required=True, help="Whom to ask.")
-@click.option("--text", "words", required=True, help="What is to be decided; may hold Markdown.")
-@click.option("--type", "kind", default="single_select", show_default=True, type=click.Choice(_TYPES))
-@click.option("--option", "options", multiple=True, help="An option of a select; give it several times.")
-@click.option("--min", "low", type=float, default=1, show_default=True, help="Of a rating or number.")
-@click.option("--max", "high", type=float, default=5, show_default=True, help="Of a rating or number.")
-@click.option("--draft", default="", help="The draft of an editable_text.")
-@click.option("--default", "defaults", multiple=True, required=True, help="What holds when nobody answers.")
-@click.option("--timeout", type=int, help="Seconds, 60 to 86400; without it 30 days.")
-@click.option("--priority", default="medium", type=click.Choice(("low", "medium", "high", "critical")))
-@click.option("--callback-url", help="Where HITL.sh posts the outcome.")
+@asking
 @click.option("--wait", "waiting", is_flag=True, help="Poll for the outcome; exit with 3 if nobody answered.")
 @click.option("--every", type=float, help="Seconds between polls, instead of 5, 10, 30, 60, 120, 300, …")
 @as_json
-def ask(
-    loop_id: str,
-    words: str,
-    defaults: tuple[str, ...],
-    timeout: int | None,
-    priority: Any,
-    callback_url: str | None,
-    waiting: bool,
-    every: float | None,
-    json_wanted: bool,
-    **asked: Any,
-) -> None:
-    """Ask the people of a loop, and with --wait print what they said."""
+def ask(asked: Asking, waiting: bool, every: float | None, json_wanted: bool) -> None:
+    """Ask the people of a loop, and with --wait print what they said.
+
+    The inbox is not told: `hitl-receiver ask` is the one that keeps track of the request, and waits for the
+    webhook rather than poll.
+    """
     with client_from_env(environment()) as client:
-        created = client.requests.create(
-            loop_id,
-            words,
-            _question(**asked),
-            default_response=_default(asked["kind"], defaults),
-            priority=priority,
-            timeout_seconds=timeout,
-            callback_url=callback_url,
-        )
+        created = asked.put(client, asked.loop, asked.callback_url)
         request = client.requests.wait(created.request_id, every=every) if waiting else None
     if request is None:
-        rows = [(created.request_id, created.status, created.timeout_at, created.polling_url)]
-        show(created, ("ID", "STATUS", "TIMES OUT", "POLL"), rows, json_wanted)
+        show_created(created, json_wanted)
     else:
         _show_request(request, json_wanted)
         click.get_current_context().exit(0 if request.answer is not None else NO_ANSWER)
@@ -164,49 +122,8 @@ def client_from_env(environ: Mapping[str, str]) -> Iterator[Client]:
     if not key:
         raise click.ClickException("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
     address = environ.get("HITL_BASE_URL", "").strip() or DEFAULT_BASE_URL
-    try:
-        with _warnings_spoken(), Client(key, base_url=address) as client:
-            yield client
-    except HitlshError as error:
-        raise click.ClickException(printable(str(error))) from None
-
-
-@contextmanager
-def _warnings_spoken() -> Iterator[None]:
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", DocumentedLimitWarning)
-        try:
-            yield
-        finally:
-            for warning in warned:
-                click.echo(f"Warning: {printable(str(warning.message))}", err=True)
-
-
-def _question(kind: str, options: tuple[str, ...], low: float, high: float, draft: str) -> Question:
-    if kind in ("single_select", "multi_select"):
-        return (single_select if kind == "single_select" else multi_select)(*options)
-    if kind in ("rating", "number"):
-        return (rating if kind == "rating" else number)(_tidy(low), _tidy(high))
-    if kind == "boolean":
-        return boolean(*options)
-    return text() if kind == "text" else editable_text(draft)
-
-
-def _tidy(value: float) -> float:
-    """1 rather than 1.0, as HITL.sh's own examples have it."""
-    return int(value) if value.is_integer() else value
-
-
-def _default(kind: str, defaults: tuple[str, ...]) -> Any:
-    """The words of the command line as the type wants them; what does not fit is refused when asking."""
-    if kind == "multi_select":
-        return [words for words in defaults if words]
-    if kind not in ("rating", "number"):
-        return defaults[-1]
-    try:
-        return json.loads(defaults[-1])
-    except ValueError:
-        return defaults[-1]
+    with in_a_line(), Client(key, base_url=address) as client:
+        yield client
 
 
 def _show_request(request: Request, json_wanted: bool) -> None:

@@ -3,7 +3,6 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -11,8 +10,10 @@ from hitlsh.samples import SAMPLES
 from service import dev as dev_stack
 from service import logs
 from service.api_commands import api
+from service.ask_command import ask
 from service.environment import environment
 from service.errors import explain
+from service.json_option import parse_json
 from service.listing_commands import events, failed, show
 from service.operations_commands import discard, replay, retry
 from service.pause_commands import pause, resume, status
@@ -117,8 +118,8 @@ def send(sample: str | None, to: str | None, response: str | None, request_id: s
         if sample is None:
             list_samples()
             return
-        sys.exit(send_sample(sample, to=to, response=_json(response, "--response"), answered=response is not None,
-                             request_id=request_id, state=_json(state, "--state")))  # fmt: skip
+        sys.exit(send_sample(sample, to=to, response=parse_json(response, "--response"), answered=response is not None,
+                             request_id=request_id, state=parse_json(state, "--state")))  # fmt: skip
 
 
 @cli.command("callback-url")
@@ -133,7 +134,7 @@ def callback_url(state: str | None) -> None:
     from service.sending import mint
 
     with explain():
-        click.echo(mint(_json(state, "--state")))
+        click.echo(mint(parse_json(state, "--state")))
 
 
 @cli.command()
@@ -154,16 +155,7 @@ def routes(as_json: bool) -> None:
         click.echo(f"{row['handler']:<{width}}  {row['when']}")
 
 
-def _json(text: str | None, option: str) -> Any:
-    if text is None:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{option} must be JSON, such as '\"Approve\"', '4' or '{{\"order\": 7}}'") from error
-
-
-for command in (api, pause, resume, status, events, show, failed, retry, discard, replay):
+for command in (ask, api, pause, resume, status, events, show, failed, retry, discard, replay):
     cli.add_command(command)
 
 

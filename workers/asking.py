@@ -20,7 +20,7 @@ from workers.inbox import ledger
 from workers.inbox.inbox import Callback
 from workers.settings import Settings
 from workers.sweeps.budget import AsyncRedisBudget, RedisBudget
-from workers.sweeps.tokens import Rules
+from workers.sweeps.outlook import rules
 
 #: Seconds by which the clocks may differ; more means that HITL.sh did not take the timeout as it was sent.
 CLOCK_SKEW = 300.0
@@ -62,7 +62,7 @@ def asking_client(settings: Settings, redis: Redis) -> Client:
     return Client(
         key,
         base_url=settings.base_url,
-        budget=RedisBudget(redis, key, rules=_rules(settings), purpose="asking"),
+        budget=RedisBudget(redis, key, rules=rules(settings), purpose="asking"),
         ledger=RedisLedger(redis, _signer(settings)),
     )
 
@@ -73,7 +73,7 @@ def async_asking_client(settings: Settings, redis: AsyncRedis) -> AsyncClient:
     return AsyncClient(
         key,
         base_url=settings.base_url,
-        budget=AsyncRedisBudget(redis, key, rules=_rules(settings), purpose="asking"),
+        budget=AsyncRedisBudget(redis, key, rules=rules(settings), purpose="asking"),
         ledger=AsyncRedisLedger(redis, _signer(settings)),
     )
 
@@ -142,7 +142,3 @@ def _key(settings: Settings) -> str:
 
 def _signer(settings: Settings) -> CallbackSigner | None:
     return CallbackSigner(settings.callback_secrets) if settings.callback_secrets else None
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(share=settings.sweep_share, reserve=settings.ask_reserve, floor=min(0.1, settings.sweep_share))

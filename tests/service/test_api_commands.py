@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from hitlsh.api import Client
 from sandbox.testing import Sandbox
-from service.api_commands import NO_ANSWER, api
+from service.api_commands import api
+from service.question_options import NO_ANSWER
 
 KEY = "hitl_test_0123456789abcdef"
 Run = Callable[..., Result]
