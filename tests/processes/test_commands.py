@@ -16,6 +16,7 @@ from tests.processes.stacks import KEY, SECRET, LiveStack, free_port, settings
 
 MENTIONS = {
     "api": ["HITL_API_KEY", "HITL_BASE_URL"],
+    "ask": ["HITL_API_KEY", "HITL_CALLBACK_SECRETS", "HITL_PUBLIC_URL", "REDIS_URL"],
     "callback-url": ["HITL_CALLBACK_SECRETS", "HITL_PUBLIC_URL"],
     "clock": ["REDIS_URL"],
     "dev": [".env", "HITL_HANDLERS"],

@@ -20,6 +20,7 @@ from workers.asking import asking_client, async_asking_client, bound_callback, c
 from workers.errors import CannotAsk
 from workers.inbox import keys
 from workers.settings import Settings
+from workers.sweeps import running
 from workers.sweeps.budget import RedisBudget
 
 KEY = "hitl_test_0123456789abcdef"
@@ -140,16 +141,18 @@ with Client(key, base_url=base_url, ledger=Killed(Redis.from_url(redis_url))) as
 """
 
 
-def test_a_program_killed_before_the_ledger_is_told_leaves_the_request_to_discovery(
-    server: EmbeddedServer, redis: Redis, sandbox: Sandbox, loop_id: str
+def test_what_a_killed_program_asked_is_found_by_a_sweep(
+    server: EmbeddedServer, redis: Redis, sandbox: Sandbox, settings: Settings, loop_id: str
 ) -> None:
     words = [sys.executable, "-c", DIES, KEY, sandbox.base_url, server.url, loop_id]
 
     died = subprocess.run(words, check=False, timeout=30)
+    [request] = sandbox.state()["requests"]
+    known_before = redis.zcard(keys.ASKED)
+    running.run(settings, redis)
 
-    assert died.returncode == -signal.SIGKILL
-    assert len(sandbox.state()["requests"]) == 1
-    assert redis.zcard(keys.ASKED) == 0
+    assert (died.returncode, known_before) == (-signal.SIGKILL, 0)
+    assert known(redis, request["id"])["learned"] == "listing"
 
 
 def test_a_reply_that_is_lost_leaves_the_request_to_discovery(
