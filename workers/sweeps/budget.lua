@@ -58,7 +58,8 @@ end
 
 local function observe(remaining, resets_at, limit)
   if limit and limit > 0 then
-    if tokens.told == 1 then tokens.left = math.max(0, tokens.left + limit - tokens.limit) end
+    local gained = tokens.told == 1 and limit - tokens.limit or math.floor(limit / 2) - math.floor(tokens.limit / 2)
+    tokens.left = math.max(0, tokens.left + gained)
     tokens.limit = limit
   end
   if not remaining then return end

@@ -105,9 +105,8 @@ def observe(
     """Believe HITL.sh on its limit, on when its hour ends, and on having less left than we thought."""
     tokens = _turned(tokens, now)
     if limit is not None and limit > 0:
-        tokens = msgspec.structs.replace(
-            tokens, limit=limit, left=max(0, tokens.left + limit - tokens.limit) if tokens.told else tokens.left
-        )
+        gained = limit - tokens.limit if tokens.told else limit // 2 - tokens.limit // 2
+        tokens = msgspec.structs.replace(tokens, limit=limit, left=max(0, tokens.left + gained))
     if remaining is None:
         return tokens
     surprised = remaining == 0 and tokens.left > 0
