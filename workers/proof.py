@@ -47,8 +47,8 @@ def can_be_proven(decision: Decision) -> bool:
 
 
 def proven(decision: Decision) -> Decision:
-    """The same decision, were it confirmed."""
-    return msgspec.structs.replace(decision, trust=CONFIRMED)
+    """The same decision, were it confirmed: a conflict would then take the place of what it contradicts."""
+    return msgspec.structs.replace(decision, trust=CONFIRMED, overrules=decision.conflict)
 
 
 def never_proven(condition: Any, event: str) -> bool:

@@ -39,7 +39,9 @@ def _of_event(redis: Redis, key: str, fields: dict[str, str], places: Counter[st
     expires = redis.ttl(keys.event(key)) > 0
     state = fields["state"]
     routing_waits = state in {"due", "failed"}
-    if places[f"|{key}"] != routing_waits:
+    # What HITL.sh contradicts before it is routed ends when its routing is claimed.
+    ends_at_the_claim = state == "contradicted" and places[f"|{key}"] == 1
+    if places[f"|{key}"] != routing_waits and not ends_at_the_claim:
         yield f"{state}, and its routing stands in {places[f'|{key}']} places"
     if state in {"quarantined", "reread"}:
         return

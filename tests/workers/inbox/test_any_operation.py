@@ -20,22 +20,30 @@ from workers.inbox.records import Item, Line
 from workers.inbox.replaying import replay
 
 HANDLERS = ("pay", "notify", "audit")
+CONDITIONS: dict[str, Any] = {"audit": {"trust": "confirmed"}}
 BODIES = [
     body
     for one in ("a", "b")
     for body in (claimed(one), payload(one), payload(one, response="Reject"), payload(one, status="timeout"))
 ]
-ENDS = ("done", "skipped", "retry", "failed", "held", "release")
+ENDS = ("done", "skipped", "retry", "failed", "held", "unproven", "release")
+#: As a routing names them: begun, due, or waiting for proof.
+ROUTED = [mark + name for name in HANDLERS for mark in ("", "!", "?")]
 
 handler_filters = st.sampled_from([Filter(), *(Filter(handler=name) for name in HANDLERS), Filter(event="*.timeout")])
+discards = handler_filters | st.just(Filter(state="unproven"))
+trusts = st.sampled_from(["callback", "signed", "confirmed"])
+routings = st.lists(st.sampled_from(ROUTED), unique_by=lambda name: name.lstrip("!?"))
 endings = st.dictionaries(st.sampled_from(HANDLERS), st.sampled_from(ENDS), max_size=3)
 steps = st.one_of(
     st.tuples(st.just("live_through"), st.sampled_from(BODIES), endings),
-    st.tuples(st.just("accept"), st.sampled_from(BODIES)),
-    st.tuples(st.just("claim"), st.integers(1, 5)),
-    st.tuples(st.just("settle"), st.sampled_from(ENDS), st.sets(st.sampled_from(HANDLERS))),
+    st.tuples(st.just("accept"), st.sampled_from(BODIES), trusts),
+    st.tuples(st.just("claim"), st.integers(1, 5), st.dictionaries(st.sampled_from(HANDLERS), st.just(1))),
+    st.tuples(st.just("settle"), st.sampled_from(ENDS), routings),
+    st.tuples(st.just("contradict"), st.sampled_from("abc"), routings),
+    st.tuples(st.just("die")),
     st.tuples(st.just("retry"), handler_filters),
-    st.tuples(st.just("discard"), handler_filters),
+    st.tuples(st.just("discard"), discards),
     st.tuples(st.just("replay"), handler_filters, st.booleans(), st.sets(st.sampled_from(HANDLERS), min_size=1)),
     st.tuples(st.just("pause"), st.sampled_from(HANDLERS)),
     st.tuples(st.just("resume"), st.sampled_from(HANDLERS)),
@@ -43,7 +51,7 @@ steps = st.one_of(
 
 
 class House:
-    """The inbox, one worker that never dies, and a person."""
+    """The inbox, one worker that may die and come back, HITL.sh, and a person."""
 
     def __init__(self, redis: Redis, inbox: Inbox) -> None:
         self.redis = redis
@@ -63,8 +71,14 @@ class House:
         tokens = self.redis.hgetall(keys.LEASES)
         return {name.decode(): (token, self.redis.zscore(keys.DUE, name)) for name, token in tokens.items()}
 
-    async def accept(self, body: bytes) -> None:
-        await self.inbox.accept([delivery(body)])
+    async def accept(self, body: bytes, trust: str = "callback") -> None:
+        await self.inbox.accept([delivery(body, trust=trust)])
+
+    async def die(self) -> None:
+        """The leases run out."""
+        self.held = []
+        if leased := self.redis.hkeys(keys.LEASES):
+            self.redis.zadd(keys.DUE, dict.fromkeys(leased, 0), xx=True)
 
     async def live_through(self, body: bytes, ends: dict[str, Any]) -> None:
         """Accept, and let what is due come to these ends: the way to what a person has to do with."""
@@ -77,17 +91,29 @@ class House:
                 [Line(ends.get(name, "done"), name, item.event_key, item.token, "0", "no") for name in names]
             )
 
-    async def claim(self, most: int) -> None:
-        self.held += [(item.handler, item) for item in (await self.inbox.claim(most)).items]
+    async def claim(self, most: int, caps: dict[str, int]) -> None:
+        items = (await self.inbox.claim(most, caps=caps)).items
+        assert not any(self.redis.hexists(keys.event(item.event_key), "contradicted") for item in items)
+        self.held += [(item.handler, item) for item in items]
 
-    async def settle(self, end: Any, names: set[str]) -> None:
+    async def settle(self, end: Any, names: list[str]) -> None:
         for handler, item in self.held[:2]:
             if handler or end == "failed":
                 await self.inbox.report([Line(end, handler, item.event_key, item.token, "0", "no")])
             else:
-                await self.inbox.report([Line("route", "", item.event_key, item.token, ",".join(sorted(names)))])
-                self.held += [(name, item) for name in sorted(names)]
+                await self.inbox.report([Line("route", "", item.event_key, item.token, ",".join(names))])
+                self.held += [(name, item) for name in names if name[0] not in "!?"]
         self.held = self.held[2:]
+
+    async def contradict(self, request_id: str, names: list[str]) -> None:
+        """Something of an event runs, is due or waits for proof, and HITL.sh says otherwise."""
+        await self.accept(payload(request_id))
+        waiting = [name.replace("!", "?") for name in names] or ["?audit"]
+        for item in (await self.inbox.claim(10)).items:
+            self.held.insert(0, (item.handler, item))
+            if not item.handler:
+                await self.settle("done", waiting)
+        await self.accept(payload(request_id, response="Reject"), "confirmed")
 
     async def retry(self, sought: Filter) -> None:
         retry(self.redis, sought)
@@ -98,7 +124,7 @@ class House:
     async def replay(self, sought: Filter, force: bool, names: set[str]) -> None:
         routes = Router()
         for name in sorted(names):
-            routes.on("*", name=name, late=True, conflict=True)(partial(str))
+            routes.on("*", name=name, late=True, conflict=True, **CONDITIONS.get(name, {}))(partial(str))
         replay(self.redis, routes, sought, retention=60, force=force)
 
     async def pause(self, name: str) -> None:

@@ -1,0 +1,360 @@
+"""Effects that wait until HITL.sh confirms their event, on a real server."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.builders import delivery, key, payload
+from tests.workers.inbox.invariants import broken
+from workers import Router
+from workers.inbox import history, keys, pausing
+from workers.inbox.inbox import Inbox
+from workers.inbox.kept import EventRecord
+from workers.inbox.listing import Filter, events
+from workers.inbox.operations import Refused, discard, retry
+from workers.inbox.records import Item, Line
+from workers.inbox.replaying import replay
+
+RETENTION = 3_600
+KEY = key(payload())
+REQUEST = "66c0ffee00000000000000a1"
+REJECTED = payload(response="Reject")
+
+
+@pytest.fixture
+async def inbox(async_redis: AsyncRedis, redis: Redis) -> AsyncIterator[Inbox]:
+    yield Inbox(async_redis, retention=RETENTION, lease=15.0)
+    assert broken(redis) == []
+
+
+def record(redis: Redis, event_key: str = KEY) -> EventRecord:
+    found = history.event(redis, event_key)
+    assert found is not None
+    return found
+
+
+def states(redis: Redis, event_key: str = KEY) -> dict[str, str]:
+    return {one.handler: one.state for one in record(redis, event_key).effects}
+
+
+def line(verb: Any, item: Item, handler: str, word: str = "", wrong: str = "") -> Line:
+    return Line(verb, handler, item.event_key, item.token, word, wrong)
+
+
+async def routed(inbox: Inbox, *names: str, body: bytes | None = None) -> Item:
+    """Accept one event and route it to these, as a routing names them."""
+    await inbox.accept([delivery(body)])
+    [item] = (await inbox.claim(10)).items
+    await inbox.report([line("route", item, "", ",".join(names))])
+    return item
+
+
+async def confirm(inbox: Inbox, body: bytes | None = None) -> None:
+    """HITL.sh's API tells of it, as a sweep hands it on."""
+    await inbox.accept([delivery(body, trust="confirmed")])
+
+
+def expire_leases(redis: Redis) -> None:
+    redis.zadd(keys.DUE, dict.fromkeys(redis.hkeys(keys.LEASES), 0), xx=True)
+
+
+def demanding(*names: str, **conditions: Any) -> Router:
+    made = Router()
+    for name in names:
+        made.on("request.*", name=name, trust="confirmed", **conditions)(partial(str))
+    return made
+
+
+# -- waiting -----------------------------------------------------------------------------------------
+
+
+async def test_what_waits_is_neither_begun_nor_due_and_its_request_is_worth_a_call(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "?pay")
+
+    assert (await inbox.claim(10)).items == []
+    assert (states(redis), record(redis).effects[0].attempts) == ({"pay": "unproven"}, 0)
+    assert redis.zrange(keys.UNPROVEN, 0, -1) == [f"pay|{KEY}".encode()]
+    assert redis.smembers(keys.unproven(REQUEST)) == {KEY.encode()}
+    assert redis.zscore(keys.CHECKS, REQUEST) <= redis.time()[0] * 1000 + 1000
+
+
+async def test_a_call_that_is_due_sooner_stays_so(inbox: Inbox, redis: Redis) -> None:
+    redis.zadd(keys.CHECKS, {REQUEST: 5})
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(10)).items
+    redis.zadd(keys.CHECKS, {REQUEST: 5})
+
+    await inbox.report([line("route", item, "", "?pay")])
+
+    assert redis.zscore(keys.CHECKS, REQUEST) == 5
+
+
+async def test_an_event_and_its_request_do_not_expire_while_something_waits(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "notify", "?pay")
+    await inbox.report([line("done", item, "notify")])
+
+    assert (record(redis).state, redis.ttl(keys.event(KEY)), redis.ttl(keys.request(REQUEST))) == ("routed", -1, -1)
+
+
+async def test_the_turn_passes_on_while_something_waits(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(), delivery(REJECTED)])
+    [first] = (await inbox.claim(10)).items
+
+    await inbox.report([line("route", first, "", "?pay")])
+    [second] = (await inbox.claim(10)).items
+    await inbox.report([line("route", second, "")])
+
+    assert second.event_key.startswith(f"{KEY}#")
+
+
+async def test_a_routing_that_was_lost_is_repeated_and_waits_once(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    [lost] = (await inbox.claim(10)).items
+    expire_leases(redis)
+    [again] = (await inbox.claim(10)).items
+
+    heard = await inbox.report([line("route", one, "", "?pay", "suspect") for one in (again, lost)])
+    repeated = await inbox.report([line("route", again, "", "?pay", "suspect")])
+
+    assert (heard, repeated) == ([True, False], [True])
+    assert (states(redis), redis.zcard(keys.UNPROVEN)) == ({"pay": "unproven"}, 1)
+
+
+async def test_an_effect_older_than_the_demand_waits_too(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "pay")
+
+    await inbox.report([line("unproven", item, "pay")])
+    await confirm(inbox)
+    [again] = (await inbox.claim(10)).items
+    await inbox.report([line("done", again, "pay")])
+
+    assert (again.handler, again.attempt, again.trust) == ("pay", 1, "confirmed")
+
+
+# -- confirmed ---------------------------------------------------------------------------------------
+
+
+async def test_proof_makes_it_due_as_the_api_tells_it(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "?pay", "?notify")
+
+    await confirm(inbox, payload(metadata={"read": "at the API"}))
+    items = (await inbox.claim(10)).items
+    await inbox.report([line("done", item, item.handler) for item in items])
+
+    assert [(item.handler, item.attempt, item.event.metadata) for item in items] == [
+        (name, 1, {"read": "at the API"}) for name in ("notify", "pay")
+    ]
+    assert (record(redis).state, redis.exists(keys.UNPROVEN, keys.unproven(REQUEST))) == ("done", 0)
+
+
+async def test_proof_that_came_while_it_was_routed_is_not_waited_for(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(10)).items
+
+    await confirm(inbox)
+    await inbox.report([line("route", item, "", "?pay")])
+
+    assert [one.handler for one in (await inbox.claim(10)).items] == ["pay"]
+
+
+async def test_proof_that_came_while_it_was_claimed_is_not_waited_for(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "pay")
+
+    await confirm(inbox)
+    await inbox.report([line("unproven", item, "pay")])
+
+    [again] = (await inbox.claim(10)).items
+    assert (again.handler, again.attempt) == ("pay", 1)
+
+
+async def test_a_repeated_delivery_proves_nothing(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "?pay")
+
+    await inbox.accept([delivery(), delivery(trust="signed")])
+
+    assert ((await inbox.claim(10)).items, states(redis)) == ([], {"pay": "unproven"})
+
+
+async def test_what_is_confirmed_still_waits_for_room_turn_and_pause(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "?pay", "?notify")
+    await routed(inbox, "pay", body=payload("another"))
+    pausing.pause(redis, "notify")
+
+    await confirm(inbox)
+    items = (await inbox.claim(10, caps={"pay": 0})).items
+
+    assert (items, states(redis)) == ([], {"pay": "waiting", "notify": "paused"})
+
+
+# -- contradicted ------------------------------------------------------------------------------------
+
+
+async def test_what_hitl_sh_contradicts_never_begins(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "?pay")
+
+    await confirm(inbox, REJECTED)
+    [true_one] = (await inbox.claim(10)).items
+    await inbox.report([line("route", true_one, "")])
+
+    assert (states(redis), record(redis).state) == ({"pay": "contradicted"}, "contradicted")
+    assert record(redis).contradicted == true_one.event_key
+    assert (true_one.handler, true_one.conflict, true_one.overrules) == ("", False, False)
+
+
+@pytest.mark.parametrize("mark", ["!", ""])
+async def test_a_contradicted_effect_that_is_due_ends_at_the_claim(inbox: Inbox, redis: Redis, mark: str) -> None:
+    item = await routed(inbox, "?pay", f"{mark}notify")
+    if not mark:
+        await inbox.report([line("release", item, "notify")])
+
+    await confirm(inbox, REJECTED)
+    claimed_now = [one.handler for one in (await inbox.claim(10)).items]
+
+    assert "notify" not in claimed_now
+    assert (states(redis)["notify"], record(redis).state) == ("contradicted", "contradicted")
+    assert 0 < redis.ttl(keys.event(KEY)) <= RETENTION
+
+
+async def test_a_contradicted_effect_that_runs_may_end_but_not_be_retried(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "?pay", "notify", "audit")
+
+    await confirm(inbox, REJECTED)
+    await inbox.report([line("done", item, "notify"), line("retry", item, "audit", "0", "ValueError: no")])
+
+    assert states(redis) == {"pay": "contradicted", "notify": "done", "audit": "contradicted"}
+    assert (record(redis).state, record(redis).effects[2].error) == ("contradicted", "ValueError: no")
+    assert [(one.number, one.end) for one in record(redis).effects[2].tries] == [(1, "retry")]
+
+
+async def test_a_contradicted_effect_that_a_worker_died_with_is_not_run_again(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "?pay", "notify")
+    await confirm(inbox, REJECTED)
+    expire_leases(redis)
+
+    first = (await inbox.claim(10, caps={"notify": 1})).items
+
+    assert [one.handler for one in first] in ([], [""])
+    assert (states(redis)["notify"], record(redis).effects[1].crashes) == ("contradicted", 1)
+    assert redis.hget(keys.PREFIX + "running", "notify") is None
+
+
+async def test_the_true_event_is_told_that_something_was_done_for_the_other(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "?pay", "notify")
+    await inbox.report([line("done", item, "notify")])
+
+    await confirm(inbox, REJECTED)
+    [true_one] = (await inbox.claim(10)).items
+    await inbox.report([line("route", true_one, "")])
+
+    assert (true_one.conflict, true_one.overrules) == (True, True)
+    assert (record(redis, true_one.event_key).conflict, record(redis, true_one.event_key).overrules) == (True, True)
+
+
+async def test_the_room_of_a_contradicted_effect_is_the_next_ones(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(payload(one)) for one in ("0", REQUEST, "b")])
+    for item in (await inbox.claim(10)).items:
+        await inbox.report([line("route", item, "", "!capped,?pay")])
+    [running] = (await inbox.claim(10, caps={"capped": 1})).items
+
+    await confirm(inbox, REJECTED)
+    await inbox.report([line("done", running, "capped")])
+    begun = [one for _ in range(2) for one in (await inbox.claim(10, caps={"capped": 1})).items if one.handler]
+
+    assert [one.event_key for one in (running, *begun)] == ["request.completed:0", "request.completed:b"]
+
+
+# -- a person ----------------------------------------------------------------------------------------
+
+
+async def test_what_waits_is_found_by_its_state(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "?pay")
+    await routed(inbox, body=payload("another"))
+
+    assert [event.key for event in events(redis, Filter(state="unproven")).events] == [KEY]
+
+
+async def test_what_waits_can_be_discarded_by_name(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "?pay", "?notify")
+
+    first = discard(redis, [f"pay|{KEY}"], reason="no", retention=RETENTION).effects
+    still = redis.scard(keys.unproven(REQUEST))
+    second = discard(redis, Filter(state="unproven"), reason="no", retention=RETENTION).effects
+
+    assert (first, still, second, redis.scard(keys.unproven(REQUEST))) == (1, 1, 1, 0)
+    assert (states(redis), record(redis).state) == ({"pay": "discarded", "notify": "discarded"}, "done")
+
+
+async def test_discarding_everything_that_failed_leaves_what_waits(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "?pay")
+
+    assert discard(redis, Filter(), reason="no", retention=RETENTION).effects == 0
+    assert states(redis) == {"pay": "unproven"}
+
+
+@pytest.mark.parametrize("name", [KEY, REQUEST, f"pay|{KEY}"])
+async def test_what_waits_is_not_retried_and_the_reason_is_told(inbox: Inbox, redis: Redis, name: str) -> None:
+    await routed(inbox, "?pay")
+
+    with pytest.raises(Refused, match=r"waits until HITL\.sh's API confirms"):
+        retry(redis, [name])
+    with pytest.raises(Refused, match="discard it"):
+        replay(redis, demanding("pay"), [name], retention=RETENTION, force=True)
+
+
+async def test_a_contradicted_event_is_neither_retried_nor_replayed(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "?pay", "notify")
+    await inbox.report([line("failed", item, "notify", wrong="ValueError: no")])
+    await confirm(inbox, REJECTED)
+
+    with pytest.raises(Refused, match="was contradicted by HITL"):
+        retry(redis, [f"notify|{KEY}"])
+    with pytest.raises(Refused, match="was contradicted by HITL"):
+        replay(redis, demanding("notify", conflict=True), [KEY], retention=RETENTION, force=True)
+    assert retry(redis, Filter(), dry_run=True).effects == retry(redis, Filter()).effects == 0
+
+
+async def test_a_contradicted_event_ends_once_its_failures_are_discarded(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "?pay", "notify")
+    await inbox.report([line("failed", item, "notify", wrong="ValueError: no")])
+    await confirm(inbox, REJECTED)
+
+    discard(redis, Filter(), reason="it never was", retention=RETENTION)
+
+    assert record(redis).state == "contradicted"
+
+
+async def test_a_new_handler_that_demands_proof_waits_for_it_when_an_old_event_is_replayed(
+    inbox: Inbox, redis: Redis
+) -> None:
+    await routed(inbox)
+
+    change = replay(redis, demanding("pay"), Filter(), retention=RETENTION)
+
+    assert (change.effects, change.examples, states(redis)) == (1, (f"pay|{KEY}",), {"pay": "unproven"})
+    assert (record(redis).state, redis.ttl(keys.event(KEY))) == ("routed", -1)
+    assert redis.zscore(keys.CHECKS, REQUEST) is not None
+
+
+async def test_a_confirmed_event_is_replayed_at_once_to_what_demands_proof(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox)
+    await confirm(inbox)
+
+    replay(redis, demanding("pay"), Filter(), retention=RETENTION)
+
+    assert [item.handler for item in (await inbox.claim(10)).items] == ["pay"]
+
+
+async def test_a_failed_effect_is_replayed_once_its_event_is_proven(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "pay")
+    await inbox.report([line("failed", item, "pay", wrong="ValueError: no")])
+
+    replay(redis, demanding("pay"), Filter(), retention=RETENTION)
+    before = (await inbox.claim(10)).items
+    await confirm(inbox)
+
+    assert before == []
+    assert [(one.handler, one.attempt) for one in (await inbox.claim(10)).items] == [("pay", 2)]

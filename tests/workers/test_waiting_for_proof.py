@@ -1,0 +1,183 @@
+"""Handlers that demand proof, with a drain on a real server."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from hitlsh.events import Event
+from hitlsh.payloads import parse
+from tests.builders import claimed, delivery, key, payload
+from tests.workers.inbox.invariants import broken
+from tests.workers.test_drain import draining, finished, until
+from workers import Decision, Router
+from workers.inbox import history, keys, pausing
+from workers.inbox.inbox import Inbox
+
+KEY = key(payload())
+REJECTED = payload(response="Reject")
+
+
+@pytest.fixture
+def inbox(async_redis: AsyncRedis) -> Inbox:
+    return Inbox(async_redis, retention=60, lease=5.0)
+
+
+class Payouts:
+    """A handler that demands proof, one that does not, and what they saw."""
+
+    def __init__(self, **options: Any) -> None:
+        self.router = Router()
+        self.paid: list[Decision] = []
+        self.noted: list[Decision] = []
+        self.router.on("request.completed", response="Approve", trust="confirmed", name="pay", **options)(self._pay)
+        self.router.on("request.*", late=True, name="note")(self._note)
+
+    async def _pay(self, decision: Decision) -> None:
+        self.paid.append(decision)
+
+    async def _note(self, decision: Decision) -> None:
+        self.noted.append(decision)
+
+
+def waiting(redis: Redis) -> int:
+    return int(redis.zcard(keys.UNPROVEN))
+
+
+async def confirm(inbox: Inbox, body: bytes | None = None) -> None:
+    await inbox.accept([delivery(body, trust="confirmed")])
+
+
+async def test_a_leaked_callback_url_cannot_move_money(inbox: Inbox, redis: Redis) -> None:
+    payouts = Payouts()
+
+    async with draining(inbox, redis, payouts.router):
+        await inbox.accept([delivery()])
+        await until(lambda: waiting(redis) == 1 and len(payouts.noted) == 1)
+        await confirm(inbox, REJECTED)
+        await until(lambda: waiting(redis) == 0 and redis.zcard(keys.DUE) == 0)
+
+    record = history.event(redis, KEY)
+    assert record is not None
+    assert (payouts.paid, len(payouts.noted)) == ([], 1)  # the true event is a conflict to what has noted the other
+    assert (record.state, [one.state for one in record.effects]) == ("contradicted", ["done", "contradicted"])
+    assert broken(redis) == []
+
+
+async def test_what_is_confirmed_runs_once_however_often_it_is_delivered(inbox: Inbox, redis: Redis) -> None:
+    payouts = Payouts()
+
+    async with draining(inbox, redis, payouts.router):
+        for trust in ("callback", "callback", "signed"):
+            await inbox.accept([delivery(trust=trust)])
+        await until(lambda: waiting(redis) == 1)
+        await asyncio.gather(confirm(inbox), confirm(inbox))
+        record = await finished(redis, KEY)
+
+    assert [(made.trust, made.attempt) for made in payouts.paid] == [("confirmed", 1)]
+    assert (record.state, record.deliveries, broken(redis)) == ("done", 5, [])
+
+
+async def test_what_a_sweep_found_first_does_not_wait(inbox: Inbox, redis: Redis) -> None:
+    payouts = Payouts()
+
+    async with draining(inbox, redis, payouts.router):
+        await confirm(inbox)
+        await inbox.accept([delivery()])
+        await finished(redis, KEY)
+
+    assert len(payouts.paid) == 1
+
+
+async def test_the_true_answer_is_paid_out_though_another_was_posted_and_noted(inbox: Inbox, redis: Redis) -> None:
+    payouts = Payouts()
+    payouts.router.on("request.cancelled", trust="confirmed", name="audit")(print)
+
+    async with draining(inbox, redis, payouts.router):
+        await inbox.accept([delivery(payload(status="cancelled"))])
+        await until(lambda: waiting(redis) == 1 and len(payouts.noted) == 1)
+        await confirm(inbox)
+        await until(lambda: len(payouts.paid) == 1)
+
+    assert (payouts.paid[0].conflict, payouts.paid[0].overrules) == (True, True)
+
+
+async def test_a_true_answer_that_was_posted_second_waits_too(inbox: Inbox, redis: Redis) -> None:
+    payouts, content = Payouts(), parse(payload())
+    assert isinstance(content, Event)
+    second = f"{KEY}#{content.fingerprint}"
+
+    async with draining(inbox, redis, payouts.router):
+        await inbox.accept([delivery(REJECTED), delivery()])
+        await until(lambda: redis.zrange(keys.UNPROVEN, 0, -1) == [f"pay|{second}".encode()])
+        redis.hset(keys.event(second), "overrules", 1)
+        await confirm(inbox)
+        await until(lambda: len(payouts.paid) == 1)
+
+    assert (payouts.paid[0].response, payouts.paid[0].overrules) == ("Approve", True)
+
+
+async def test_other_events_of_the_request_go_on_while_one_waits(inbox: Inbox, redis: Redis) -> None:
+    payouts = Payouts()
+
+    async with draining(inbox, redis, payouts.router):
+        await inbox.accept([delivery()])
+        await until(lambda: waiting(redis) == 1)
+        await inbox.accept([delivery(claimed())])
+        await until(lambda: len(payouts.noted) == 2)
+
+    assert (waiting(redis), payouts.paid, broken(redis)) == (1, [], [])
+
+
+async def test_a_pause_and_a_cap_hold_for_what_was_confirmed(inbox: Inbox, redis: Redis) -> None:
+    payouts = Payouts(concurrency=1)
+    pausing.pause(redis, "pay")
+
+    async with draining(inbox, redis, payouts.router):
+        await inbox.accept([delivery(payload(one)) for one in "abc"])
+        await until(lambda: waiting(redis) == 3)
+        for one in "abc":
+            await confirm(inbox, payload(one))
+        await until(lambda: redis.zcard(keys.HELD) == 3)
+        meanwhile = list(payouts.paid)
+        pausing.resume(redis, "pay")
+        await until(lambda: len(payouts.paid) == 3)
+
+    assert (meanwhile, broken(redis)) == ([], [])
+
+
+async def test_a_demand_that_is_new_holds_for_effects_that_are_older(inbox: Inbox, redis: Redis) -> None:
+    before, payouts = Router(), Payouts()
+
+    @before.on("request.completed", name="pay", backoff=(0.01, 0.01))
+    async def pay(decision: Decision) -> None:
+        raise ConnectionError("the bank is away")
+
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, before):
+        await until(lambda: redis.hget(keys.event(KEY), "pay:state") == b"retry")
+    async with draining(inbox, redis, payouts.router):
+        await until(lambda: waiting(redis) == 1)
+        await confirm(inbox)
+        await until(lambda: len(payouts.paid) == 1)
+
+    assert broken(redis) == []
+
+
+async def test_what_the_api_says_may_fit_no_condition_and_that_is_told(
+    inbox: Inbox, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    payouts, elsewhere = Payouts(loop="66c0ffee00000000000000b1"), payload(loop_id="66c0ffee00000000000000b2")
+
+    async with draining(inbox, redis, payouts.router):
+        await inbox.accept([delivery()])
+        await until(lambda: waiting(redis) == 1)
+        with caplog.at_level(logging.WARNING, logger="hitl.workers"):
+            await confirm(inbox, elsewhere)
+            record = await finished(redis, KEY)
+
+    assert (payouts.paid, [one.state for one in record.effects]) == ([], ["done", "skipped"])
+    assert f"handler.unwanted handler=pay event={KEY}" in caplog.text
