@@ -14,13 +14,13 @@ from redis.asyncio import Redis as AsyncRedis
 
 from hitlsh.api import AsyncClient, Client, Sent
 from hitlsh.api.models.requests import CreatedRequest
-from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner
+from hitlsh.callbacks import CallbackSigner
 from workers.errors import CannotAsk
 from workers.inbox import ledger
-from workers.inbox.inbox import Callback
 from workers.settings import Settings
 from workers.sweeps.budget import AsyncRedisBudget, RedisBudget
 from workers.sweeps.outlook import rules
+from workers.sweeps.reading import callback_of
 
 #: Seconds by which the clocks may differ; more means that HITL.sh did not take the timeout as it was sent.
 CLOCK_SKEW = 300.0
@@ -94,18 +94,6 @@ def callback_url(settings: Settings, state: Any = None) -> str:
     return signer.url(settings.public_url, signer.mint(state))
 
 
-def bound_callback(address: str | None, signer: CallbackSigner | None) -> Callback | None:
-    """What a request's callback URL carries if it is one of ours; None for anybody else's."""
-    if address is None or signer is None or CALLBACK_PATH not in address:
-        return None
-    token = address.rsplit(CALLBACK_PATH, 1)[1].strip("/")
-    try:
-        found = signer.read(token)
-    except CallbackInvalid:
-        return None
-    return Callback(id=found.id, state=found.state)
-
-
 def entry(created: CreatedRequest, sent: Sent, signer: CallbackSigner | None, now: float) -> ledger.Asked:
     """A request as the ledger keeps it; `now`: by our clock, seconds since 1970."""
     created_at = _created_at(created, sent, now)
@@ -113,7 +101,7 @@ def entry(created: CreatedRequest, sent: Sent, signer: CallbackSigner | None, no
         request_id=created.request_id,
         created_at=created_at,
         timeout_at=_timeout_at(created, sent, created_at),
-        callback=bound_callback(sent.callback_url, signer),
+        callback=callback_of(sent.callback_url, signer),
         default_response=sent.default_response,
     )
 

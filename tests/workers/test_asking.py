@@ -16,12 +16,13 @@ from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.callbacks import CallbackSigner, StateTooLarge
 from sandbox.testing import Sandbox
 from service.embedded_server import EmbeddedServer
-from workers.asking import asking_client, async_asking_client, bound_callback, callback_url, entry
+from workers.asking import asking_client, async_asking_client, callback_url, entry
 from workers.errors import CannotAsk
 from workers.inbox import keys
 from workers.settings import Settings
 from workers.sweeps import running
 from workers.sweeps.budget import RedisBudget
+from workers.sweeps.reading import callback_of
 
 KEY = "hitl_test_0123456789abcdef"
 SECRET = "a-callback-key-of-these-tests-01"
@@ -130,6 +131,7 @@ from redis import Redis
 from hitlsh import single_select
 from hitlsh.api import Client
 from workers.asking import RedisLedger
+from workers.sweeps.reading import callback_of
 
 class Killed(RedisLedger):
     def asked(self, created, sent):
@@ -214,14 +216,14 @@ def test_only_a_callback_url_of_ours_is_bound(settings: Settings) -> None:
     signer = CallbackSigner([SECRET])
     ours = callback_url(settings, 7)
 
-    bound = bound_callback(ours, signer)
+    bound = callback_of(ours, signer)
 
     assert bound is not None
     assert bound.state == 7
-    assert bound_callback(f"{ours}/", signer) == bound
+    assert callback_of(f"{ours}/", signer) == bound
     for other in (None, "https://example.com/x", "https://example.com/callbacks/x", f"{ours[:-2]}zz"):
-        assert bound_callback(other, signer) is None
-    assert bound_callback(ours, None) is None
+        assert callback_of(other, signer) is None
+    assert callback_of(ours, None) is None
 
 
 def test_what_is_not_one_of_ours_is_kept_without_a_callback() -> None:

@@ -60,13 +60,13 @@ def delivery(shown: RequestSummary, known: Known | None, callback: Callback | No
     )
 
 
-def callback_of(whole: Request, signer: CallbackSigner | None) -> Callback | None:
-    """What our callback URL carries that HITL.sh was given for this request; None for anybody else's."""
-    if signer is None or not whole.callback_url or CALLBACK_PATH not in whole.callback_url:
+def callback_of(address: str | None, signer: CallbackSigner | None) -> Callback | None:
+    """What a request's callback URL carries if it is one of ours; None for anybody else's."""
+    if address is None or signer is None or CALLBACK_PATH not in address:
         return None
-    token = whole.callback_url.rsplit(CALLBACK_PATH, 1)[1].strip("/")
+    token = address.rsplit(CALLBACK_PATH, 1)[1].strip("/")
     try:
-        read = signer.read(token)
+        found = signer.read(token)
     except CallbackInvalid:
         return None
-    return Callback(id=read.id, state=read.state)
+    return Callback(id=found.id, state=found.state)
