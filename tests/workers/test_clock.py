@@ -75,3 +75,49 @@ async def test_the_clock_forgets_what_has_expired_and_nothing_else(redis: Redis,
     assert Clock(redis, retention=60).trim() == 3
     assert redis.zrange(keys.EVENTS, 0, -1) == [key(payload(request_id="unfinished")).encode()]
     assert redis.zcard(keys.QUARANTINE) == 0
+
+
+def test_a_request_that_is_worth_a_call_asks_for_one_sweep(redis: Redis) -> None:
+    redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
+    clock = Clock(redis, retention=60, sweeps=True)
+
+    clock.tick()
+    clock.tick()
+
+    [job] = queue(redis).jobs
+    assert (job.func_name, job.id.startswith("sweep-")) == ("workers.jobs.sweep", True)
+
+
+def test_no_sweep_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: Redis) -> None:
+    clock = Clock(redis, retention=60, sweeps=True)
+    redis.zadd(keys.CHECKS, {"r1": now(redis) + 60_000})
+    clock.tick()
+    redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
+    redis.set(keys.SWEEPING, 7)
+    clock.tick()
+
+    assert queue(redis).count == 0
+
+
+def test_without_an_api_key_nothing_is_swept(redis: Redis) -> None:
+    redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
+
+    Clock(redis, retention=60, discovers=True).tick()
+
+    assert queue(redis).count == 0
+
+
+def test_the_first_tick_has_a_sweep_look_what_there_is(redis: Redis) -> None:
+    Clock(redis, retention=60, sweeps=True, discovers=True).tick()
+
+    assert queue(redis).count == 1
+
+
+def test_what_is_too_old_to_matter_leaves_the_ledger(redis: Redis) -> None:
+    redis.zadd(keys.ASKED, {"old": time.time() - 40 * 86_400, "new": time.time()})
+    redis.zadd(keys.LOST, {"old": now(redis) - 120_000})
+
+    Clock(redis, retention=60).trim()
+
+    assert redis.zrange(keys.ASKED, 0, -1) == [b"new"]
+    assert redis.zcard(keys.LOST) == 0
