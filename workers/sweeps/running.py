@@ -169,8 +169,8 @@ class _Run:
 
     @property
     def _interval(self) -> float:
-        """Seconds between two discoveries."""
-        return self._outlook.pace.shortest
+        """Seconds until a request just asked is worth a call, and between two discoveries."""
+        return min(self._outlook.pace.shortest, self._outlook.pace.bound)
 
     # -- what is left ---------------------------------------------------------------------------------
 
