@@ -76,53 +76,67 @@ class Ours(Client):
         self.tokens: Tokens = fresh(self.rules)
         self.channel = Channel()
         self.pace = Pace()
+        #: When each open request is worth a call, at this pace.
+        self.due_at = {one: self.pace.due_at(request) for one, request in self.open.items()}
         self.bound = 0
         self.checkpoint: Checkpoint | None = None
         self._recent: deque[float] = deque()
+        #: Nothing is worth a call before, as far as the last plan knew.
+        self.again_at = 0.0
 
     def asked(self, one: int) -> None:
         super().asked(one)
+        self.due_at[one] = self.pace.due_at(self.open[one])
+        self.again_at = min(self.again_at, self.due_at[one])
         self.pay("asking", self.day.created[one])
 
     def learn(self, one: int, *, by_webhook: bool) -> None:
         if one in self.open:
             self.channel = self.channel.told(by_webhook=by_webhook, now=self.vendor.now)
             self._recent.append(self.vendor.now)
+            del self.due_at[one]
         super().learn(one, by_webhook=by_webhook)
 
     def look(self) -> None:
         now = self.vendor.now
-        if int(now / TICK) % 5 == 0:
-            self.pace = self._pace(now)
-        if all(self.pace.due_at(request) > now for request in self.open.values()):
+        if int(now / TICK) % 15 == 0:
+            self._set_pace(now)
+            self.again_at = 0.0
+        calls, borrowed = (available(self.tokens, self.rules, purpose, now) for purpose in ("sweep", "overdue"))
+        if now < self.again_at or max(calls, borrowed) < 1:
             return
         found = plan(
             Situation(
                 now=now,
-                known=self._known(),
+                known=tuple(self.open.values()),
+                due=self._due(now),
                 channel=self.channel,
                 pace=self.pace,
-                calls=available(self.tokens, self.rules, "sweep", now),
-                borrowed=available(self.tokens, self.rules, "overdue", now),
+                calls=calls,
+                borrowed=borrowed,
                 checkpoint=self.checkpoint,
             )
         )
-        if found.kind == "nothing":
-            return
-        self._carry_out(Sweep(found), "sweep" if available(self.tokens, self.rules, "sweep", now) else "overdue")
+        self.again_at = 0.0 if found.again_at is None else found.again_at
+        if found.kind != "nothing":
+            self._carry_out(Sweep(found), "sweep" if calls else "overdue")
 
-    def _known(self) -> tuple[OpenRequest, ...]:
-        return tuple(
-            msgspec.structs.replace(request, newer=self.vendor.newer(one)) for one, request in self.open.items()
-        )
+    def _due(self, now: float) -> tuple[OpenRequest, ...]:
+        due = sorted((moment, one) for one, moment in self.due_at.items() if moment <= now)
+        return tuple([self._placed(one) for _, one in due])
 
-    def _pace(self, now: float) -> Pace:
+    def _placed(self, one: int) -> OpenRequest:
+        return msgspec.structs.replace(self.open[one], newer=self.vendor.newer(one))
+
+    def _set_pace(self, now: float) -> None:
         while self._recent and self._recent[0] < now - 3 * HOUR:
             self._recent.popleft()
         rate = len(self._recent) / (min(now, 3 * HOUR) / HOUR)
         self.channel = msgspec.structs.replace(self.channel, ended_per_hour=rate)
         calls = sweeps_per_hour(self.tokens, self.rules)
-        return pace(self._known(), self.channel, now=now, calls_per_hour=calls)
+        known = [self._placed(one) for one in self.open]
+        self.pace = pace(known, self.channel, now=now, calls_per_hour=calls)
+        self.due_at = {one: self.pace.due_at(request) for one, request in self.open.items()}
 
     def _carry_out(self, sweep: Sweep, purpose: Purpose) -> None:
         found: list[int] = []
@@ -138,13 +152,17 @@ class Ours(Client):
             else:
                 findings = sweep.step(call, self.vendor.row(int(call.id)))
             for name in findings.open:
-                self.open[int(name)] = msgspec.structs.replace(self.open[int(name)], last_checked=self.vendor.now)
+                self.checked(int(name))
             news = [int(name) for name in findings.ended if int(name) in self.open]
             found += news
             for one in news:
                 self.learn(one, by_webhook=False)
         self.checkpoint = sweep.checkpoint
         self.bound += len(cover(((self.vendor.ended_newer(one), str(one)) for one in found), 100))
+
+    def checked(self, one: int) -> None:
+        self.open[one] = msgspec.structs.replace(self.open[one], last_checked=self.vendor.now)
+        self.due_at[one] = self.pace.due_at(self.open[one])
 
     def pay(self, purpose: Purpose, now: float) -> bool:
         self.tokens, wait = spend(self.tokens, self.rules, purpose, now)

@@ -44,15 +44,19 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
     def due_at(self, request: OpenRequest) -> float:
         """When it is next worth a call: by age, past its timeout, or at once after a delivery we refused."""
-        last = request.created_at if request.last_checked is None else request.last_checked
+        created_at, last = request.created_at, request.last_checked
+        if last is None:
+            last = created_at
         if request.refused:
             return last
-        routine = last + min(self.bound, self.interval(last - request.created_at))
+        routine = last + min(self.bound, self.interval(last - created_at))
         if request.timeout_at is None:
             return routine
         overdue = request.timeout_at + GRACE
-        # Past its timeout and still open at the last look: HITL.sh is late itself, so look again soon.
-        return min(routine, overdue if last < overdue else last + self.shortest)
+        if last >= overdue:
+            # Past its timeout and still open at the last look: HITL.sh is late itself, so look again soon.
+            overdue = last + self.shortest
+        return min(routine, overdue)
 
     def late_at(self, request: OpenRequest) -> float:
         """When it no longer waits for company: twice its interval, and never past the bound."""
@@ -60,6 +64,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         return last + min(self.bound, 2 * self.interval(last - request.created_at))
 
     def interval(self, age: float) -> float:
+        """In seconds, for a request that had been open for so long when it was last seen."""
         return self.slowness * _wanted(self.shortest, age)
 
 
@@ -117,7 +122,11 @@ def _calls_per_hour(known: Sequence[OpenRequest], shortest: float, now: float, s
 
 
 def _wanted(shortest: float, age: float) -> float:
-    return max(shortest, min(OLD, SHARE_OF_AGE * age))
+    # Asked for each open request at each plan: comparisons are three times as fast as min and max.
+    share = SHARE_OF_AGE * age
+    if share <= shortest:
+        return shortest
+    return share if share < OLD else max(shortest, OLD)
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ The ledger gives its open requests; what is due among them is looked for in the 
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from operator import itemgetter
 from typing import Literal
 
 import msgspec
@@ -20,6 +21,8 @@ from workers.sweeps.progress import Channel, Checkpoint, OpenRequest
 
 #: Decisions to be expected for each call; with fewer, what is due may wait for company.
 WORTH = 1.5
+#: Company may have come after this share of the shortest interval: plan again then.
+COMPANY_AFTER = 0.25
 
 Kind = Literal["nothing", "page", "open", "single"]
 
@@ -29,6 +32,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     now: float
     known: tuple[OpenRequest, ...]
+    #: What of it is worth a call now, most overdue first; worked out where it is not given.
+    due: tuple[OpenRequest, ...] | None = None
     channel: Channel
     pace: Pace
     #: Calls that a sweep may make now, and those it may make for what is overdue.
@@ -57,26 +62,38 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     overlap: int = 5
     open_statuses: tuple[str, ...] = ()
     checkpoint: Checkpoint | None = None
+    #: Of ``nothing``: when to plan again, unless something happens before; None when only the budget is waited for.
+    again_at: float | None = None
 
 
 def plan(situation: Situation) -> Plan:
     """The cheapest way to learn what became of everything that is due."""
-    due = due_requests(situation)
-    if not due:
-        return Plan(kind="nothing", reason=_idle(situation))
-    pressing = [request for request in due if urgent(request, situation.now)]
-    calls = situation.calls
-    if calls < 1:
-        due, calls = pressing, situation.borrowed
-    if not due or calls < 1:
-        return Plan(kind="nothing", reason="requests are due, but the budget has no call for them now")
-    return _cheapest(situation, tuple(due), calls)
+    if situation.calls < 1:
+        return _borrowed(situation)
+    due = _due(situation)
+    return _cheapest(situation, due, situation.calls) if due else _idle(situation)
+
+
+def _borrowed(situation: Situation) -> Plan:
+    """Without calls of its own, a sweep looks only for what has very likely ended."""
+    if situation.borrowed < 1:
+        return Plan(kind="nothing", reason="the budget has no call for sweeps now")
+    pressing = tuple(request for request in _due(situation) if urgent(request, situation.now))
+    if not pressing:
+        return Plan(kind="nothing", reason="the budget has no call for routine checks now, and nothing is overdue")
+    return _cheapest(situation, pressing, situation.borrowed)
+
+
+def _due(situation: Situation) -> tuple[OpenRequest, ...]:
+    return tuple(due_requests(situation)) if situation.due is None else situation.due
 
 
 def due_requests(situation: Situation) -> list[OpenRequest]:
     """What is worth a call now, most overdue first."""
-    moments = ((situation.pace.due_at(request), request.id, request) for request in situation.known)
-    return [request for moment, _, request in sorted(moments, key=lambda found: found[:2]) if moment <= situation.now]
+    pace, now = situation.pace, situation.now
+    due = [(moment, request.id, request) for request in situation.known if (moment := pace.due_at(request)) <= now]
+    due.sort(key=itemgetter(0, 1))
+    return [request for _, _, request in due]
 
 
 class _Way(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +121,7 @@ def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], calls: int) ->
         how += ", continued" if resuming else f", instead of {len(windows)} for the pages that hold them"
         return _planned(situation, through_open, calls, "open", how)
     if not pages.targets:
-        return Plan(kind="nothing", reason=_waiting(situation, due))
+        return _waiting(situation, due)
     together = len(pages.targets) > pages.cost
     how = f"{pages.cost} {'newest-first page' if together else 'single call'}{_s(pages.cost)}"
     how += f", instead of {through_open.cost} through the open list"
@@ -164,7 +181,7 @@ def _open_first(
 ) -> tuple[int, int]:
     """Pages of the open listings down to the oldest that is due, and the calls that prove who has ended."""
     oldest = min(request.created_at for request in due)
-    reached = sum(request.created_at >= oldest for request in situation.known)
+    reached = len([request for request in situation.known if request.created_at >= oldest])
     pages = max(1, -(-reached // _span(situation))) + len(situation.open_statuses) - 1
     return pages, max(0, round(sum(_some_ended(window, chances) for window in windows)))
 
@@ -173,9 +190,14 @@ def _some_ended(window: Window, chances: Mapping[str, float]) -> float:
     return 1.0 - prod(1.0 - chances[name] for name in window.ids)
 
 
-def _waiting(situation: Situation, due: Sequence[OpenRequest]) -> str:
-    latest = min(situation.pace.late_at(request) for request in due) - situation.now
-    return f"{len(due)} due, but a call would bring little: they wait for company, {latest:.0f} s at most"
+def _waiting(situation: Situation, due: Sequence[OpenRequest]) -> Plan:
+    latest = min(situation.pace.late_at(request) for request in due)
+    wait = f"{latest - situation.now:.0f} s at most"
+    return Plan(
+        kind="nothing",
+        reason=f"{len(due)} due, but a call would bring little: they wait for company, {wait}",
+        again_at=min(latest, situation.now + COMPANY_AFTER * situation.pace.shortest),
+    )
 
 
 def _s(count: int) -> str:
@@ -186,8 +208,10 @@ def _span(situation: Situation) -> int:
     return max(1, situation.page_size - situation.overlap)
 
 
-def _idle(situation: Situation) -> str:
+def _idle(situation: Situation) -> Plan:
     if not situation.known:
-        return "nothing is open"
+        return Plan(kind="nothing", reason="nothing is open")
     soonest = min(situation.pace.due_at(request) for request in situation.known)
-    return f"none of {len(situation.known)} open requests is worth a call for another {soonest - situation.now:.0f} s"
+    wait = f"{soonest - situation.now:.0f} s"
+    reason = f"none of {len(situation.known)} open requests is worth a call for another {wait}"
+    return Plan(kind="nothing", reason=reason, again_at=soonest)

@@ -4,7 +4,7 @@ An absent row proves nothing, for pages move while they are read: only a row, or
 A target that two pages did not show is asked for by itself, so every answer brings the end nearer.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 
 import msgspec
 
@@ -127,9 +127,9 @@ class Sweep:
 
     def _drift(self, request: OpenRequest) -> int:
         """As found nearest to it in the list, so far."""
-        if not self._drifts:
-            return 0
-        return min(self._drifts, key=lambda found: abs(found[0] - request.created_at))[1]
+        after = bisect_left(self._drifts, (request.created_at,))
+        nearest = self._drifts[max(0, after - 1) : after + 1]
+        return min(nearest, key=lambda found: abs(found[0] - request.created_at))[1] if nearest else 0
 
     def _most_urgent(self) -> Window:
         places = ((max(0, request.newer + self._drift(request)), request.id) for request in self._left.values())
