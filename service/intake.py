@@ -44,6 +44,7 @@ ACCEPTED = Kept(202, "accepted")
 CONFLICT = Kept(202, "conflict")
 UNROUTED = Kept(200, "unrouted")
 DUPLICATE = Kept(200, "duplicate")
+MISUSED = Kept(202, "misused")
 
 
 class Intake:
@@ -110,6 +111,9 @@ class Intake:
         if verdict == "accepted":
             content = delivery.content
             return ACCEPTED if isinstance(content, Event) and self._hears(content.name) else UNROUTED
+        if verdict == "misused":
+            logger.error("callback.misused: a callback URL was used for another request than it was made for")
+            return MISUSED
         return DUPLICATE if verdict == "duplicate" else CONFLICT
 
     async def _flush(self, deliveries: list[Delivery]) -> list[Verdict]:

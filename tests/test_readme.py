@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from redis import Redis
 
+from hitlsh.api import Client
+from sandbox.testing import Sandbox
 from service.cli import cli
+from service.embedded_server import EmbeddedServer
 from workers import Router
+from workers.inbox import ledger
 from workers.settings import Settings
 from workers.testing import completed, timed_out
 
@@ -41,8 +46,35 @@ def test_its_code_runs(names: dict[str, Any], capsys: pytest.CaptureFixture[str]
     assert "approved 7" in capsys.readouterr().out
 
 
+def test_its_asking_asks(
+    names: dict[str, Any], redis: Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox() as sandbox:
+        monkeypatch.setenv("REDIS_URL", server.url)
+        monkeypatch.setenv("HITL_API_KEY", "hitl_test_of_the_readme_0123456789abcdef")
+        monkeypatch.setenv("HITL_BASE_URL", sandbox.base_url)
+        monkeypatch.setenv("HITL_CALLBACK_SECRETS", "a-callback-key-of-these-tests-01")
+        monkeypatch.setenv("HITL_PUBLIC_URL", "https://hooks.example.com")
+        with Client("hitl_test_of_the_readme_0123456789abcdef", base_url=sandbox.base_url) as client:
+            loop = client.loops.create("Payouts", icon="key").loop
+            sandbox.add_member(loop.id, "ann@example.com")
+
+        request_id = names["ask_to_pay"](7, loop.id)
+
+    [known] = ledger.load(redis).values()
+    assert known.request.id == request_id
+    assert known.callback is not None
+    assert known.callback.state == {"invoice": 7}
+
+
+def test_its_handler_that_demands_proof_waits_for_it(names: dict[str, Any]) -> None:
+    posted = completed("Approve", state={"invoice": 7}, trust="callback")
+
+    assert [route.name for route in names["router"].unproven(posted)] == ["wire_money"]
+
+
 def test_its_callback_url_is_one(names: dict[str, Any]) -> None:
-    token = names["callback_url"].rsplit("/", 1)[1]
+    token = names["url"].rsplit("/", 1)[1]
 
     assert names["signer"].read(token).state == {"invoice": 7}
 

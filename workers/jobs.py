@@ -119,6 +119,9 @@ def sweep() -> None:
             redis.set(keys.SWEEPING, 0, nx=True, px=60_000)  # not asked for again every second
             return
         running.run(settings, redis, stopping=stopping)
+    except Exception:
+        redis.set(keys.SWEEPING, 0, nx=True, px=60_000)  # the clock would ask for the same again at once
+        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         redis.close()

@@ -8,7 +8,8 @@
 --          created_at and timeout_at (of the request, in seconds), fingerprint, head, body, trust,
 --          received_at, callback and its id. A word is its length (4 bytes, big-endian) and its bytes; one
 --          argument, because a dozen for each event would be most of what a flush costs its sender.
--- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate or conflict
+-- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict or
+--          misused (it came by the callback URL of another request)
 local retention, request_life = ARGV[1], ARGV[2]
 frame = ARGV[3]
 local strength = { callback = 1, signed = 2, confirmed = 3 }
@@ -176,7 +177,7 @@ local function keep_misused(said, fields)
   redis.call('HSET', event, 'contradicted', 'another request\'s callback URL', 'open', 0)
   redis.call('ZADD', prefix .. 'contradicted', now, key)
   finish(event, key, nil, 'contradicted', retention)
-  return 'conflict'
+  return 'misused'
 end
 
 -- The key under which this is kept: a different outcome under the same key has one of its own, and so has what

@@ -14,7 +14,8 @@ local request = prefix .. 'request:' .. request_id
 redis.call('HSET', request, 'learned', learned)
 if callback ~= '' then
   redis.call('HSET', request, 'callback', callback)
-  redis.call('SET', prefix .. 'token:' .. callback_id, request_id, 'EX', life)
+  -- Longer than our tokens are valid.
+  redis.call('SET', prefix .. 'token:' .. callback_id, request_id, 'EX', 41 * 86400)
 end
 if default ~= '' then redis.call('HSET', request, 'default', default) end
 return new and 1 or 0

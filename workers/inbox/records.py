@@ -7,7 +7,8 @@ import msgspec
 
 from hitlsh.events import Event, Trust, Unreadable
 
-Verdict = Literal["accepted", "duplicate", "conflict"]
+#: `misused`: it came by the callback URL of another request, and is set aside.
+Verdict = Literal["accepted", "duplicate", "conflict", "misused"]
 Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unproven", "release"]
 
 
