@@ -30,9 +30,18 @@ local function prove(request_id, event, key, head, body, callback)
   redis.call('ZREM', prefix .. 'checks', request_id)
 end
 
--- Which events of the request wait for proof and are not this one: HITL.sh has now said what is true.
+-- HITL.sh has now said what is true: not what else waits for proof, nor what decided the request before, where
+-- somebody waits or nobody can say yet whether somebody would. Else the first outcome stands, and this is a conflict.
 local function disprove_others(request_id, key)
-  for _, other in ipairs(redis.call('SMEMBERS', prefix .. 'unproven:' .. request_id)) do
+  local waiting = redis.call('SMEMBERS', prefix .. 'unproven:' .. request_id)
+  local decided_by = redis.call('HGET', prefix .. 'request:' .. request_id, 'event')
+  if decided_by and decided_by ~= key then
+    local known = redis.call('HMGET', prefix .. 'event:' .. decided_by, 'trust', 'routed_under')
+    if known[1] ~= 'confirmed' and (#waiting > 0 or not known[2]) then
+      contradict(request_id, decided_by, key, retention)
+    end
+  end
+  for _, other in ipairs(waiting) do
     if other ~= key then contradict(request_id, other, key, retention) end
   end
 end
@@ -96,7 +105,7 @@ local function decide(request_id, event, key, said, contradicts)
       return 'conflict'
     end
     redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text)
-    if known[4] then redis.call('PERSIST', request) end
+    if known[4] or known[5] then redis.call('PERSIST', request) end
     if redis.call('ZREM', prefix .. 'checks', request_id) == 0 and not known[6] then
       redis.call('ZADD', prefix .. 'asked', 'NX', said.created ~= '' and said.created or now_text, request_id)
     end
@@ -157,6 +166,42 @@ local function take_turn(request_id, key, order)
   return false
 end
 
+-- Nothing of it has begun: it goes through the routes again, as what it is by now.
+local function route_anew(event, key, request_id, order)
+  local known = redis.call('HMGET', event, 'routed_under', 'routed_to')
+  if not known[1] then return end
+  for handler in string.gmatch(known[2] or '', '[^,]+') do
+    if redis.call('HEXISTS', event, handler .. ':started_at') == 1 then return end
+  end
+  for handler in string.gmatch(known[2] or '', '[^,]+') do
+    local member = handler .. '|' .. key
+    for _, where in ipairs({ 'due', 'held', 'unproven', 'waiting:' .. handler, 'turns:' .. request_id }) do
+      redis.call('ZREM', prefix .. where, member)
+    end
+    redis.call('HDEL', event, handler .. ':state', handler .. ':attempts', handler .. ':suspect')
+  end
+  redis.call('HDEL', event, 'routed_under', 'routed_to', 'routed_at', 'open', 'active', 'finished_at')
+  redis.call('HSET', event, 'state', 'due')
+  redis.call('PERSIST', event)
+  if take_turn(request_id, key, order) then redis.call('ZADD', due, now, '|' .. key) end
+end
+
+-- What was kept as a conflict is what HITL.sh says: it decides the request, in place of what it contradicts.
+local function take_place(event, key, request_id, said)
+  local request = prefix .. 'request:' .. request_id
+  local known = redis.call('HMGET', request, 'outcome', 'overruled')
+  if known[1] or not known[2] or redis.call('HEXISTS', event, 'contradicted') == 1 then return end
+  redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text)
+  redis.call('HDEL', request, 'overruled')
+  redis.call('PERSIST', request)
+  if known[2] == '1' then
+    redis.call('HSET', event, 'conflict', 1, 'overrules', 1)
+  else
+    redis.call('HDEL', event, 'conflict')
+  end
+  route_anew(event, key, request_id, said.order)
+end
+
 -- A callback URL made for one request says nothing of another, whoever has got hold of it.
 local function misused(request_id, callback_id)
   if callback_id == '' or request_id == '' then return false end
@@ -212,7 +257,11 @@ local function accept()
   local key, contradicts = own_key(said)
   local event = prefix .. 'event:' .. key
   if said.trust == 'confirmed' and said.outcome ~= '' then disprove_others(request_id, key) end
-  if redis.call('EXISTS', event) == 1 then return repeated(event, key, request_id, said) end
+  if redis.call('EXISTS', event) == 1 then
+    local verdict = repeated(event, key, request_id, said)
+    if said.trust == 'confirmed' and said.outcome ~= '' then take_place(event, key, request_id, said) end
+    return verdict
+  end
 
   keep(event, key, said.kind, said.body, fields)
   if said.kind ~= 'event' then

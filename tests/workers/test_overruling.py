@@ -1,0 +1,109 @@
+"""HITL.sh's own word against what was posted, whichever came first."""
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.builders import delivery
+from tests.workers.inbox.invariants import broken
+from tests.workers.test_drain import draining, until
+from tests.workers.test_waiting_for_proof import REJECTED, Payouts, confirm, waiting
+from workers import Decision, Router
+from workers.inbox import keys
+from workers.inbox.inbox import Inbox
+
+REQUEST = "66c0ffee00000000000000a1"
+
+
+@pytest.fixture
+def inbox(async_redis: AsyncRedis) -> Inbox:
+    return Inbox(async_redis, retention=60, lease=5.0)
+
+
+async def nothing_due(redis: Redis) -> None:
+    await until(lambda: redis.zcard(keys.DUE) == 0)
+
+
+def check(redis: Redis, payouts: Payouts) -> None:
+    """The true answer was acted on once, and stands."""
+    assert broken(redis) == []
+    assert [decision.response for decision in payouts.paid] == ["Approve"]
+    assert redis.hget(keys.request(REQUEST), "outcome") == b"completed"
+
+
+async def test_the_true_answer_kept_as_a_conflict_takes_its_place_once_confirmed(inbox: Inbox, redis: Redis) -> None:
+    payouts = Payouts()
+
+    async with draining(inbox, redis, payouts.router):
+        for body in (REJECTED, None):
+            await inbox.accept([delivery(body)])
+            await nothing_due(redis)
+        await confirm(inbox)
+        await nothing_due(redis)
+
+    check(redis, payouts)
+
+
+async def test_so_it_does_where_something_waits_for_proof_of_the_false_one(inbox: Inbox, redis: Redis) -> None:
+    payouts = Payouts()
+
+    @payouts.router.on("request.completed", trust="confirmed")
+    def strict(_decision: Decision) -> None: ...
+
+    async with draining(inbox, redis, payouts.router):
+        await inbox.accept([delivery(REJECTED)])
+        await until(lambda: waiting(redis) == 1 and redis.zcard(keys.DUE) == 0)
+        await inbox.accept([delivery()])
+        await nothing_due(redis)
+        await confirm(inbox)
+        await nothing_due(redis)
+
+    check(redis, payouts)
+
+
+async def test_where_nothing_had_begun_it_goes_to_all_its_routes(inbox: Inbox, redis: Redis) -> None:
+    payouts, router = Payouts(), Router()
+    router.on("request.completed", response="Reject", trust="confirmed", name="strict")(print)
+    router.on("request.completed", response="Approve", name="pay")(payouts._pay)
+
+    async with draining(inbox, redis, router):
+        await inbox.accept([delivery(REJECTED)])
+        await until(lambda: waiting(redis) == 1 and redis.zcard(keys.DUE) == 0)
+        await inbox.accept([delivery()])
+        await nothing_due(redis)
+        assert payouts.paid == []
+        await confirm(inbox)
+        await nothing_due(redis)
+
+    check(redis, payouts)
+
+
+@pytest.mark.parametrize("posted", [True, False])
+async def test_what_is_confirmed_before_the_false_one_is_routed_is_handled(
+    inbox: Inbox, redis: Redis, *, posted: bool
+) -> None:
+    payouts = Payouts()
+    await inbox.accept([delivery(REJECTED)])
+    if posted:
+        await inbox.accept([delivery()])
+    await confirm(inbox)
+
+    async with draining(inbox, redis, payouts.router):
+        await nothing_due(redis)
+        await until(lambda: bool(payouts.paid))
+
+    check(redis, payouts)
+
+
+async def test_where_nobody_waits_for_proof_the_first_outcome_stands(inbox: Inbox, redis: Redis) -> None:
+    payouts, router = Payouts(), Router()
+    router.on("request.completed", name="pay")(payouts._pay)
+
+    async with draining(inbox, redis, router):
+        await inbox.accept([delivery()])
+        await nothing_due(redis)
+        await confirm(inbox, REJECTED)
+        await nothing_due(redis)
+
+    check(redis, payouts)
+    assert redis.hget(keys.request(REQUEST), "conflicts") == b"1"
