@@ -19,6 +19,9 @@ TRACEBACK_LINES = 12
 _FREE = {"text", "editable_text", None}
 _ENDS = {"done", "skipped", "retry", "failed", "held", "discarded"}
 
+#: What an event may be beside its state.
+FLAGS = ("late", "conflict", "overrules")
+
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Columns as wide as they must be; the last may be long."""
@@ -34,7 +37,7 @@ def print_json(found: Any) -> None:
 
 def event_row(event: EventSummary) -> tuple[str, ...]:
     """ACCEPTED, STATE, EFFECTS and KEY."""
-    flags = "".join(f" {flag}" for flag in ("late", "conflict") if getattr(event, flag))
+    flags = "".join(f" {flag}" for flag in FLAGS if getattr(event, flag))
     effects = ", ".join(f"{effect.handler} {effect.state}" for effect in event.effects)
     return cell(event.accepted_at), event.state + flags, effects or "-", printable(event.key)
 
@@ -105,7 +108,7 @@ def print_event(event: EventRecord, *, body: bool) -> None:
 
 
 def _headings(event: EventRecord, *, body: bool) -> list[tuple[str, str]]:
-    flags = [flag for flag in ("late", "conflict") if getattr(event, flag)]
+    flags = [flag for flag in FLAGS if getattr(event, flag)]
     rows = [("state", ", ".join([event.state, *flags])), ("trust", event.trust), ("deliveries", str(event.deliveries))]
     content = event.content
     if not isinstance(content, Event):

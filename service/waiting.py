@@ -79,6 +79,7 @@ def decision_of(redis: Redis, request_id: str) -> Decision | None:
         state=record.callback.state if record.callback is not None else None,
         late=record.late,
         conflict=record.conflict,
+        overrules=record.overrules,
     )
 
 

@@ -139,6 +139,10 @@ local function keep(event, key, kind, body, fields)
   end
   redis.call('HSET', event, unpack(words))
   redis.call('ZADD', prefix .. 'events', now, key)
+  if fields.request ~= '' then
+    redis.call('ZADD', prefix .. 'history:' .. fields.request, now, key)
+    redis.call('EXPIRE', prefix .. 'history:' .. fields.request, request_life)
+  end
 end
 
 -- The events of one request are handled one at a time, in the order in which they occurred.

@@ -21,6 +21,7 @@
 | `wake` | list | a token here wakes one idle drain |
 | `drains` | sorted set | resident drains, by the time until which they are known to live |
 | `events` | sorted set | every event by the time of its acceptance |
+| `history:<request>` | sorted set | the events of a request, likewise |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, by the time when it came to that |
 | `paused` | set | handlers that may not begin; `*` for all |
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
@@ -44,6 +45,10 @@ def event(key: str) -> str:
 
 def request(request_id: str) -> str:
     return f"{PREFIX}request:{request_id}"
+
+
+def history(request_id: str) -> str:
+    return f"{PREFIX}history:{request_id}"
 
 
 def unproven(request_id: str) -> str:

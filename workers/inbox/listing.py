@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import cast
 
 import msgspec
 from redis import Redis
@@ -139,14 +140,8 @@ def split(member: str) -> tuple[str, str]:
 
 def of_request(redis: Redis, request_id: str) -> list[str]:
     """Keys of the events of a request, oldest first."""
-    newest_first: list[str] = []
-    cursor: str | None = None
-    while True:
-        page = events(redis, Filter(request=request_id), cursor=cursor)
-        newest_first += [event.key for event in page.events]
-        if page.cursor is None:
-            return newest_first[::-1]
-        cursor = page.cursor
+    found = cast("list[bytes]", redis.zrange(keys.history(request_id), 0, -1))
+    return [key.decode() for key in found if redis.exists(keys.event(key.decode()))]
 
 
 def resolve(redis: Redis, name: str) -> list[str]:

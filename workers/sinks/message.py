@@ -51,6 +51,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     late: bool
     conflict: bool
+    overrules: bool
 
     @classmethod
     def of(cls, decision: Decision, *, target: str) -> "Message":
@@ -75,6 +76,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
             received_at=decision.received_at,
             late=decision.late,
             conflict=decision.conflict,
+            overrules=decision.overrules,
         )
 
     @property
