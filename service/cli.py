@@ -16,7 +16,10 @@ from service.errors import explain
 from service.json_option import parse_json
 from service.listing_commands import events, failed, show
 from service.operations_commands import discard, replay, retry
-from service.pause_commands import pause, resume, status
+from service.pause_commands import pause, resume
+from service.requests_commands import channel, requests
+from service.status_command import status
+from service.sweep_command import sweep
 from workers.settings import Settings
 
 
@@ -155,7 +158,22 @@ def routes(as_json: bool) -> None:
         click.echo(f"{row['handler']:<{width}}  {row['when']}")
 
 
-for command in (ask, api, pause, resume, status, events, show, failed, retry, discard, replay):
+for command in (
+    ask,
+    api,
+    status,
+    sweep,
+    requests,
+    channel,
+    events,
+    show,
+    failed,
+    retry,
+    discard,
+    replay,
+    pause,
+    resume,
+):
     cli.add_command(command)
 
 

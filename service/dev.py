@@ -14,6 +14,7 @@ import click
 from hitlsh.api import Client
 from service.environment import KEPT, read, write
 from service.stack import Stack
+from service.start_checks import see_that_proof_can_be_had
 from workers.errors import HandlersInvalid
 from workers.loading import load_router
 from workers.settings import Settings
@@ -30,7 +31,9 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
     # Loaded here too, so that a mistake in the handlers is shown before anything starts.
     settings = Settings.from_env({"REDIS_URL": "redis://unset", **environ}, receives=True, handles=True)
     assert settings.handlers is not None
-    names = [route.name for route in load_router(settings.handlers).routes]
+    router = load_router(settings.handlers)
+    see_that_proof_can_be_had(settings, router)
+    names = [route.name for route in router.routes]
     sandbox_port = port + SANDBOX_OFFSET if _sandbox_serves(environ) else None
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -131,6 +134,8 @@ def _banner(stack: Stack, settings: Settings, names: list[str], folder: Path) ->
         rows.append(("HITL.sh", f"{stack.sandbox_url}/   a local one: open this page and answer as a reviewer"))
         if settings.handlers == "examples.handlers":
             rows.append(("ask", f"{_python()} examples/ask.py     (in another terminal)"))
+    if settings.api_key is not None:
+        rows.append(("sweeps", f"HITL.sh is asked for what the webhooks miss: {program()} status"))
     rows.append(("try", f"{program()} send callback-v2.completed     (`send` alone lists samples)"))
     lines = "\n".join(f"  {click.style(f'{label:<9}', bold=True)} {text}" for label, text in rows)
     return f"\nhitl-receiver is running; Ctrl+C stops it.\n\n{lines}\n"

@@ -15,7 +15,8 @@ from service.operations_tables import (
     print_json,
     print_table,
 )
-from workers.inbox import history, listing
+from service.request_tables import print_entry
+from workers.inbox import history, ledger_counts, ledger_listing, listing
 from workers.inbox.listing import Filter, split
 
 limited = click.option(
@@ -48,19 +49,23 @@ def events(limit: int, json_wanted: bool, **filters: Any) -> None:
 @click.option("--body", is_flag=True, help="With the body as it was received, and what it says of people.")
 @as_json
 def show(key: str, body: bool, json_wanted: bool) -> None:
-    """Show one event, or every event of a request: how it came, whom it was routed to, how that ended.
+    """Show one event, or a request and its events: how each came, whom it was routed to, how that ended.
 
-    KEY is an event key, a request id, or 'handler|event key'. Bodies, free text and e-mail addresses are
-    shown with --body only.
+    KEY is an event key, a request id, or 'handler|event key'. Of a request, what is
+    known of it comes first (for a program: `requests --json`). Bodies, free text and e-mail addresses are shown
+    with --body only.
     """
     with connected() as redis:
-        keys = [split(one)[1] if "|" in one else one for one in look_up(redis, key)]
-        found = list(history.records(redis, keys))
+        request, now = ledger_listing.entry(redis, key), ledger_counts.server_time(redis)
+        names = listing.resolve(redis, key) if request is not None else look_up(redis, key)
+        found = list(history.records(redis, [split(name)[1] if "|" in name else name for name in names]))
     if json_wanted:
         print_json([event_fields(event, body=body) for event in found])
         return
+    if request is not None:
+        print_entry(request, now)
     for number, event in enumerate(found):
-        click.echo() if number else None
+        click.echo() if number or request is not None else None
         print_event(event, body=body)
 
 

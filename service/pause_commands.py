@@ -1,12 +1,10 @@
-"""`hitl-receiver pause`, `resume` and `status`."""
-
-import json
+"""`hitl-receiver pause` and `resume`."""
 
 import click
 from redis import Redis
 
 from service.connection import connected
-from workers.inbox import keys, pausing
+from workers.inbox import pausing
 
 
 @click.command()
@@ -32,29 +30,6 @@ def resume(handler: str | None) -> None:
             return
         due = pausing.resume(redis, handler or pausing.ALL)
     click.echo(f"resumed {handler or 'all handlers'}: {due} effects that waited are due now")
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(as_json: bool) -> None:
-    """How the inbox stands: what is due, runs, failed, is held or quarantined, and what is paused."""
-    with connected() as redis:
-        counts = {
-            "due": redis.zcard(keys.DUE),
-            "in hand": redis.hlen(keys.LEASES),
-            "failed": redis.zcard(keys.FAILED),
-            "held": redis.zcard(keys.HELD),
-            "quarantined": redis.zcard(keys.QUARANTINE),
-            "events kept": redis.zcard(keys.EVENTS),
-            "drains": redis.zcard(keys.DRAINS),
-        }
-        paused = sorted(pausing.paused(redis))
-    if as_json:
-        click.echo(json.dumps({**{name.replace(" ", "_"): count for name, count in counts.items()}, "paused": paused}))
-        return
-    for name, count in counts.items():
-        click.echo(f"{name:<12} {count:>8,}")
-    click.echo(f"{'paused':<12} {', '.join(paused) if paused else '-':>8}")
 
 
 def _names(redis: Redis) -> str:

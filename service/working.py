@@ -2,6 +2,7 @@
 
 import signal
 
+from service.start_checks import say_if_nothing_is_swept, see_that_proof_can_be_had
 from service.supervisor import Child, Supervisor, command
 from workers import jobs
 from workers.clock import Clock
@@ -13,11 +14,13 @@ WORKER_GRACE = 30.0
 
 
 def run(settings: Settings, *, processes: int) -> None:
-    """One worker in this process, or several below it."""
+    """One worker in this process, or several below it. Raises `SettingsInvalid` when handlers need a key."""
+    # Loaded here too: a mistake in the handlers is told once, not by every child.
+    see_that_proof_can_be_had(settings, jobs.Work.from_settings(settings).router)
     if processes == 1:
+        say_if_nothing_is_swept(settings)
         jobs.work(settings)
         return
-    jobs.Work.from_settings(settings)  # a mistake in the handlers is told once, not by every child
     children = [
         Child(name=f"worker-{number}", argv=command("work"), environ={}, grace=WORKER_GRACE)
         for number in range(1, processes + 1)
@@ -28,6 +31,7 @@ def run(settings: Settings, *, processes: int) -> None:
 
 def run_clock(settings: Settings) -> None:
     """Tick until SIGTERM or Ctrl+C."""
+    say_if_nothing_is_swept(settings)
     # Looking again in a second is its patience: a client of little serves, and does not delay a stop.
     clock = Clock(
         command_client(settings.redis_url),

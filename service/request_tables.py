@@ -1,0 +1,66 @@
+"""Requests of the ledger for a terminal or a program."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from service.api_tables import cell, printable
+from service.durations import since, until
+from workers.inbox.ledger_listing import Entry
+
+HEADS = ("REQUEST", "LEARNED", "CREATED", "TIMES OUT", "CHECKED", "NEXT LOOK", "STATE")
+
+
+def entry_row(entry: Entry, now: float) -> tuple[str, ...]:
+    """A row below `HEADS`; `now`: by the server's clock."""
+    return (
+        cell(entry.request_id),
+        cell(entry.learned),
+        cell(entry.created_at),
+        cell(entry.timeout_at),
+        _checked(entry, now),
+        _next_look(entry, now),
+        state_words(entry),
+    )
+
+
+def entry_fields(entry: Entry) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(entry)
+    return fields
+
+
+def print_entry(entry: Entry, now: float) -> None:
+    """What is known of one request; its events follow."""
+    click.echo(click.style(f"request {printable(entry.request_id)}", bold=True))
+    rows = {
+        "state": state_words(entry),
+        "learned": cell(entry.learned),
+        "created": cell(entry.created_at),
+        "times out": cell(entry.timeout_at),
+        "checked": _checked(entry, now),
+        "next look": _next_look(entry, now),
+    }
+    for label, text in rows.items():
+        if text != "-":
+            click.echo(f"  {label:<10} {text}")
+
+
+def state_words(entry: Entry) -> str:
+    """The state, and what is to be said of it."""
+    words = [entry.state or "unknown"]
+    if entry.unproven:
+        words.append("unproven")
+    if entry.state == "open":
+        words += ["refused delivery"] * entry.refused + ["missing at the last look"] * entry.missing
+    if entry.contradicted is not None:
+        words.append(f"contradicted: {entry.contradicted.event} ({entry.contradicted.by})")
+    return printable(", ".join(words))
+
+
+def _checked(entry: Entry, now: float) -> str:
+    return "-" if entry.checked_at is None else since(entry.checked_at.timestamp(), now)
+
+
+def _next_look(entry: Entry, now: float) -> str:
+    return until(None if entry.next_look is None else entry.next_look.timestamp(), now)

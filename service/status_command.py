@@ -1,0 +1,68 @@
+"""`hitl-receiver status`: how the inbox and its reconciliation stand."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import msgspec
+from redis import Redis
+
+from service.alarms import Alarm, alarms
+from service.connection import connected
+from service.environment import environment
+from service.lines import Line, print_lines
+from service.operations_options import as_json
+from service.operations_tables import print_json
+from service.standing_tables import standing_fields, standing_lines
+from workers.inbox import keys, pausing
+from workers.settings import Settings
+from workers.sweeps.standing import standing
+
+
+@click.command()
+@as_json
+def status(json_wanted: bool) -> None:
+    """How all stands: what is due, runs or failed, what is paused, and whether anything may have been missed.
+
+    Alarms come first, each with where to look. Reads REDIS_URL, or the `dev` stack in this folder.
+    """
+    with connected() as redis:
+        counts, paused = _counts(redis), sorted(pausing.paused(redis))
+        found = standing(Settings.from_env(environment()), redis)
+    raised = alarms(found)
+    if json_wanted:
+        told = {"reconciliation": standing_fields(found), "alarms": msgspec.to_builtins(raised)}
+        print_json({**_named(counts), "paused": paused, **told})
+        return
+    _print_alarms(raised)
+    print_lines(Line(name, count) for name, count in counts.items())
+    print_lines([Line("paused", None, ", ".join(paused) or "-")])
+    click.echo()
+    print_lines(standing_lines(found))
+
+
+def _counts(redis: Redis) -> dict[str, int]:
+    return {
+        "due": redis.zcard(keys.DUE),
+        "in hand": redis.hlen(keys.LEASES),
+        "failed": redis.zcard(keys.FAILED),
+        "held": redis.zcard(keys.HELD),
+        "quarantined": redis.zcard(keys.QUARANTINE),
+        "events kept": redis.zcard(keys.EVENTS),
+        "drains": redis.zcard(keys.DRAINS),
+    }
+
+
+def _named(counts: Mapping[str, int]) -> dict[str, Any]:
+    return {name.replace(" ", "_"): count for name, count in counts.items()}
+
+
+def _print_alarms(raised: list[Alarm]) -> None:
+    for alarm in raised:
+        first, *rest = textwrap.wrap(alarm.text, 100)
+        click.echo(f"{click.style('ALARM', fg='red', bold=True)}  {first}")
+        for line in rest:
+            click.echo(f"       {line}")
+    if raised:
+        click.echo()

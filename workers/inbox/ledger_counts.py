@@ -1,0 +1,62 @@
+"""How the ledger stands, in figures: quick, however many requests it holds."""
+
+from typing import cast
+
+import msgspec
+from redis import Redis
+
+from workers.inbox import keys, scripts
+
+LATELY = 24 * 3600
+
+
+class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are seconds since 1970, by the server's clock."""
+
+    now: float
+    #: Requests that have no outcome yet, and when the oldest of them was created.
+    open: int
+    oldest: str | None
+    oldest_at: float | None
+    #: Requests that have ended as we were told, and whose proof is awaited.
+    awaiting_proof: int
+    #: Effects that wait for proof.
+    unproven: int
+    lost: int
+    #: Events that HITL.sh contradicted: all that are kept, and those of the last 24 hours.
+    contradicted: int
+    contradicted_lately: int
+    #: When something is next worth a call to HITL.sh.
+    next_look: float | None
+
+
+def counts(redis: Redis) -> LedgerCounts:
+    """Three round trips."""
+    now = server_time(redis)
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.zcard(keys.UNPROVEN)
+        pipe.zcard(keys.LOST)
+        pipe.zcard(keys.CONTRADICTED)
+        pipe.zcount(keys.CONTRADICTED, int((now - LATELY) * 1000), "+inf")
+        pipe.zrange(keys.CHECKS, 0, 0, withscores=True)
+        unproven, lost, contradicted, lately, first = pipe.execute()
+    found = cast("list[int | bytes]", scripts.script(redis, "open_requests")(keys=[keys.PREFIX]))
+    open_count, awaiting, oldest, created = found
+    return LedgerCounts(
+        now=now,
+        open=cast("int", open_count),
+        oldest=cast("bytes", oldest).decode() or None,
+        oldest_at=float(created) if oldest else None,
+        awaiting_proof=cast("int", awaiting),
+        unproven=unproven,
+        lost=lost,
+        contradicted=contradicted,
+        contradicted_lately=lately,
+        next_look=first[0][1] / 1000 if first else None,
+    )
+
+
+def server_time(redis: Redis) -> float:
+    """Seconds since 1970."""
+    seconds, micros = redis.time()
+    return seconds + micros / 1e6

@@ -1,0 +1,187 @@
+"""The ledger for people: each request known, how it stands, and when HITL.sh is next asked about it."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias, cast
+
+import msgspec
+from redis import Redis
+
+from workers.inbox import keys
+from workers.inbox.ledger import DISCOVERY
+from workers.inbox.walking import walk
+
+State = Literal["open", "lost", "unproven", "contradicted"]
+
+_FIELDS = (
+    "learned", "status", "outcome", "event", "created_at", "timeout_at", "checked_at", "refused", "missing",
+)  # fmt: skip
+
+
+class Contradiction(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of which HITL.sh says otherwise."""
+
+    event: str
+    #: What is true instead: the key of the true event, or ``open`` or ``missing`` as the request is; or why not.
+    by: str
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as the ledger has it."""
+
+    request_id: str
+    #: ``open``, ``lost``, or how it ended: ``completed``, ``timeout``, ``cancelled``. None when it is not known.
+    state: str | None
+    #: asked, callback, event or listing.
+    learned: str | None
+    created_at: datetime | None
+    timeout_at: datetime | None
+    #: When HITL.sh last told us that it is open.
+    checked_at: datetime | None
+    #: When it is next worth a call; None when it is not.
+    next_look: datetime | None
+    #: Handlers wait until HITL.sh confirms how it ended.
+    unproven: bool
+    #: A delivery that names it was refused since it was last checked.
+    refused: bool
+    #: HITL.sh did not know it when it was last asked.
+    missing: bool
+    #: Key of the event that decided it.
+    event: str | None
+    #: Only where contradicted events are listed.
+    contradicted: Contradiction | None = None
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """Some requests, and whether there are more."""
+
+    entries: tuple[Entry, ...]
+    more: bool
+
+
+#: Of a request, and what is listed of it besides.
+_Named: TypeAlias = tuple[str, Contradiction | None]
+
+
+def entry(redis: Redis, request_id: str) -> Entry | None:
+    """What the ledger has of one request; None when nothing: its decision may be all that we ever heard of it."""
+    [found] = _read(redis, [(request_id, None)])
+    return found if found.learned is not None else None
+
+
+def listing(redis: Redis, state: State | None = None, *, most: int = 50) -> Listing:
+    """Requests in a state: open ones in the order in which they are next looked at, all others the latest first.
+
+    Without a state every one that is known, newest first. Of `contradicted`, one entry for each event.
+    """
+    found: list[Entry] = []
+    for named in _named(redis, state):
+        for one in _read(redis, named):
+            if not _belongs(one, state):
+                continue
+            if len(found) == most:
+                return Listing(entries=tuple(found), more=True)
+            found.append(one)
+    return Listing(entries=tuple(found), more=False)
+
+
+def _belongs(found: Entry, state: State | None) -> bool:
+    """An index may be ahead of the record, or behind it."""
+    match state:
+        case None:
+            return found.state is not None
+        case "open" | "lost":
+            return found.state == state
+        case "unproven":
+            return found.unproven
+        case "contradicted":
+            return found.contradicted is not None
+
+
+def _named(redis: Redis, state: State | None) -> Iterator[Sequence[_Named]]:
+    match state:
+        case None | "lost":
+            index = keys.ASKED if state is None else keys.LOST
+            yield from ([(place.member, None) for place in places] for places in walk(redis, index))
+        case "open":
+            for places in walk(redis, keys.CHECKS, oldest_first=True):
+                yield [(place.member, None) for place in places if place.member != DISCOVERY]
+        case "unproven":
+            yield from _awaiting_proof(redis)
+        case "contradicted":
+            for places in walk(redis, keys.CONTRADICTED):
+                yield _contradictions(redis, [place.member for place in places])
+
+
+def _awaiting_proof(redis: Redis) -> Iterator[Sequence[_Named]]:
+    """Several effects of one request may wait: it is named once."""
+    seen = set[str]()
+    for places in walk(redis, keys.UNPROVEN):
+        event_keys = [place.member.partition("|")[2] for place in places]
+        requests = [fields[0].decode() for fields in _of_events(redis, event_keys, "request") if fields[0]]
+        fresh = [name for name in dict.fromkeys(requests) if name not in seen]
+        seen.update(fresh)
+        yield [(name, None) for name in fresh]
+
+
+def _contradictions(redis: Redis, event_keys: Sequence[str]) -> Sequence[_Named]:
+    found = zip(event_keys, _of_events(redis, event_keys, "request", "contradicted"), strict=True)
+    return [
+        (request.decode(), Contradiction(event=key, by=by.decode()))
+        for key, (request, by) in found
+        if request is not None and by is not None
+    ]
+
+
+def _of_events(redis: Redis, event_keys: Sequence[str], *names: str) -> list[list[bytes | None]]:
+    with redis.pipeline(transaction=False) as pipe:
+        for key in event_keys:
+            pipe.hmget(keys.event(key), names)
+        return cast("list[list[bytes | None]]", pipe.execute())
+
+
+def _read(redis: Redis, named: Sequence[_Named]) -> list[Entry]:
+    with redis.pipeline(transaction=False) as pipe:
+        for request_id, _ in named:
+            pipe.hmget(keys.request(request_id), _FIELDS)
+            pipe.zscore(keys.CHECKS, request_id)
+            pipe.exists(keys.unproven(request_id))
+        replies = pipe.execute()
+    rows = zip(named, replies[::3], replies[1::3], replies[2::3], strict=True)
+    return [_entry(*name, values, score, unproven) for name, values, score, unproven in rows]
+
+
+def _entry(
+    request_id: str,
+    contradicted: Contradiction | None,
+    values: Sequence[bytes | None],
+    score: float | None,
+    unproven: int,
+) -> Entry:
+    fields = {name: value.decode() for name, value in zip(_FIELDS, values, strict=True) if value is not None}
+    return Entry(
+        request_id=request_id,
+        state=_state(fields),
+        learned=fields.get("learned"),
+        created_at=_moment(fields.get("created_at")),
+        timeout_at=_moment(fields.get("timeout_at")),
+        checked_at=_moment(fields.get("checked_at")),
+        next_look=None if score is None else datetime.fromtimestamp(score / 1000, UTC),
+        unproven=bool(unproven),
+        refused="refused" in fields,
+        missing="missing" in fields,
+        event=fields.get("event"),
+        contradicted=contradicted,
+    )
+
+
+def _state(fields: dict[str, str]) -> str | None:
+    if "outcome" in fields:
+        return fields["outcome"]
+    if fields.get("status") == "lost":
+        return "lost"
+    return "open" if fields else None
+
+
+def _moment(seconds: str | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(float(seconds), UTC)
