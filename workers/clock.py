@@ -101,7 +101,9 @@ class Clock:
             pipe.zcount(keys.CHECKS, "-inf", now)
             pipe.zscore(keys.CHECKS, DISCOVERY)
             pipe.exists(keys.SWEEPING)
-            return _Look(*pipe.execute())
+            pipe.hget(keys.SWEEP, "rests_until")
+            *counts, rests_until = pipe.execute()
+        return _Look(*counts, float(rests_until or 0) * 1000 > now)
 
 
 class _Look(msgspec.Struct, frozen=True):
@@ -113,6 +115,8 @@ class _Look(msgspec.Struct, frozen=True):
     checks: int
     discovery: float | None
     sweeping: int
+    #: HITL.sh is left alone after trouble with it.
+    rests: bool
 
     @property
     def drain_is_wanted(self) -> bool:
@@ -121,4 +125,5 @@ class _Look(msgspec.Struct, frozen=True):
 
     def sweep_is_wanted(self, discovers: bool) -> bool:
         """Something is worth a call, or nobody has looked yet what there is, and nobody is at it."""
-        return not self.sweeping and bool(self.checks or (discovers and self.discovery is None))
+        free = not self.sweeping and not self.rests
+        return free and bool(self.checks or (discovers and self.discovery is None))

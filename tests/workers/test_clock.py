@@ -99,6 +99,18 @@ def test_no_sweep_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: 
     assert queue(redis).count == 0
 
 
+def test_after_trouble_with_hitl_sh_it_is_left_alone_whatever_becomes_due(redis: Redis) -> None:
+    redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
+    clock = Clock(redis, retention=60, sweeps=True)
+    redis.hset(keys.SWEEP, "rests_until", time.time() + 60)
+    clock.tick()
+    resting = queue(redis).count
+    redis.hset(keys.SWEEP, "rests_until", time.time() - 1)
+    clock.tick()
+
+    assert (resting, queue(redis).count) == (0, 1)
+
+
 def test_without_an_api_key_nothing_is_swept(redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
 

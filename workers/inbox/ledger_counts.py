@@ -26,7 +26,7 @@ class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
     #: Events that HITL.sh contradicted: all that are kept, and those of the last 24 hours.
     contradicted: int
     contradicted_lately: int
-    #: When something is next worth a call to HITL.sh.
+    #: When something is next worth a call to HITL.sh, which is left alone for a while after trouble.
     next_look: float | None
 
 
@@ -39,7 +39,8 @@ def counts(redis: Redis) -> LedgerCounts:
         pipe.zcard(keys.CONTRADICTED)
         pipe.zcount(keys.CONTRADICTED, int((now - LATELY) * 1000), "+inf")
         pipe.zrange(keys.CHECKS, 0, 0, withscores=True)
-        unproven, lost, contradicted, lately, first = pipe.execute()
+        pipe.hget(keys.SWEEP, "rests_until")
+        unproven, lost, contradicted, lately, first, rests_until = pipe.execute()
     found = cast("list[int | bytes]", scripts.script(redis, "open_requests")(keys=[keys.PREFIX]))
     open_count, awaiting, oldest, created = found
     return LedgerCounts(
@@ -52,7 +53,7 @@ def counts(redis: Redis) -> LedgerCounts:
         lost=lost,
         contradicted=contradicted,
         contradicted_lately=lately,
-        next_look=first[0][1] / 1000 if first else None,
+        next_look=max(first[0][1] / 1000, float(rests_until or 0)) if first else None,
     )
 
 

@@ -74,6 +74,8 @@ class _Run:
         self._signer = CallbackSigner(settings.callback_secrets) if settings.callback_secrets else None
         #: When what was due and not settled is worth another look; None for after a while.
         self._again_at: float | None = None
+        #: Until then HITL.sh is left alone, whatever else becomes due; 0.0 without trouble.
+        self._rests_until = 0.0
 
     def go(self) -> Account:
         key, record = self._settings.api_key, self._record
@@ -182,7 +184,7 @@ class _Run:
             return
         record.leave(failures=record.trail.failures + 1)
         wait = min(LONGEST_BACKOFF, BACKOFF * 2.0 ** min(record.trail.failures - 1, 10))
-        self._again_at = max(now + wait, stopped.again_at or 0.0)
+        self._again_at = self._rests_until = max(now + wait, stopped.again_at or 0.0)
         if stopped.trouble == "rate_limited":
             self._redis.hincrby(keys.COUNTERS, "api_429", 1)
         again_in = self._again_at - now
@@ -201,6 +203,7 @@ class _Run:
             moments[DISCOVERY] = self._at_least(record.trail.horizon.due_at(self._interval))
         notes = [Note("due", name, str(int(moment * 1000))) for name, moment in moments.items()]
         notes.append(Note("sweep", "shortest", str(self._interval)))
+        notes.append(Note("sweep", "rests_until", f"{self._rests_until:.6f}"))
         for start in range(0, len(notes), _CHUNK):
             record.write(notes[start : start + _CHUNK])
         logger.info(
@@ -223,7 +226,10 @@ class _Run:
         now = self._record.now()
         if due > now:
             return due
-        return now + PATIENCE if self._again_at is None else self._again_at
+        if self._again_at is not None:
+            return self._again_at
+        # What this sweep saw early on may be due again by its end.
+        return due if due > self._record.began else now + PATIENCE
 
 
 def _all_of(page: Rows) -> Findings:

@@ -163,6 +163,22 @@ def test_a_key_that_is_refused_stops_the_sweep_and_loses_nothing(
     assert time.time() * 1000 < redis.zscore(keys.CHECKS, request) < (time.time() + 60) * 1000
 
 
+def test_trouble_makes_sweeps_rest_for_longer_each_time_until_one_goes_well(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+
+    rests = []
+    for key in ("hitl_test_of_somebody_else_entirely_01", "hitl_test_of_somebody_else_entirely_01", settings.api_key):
+        redis.zadd(keys.CHECKS, dict.fromkeys(redis.zrange(keys.CHECKS, 0, -1), 0))
+        sweep(replace(settings, api_key=key), redis)
+        rests.append(float(redis.hget(keys.SWEEP, "rests_until")) - time.time())
+
+    assert 10 < rests[0] <= 15 < rests[1] <= 30
+    assert rests[2] < 0
+
+
 def test_an_exhausted_limit_is_counted_and_waited_out(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
