@@ -1,12 +1,10 @@
-import json
-
 import pytest
 from click.testing import CliRunner, Result
 from redis import Redis
 
 from service.cli import cli
 from service.embedded_server import EmbeddedServer
-from workers.inbox import keys, pausing
+from workers.inbox import pausing
 
 
 @pytest.fixture
@@ -39,22 +37,3 @@ def test_resuming_what_is_not_paused_says_what_is(run, redis: Redis) -> None:
 
     assert "pay is not" not in run("resume", "pya").output
     assert "pya is not paused; paused: pay" in run("resume", "pya").output
-
-
-def test_the_state_shows(run, redis: Redis) -> None:
-    redis.zadd(keys.FAILED, {"pay|e": 1})
-    run("pause", "pay")
-
-    shown = json.loads(run("status", "--json").output)
-
-    assert (shown["failed"], shown["paused"]) == (1, ["pay"])
-    assert "failed" in run("status").output
-
-
-def test_without_a_server_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
-
-    result = CliRunner().invoke(cli, ["status"])
-
-    assert result.exit_code == 2
-    assert "Is REDIS_URL right, and is it up?" in result.output

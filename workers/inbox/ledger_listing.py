@@ -144,18 +144,22 @@ def _read(redis: Redis, named: Sequence[_Named]) -> list[Entry]:
     with redis.pipeline(transaction=False) as pipe:
         for request_id, _ in named:
             pipe.hmget(keys.request(request_id), _FIELDS)
+            pipe.zscore(keys.ASKED, request_id)
             pipe.zscore(keys.CHECKS, request_id)
             pipe.exists(keys.unproven(request_id))
-        replies = pipe.execute()
-    rows = zip(named, replies[::3], replies[1::3], replies[2::3], strict=True)
-    return [_entry(*name, values, score, unproven) for name, values, score, unproven in rows]
+        replies = iter(pipe.execute())
+    return [
+        _entry(*name, values, created, look, unproven)
+        for name, values, created, look, unproven in zip(named, replies, replies, replies, replies, strict=True)
+    ]
 
 
 def _entry(
     request_id: str,
     contradicted: Contradiction | None,
     values: Sequence[bytes | None],
-    score: float | None,
+    created: float | None,
+    look: float | None,
     unproven: int,
 ) -> Entry:
     fields = {name: value.decode() for name, value in zip(_FIELDS, values, strict=True) if value is not None}
@@ -163,10 +167,11 @@ def _entry(
         request_id=request_id,
         state=_state(fields),
         learned=fields.get("learned"),
-        created_at=_moment(fields.get("created_at")),
+        # Of one that ended before anything else was heard of it, only its place is kept.
+        created_at=_moment(fields.get("created_at", created)),
         timeout_at=_moment(fields.get("timeout_at")),
         checked_at=_moment(fields.get("checked_at")),
-        next_look=None if score is None else datetime.fromtimestamp(score / 1000, UTC),
+        next_look=None if look is None else _moment(look / 1000),
         unproven=bool(unproven),
         refused="refused" in fields,
         missing="missing" in fields,
@@ -183,5 +188,5 @@ def _state(fields: dict[str, str]) -> str | None:
     return "open" if fields else None
 
 
-def _moment(seconds: str | None) -> datetime | None:
+def _moment(seconds: str | float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(float(seconds), UTC)

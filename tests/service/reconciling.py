@@ -1,0 +1,45 @@
+"""Commands with a HITL.sh that is really asked, and an inbox in which deliveries have come."""
+
+from collections.abc import Callable
+from typing import Any
+
+from click.testing import Result
+from redis import Redis
+
+from tests.builders import delivery, payload
+from workers.inbox import keys
+from workers.inbox.inbox import LONGEST_REQUEST, pack
+from workers.inbox.scripts import script
+
+RETENTION = 86_400
+Run = Callable[..., Result]
+
+
+def accept(redis: Redis, request_id: str, **more: Any) -> str:
+    """A completed request's callback, as the door does; answers the event's key."""
+    body = payload(request_id=request_id, **more)
+    script(redis, "accept")(keys=[keys.PREFIX], args=[RETENTION, LONGEST_REQUEST + RETENTION, pack([delivery(body)])])
+    return f"request.completed:{request_id}"
+
+
+def contradict(redis: Redis, key: str, *, at: float, by: str = "open") -> None:
+    """As a sweep leaves it."""
+    redis.hset(keys.event(key), "contradicted", by)
+    redis.zadd(keys.CONTRADICTED, {key: at * 1000})
+
+
+def await_proof(redis: Redis, request_id: str, key: str, *handlers: str, at: float) -> None:
+    """As a drain leaves it."""
+    redis.zadd(keys.UNPROVEN, {f"{handler}|{key}": at * 1000 for handler in handlers})
+    redis.sadd(keys.unproven(request_id), key)
+    redis.zadd(keys.CHECKS, {request_id: at * 1000})
+
+
+def figures(shown: str) -> dict[str, int]:
+    """The lines that begin with a name and a figure."""
+    found = {}
+    for line in shown.splitlines():
+        name, figure = line[:14].strip(), line[14:22].strip()
+        if name and figure.replace(",", "").isdigit():
+            found[name] = int(figure.replace(",", ""))
+    return found

@@ -1,0 +1,193 @@
+"""`hitl-receiver requests` and `channel`, and what `show` tells of a request."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from redis import Redis
+
+from service.cli import cli
+from service.embedded_server import EmbeddedServer
+from tests.service.reconciling import Run, accept, await_proof, contradict
+from workers.inbox import keys, ledger
+from workers.inbox.ledger import Asked
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def run(server: EmbeddedServer, redis: Redis) -> Run:
+    def invoke(*words: str) -> Result:
+        return CliRunner().invoke(cli, words, env={"REDIS_URL": server.url})
+
+    return invoke
+
+
+def learn(redis: Redis, request_id: str, *, hours_ago: float = 1.0, **more: Any) -> None:
+    ledger.learn(redis, Asked(request_id=request_id, created_at=time.time() - hours_ago * HOUR, **more))
+
+
+def names(result: Result) -> list[str]:
+    """In the first column, below its head."""
+    return [line.split()[0] for line in result.stdout.splitlines()[1:]]
+
+
+# -- requests ------------------------------------------------------------------------------------------
+
+
+def test_requests_are_a_table(run: Run, redis: Redis) -> None:
+    learn(redis, "r1", hours_ago=0, timeout_at=time.time() + 60)
+    redis.hset(keys.request("r1"), "checked_at", time.time() - 300)
+
+    heads, row = run("requests").stdout.splitlines()
+
+    assert heads.split() == ["REQUEST", "LEARNED", "CREATED", "TIMES", "OUT", "CHECKED", "NEXT", "LOOK", "STATE"]
+    assert row.startswith("r1       asked    20")
+    assert "  5 min ago  in 2 min   open" in row.replace("in 150 s", "in 2 min ").replace("in 149 s", "in 2 min ")
+
+
+def test_all_that_is_known_is_listed_newest_first(run: Run, redis: Redis) -> None:
+    learn(redis, "old", hours_ago=9)
+    learn(redis, "new", hours_ago=1)
+    accept(redis, "told", created_at="2020-03-01T12:00:00Z")
+
+    found = json.loads(run("requests", "--json").stdout)
+
+    assert [(one["request_id"], one["state"]) for one in found] == [
+        ("new", "open"), ("old", "open"), ("told", "completed"),
+    ]  # fmt: skip
+    assert found[-1]["created_at"] == "2020-03-01T12:00:00Z"
+
+
+def test_open_ones_come_in_the_order_of_their_next_look(run: Run, redis: Redis) -> None:
+    for number in range(250):
+        learn(redis, f"r{number}", hours_ago=number / 100)
+    accept(redis, "r7")
+    redis.zadd(keys.CHECKS, {ledger.DISCOVERY: 1, "r7": 2})  # decided meanwhile
+
+    found = names(run("requests", "--state", "open", "--limit", "300"))
+
+    assert found == [f"r{number}" for number in reversed(range(250)) if number != 7]
+
+
+def test_there_may_be_more_than_are_shown(run: Run, redis: Redis) -> None:
+    for name in ("r1", "r2", "r3"):
+        learn(redis, name)
+
+    result = run("requests", "--limit", "2")
+
+    assert len(names(result)) == 2
+    assert result.stderr.startswith("There are more than 2")
+    assert run("requests", "--limit", "3").stderr == ""
+
+
+def test_lost_ones_are_listed(run: Run, redis: Redis) -> None:
+    learn(redis, "r1")
+    learn(redis, "r2")
+    redis.hset(keys.request("r1"), "status", "lost")
+    redis.zadd(keys.LOST, {"r1": 1})
+
+    result = run("requests", "--state", "lost")
+
+    assert names(result) == ["r1"]
+    assert result.stdout.rstrip().endswith("lost")
+
+
+def test_a_request_whose_effects_await_proof_is_listed_once(run: Run, redis: Redis) -> None:
+    await_proof(redis, "r1", accept(redis, "r1"), "pay", "notify", at=time.time())
+
+    result = run("requests", "--state", "unproven")
+
+    assert names(result) == ["r1"]
+    assert result.stdout.rstrip().endswith("completed, unproven")
+
+
+def test_what_was_contradicted_is_listed_with_what_is_true(run: Run, redis: Redis) -> None:
+    learn(redis, "r1")
+    key = accept(redis, "r1")
+    contradict(redis, key, at=time.time(), by="missing")
+
+    result = run("requests", "--state", "contradicted")
+
+    assert result.stdout.rstrip().endswith(f"contradicted: {key} (missing)")
+
+
+def test_what_came_by_another_requests_callback_url_is_listed_though_its_request_is_unknown(
+    run: Run, redis: Redis
+) -> None:
+    contradict(redis, accept(redis, "r1"), at=time.time(), by="another request's callback URL")
+    redis.delete(keys.request("r1"))
+
+    [found] = json.loads(run("requests", "--state", "contradicted", "--json").stdout)
+
+    assert (found["request_id"], found["state"]) == ("r1", None)
+    assert found["contradicted"]["by"] == "another request's callback URL"
+
+
+def test_doubts_about_an_open_request_are_told(run: Run, redis: Redis) -> None:
+    learn(redis, "r1")
+    redis.hset(keys.request("r1"), mapping={"refused": 1, "missing": 2})
+
+    assert run("requests").stdout.rstrip().endswith("open, refused delivery, missing at the last look")
+
+
+def test_nothing_to_list_is_said_and_no_success(run: Run) -> None:
+    result = run("requests", "--state", "lost")
+
+    assert (result.exit_code, result.stderr) == (1, "No request is lost.\n")
+
+
+# -- show ----------------------------------------------------------------------------------------------
+
+
+def test_a_request_that_waits_is_shown(run: Run, redis: Redis) -> None:
+    learn(redis, "r1")
+
+    result = run("show", "r1")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("request r1\n  state      open\n  learned    asked\n")
+    assert json.loads(run("show", "r1", "--json").stdout) == []
+
+
+def test_a_request_is_shown_above_its_events(run: Run, redis: Redis) -> None:
+    learn(redis, "r1")
+    key = accept(redis, "r1")
+
+    shown = run("show", "r1").stdout
+
+    assert shown.startswith("request r1\n  state      completed\n")
+    assert f"\n\n{key}\n" in shown
+
+
+# -- channel -------------------------------------------------------------------------------------------
+
+
+def test_the_hours_are_a_table_with_a_bar(run: Run, redis: Redis) -> None:
+    hour = int(time.time()) // 3600
+    redis.hset(keys.channel(hour), mapping={"webhook": 6, "sweep": 4, "overtaken": 1})
+
+    heads, before, now, together = run("channel", "--hours", "2").stdout.splitlines()
+
+    assert heads.split() == ["HOUR", "WEBHOOK", "SWEEP", "OVERTAKEN", "LOST"]
+    assert before.split()[2:] == ["0", "0", "0", "-"]
+    assert now.split()[2:] == ["6", "4", "1", "30.0%", "█" * 24 + "▒" * 4 + "░" * 12]
+    assert together.split()[:5] == ["together", "6", "4", "1", "30.0%"]
+
+
+def test_a_webhook_that_came_an_hour_later_makes_no_negative_loss(run: Run, redis: Redis) -> None:
+    redis.hset(keys.channel(int(time.time()) // 3600), mapping={"webhook": 5, "overtaken": 2})
+
+    [found] = json.loads(run("channel", "--hours", "1", "--json").stdout)
+
+    assert (found["webhook"], found["sweep"], found["overtaken"], found["lost"]) == (5, 0, 2, 0.0)
+
+
+def test_hours_without_decisions_are_shown_as_they_are(run: Run) -> None:
+    result = run("channel")
+
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 26
+    assert result.stdout.rstrip().endswith("no decision was found")

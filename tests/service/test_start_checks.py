@@ -1,0 +1,86 @@
+"""What a worker and a clock see to before they start."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from service.cli import cli
+from service.start_checks import say_if_nothing_is_swept, see_that_proof_can_be_had
+from workers import Router
+from workers.settings import Settings, SettingsInvalid
+
+WITHOUT_KEY = Settings(redis_url="redis://127.0.0.1:1")
+WITH_KEY = Settings(redis_url="redis://127.0.0.1:1", api_key="hitl_test_0123456789abcdef")
+CAREFUL = """
+from workers import Router
+
+router = Router()
+
+
+@router.on("request.completed", trust="confirmed")
+def pay(decision): ...
+
+
+@router.on("request.timeout", trust="confirmed")
+def release(decision): ...
+
+
+@router.on("request.completed")
+def note(decision): ...
+"""
+
+
+def start(*words: str, handlers: str) -> Result:
+    return CliRunner().invoke(
+        cli, words, env={"REDIS_URL": "redis://127.0.0.1:1", "HITL_HANDLERS": handlers, "HITL_API_KEY": None}
+    )
+
+
+def pay(_decision: object) -> None: ...
+
+
+def router(trust: str | None) -> Router:
+    made = Router()
+    if trust is None:
+        made.on("request.completed")(pay)
+    else:
+        made.on("request.completed", trust=trust)(pay)
+    return made
+
+
+def test_handlers_that_demand_proof_need_a_key() -> None:
+    with pytest.raises(SettingsInvalid, match="HITL_API_KEY is not set, and pay may have to wait"):
+        see_that_proof_can_be_had(WITHOUT_KEY, router("confirmed"))
+
+
+@pytest.mark.parametrize(("settings", "trust"), [(WITH_KEY, "confirmed"), (WITHOUT_KEY, None), (WITHOUT_KEY, "signed")])
+def test_all_others_start(settings: Settings, trust: str | None) -> None:
+    see_that_proof_can_be_had(settings, router(trust))
+
+
+@pytest.mark.parametrize("processes", ["1", "3"])
+def test_work_refuses_to_start_and_names_whom_it_is_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: str
+) -> None:
+    (tmp_path / "careful_handlers.py").write_text(CAREFUL)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    told = start("work", "--processes", processes, handlers="careful_handlers")
+
+    assert told.exit_code == 2
+    assert told.stderr.startswith(
+        "hitl-receiver cannot start:\n  - HITL_API_KEY is not set, and pay and release may have to wait"
+    )
+
+
+def test_without_a_key_it_is_said_once_that_nothing_is_looked_for(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="hitl.sweeps")
+
+    say_if_nothing_is_swept(WITH_KEY)
+    say_if_nothing_is_swept(WITHOUT_KEY)
+
+    assert [record.message for record in caplog.records] == [
+        "sweeps.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for"
+    ]

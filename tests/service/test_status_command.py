@@ -1,0 +1,235 @@
+"""`hitl-receiver status`: figures, what reconciliation promises, and alarms before all else."""
+
+import json
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from redis import Redis
+
+from service.cli import cli
+from service.embedded_server import EmbeddedServer
+from tests.service.reconciling import Run, accept, await_proof, contradict, figures
+from workers.inbox import keys, ledger, pausing
+from workers.inbox.ledger import Asked
+from workers.sweeps import trail
+from workers.sweeps.budget import RedisBudget
+from workers.sweeps.trail import Account, Trail
+
+KEY = "hitl_test_0123456789abcdef"
+HOUR = 3600.0
+
+
+@pytest.fixture
+def run(server: EmbeddedServer, redis: Redis) -> Run:
+    def invoke(*words: str, **environ: str | None) -> Result:
+        env = {"REDIS_URL": server.url, "HITL_API_KEY": KEY, "HITL_DISCOVER": "0"}
+        return CliRunner().invoke(cli, ("status", *words), env=env | environ)
+
+    return invoke
+
+
+def learn(redis: Redis, request_id: str, *, hours_ago: float = 1.0) -> None:
+    ledger.learn(redis, Asked(request_id=request_id, created_at=time.time() - hours_ago * HOUR))
+
+
+def leave(redis: Redis, **changes: Any) -> None:
+    """A trail, as a sweep leaves it."""
+    account = Account(began=time.time() - 245, ended=time.time() - 240, calls=3, found=2)
+    left = Trail(account=account, promised=6.2 * HOUR)
+    redis.hset(keys.SWEEP, "trail", trail.encode(msgspec.structs.replace(left, **changes)))
+
+
+def reconciliation(run: Run, **environ: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("--json", **environ).stdout)["reconciliation"]
+    return found
+
+
+def alarms(run: Run) -> list[str]:
+    return [alarm["kind"] for alarm in json.loads(run("--json").stdout)["alarms"]]
+
+
+def words(result: Result) -> str:
+    return " ".join(result.stdout.split())
+
+
+# -- figures -------------------------------------------------------------------------------------------
+
+
+def test_an_empty_inbox_has_no_alarm(run: Run) -> None:
+    result = run()
+
+    assert result.exit_code == 0
+    assert "ALARM" not in result.stdout
+    assert set(figures(result.stdout).values()) == {0, 50}  # 50: what an unknown hour is believed to allow
+
+
+def test_what_failed_and_what_is_paused_shows(run: Run, redis: Redis) -> None:
+    redis.zadd(keys.FAILED, {"pay|e": 1})
+    pausing.pause(redis, "pay")
+
+    told = json.loads(run("--json").stdout)
+
+    assert (told["failed"], told["paused"]) == (1, ["pay"])
+    assert "failed 1 held 0" in words(run())
+    assert "paused pay" in words(run())
+
+
+def test_without_a_server_there_is_a_sentence(run: Run) -> None:
+    result = run(REDIS_URL="redis://127.0.0.1:1")
+
+    assert result.exit_code == 2
+    assert "Is REDIS_URL right, and is it up?" in result.stderr
+
+
+def test_open_requests_are_counted_and_the_oldest_named(run: Run, redis: Redis) -> None:
+    learn(redis, "young", hours_ago=1)
+    learn(redis, "old", hours_ago=75)
+
+    assert "open requests 2 the oldest was asked 3.1 d ago" in words(run())
+    assert (reconciliation(run)["open"], reconciliation(run)["oldest"]) == (2, "old")
+
+
+def test_what_ended_and_awaits_proof_is_not_open(run: Run, redis: Redis) -> None:
+    learn(redis, "open")
+    learn(redis, "ended", hours_ago=9)
+    await_proof(redis, "ended", accept(redis, "ended"), "pay", "notify", at=time.time())
+
+    found = reconciliation(run)
+
+    assert (found["open"], found["oldest"], found["awaiting_proof"], found["unproven"]) == (1, "open", 1, 2)
+    assert "unproven 2 effects wait until HITL.sh confirms how 1 request ended" in words(run())
+
+
+def test_discovery_is_no_request(run: Run, redis: Redis) -> None:
+    learn(redis, "open")
+    redis.zadd(keys.CHECKS, {ledger.DISCOVERY: 1})
+
+    assert reconciliation(run)["open"] == 1
+
+
+def test_the_last_sweep_and_the_promise_are_told(run: Run, redis: Redis) -> None:
+    leave(redis)
+
+    shown = words(run())
+
+    assert "last sweep 4 min ago: 3 calls, 2 found" in shown
+    assert "promise every open request is checked within 6.2 h" in shown
+
+
+def test_a_promise_that_cannot_be_kept_comes_with_its_warning(run: Run, redis: Redis) -> None:
+    leave(redis, warning="give sweeps a larger share")
+
+    assert "warning give sweeps a larger share" in words(run())
+    assert reconciliation(run)["promise"]["warning"] == "give sweeps a larger share"
+
+
+def test_the_calls_of_this_hour_are_told(run: Run, redis: Redis) -> None:
+    RedisBudget(redis, KEY, purpose="asking").spend()
+    RedisBudget(redis, KEY, purpose="sweep").spend()
+
+    found = reconciliation(run)["calls"]
+
+    assert (found["asking"], found["asked"], found["swept"], found["surprises"]) == (48, 1, 1, 0)
+    assert "calls left 48 of 100 an hour, until " in words(run())
+
+
+def test_the_calls_of_an_hour_that_has_ended_are_not_told(run: Run, redis: Redis) -> None:
+    budget = RedisBudget(redis, KEY, purpose="asking")
+    budget.run("spend", "asking", now=time.time() - 3 * HOUR)
+
+    found = reconciliation(run)["calls"]
+
+    assert (found["asking"], found["asked"], found["resets_at"]) == (50, 0, None)
+
+
+def test_webhooks_and_sweeps_of_a_day_are_summed_up(run: Run, redis: Redis) -> None:
+    hour = int(time.time()) // 3600
+    redis.hset(keys.channel(hour), mapping={"webhook": 1_000, "sweep": 3})
+    redis.hset(keys.channel(hour - 5), mapping={"webhook": 234, "overtaken": 1})
+
+    assert reconciliation(run)["webhooks_24h"] == {"webhook": 1_234, "sweep": 3, "overtaken": 1}
+    assert "by sweep 3 decisions that no webhook had told of; of 1 the webhook came all the same" in words(run())
+
+
+def test_a_sweep_under_way_is_told(run: Run, redis: Redis) -> None:
+    redis.set(keys.SWEEPING, 7, px=9_000)
+
+    assert "next look a sweep is under way" in words(run())
+    assert reconciliation(run)["under_way"] is True
+
+
+def test_a_look_that_nobody_takes_names_who_should(run: Run, redis: Redis) -> None:
+    learn(redis, "r1", hours_ago=5)
+
+    assert "do `clock` and `work` run?" in words(run())
+
+
+def test_before_the_first_look_it_says_so(run: Run) -> None:
+    assert "next look a first look at what there is" in words(run(HITL_DISCOVER="1"))
+
+
+# -- without a key -------------------------------------------------------------------------------------
+
+
+def test_without_a_key_it_says_that_nothing_is_looked_for(run: Run) -> None:
+    result = run(HITL_API_KEY=None)
+
+    assert result.exit_code == 0
+    assert "sweeps HITL_API_KEY is not set: HITL.sh is asked for nothing" in words(result)
+    assert reconciliation(run, HITL_API_KEY=None)["configured"] is False
+
+
+def test_where_the_key_is_elsewhere_the_sweeps_are_told_and_the_calls_are_not(run: Run, redis: Redis) -> None:
+    leave(redis)
+
+    shown = words(run(HITL_API_KEY=None))
+
+    assert "calls left not known here: HITL_API_KEY is not set" in shown
+    assert "last sweep 4 min ago" in shown
+
+
+# -- alarms --------------------------------------------------------------------------------------------
+
+
+def test_silence_is_an_alarm(run: Run, redis: Redis) -> None:
+    leave(redis, silent_since=time.time() - 2 * HOUR)
+
+    assert alarms(run) == ["silent"]
+    assert run().stdout.startswith("ALARM  Decisions are made and no webhook tells of them")
+
+
+def test_a_contradiction_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
+    contradict(redis, accept(redis, "r1"), at=time.time() - 25 * HOUR)
+    before = alarms(run)
+    contradict(redis, accept(redis, "r2"), at=time.time() - 23 * HOUR)
+
+    assert (before, alarms(run)) == ([], ["contradicted"])
+    assert "ALARM HITL.sh contradicted 1 event in the last 24 h" in words(run())
+    assert "contradicted 2 events of which HITL.sh says otherwise, 1 of them in the last 24 h" in words(run())
+
+
+def test_a_refused_key_is_an_alarm_and_its_words_steer_no_terminal(run: Run, redis: Redis) -> None:
+    leave(redis, account=Account(began=time.time(), trouble="key_refused", said="401\x1b[2J"))
+
+    assert alarms(run) == ["key_refused"]
+    assert "\x1b" not in run().stdout
+
+
+def test_a_429_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
+    redis.hincrby(keys.COUNTERS, "api_429", 2)
+    unknown_when = alarms(run)
+    redis.hset(keys.SWEEP, "limited_at", time.time() - 23 * HOUR)
+    lately = alarms(run)
+    redis.hset(keys.SWEEP, "limited_at", time.time() - 25 * HOUR)
+
+    assert (unknown_when, lately, alarms(run)) == (["rate_limited"], ["rate_limited"], [])
+
+
+def test_trouble_that_passes_is_told_and_no_alarm(run: Run, redis: Redis) -> None:
+    leave(redis, account=Account(began=time.time(), trouble="unreachable", said="no answer in 8 s"))
+
+    assert alarms(run) == []
+    assert "ended early, unreachable: no answer in 8 s" in words(run())

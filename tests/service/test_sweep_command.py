@@ -1,0 +1,244 @@
+"""`hitl-receiver sweep` against a sandbox: what it finds, prints and ends with, and what it would do."""
+
+import json
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+from redis import Redis
+
+from hitlsh.api import Client
+from sandbox.testing import Sandbox
+from service.cli import cli
+from service.embedded_server import EmbeddedServer
+from service.sweep_command import INTERRUPTED
+from tests.service.conftest import wait_until
+from tests.service.reconciling import Run, figures
+from tests.workers.sweeps.asked import HOUR, KEY, ask
+from workers.inbox import history, keys
+from workers.sweeps.budget import RedisBudget
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Its clock stands still, two hours back."""
+    with Sandbox(keys={KEY: "owner@example.com"}, speed=0, start=time.time() - 2 * HOUR) as running:
+        yield running
+
+
+@pytest.fixture
+def api(sandbox: Sandbox) -> Iterator[Client]:
+    with Client(KEY, base_url=sandbox.base_url) as client:
+        yield client
+
+
+@pytest.fixture
+def loop(api: Client, sandbox: Sandbox) -> str:
+    made = api.loops.create("Desk", icon="key").loop
+    sandbox.add_member(made.id, "ann@example.com")
+    return made.id
+
+
+@pytest.fixture
+def run(server: EmbeddedServer, redis: Redis, sandbox: Sandbox) -> Run:
+    """Runs `sweep`, without discovery unless told."""
+
+    def invoke(*words: str, **environ: str | None) -> Result:
+        env = {
+            "REDIS_URL": server.url,
+            "HITL_API_KEY": KEY,
+            "HITL_BASE_URL": sandbox.base_url,
+            "HITL_DISCOVER": "0",
+        }
+        return CliRunner().invoke(cli, ("sweep", *words), env=env | environ)
+
+    return invoke
+
+
+@pytest.fixture
+def answered(redis: Redis, sandbox: Sandbox, api: Client, loop: str) -> str:
+    """A request whose decision no webhook told of."""
+    request = ask(api, redis, loop)
+    sandbox.answer(request, False)
+    sandbox.advance(2 * HOUR)
+    return request
+
+
+def kept(redis: Redis) -> dict[bytes, bytes]:
+    """All there is."""
+    return {name: redis.dump(name) for name in redis.scan_iter()}
+
+
+# -- sweeping ------------------------------------------------------------------------------------------
+
+
+def test_what_no_webhook_told_of_is_found_and_counted(run: Run, redis: Redis, answered: str) -> None:
+    result = run()
+
+    assert result.exit_code == 0
+    assert (figures(result.stdout)["found"], figures(result.stdout)["calls"]) == (1, 1)
+    [event] = history.recent(redis)
+    assert (event.content.request_id, event.content.response) == (answered, False)
+
+
+def test_a_program_gets_all_that_a_sweep_did(run: Run, answered: str) -> None:
+    told = json.loads(run("--json").stdout)
+
+    assert (told["found"], told["calls"], told["trouble"], told["next_look_at"]) == (1, 1, None, None)
+    assert told["reason"].startswith("1 due")
+
+
+def test_what_stays_open_is_looked_at_later(run: Run, redis: Redis, sandbox: Sandbox, api: Client, loop: str) -> None:
+    ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+
+    result = run()
+
+    assert re.search(r"^next look +in \d+ min$", result.stdout, re.MULTILINE)
+
+
+def test_requests_asked_elsewhere_are_discovered(
+    run: Run, redis: Redis, sandbox: Sandbox, api: Client, loop: str
+) -> None:
+    ask(api, redis, loop, known=False)
+    sandbox.advance(2 * HOUR)
+
+    result = run(HITL_DISCOVER="1")
+
+    assert figures(result.stdout)["discovered"] == 1
+
+
+@pytest.mark.usefixtures("answered")
+def test_a_key_that_is_refused_is_trouble_in_hitl_shs_words(run: Run) -> None:
+    result = run(HITL_API_KEY="hitl_test_of_somebody_else_entirely")
+
+    assert result.exit_code == 1
+    assert "trouble" in result.stdout
+    assert "key_refused: " in result.stdout
+
+
+@pytest.mark.usefixtures("answered")
+def test_without_calls_it_says_when_the_next_look_is(run: Run, redis: Redis) -> None:
+    budget = RedisBudget(redis, KEY, purpose="asking")
+    while budget.spend() == 0.0:
+        pass
+
+    told = json.loads(run("--json").stdout)
+
+    assert (told["calls"], told["found"]) == (0, 0)
+    assert told["next_look_at"] is not None
+
+
+def test_without_a_key_nobody_can_be_asked(run: Run, sandbox: Sandbox) -> None:
+    for words in ((), ("--dry-run",)):
+        result = run(*words, HITL_API_KEY=None)
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("HITL_API_KEY is not set, so HITL.sh cannot be asked")
+    assert sandbox.calls() == []
+
+
+def test_of_two_sweeps_the_second_says_how_long_the_first_has_its_lease(run: Run, redis: Redis) -> None:
+    redis.set(keys.SWEEPING, 99, px=9_500)
+
+    result = run()
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: another sweep is under way; its lease lasts another ")
+
+
+def test_a_worker_that_could_not_sweep_is_no_sweep(run: Run, redis: Redis) -> None:
+    redis.set(keys.SWEEPING, 0, px=60_000)
+
+    assert "a worker could not sweep, and none begins for another" in run().stderr
+
+
+def test_ctrl_c_ends_it_after_the_call_in_hand(
+    run: Run, redis: Redis, sandbox: Sandbox, api: Client, loop: str
+) -> None:
+    ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+    sandbox.fault("slow", seconds=1.0)
+    threading.Thread(target=_interrupt, args=[redis], daemon=True).start()
+
+    result = run(HITL_DISCOVER="1")
+
+    assert result.exit_code == INTERRUPTED
+    assert figures(result.stdout)["calls"] == 1
+    assert re.search(r"^next look +now$", result.stdout, re.MULTILINE)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _interrupt(redis: Redis) -> None:
+    """While the first of its two calls is in flight."""
+    wait_until(lambda: redis.exists(keys.SWEEPING))
+    time.sleep(0.4)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+# -- what would be -------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("answered")
+def test_a_dry_run_says_the_plan_its_cost_and_what_there_is_to_spend(run: Run) -> None:
+    result = run("--dry-run")
+
+    shown = result.stdout
+    assert result.exit_code == 0
+    assert "single: 1 due (0 past due or refused) of 1 open" in shown
+    assert (figures(shown)["calls"], figures(shown)["open requests"]) == (1, 1)
+    assert figures(shown)["borrowed"] >= figures(shown)["routine"] > 0
+    assert "every open request is checked within" in shown
+    assert "off (HITL_DISCOVER=0)" in shown
+
+
+@pytest.mark.usefixtures("answered")
+def test_a_dry_run_asks_nothing_and_writes_nothing(run: Run, redis: Redis, sandbox: Sandbox) -> None:
+    before, calls = kept(redis), len(sandbox.calls())
+
+    run("--dry-run", HITL_DISCOVER="1")
+
+    assert kept(redis) == before
+    assert len(sandbox.calls()) == calls
+
+
+@pytest.mark.usefixtures("answered")
+def test_a_program_gets_the_plan(run: Run) -> None:
+    told = json.loads(run("--dry-run", "--json").stdout)
+
+    assert (told["plan"]["kind"], told["plan"]["calls"], told["plan"]["by_themselves"]) == ("single", 1, 0)
+    assert (told["open"], told["awaiting_proof"]) == (1, 0)
+    assert told["promise"]["warning"] is None
+    assert told["discovery"] == {"on": False, "next_at": None}
+
+
+def test_before_all_else_it_looks_what_there_is(run: Run) -> None:
+    result = run("--dry-run", HITL_DISCOVER="1", HITL_LOOKBACK="36h")
+
+    assert "a first look at what there is: every open request, and whatever has ended in the last 36 h" in " ".join(
+        result.stdout.split()
+    )
+
+
+def test_a_promise_that_is_too_long_comes_with_a_warning(run: Run, redis: Redis, api: Client, loop: str) -> None:
+    for _ in range(3):
+        ask(api, redis, loop)
+
+    result = run("--dry-run", HITL_CHECK_WITHIN="1s", HITL_SWEEP_SHARE="0.01")
+
+    assert "warning" in result.stdout
+    assert "give sweeps a larger share of the budget" in " ".join(result.stdout.split())
+
+
+def test_a_dry_run_beside_a_sweep_says_so(run: Run, redis: Redis) -> None:
+    redis.set(keys.SWEEPING, 99, px=9_500)
+
+    result = run("--dry-run")
+
+    assert result.exit_code == 0
+    assert "Not now: another sweep is under way" in result.stdout
