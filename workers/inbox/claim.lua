@@ -5,23 +5,55 @@
 --
 -- ARGV     how many items at the most, lease in milliseconds, how many bytes of bodies at the most,
 --          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect waits),
---          retention in seconds, then (handler, how many may run at once) pairs
+--          retention in seconds, who claims and how many answers it has had, then (handler, how many may run
+--          at once) pairs
 -- Answers  {fencing token, now in ms, when the next item is due in ms or -1, 1 if a suspect waits for a
 --          worker with nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
 --          an item is {handler or '', event key, attempt, errors, crashes, suspect, head, body, trust,
 --          received_at, callback, late, conflict (2: and it overrules what HITL.sh contradicted)}
 local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local retention, most = ARGV[5], {}
-for i = 6, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
+local retention, last, heard, most = ARGV[5], prefix .. 'claim:' .. ARGV[6], ARGV[7], {}
+for i = 8, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
+-- What is known of an item's event and effect; see `row`.
+local function read(event, handler)
+  return redis.call('HMGET', event, 'head', 'body', 'trust', 'received_at', 'callback', 'late', 'conflict', 'request',
+    'order', handler .. ':errors', handler .. ':crashes', handler .. ':suspect', 'contradicted', 'overrules')
+end
+
+local function row(handler, key, attempt, kept)
+  return { handler, key, tonumber(attempt), tonumber(kept[10] or 0), tonumber(kept[11] or 0), kept[12] and 1 or 0,
+    kept[1], kept[2], kept[3], kept[4], kept[5] or '', kept[6] and 1 or 0, kept[7] and (kept[14] and 2 or 1) or 0 }
+end
+
 local paused, names = {}, redis.call('SMEMBERS', prefix .. 'paused')
 for _, name in ipairs(names) do paused[name] = true end
+
+-- What was claimed and whose answer was lost on its way is given to the same claimant again: nobody has begun it.
+local function again()
+  local given = redis.call('GET', last)
+  local count, token, members = string.match(given or '', '^(%d+)\n(%d+)\n(.*)$')
+  if count ~= heard then return end
+  local answer = { tonumber(token), now, now, 0, table.concat(names, ',') }
+  for member in string.gmatch(members, '[^\n]+') do
+    local handler, key = split(member)
+    local event = prefix .. 'event:' .. key
+    if redis.call('HGET', leases, member) == token then
+      redis.call('ZADD', due, now + lease, member)
+      answer[#answer + 1] = row(handler, key, redis.call('HGET', event, handler .. ':attempts') or 1, read(event, handler))
+    end
+  end
+  return answer
+end
+
+local same = again()
+if same then return same end
 if paused['*'] then return { 0, now, -1, 0, '*' } end
 
 local members = redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, count)
 local token = 0
 if #members > 0 then token = redis.call('INCR', prefix .. 'fence') end
 local answer = { token, now, -1, 0, table.concat(names, ',') }
-local claimed, alone = 0, false
+local claimed, given, alone = 0, {}, false
 
 -- Its latest attempt ended with the worker. Answers how many did so.
 local function count_crash(handler, event)
@@ -90,8 +122,7 @@ end
 local function claim(member)
   local handler, key = split(member)
   local event = prefix .. 'event:' .. key
-  local kept = redis.call('HMGET', event, 'head', 'body', 'trust', 'received_at', 'callback', 'late', 'conflict',
-    'request', 'order', handler .. ':errors', handler .. ':crashes', handler .. ':suspect', 'contradicted', 'overrules')
+  local kept = read(event, handler)
   if not kept[1] then -- only a hand-deleted record can lack its head: nothing is left to run
     redis.call('ZREM', due, member)
     redis.call('HDEL', leases, member)
@@ -117,8 +148,8 @@ local function claim(member)
 
   redis.call('ZADD', due, now + lease, member)
   redis.call('HSET', leases, member, token)
-  local crashes, attempt = kept[11] or 0, 1
-  if crashed then crashes = count_crash(handler, event) end
+  local attempt = 1
+  if crashed then kept[11], kept[12] = count_crash(handler, event), '1' end
   if handler ~= '' then
     attempt = redis.call('HINCRBY', event, handler .. ':attempts', 1)
     redis.call('HSET', event, handler .. ':state', 'running', handler .. ':started_at', now_text)
@@ -130,8 +161,8 @@ local function claim(member)
   bytes_left = bytes_left - #kept[2]
   claimed = claimed + 1
   alone = suspect
-  answer[#answer + 1] = { handler, key, attempt, tonumber(kept[10] or 0), tonumber(crashes), suspect and 1 or 0,
-    kept[1], kept[2], kept[3], kept[4], kept[5] or '', kept[6] and 1 or 0, kept[7] and (kept[14] and 2 or 1) or 0 }
+  given[claimed] = member
+  answer[#answer + 1] = row(handler, key, attempt, kept)
 end
 
 local function is_suspect(member)
@@ -152,6 +183,7 @@ for _, member in ipairs(members) do
   if alone or bytes_left <= 0 then break end
   claim(member)
 end
+if claimed > 0 then redis.call('SET', last, heard .. '\n' .. token .. '\n' .. table.concat(given, '\n'), 'PX', lease) end
 local following = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 if following[2] then
   answer[3] = tonumber(following[2])

@@ -5,6 +5,7 @@ is one Lua script; each of them may be sent again when its reply was lost.
 """
 
 import hashlib
+import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, cast
@@ -51,6 +52,8 @@ class Inbox:
         self._retention = str(retention)
         self._request_life = str(LONGEST_REQUEST + retention)
         self._lease = str(int(lease * 1000))
+        self._claimant = uuid.uuid4().hex
+        self._claims_heard = 0
         self._accept = scripts.async_script(redis, "accept")
         self._claim = scripts.async_script(redis, "claim")
         self._report = scripts.async_script(redis, "report")
@@ -69,7 +72,7 @@ class Inbox:
         `caller`: whether it has something in hand; what a worker died with is only given to one that has
         nothing, alone. `caps`: how many of a handler's effects may run at once, across all workers.
         """
-        return _claimed(await self._claim(keys=[keys.PREFIX], args=self._claim_words(most, caller, caps)))
+        return self._heard(await self._claim(keys=[keys.PREFIX], args=self._claim_words(most, caller, caps)))
 
     async def claim_when_woken(
         self, most: int, seconds: float, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS
@@ -87,11 +90,18 @@ class Inbox:
             return await self.claim(most, caller=caller, caps=caps)
         if isinstance(reply, Exception):
             raise reply
-        return _claimed(reply)
+        return self._heard(reply)
+
+    def _heard(self, reply: list[Any]) -> Claim:
+        """Until then, the same claim would be answered again: an answer that is lost costs nothing."""
+        claim = _claimed(reply)
+        self._claims_heard += 1
+        return claim
 
     def _claim_words(self, most: int, caller: Caller, caps: Mapping[str, int]) -> list[str | int]:
         pairs = [word for pair in caps.items() for word in pair]
-        return [most, self._lease, CLAIM_BYTES, caller, self._retention, *pairs]
+        known_as = (self._claimant, self._claims_heard)
+        return [most, self._lease, CLAIM_BYTES, caller, self._retention, *known_as, *pairs]
 
     async def report(self, lines: Iterable[Line]) -> list[bool]:
         """Write down what was done; False for a line whose lease had passed to another worker."""

@@ -17,6 +17,7 @@
 | `budget:<hash of an API key>` | hash | the calls of this hour |
 | `due` | sorted set | what is due when (milliseconds): `\\|<event key>` to route, `<handler>\\|<event key>` to run |
 | `leases` | hash | who holds what: member of `due` to fencing token |
+| `claim:<claimant>` | string | its latest claim, should the answer be lost; expires with the lease |
 | `fence` | integer | the last fencing token given |
 | `wake` | list | a token here wakes one idle drain |
 | `drains` | sorted set | resident drains, by the time until which they are known to live |

@@ -348,3 +348,28 @@ async def test_each_attempt_that_went_wrong_is_kept_with_its_times(async_redis: 
         (3, "failed", "ValueError"),
     ]
     assert all(attempt.seconds >= 0 for attempt in record.effects[0].tries)
+
+
+async def test_a_claim_whose_answer_was_lost_is_answered_again(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(payload("r1")), delivery(payload("r2"))])
+    heard = inbox._claims_heard
+    lost = await inbox.claim(10)
+    inbox._claims_heard = heard
+
+    again = await inbox.claim(10)
+    after = await inbox.claim(10)
+
+    assert [(item.member, item.token, item.attempt, item.crashes) for item in again.items] == [
+        (item.member, item.token, item.attempt, item.crashes) for item in lost.items
+    ]
+    assert after.items == []
+
+
+async def test_what_was_settled_meanwhile_is_not_given_again(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(payload("r1"))])
+    heard = inbox._claims_heard
+    [item] = (await inbox.claim(10)).items
+    await inbox.report([Line("route", "", item.event_key, item.token, "")])
+    inbox._claims_heard = heard
+
+    assert (await inbox.claim(10)).items == []
