@@ -102,21 +102,22 @@ class Clock:
             pipe.zscore(keys.CHECKS, DISCOVERY)
             pipe.exists(keys.SWEEPING)
             pipe.hget(keys.SWEEP, "rests_until")
-            *counts, rests_until = pipe.execute()
-        return _Look(*counts, float(rests_until or 0) * 1000 > now)
+            return _Look(now, *pipe.execute())
 
 
 class _Look(msgspec.Struct, frozen=True):
     """The inbox at a moment, in counts."""
 
+    #: In milliseconds, by the server's clock.
+    now: int
     due: int
     overdue: int
     drains: int
     checks: int
     discovery: float | None
     sweeping: int
-    #: HITL.sh is left alone after trouble with it.
-    rests: bool
+    #: In seconds: HITL.sh is left alone after trouble with it.
+    rests_until: bytes | None
 
     @property
     def drain_is_wanted(self) -> bool:
@@ -125,5 +126,5 @@ class _Look(msgspec.Struct, frozen=True):
 
     def sweep_is_wanted(self, discovers: bool) -> bool:
         """Something is worth a call, or nobody has looked yet what there is, and nobody is at it."""
-        free = not self.sweeping and not self.rests
-        return free and bool(self.checks or (discovers and self.discovery is None))
+        rests = float(self.rests_until or 0) * 1000 > self.now
+        return not self.sweeping and not rests and bool(self.checks or (discovers and self.discovery is None))
