@@ -14,6 +14,8 @@ from workers.sweeps.progress import List, Row, Rows
 LATE = 5.0
 #: Rows that a page shares with the one before; more once the list was seen to tear.
 OVERLAP = 5
+#: After so many intervals discovery goes before what is known to be open.
+HUNGRY = 4.0
 
 
 class Descent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,6 +49,10 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.looked_at is None or self.descent is not None:
             return 0.0
         return self.looked_at + interval
+
+    def comes_first(self, interval: float, now: float) -> bool:
+        """Whether it has waited so long that known requests may not take every call from it again."""
+        return self.looked_at is None or self.looked_at + HUNGRY * interval <= now
 
     def next_call(self, page_size: int) -> List:
         """The page that brings it on; of two rows or more."""

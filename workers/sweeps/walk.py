@@ -16,6 +16,8 @@ class OpenWalk:
         self._oldest = oldest
         self._at = begin
         self._before: frozenset[str] = frozenset()
+        #: Rows on the longest page: HITL.sh may show fewer than it is asked for.
+        self._longest = 0
 
     @property
     def done(self) -> bool:
@@ -31,8 +33,10 @@ class OpenWalk:
     def take(self, page: Rows) -> None:
         """Move on; to the next listing at the end of this one."""
         shown = frozenset(row.id for row in page.rows)
-        ended = not page.rows or not page.more or page.rows[-1].created_at < self._oldest
-        if ended:
+        # Nothing new on a short page: that is the end, even where HITL.sh does not say so.
+        bottom = shown <= self._before and len(shown) < self._longest
+        self._longest = max(self._longest, len(shown))
+        if bottom or not page.rows or not page.more or page.rows[-1].created_at < self._oldest:
             self._before = frozenset()
             following = self._at.listing + 1
             done = following >= len(self._statuses)

@@ -48,6 +48,13 @@ def test_the_end_of_the_list_is_the_end() -> None:
     assert fresh(NOW, 1000).step(List(offset=0, limit=3), rows(4900, more=False), NOW).looked_at == NOW
 
 
+def test_discovery_that_waited_too_long_goes_first() -> None:
+    looked = Horizon(since=0, seen_to=0, looked_at=NOW)
+
+    assert [looked.comes_first(600, NOW + wait) for wait in (2399, 2400)] == [False, True]
+    assert fresh(NOW, 0).comes_first(600, NOW)
+
+
 def test_an_empty_list_is_all_there_is() -> None:
     assert fresh(NOW, 1000).step(List(offset=0, limit=3), rows(), NOW).looked_at == NOW
 

@@ -80,6 +80,14 @@ def test_one_old_request_waits_for_company() -> None:
     assert "wait for company" in found.reason
 
 
+def test_a_plan_of_nothing_says_when_to_plan_again() -> None:
+    young = made(request(created_at=NOW - 60))
+    lonely = made(request(created_at=NOW - 100_000, last_checked=NOW - 12_000), channel=Channel(loss=0.1))
+
+    assert (young.again_at, lonely.again_at) == (NOW + 540, NOW + 150)
+    assert made(request(), calls=0, borrowed=0).again_at is None
+
+
 def test_without_calls_only_what_is_overdue_borrows() -> None:
     routine, overdue = request(1), request(2, timeout_at=NOW - 600)
 

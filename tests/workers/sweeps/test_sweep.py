@@ -128,6 +128,17 @@ def test_a_page_of_nothing_new_moves_the_cursor_by_a_whole_page() -> None:
     assert offsets == [0, 8, 18]
 
 
+def test_a_short_page_of_nothing_new_ends_the_walk() -> None:
+    server = ListServer()
+    server.says_more = False
+    server.ask(17)
+    sweep = Sweep(planned((OpenRequest(id="x", created_at=-1.0, newer=17),), kind="open", open_statuses=("pending",)))
+
+    carry_out(sweep, server)
+
+    assert server.calls == 4  # 0 to 10, 8 to 17, 15 to 17 again, and the call for what is absent
+
+
 def test_a_torn_list_widens_the_overlap() -> None:
     targets = (OpenRequest(id="r0", created_at=0.0),)
     sweep = Sweep(planned(targets, kind="open", open_statuses=("pending",)))
