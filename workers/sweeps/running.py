@@ -150,7 +150,8 @@ class _Run:
         record = self._record
         if record.trail.horizon is None:
             record.leave(horizon=discovery.fresh(record.now(), self._settings.lookback), first=Checkpoint())
-            record.write([Note("sweep", "started", f"{record.now():.6f}")])
+            # In whole seconds, as HITL.sh says when something was decided: what is decided from now on counts.
+            record.write([Note("sweep", "started", str(int(record.now())))])
         self._read_all_open(caller)
         while (horizon := cast("Horizon", record.trail.horizon)).due_at(self._interval) <= record.now():
             if not self._goes_on():
@@ -187,6 +188,7 @@ class _Run:
         self._again_at = self._rests_until = max(now + wait, stopped.again_at or 0.0)
         if stopped.trouble == "rate_limited":
             self._redis.hincrby(keys.COUNTERS, "api_429", 1)
+            self._redis.hset(keys.SWEEP, "limited_at", f"{now:.6f}")
         again_in = self._again_at - now
         logger.warning("sweep.stopped trouble=%s again_in=%.0f: %s", stopped.trouble, again_in, stopped.said)
 
