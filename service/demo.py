@@ -38,6 +38,7 @@ def run() -> int:
     }
     port = free_port()
     sandbox_port = free_port(port + 1)
+    environ["HITL_BASE_URL"] = f"http://127.0.0.1:{sandbox_port}/v1"
     with (
         tempfile.TemporaryDirectory(prefix="hitl-demo-") as folder,
         Stack(Path(folder), environ, port=port, sandbox_port=sandbox_port, say=_say) as stack,

@@ -14,10 +14,10 @@ import click
 from hitlsh.api import Client
 from service.environment import KEPT, read, write
 from service.stack import Stack
-from service.start_checks import see_that_proof_can_be_had
 from workers.errors import HandlersInvalid
 from workers.loading import load_router
 from workers.settings import Settings
+from workers.start_checks import see_that_proof_can_be_had
 
 #: The local HITL.sh listens so far above the door.
 SANDBOX_OFFSET = 100

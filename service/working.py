@@ -2,25 +2,23 @@
 
 import signal
 
-from service.start_checks import say_if_nothing_is_swept, see_that_proof_can_be_had
 from service.supervisor import Child, Supervisor, command
 from workers import jobs
 from workers.clock import Clock
 from workers.redis_clients import command_client
 from workers.settings import Settings
+from workers.start_checks import say_if_nothing_is_swept
 
 #: Seconds: the drain's own grace and a little more.
 WORKER_GRACE = 30.0
 
 
 def run(settings: Settings, *, processes: int) -> None:
-    """One worker in this process, or several below it. Raises `SettingsInvalid` when handlers need a key."""
-    # Loaded here too: a mistake in the handlers is told once, not by every child.
-    see_that_proof_can_be_had(settings, jobs.Work.from_settings(settings).router)
+    """One worker in this process, or several below it."""
     if processes == 1:
-        say_if_nothing_is_swept(settings)
         jobs.work(settings)
         return
+    jobs.Work.from_settings(settings)  # a mistake in the handlers is told once, not by every child
     children = [
         Child(name=f"worker-{number}", argv=command("work"), environ={}, grace=WORKER_GRACE)
         for number in range(1, processes + 1)

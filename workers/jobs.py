@@ -24,6 +24,7 @@ from workers.loading import load_router
 from workers.redis_clients import drain_client, hurry, keeper_client, worker_client
 from workers.router import Router
 from workers.settings import Settings
+from workers.start_checks import say_if_nothing_is_swept, see_that_proof_can_be_had
 from workers.sweeps import running
 
 logger = logging.getLogger("hitl.workers")
@@ -75,14 +76,16 @@ class Work:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Work":
-        """Imports the user's handlers; raises `HandlersInvalid` and whatever their module raises."""
+        """Imports the user's handlers; raises `HandlersInvalid`, `SettingsInvalid` and what their module raises."""
         assert settings.handlers is not None
         terms = Terms(
             concurrency=settings.handler_concurrency,
             threads=settings.handler_threads,
             lease=settings.lease_seconds,
         )
-        return cls(settings, load_router(settings.handlers), terms)
+        router = load_router(settings.handlers)
+        see_that_proof_can_be_had(settings, router)
+        return cls(settings, router, terms)
 
 
 _prepared: Work | None = None
@@ -220,6 +223,7 @@ def _end_work_horse(_signum: int, _frame: FrameType | None) -> None:
 def work(settings: Settings) -> None:
     """Run one RQ worker in this process until SIGTERM or SIGINT; begins again after what RQ gives up on."""
     prepare(Work.from_settings(settings))
+    say_if_nothing_is_swept(settings)
     while not _work_until_told(settings):
         logger.warning("worker.restarting")
 

@@ -1,4 +1,4 @@
-"""What a sweep would do now, and why: everything read, nothing written. For the sweep itself, and for people."""
+"""What a sweep would do now, and why: read, not written. For the sweep itself, and for people."""
 
 import logging
 from collections.abc import Iterable

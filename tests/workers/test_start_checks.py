@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import cli
-from service.start_checks import say_if_nothing_is_swept, see_that_proof_can_be_had
 from workers import Router
 from workers.settings import Settings, SettingsInvalid
+from workers.start_checks import say_if_nothing_is_swept, see_that_proof_can_be_had
 
 WITHOUT_KEY = Settings(redis_url="redis://127.0.0.1:1")
 WITH_KEY = Settings(redis_url="redis://127.0.0.1:1", api_key="hitl_test_0123456789abcdef")
