@@ -99,7 +99,8 @@ async def test_more_than_the_limit_is_said(run: Run, inbox: Inbox) -> None:
 def test_an_event_is_shown_with_its_timeline(run: Run, name: str) -> None:
     shown = run("show", name).stdout
 
-    assert shown.startswith(KEY)
+    assert KEY in shown.splitlines()
+    assert shown.startswith("request " if name == REQUEST else KEY)
     ends = ("pay: attempt 1 failed after 0.0", "notify: done", "ValueError: no such account", '"Approve"')
     for words in ("received", "kept", "routed to pay, notify", "pay: attempt 1 began", *ends):
         assert words in shown

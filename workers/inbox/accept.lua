@@ -13,6 +13,8 @@
 local retention, request_life = ARGV[1], ARGV[2]
 frame = ARGV[3]
 local strength = { callback = 1, signed = 2, confirmed = 3 }
+-- How a request is known that nobody told us of before.
+local learned = { callback = 'callback', signed = 'event', confirmed = 'listing' }
 
 -- What waits for proof of this event is due: it sees what HITL.sh itself says, and nothing of what was posted.
 local function prove(request_id, event, key, head, body, callback)
@@ -98,16 +100,19 @@ end
 -- itself overrules what was only posted, where that waited to be proven.
 local function decide(request_id, event, key, said, contradicts)
   local request = prefix .. 'request:' .. request_id
-  local known = redis.call('HMGET', request, 'outcome', 'order', 'status', 'first_seen', 'overruled', 'created_at')
+  local known = redis.call('HMGET', request, 'outcome', 'order', 'status', 'first_seen', 'overruled', 'created_at',
+    'learned')
   if said.outcome ~= '' then
     if known[1] or (contradicts and not known[5]) then
       redis.call('HINCRBY', request, 'conflicts', 1)
       return 'conflict'
     end
-    redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text)
+    local created = known[6] or (said.created ~= '' and said.created) or now_text
+    redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text,
+      'learned', known[7] or learned[said.trust], 'created_at', created)
     if known[4] or known[5] then redis.call('PERSIST', request) end
     if redis.call('ZREM', prefix .. 'checks', request_id) == 0 and not known[6] then
-      redis.call('ZADD', prefix .. 'asked', 'NX', said.created ~= '' and said.created or now_text, request_id)
+      redis.call('ZADD', prefix .. 'asked', 'NX', created, request_id)
     end
     if known[4] then redis.call('ZREM', prefix .. 'lost', request_id) end
     found(request, said.trust == 'confirmed' and 'sweep' or 'webhook', said.order)
@@ -123,7 +128,7 @@ local function decide(request_id, event, key, said, contradicts)
   if said.status ~= '' and (said.order .. '|' .. said.status) > held then
     redis.call('HSET', request, 'status', said.status, 'order', said.order)
   end
-  know(request_id, said.trust == 'callback' and 'callback' or 'event', said.created, said.timeout, request_life)
+  know(request_id, learned[said.trust], said.created, said.timeout, request_life)
   return 'accepted'
 end
 
