@@ -1,0 +1,145 @@
+"""One fault at a time: our secret is wrong, a callback URL leaks, the API is away. Decisions arrive all the same."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from hitlsh.api import boolean, single_select
+from service.app import WEBHOOKS
+from tests.builders import payload
+from tests.processes.reconcile_stack import ReconcileStack, reconciling
+from tests.workers.inbox.invariants import broken
+from workers.asking import callback_url
+from workers.inbox import keys
+
+#: Nothing but what is tested here makes a sweep look: no discovery, and a day between two checks.
+ALONE = {"HITL_DISCOVER": "0", "HITL_CHECK_WITHIN": "24h"}
+#: Seconds within which what HITL.sh knows is handled, once a request is due.
+SOON = 15.0
+PICK = single_select("Approve", "Reject")
+
+
+@pytest.mark.slow
+def test_a_wrong_secret_of_ours_costs_seconds_and_not_the_decisions(tmp_path: Path) -> None:
+    with reconciling(tmp_path, ALONE, seed=1) as stack:
+        stack.sandbox.add_webhook(f"{stack.url}{WEBHOOKS}", "the-secret-of-the-day-before", events=["request.*"])
+        loop = stack.make_loop()
+        with stack.asker() as client:
+            asked = [client.requests.create(loop, "?", boolean(), default_response=True).request_id for _ in range(8)]
+
+        for request in asked:
+            stack.sandbox.answer(request, False)
+        seconds = stack.wait(lambda: len(stack.handled_by("note", asked[-1])) == 1, SOON, "the last is handled")
+        stack.wait(lambda: len(stack.handled()) == 16, SOON, "all are handled")
+
+        print(f"\nhandled {seconds:.1f} s after the last answer, with {stack.reads()} calls for 8 decisions")
+        attempts = [attempt["status"] for one in stack.sandbox.deliveries() for attempt in one["attempts"]]
+        assert attempts == [401] * 8
+        seen = {(one.request, one.response, one.trust) for one in stack.handled()}
+        assert seen == {(request, False, "confirmed") for request in asked}
+        assert stack.reads() <= 8
+        assert stack.logged("refusal.known")
+        assert broken(stack.redis) == []
+
+
+@pytest.mark.slow
+def test_what_is_posted_to_a_leaked_callback_url_moves_no_money(tmp_path: Path) -> None:
+    with reconciling(tmp_path, ALONE, handlers="reconcile_careful_handlers", seed=1) as stack:
+        request, path = ask(stack, state={"order": 17})
+        forged = payload(request, "Approve")
+
+        assert stack.post_to(path, forged).status_code == 202
+        # HITL.sh may be late itself: it is asked three times whether that can be true.
+        for calls in (1, 2, 3):
+            wait_for_reads(stack, calls)
+            let_time_pass(stack, request)
+        stack.wait(lambda: stack.redis.zcard(keys.CONTRADICTED), SOON, "the forged one is contradicted")
+        stack.wait(lambda: stack.logged("ERROR hitl.sweeps event.contradicted"), SOON, "an alarm is logged")
+        assert stack.handled() == []
+
+        stack.sandbox.answer(request, "Reject")
+        stack.wait(lambda: stack.handled(), SOON, "the true answer is handled")
+        stack.wait_until_settled()
+
+        [paid] = stack.handled()
+        assert (paid.response, paid.trust, paid.source, paid.state) == ("Reject", "confirmed", "human", {"order": 17})
+        record = stack.record(f"request.completed:{request}")
+        assert (record.state, [effect.state for effect in record.effects]) == ("contradicted", ["contradicted"])
+        assert broken(stack.redis) == []
+
+
+@pytest.mark.slow
+def test_a_callback_url_of_another_request_proves_nothing(tmp_path: Path) -> None:
+    with reconciling(tmp_path, ALONE, handlers="reconcile_careful_handlers", seed=1) as stack:
+        (request, _), (_, path_of_another) = ask(stack, state={"order": 17}), ask(stack, state={"order": 18})
+
+        assert stack.post_to(path_of_another, payload(request, "Approve")).status_code == 202
+        stack.wait(lambda: stack.redis.zcard(keys.CONTRADICTED), SOON, "it is contradicted")
+        stack.wait(lambda: stack.logged("ERROR hitl.door callback.misused"), SOON, "an alarm is logged")
+        stack.sandbox.answer(request, "Reject")
+        stack.wait(lambda: stack.handled(), SOON, "the true answer is handled")
+        stack.wait_until_settled()
+
+        assert [(one.request, one.response, one.state) for one in stack.handled()] == [
+            (request, "Reject", {"order": 17})
+        ]
+        assert broken(stack.redis) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["errors", "no connection"])
+def test_an_api_that_is_away_is_left_alone_for_a_while_and_then_asked_again(tmp_path: Path, how: str) -> None:
+    with reconciling(tmp_path, {"HITL_CHECK_WITHIN": "1s"}, seed=1) as stack:
+        stack.wait_for_a_look()
+        loop = stack.make_loop()
+        take_away(stack, how)
+        before = stack.reads()
+        with stack.asker() as client:
+            asked = [client.requests.create(loop, "?", boolean(), default_response=True).request_id for _ in range(5)]
+            for request in asked:
+                stack.sandbox.answer(request, False)
+            stack.wait(lambda: stack.logged("sweep.stopped trouble=unreachable"), SOON, "a sweep gives up")
+            # One more becomes due while it is left alone.
+            asked.append(client.requests.create(loop, "?", boolean(), default_response=True).request_id)
+            stack.sandbox.answer(asked[-1], False)
+        stack.pause(6.0)
+        tries, calls = len(stack.logged("sweep.stopped")), stack.reads() - before
+        stack.sandbox.clear_faults()
+        if how == "no connection":
+            stack.gate.open()
+        seconds = stack.wait(lambda: len(stack.handled()) == 12, 20.0, "all are handled")
+
+        print(f"\n{how}: {tries} sweep and {calls} calls while it was away; found {seconds:.1f} s after it was back")
+        assert (tries, calls <= 2) == (1, True)
+        assert {(one.request, one.response, one.trust) for one in stack.handled()} == {
+            (request, False, "confirmed") for request in asked
+        }
+
+
+def ask(stack: ReconcileStack, *, state: object) -> tuple[str, str]:
+    """With a callback URL; answers the request and the path of that URL."""
+    url = callback_url(stack.asking, state)
+    with stack.asker() as client:
+        made = client.requests.create(stack.make_loop(), "?", PICK, default_response="Reject", callback_url=url)
+    return made.request_id, url.removeprefix(stack.url)
+
+
+def wait_for_reads(stack: ReconcileStack, many: int) -> None:
+    stack.wait(lambda: stack.reads() == many, SOON, f"sweeps make {many} calls in all")
+
+
+def let_time_pass(stack: ReconcileStack, request: str) -> None:
+    """As if HITL.sh had been asked for it some minutes ago."""
+    stack.wait(lambda: not stack.redis.exists(keys.SWEEPING), SOON, "the sweep is over")
+    if stack.redis.zscore(keys.CHECKS, request) is not None:
+        before = int((time.time() - 1) * 1000)
+        stack.redis.hset(keys.request(request), "hold", before)
+        stack.redis.zadd(keys.CHECKS, {request: before})
+
+
+def take_away(stack: ReconcileStack, how: str) -> None:
+    if how == "errors":
+        stack.sandbox.fault("error", times=None, status=500, match={"method": "GET"})
+    else:
+        stack.gate.shut()
