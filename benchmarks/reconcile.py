@@ -14,7 +14,8 @@ from statistics import median
 
 import msgspec
 
-from benchmarks.simulated_day import DAY, END, HOUR, Day, Vendor
+from benchmarks.simulated_day import DAY, END, HOUR, Day
+from benchmarks.usual_ways import TICK, Client, ListHourly, PollEach
 from workers.sweeps.cover import cover
 from workers.sweeps.pace import Pace, pace
 from workers.sweeps.planner import Situation, plan
@@ -22,49 +23,7 @@ from workers.sweeps.progress import Channel, Checkpoint, List, OpenRequest
 from workers.sweeps.sweep import Sweep
 from workers.sweeps.tokens import Purpose, Rules, Tokens, available, fresh, observe, spend, sweeps_per_hour
 
-TICK = 60.0
 OUTAGE = (8 * HOUR, 14 * HOUR)
-
-
-class Client:
-    """Whoever wants to learn of every decision."""
-
-    def __init__(self, day: Day) -> None:
-        self.day = day
-        self.vendor = Vendor(day)
-        self.learned: dict[int, float] = {}
-        self.open: dict[int, OpenRequest] = {
-            one: OpenRequest(
-                id=str(one),
-                created_at=day.created[one],
-                timeout_at=day.timeout[one],
-                last_checked=max(day.created[one], 0.0) if day.created[one] > 0 else 0.0,
-            )
-            for one in self.vendor.open
-        }
-
-    def run(self) -> None:
-        now = 0.0
-        while now < END:
-            now += TICK
-            asked, ended = self.vendor.advance(now)
-            for one in asked:
-                self.asked(one)
-            for one in ended:
-                if not self.day.lost[one]:
-                    self.learn(one, by_webhook=True)
-            if not self.day.down(now):
-                self.look()
-
-    def asked(self, one: int) -> None:
-        self.open[one] = OpenRequest(id=str(one), created_at=self.day.created[one], timeout_at=self.day.timeout[one])
-
-    def learn(self, one: int, *, by_webhook: bool) -> None:
-        if self.open.pop(one, None) is not None:
-            self.learned[one] = self.day.ended[one] if by_webhook else self.vendor.now
-
-    def look(self) -> None:
-        """Once a minute."""
 
 
 class Ours(Client):
@@ -169,32 +128,6 @@ class Ours(Client):
         return wait == 0
 
 
-class PollEach(Client):
-    """GET every open request each 30 seconds."""
-
-    def look(self) -> None:
-        for _ in range(2):
-            waiting = list(self.open)
-            for one in waiting[: self.vendor.call(len(waiting))]:
-                if self.day.ended[one] <= self.vendor.now:
-                    self.learn(one, by_webhook=False)
-
-
-class ListHourly(Client):
-    """Read the whole list each hour, 100 at a time."""
-
-    def look(self) -> None:
-        if int(self.vendor.now / TICK) % 60 != 30:
-            return
-        offset, more = 0, True
-        while more and self.vendor.call():
-            page = self.vendor.page(offset, 100, None)
-            for row in page.rows:
-                if row.ended:
-                    self.learn(int(row.id), by_webhook=False)
-            offset, more = offset + 100, page.more
-
-
 def line(name: str, client: Client) -> str:
     missed = client.day.missed()
     delays = sorted(client.learned[one] - client.day.ended[one] for one in missed if one in client.learned)
@@ -210,9 +143,8 @@ def line(name: str, client: Client) -> str:
     return f"  {name:<12} {vendor.calls / END * HOUR:9.1f} {share:8.2%} {times} {vendor.violations:10,} {bound}"
 
 
-def main() -> None:
+def main(*sizes: int) -> None:
     began = time.perf_counter()
-    sizes = [int(word) for word in sys.argv[1:]] or [200, 2_000, 20_000]
     for per_day in sizes:
         for title, loss, outage in (
             ("no webhook lost", 0.0, None),
@@ -234,4 +166,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*([int(word) for word in sys.argv[1:]] or (200, 2_000, 20_000)))
