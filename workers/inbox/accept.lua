@@ -48,32 +48,35 @@ local function disprove_others(request_id, key)
   end
 end
 
--- How this decision was found tells how well the webhooks do; not if it was made before there was anybody to tell.
-local function found(request, by, order)
-  redis.call('HSET', request, 'found', by)
+-- How decisions were found tells how well the webhooks do: counted here, written once for the whole batch.
+local tally, loss = {}, nil
+local function count(by, step)
+  tally[by] = (tally[by] or 0) + 1
+  loss = step(loss or tonumber(redis.call('HGET', prefix .. 'channel', 'loss') or 0))
+end
+
+-- Not if it was made before there was anybody to tell.
+local function count_found(by, order)
   local started = by == 'sweep' and order ~= '' and redis.call('HGET', prefix .. 'sweep', 'started')
   if started and tonumber(order) < tonumber(started) then return end
-  local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(time[1] / 3600)
-  local loss = tonumber(redis.call('HGET', channel, 'loss') or 0)
-  loss = loss + 0.05 * ((by == 'sweep' and 1 or 0) - loss)
-  redis.call('HSET', channel, 'loss', string.format('%.6f', loss))
-  if by == 'webhook' then
-    redis.call('HSET', channel, 'last_webhook', now_text, 'since_webhook', 0)
-  else
-    redis.call('HINCRBY', channel, 'since_webhook', 1)
-  end
-  if redis.call('HINCRBY', hour, by, 1) == 1 then redis.call('EXPIRE', hour, 31 * 86400) end
+  count(by, function(loss) return loss + 0.05 * ((by == 'sweep' and 1 or 0) - loss) end)
 end
 
 -- A webhook that comes after a sweep has found its decision was slow, not lost.
-local function overtaken(request, trust)
+local function count_overtaken(request, trust)
   if trust == 'confirmed' or redis.call('HGET', request, 'found') ~= 'sweep' then return end
   redis.call('HSET', request, 'found', 'both')
+  count('overtaken', function(loss) return math.max(0, loss - 0.05) end)
+end
+
+local function write_tally()
+  if not loss then return end
   local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(time[1] / 3600)
-  local loss = tonumber(redis.call('HGET', channel, 'loss') or 0)
-  redis.call('HSET', channel, 'loss', string.format('%.6f', math.max(0, loss - 0.05)),
-    'last_webhook', now_text, 'since_webhook', 0)
-  redis.call('HINCRBY', hour, 'overtaken', 1)
+  redis.call('HSET', channel, 'loss', string.format('%.6f', loss))
+  if tally.webhook or tally.overtaken then redis.call('HSET', channel, 'last_webhook', now_text, 'since_webhook', 0) end
+  if tally.sweep then redis.call('HINCRBY', channel, 'since_webhook', tally.sweep) end
+  for by, more in pairs(tally) do redis.call('HINCRBY', hour, by, more) end
+  redis.call('EXPIRE', hour, 31 * 86400)
 end
 
 -- The same fact again: count it; a stronger proof than the one we had is worth keeping.
@@ -81,7 +84,7 @@ local function repeated(event, key, request_id, said)
   redis.call('HINCRBY', event, 'deliveries', 1)
   local seen = redis.call('HMGET', event, 'trust', 'fingerprint')
   if said.outcome ~= '' then
-    overtaken(prefix .. 'request:' .. request_id, said.trust)
+    count_overtaken(prefix .. 'request:' .. request_id, said.trust)
     if redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 0 then redis.call('ZREM', prefix .. 'checks', request_id) end
   end
   if seen[1] and (strength[said.trust] or 0) > (strength[seen[1]] or 0) then
@@ -96,35 +99,56 @@ local function repeated(event, key, request_id, said)
   return 'duplicate'
 end
 
--- Compare-and-set on the request: the first outcome stands, nothing that comes late undoes it; but HITL.sh
--- itself overrules what was only posted, where that waited to be proven.
-local function decide(request_id, event, key, said, contradicts)
+local function read_request(request_id)
+  local fields = redis.call('HMGET', prefix .. 'request:' .. request_id, 'outcome', 'order', 'status', 'first_seen',
+    'overruled', 'created_at', 'learned', 'turn', 'history', 'callback')
+  return { outcome = fields[1], order = fields[2], status = fields[3], first_seen = fields[4], overruled = fields[5],
+    created_at = fields[6], learned = fields[7], turn = fields[8], history = fields[9], callback = fields[10] }
+end
+
+-- Which events a request has had; their keys hold no blank.
+local function with_history(known, key)
+  return known.history and known.history .. ' ' .. key or key
+end
+
+-- The first outcome. Answers whether the event has its request's turn already.
+local function settle(request_id, event, key, said, known)
   local request = prefix .. 'request:' .. request_id
-  local known = redis.call('HMGET', request, 'outcome', 'order', 'status', 'first_seen', 'overruled', 'created_at',
-    'learned')
-  if said.outcome ~= '' then
-    if known[1] or (contradicts and not known[5]) then
-      redis.call('HINCRBY', request, 'conflicts', 1)
-      return 'conflict'
-    end
-    local created = known[6] or (said.created ~= '' and said.created) or now_text
-    redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text,
-      'learned', known[7] or learned[said.trust], 'created_at', created)
-    if known[4] or known[5] then redis.call('PERSIST', request) end
-    if redis.call('ZREM', prefix .. 'checks', request_id) == 0 and not known[6] then
-      redis.call('ZADD', prefix .. 'asked', 'NX', created, request_id)
-    end
-    if known[4] then redis.call('ZREM', prefix .. 'lost', request_id) end
-    found(request, said.trust == 'confirmed' and 'sweep' or 'webhook', said.order)
-    if known[5] then
-      redis.call('HDEL', request, 'overruled')
-      if known[5] == '1' then redis.call('HSET', event, 'conflict', 1, 'overrules', 1) end
-    end
-    return 'accepted'
+  local created = known.created_at or (said.created ~= '' and said.created) or now_text
+  local by = said.trust == 'confirmed' and 'sweep' or 'webhook'
+  redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text,
+    'learned', known.learned or learned[said.trust], 'created_at', created, 'found', by,
+    'history', with_history(known, key), 'turn', known.turn or key)
+  if known.first_seen then
+    redis.call('PERSIST', request)
+    redis.call('ZREM', prefix .. 'checks', request_id)
   end
-  if known[1] then return 'late' end
+  if known.status == 'lost' then redis.call('ZREM', prefix .. 'lost', request_id) end
+  if not known.created_at then redis.call('ZADD', prefix .. 'asked', 'NX', created, request_id) end
+  count_found(by, said.order)
+  if known.overruled then
+    redis.call('PERSIST', request)
+    redis.call('HDEL', request, 'overruled')
+    if known.overruled == '1' then redis.call('HSET', event, 'conflict', 1, 'overrules', 1) end
+  end
+  return not known.turn
+end
+
+-- Compare-and-set on the request: the first outcome stands, nothing that comes late undoes it; but HITL.sh
+-- itself overrules what was only posted, where that waited to be proven. Answers the verdict, and whether the
+-- event has its request's turn already.
+local function decide(request_id, event, key, said, contradicts, known)
+  local request = prefix .. 'request:' .. request_id
+  local stands = known.outcome or (contradicts and not known.overruled)
+  if said.outcome ~= '' and not stands then return 'accepted', settle(request_id, event, key, said, known) end
+  redis.call('HSET', request, 'history', with_history(known, key))
+  if said.outcome ~= '' then
+    redis.call('HINCRBY', request, 'conflicts', 1)
+    return 'conflict'
+  end
+  if known.outcome then return 'late' end
   -- Order-free: whichever arrives first, the latest status by the vendor's own time remains.
-  local held = (known[2] or '') .. '|' .. (known[3] or '')
+  local held = (known.order or '') .. '|' .. (known.status or '')
   if said.status ~= '' and (said.order .. '|' .. said.status) > held then
     redis.call('HSET', request, 'status', said.status, 'order', said.order)
   end
@@ -144,10 +168,6 @@ local function keep(event, key, kind, body, fields)
   end
   redis.call('HSET', event, unpack(words))
   redis.call('ZADD', prefix .. 'events', now, key)
-  if fields.request ~= '' then
-    redis.call('ZADD', prefix .. 'history:' .. fields.request, now, key)
-    redis.call('EXPIRE', prefix .. 'history:' .. fields.request, request_life)
-  end
 end
 
 -- The events of one request are handled one at a time, in the order in which they occurred.
@@ -212,15 +232,15 @@ local function take_place(event, key, request_id, said)
 end
 
 -- A callback URL made for one request says nothing of another, whoever has got hold of it.
-local function misused(request_id, callback_id)
+local function misused(request_id, callback_id, known)
   if callback_id == '' or request_id == '' then return false end
   local made_for = redis.call('GET', prefix .. 'token:' .. callback_id)
   if made_for then return made_for ~= request_id end
-  return redis.call('HEXISTS', prefix .. 'request:' .. request_id, 'callback') == 1
+  return known.callback
 end
 
 -- Kept to be seen, never routed; under a key of its own, so that the true delivery is not taken for a duplicate.
-local function keep_misused(said, fields)
+local function keep_misused(said, fields, known)
   local key = said.key .. '#' .. said.callback_id
   local event = prefix .. 'event:' .. key
   if redis.call('EXISTS', event) == 1 then
@@ -228,6 +248,7 @@ local function keep_misused(said, fields)
     return 'duplicate'
   end
   keep(event, key, said.kind, said.body, fields)
+  if known.first_seen then redis.call('HSET', prefix .. 'request:' .. said.request, 'history', with_history(known, key)) end
   redis.call('HSET', event, 'contradicted', 'another request\'s callback URL', 'open', 0)
   redis.call('ZADD', prefix .. 'contradicted', now, key)
   finish(event, key, nil, 'contradicted', retention)
@@ -235,40 +256,48 @@ local function keep_misused(said, fields)
 end
 
 -- The key under which this is kept: a different outcome under the same key has one of its own, and so has what
--- is said again after HITL.sh contradicted it. Answers also whether it contradicts an event that stands.
+-- is said again after HITL.sh contradicted it. Answers the key, whether it is kept already, and whether it
+-- contradicts an event that stands.
 local function own_key(said)
   local key = said.key
-  if said.outcome == '' or redis.call('EXISTS', prefix .. 'event:' .. key) == 0 then return key, false end
+  if redis.call('EXISTS', prefix .. 'event:' .. key) == 0 then return key, false, false end
+  if said.outcome == '' then return key, true, false end
+  local function other(key, contradicts) return key, redis.call('EXISTS', prefix .. 'event:' .. key) == 1, contradicts end
   local different = key .. '#' .. said.fingerprint
-  if said.fingerprint ~= '' and redis.call('EXISTS', prefix .. 'event:' .. different) == 1 then return different, true end
+  if said.fingerprint ~= '' and redis.call('EXISTS', prefix .. 'event:' .. different) == 1 then return different, true, true end
   for again = 2, 6 do
     local seen = redis.call('HMGET', prefix .. 'event:' .. key, 'fingerprint', 'contradicted', 'head')
-    if not seen[3] then return key, false end
+    if not seen[3] then return key, false, false end
     if not seen[2] then
-      if said.fingerprint ~= '' and seen[1] and seen[1] ~= said.fingerprint then return different, true end
-      return key, false
+      if said.fingerprint ~= '' and seen[1] and seen[1] ~= said.fingerprint then return other(different, true) end
+      return key, true, false
     end
     key = said.key .. '#' .. again
   end
   -- Contradicted over and over: only HITL.sh itself is heard again.
-  return said.trust == 'confirmed' and said.key .. '#confirmed' or key, false
+  return other(said.trust == 'confirmed' and said.key .. '#confirmed' or key, false)
 end
 
 local function accept()
   local said = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
     created = word(), timeout = word(), fingerprint = word(), head = word(), body = word(), trust = word(),
     received_at = word(), callback = word(), callback_id = word() }
-  local request_id = said.request
+  local request_id, known = said.request, {}
   local fields = { head = said.head, trust = said.trust, received_at = said.received_at, callback = said.callback,
     request = request_id, fingerprint = said.fingerprint, order = said.order }
 
-  if misused(request_id, said.callback_id) then return keep_misused(said, fields) end
-  local key, contradicts = own_key(said)
+  if request_id ~= '' then known = read_request(request_id) end
+  if misused(request_id, said.callback_id, known) then return keep_misused(said, fields, known) end
+  local key, kept, contradicts = own_key(said)
   local event = prefix .. 'event:' .. key
-  if said.trust == 'confirmed' and said.outcome ~= '' then disprove_others(request_id, key) end
-  if redis.call('EXISTS', event) == 1 then
+  local confirms = said.trust == 'confirmed' and said.outcome ~= ''
+  if confirms then
+    disprove_others(request_id, key)
+    known = read_request(request_id)
+  end
+  if kept then
     local verdict = repeated(event, key, request_id, said)
-    if said.trust == 'confirmed' and said.outcome ~= '' then take_place(event, key, request_id, said) end
+    if confirms then take_place(event, key, request_id, said) end
     return verdict
   end
 
@@ -278,16 +307,17 @@ local function accept()
     redis.call('ZADD', prefix .. 'quarantine', now, key)
     return 'accepted'
   end
-  local verdict = 'accepted'
-  if request_id ~= '' then
-    verdict = decide(request_id, event, key, said, contradicts)
+  local verdict, turn = 'accepted', request_id == ''
+  if not turn then
+    verdict, turn = decide(request_id, event, key, said, contradicts, known)
     if verdict ~= 'accepted' then redis.call('HSET', event, verdict, 1) end
   end
-  if request_id == '' or take_turn(request_id, key, said.order) then redis.call('ZADD', due, now, '|' .. key) end
+  if turn or take_turn(request_id, key, said.order) then redis.call('ZADD', due, now, '|' .. key) end
   return verdict == 'late' and 'accepted' or verdict
 end
 
 local answer = { redis.call('ZCOUNT', prefix .. 'drains', now, '+inf') }
 while position <= #frame do answer[#answer + 1] = accept() end
+write_tally()
 ring()
 return answer

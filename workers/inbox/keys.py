@@ -3,7 +3,7 @@
 | key | type | what it holds |
 |---|---|---|
 | `event:<event key>` | hash | one event: `head` (JSON), `body` (as received), how it came, how each effect stands |
-| `request:<id>` | hash | a request: how it was learned, when it was checked, how and by which event it ended |
+| `request:<id>` | hash | a request: how it was learned, when it was checked, its events, how and by which it ended |
 | `asked` | sorted set | every request known, ended ones too, by its creation (seconds): places in HITL.sh's lists |
 | `checks` | sorted set | requests worth a call to HITL.sh, by when (milliseconds); `*` for discovery |
 | `token:<callback id>` | string | the request that one of our callback URLs was made for |
@@ -22,7 +22,6 @@
 | `wake` | list | a token here wakes one idle drain |
 | `drains` | sorted set | resident drains, by the time until which they are known to live |
 | `events` | sorted set | every event by the time of its acceptance |
-| `history:<request>` | sorted set | the events of a request, likewise |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, by the time when it came to that |
 | `paused` | set | handlers that may not begin; `*` for all |
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
@@ -46,10 +45,6 @@ def event(key: str) -> str:
 
 def request(request_id: str) -> str:
     return f"{PREFIX}request:{request_id}"
-
-
-def history(request_id: str) -> str:
-    return f"{PREFIX}history:{request_id}"
 
 
 def unproven(request_id: str) -> str:

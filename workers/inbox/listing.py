@@ -140,8 +140,8 @@ def split(member: str) -> tuple[str, str]:
 
 def of_request(redis: Redis, request_id: str) -> list[str]:
     """Keys of the events of a request, oldest first."""
-    found = cast("list[bytes]", redis.zrange(keys.history(request_id), 0, -1))
-    return [key.decode() for key in found if redis.exists(keys.event(key.decode()))]
+    found = cast("bytes | None", redis.hget(keys.request(request_id), "history"))
+    return [key for key in (found or b"").decode().split() if redis.exists(keys.event(key))]
 
 
 def resolve(redis: Redis, name: str) -> list[str]:
