@@ -19,7 +19,7 @@ from workers.leases import LeaseThread
 from workers.settings import Settings
 from workers.sweeps import discovery, outlook, reading
 from workers.sweeps.budget import RedisBudget
-from workers.sweeps.calling import Caller, Stopped, SweepBudget
+from workers.sweeps.calling import Caller, Shown, Stopped, SweepBudget
 from workers.sweeps.discovery import Horizon
 from workers.sweeps.progress import Checkpoint, Findings, Get, List, Missing, Rows
 from workers.sweeps.record import Record
@@ -105,6 +105,10 @@ class _Run:
             self._discover(caller)
             self._again_at = self._record.now()
             return
+        budget.pressing = False
+        horizon = self._record.trail.horizon
+        if self._settings.discover and horizon is not None and horizon.comes_first(self._interval, self._record.now()):
+            self._discover(caller)
         budget.pressing = self._outlook.pressing
         self._carry_out(caller)
         budget.pressing = False
@@ -142,7 +146,7 @@ class _Run:
             answer, shown = caller.answer(call)
             findings = sweep.step(call, answer)
             horizon = self._record.trail.horizon
-            if horizon is not None and isinstance(call, List) and isinstance(answer, Rows):
+            if horizon is not None and isinstance(call, List) and isinstance(answer, Rows) and _dated(shown):
                 horizon = horizon.step(call, answer, self._record.now())
             self._record.note(findings, shown, checkpoint=sweep.checkpoint, horizon=horizon)
 
@@ -159,16 +163,22 @@ class _Run:
             call = horizon.next_call(PAGE)
             answer, shown = caller.answer(call)
             page = cast("Rows", answer)
+            if not _dated(shown):
+                record.note(_all_of(page), shown)
+                raise Stopped("unexpected", "a list shows requests without created_at: nobody can say where it ends")
             record.note(_all_of(page), shown, horizon=horizon.step(call, page, record.now()))
 
     def _read_all_open(self, caller: Caller) -> None:
         """Once in a ledger's life: what is open may have been asked long ago."""
-        while (stands := self._record.trail.first) is not None and self._goes_on():
-            walk = OpenWalk(outlook.statuses(self._record.trail), PAGE, 0.0, stands)
+        if (stands := self._record.trail.first) is None:
+            return
+        walk = OpenWalk(outlook.statuses(self._record.trail), PAGE, 0.0, stands)
+        while self._record.trail.first is not None and self._goes_on():
             answer, shown = caller.answer(walk.next_call())
             page = cast("Rows", answer)
             walk.take(page)
-            self._record.note(_all_of(page), shown, first=None if walk.done else walk.checkpoint)
+            left = walk.checkpoint
+            self._record.note(_all_of(page), shown, first=None if left.done else left)
 
     @property
     def _interval(self) -> float:
@@ -220,7 +230,7 @@ class _Run:
             return known.hold
         due = pace.due_at(known.request)
         if due <= now and self._outlook.waits_for_company and self._again_at is None:
-            return max(now + PATIENCE, pace.late_at(known.request))
+            return max(now + PATIENCE, self._outlook.plan.again_at or pace.late_at(known.request))
         return self._at_least(due)
 
     def _at_least(self, due: float) -> float:
@@ -232,6 +242,10 @@ class _Run:
             return self._again_at
         # What this sweep saw early on may be due again by its end.
         return due if due > self._record.began else now + PATIENCE
+
+
+def _dated(shown: Shown) -> bool:
+    return all(one.created_at is not None for one in shown.values())
 
 
 def _all_of(page: Rows) -> Findings:
