@@ -19,8 +19,8 @@ REQUESTS, ROUNDS = 300, 6
 CALLS_AN_HOUR = 1_000
 #: Seconds without a web process: longer than the sandbox tries to deliver a callback.
 OUTAGE = 9.0
-#: Seconds after each trouble, in which sweeps and deliveries go on.
-CALM = 2.0
+#: Sweeps that are left alone after one was killed.
+UNHARMED = 2
 #: Seconds within which a sweep must come round to the one call that kills it.
 TO_A_CALL = 40.0
 #: Seconds within which all is found and handled, once all has ended.
@@ -57,11 +57,11 @@ class ReconcileStorm:
         self.sandbox.fault("duplicate", times=None, probability=1 / 2, match={"channel": "callback"})
         troubles: list[Callable[[], None]] = [
             lambda: self._kill_a_sweep(call=1),
-            self._stop_the_web,
+            self._go_without_the_web,
             lambda: self._kill_a_sweep(call=2),
             self._kill_the_clock,
-            lambda: self._kill_a_sweep(call=3, worker_too=True),
-            lambda: None,
+            lambda: self._kill_a_sweep(call=2, worker_too=True),
+            self._let_sweeps_go_on,
         ]
         with self.stack.asker() as ours, self.stack.elsewhere() as others:
             asker = Asker(ours, others, self.stack.asking, loop, self._dice)
@@ -70,7 +70,6 @@ class ReconcileStorm:
                 self._decide(others, share=0.5)
                 trouble()
                 self._decide(others, share=0.5)
-                self.stack.pause(CALM)
             self._decide(others, share=1.0)
         # What nobody answers ends now.
         self.sandbox.advance(TIMEOUT + 1)
@@ -98,12 +97,18 @@ class ReconcileStorm:
                 self.sandbox.answer(asked.request, asked.response)
             self.stack.stack.check()
 
-    def _stop_the_web(self) -> None:
+    def _go_without_the_web(self) -> None:
         self.stack.kill("web")
         self.stack.child("web").restart_at = time.monotonic() + OUTAGE
+        self._let_sweeps_go_on()
 
     def _kill_the_clock(self) -> None:
         self.stack.kill("clock")
+        self._let_sweeps_go_on()
+
+    def _let_sweeps_go_on(self) -> None:
+        enough = len(self.gate.visits) + UNHARMED
+        self.stack.wait(lambda: len(self.gate.visits) >= enough, TO_A_CALL, f"{UNHARMED} more sweeps begin")
 
     def _kill_a_sweep(self, *, call: int, worker_too: bool = False) -> None:
         """In the middle: the call is made and paid for, and its reply on the way."""

@@ -22,7 +22,7 @@ SEED = int(os.environ.get("RECONCILE_SEED", "1"))
 @pytest.fixture(scope="module")
 def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReconcileStorm]:
     # The ordinary pace is one of minutes.
-    quick = {"HITL_CHECK_WITHIN": "2s"}
+    quick = {"HITL_CHECK_WITHIN": "1s"}
     with reconciling(tmp_path_factory.mktemp("reconcile"), quick, seed=SEED, rate_limit=CALLS_AN_HOUR) as stack:
         storm = ReconcileStorm(stack, SEED)
         storm.rage()
@@ -66,10 +66,11 @@ def test_nothing_is_made_up_and_nothing_is_left(storm: ReconcileStorm) -> None:
 def test_each_decision_is_counted_by_the_way_that_found_it(storm: ReconcileStorm) -> None:
     by_webhook, by_sweep = storm.found()
     deliveries = storm.sandbox.deliveries()
-    delivered = {one["request_id"] for one in deliveries if one["state"] == "delivered"}
+    # One that was taken by a web process killed before it answered counts as failed there.
+    posted = {one["request_id"] for one in deliveries if one["attempts"]}
 
     assert by_webhook + by_sweep == sum(one.end is not None for one in storm.asked)
-    assert by_webhook <= len(delivered)
+    assert 0 < by_webhook <= len(posted)
     assert sum(one["state"] == "dropped" for one in deliveries) > 0.25 * len({one["request_id"] for one in deliveries})
 
 
