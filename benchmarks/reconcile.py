@@ -12,16 +12,18 @@ Delays are those of the decisions whose webhook was lost.
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from statistics import median
 
 import msgspec
 
 from benchmarks.simulated_day import DAY, END, HOUR, Day
 from benchmarks.usual_ways import TICK, Client, ListHourly, PollEach
+from workers.sweeps import discovery
 from workers.sweeps.cover import cover
 from workers.sweeps.pace import Pace, pace
 from workers.sweeps.planner import Situation, plan
-from workers.sweeps.progress import Channel, Checkpoint, List, OpenRequest
+from workers.sweeps.progress import Call, Channel, Checkpoint, List, OpenRequest, Row, Rows
 from workers.sweeps.sweep import Sweep
 from workers.sweeps.tokens import Purpose, Rules, Tokens, available, fresh, observe, spend, sweeps_per_hour
 
@@ -40,6 +42,7 @@ class Ours(Client):
         #: When each open request is worth a call, at this pace.
         self.due_at = {one: self.pace.due_at(request) for one, request in self.open.items()}
         self.bound = 0
+        self.horizon = discovery.fresh(0.0, 0.0)
         self.checkpoint: Checkpoint | None = None
         self._recent: deque[float] = deque()
         #: Nothing is worth a call before, as far as the last plan knew.
@@ -63,6 +66,10 @@ class Ours(Client):
         if int(now / TICK) % 15 == 0:
             self._set_pace(now)
             self.again_at = 0.0
+        self._sweep(now)
+        self._discover(now)
+
+    def _sweep(self, now: float) -> None:
         calls, borrowed = (available(self.tokens, self.rules, purpose, now) for purpose in ("sweep", "overdue"))
         if now < self.again_at or max(calls, borrowed) < 1:
             return
@@ -101,24 +108,48 @@ class Ours(Client):
 
     def _carry_out(self, sweep: Sweep, purpose: Purpose) -> None:
         found: list[int] = []
-        while (call := sweep.next_call()) is not None and self.pay(purpose, self.vendor.now):
-            if not self.vendor.call():
-                self.tokens = observe(self.tokens, self.vendor.now, remaining=0)
-                break
-            self.tokens = observe(
-                self.tokens, self.vendor.now, remaining=self.vendor.remaining, resets_at=self.vendor.resets_at
-            )
-            if isinstance(call, List):
-                findings = sweep.step(call, self.vendor.page(call.offset, call.limit, call.status))
-            else:
-                findings = sweep.step(call, self.vendor.row(int(call.id)))
-            for name in findings.open:
-                self.checked(int(name))
-            news = [int(name) for name in findings.ended if int(name) in self.open]
-            found += news
-            for one in news:
-                self.learn(one, by_webhook=False)
+        while (call := sweep.next_call()) is not None and (answer := self._answer(call, purpose)) is not None:
+            findings = sweep.step(call, answer)
+            found += self._note(findings.open, findings.ended)
         self.checkpoint = sweep.checkpoint
+        self._count_bound(found)
+
+    def _discover(self, now: float) -> None:
+        """What was asked elsewhere is looked for too, though here there is none: that costs calls all the same."""
+        found: list[int] = []
+        while self.horizon.due_at(self.pace.shortest) <= now:
+            answer = self._answer(self.horizon.next_call(100), "sweep")
+            if not isinstance(answer, Rows):
+                break
+            rows = answer.rows
+            found += self._note([row.id for row in rows if not row.ended], [row.id for row in rows if row.ended])
+        self._count_bound(found)
+
+    def _answer(self, call: Call, purpose: Purpose) -> Row | Rows | None:
+        """None where the budget has no call, or HITL.sh refuses it."""
+        now = self.vendor.now
+        if not self.pay(purpose, now):
+            return None
+        if not self.vendor.call():
+            self.tokens = observe(self.tokens, now, remaining=0)
+            return None
+        self.tokens = observe(self.tokens, now, remaining=self.vendor.remaining, resets_at=self.vendor.resets_at)
+        if not isinstance(call, List):
+            return self.vendor.row(int(call.id))
+        page = self.vendor.page(call.offset, call.limit, call.status)
+        self.horizon = self.horizon.step(call, page, now)
+        return page
+
+    def _note(self, still_open: Iterable[str], ended: Iterable[str]) -> list[int]:
+        """Answers what was news."""
+        for name in still_open:
+            self.checked(int(name))
+        news = [int(name) for name in ended if int(name) in self.open]
+        for one in news:
+            self.learn(one, by_webhook=False)
+        return news
+
+    def _count_bound(self, found: list[int]) -> None:
         self.bound += len(cover(((self.vendor.ended_newer(one), str(one)) for one in found), 100))
 
     def checked(self, one: int) -> None:
