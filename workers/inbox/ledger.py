@@ -85,7 +85,9 @@ def load(redis: Redis) -> dict[str, Known]:
     ids = [member for member in members if member != DISCOVERY]
     found: dict[str, Known] = {}
     for start in range(0, len(ids), _CHUNK):
-        found |= _read(redis, ids[start : start + _CHUNK])
+        found |= known(redis, ids[start : start + _CHUNK])
+    if gone := [request_id for request_id in ids if request_id not in found]:
+        redis.zrem(keys.CHECKS, *gone)  # their records have expired: no request lives that long
     return found
 
 
@@ -104,21 +106,18 @@ def decided(redis: Redis, request_ids: Sequence[str]) -> set[str]:
     }
 
 
-def _read(redis: Redis, ids: Sequence[str]) -> dict[str, Known]:
+def known(redis: Redis, ids: Sequence[str]) -> dict[str, Known]:
+    """These, as far as the ledger has them."""
     with redis.pipeline(transaction=False) as pipe:
         for request_id in ids:
             pipe.hmget(keys.request(request_id), _FIELDS)
             pipe.zrevrank(keys.ASKED, request_id)
         replies = pipe.execute()
-    found, gone = dict[str, Known](), list[str]()
+    found: dict[str, Known] = {}
     for request_id, values, place in zip(ids, replies[::2], replies[1::2], strict=True):
         fields = {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None}
         if "created_at" in fields or "outcome" in fields:
             found[request_id] = _known(request_id, fields, place or 0)
-        else:
-            gone.append(request_id)
-    if gone:  # their records have expired: no request lives that long
-        redis.zrem(keys.CHECKS, *gone)
     return found | _proofs(redis, found)
 
 
@@ -145,7 +144,7 @@ def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> Known:
 
 def _proofs(redis: Redis, found: Mapping[str, Known]) -> dict[str, Known]:
     """Those that wait for proof of something that came by a callback URL not known to be theirs."""
-    waiting = [request_id for request_id, known in found.items() if known.awaits_proof and known.callback is None]
+    waiting = [request_id for request_id, one in found.items() if one.awaits_proof and one.callback is None]
     proofs: dict[str, Known] = {}
     for request_id in waiting:
         events = cast("set[bytes]", redis.smembers(keys.unproven(request_id)))

@@ -60,6 +60,7 @@ class Record:
 
         `whole`: it is the answer to a call for this one request; its callback, if that is ours.
         """
+        self._catch_up(findings.ended)
         ended, still_open = self._news(findings.ended, whole), self._news(findings.open, whole)
         settled = self._give([shown[name] for name in ended], whole)
         # What nobody can read has not ended for us: it is in quarantine, and looked at again.
@@ -91,6 +92,12 @@ class Record:
             lost=self.account.lost + written.lost,
             contradicted=self.account.contradicted + written.contradicted,
         )
+
+    def _catch_up(self, ended: Sequence[str]) -> None:
+        """What was asked or posted since this sweep began has a state by now, or awaits proof."""
+        unsure = [name for name in ended if (known := self.known.get(name)) is None or known.callback is None]
+        decided = ledger.decided(self._redis, unsure)
+        self.known |= ledger.known(self._redis, [name for name in unsure if name not in decided])
 
     def _news(self, names: Sequence[str], whole: Callback | bool) -> list[str]:
         """Those of which a row can tell us something: known ones, and unknown ones where we discover."""

@@ -1,6 +1,7 @@
 """A sweep against a HITL.sh that is really asked, and a ledger in a real server."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from redis import Redis
 
 from hitlsh.api import Client
 from sandbox.testing import Sandbox
+from tests.processes.proc import until
 from tests.workers.sweeps.asked import HOUR, ask, learn, sweep
 from workers.inbox import history, keys, ledger
 from workers.inbox.inbox import Callback
@@ -59,6 +61,23 @@ def test_what_was_asked_through_us_keeps_its_state_and_its_default(
     [event] = history.recent(redis)
     assert (event.content.source, event.content.default_response) == ("vendor_default", False)
     assert event.callback == callback
+
+
+def test_what_was_asked_and_answered_while_the_sweep_began_keeps_its_state(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
+) -> None:
+    request = ask(api, redis, loop, known=False)
+    sandbox.answer(request, True)
+    sandbox.fault("slow", seconds=1.0, match={"method": "GET"})
+
+    with ThreadPoolExecutor(1) as threads:
+        swept = threads.submit(sweep, discovering, redis)
+        until(lambda: redis.exists(keys.SWEEPING) and redis.hexists(keys.SWEEP, "started"), 5, "it asks")
+        learn(redis, request, callback=Callback(id="an-id", state={"order": 7}))
+        account = swept.result()
+
+    [event] = history.recent(redis)
+    assert (event.content.response, event.callback.state, account.found) == (True, {"order": 7}, 1)
 
 
 def test_a_sweep_and_a_webhook_of_one_decision_are_one_event(
