@@ -12,7 +12,7 @@
 | `contradicted` | sorted set | events that HITL.sh contradicted, by the time when it did |
 | `lost` | sorted set | requests that HITL.sh does not know any more, by the time when that was certain |
 | `sweeping` | string | the fencing token of the sweep that runs; expires with its lease |
-| `sweep` | hash | what one sweep leaves to the next: checkpoint, horizon, pace, the report of the last one |
+| `sweep` | hash | what one sweep leaves to the next: checkpoint, horizon, pace, rest after trouble, the last report |
 | `channel`, `channel:<hour>` | hashes | decisions found by webhook and by sweep: lately, and in each hour since 1970 |
 | `budget:<hash of an API key>` | hash | the calls of this hour |
 | `due` | sorted set | what is due when (milliseconds): `\\|<event key>` to route, `<handler>\\|<event key>` to run |
