@@ -114,15 +114,13 @@ end
 -- The first outcome. Answers whether the event has its request's turn already.
 local function settle(request_id, event, key, said, known)
   local request = prefix .. 'request:' .. request_id
-  local created = known.created_at or (said.created ~= '' and said.created) or now_text
+  local created = known.created_at or made_at(said.created)
   local by = said.trust == 'confirmed' and 'sweep' or 'webhook'
   redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text,
     'learned', known.learned or learned[said.trust], 'created_at', created, 'found', by,
     'history', with_history(known, key), 'turn', known.turn or key)
-  if known.first_seen then
-    redis.call('PERSIST', request)
-    redis.call('ZREM', prefix .. 'checks', request_id)
-  end
+  if known.first_seen then redis.call('PERSIST', request) end
+  if known.first_seen or known.overruled then redis.call('ZREM', prefix .. 'checks', request_id) end
   if known.status == 'lost' then redis.call('ZREM', prefix .. 'lost', request_id) end
   if not known.created_at then redis.call('ZADD', prefix .. 'asked', 'NX', created, request_id) end
   count_found(by, said.order)
@@ -231,11 +229,14 @@ local function take_place(event, key, request_id, said)
   route_anew(event, key, request_id, said.order)
 end
 
--- A callback URL made for one request says nothing of another, whoever has got hold of it.
-local function misused(request_id, callback_id, known)
-  if callback_id == '' or request_id == '' then return false end
-  local made_for = redis.call('GET', prefix .. 'token:' .. callback_id)
-  if made_for then return made_for ~= request_id end
+-- A callback URL made for one request says nothing of another, whoever has got hold of it. Somebody may have asked
+-- twice with the same one; and what HITL.sh itself says of a request is true of it, whatever its URL.
+local function misused(said, known)
+  if said.callback_id == '' or said.request == '' or said.trust == 'confirmed' then return false end
+  local own = '{"id":"' .. said.callback_id .. '"'
+  if known.callback and string.sub(known.callback, 1, #own) == own then return false end
+  local made_for = redis.call('GET', prefix .. 'token:' .. said.callback_id)
+  if made_for then return made_for ~= said.request end
   return known.callback
 end
 
@@ -287,7 +288,7 @@ local function accept()
     request = request_id, fingerprint = said.fingerprint, order = said.order }
 
   if request_id ~= '' then known = read_request(request_id) end
-  if misused(request_id, said.callback_id, known) then return keep_misused(said, fields, known) end
+  if misused(said, known) then return keep_misused(said, fields, known) end
   local key, kept, contradicts = own_key(said)
   local event = prefix .. 'event:' .. key
   local confirms = said.trust == 'confirmed' and said.outcome ~= ''

@@ -21,6 +21,10 @@ local function forgo_proof(handler, event, key, request_id)
     if redis.call('ZSCORE', prefix .. 'unproven', other .. '|' .. key) then return end
   end
   redis.call('SREM', prefix .. 'unproven:' .. request_id, key)
+  if redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 0
+    and redis.call('HEXISTS', prefix .. 'request:' .. request_id, 'outcome') == 1 then
+    redis.call('ZREM', prefix .. 'checks', request_id) -- nobody wants to know any more
+  end
 end
 
 -- Nothing of the event is open any more.

@@ -77,11 +77,16 @@ local function free_place(handler)
   call_next(handler)
 end
 
+-- When a request was made, in seconds as text, of what somebody says about it: not in the future, and '' is now.
+local function made_at(said)
+  return said ~= '' and tonumber(said) * 1000 <= now and said or now_text
+end
+
 -- The ledger: a request is known, and worth a call to HITL.sh when its interval is over or its time is out.
 -- `created` and `timeout` are seconds as text, '' where not known. Answers whether it was new.
 local function know(request_id, learned, created, timeout, life)
   local request = prefix .. 'request:' .. request_id
-  if created == '' then created = redis.call('HGET', request, 'created_at') or now_text end
+  created = made_at(created ~= '' and created or redis.call('HGET', request, 'created_at') or '')
   local new = redis.call('ZADD', prefix .. 'asked', 'NX', created, request_id) == 1
   redis.call('HSETNX', request, 'first_seen', now_text)
   redis.call('HSETNX', request, 'created_at', created)

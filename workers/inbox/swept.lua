@@ -18,6 +18,16 @@ local new, lost, contradicted = 0, 0, 0
 -- Seconds until HITL.sh is asked again about what somebody posted and it does not confirm: it may be late itself.
 local DOUBTS = { 60, 300 }
 
+-- HITL.sh does not know it: that is certain now.
+local function lose(request_id, request)
+  redis.call('HSET', request, 'status', 'lost')
+  redis.call('HDEL', request, 'refused', 'hold')
+  redis.call('ZREM', checks, request_id)
+  redis.call('ZADD', prefix .. 'lost', now, request_id)
+  redis.call('EXPIRE', request, retention)
+  lost = lost + 1
+end
+
 -- HITL.sh does not say what an event said that waits for proof.
 local function doubt(request_id, request, by)
   local tries = redis.call('HINCRBY', request, 'doubts', 1)
@@ -33,13 +43,22 @@ local function doubt(request_id, request, by)
     contradict(request_id, key, by, retention)
     contradicted = contradicted + 1
   end
+  if by == 'missing' and redis.call('HEXISTS', request, 'outcome') == 0 then lose(request_id, request) end
 end
 
 local function awaits_proof(request_id)
   return redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 1
 end
 
+-- It has ended as we were told, and whoever waited for proof of that (when the sweep began) waits no longer.
+local function is_over(request_id, request)
+  if awaits_proof(request_id) or redis.call('HEXISTS', request, 'outcome') == 0 then return false end
+  redis.call('ZREM', checks, request_id)
+  return true
+end
+
 local function open(request_id, request, created, timeout)
+  if is_over(request_id, request) then return end
   if awaits_proof(request_id) then
     doubt(request_id, request, 'open')
     if redis.call('HEXISTS', request, 'outcome') == 1 then return end
@@ -54,18 +73,14 @@ local function open(request_id, request, created, timeout)
 end
 
 local function missing(request_id, request)
+  if is_over(request_id, request) then return end
   if awaits_proof(request_id) then return doubt(request_id, request, 'missing') end
   local first = tonumber(redis.call('HGET', request, 'missing'))
   if not first then
     redis.call('HSET', request, 'missing', now_text, 'hold', now + 300000)
     redis.call('ZADD', checks, 'XX', now + 300000, request_id)
-  elseif time[1] - first >= 240 and redis.call('HEXISTS', request, 'outcome') == 0 then
-    redis.call('HSET', request, 'status', 'lost')
-    redis.call('HDEL', request, 'refused', 'hold')
-    redis.call('ZREM', checks, request_id)
-    redis.call('ZADD', prefix .. 'lost', now, request_id)
-    redis.call('EXPIRE', request, retention)
-    lost = lost + 1
+  elseif time[1] - first >= 240 then
+    lose(request_id, request)
   end
 end
 
@@ -83,7 +98,7 @@ while position <= #frame do
   if verb == 'open' then
     open(request_id, request, first, second)
   elseif verb == 'ended' then
-    redis.call('ZADD', prefix .. 'asked', 'NX', first ~= '' and first or now_text, request_id)
+    redis.call('ZADD', prefix .. 'asked', 'NX', made_at(first), request_id)
   elseif verb == 'missing' then
     missing(request_id, request)
   elseif verb == 'due' then

@@ -213,6 +213,8 @@ class _Run:
         moments = {name: self._next_look(known) for name, known in record.known.items()}
         if self._settings.discover and record.trail.horizon is not None:
             moments[DISCOVERY] = self._at_least(record.trail.horizon.due_at(self._interval))
+        if not self._settings.discover:  # it may have been on before
+            self._redis.zrem(keys.CHECKS, DISCOVERY)
         notes = [Note("due", name, str(int(moment * 1000))) for name, moment in moments.items()]
         notes.append(Note("sweep", "shortest", str(self._interval)))
         notes.append(Note("sweep", "rests_until", f"{self._rests_until:.6f}"))

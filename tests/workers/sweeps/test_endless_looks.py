@@ -1,0 +1,108 @@
+"""What is not worth a call any more is not called for again and again, and what is worth one never drops out."""
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from hitlsh.api import Client
+from sandbox.testing import Sandbox
+from tests.builders import claimed, delivery
+from tests.workers.sweeps.asked import HOUR, ask, learn, sweep
+from tests.workers.sweeps.test_proving import Desk
+from workers.inbox import history, keys
+from workers.inbox.inbox import Callback
+from workers.inbox.operations import discard
+from workers.settings import Settings
+
+UNKNOWN = "66c0ffee00000000000000a1"
+
+
+@pytest.fixture
+def desk(redis: Redis, async_redis: AsyncRedis) -> Desk:
+    return Desk(redis, async_redis)
+
+
+def due(redis: Redis) -> list[Any]:
+    return redis.zrange(keys.CHECKS, "-inf", time.time() * 1000, byscore=True)
+
+
+async def test_two_requests_asked_with_one_callback_url_are_both_handled(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    requests = [ask(api, redis, loop, known=False) for _ in range(2)]
+    for request in requests:
+        learn(redis, request, Callback(id="shared", state={"order": 7}))
+        await asyncio.to_thread(sandbox.answer, request, True)
+    await asyncio.to_thread(sandbox.advance, 2 * HOUR)
+
+    await desk.post(requests[0], True, callback_id="shared", state={"order": 7})
+    await asyncio.to_thread(sweep, settings, redis)
+    await desk.work()
+
+    assert sorted(decision.request_id for decision in desk.decisions) == sorted(requests)
+    assert redis.zcard(keys.CHECKS) == redis.zcard(keys.CONTRADICTED) == 0
+
+
+async def test_what_was_discarded_while_it_waited_for_proof_is_not_asked_for(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    await desk.post(request, True)
+
+    discard(redis, [f"pay|request.completed:{request}"], reason="forged", retention=60)
+    account = await asyncio.to_thread(sweep, settings, redis)
+
+    assert (account.calls, due(redis)) == (0, [])
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_what_nobody_waits_for_any_more_is_looked_at_once_at_the_most(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings, *, asked: bool
+) -> None:
+    request = ask(api, redis, loop) if asked else UNKNOWN
+    await desk.post(request, True)
+    redis.delete(keys.unproven(request))
+
+    account = await asyncio.to_thread(sweep, settings, redis)
+
+    assert account.calls > 0
+    assert due(redis) == []
+
+
+async def test_a_forged_request_ends_as_lost_and_is_forgotten(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    await desk.post(UNKNOWN, True)
+
+    for _ in range(3):
+        redis.hdel(keys.request(UNKNOWN), "hold")
+        await asyncio.to_thread(sweep, settings, redis)
+
+    assert history.request(redis, UNKNOWN).status == "lost"
+    assert redis.ttl(keys.request(UNKNOWN)) > 0
+
+
+async def test_a_request_that_says_it_is_made_in_the_future_is_checked_all_the_same(desk: Desk, redis: Redis) -> None:
+    body = msgspec.json.decode(claimed())
+    body["data"]["request"]["created_at"] = "2099-01-01T00:00:00Z"
+
+    await desk.inbox.accept([delivery(msgspec.json.encode(body))])
+
+    assert redis.zscore(keys.CHECKS, UNKNOWN) < (time.time() + HOUR) * 1000
+    assert redis.zscore(keys.ASKED, UNKNOWN) < time.time() + 1
+
+
+def test_discovery_that_was_switched_off_asks_for_no_more_sweeps(
+    redis: Redis, sandbox: Sandbox, settings: Settings, discovering: Settings
+) -> None:
+    sweep(discovering, redis)
+    redis.zadd(keys.CHECKS, {"*": 1})
+
+    sweep(settings, redis)
+
+    assert due(redis) == []
