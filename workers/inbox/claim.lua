@@ -5,7 +5,7 @@
 --
 -- ARGV     how many items at the most, lease in milliseconds, how many bytes of bodies at the most,
 --          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect waits),
---          retention in seconds, who claims and how many answers it has had, then (handler, how many may run
+--          retention in seconds, who claims ('' for anybody) and how many answers it has had, then (handler, how many may run
 --          at once) pairs
 -- Answers  {fencing token, now in ms, when the next item is due in ms or -1, 1 if a suspect waits for a
 --          worker with nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
@@ -45,7 +45,7 @@ local function again()
   return answer
 end
 
-local same = again()
+local same = ARGV[6] ~= '' and again()
 if same then return same end
 if paused['*'] then return { 0, now, -1, 0, '*' } end
 
@@ -183,7 +183,7 @@ for _, member in ipairs(members) do
   if alone or bytes_left <= 0 then break end
   claim(member)
 end
-if claimed > 0 then redis.call('SET', last, heard .. '\n' .. token .. '\n' .. table.concat(given, '\n'), 'PX', lease) end
+if claimed > 0 and ARGV[6] ~= '' then redis.call('SET', last, heard .. '\n' .. token .. '\n' .. table.concat(given, '\n'), 'PX', lease) end
 local following = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 if following[2] then
   answer[3] = tonumber(following[2])

@@ -5,7 +5,7 @@ is one Lua script; each of them may be sent again when its reply was lost.
 """
 
 import hashlib
-import uuid
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, cast
@@ -52,8 +52,8 @@ class Inbox:
         self._retention = str(retention)
         self._request_life = str(LONGEST_REQUEST + retention)
         self._lease = str(int(lease * 1000))
-        self._claimant = uuid.uuid4().hex
-        self._claims_heard = 0
+        #: By claimant: how many of its claims were answered, as far as we know.
+        self._claims_heard: Counter[str] = Counter()
         self._accept = scripts.async_script(redis, "accept")
         self._claim = scripts.async_script(redis, "claim")
         self._report = scripts.async_script(redis, "report")
@@ -66,41 +66,46 @@ class Inbox:
         drains, *verdicts = await self._accept(keys=[keys.PREFIX], args=[self._retention, self._request_life, batch])
         return [cast("Verdict", verdict.decode()) for verdict in verdicts], drains
 
-    async def claim(self, most: int, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS) -> Claim:
+    async def claim(
+        self, most: int, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS, claimant: str = ""
+    ) -> Claim:
         """Lease up to `most` due items to the caller.
 
         `caller`: whether it has something in hand; what a worker died with is only given to one that has
         nothing, alone. `caps`: how many of a handler's effects may run at once, across all workers.
+        `claimant`: who makes one claim after the other, so that one whose answer was lost is answered again.
         """
-        return self._heard(await self._claim(keys=[keys.PREFIX], args=self._claim_words(most, caller, caps)))
+        words = self._claim_words(most, caller, caps, claimant)
+        return self._heard(await self._claim(keys=[keys.PREFIX], args=words), claimant)
 
     async def claim_when_woken(
-        self, most: int, seconds: float, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS
-    ) -> Claim:
+        self, most: int, seconds: float, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS,
+        claimant: str = "",
+    ) -> Claim:  # fmt: skip
         """The same, as soon as something new is due, or after `seconds`.
 
         One round trip: the server runs the claim in the moment in which it wakes this connection.
         """
-        words = self._claim_words(most, caller, caps)
+        words = self._claim_words(most, caller, caps, claimant)
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.blpop([keys.WAKE], timeout=seconds)
             pipe.execute_command("EVALSHA", self._claim.sha, 1, keys.PREFIX, *words)
             _, reply = await pipe.execute(raise_on_error=False)
         if isinstance(reply, NoScriptError):
-            return await self.claim(most, caller=caller, caps=caps)
+            return await self.claim(most, caller=caller, caps=caps, claimant=claimant)
         if isinstance(reply, Exception):
             raise reply
-        return self._heard(reply)
+        return self._heard(reply, claimant)
 
-    def _heard(self, reply: list[Any]) -> Claim:
+    def _heard(self, reply: list[Any], claimant: str) -> Claim:
         """Until then, the same claim would be answered again: an answer that is lost costs nothing."""
         claim = _claimed(reply)
-        self._claims_heard += 1
+        self._claims_heard[claimant] += 1
         return claim
 
-    def _claim_words(self, most: int, caller: Caller, caps: Mapping[str, int]) -> list[str | int]:
+    def _claim_words(self, most: int, caller: Caller, caps: Mapping[str, int], claimant: str) -> list[str | int]:
         pairs = [word for pair in caps.items() for word in pair]
-        known_as = (self._claimant, self._claims_heard)
+        known_as = (claimant, self._claims_heard[claimant])
         return [most, self._lease, CLAIM_BYTES, caller, self._retention, *known_as, *pairs]
 
     async def report(self, lines: Iterable[Line]) -> list[bool]:
