@@ -17,12 +17,10 @@ local strength = { callback = 1, signed = 2, confirmed = 3 }
 local learned = { callback = 'callback', signed = 'event', confirmed = 'listing' }
 
 -- What waits for proof of this event is due: it sees what HITL.sh itself says, and nothing of what was posted.
-local function prove(request_id, event, key, head, body, callback)
+local function prove(request_id, event, key, said)
   local waiting = prefix .. 'unproven:' .. request_id
-  if redis.call('SREM', waiting, key) == 0 then return end
-  redis.call('HSET', event, 'head', head, 'body', body)
-  redis.call('HDEL', event, 'callback')
-  if callback ~= '' then redis.call('HSET', event, 'callback', callback) end
+  if redis.call('SREM', waiting, key) == 0 then return keep_proof(event, said.head, said.body, said.callback) end
+  believe(event, said.head, said.body, said.callback)
   for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
     if redis.call('ZREM', prefix .. 'unproven', handler .. '|' .. key) == 1 then
       redis.call('HSET', event, handler .. ':state', 'due')
@@ -38,8 +36,8 @@ local function disprove_others(request_id, key)
   local waiting = redis.call('SMEMBERS', prefix .. 'unproven:' .. request_id)
   local decided_by = redis.call('HGET', prefix .. 'request:' .. request_id, 'event')
   if decided_by and decided_by ~= key then
-    local known = redis.call('HMGET', prefix .. 'event:' .. decided_by, 'trust', 'routed_under')
-    if known[1] ~= 'confirmed' and (#waiting > 0 or not known[2]) then
+    local known = redis.call('HMGET', prefix .. 'event:' .. decided_by, 'trust', 'routed_under', 'proof_head')
+    if known[1] ~= 'confirmed' and not known[3] and (#waiting > 0 or not known[2]) then
       contradict(request_id, decided_by, key, retention)
     end
   end
@@ -88,9 +86,10 @@ local function repeated(event, key, request_id, said)
     if redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 0 then redis.call('ZREM', prefix .. 'checks', request_id) end
   end
   if seen[1] and (strength[said.trust] or 0) > (strength[seen[1]] or 0) then
-    redis.call('HSET', event, 'trust', said.trust)
-    if said.trust == 'confirmed' and request_id ~= '' then
-      prove(request_id, event, key, said.head, said.body, said.callback)
+    if said.trust == 'confirmed' then
+      prove(request_id, event, key, said)
+    else
+      redis.call('HSET', event, 'trust', said.trust)
     end
   end
   if said.fingerprint ~= '' and not seen[2] then

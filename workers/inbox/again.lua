@@ -90,6 +90,7 @@ local function again(key, handlers)
   local _, can_be_proven = provable(event)
   local count, opened = 0, 0
   for mark, handler in string.gmatch(handlers, '(%??)([^,]+)') do
+    if mark == '?' and can_be_proven and take_proof(event) then can_be_proven = false end
     local ran, was_closed = run_again(event, key, handler, mark == '?' and can_be_proven and known.request)
     if ran then count = count + 1 end
     if was_closed then opened = opened + 1 end

@@ -6,6 +6,28 @@ local function provable(event)
   return known[1], known[1] and known[2] ~= 'confirmed' and not known[3]
 end
 
+-- What HITL.sh itself says of an event takes the place of what was posted, all of it.
+local function believe(event, head, body, callback)
+  redis.call('HSET', event, 'head', head, 'body', body, 'trust', 'confirmed')
+  redis.call('HDEL', event, 'callback', 'proof_head', 'proof_body', 'proof_callback')
+  if callback ~= '' then redis.call('HSET', event, 'callback', callback) end
+end
+
+-- Nobody waits for proof, and what was posted stays what it is: what HITL.sh says is kept beside, should somebody want it.
+local function keep_proof(event, head, body, callback)
+  -- Only with the state of the request's own callback URL may it stand for what came by one.
+  if callback == '' and redis.call('HEXISTS', event, 'callback') == 1 then return end
+  redis.call('HSET', event, 'proof_head', head, 'proof_body', body, 'proof_callback', callback)
+end
+
+-- Somebody wants proof; answers whether it lay there.
+local function take_proof(event)
+  local kept = redis.call('HMGET', event, 'proof_head', 'proof_body', 'proof_callback')
+  if not kept[1] then return false end
+  believe(event, kept[1], kept[2], kept[3])
+  return true
+end
+
 -- The effect waits, and its request is worth a call now.
 local function await_proof(handler, event, key, request_id)
   redis.call('HSET', event, handler .. ':state', 'unproven')

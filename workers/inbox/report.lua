@@ -31,6 +31,7 @@ local function route(event, key, token, names, suspect)
     open = open + 1
     routed[open] = name
     local member = name .. '|' .. key
+    if mark == '?' and can_be_proven and take_proof(event) then can_be_proven = false end
     if mark == '' then
       active = active + 1
       redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text)
@@ -71,7 +72,7 @@ local function worded(verb, event)
   if verb ~= 'retry' and verb ~= 'held' and verb ~= 'unproven' then return verb end
   if redis.call('HEXISTS', event, 'contradicted') == 1 then return 'contradicted' end
   local _, can_be_proven = provable(event)
-  return verb == 'unproven' and not can_be_proven and 'due' or verb
+  return verb == 'unproven' and (not can_be_proven or take_proof(event)) and 'due' or verb
 end
 
 local function settle(verb, handler, event, key, token, detail, wrong)

@@ -171,6 +171,36 @@ async def test_proof_that_came_while_it_was_claimed_is_not_waited_for(inbox: Inb
     assert (again.handler, again.attempt) == ("pay", 1)
 
 
+@pytest.mark.parametrize("routing", [True, False])
+async def test_proof_that_came_before_anybody_waited_shows_nothing_of_what_was_posted(
+    inbox: Inbox, redis: Redis, *, routing: bool
+) -> None:
+    await inbox.accept([delivery(payload(metadata={"to": "Mallory"}), trust="signed")])
+    if not routing:
+        await confirm(inbox, payload(metadata={"to": "Ada"}))
+    [item] = (await inbox.claim(10)).items
+    if routing:
+        await confirm(inbox, payload(metadata={"to": "Ada"}))
+
+    await inbox.report([line("route", item, "", "?pay,?notify,tell")])
+    proven = (await inbox.claim(10)).items
+
+    assert (item.trust, item.event.metadata) == ("signed", {"to": "Mallory"})
+    assert [(one.handler, one.trust, one.event.metadata) for one in proven] == [
+        (name, "confirmed", {"to": "Ada"}) for name in ("notify", "pay")
+    ]
+
+
+async def test_proof_without_the_state_of_a_callback_url_is_asked_for_again(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(callback_id="leaked", state={"to": "Mallory"})])
+    await confirm(inbox)
+    [item] = (await inbox.claim(10)).items
+
+    await inbox.report([line("route", item, "", "?pay")])
+
+    assert (states(redis), redis.zscore(keys.CHECKS, REQUEST) is not None) == ({"pay": "unproven"}, True)
+
+
 async def test_a_repeated_delivery_proves_nothing(inbox: Inbox, redis: Redis) -> None:
     await routed(inbox, "?pay")
 
