@@ -62,7 +62,7 @@ def outlook_fields(outlook: Outlook, calls: Calls, settings: Settings) -> dict[s
             "kind": "first_look" if first_look(outlook, settings) else outlook.plan.kind,
             "reason": plan_words(outlook, settings),
             "calls": first_calls(outlook, settings),
-            "by_themselves": len(outlook.wholes),
+            "by_themselves": len(outlook.wholes) + len(outlook.strangers),
             "again_at": iso(outlook.plan.again_at),
         },
         "budget": calls_fields(calls),
@@ -97,8 +97,8 @@ def first_look(outlook: Outlook, settings: Settings) -> bool:
 def first_calls(outlook: Outlook, settings: Settings) -> int:
     """The least that a sweep would make of calls, were none to bring more to do."""
     if first_look(outlook, settings):
-        return len(outlook.wholes) + 1
-    return len(outlook.wholes) + outlook.plan.cost + _discovers_now(outlook, settings)
+        return len(outlook.wholes) + len(outlook.strangers) + 1
+    return len(outlook.wholes) + len(outlook.strangers) + outlook.plan.cost + _discovers_now(outlook, settings)
 
 
 def plan_words(outlook: Outlook, settings: Settings) -> str:
@@ -114,7 +114,7 @@ def _cost_words(outlook: Outlook, settings: Settings) -> str:
         return "at least; as many as there are pages"
     parts = (
         (outlook.plan.cost, "by the plan"),
-        (len(outlook.wholes), "for requests that are asked for by themselves"),
+        (len(outlook.wholes) + len(outlook.strangers), "for requests that are asked for by themselves"),
         (_discovers_now(outlook, settings), "at least for discovery"),
     )
     return ", ".join(f"{count} {what}" for count, what in parts if count) or "none is worth while"

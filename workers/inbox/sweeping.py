@@ -9,7 +9,7 @@ from redis import Redis
 from workers.inbox import keys, scripts
 from workers.inbox.inbox import LONGEST_REQUEST, frame
 
-Verb = Literal["open", "ended", "missing", "due", "sweep"]
+Verb = Literal["open", "ended", "missing", "due", "hold", "sweep"]
 
 _RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end

@@ -7,6 +7,7 @@
 --            ended    created_at | -            it ended before the horizon: only its place is of use
 --            missing  - | -                     HITL.sh does not know it: certain at the second time
 --            due      when (milliseconds) | -   its next call, unless something else became of it meanwhile
+--            hold     until (milliseconds) | -  HITL.sh fails to show it: not worth a call before
 --            sweep    text | -                  a field of the sweep's own record, named by the second word
 -- Answers  {0} when the lease has passed to another sweep and nothing was written, else
 --          {1, requests that are new to us, requests lost, events contradicted}
@@ -103,6 +104,8 @@ while position <= #frame do
     missing(request_id, request)
   elseif verb == 'due' then
     plan(request_id, request, first)
+  elseif verb == 'hold' then
+    if redis.call('ZADD', checks, 'XX', 'CH', first, request_id) == 1 then redis.call('HSET', request, 'hold', first) end
   elseif verb == 'sweep' then
     redis.call('HSET', prefix .. 'sweep', request_id, first)
   end

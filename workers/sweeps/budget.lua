@@ -5,7 +5,7 @@
 -- ARGV     verb, now in seconds or '' for the server's clock, per_hour, share, reserve, floor, then
 --          spend, available: purpose;  observe: remaining, resets_at, limit ('' where not said)
 -- Answers  spend: the seconds to wait as text, '0' when the call was taken; available: a count; observe: nothing
-local HOUR, UNTOLD = 3600, 60
+local HOUR, UNTOLD, FARTHEST = 3600, 60, 86400
 local key, verb, now = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local rules = { per_hour = tonumber(ARGV[3]), share = tonumber(ARGV[4]), reserve = tonumber(ARGV[5]),
   floor = tonumber(ARGV[6]) }
@@ -64,7 +64,7 @@ local function observe(remaining, resets_at, limit)
   end
   if not remaining then return end
   if remaining == 0 and tokens.left > 0 then tokens.surprises = tokens.surprises + 1 end
-  if not resets_at or resets_at <= now then
+  if not resets_at or resets_at <= now or resets_at > now + FARTHEST then
     tokens.left = math.min(tokens.left, remaining)
     if remaining == 0 then tokens.closed_until = now + UNTOLD end
     return

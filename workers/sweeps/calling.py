@@ -7,6 +7,8 @@ from typing import TypeAlias
 from hitlsh.api import Client
 from hitlsh.api.errors import (
     ApiError,
+    AskingError,
+    BadRequest,
     BudgetExhausted,
     Forbidden,
     NotFound,
@@ -14,6 +16,7 @@ from hitlsh.api.errors import (
     Refused,
     ServerError,
     Unauthorized,
+    UnexpectedReply,
     Unreachable,
 )
 from hitlsh.api.models.requests import Request, RequestSummary
@@ -27,6 +30,13 @@ from workers.sweeps.trail import Trouble
 Shown: TypeAlias = dict[str, RequestSummary]
 
 
+#: What may be wrong with one request alone, and what is wrong with whoever asks.
+_OF_ONE_REQUEST = (Refused, UnexpectedReply, AskingError)
+_OF_THE_KEY = (Unauthorized, RateLimited)
+#: HITL.sh never gave a request such an id; whoever posted it made it up.
+_NO_ID = (BadRequest, AskingError)
+
+
 class Stopped(Exception):
     """No more calls for now; what was learned so far stands."""
 
@@ -36,6 +46,10 @@ class Stopped(Exception):
         self.said = said
         #: When a call is possible again (seconds since 1970), if that is known.
         self.again_at = again_at
+
+
+class Withheld(Exception):
+    """HITL.sh fails to show this one request, and others it shows: no reason to stop."""
 
 
 class SweepBudget:
@@ -76,14 +90,25 @@ class Caller:
         return reading.row(found, self._now()), {found.id: found}
 
     def whole(self, call: Get) -> Request | Missing:
-        """One request with all that HITL.sh shows of it."""
+        """One request with all that HITL.sh shows of it; raises `Withheld` where that fails for this one alone."""
         try:
             return self._made(lambda: self._client.requests.get(call.id))
         except (NotFound, Forbidden):
-            if not self._lists:
-                # Is it the request that is gone, or the key that may see nothing? A list tells.
-                self._page(List(offset=0, limit=1))
+            # Is it the request that is gone, or the key that may see nothing?
+            self._see_a_list()
             return Missing(id=call.id)
+        except Stopped as stopped:
+            if not isinstance(stopped.__cause__, _OF_ONE_REQUEST) or isinstance(stopped.__cause__, _OF_THE_KEY):
+                raise
+            self._see_a_list()
+            if isinstance(stopped.__cause__, _NO_ID):
+                return Missing(id=call.id)
+            raise Withheld(stopped.said) from stopped
+
+    def _see_a_list(self) -> None:
+        """Tells one request's trouble from everybody's; once a sweep. Raises `Stopped`."""
+        if not self._lists:
+            self._page(List(offset=0, limit=1))
 
     def _page(self, call: List) -> tuple[Answer, Shown]:
         try:

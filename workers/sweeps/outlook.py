@@ -1,7 +1,7 @@
 """What a sweep would do now, and why: read, not written. For the sweep itself, and for people."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from redis import Redis
@@ -38,7 +38,17 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def wholes(self) -> list[Known]:
         """Requests that are asked for by themselves, now, before all else."""
-        return [known for known in self.known.values() if known.needs_whole and known.hold <= self.now]
+        return [known for known in self._wholes() if known.request.learned != "callback"]
+
+    @property
+    def strangers(self) -> list[Known]:
+        """The same, of which we know nothing but what came by a callback URL: whoever has one can make them up."""
+        found = [known for known in self._wholes() if known.request.learned == "callback"]
+        # A flood of them must not take what others need.
+        return found[: -(-self.calls // 2)]
+
+    def _wholes(self) -> Iterator[Known]:
+        return (known for known in self.known.values() if known.needs_whole and known.hold <= self.now)
 
     @property
     def pressing(self) -> bool:

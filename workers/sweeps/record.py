@@ -93,6 +93,12 @@ class Record:
             contradicted=self.account.contradicted + written.contradicted,
         )
 
+    def withhold(self, name: str, until: float) -> None:
+        """HITL.sh fails to show this request; what else is due goes on without it."""
+        self.write([Note("hold", name, str(int(until * 1000)))])
+        if name in self.known:
+            self.known[name] = msgspec.structs.replace(self.known[name], hold=until)
+
     def _catch_up(self, ended: Sequence[str]) -> None:
         """What was asked or posted since this sweep began has a state by now, or awaits proof."""
         unsure = [name for name in ended if (known := self.known.get(name)) is None or known.callback is None]

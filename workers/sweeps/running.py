@@ -5,6 +5,7 @@ Everything is written down page by page, under a lease: whoever takes over goes 
 
 import logging
 import time
+from collections.abc import Sequence
 from threading import Event
 from typing import cast
 
@@ -19,9 +20,9 @@ from workers.leases import LeaseThread
 from workers.settings import Settings
 from workers.sweeps import discovery, outlook, reading
 from workers.sweeps.budget import RedisBudget
-from workers.sweeps.calling import Caller, Shown, Stopped, SweepBudget
+from workers.sweeps.calling import Caller, Shown, Stopped, SweepBudget, Withheld
 from workers.sweeps.discovery import Horizon
-from workers.sweeps.progress import Checkpoint, Findings, Get, List, Missing, Rows
+from workers.sweeps.progress import Checkpoint, Findings, Get, List, Missing, Row, Rows
 from workers.sweeps.record import Record
 from workers.sweeps.sweep import Sweep
 from workers.sweeps.trail import Account
@@ -36,6 +37,8 @@ SLICE = 10.0
 PAGE = 100
 #: Seconds until a sweep that met trouble is tried again: doubled each time.
 BACKOFF, LONGEST_BACKOFF = 15.0, 900.0
+#: Seconds: whatever HITL.sh says, it is asked again after that.
+HOUR = 3600.0
 #: Seconds between two looks while calls are wanted and there are none.
 PATIENCE = 60.0
 #: A call that fails is the next sweep's; only a hiccup is waited out.
@@ -98,14 +101,15 @@ class _Run:
 
     def _work(self, caller: Caller, budget: SweepBudget) -> None:
         budget.pressing = True
-        self._prove_wholes(caller)
+        self._prove_wholes(caller, self._outlook.wholes)
+        budget.pressing = False
         if self._settings.discover and (self._record.trail.horizon is None or self._record.trail.first is not None):
             # Places in the list are known once all that stands in it is.
             self._record.tell(reason="a first look at what there is", cost=0)
             self._discover(caller)
+            self._prove_strangers(caller)
             self._again_at = self._record.now()
             return
-        budget.pressing = False
         horizon = self._record.trail.horizon
         if self._settings.discover and horizon is not None and horizon.comes_first(self._interval, self._record.now()):
             self._discover(caller)
@@ -114,6 +118,7 @@ class _Run:
         budget.pressing = False
         if self._settings.discover:
             self._discover(caller)
+        self._prove_strangers(caller)
 
     # -- the calls ------------------------------------------------------------------------------------
 
@@ -124,12 +129,20 @@ class _Run:
             self._again_at = self._record.now()
         return not over
 
-    def _prove_wholes(self, caller: Caller) -> None:
+    def _prove_strangers(self, caller: Caller) -> None:
+        """After all else."""
+        self._prove_wholes(caller, self._outlook.strangers[: max(0, self._outlook.calls - caller.made)])
+
+    def _prove_wholes(self, caller: Caller, wholes: Sequence[Known]) -> None:
         """What came by a callback URL that may be another request's is asked for by itself, with its own URL."""
-        for known in self._outlook.wholes:
+        for known in wholes:
             if not self._goes_on():
                 return
-            whole = caller.whole(Get(id=known.request.id))
+            try:
+                whole = caller.whole(Get(id=known.request.id))
+            except Withheld as withheld:
+                self._withhold(known.request.id, withheld)
+                continue
             if isinstance(whole, Missing):
                 self._record.note(Findings(missing=(whole.id,)), {}, whole=True)
                 continue
@@ -143,12 +156,22 @@ class _Run:
             return
         sweep = Sweep(self._outlook.plan)
         while (call := sweep.next_call()) is not None and self._goes_on():
-            answer, shown = caller.answer(call)
+            try:
+                answer, shown = caller.answer(call)
+            except Withheld as withheld:
+                assert isinstance(call, Get)
+                self._withhold(call.id, withheld)
+                sweep.step(call, Row(id=call.id, created_at=0.0, ended=False))  # nothing is noted of it: it is left out
+                continue
             findings = sweep.step(call, answer)
             horizon = self._record.trail.horizon
             if horizon is not None and isinstance(call, List) and isinstance(answer, Rows) and _dated(shown):
                 horizon = horizon.step(call, answer, self._record.now())
             self._record.note(findings, shown, checkpoint=sweep.checkpoint, horizon=horizon)
+
+    def _withhold(self, request_id: str, withheld: Withheld) -> None:
+        logger.warning("request.withheld request=%r again_in=%.0f: %s", request_id, LONGEST_BACKOFF, withheld)
+        self._record.withhold(request_id, self._record.now() + LONGEST_BACKOFF)
 
     def _discover(self, caller: Caller) -> None:
         record = self._record
@@ -191,11 +214,11 @@ class _Run:
         record, now = self._record, self._record.now()
         record.tell(trouble=stopped.trouble, said=stopped.said[:500])
         if stopped.trouble == "budget":
-            self._again_at = max(now + PATIENCE, min(stopped.again_at or now, now + 3600))
+            self._again_at = max(now + PATIENCE, min(stopped.again_at or now, now + HOUR))
             return
         record.leave(failures=record.trail.failures + 1)
         wait = min(LONGEST_BACKOFF, BACKOFF * 2.0 ** min(record.trail.failures - 1, 10))
-        self._again_at = self._rests_until = max(now + wait, stopped.again_at or 0.0)
+        self._again_at = self._rests_until = max(now + wait, min(stopped.again_at or now, now + HOUR))
         if stopped.trouble == "rate_limited":
             self._redis.hincrby(keys.COUNTERS, "api_429", 1)
             self._redis.hset(keys.SWEEP, "limited_at", f"{now:.6f}")

@@ -13,6 +13,8 @@ import msgspec
 HOUR = 3600.0
 #: Seconds to leave the API alone after a 429 that does not say when the hour ends.
 UNTOLD = 60.0
+#: Seconds: an "hour" that ends later than that is a slip of whoever said so, and would close the account for as long.
+FARTHEST = 86_400.0
 
 #: Who pays: a person or program that asks, a routine sweep, or a sweep for a decision that is overdue.
 Purpose = Literal["asking", "sweep", "overdue"]
@@ -110,7 +112,7 @@ def observe(
     if remaining is None:
         return tokens
     surprised = remaining == 0 and tokens.left > 0
-    if resets_at is None or resets_at <= now:
+    if resets_at is None or not now < resets_at <= now + FARTHEST:
         closed = now + UNTOLD if remaining == 0 else tokens.closed_until
         return msgspec.structs.replace(
             tokens,

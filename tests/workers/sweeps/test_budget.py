@@ -1,6 +1,6 @@
 """The shared budget: never more than HITL.sh allows, asking first, and the script follows the pure rules."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -101,6 +101,14 @@ def test_a_429_that_says_nothing_closes_for_a_minute_and_is_counted() -> None:
     assert (spend(tokens, RULES, "asking", START)[1], tokens.surprises) == (60.0, 1)
 
 
+def test_an_hour_that_is_said_to_end_in_years_closes_nothing_for_longer_than_an_hour() -> None:
+    tokens, _ = spend(fresh(RULES), RULES, "asking", START)
+
+    tokens = observe(tokens, START, remaining=0, resets_at=START + 10 * 365 * 86_400)
+
+    assert spend(tokens, RULES, "sweep", START + HOUR + 2)[1] == 0.0
+
+
 @pytest.mark.parametrize("wrong", [{"per_hour": 0}, {"share": 2.0}, {"reserve": -1.0}])
 def test_rules_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"Rules\\({next(iter(wrong))}="):
@@ -113,7 +121,7 @@ operations = st.lists(
         st.sampled_from(PURPOSES),
         st.integers(0, 4000),
         st.one_of(st.none(), st.integers(0, 20)),
-        st.one_of(st.none(), st.integers(-10, 4000)),
+        st.one_of(st.none(), st.integers(-10, 4000), st.just(100_000)),
         st.sampled_from([None, 20, 40]),
     ),
     max_size=30,
@@ -143,7 +151,7 @@ def test_the_script_follows_the_pure_rules(redis: Redis, steps: list[tuple[Any, 
 
 def observed(remaining: int) -> RateLimit:
     now = datetime.now(UTC)
-    return RateLimit(limit=100, remaining=remaining, reset_at=now.replace(year=now.year + 1), observed_at=now)
+    return RateLimit(limit=100, remaining=remaining, reset_at=now + timedelta(minutes=30), observed_at=now)
 
 
 async def test_many_processes_draw_on_one_account(redis: Redis, async_redis: AsyncRedis) -> None:

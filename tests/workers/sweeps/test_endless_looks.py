@@ -1,4 +1,4 @@
-"""What is not worth a call any more is not called for again and again, and what is worth one never drops out."""
+"""No request takes the calls of the others, be it over, made up, or one that HITL.sh fails to show."""
 
 import asyncio
 import time
@@ -10,14 +10,16 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from hitlsh.api import Client
+from hitlsh.callbacks import CallbackSigner
 from sandbox.testing import Sandbox
-from tests.builders import claimed, delivery
-from tests.workers.sweeps.asked import HOUR, ask, learn, sweep
+from tests.builders import claimed, delivery, payload
+from tests.workers.sweeps.asked import CALLBACK_KEY, HOUR, ask, learn, sweep
 from tests.workers.sweeps.test_proving import Desk
 from workers.inbox import history, keys
 from workers.inbox.inbox import Callback
 from workers.inbox.operations import discard
 from workers.settings import Settings
+from workers.sweeps import outlook
 
 UNKNOWN = "66c0ffee00000000000000a1"
 
@@ -106,3 +108,66 @@ def test_discovery_that_was_switched_off_asks_for_no_more_sweeps(
     sweep(settings, redis)
 
     assert due(redis) == []
+
+
+@pytest.mark.parametrize("name", ["req_abc123", ".", "a/b"])
+async def test_an_id_that_hitl_sh_never_gave_stops_no_sweep(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings, name: str
+) -> None:
+    request = ask(api, redis, loop)
+    await asyncio.to_thread(sandbox.answer, request, True)
+    await asyncio.to_thread(sandbox.advance, 2 * HOUR)
+    await desk.post(name, True, callback_id="leaked")
+
+    account = await asyncio.to_thread(sweep, settings, redis)
+
+    assert (account.found, account.trouble) == (1, None)
+
+
+async def test_a_request_that_hitl_sh_fails_to_show_keeps_no_other_from_being_proven(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    signer = CallbackSigner([CALLBACK_KEY])
+    tokens = [signer.mint(number) for number in range(2)]
+    urls = [signer.url("http://127.0.0.1:9", token) for token in tokens]
+    broken, whole = (ask(api, redis, loop, known=False, callback_url=url) for url in urls)
+    for request, token in zip((broken, whole), tokens, strict=True):
+        await asyncio.to_thread(sandbox.answer, request, True)
+        await desk.post(request, True, callback_id=signer.read(token).id)
+    await asyncio.to_thread(sandbox.fault, "error", times=None, match={"path": f"*{broken}*"})
+
+    accounts = [await asyncio.to_thread(sweep, settings, redis) for _ in range(2)]
+    await desk.work()
+
+    assert [decision.request_id for decision in desk.decisions] == [whole]
+    assert (accounts[0].trouble, accounts[1].calls) == (None, 0)
+    assert redis.zscore(keys.CHECKS, broken) > (time.time() + 600) * 1000
+
+
+async def test_a_flood_of_made_up_requests_leaves_calls_for_the_others(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    await asyncio.to_thread(sandbox.answer, request, True)
+    await asyncio.to_thread(sandbox.advance, 2 * HOUR)
+    await desk.inbox.accept([delivery(payload(f"{number:024x}"), callback_id="leaked") for number in range(99)])
+    await desk.work()
+
+    account = await asyncio.to_thread(sweep, settings, redis)
+
+    assert (account.found, account.trouble) == (1, None)
+    assert outlook.look(settings, redis).calls > 0
+
+
+def test_an_hour_that_is_said_to_end_in_years_is_not_waited_for(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+    sandbox.fault("error", times=None, status=429)
+    sandbox.advance(10 * 365 * 24 * HOUR)
+
+    account = sweep(settings, redis)
+
+    assert account.trouble == "rate_limited"
+    assert float(redis.hget(keys.SWEEP, "rests_until")) <= time.time() + HOUR
