@@ -20,6 +20,8 @@ logger = logging.getLogger("hitl.clock")
 BACKLOG = 1_000
 #: Seconds between two looks at what has expired, and how many events a look takes at a time.
 TRIM_SECONDS = 600.0
+#: Seconds after which a first look at what HITL.sh has is asked for again.
+FIRST_LOOK_SECONDS = 60.0
 CHUNK = 500
 
 
@@ -36,6 +38,7 @@ class Clock:
         self._discovers = discovers
         self._every = every
         self._trimmed = 0.0
+        self._ask_again_at = 0.0
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -54,9 +57,16 @@ class Clock:
     def tick(self) -> bool:
         """Answers whether a drain was asked for."""
         found = self._look()
-        if self._sweeps and found.sweep_is_wanted(self._discovers):
+        if self._sweeps and found.sweep_is_possible and (found.checks or self._first_look_is_wanted(found)):
             enqueue_sweep(self._redis)
         return found.drain_is_wanted and enqueue_drain(self._redis)
+
+    def _first_look_is_wanted(self, found: "_Look") -> bool:
+        """Nobody has looked what there is; where workers are set not to, they are not asked each second."""
+        if not self._discovers or found.discovery is not None or time.monotonic() < self._ask_again_at:
+            return False
+        self._ask_again_at = time.monotonic() + FIRST_LOOK_SECONDS
+        return True
 
     def trim(self) -> int:
         """Forget in the indexes what has expired; answers how much that was. Unfinished work is never touched."""
@@ -124,7 +134,7 @@ class _Look(msgspec.Struct, frozen=True):
         """Something is due and nobody resident, or it has been due for so long that one is not enough."""
         return bool(self.overdue or (self.due and not self.drains))
 
-    def sweep_is_wanted(self, discovers: bool) -> bool:
-        """Something is worth a call, or nobody has looked yet what there is, and nobody is at it."""
-        rests = float(self.rests_until or 0) * 1000 > self.now
-        return not self.sweeping and not rests and bool(self.checks or (discovers and self.discovery is None))
+    @property
+    def sweep_is_possible(self) -> bool:
+        """Nobody is at it, and HITL.sh is not left alone after trouble."""
+        return not self.sweeping and float(self.rests_until or 0) * 1000 <= self.now

@@ -55,7 +55,7 @@ def _unwanted(route: Route, decision: Decision, item: Item) -> Line:
     if route.awaits_proof(decision):
         return _line("unproven", item)
     if decision.trust == CONFIRMED and route.demands_proof:
-        logger.warning(
+        logger.info(
             "handler.unwanted handler=%s event=%s: confirmed, but what HITL.sh's API says does not fit its conditions",
             route.name,
             item.event_key,

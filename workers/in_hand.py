@@ -126,6 +126,7 @@ class InHand:
         begun = [route for route in routes if not item.suspect and self._may_begin(route)]
         names = [route.name if route in begun else f"!{route.name}" for route in routes]
         names += [f"?{route.name}" for route in self._router.unproven(decision)]
+        names += [f"~{route.name}" for route in self._router.denied(decision)]
         suspect = "suspect" if item.suspect else ""
         # Handlers need not wait for this line: should it be lost with this process, the event is due
         # again when its lease runs out. Their own lines come after it, in the same order.

@@ -96,6 +96,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             return False
         return not self._may_want(decision) and self._may_want(proven(decision))
 
+    def is_denied(self, decision: Decision) -> bool:
+        """It takes nothing but what is confirmed, and as it is posted the decision is not for it; never raises.
+
+        That is no proof: what was posted may be forged, and stand where the true decision should be.
+        """
+        if not can_be_proven(decision) or not any(
+            rule.demand is not None and _strict(rule.demand) for rule in self.rules
+        ):
+            return False
+        return not self._may_want(decision) and not self._may_want(proven(decision))
+
     def _may_want(self, decision: Decision) -> bool:
         try:
             return self.matches(decision)
@@ -113,6 +124,13 @@ def _helped(demand: Demand) -> bool:
     try:
         return demand.helped
     except Exception:  # noqa: BLE001 - a predicate is the user's: undecided is not undemanded
+        return True
+
+
+def _strict(demand: Demand) -> bool:
+    try:
+        return demand.strict
+    except Exception:  # noqa: BLE001 - a predicate is the user's: undecided is not unwanted
         return True
 
 

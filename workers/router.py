@@ -39,6 +39,8 @@ class Router:
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
         self._otherwise: Route | None = None
+        #: Some rule may take only what is confirmed.
+        self._has_strict = False
         self._heard: dict[str, tuple[_Candidate, ...]] = {}
 
     # -- registering -----------------------------------------------------------------------------------
@@ -181,6 +183,16 @@ class Router:
         candidates = self._candidates(decision.event)
         return tuple(made.route for made in candidates if made.may_await_proof and made.route.awaits_proof(decision))
 
+    def denied(self, decision: Decision) -> tuple[Route, ...]:
+        """Every route that takes only what HITL.sh confirms, and that the decision as it was posted is not for.
+
+        What was posted may be forged to keep the true decision from them, so it is confirmed all the same, if
+        without haste. Never raises.
+        """
+        if not self._has_strict or not can_be_proven(decision):
+            return ()
+        return tuple(route for route in self.routes if route.is_denied(decision))
+
     @property
     def demands_proof(self) -> tuple[str, ...]:
         """Names of the routes for which decisions may have to wait until HITL.sh's API confirms them."""
@@ -220,6 +232,7 @@ class Router:
         """All of these routes, or on a fault none of them."""
         kept = by_name(routes)
         self._otherwise = next((route for route in kept.values() if route.otherwise), None)
+        self._has_strict = any(rule.demand is not None for route in kept.values() for rule in route.rules)
         self._routes, self._heard = kept, {}
 
 

@@ -125,6 +125,16 @@ def test_the_first_tick_has_a_sweep_look_what_there_is(redis: Redis) -> None:
     assert queue(redis).count == 1
 
 
+def test_workers_that_do_not_discover_are_not_asked_to_each_second(redis: Redis) -> None:
+    clock = Clock(redis, retention=60, sweeps=True, discovers=True)
+    clock.tick()
+    queue(redis).empty()
+
+    clock.tick()
+
+    assert queue(redis).count == 0
+
+
 def test_what_is_too_old_to_matter_leaves_the_ledger(redis: Redis) -> None:
     redis.zadd(keys.ASKED, {"old": time.time() - 40 * 86_400, "new": time.time()})
     redis.zadd(keys.LOST, {"old": now(redis) - 120_000})

@@ -52,7 +52,7 @@ async def test_so_it_does_where_something_waits_for_proof_of_the_false_one(inbox
 
     async with draining(inbox, redis, payouts.router):
         await inbox.accept([delivery(REJECTED)])
-        await until(lambda: waiting(redis) == 1 and redis.zcard(keys.DUE) == 0)
+        await until(lambda: waiting(redis) == 2 and redis.zcard(keys.DUE) == 0)
         await inbox.accept([delivery()])
         await nothing_due(redis)
         await confirm(inbox)

@@ -98,7 +98,7 @@ async def test_the_true_answer_is_paid_out_though_another_was_posted_and_noted(i
 
     async with draining(inbox, redis, payouts.router):
         await inbox.accept([delivery(payload(status="cancelled"))])
-        await until(lambda: waiting(redis) == 1 and len(payouts.noted) == 1)
+        await until(lambda: waiting(redis) == 2 and len(payouts.noted) == 1)  # and `pay`, to see what is true
         await confirm(inbox)
         await until(lambda: len(payouts.paid) == 1)
 
@@ -112,7 +112,7 @@ async def test_a_true_answer_that_was_posted_second_waits_too(inbox: Inbox, redi
 
     async with draining(inbox, redis, payouts.router):
         await inbox.accept([delivery(REJECTED), delivery()])
-        await until(lambda: redis.zrange(keys.UNPROVEN, 0, -1) == [f"pay|{second}".encode()])
+        await until(lambda: f"pay|{second}".encode() in redis.zrange(keys.UNPROVEN, 0, -1))
         redis.hset(keys.event(second), "overrules", 1)
         await confirm(inbox)
         await until(lambda: len(payouts.paid) == 1)
@@ -175,7 +175,7 @@ async def test_what_the_api_says_may_fit_no_condition_and_that_is_told(
     async with draining(inbox, redis, payouts.router):
         await inbox.accept([delivery()])
         await until(lambda: waiting(redis) == 1)
-        with caplog.at_level(logging.WARNING, logger="hitl.workers"):
+        with caplog.at_level(logging.INFO, logger="hitl.workers"):
             await confirm(inbox, elsewhere)
             record = await finished(redis, KEY)
 

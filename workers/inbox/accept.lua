@@ -107,7 +107,10 @@ end
 
 -- Which events a request has had; their keys hold no blank.
 local function with_history(known, key)
-  return known.history and known.history .. ' ' .. key or key
+  if not known.history then return key end
+  -- The latest of very many will do.
+  local kept = #known.history < 4000 and known.history or string.match(known.history, ' (.*)', #known.history - 2000)
+  return kept .. ' ' .. key
 end
 
 -- The first outcome. Answers whether the event has its request's turn already.

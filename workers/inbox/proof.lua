@@ -28,12 +28,23 @@ local function take_proof(event)
   return true
 end
 
--- The effect waits, and its request is worth a call now.
-local function await_proof(handler, event, key, request_id)
+-- Milliseconds: what is confirmed without haste waits for company until the half hour is full.
+local COMPANY = 1800000
+
+-- The effect waits, and its request is worth a call: now, or with others.
+local function await_proof(handler, event, key, request_id, at_leisure)
   redis.call('HSET', event, handler .. ':state', 'unproven')
   redis.call('ZADD', prefix .. 'unproven', now, handler .. '|' .. key)
   redis.call('SADD', prefix .. 'unproven:' .. request_id, key)
-  redis.call('ZADD', prefix .. 'checks', 'LT', now, request_id)
+  local request, checks = prefix .. 'request:' .. request_id, prefix .. 'checks'
+  if not at_leisure then
+    if redis.call('HEXISTS', request, 'doubts') == 0 then redis.call('HDEL', request, 'hold') end
+    redis.call('ZADD', checks, 'LT', now, request_id)
+  elseif not redis.call('ZSCORE', checks, request_id) then
+    local full = (math.floor(now / COMPANY) + 1) * COMPANY
+    redis.call('HSET', request, 'hold', full)
+    redis.call('ZADD', checks, full, request_id)
+  end
 end
 
 -- The effect waits no longer; neither does its event, unless another of its effects does.

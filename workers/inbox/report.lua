@@ -5,7 +5,7 @@
 -- ARGV     retention in seconds, lease in milliseconds, and one frame with 6 words a line:
 --          verb, handler, event key, token, and two words of the verb's own:
 --            route    names of the handlers, comma-separated ('' for none; a name after '!' is not begun,
---                     but due; one after '?' waits for proof) | 'suspect' when a worker died while it had
+--                     but due; one after '?' waits for proof; one after '~' too, without haste) | 'suspect' when a worker died while it had
 --                     this event in hand
 --            done     - | -
 --            skipped  - | -                 the handler's predicate says no after all
@@ -27,20 +27,21 @@ local function route(event, key, token, names, suspect)
   redis.call('HDEL', leases, '|' .. key)
   local request_id, can_be_proven = provable(event)
   local open, active, waiting, routed = 0, 0, 0, {}
-  for mark, name in string.gmatch(names, '([!?]?)([^,]+)') do
+  for mark, name in string.gmatch(names, '([!?~]?)([^,]+)') do
     open = open + 1
     routed[open] = name
     local member = name .. '|' .. key
-    if mark == '?' and can_be_proven and take_proof(event) then can_be_proven = false end
+    local waits = mark == '?' or mark == '~'
+    if waits and can_be_proven and take_proof(event) then can_be_proven = false end
     if mark == '' then
       active = active + 1
       redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text)
       redis.call('ZADD', due, now + lease, member)
       redis.call('HSET', leases, member, token)
-    elseif mark == '?' and can_be_proven then
+    elseif waits and can_be_proven then
       waiting = waiting + 1
       redis.call('HSET', event, name .. ':attempts', 0)
-      await_proof(name, event, key, request_id)
+      await_proof(name, event, key, request_id, mark == '~')
     else -- due; also what was confirmed or contradicted while it was routed: the claim sees to it
       redis.call('HSET', event, name .. ':state', 'due', name .. ':attempts', 0)
       if suspect ~= '' then redis.call('HSET', event, name .. ':suspect', 1) end

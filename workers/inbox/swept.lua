@@ -18,6 +18,13 @@ local checks = prefix .. 'checks'
 local new, lost, contradicted = 0, 0, 0
 -- Seconds until HITL.sh is asked again about what somebody posted and it does not confirm: it may be late itself.
 local DOUBTS = { 60, 300 }
+-- Milliseconds until a request is looked for again that was there once.
+local LATER = 3600000
+
+local function was_there(request)
+  local known = redis.call('HMGET', request, 'learned', 'checked_at')
+  return known[1] == 'asked' or known[1] == 'listing' or known[2]
+end
 
 -- HITL.sh does not know it: that is certain now.
 local function lose(request_id, request)
@@ -31,6 +38,12 @@ end
 
 -- HITL.sh does not say what an event said that waits for proof.
 local function doubt(request_id, request, by)
+  -- What HITL.sh has shown or taken from us was there: perhaps it is the key that may not see it.
+  if by == 'missing' and was_there(request) then
+    redis.call('HSET', request, 'hold', now + LATER)
+    redis.call('ZADD', checks, now + LATER, request_id)
+    return
+  end
   local tries = redis.call('HINCRBY', request, 'doubts', 1)
   if DOUBTS[tries] then
     local hold = now + DOUBTS[tries] * 1000

@@ -234,9 +234,9 @@ class _Run:
         record.trail = outlook.sounded(record.trail, self._redis, overdue, record.now())
         record.leave(account=record.account, promised=told.seconds, warning=told.warning)
         moments = {name: self._next_look(known) for name, known in record.known.items()}
-        if self._settings.discover and record.trail.horizon is not None:
-            moments[DISCOVERY] = self._at_least(record.trail.horizon.due_at(self._interval))
-        if not self._settings.discover:  # it may have been on before
+        if self._settings.discover:
+            moments[DISCOVERY] = self._next_discovery()
+        else:  # it may have been on before
             self._redis.zrem(keys.CHECKS, DISCOVERY)
         notes = [Note("due", name, str(int(moment * 1000))) for name, moment in moments.items()]
         notes.append(Note("sweep", "shortest", str(self._interval)))
@@ -248,6 +248,10 @@ class _Run:
             record.account.calls, record.account.found, record.account.discovered, record.account.trouble,
             record.account.reason,
         )  # fmt: skip
+
+    def _next_discovery(self) -> float:
+        horizon = self._record.trail.horizon
+        return self._at_least(horizon.due_at(self._interval) if horizon is not None else 0.0)
 
     def _next_look(self, known: Known) -> float:
         now, pace = self._record.now(), self._outlook.pace

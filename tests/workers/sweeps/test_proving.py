@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hitlsh.callbacks import CallbackSigner
 from sandbox.testing import Sandbox
 from tests.builders import delivery, payload
 from tests.workers.inbox.invariants import broken
-from tests.workers.sweeps.asked import CALLBACK_KEY, HOUR, ask, learn, sweep
+from tests.workers.sweeps.asked import CALLBACK_KEY, HOUR, KEY, ask, learn, sweep
 from workers import Decision, Router
 from workers.drain import Drain, Terms
 from workers.inbox import history, keys
@@ -41,9 +42,9 @@ class Desk:
         def tell(decision: Decision) -> None:
             self.seen.append(("tell", decision.response))
 
-    async def post(self, request: str, response: Any, **more: Any) -> None:
+    async def post(self, request: str, response: Any, *, status: str = "completed", **more: Any) -> None:
         """A callback as anybody could post it who has got hold of the URL."""
-        await self.inbox.accept([delivery(payload(request, response), **more)])
+        await self.inbox.accept([delivery(payload(request, response, status), **more)])
         await self.work()
 
     async def work(self) -> None:
@@ -211,3 +212,55 @@ async def test_a_sweep_that_found_it_first_leaves_nothing_to_prove(
     await desk.post(request, True)
 
     assert sorted(desk.seen) == [("pay", True), ("tell", True)]
+
+
+async def test_what_is_posted_cannot_keep_the_true_decision_from_who_demands_proof(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    paid: list[Decision] = []
+    desk.router = Router()
+    desk.router.on("request.completed", loop=loop, response=True, trust="confirmed", name="pay")(paid.append)
+    request = ask(api, redis, loop)
+    await asyncio.to_thread(sandbox.answer, request, True)
+
+    await desk.post(request, True)  # forged: the body names another loop
+    await desk.inbox.accept([delivery(payload(request, True, loop_id=loop))])
+    await desk.work()
+    at_leisure = redis.zscore(keys.CHECKS, request)
+    redis.hdel(keys.request(request), "hold")
+    await asyncio.to_thread(sweep, settings, redis)
+    await desk.work()
+
+    assert at_leisure > time.time() * 1000
+    assert [decision.loop_id for decision in paid] == [loop]
+
+
+async def test_a_forged_end_of_another_kind_is_found_out(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    await asyncio.to_thread(sandbox.answer, request, True)
+
+    await desk.post(request, None, status="cancelled")
+    redis.hdel(keys.request(request), "hold")
+    await asyncio.to_thread(sweep, settings, redis)
+    await desk.work()
+
+    assert desk.seen.count(("pay", True)) == 1
+
+
+async def test_what_was_asked_through_us_is_never_contradicted_because_a_key_may_not_see_it(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    other = "hitl_test_of_the_same_owner_0123456789ab"
+    sandbox.add_key(other, email="owner@example.com")
+    request = ask(api, redis, loop)
+    await asyncio.to_thread(sandbox.answer, request, True)
+    await desk.post(request, True, trust="signed")
+
+    for key in (other, other, other, KEY):
+        redis.hdel(keys.request(request), "hold")
+        await asyncio.to_thread(sweep, replace(settings, api_key=key), redis)
+    await desk.work()
+
+    assert ("pay", True) in desk.seen
