@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -181,3 +182,27 @@ async def test_what_the_api_says_may_fit_no_condition_and_that_is_told(
 
     assert (payouts.paid, [one.state for one in record.effects]) == ([], ["done", "skipped"])
     assert f"handler.unwanted handler=pay event={KEY}" in caplog.text
+
+
+async def test_a_retry_goes_on_with_what_was_posted_once_proof_has_come(inbox: Inbox, redis: Redis) -> None:
+    payouts, told, away = Payouts(), [], [True]
+
+    @payouts.router.on("request.completed", loop="Payouts", backoff=(0.3, 0.3))
+    async def tell(decision: Decision) -> None:
+        if away[0]:
+            raise ConnectionError
+        told.append(decision.loop_name)
+
+    request = {"id": "r1", "status": "completed", "response_data": "Approve"}
+    nested = {"event": "request.completed", "timestamp": "2026-03-01T11:59:00Z", "data": {"request": request}}
+    nested["data"]["loop"] = {"id": "b1", "name": "Payouts"}
+    posted = msgspec.json.encode(nested)
+    async with draining(inbox, redis, payouts.router):
+        await inbox.accept([delivery(posted, trust="signed")])
+        await until(lambda: redis.hget(keys.event("request.completed:r1"), "tell:state") == b"retry")
+        await confirm(inbox, payload("r1"))
+        away[0] = False
+        await until(lambda: told == ["Payouts"] and len(payouts.paid) == 1)
+
+    assert payouts.paid[0].trust == "confirmed"
+    assert broken(redis) == []

@@ -16,8 +16,14 @@ local retention, last, heard, most = ARGV[5], prefix .. 'claim:' .. ARGV[6], ARG
 for i = 8, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
 -- What is known of an item's event and effect; see `row`.
 local function read(event, handler)
-  return redis.call('HMGET', event, 'head', 'body', 'trust', 'received_at', 'callback', 'late', 'conflict', 'request',
-    'order', handler .. ':errors', handler .. ':crashes', handler .. ':suspect', 'contradicted', 'overrules')
+  local kept = redis.call('HMGET', event, 'head', 'body', 'trust', 'received_at', 'callback', 'late', 'conflict', 'request',
+    'order', handler .. ':errors', handler .. ':crashes', handler .. ':suspect', 'contradicted', 'overrules',
+    handler .. ':posted')
+  if kept[15] then -- it was begun with what was posted, and goes on with that
+    local posted = redis.call('HMGET', event, 'posted_head', 'posted_body', 'posted_trust', 'posted_callback')
+    kept[1], kept[2], kept[3], kept[5] = posted[1], posted[2], posted[3], posted[4]
+  end
+  return kept
 end
 
 local function row(handler, key, attempt, kept)

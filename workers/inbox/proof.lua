@@ -6,8 +6,16 @@ local function provable(event)
   return known[1], known[1] and known[2] ~= 'confirmed' and not known[3]
 end
 
--- What HITL.sh itself says of an event takes the place of what was posted, all of it.
+-- What HITL.sh itself says of an event takes the place of what was posted, all of it; but what was routed by what
+-- was posted and did not wait goes on with that, for the API's reading may lack what its conditions ask for.
 local function believe(event, head, body, callback)
+  local posted = redis.call('HMGET', event, 'head', 'body', 'trust', 'callback', 'routed_to')
+  redis.call('HSET', event, 'posted_head', posted[1], 'posted_body', posted[2], 'posted_trust', posted[3],
+    'posted_callback', posted[4] or '')
+  for handler in string.gmatch(posted[5] or '', '[^,]+') do
+    local state = redis.call('HGET', event, handler .. ':state')
+    if state and state ~= 'unproven' then redis.call('HSET', event, handler .. ':posted', 1) end
+  end
   redis.call('HSET', event, 'head', head, 'body', body, 'trust', 'confirmed')
   redis.call('HDEL', event, 'callback', 'proof_head', 'proof_body', 'proof_callback')
   if callback ~= '' then redis.call('HSET', event, 'callback', callback) end

@@ -26,13 +26,13 @@ local function route(event, key, token, names, suspect)
   redis.call('ZREM', due, '|' .. key)
   redis.call('HDEL', leases, '|' .. key)
   local request_id, can_be_proven = provable(event)
-  local open, active, waiting, routed = 0, 0, 0, {}
+  local open, active, waiting, routed, taken = 0, 0, 0, {}, false
   for mark, name in string.gmatch(names, '([!?~]?)([^,]+)') do
     open = open + 1
     routed[open] = name
     local member = name .. '|' .. key
     local waits = mark == '?' or mark == '~'
-    if waits and can_be_proven and take_proof(event) then can_be_proven = false end
+    if waits and can_be_proven and take_proof(event) then can_be_proven, taken = false, true end
     if mark == '' then
       active = active + 1
       redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text)
@@ -47,6 +47,11 @@ local function route(event, key, token, names, suspect)
       if suspect ~= '' then redis.call('HSET', event, name .. ':suspect', 1) end
       redis.call('ZADD', due, now, member)
       ring()
+    end
+  end
+  if taken then -- these were routed by what was posted
+    for mark, name in string.gmatch(names, '([!?~]?)([^,]+)') do
+      if mark == '' or mark == '!' then redis.call('HSET', event, name .. ':posted', 1) end
     end
   end
   redis.call('HSET', event, 'routed_under', token, 'routed_at', now_text, 'routed_to', table.concat(routed, ','),
@@ -86,6 +91,7 @@ local function settle(verb, handler, event, key, token, detail, wrong)
   redis.call('HSET', event, handler .. ':settled_under', token, handler .. ':state', state, handler .. ':settled_at', now_text)
   if wrong ~= '' then redis.call('HSET', event, handler .. ':error', wrong) end
   if known[2] then redis.call('HDEL', event, handler .. ':suspect') end
+  if verb == 'unproven' then redis.call('HDEL', event, handler .. ':posted') end
   if handler ~= '' and (verb == 'retry' or verb == 'failed') then
     remember(event, handler, tonumber(known[3] or 1), verb, known[4], wrong)
   end
