@@ -31,7 +31,9 @@ def _contradicted(found: Standing) -> str | None:
         return None
     return (
         f"HITL.sh contradicted {counted(count, 'event')} in the last 24 h: somebody may know a callback URL or a "
-        "webhook secret of yours. Look at `hitl-receiver requests --state contradicted`, and change the secret."
+        "webhook secret of yours. Look at `hitl-receiver requests --state contradicted`: after a signed one, change "
+        "the secret of the webhook at HITL.sh; after a callback, see who has its URL (a new key in place of those in "
+        "HITL_CALLBACK_SECRETS ends all of them)."
     )
 
 

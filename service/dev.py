@@ -22,7 +22,10 @@ from workers.start_checks import see_that_proof_can_be_had
 #: The local HITL.sh listens so far above the door.
 SANDBOX_OFFSET = 100
 _SECRETS = ("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS")
-_SHARED = (*_SECRETS, "HITL_PUBLIC_URL", "HITL_HANDLERS", "HITL_API_KEY", "HITL_BASE_URL")
+_SHARED = (
+    *_SECRETS, "HITL_PUBLIC_URL", "HITL_HANDLERS", "HITL_API_KEY", "HITL_BASE_URL", "HITL_DISCOVER", "HITL_LOOKBACK",
+    "HITL_SWEEP_SHARE", "HITL_ASK_RESERVE", "HITL_CHECK_WITHIN",
+)  # fmt: skip
 
 
 def run(folder: Path, *, port: int, handlers: str | None) -> None:

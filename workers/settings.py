@@ -90,8 +90,8 @@ class Settings:
             handler_threads=reader.number("HITL_HANDLER_THREADS", 8, int, 1, 1_000, "threads"),
             discover=reader.switch("HITL_DISCOVER", default=True),
             lookback=reader.duration("HITL_LOOKBACK", "24h", least=0),
-            sweep_share=reader.number("HITL_SWEEP_SHARE", 0.5, float, 0.01, 1, "a fraction"),
-            ask_reserve=reader.number("HITL_ASK_RESERVE", 0.2, float, 0, 1, "a fraction"),
+            sweep_share=reader.number("HITL_SWEEP_SHARE", 0.5, float, 0.01, 1, "a share of the calls, as a number"),
+            ask_reserve=reader.number("HITL_ASK_RESERVE", 0.2, float, 0, 0.9, "a share of the calls, as a number"),
             check_within=reader.duration("HITL_CHECK_WITHIN", "24h", least=1),
         )
         if receives and not reader.any_of("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"):
@@ -194,6 +194,7 @@ class _Reader:
         except ValueError:
             fits = False
         if not fits:
-            self.problem(f"{name}={text!r} must be a number of {unit} from {least:g} to {most:g}")
+            what = unit if unit.startswith("a ") else f"a number of {unit}"
+            self.problem(f"{name}={text!r} must be {what} from {least:g} to {most:g}")
             return default
         return value

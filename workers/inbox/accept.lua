@@ -290,6 +290,10 @@ local function accept()
     request = request_id, fingerprint = said.fingerprint, order = said.order }
 
   if request_id ~= '' then known = read_request(request_id) end
+  -- The state of what was asked through us, whichever way the decision comes.
+  if said.callback == '' and known.callback and said.outcome ~= '' then
+    said.callback, fields.callback = known.callback, known.callback
+  end
   if misused(said, known) then return keep_misused(said, fields, known) end
   local key, kept, contradicts = own_key(said)
   local event = prefix .. 'event:' .. key

@@ -148,13 +148,13 @@ def promise(open_count: int, pace: Pace, *, page_size: int = 100, overlap: int =
     pages = -(-open_count // max(1, page_size - overlap))
     round_seconds = 2 * pages * HOUR / pace.calls_per_hour
     seconds = min(pace.bound, 2 * pace.interval(oldest_age)) + round_seconds
-    if seconds <= pace.bound + HOUR:
+    if seconds <= pace.bound + min(HOUR, pace.bound):
         return Promise(seconds=seconds)
     return Promise(
         seconds=seconds,
         warning=(
             f"{open_count} open requests need {pages} pages a round, and {pace.calls_per_hour:.0f} calls an hour "
-            f"check each only every {seconds / HOUR:.1f} h, not every {pace.bound / HOUR:.1f} h: "
+            f"check each only every {seconds / HOUR:.2g} h, not every {pace.bound / HOUR:.2g} h: "
             "give sweeps a larger share of the budget, or accept a longer bound"
         ),
     )

@@ -111,8 +111,13 @@ class _Run:
             self._again_at = self._record.now()
             return
         horizon = self._record.trail.horizon
-        if self._settings.discover and horizon is not None and horizon.comes_first(self._interval, self._record.now()):
-            self._discover(caller)
+        hungry = horizon is not None and horizon.comes_first(self._interval, self._record.now())
+        if self._settings.discover and hungry:
+            try:
+                self._discover(caller)
+            except Stopped as stopped:
+                if stopped.trouble != "budget":
+                    raise  # else what is overdue may borrow still
         budget.pressing = self._outlook.pressing
         self._carry_out(caller)
         budget.pressing = False

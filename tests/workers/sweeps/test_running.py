@@ -5,18 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from redis import Redis
 
 from hitlsh.api import Client
 from sandbox.testing import Sandbox
+from service.embedded_server import EmbeddedServer
+from tests.builders import delivery, payload
 from tests.processes.proc import until
-from tests.workers.sweeps.asked import HOUR, ask, learn, sweep
-from workers.inbox import history, keys, ledger
-from workers.inbox.inbox import Callback
+from tests.workers.sweeps.asked import HOUR, KEY, ask, learn, sweep
+from workers.inbox import history, keys, ledger, scripts
+from workers.inbox.inbox import Callback, pack
 from workers.inbox.ledger import Asked
 from workers.inbox.sweeping import LeaseLost, Note, SweepLease
 from workers.settings import Settings
-from workers.sweeps import outlook, running
+from workers.sweeps import outlook, running, trail
+from workers.sweeps.budget import RedisBudget
 
 
 def test_a_decision_that_no_webhook_told_of_is_found(
@@ -258,3 +262,34 @@ def test_a_sweep_that_lost_its_lease_writes_nothing(redis: Redis, settings: Sett
         lease.write([Note("open", "r1", "1", "2")], began=time.time())
 
     assert redis.zcard(keys.CHECKS) == 0
+
+
+def test_what_is_overdue_borrows_though_discovery_has_no_call(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
+) -> None:
+    sweep(discovering, redis)
+    request = ask(api, redis, loop)
+    redis.hset(keys.request(request), "timeout_at", time.time() - HOUR)
+    sandbox.answer(request, True)
+    starved = replace(discovering, sweep_share=0.01)
+    budget = RedisBudget(redis, KEY, rules=outlook.rules(starved), purpose="sweep")
+    while budget.spend() == 0:
+        pass
+    trail_left = outlook.read_trail(redis)
+    hungry = structs.replace(trail_left, horizon=structs.replace(trail_left.horizon, looked_at=1.0))
+    redis.hset(keys.SWEEP, "trail", trail.encode(hungry))
+
+    account = sweep(starved, redis)
+
+    assert account.found == 1
+
+
+def test_a_signed_webhook_brings_the_state_of_what_was_asked(redis: Redis, server: EmbeddedServer) -> None:
+    callback = Callback(id="an-id", state={"order": 7})
+    ledger.learn(redis, Asked(request_id="r1", created_at=time.time(), callback=callback))
+
+    batch = pack([delivery(payload("r1"), trust="signed")])
+    scripts.script(redis, "accept")(keys=[keys.PREFIX], args=[60, 120, batch])
+
+    [event] = history.recent(redis)
+    assert event.callback == callback
