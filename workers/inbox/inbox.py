@@ -167,6 +167,13 @@ class LeaseKeeper:
         return [member.decode() for member in self._renew(keys=[keys.PREFIX], args=words)]
 
 
+def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int) -> list[Verdict]:
+    """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop."""
+    words = (retention, LONGEST_REQUEST + retention, pack(deliveries))
+    _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=[keys.PREFIX], args=words))
+    return [cast("Verdict", verdict.decode()) for verdict in verdicts]
+
+
 def pack(deliveries: Iterable[Delivery]) -> bytes:
     """A batch as accept.lua reads it."""
     return frame(word for delivery in deliveries for word in _words(delivery))

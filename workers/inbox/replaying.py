@@ -10,7 +10,7 @@ from hitlsh.events import Event
 from hitlsh.payloads import parse
 from workers.decision import Decision
 from workers.inbox import history, keys, scripts
-from workers.inbox.inbox import LONGEST_REQUEST, pack
+from workers.inbox.inbox import accept
 from workers.inbox.kept import EventRecord
 from workers.inbox.listing import Filter, effect_of, resolve, split
 from workers.inbox.operations import EXAMPLES, Change, Chosen, or_refuse
@@ -139,9 +139,8 @@ def _accept(redis: Redis, readable: list[tuple[EventRecord, Event]], retention: 
     """Kept as an event first, out of quarantine then: whoever dies in between has it done again."""
     if not readable:
         return
-    batch = pack(_delivery(record, event) for record, event in readable)
-    accept, reread = scripts.script(redis, "accept"), scripts.script(redis, "reread")
-    accept(keys=[keys.PREFIX], args=[str(retention), str(LONGEST_REQUEST + retention), batch])
+    accept(redis, (_delivery(record, event) for record, event in readable), retention=retention)
+    reread = scripts.script(redis, "reread")
     reread(keys=[keys.PREFIX], args=[word for record, event in readable for word in (record.key, event.key)])
 
 

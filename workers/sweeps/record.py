@@ -4,15 +4,15 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from redis import Redis
 
 from hitlsh.api.models.requests import RequestSummary
 from hitlsh.events import Unreadable
-from workers.inbox import keys, ledger, scripts
-from workers.inbox.inbox import LONGEST_REQUEST, Callback, pack
+from workers.inbox import ledger
+from workers.inbox.inbox import Callback, accept
 from workers.inbox.records import Delivery
 from workers.inbox.sweeping import Note, SweepLease
 from workers.settings import Settings
@@ -35,7 +35,6 @@ class Record:
         self._settings = settings
         self._redis = redis
         self._lease = lease
-        self._accept = scripts.script(redis, "accept")
         self._clock = outlook.now - time.time()
         self.began = outlook.now
         self.trail = outlook.trail
@@ -130,10 +129,9 @@ class Record:
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]
             retention = self._settings.retention
-            words = (retention, LONGEST_REQUEST + retention, pack(delivery for _, delivery in batch))
-            _, *verdicts = cast("list[bytes | int]", self._accept(keys=[keys.PREFIX], args=words))
+            verdicts = accept(self._redis, (delivery for _, delivery in batch), retention=retention)
             for (shown, _), verdict in zip(batch, verdicts, strict=True):
-                self._count(shown.id, cast("bytes", verdict).decode())
+                self._count(shown.id, verdict)
         unreadable = {shown.id for shown, delivery in wanted if isinstance(delivery.content, Unreadable)}
         if unreadable:
             logger.error("request.unreadable requests=%s: kept in quarantine", ",".join(sorted(unreadable)))
