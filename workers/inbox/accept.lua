@@ -27,7 +27,7 @@ local function prove(request_id, event, key, said)
       redis.call('ZADD', due, now, handler .. '|' .. key)
     end
   end
-  redis.call('ZREM', prefix .. 'checks', request_id)
+  redis.call('ZREM', checks_of(request_id), request_id)
 end
 
 -- HITL.sh has now said what is true: not what else waits for proof, nor what decided the request before, where
@@ -55,7 +55,7 @@ end
 
 -- Not if it was made before there was anybody to tell.
 local function count_found(by, order)
-  local started = by == 'sweep' and order ~= '' and redis.call('HGET', prefix .. 'sweep', 'started')
+  local started = by == 'sweep' and order ~= '' and redis.call('HGET', reconcile_state(), 'started')
   if started and tonumber(order) < tonumber(started) then return end
   count(by, function(loss) return loss + 0.05 * ((by == 'sweep' and 1 or 0) - loss) end)
 end
@@ -83,7 +83,7 @@ local function repeated(event, key, request_id, said)
   local seen = redis.call('HMGET', event, 'trust', 'fingerprint')
   if said.outcome ~= '' then
     count_overtaken(prefix .. 'request:' .. request_id, said.trust)
-    if redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 0 then redis.call('ZREM', prefix .. 'checks', request_id) end
+    if redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 0 then redis.call('ZREM', checks_of(request_id), request_id) end
   end
   if seen[1] and (strength[said.trust] or 0) > (strength[seen[1]] or 0) then
     if said.trust == 'confirmed' then
@@ -122,9 +122,9 @@ local function settle(request_id, event, key, said, known)
     'learned', known.learned or learned[said.trust], 'created_at', created, 'found', by,
     'history', with_history(known, key), 'turn', known.turn or key)
   if known.first_seen then redis.call('PERSIST', request) end
-  if known.first_seen or known.overruled then redis.call('ZREM', prefix .. 'checks', request_id) end
+  if known.first_seen or known.overruled then redis.call('ZREM', checks_of(request_id), request_id) end
   if known.status == 'lost' then redis.call('ZREM', prefix .. 'lost', request_id) end
-  if not known.created_at then redis.call('ZADD', prefix .. 'asked', 'NX', created, request_id) end
+  if not known.created_at then redis.call('ZADD', asked_of(request_id), 'NX', created, request_id) end
   count_found(by, said.order)
   if known.overruled then
     redis.call('PERSIST', request)

@@ -44,7 +44,7 @@ local function await_proof(handler, event, key, request_id, at_leisure)
   redis.call('HSET', event, handler .. ':state', 'unproven')
   redis.call('ZADD', prefix .. 'unproven', now, handler .. '|' .. key)
   redis.call('SADD', prefix .. 'unproven:' .. request_id, key)
-  local request, checks = prefix .. 'request:' .. request_id, prefix .. 'checks'
+  local request, checks = prefix .. 'request:' .. request_id, checks_of(request_id)
   if not at_leisure then
     if redis.call('HEXISTS', request, 'doubts') == 0 then redis.call('HDEL', request, 'hold') end
     redis.call('ZADD', checks, 'LT', now, request_id)
@@ -64,7 +64,7 @@ local function forgo_proof(handler, event, key, request_id)
   redis.call('SREM', prefix .. 'unproven:' .. request_id, key)
   if redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 0
     and redis.call('HEXISTS', prefix .. 'request:' .. request_id, 'outcome') == 1 then
-    redis.call('ZREM', prefix .. 'checks', request_id) -- nobody wants to know any more
+    redis.call('ZREM', checks_of(request_id), request_id) -- nobody wants to know any more
   end
 end
 

@@ -12,7 +12,7 @@ for _, request_id in ipairs(ARGV) do
   local rested = not known[3] or time[1] - tonumber(known[3]) > PAUSE
   if known[1] and not known[2] and not known[4] and rested then
     redis.call('HSET', request, 'refused', now_text)
-    redis.call('ZADD', prefix .. 'checks', now, request_id)
+    redis.call('ZADD', checks_of(request_id), now, request_id)
     found = found + 1
   end
 end

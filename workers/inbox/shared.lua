@@ -8,6 +8,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%d.%06d', time[1], time[2])
 
+-- What belongs to the API key that asks: requests by creation, requests by when they are next worth a call, and
+-- what one reconcile run leaves to the next.
+local function asked_of(_request_id) return prefix .. 'asked' end
+local function checks_of(_request_id) return prefix .. 'checks' end
+local function reconcile_state() return prefix .. 'sweep' end
+
 -- The next word of a frame: its length in 4 bytes, big-endian, and its bytes.
 local frame, position = '', 1
 local function word()
@@ -87,17 +93,17 @@ end
 local function know(request_id, learned, created, timeout, life)
   local request = prefix .. 'request:' .. request_id
   created = made_at(created ~= '' and created or redis.call('HGET', request, 'created_at') or '')
-  local new = redis.call('ZADD', prefix .. 'asked', 'NX', created, request_id) == 1
+  local new = redis.call('ZADD', asked_of(request_id), 'NX', created, request_id) == 1
   redis.call('HSETNX', request, 'first_seen', now_text)
   redis.call('HSETNX', request, 'created_at', created)
   redis.call('HSETNX', request, 'learned', learned)
   if timeout ~= '' then redis.call('HSET', request, 'timeout_at', timeout) end
   if redis.call('HEXISTS', request, 'outcome') == 1 then return new end
   redis.call('EXPIRE', request, life)
-  local patience = tonumber(redis.call('HGET', prefix .. 'sweep', 'shortest') or 1800)
+  local patience = tonumber(redis.call('HGET', reconcile_state(), 'shortest') or 1800)
   local first = tonumber(created) + patience
   if timeout ~= '' then first = math.min(first, tonumber(timeout) + 90) end
-  redis.call('ZADD', prefix .. 'checks', 'NX', math.floor(first * 1000), request_id)
+  redis.call('ZADD', checks_of(request_id), 'NX', math.floor(first * 1000), request_id)
   return new
 end
 

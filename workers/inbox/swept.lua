@@ -14,7 +14,6 @@
 local token, life, retention, began = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 frame = ARGV[5]
 if redis.call('GET', prefix .. 'sweeping') ~= token then return { 0 } end
-local checks = prefix .. 'checks'
 local new, lost, contradicted = 0, 0, 0
 -- Seconds until HITL.sh is asked again about what somebody posted and it does not confirm: it may be late itself.
 local DOUBTS = { 60, 300 }
@@ -30,7 +29,7 @@ end
 local function lose(request_id, request)
   redis.call('HSET', request, 'status', 'lost')
   redis.call('HDEL', request, 'refused', 'hold')
-  redis.call('ZREM', checks, request_id)
+  redis.call('ZREM', checks_of(request_id), request_id)
   redis.call('ZADD', prefix .. 'lost', now, request_id)
   redis.call('EXPIRE', request, retention)
   lost = lost + 1
@@ -41,18 +40,18 @@ local function doubt(request_id, request, by)
   -- What HITL.sh has shown or taken from us was there: perhaps it is the key that may not see it.
   if by == 'missing' and was_there(request) then
     redis.call('HSET', request, 'hold', now + LATER)
-    redis.call('ZADD', checks, now + LATER, request_id)
+    redis.call('ZADD', checks_of(request_id), now + LATER, request_id)
     return
   end
   local tries = redis.call('HINCRBY', request, 'doubts', 1)
   if DOUBTS[tries] then
     local hold = now + DOUBTS[tries] * 1000
     redis.call('HSET', request, 'hold', hold)
-    redis.call('ZADD', checks, hold, request_id)
+    redis.call('ZADD', checks_of(request_id), hold, request_id)
     return
   end
   redis.call('HDEL', request, 'doubts', 'hold')
-  redis.call('ZREM', checks, request_id)
+  redis.call('ZREM', checks_of(request_id), request_id)
   for _, key in ipairs(redis.call('SMEMBERS', prefix .. 'unproven:' .. request_id)) do
     contradict(request_id, key, by, retention)
     contradicted = contradicted + 1
@@ -67,7 +66,7 @@ end
 -- It has ended as we were told, and whoever waited for proof of that (when the sweep began) waits no longer.
 local function is_over(request_id, request)
   if awaits_proof(request_id) or redis.call('HEXISTS', request, 'outcome') == 0 then return false end
-  redis.call('ZREM', checks, request_id)
+  redis.call('ZREM', checks_of(request_id), request_id)
   return true
 end
 
@@ -82,7 +81,7 @@ local function open(request_id, request, created, timeout)
   redis.call('HDEL', request, 'refused', 'missing', 'hold')
   if redis.call('ZREM', prefix .. 'lost', request_id) == 1 then
     redis.call('HSET', request, 'status', 'pending')
-    redis.call('ZADD', checks, 'NX', now, request_id)
+    redis.call('ZADD', checks_of(request_id), 'NX', now, request_id)
   end
 end
 
@@ -92,7 +91,7 @@ local function missing(request_id, request)
   local first = tonumber(redis.call('HGET', request, 'missing'))
   if not first then
     redis.call('HSET', request, 'missing', now_text, 'hold', now + 300000)
-    redis.call('ZADD', checks, 'XX', now + 300000, request_id)
+    redis.call('ZADD', checks_of(request_id), 'XX', now + 300000, request_id)
   elseif time[1] - first >= 240 then
     lose(request_id, request)
   end
@@ -103,7 +102,7 @@ local function plan(request_id, request, when)
   if known[1] and tonumber(known[1]) > began then return end
   if known[3] and request_id ~= '*' and not awaits_proof(request_id) then return end
   if known[2] and tonumber(known[2]) > now then when = known[2] end
-  redis.call('ZADD', checks, request_id == '*' and 'CH' or 'XX', when, request_id)
+  redis.call('ZADD', checks_of(request_id), request_id == '*' and 'CH' or 'XX', when, request_id)
 end
 
 while position <= #frame do
@@ -112,15 +111,15 @@ while position <= #frame do
   if verb == 'open' then
     open(request_id, request, first, second)
   elseif verb == 'ended' then
-    redis.call('ZADD', prefix .. 'asked', 'NX', made_at(first), request_id)
+    redis.call('ZADD', asked_of(request_id), 'NX', made_at(first), request_id)
   elseif verb == 'missing' then
     missing(request_id, request)
   elseif verb == 'due' then
     plan(request_id, request, first)
   elseif verb == 'hold' then
-    if redis.call('ZADD', checks, 'XX', 'CH', first, request_id) == 1 then redis.call('HSET', request, 'hold', first) end
+    if redis.call('ZADD', checks_of(request_id), 'XX', 'CH', first, request_id) == 1 then redis.call('HSET', request, 'hold', first) end
   elseif verb == 'sweep' then
-    redis.call('HSET', prefix .. 'sweep', request_id, first)
+    redis.call('HSET', reconcile_state(), request_id, first)
   end
 end
 return { 1, new, lost, contradicted }
