@@ -9,7 +9,7 @@ from workers.sweeps.standing import Standing
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """Something is wrong that no sweep puts right."""
 
-    #: silent, contradicted, key_refused or rate_limited.
+    #: silent, overruled, key_refused or rate_limited.
     kind: str
     text: str
 
@@ -17,7 +17,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
 def alarms(found: Standing) -> list[Alarm]:
     """The most urgent first."""
     texts = {
-        "contradicted": _contradicted(found),
+        "overruled": _overruled(found),
         "key_refused": _key_refused(found),
         "silent": _silent(found),
         "rate_limited": _limited(found),
@@ -25,13 +25,13 @@ def alarms(found: Standing) -> list[Alarm]:
     return [Alarm(kind=kind, text=text) for kind, text in texts.items() if text is not None]
 
 
-def _contradicted(found: Standing) -> str | None:
-    count = found.counts.contradicted_lately
+def _overruled(found: Standing) -> str | None:
+    count = found.counts.overruled_lately
     if not count:
         return None
     return (
-        f"HITL.sh contradicted {counted(count, 'event')} in the last 24 h: somebody may know a callback URL or a "
-        "webhook secret of yours. Look at `hitl-receiver requests --state contradicted`: after a signed one, change "
+        f"Stronger evidence overruled {counted(count, 'event')} in the last 24 h: somebody may know a callback URL or a "
+        "webhook secret of yours. Look at `hitl-receiver requests --state overruled`: after a signed one, change "
         "the secret of the webhook at HITL.sh; after a callback, see who has its URL (a new key in place of those in "
         "HITL_CALLBACK_SECRETS ends all of them)."
     )

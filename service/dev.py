@@ -17,7 +17,7 @@ from service.stack import Stack
 from workers.errors import HandlersInvalid
 from workers.loading import load_router
 from workers.settings import Settings
-from workers.start_checks import see_that_proof_can_be_had
+from workers.start_checks import check_confirmation_is_possible
 
 #: The local HITL.sh listens so far above the door.
 SANDBOX_OFFSET = 100
@@ -35,7 +35,7 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
     settings = Settings.from_env({"REDIS_URL": "redis://unset", **environ}, receives=True, handles=True)
     assert settings.handlers is not None
     router = load_router(settings.handlers)
-    see_that_proof_can_be_had(settings, router)
+    check_confirmation_is_possible(settings, router)
     names = [route.name for route in router.routes]
     sandbox_port = port + SANDBOX_OFFSET if _sandbox_serves(environ) else None
     stopping = threading.Event()

@@ -44,7 +44,19 @@ ACCEPTED = Kept(202, "accepted")
 CONFLICT = Kept(202, "conflict")
 UNROUTED = Kept(200, "unrouted")
 DUPLICATE = Kept(200, "duplicate")
+OVERRULED = Kept(202, "overruled")
+STALE = Kept(200, "stale")
 MISUSED = Kept(202, "misused")
+
+
+#: But for `accepted`, of which the routes have a say.
+_KEPT: dict[Verdict, Kept] = {
+    "duplicate": DUPLICATE,
+    "conflict": CONFLICT,
+    "overruled": OVERRULED,
+    "stale": STALE,
+    "misused": MISUSED,
+}
 
 
 class Intake:
@@ -112,9 +124,14 @@ class Intake:
             content = delivery.content
             return ACCEPTED if isinstance(content, Event) and self._hears(content.name) else UNROUTED
         if verdict == "misused":
-            logger.error("callback.misused: a callback URL was used for another request than it was made for")
-            return MISUSED
-        return DUPLICATE if verdict == "duplicate" else CONFLICT
+            logger.error("callback.misused: a callback URL was used for something else than it was made for")
+        elif verdict == "overruled":
+            logger.error(
+                "decision.overruled event=%s trust=%s: weaker evidence said otherwise; see what had begun with "
+                "`hitl-receiver requests --state overruled`",
+                delivery.content.key, delivery.trust,
+            )  # fmt: skip
+        return _KEPT[verdict]
 
     async def _flush(self, deliveries: list[Delivery]) -> list[Verdict]:
         try:

@@ -49,12 +49,12 @@ def print_entry(entry: Entry, now: float) -> None:
 def state_words(entry: Entry) -> str:
     """The state, and what is to be said of it."""
     words = [entry.state or "unknown"]
-    if entry.unproven:
-        words.append("unproven")
+    if entry.unconfirmed:
+        words.append("unconfirmed")
     if entry.state == "open":
         words += ["refused delivery"] * entry.refused + ["missing at the last look"] * entry.missing
-    if entry.contradicted is not None:
-        words.append(f"contradicted: {entry.contradicted.event} ({entry.contradicted.by})")
+    if entry.overruled is not None:
+        words.append(f"overruled: {entry.overruled.event} ({entry.overruled.by})")
     return printable(", ".join(words))
 
 

@@ -22,8 +22,8 @@ def standing_lines(found: Standing) -> list[Line]:
     return [
         Line("open requests", counts.open, oldest),
         Line("lost", counts.lost, "requests that HITL.sh does not know any more" if counts.lost else ""),
-        Line("unproven", counts.unproven, _unproven_words(found)),
-        Line("contradicted", counts.contradicted, _contradicted_words(found)),
+        Line("unconfirmed", counts.unconfirmed, _unconfirmed_words(found)),
+        Line("overruled", counts.overruled, _overruled_words(found)),
         *_call_lines(found),
         *_webhook_lines(found),
         *_sweep_lines(found),
@@ -38,10 +38,10 @@ def standing_fields(found: Standing) -> dict[str, Any]:
         "oldest": counts.oldest,
         "oldest_at": iso(counts.oldest_at),
         "awaiting_proof": counts.awaiting_proof,
-        "unproven": counts.unproven,
+        "unconfirmed": counts.unconfirmed,
         "lost": counts.lost,
-        "contradicted": counts.contradicted,
-        "contradicted_24h": counts.contradicted_lately,
+        "overruled": counts.overruled,
+        "overruled_24h": counts.overruled_lately,
         "next_look_at": iso(counts.next_look),
         "under_way": found.under_way is not None and not found.under_way.held_off,
         "last_sweep": None if trail.account is None else account_fields(trail.account),
@@ -55,18 +55,18 @@ def standing_fields(found: Standing) -> dict[str, Any]:
     }
 
 
-def _unproven_words(found: Standing) -> str:
-    if not found.counts.unproven:
+def _unconfirmed_words(found: Standing) -> str:
+    if not found.counts.unconfirmed:
         return ""
     requests = counted(found.counts.awaiting_proof, "request")
     return f"effects wait until HITL.sh confirms how {requests} ended"
 
 
-def _contradicted_words(found: Standing) -> str:
+def _overruled_words(found: Standing) -> str:
     counts = found.counts
-    if not counts.contradicted:
+    if not counts.overruled:
         return ""
-    return f"events of which HITL.sh says otherwise, {counts.contradicted_lately:,} of them in the last 24 h"
+    return f"outcomes of which stronger evidence says otherwise, {counts.overruled_lately:,} of them in the last 24 h"
 
 
 def _call_lines(found: Standing) -> list[Line]:

@@ -20,7 +20,7 @@ def account_lines(account: Account, next_look: float | None, now: float) -> list
         Line("found", account.found, "decisions that nobody had told us of"),
         Line("discovered", account.discovered, "requests that nobody had told us of"),
         Line("confirmed", account.confirmed, "events that HITL.sh says are true"),
-        Line("contradicted", account.contradicted, "events of which HITL.sh says otherwise"),
+        Line("overruled", account.overruled, "outcomes of which HITL.sh says otherwise"),
         Line("lost", account.lost, "requests that HITL.sh does not know any more"),
         Line("why", None, printable(account.reason)),
     ]

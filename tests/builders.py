@@ -1,6 +1,6 @@
 """Values with defaults, for tests that care about one thing at a time."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -9,7 +9,13 @@ from hitlsh.events import Event
 from hitlsh.payloads import parse
 from workers.inbox.records import Delivery
 
-RECEIVED = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+#: When deliveries arrive: these days, since what ended long ago is stale.
+RECEIVED = datetime.now(UTC).replace(microsecond=0)
+
+
+def ago(seconds: float) -> str:
+    """A time before `RECEIVED`, as HITL.sh writes it."""
+    return f"{RECEIVED - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def payload(
@@ -28,16 +34,17 @@ def payload(
             "status": status,
             "response_data": {"selected_value": response} if answered else None,
             "response_by": {"user_id": "u1", "name": "Ada", "email": "ada@example.com"} if answered else None,
-            "response_at": "2026-03-01T11:59:00Z" if answered else None,
+            "response_at": ago(60) if answered else None,
             "response_time_seconds": 12.5 if answered else None,
-            "created_at": "2026-03-01T11:58:00Z",
+            "created_at": ago(120),
             **more,
         }
     )
 
 
-def claimed(request_id: str = "66c0ffee00000000000000a1", at: str = "2026-03-01T11:58:30Z") -> bytes:
+def claimed(request_id: str = "66c0ffee00000000000000a1", at: str | None = None) -> bytes:
     """A nested body that ends nothing."""
+    at = ago(90) if at is None else at
     return msgspec.json.encode(
         {
             "event": "request.claimed",
@@ -65,3 +72,8 @@ def key(body: bytes) -> str:
     content = parse(body)
     assert isinstance(content, Event)
     return content.key
+
+
+def modes(*names: str) -> str:
+    """Handlers as the report of a routing names them: those without a mode, such as ``pay:due``, run already."""
+    return ",".join(name if ":" in name else f"{name}:run" for name in names)

@@ -75,7 +75,7 @@ class Clock:
         self._redis.zremrangebyscore(keys.ASKED, "-inf", oldest)
         self._redis.zremrangebyscore(keys.CHECKS, "-inf", oldest * 1000)
         self._redis.zremrangebyscore(keys.LOST, "-inf", (seconds - self._retention) * 1000)
-        return sum(self._trim(index) for index in (keys.EVENTS, keys.QUARANTINE, keys.CONTRADICTED))
+        return sum(self._trim(index) for index in (keys.EVENTS, keys.QUARANTINE, keys.OVERRULED))
 
     def _trim_now_and_then(self) -> None:
         if time.monotonic() - self._trimmed > TRIM_SECONDS:

@@ -18,7 +18,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     #: The vendor's event name, such as ``request.completed``.
     event: str
-    #: Equal for every delivery and every attempt: pass it on as an idempotency key. At most 256 characters.
+    #: Equal for every delivery and every attempt: pass it on as an idempotency key. Another outcome of the same
+    #: request has another key. At most 256 characters.
     event_key: str
     #: The payload form it came in, such as ``callback-v2`` or ``nested``; ``api`` when a sweep found it.
     variant: str
@@ -58,11 +59,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     #: It arrived after its request had ended (such as a ``claimed`` overtaken by ``completed``).
     #: Not routed unless a route asks with ``late=True``.
     late: bool = False
-    #: A second, different outcome of a request that had already ended with another one.
+    #: Another outcome of the request stands: one that came before with the same trust, or one with more trust.
     #: Not routed unless a route asks with ``conflict=True``.
     conflict: bool = False
-    #: It takes the place of an event that HITL.sh contradicted, of which something had begun; `conflict` too.
-    #: Not routed unless a route asks with ``conflict=True``, or demands proof (``trust="confirmed"``).
+    #: It takes the place of an outcome with less trust that differs, and of which some handler had begun. That
+    #: handler does not run again, unless its route asks with ``conflict=True``.
     overrules: bool = False
     #: Which run of this handler for this event it is, from 1.
     attempt: int = 1

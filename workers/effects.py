@@ -10,7 +10,6 @@ from typing import cast
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater
 from workers.inbox.records import Item, Line, Verb
-from workers.proof import CONFIRMED
 from workers.route import Route
 from workers.threads import HandlerThreads, Outlived
 
@@ -52,9 +51,9 @@ async def run(route: Route, decision: Decision, item: Item, threads: HandlerThre
 
 def _unwanted(route: Route, decision: Decision, item: Item) -> Line:
     """An effect may be older than today's conditions, or than what HITL.sh's API says of its event."""
-    if route.awaits_proof(decision):
-        return _line("unproven", item)
-    if decision.trust == CONFIRMED and route.demands_proof:
+    if wait := route.waits(decision):
+        return _line("unconfirmed", item, word=wait.needs)
+    if decision.trust == "confirmed" and route.demands_confirmation:
         logger.info(
             "handler.unwanted handler=%s event=%s: confirmed, but what HITL.sh's API says does not fit its conditions",
             route.name,

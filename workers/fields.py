@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias, get_args
 
-from hitlsh.events import Outcome, Source, Trust
+from hitlsh.events import Outcome, Source
 from workers.callables import check_predicate
 from workers.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate, slug
 from workers.decision import Decision
@@ -135,6 +135,5 @@ COMPILERS: dict[str, Compiler] = {
     "state": _state,
     "source": _word(get_args(Source), lambda decision: decision.source),
     "outcome": _word(get_args(Outcome), lambda decision: decision.outcome),
-    "trust": _word(get_args(Trust), lambda decision: decision.trust),
     "when": _when,
 }

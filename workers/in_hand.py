@@ -123,14 +123,18 @@ class InHand:
             return
         decision = _decision(item)
         routes = self._router.match(decision)
-        begun = [route for route in routes if not item.suspect and self._may_begin(route)]
-        names = [route.name if route in begun else f"!{route.name}" for route in routes]
-        names += [f"?{route.name}" for route in self._router.unproven(decision)]
-        names += [f"~{route.name}" for route in self._router.denied(decision)]
+        # Where the request has other outcomes, which of them has which effects is for the record to say.
+        at_once = not item.suspect and not item.has_rivals
+        begun = [route for route in routes if at_once and self._may_begin(route)]
+        modes = [_mode(route, "run" if route in begun else "due") for route in routes]
+        modes += [
+            _mode(wait.route, f"{'await' if wait.is_urgent else 'later'}-{wait.needs}")
+            for wait in self._router.waits(decision)
+        ]
         suspect = "suspect" if item.suspect else ""
         # Handlers need not wait for this line: should it be lost with this process, the event is due
         # again when its lease runs out. Their own lines come after it, in the same order.
-        routed = self._reports.submit(Line("route", "", item.event_key, item.token, ",".join(names), suspect))
+        routed = self._reports.submit(Line("route", "", item.event_key, item.token, ",".join(modes), suspect))
         started = [self._start_effect(route, _effect(item, route.name)) for route in begun]
         routed.add_done_callback(lambda reply: self._hold_effects(item, reply, started))
 
@@ -211,6 +215,11 @@ class InHand:
                     raise
                 logger.warning("report.delayed lines=%d error=%s", len(lines), type(error).__name__)
                 await asyncio.sleep(0.2)
+
+
+def _mode(route: Route, mode: str) -> str:
+    """One of the handlers that an event is routed to, as report.lua reads it."""
+    return f"{route.name}:{mode}" + (":conflict" if route.takes_conflicts else "")
 
 
 def _effect(item: Item, handler: str) -> Item:

@@ -24,7 +24,7 @@ from workers.loading import load_router
 from workers.redis_clients import drain_client, hurry, keeper_client, worker_client
 from workers.router import Router
 from workers.settings import Settings
-from workers.start_checks import say_if_nothing_is_swept, see_that_proof_can_be_had
+from workers.start_checks import say_if_nothing_is_swept, check_confirmation_is_possible
 from workers.sweeps import running
 
 logger = logging.getLogger("hitl.workers")
@@ -84,7 +84,7 @@ class Work:
             lease=settings.lease_seconds,
         )
         router = load_router(settings.handlers)
-        see_that_proof_can_be_had(settings, router)
+        check_confirmation_is_possible(settings, router)
         return cls(settings, router, terms)
 
 

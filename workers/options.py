@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
+from hitlsh.events import Trust
 from workers.conditions import Choice, Condition, Keys, Predicate, describe_condition
 from workers.decision import Decision
 from workers.errors import RouteInvalid
 from workers.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES, did_you_mean
 from workers.fields import COMPILERS
 from workers.policy import PolicyOptions
-from workers.proof import never_proven
 
 
 class RouteOptions(PolicyOptions, total=False):
@@ -25,7 +25,7 @@ class RouteOptions(PolicyOptions, total=False):
     state: Keys
     source: Condition
     outcome: Condition
-    trust: Condition
+    trust: Trust
     when: Predicate
 
 
@@ -86,8 +86,6 @@ def _check_against_events(option: str, condition: Any, events: Sequence[str]) ->
 def _contradiction(option: str, condition: Any, event: str) -> str | None:
     if option == "response" and event in NEVER_ANSWERED:
         return None if Choice.of(condition, option).none else "which carries no answer"
-    if option == "trust" and never_proven(condition, event):
-        return "which ends no request, so that HITL.sh's API has nothing to confirm it with"
     only = _ALWAYS.get(option, {}).get(event)
     if only is None or only in Choice.of(condition, option).strings:
         return None

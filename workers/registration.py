@@ -11,11 +11,11 @@ from workers.errors import RouteInvalid
 from workers.fields import COMPILERS
 from workers.options import check_known, compile_options
 from workers.policy import POLICY_OPTIONS, Policy
-from workers.proof import Demand
 from workers.route import Route, Rule
+from workers.trust import check_minimum
 
 #: The options of `on` and `forward`; `otherwise` takes all but the conditions.
-OPTIONS = (*COMPILERS, "late", "conflict", "name", *POLICY_OPTIONS)
+OPTIONS = (*COMPILERS, "trust", "late", "conflict", "name", *POLICY_OPTIONS)
 OTHERWISE_OPTIONS = ("late", "conflict", "name", *POLICY_OPTIONS)
 
 
@@ -46,8 +46,8 @@ def terms(
     conditions = {option: options[option] for option in COMPILERS if option in options}
     policy = Policy.of({option: options[option] for option in POLICY_OPTIONS if option in options})
     requirements = compile_options(conditions, events)
-    demand = Demand.of(conditions["trust"]) if "trust" in conditions else None
-    rule = Rule(events=events, requirements=requirements, demand=demand, late=late, conflict=conflict)
+    trust = check_minimum(options.get("trust", "callback"), events)
+    rule = Rule(events=events, requirements=requirements, trust=trust, late=late, conflict=conflict)
     return Terms(rule=rule, policy=policy, name=name, otherwise=otherwise)
 
 

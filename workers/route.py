@@ -1,15 +1,16 @@
 """A route: one handler, and when it is wanted."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
+from hitlsh.events import Trust
 from workers.decision import Decision
 from workers.event_names import hears
 from workers.options import Requirement
 from workers.policy import Policy
-from workers.proof import Demand, can_be_proven, proven
+from workers.trust import LEVELS, ends_requests, is_confirmable
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -17,8 +18,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     events: tuple[str, ...]
     requirements: tuple[Requirement, ...] = ()
-    #: What it asks of trust, which is among its requirements too; None where any will do.
-    demand: Demand | None = None
+    #: The least that it demands.
+    trust: Trust = "callback"
     #: Late or conflicting decisions are wanted too.
     late: bool = False
     conflict: bool = False
@@ -28,17 +29,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return hears(self.events, event)
 
     def admits(self, decision: Decision) -> bool:
-        """A conflict is wanted where conflicts are, a latecomer where those are, anything else everywhere.
+        """A conflict is wanted where conflicts are, a latecomer where those are, anything else everywhere."""
+        return self.conflict if decision.conflict else self.late or not decision.late
 
-        What takes the place of a contradicted event is no conflict to a rule that demands proof: that
-        event was never proven, so that nothing ran for it.
-        """
-        if decision.conflict:
-            return self.conflict or self._takes_as_the_first(decision)
-        return self.late or not decision.late
-
-    def _takes_as_the_first(self, decision: Decision) -> bool:
-        return decision.overrules and self.demand is not None and self.demand.strict
+    def demands_more(self, decision: Decision) -> bool:
+        """The trust of the decision is too little, and some outcome of its request is for this rule."""
+        return LEVELS[self.trust] > LEVELS[decision.trust] and self.admits(decision) and ends_requests(self.events)
 
     def matches(self, decision: Decision) -> bool:
         """Whether all holds; raises what a predicate raises."""
@@ -48,6 +44,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """As `matches`, for a decision whose event name is known to be heard."""
         if (decision.late or decision.conflict) and not self.admits(decision):
             return False
+        if self.trust != "callback" and LEVELS[decision.trust] < LEVELS[self.trust]:
+            return False
         for requirement in self.requirements:  # noqa: SIM110 - a generator costs as much as the tests
             if not requirement.test(decision):
                 return False
@@ -56,7 +54,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def describe(self) -> str:
         """One line: ``request.completed [response='Approve', late]``."""
         flags = [flag for flag in ("late", "conflict") if getattr(self, flag)]
-        asked = ", ".join([*(requirement.describe() for requirement in self.requirements), *flags])
+        trust = [f"trust={self.trust!r}"] if self.trust != "callback" else []
+        asked = ", ".join([*(requirement.describe() for requirement in self.requirements), *trust, *flags])
         return ", ".join(self.events) + (f" [{asked}]" if asked else "")
 
 
@@ -83,33 +82,37 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
         Of an `otherwise` route only its own rule is asked, not whether other routes match.
         """
-        return any_accepts(tuple(rule for rule in self.rules if rule.hears(decision.event)), decision)
+        return any_accepts([rule for rule in self.rules if rule.hears(decision.event)], decision)
 
     @property
-    def demands_proof(self) -> bool:
-        """Some event of less trust waits for it until HITL.sh confirms it; never raises."""
-        return any(rule.demand is not None and _helped(rule.demand) for rule in self.rules)
+    def demands_confirmation(self) -> bool:
+        """Some rule takes only what HITL.sh's API confirms."""
+        return any(rule.trust == "confirmed" for rule in self.rules)
 
-    def awaits_proof(self, decision: Decision) -> bool:
-        """The decision is not wanted as it is, but would be if HITL.sh confirmed it; never raises."""
-        if not can_be_proven(decision) or all(rule.demand is None for rule in self.rules):
-            return False
-        return not self._may_want(decision) and self._may_want(proven(decision))
+    @property
+    def takes_conflicts(self) -> bool:
+        """Some rule asks for outcomes that differ from the decision."""
+        return any(rule.conflict for rule in self.rules)
 
-    def is_denied(self, decision: Decision) -> bool:
-        """It takes nothing but what is confirmed, and as it is posted the decision is not for it; never raises.
+    def waits(self, decision: Decision) -> "Wait | None":
+        """What it waits for where the trust of the decision is too little for it; never raises.
 
-        That is no proof: what was posted may be forged, and stand where the true decision should be.
+        Also where the decision as it is would not be for it: what was posted may be forged, to stand where the
+        true decision should be.
         """
-        if not can_be_proven(decision) or not any(
-            rule.demand is not None and _strict(rule.demand) for rule in self.rules
-        ):
-            return False
-        return not self._may_want(decision) and not self._may_want(proven(decision))
+        if not is_confirmable(decision):
+            return None
+        unmet = [rule for rule in self.rules if rule.demands_more(decision)]
+        if not unmet or self._may_want(decision, self.rules):
+            return None
+        needs = min((rule.trust for rule in unmet), key=LEVELS.__getitem__)
+        stronger = msgspec.structs.replace(decision, trust=needs)
+        return Wait(self, needs, is_urgent=self._may_want(stronger, unmet))
 
-    def _may_want(self, decision: Decision) -> bool:
+    @staticmethod
+    def _may_want(decision: Decision, rules: "Sequence[Rule]") -> bool:
         try:
-            return self.matches(decision)
+            return any_accepts([rule for rule in rules if rule.hears(decision.event)], decision)
         except Exception:  # noqa: BLE001 - a predicate is the user's: undecided is not unwanted
             return True
 
@@ -120,21 +123,16 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return ("otherwise: " if self.otherwise else "") + wanted + (f" ({policy})" if policy else "")
 
 
-def _helped(demand: Demand) -> bool:
-    try:
-        return demand.helped
-    except Exception:  # noqa: BLE001 - a predicate is the user's: undecided is not undemanded
-        return True
+class Wait(NamedTuple):
+    """A route whose effect waits for stronger evidence."""
+
+    route: Route
+    needs: Trust
+    #: The decision is for the route once it has that trust; else only to see whether another is.
+    is_urgent: bool
 
 
-def _strict(demand: Demand) -> bool:
-    try:
-        return demand.strict
-    except Exception:  # noqa: BLE001 - a predicate is the user's: undecided is not unwanted
-        return True
-
-
-def any_accepts(rules: tuple[Rule, ...], decision: Decision) -> bool:
+def any_accepts(rules: Sequence[Rule], decision: Decision) -> bool:
     """Whether one of the rules holds; one that raises does not hide another that holds."""
     failure: Exception | None = None
     for rule in rules:

@@ -14,9 +14,9 @@ from workers.event_names import check_events, did_you_mean, slip
 from workers.forwarding import SINK_CONCURRENCY, Sink, events_of, sender, sink_name
 from workers.options import RouteOptions
 from workers.policy import PolicyOptions
-from workers.proof import can_be_proven
 from workers.registration import OPTIONS, OTHERWISE_OPTIONS, Terms, by_name, terms, with_handler, with_sink
-from workers.route import Route, any_accepts
+from workers.route import Route, Wait, any_accepts
+from workers.trust import is_confirmable
 
 Handler = TypeVar("Handler", bound=Callable[[Decision], Any])
 #: Names of events come from outside: so many are remembered, the rest looked up each time.
@@ -29,8 +29,6 @@ class _Candidate(NamedTuple):
     route: Route
     #: The test of those of its rules that hear it.
     accepts: Callable[[Decision], bool]
-    #: One of these may want more of what is confirmed.
-    may_await_proof: bool
 
 
 class Router:
@@ -39,8 +37,8 @@ class Router:
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
         self._otherwise: Route | None = None
-        #: Some rule may take only what is confirmed.
-        self._has_strict = False
+        #: Those of which some rule demands more trust than the least.
+        self._demanding: tuple[Route, ...] = ()
         self._heard: dict[str, tuple[_Candidate, ...]] = {}
 
     # -- registering -----------------------------------------------------------------------------------
@@ -64,11 +62,11 @@ class Router:
         * `loop`: its id or name. `reviewer`: id, e-mail or name; a function gets the `Reviewer` or None.
         * `metadata`, `state`: ``{"key": condition}``, or a function of the whole.
         * `response_type`, `source`, `outcome`: one of the words of `Decision`, or several.
-        * `trust`: the same, but ``trust="confirmed"`` waits: where only the trust of a decision is too little, the
-          function runs once HITL.sh's API has confirmed it, on what the API says, and never if it says otherwise.
-        * `late`, `conflict`: run also for what arrived after its request had ended, or contradicts how it
-          ended (see `Decision`). By default such decisions are kept and run nothing. A rule that takes only
-          what is confirmed needs no `conflict` for a decision that `overrules` another.
+        * `trust`: the least that the function demands: ``"callback"``, ``"signed"`` or ``"confirmed"``. Where a decision
+          has less, the function waits until stronger evidence comes, and runs on what that says: a signed delivery
+          for ``"signed"``, or HITL.sh's API, which is asked. It does not run if the stronger evidence says otherwise.
+        * `late`, `conflict`: run also for what arrived after its request had ended, or differs from the decision
+          (see `Decision`). By default such events are kept and run nothing.
         * `name`: what the effects are kept under; the function's own name by default.
 
         How it is tried, with the defaults of `Policy`: `attempts`, ``backoff=(first, longest)`` and `timeout`
@@ -109,8 +107,8 @@ class Router:
         name: str | None = None,
         **policy: Unpack[PolicyOptions],
     ) -> Any:
-        """Run the function for every event that no other route wants, nor would want if HITL.sh confirmed it; with
-        or without parentheses.
+        """Run the function for every event that no other route wants, nor would want with more trust; with or without
+        parentheses.
         """
         asked = terms(("*",), policy, OTHERWISE_OPTIONS, late=late, conflict=conflict, name=name, otherwise=True)
 
@@ -165,38 +163,31 @@ class Router:
         will say what is wrong where it can be seen and tried again.
         """
         found = []
-        for route, accepts, _ in self._candidates(decision.event):
+        for route, accepts in self._candidates(decision.event):
             try:
                 if accepts(decision):
                     found.append(route)
             except Exception:  # noqa: BLE001 - a predicate is the user's; its effect raises the same, visibly
                 found.append(route)
         rest = self._otherwise
-        if not found and rest is not None and rest.matches(decision) and not self.unproven(decision):
+        if not found and rest is not None and rest.matches(decision) and not self._is_awaited(decision):
             found.append(rest)
         return tuple(found)
 
-    def unproven(self, decision: Decision) -> tuple[Route, ...]:
-        """Every route that the decision would be for if HITL.sh confirmed it, and is not as it is; never raises."""
-        if not can_be_proven(decision):
+    def waits(self, decision: Decision) -> tuple[Wait, ...]:
+        """Every route that demands more trust than the decision has, and what it waits for; never raises."""
+        if not self._demanding or not is_confirmable(decision):
             return ()
-        candidates = self._candidates(decision.event)
-        return tuple(made.route for made in candidates if made.may_await_proof and made.route.awaits_proof(decision))
+        return tuple(wait for route in self._demanding if (wait := route.waits(decision)))
 
-    def denied(self, decision: Decision) -> tuple[Route, ...]:
-        """Every route that takes only what HITL.sh confirms, and that the decision as it was posted is not for.
-
-        What was posted may be forged to keep the true decision from them, so it is confirmed all the same, if
-        without haste. Never raises.
-        """
-        if not self._has_strict or not can_be_proven(decision):
-            return ()
-        return tuple(route for route in self.routes if route.is_denied(decision))
+    def _is_awaited(self, decision: Decision) -> bool:
+        """Some route runs for the decision once it has more trust."""
+        return any(wait.is_urgent for wait in self.waits(decision))
 
     @property
-    def demands_proof(self) -> tuple[str, ...]:
-        """Names of the routes for which decisions may have to wait until HITL.sh's API confirms them."""
-        return tuple(route.name for route in self.routes if route.demands_proof)
+    def demands_confirmation(self) -> tuple[str, ...]:
+        """Names of the routes that take only what HITL.sh's API confirms."""
+        return tuple(route.name for route in self.routes if route.demands_confirmation)
 
     def hears(self, event: str) -> bool:
         """Some route might want an event of that name; asks no predicate."""
@@ -232,7 +223,9 @@ class Router:
         """All of these routes, or on a fault none of them."""
         kept = by_name(routes)
         self._otherwise = next((route for route in kept.values() if route.otherwise), None)
-        self._has_strict = any(rule.demand is not None for route in kept.values() for rule in route.rules)
+        self._demanding = tuple(
+            route for route in kept.values() if any(rule.trust != "callback" for rule in route.rules)
+        )
         self._routes, self._heard = kept, {}
 
 
@@ -252,5 +245,4 @@ def _candidate(route: Route, event: str) -> _Candidate:
     return _Candidate(
         route,
         accepts=rules[0].accepts if len(rules) == 1 else partial(any_accepts, rules),
-        may_await_proof=any(rule.demand is not None and rule.demand.maybe_helped for rule in rules),
     )

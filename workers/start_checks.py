@@ -9,9 +9,9 @@ from workers.settings import Settings, SettingsInvalid
 logger = logging.getLogger("hitl.sweeps")
 
 
-def see_that_proof_can_be_had(settings: Settings, router: Router) -> None:
-    """Raises `SettingsInvalid` where handlers wait for proof and nobody could ask HITL.sh for it."""
-    waiting = router.demands_proof
+def check_confirmation_is_possible(settings: Settings, router: Router) -> None:
+    """Raises `SettingsInvalid` where handlers demand confirmed decisions and there is no API key to confirm them with."""
+    waiting = router.demands_confirmation
     if settings.api_key is None and waiting:
         problem = (
             f"HITL_API_KEY is not set, and {_listed(waiting)} may have to wait until HITL.sh confirms a decision, "

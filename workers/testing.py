@@ -63,7 +63,7 @@ def _coherent(changes: dict[str, Any]) -> dict[str, Any]:
     event = changes.get("event") or f"request.{changes.get('outcome') or 'completed'}"
     answered = event == "request.completed"
     if changes.get("overrules"):
-        changes = {"conflict": True, "trust": "confirmed", **changes}
+        changes = {"trust": "confirmed", **changes}
     claims = event == "request.claimed"
     occurred_at = changes.get("occurred_at", NOW)
     about_request = event.startswith("request.")

@@ -43,7 +43,7 @@ async def test_the_state_that_was_minted_arrives(receiver: Receiver, server: Emb
     receiver.call_back(BODY, state)
 
     client = drain_client(server.url)
-    [item] = (await Inbox(client, retention=60, lease=1.0).claim(1)).items
+    [item] = (await Inbox(client, retention=86_400, lease=1.0).claim(1)).items
     await client.aclose()
     assert item.state == state
     assert type(item.state) is type(state)

@@ -182,7 +182,7 @@ async def test_a_server_that_is_nearly_full_is_left_alone(inbox: Inbox, redis: R
 async def test_an_outage_loses_no_count_and_ends_by_itself(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path) as own:
         client = door_client(own.url)
-        intake = intake_of(Inbox(client, retention=60, lease=15.0))
+        intake = intake_of(Inbox(client, retention=86_400, lease=15.0))
         await intake.start()
         own.kill()
         with pytest.raises(IntakeUnavailable, match="redis_unreachable"):
@@ -201,7 +201,7 @@ async def test_an_outage_loses_no_count_and_ends_by_itself(tmp_path: Path) -> No
 async def test_a_hanging_server_keeps_nobody_waiting_for_long(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path) as own:
         client = door_client(own.url)
-        intake = intake_of(Inbox(client, retention=60, lease=15.0))
+        intake = intake_of(Inbox(client, retention=86_400, lease=15.0))
         await intake.start()
         os.kill(own.pid, signal.SIGSTOP)
         started = time.monotonic()

@@ -14,7 +14,7 @@ from redis.asyncio import Redis as AsyncRedis
 from service import environment
 from service.cli import cli
 from service.embedded_server import EmbeddedServer
-from tests.builders import delivery, key, payload
+from tests.builders import delivery, key, modes, payload
 from workers.inbox import history, keys
 from workers.inbox.inbox import Inbox
 from workers.inbox.records import Line
@@ -38,13 +38,13 @@ def run(server: EmbeddedServer, redis: Redis) -> Run:
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=60, lease=15.0)
+    return Inbox(async_redis, retention=86_400, lease=15.0)
 
 
 async def settle(inbox: Inbox, **ends: Any) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
-        await inbox.report([Line("route", "", item.event_key, item.token, ",".join(ends))])
+        await inbox.report([Line("route", "", item.event_key, item.token, modes(*ends))])
         for handler, end in ends.items():
             wrong = TRACEBACK if end == "failed" else ""
             await inbox.report([Line(end, handler, item.event_key, item.token, "0", wrong)])

@@ -58,7 +58,7 @@ def test_the_job_carries_no_payload_and_is_json(redis: Redis) -> None:
 
 
 async def test_an_accepted_event_is_due_for_the_clock(redis: Redis, async_redis: object) -> None:
-    await Inbox(async_redis, retention=60, lease=15).accept([delivery()])  # type: ignore[arg-type]
+    await Inbox(async_redis, retention=86_400, lease=15).accept([delivery()])  # type: ignore[arg-type]
 
     assert Clock(redis, retention=60).tick() is True
 

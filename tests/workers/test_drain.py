@@ -22,7 +22,7 @@ QUICK = {"backoff": (0.01, 0.01)}
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=60, lease=5.0)
+    return Inbox(async_redis, retention=86_400, lease=5.0)
 
 
 @asynccontextmanager
@@ -229,7 +229,7 @@ async def test_what_outlives_the_grace_is_given_back_at_once(inbox: Inbox, redis
 
 async def test_a_long_handler_keeps_its_lease(redis: Redis, async_redis: AsyncRedis) -> None:
     router, runs = Router(), []
-    inbox = Inbox(async_redis, retention=60, lease=0.6)
+    inbox = Inbox(async_redis, retention=86_400, lease=0.6)
 
     @router.on("request.completed")
     def long(decision: Decision) -> None:
@@ -249,7 +249,7 @@ async def test_a_long_handler_keeps_its_lease(redis: Redis, async_redis: AsyncRe
 
 async def test_a_handler_that_blocks_the_loop_keeps_its_lease(redis: Redis, async_redis: AsyncRedis) -> None:
     router, runs = Router(), []
-    inbox = Inbox(async_redis, retention=60, lease=0.6)
+    inbox = Inbox(async_redis, retention=86_400, lease=0.6)
 
     @router.on("request.completed")
     async def rude(decision: Decision) -> None:
@@ -338,7 +338,7 @@ async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_
     async def poison(decision: Decision) -> None:
         runs.append(decision.attempt)
 
-    inbox = Inbox(async_redis, retention=60, lease=5.0)
+    inbox = Inbox(async_redis, retention=86_400, lease=5.0)
     await inbox.accept([delivery()])
     redis.hset(keys.event(key(payload())), ":crashes", CRASHES)
     async with draining(inbox, redis, router):
@@ -349,7 +349,7 @@ async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_
 
 async def test_a_drain_that_claims_what_it_still_runs_goes_on_with_that(redis: Redis, async_redis: AsyncRedis) -> None:
     router, runs = Router(), []
-    inbox = Inbox(async_redis, retention=60, lease=0.3)
+    inbox = Inbox(async_redis, retention=86_400, lease=0.3)
 
     @router.on("request.completed")
     async def long(decision: Decision) -> None:

@@ -13,7 +13,7 @@ from workers.inbox.inbox import Inbox
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=60, lease=5.0)
+    return Inbox(async_redis, retention=86_400, lease=5.0)
 
 
 def effect(redis: Redis) -> history.EffectRecord:

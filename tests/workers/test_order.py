@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, key, payload
+from tests.builders import ago, claimed, delivery, key, payload
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
 from workers.inbox import history, keys, pausing
@@ -15,12 +15,12 @@ from workers.inbox.inbox import Inbox
 from workers.inbox.records import Line
 
 REQUEST = "66c0ffee00000000000000a1"
-EARLY, LATER = claimed(at="2026-03-01T11:58:10Z"), claimed(at="2026-03-01T11:58:40Z")
+EARLY, LATER = claimed(at=ago(110)), claimed(at=ago(80))
 
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=60, lease=5.0)
+    return Inbox(async_redis, retention=86_400, lease=5.0)
 
 
 def nothing_waits(redis: Redis) -> bool:
@@ -28,7 +28,7 @@ def nothing_waits(redis: Redis) -> bool:
     return not waiting and redis.zcard(keys.DUE) == 0 and redis.hlen(keys.LEASES) == 0
 
 
-async def test_events_of_one_request_run_one_at_a_time_in_order_of_occurrence(inbox: Inbox, redis: Redis) -> None:
+async def test_events_of_one_request_run_one_at_a_time_its_decision_first(inbox: Inbox, redis: Redis) -> None:
     router, story = Router(), []
 
     @router.on("request.*")
@@ -43,7 +43,7 @@ async def test_events_of_one_request_run_one_at_a_time_in_order_of_occurrence(in
     async with draining(inbox, redis, router):
         await until(lambda: nothing_waits(redis))
 
-    assert story == [(word, key(body)) for body in (EARLY, LATER, payload()) for word in ("begin", "end")]
+    assert story == [(word, key(body)) for body in (payload(), EARLY, LATER) for word in ("begin", "end")]
 
 
 async def test_different_requests_run_freely(inbox: Inbox, redis: Redis) -> None:
@@ -88,7 +88,7 @@ async def test_two_workers_never_handle_one_request_at_once(inbox: Inbox, redis:
         await asyncio.sleep(0.01)
         now[0] -= 1
 
-    bodies = [claimed(at=f"2026-03-01T11:58:{n:02}Z") for n in range(20)]
+    bodies = [claimed(at=ago(100 - n)) for n in range(20)]
     async with draining(inbox, redis, router), draining(inbox, redis, router):
         for body in bodies:
             await inbox.accept([delivery(body)])
@@ -189,8 +189,8 @@ async def test_with_everything_paused_intake_goes_on(inbox: Inbox, redis: Redis)
 
 
 async def test_what_a_worker_died_with_runs_again_alone(redis: Redis, async_redis: AsyncRedis) -> None:
-    short = Inbox(async_redis, retention=60, lease=0.01)
-    inbox = Inbox(async_redis, retention=60, lease=5.0)
+    short = Inbox(async_redis, retention=86_400, lease=0.01)
+    inbox = Inbox(async_redis, retention=86_400, lease=5.0)
     router, now, most = Router(), [0], [0]
 
     @router.on("request.completed")
@@ -213,7 +213,7 @@ async def test_what_a_worker_died_with_runs_again_alone(redis: Redis, async_redi
 
 async def test_the_poison_is_found_and_its_neighbours_succeed(redis: Redis, async_redis: AsyncRedis) -> None:
     """Workers that die are played by claims that are never reported; the rules are the server's."""
-    inbox = Inbox(async_redis, retention=60, lease=0.01)
+    inbox = Inbox(async_redis, retention=86_400, lease=0.01)
     await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(3)])
 
     for _ in range(60):
@@ -221,7 +221,7 @@ async def test_the_poison_is_found_and_its_neighbours_succeed(redis: Redis, asyn
         for item in (await inbox.claim(10, caller="suspect")).items:
             poison = item.event.request_id == "66c0ffee0000000000000001"
             if item.handler == "":
-                word = "!pay" if item.suspect else "pay"
+                word = "pay:due" if item.suspect else "pay:run"
                 await inbox.report([Line("route", "", item.event_key, item.token, word, "suspect" * item.suspect)])
             elif item.crashes >= 3:
                 await inbox.report([Line("failed", item.handler, item.event_key, item.token, "", "died")])

@@ -17,7 +17,7 @@ REQUEST = "66c0ffee00000000000000a1"
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=60, lease=5.0)
+    return Inbox(async_redis, retention=86_400, lease=5.0)
 
 
 async def nothing_due(redis: Redis) -> None:

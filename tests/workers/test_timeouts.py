@@ -21,7 +21,7 @@ from workers.testing import completed
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=60, lease=5.0)
+    return Inbox(async_redis, retention=86_400, lease=5.0)
 
 
 def effect(redis: Redis) -> history.EffectRecord:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from hitlsh.events import Event
 from hitlsh.payloads import parse
-from tests.builders import claimed, delivery, key, payload
+from tests.builders import ago, claimed, delivery, key, payload
 from tests.workers.inbox.invariants import broken
 from tests.workers.test_drain import draining, finished, until
 from workers import Decision, Router
@@ -24,7 +24,7 @@ REJECTED = payload(response="Reject")
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=60, lease=5.0)
+    return Inbox(async_redis, retention=86_400, lease=5.0)
 
 
 class Payouts:
@@ -194,7 +194,7 @@ async def test_a_retry_goes_on_with_what_was_posted_once_proof_has_come(inbox: I
         told.append(decision.loop_name)
 
     request = {"id": "r1", "status": "completed", "response_data": "Approve"}
-    nested = {"event": "request.completed", "timestamp": "2026-03-01T11:59:00Z", "data": {"request": request}}
+    nested = {"event": "request.completed", "timestamp": ago(60), "data": {"request": request}}
     nested["data"]["loop"] = {"id": "b1", "name": "Payouts"}
     posted = msgspec.json.encode(nested)
     async with draining(inbox, redis, payouts.router):

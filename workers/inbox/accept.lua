@@ -4,47 +4,18 @@
 -- Without `allow-oom`: a full server refuses the batch before anything of it is written.
 --
 -- ARGV     retention in seconds, longest life of an open request in seconds, and one frame with
---          15 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
+--          16 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
 --          created_at and timeout_at (of the request, in seconds), fingerprint, head, body, trust,
---          received_at, callback and its id. A word is its length (4 bytes, big-endian) and its bytes; one
+--          received_at, callback and its id, and what it is about if that is no request ('execution:<id>',
+--          'turn:<id>', '' for neither). A word is its length (4 bytes, big-endian) and its bytes; one
 --          argument, because a dozen for each event would be most of what a flush costs its sender.
--- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict or
---          misused (it came by the callback URL of another request)
+-- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict, overruled (it is the
+--          decision now, in place of weaker evidence that says otherwise), stale (it ended before the horizon:
+--          kept, not routed) or misused (it came by a callback URL that may not speak of it)
 local retention, request_life = ARGV[1], ARGV[2]
 frame = ARGV[3]
-local strength = { callback = 1, signed = 2, confirmed = 3 }
 -- How a request is known that nobody told us of before.
 local learned = { callback = 'callback', signed = 'event', confirmed = 'listing' }
-
--- What waits for proof of this event is due: it sees what HITL.sh itself says, and nothing of what was posted.
-local function prove(request_id, event, key, said)
-  local waiting = prefix .. 'unproven:' .. request_id
-  if redis.call('SREM', waiting, key) == 0 then return keep_proof(event, said.head, said.body, said.callback) end
-  believe(event, said.head, said.body, said.callback)
-  for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
-    if redis.call('ZREM', prefix .. 'unproven', handler .. '|' .. key) == 1 then
-      redis.call('HSET', event, handler .. ':state', 'due')
-      redis.call('ZADD', due, now, handler .. '|' .. key)
-    end
-  end
-  redis.call('ZREM', checks_of(request_id), request_id)
-end
-
--- HITL.sh has now said what is true: not what else waits for proof, nor what decided the request before, where
--- somebody waits or nobody can say yet whether somebody would. Else the first outcome stands, and this is a conflict.
-local function disprove_others(request_id, key)
-  local waiting = redis.call('SMEMBERS', prefix .. 'unproven:' .. request_id)
-  local decided_by = redis.call('HGET', prefix .. 'request:' .. request_id, 'event')
-  if decided_by and decided_by ~= key then
-    local known = redis.call('HMGET', prefix .. 'event:' .. decided_by, 'trust', 'routed_under', 'proof_head')
-    if known[1] ~= 'confirmed' and not known[3] and (#waiting > 0 or not known[2]) then
-      contradict(request_id, decided_by, key, retention)
-    end
-  end
-  for _, other in ipairs(waiting) do
-    if other ~= key then contradict(request_id, other, key, retention) end
-  end
-end
 
 -- How decisions were found tells how well the webhooks do: counted here, written once for the whole batch.
 local tally, loss = {}, nil
@@ -77,32 +48,11 @@ local function write_tally()
   redis.call('EXPIRE', hour, 31 * 86400)
 end
 
--- The same fact again: count it; a stronger proof than the one we had is worth keeping.
-local function repeated(event, key, request_id, said)
-  redis.call('HINCRBY', event, 'deliveries', 1)
-  local seen = redis.call('HMGET', event, 'trust', 'fingerprint')
-  if said.outcome ~= '' then
-    count_overtaken(prefix .. 'request:' .. request_id, said.trust)
-    if redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 0 then redis.call('ZREM', checks_of(request_id), request_id) end
-  end
-  if seen[1] and (strength[said.trust] or 0) > (strength[seen[1]] or 0) then
-    if said.trust == 'confirmed' then
-      prove(request_id, event, key, said)
-    else
-      redis.call('HSET', event, 'trust', said.trust)
-    end
-  end
-  if said.fingerprint ~= '' and not seen[2] then
-    redis.call('HSET', event, 'fingerprint', said.fingerprint)
-  end
-  return 'duplicate'
-end
-
 local function read_request(request_id)
   local fields = redis.call('HMGET', prefix .. 'request:' .. request_id, 'outcome', 'order', 'status', 'first_seen',
-    'overruled', 'created_at', 'learned', 'turn', 'history', 'callback')
-  return { outcome = fields[1], order = fields[2], status = fields[3], first_seen = fields[4], overruled = fields[5],
-    created_at = fields[6], learned = fields[7], turn = fields[8], history = fields[9], callback = fields[10] }
+    'event', 'created_at', 'learned', 'history', 'callback')
+  return { outcome = fields[1], order = fields[2], status = fields[3], first_seen = fields[4], event = fields[5],
+    created_at = fields[6], learned = fields[7], history = fields[8], callback = fields[9] }
 end
 
 -- Which events a request has had; their keys hold no blank.
@@ -113,214 +63,251 @@ local function with_history(known, key)
   return kept .. ' ' .. key
 end
 
--- The first outcome. Answers whether the event has its request's turn already.
-local function settle(request_id, event, key, said, known)
-  local request = prefix .. 'request:' .. request_id
-  local created = known.created_at or made_at(said.created)
-  local by = said.trust == 'confirmed' and 'sweep' or 'webhook'
-  redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text,
-    'learned', known.learned or learned[said.trust], 'created_at', created, 'found', by,
-    'history', with_history(known, key), 'turn', known.turn or key)
-  if known.first_seen then redis.call('PERSIST', request) end
-  if known.first_seen or known.overruled then redis.call('ZREM', checks_of(request_id), request_id) end
-  if known.status == 'lost' then redis.call('ZREM', prefix .. 'lost', request_id) end
-  if not known.created_at then redis.call('ZADD', asked_of(request_id), 'NX', created, request_id) end
-  count_found(by, said.order)
-  if known.overruled then
-    redis.call('PERSIST', request)
-    redis.call('HDEL', request, 'overruled')
-    if known.overruled == '1' then redis.call('HSET', event, 'conflict', 1, 'overrules', 1) end
-  end
-  return not known.turn
-end
-
--- Compare-and-set on the request: the first outcome stands, nothing that comes late undoes it; but HITL.sh
--- itself overrules what was only posted, where that waited to be proven. Answers the verdict, and whether the
--- event has its request's turn already.
-local function decide(request_id, event, key, said, contradicts, known)
-  local request = prefix .. 'request:' .. request_id
-  local stands = known.outcome or (contradicts and not known.overruled)
-  if said.outcome ~= '' and not stands then return 'accepted', settle(request_id, event, key, said, known) end
-  redis.call('HSET', request, 'history', with_history(known, key))
-  if said.outcome ~= '' then
-    redis.call('HINCRBY', request, 'conflicts', 1)
-    return 'conflict'
-  end
-  if known.outcome then return 'late' end
-  -- Order-free: whichever arrives first, the latest status by the vendor's own time remains.
-  local held = (known.order or '') .. '|' .. (known.status or '')
-  if said.status ~= '' and (said.order .. '|' .. said.status) > held then
-    redis.call('HSET', request, 'status', said.status, 'order', said.order)
-  end
-  know(request_id, learned[said.trust], said.created, said.timeout, request_life)
-  return 'accepted'
-end
-
-local function keep(event, key, kind, body, fields)
-  fields.accepted_at, fields.deliveries = now_text, 1
-  fields.state = kind == 'event' and 'due' or 'quarantined'
-  local words = { 'body', body } -- kept even when it is empty
-  for name, value in pairs(fields) do
-    if value ~= '' then
+local function keep(event, key, said, state)
+  local words = { 'accepted_at', now_text, 'deliveries', 1, 'state', state }
+  for _, name in ipairs({ 'request', 'fingerprint', 'order', 'outcome' }) do
+    if said[name] ~= '' then
       words[#words + 1] = name
-      words[#words + 1] = value
+      words[#words + 1] = said[name]
     end
   end
   redis.call('HSET', event, unpack(words))
+  keep_evidence(event, said)
   redis.call('ZADD', prefix .. 'events', now, key)
 end
 
--- The events of one request are handled one at a time, in the order in which they occurred.
-local function take_turn(request_id, key, order)
-  local request = prefix .. 'request:' .. request_id
-  local holder = redis.call('HGET', request, 'turn')
-  if not holder then
-    redis.call('HSET', request, 'turn', key)
-    return true
-  end
-  local turns = prefix .. 'turns:' .. request_id
-  local held = redis.call('HMGET', prefix .. 'event:' .. holder, 'state', 'order')
-  if not held[1] then -- its record is gone: nobody would pass the turn on
-    redis.call('HSET', request, 'turn', key)
-    return true
-  end
-  local begun = held[1] ~= 'due' or redis.call('HEXISTS', leases, '|' .. holder) == 1
-  if not begun and order ~= '' and held[2] and held[2] > order then
-    redis.call('ZREM', due, '|' .. holder)
-    redis.call('ZADD', turns, tonumber(held[2]), '|' .. holder)
-    redis.call('HSET', request, 'turn', key)
-    return true
-  end
-  redis.call('ZADD', turns, tonumber(order) or now / 1000, '|' .. key)
-  return false
-end
+-- -- what is not routed -----------------------------------------------------------------------------------------
 
--- Nothing of it has begun: it goes through the routes again, as what it is by now.
-local function route_anew(event, key, request_id, order)
-  local known = redis.call('HMGET', event, 'routed_under', 'routed_to')
-  if not known[1] then return end
-  for handler in string.gmatch(known[2] or '', '[^,]+') do
-    if redis.call('HEXISTS', event, handler .. ':started_at') == 1 then return end
-  end
-  for handler in string.gmatch(known[2] or '', '[^,]+') do
-    local member = handler .. '|' .. key
-    for _, where in ipairs({ 'due', 'held', 'unproven', 'waiting:' .. handler, 'turns:' .. request_id }) do
-      redis.call('ZREM', prefix .. where, member)
-    end
-    redis.call('HDEL', event, handler .. ':state', handler .. ':attempts', handler .. ':suspect')
-  end
-  redis.call('HDEL', event, 'routed_under', 'routed_to', 'routed_at', 'open', 'active', 'finished_at')
-  redis.call('HSET', event, 'state', 'due')
-  redis.call('PERSIST', event)
-  if take_turn(request_id, key, order) then redis.call('ZADD', due, now, '|' .. key) end
-end
-
--- What was kept as a conflict is what HITL.sh says: it decides the request, in place of what it contradicts.
-local function take_place(event, key, request_id, said)
-  local request = prefix .. 'request:' .. request_id
-  local known = redis.call('HMGET', request, 'outcome', 'overruled')
-  if known[1] or not known[2] or redis.call('HEXISTS', event, 'contradicted') == 1 then return end
-  redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text)
-  redis.call('HDEL', request, 'overruled')
-  redis.call('PERSIST', request)
-  if known[2] == '1' then
-    redis.call('HSET', event, 'conflict', 1, 'overrules', 1)
-  else
-    redis.call('HDEL', event, 'conflict')
-  end
-  route_anew(event, key, request_id, said.order)
-end
-
--- A callback URL made for one request says nothing of another, whoever has got hold of it. Somebody may have asked
--- twice with the same one; and what HITL.sh itself says of a request is true of it, whatever its URL.
-local function misused(said, known)
-  if said.callback_id == '' or said.request == '' or said.trust == 'confirmed' then return false end
+-- A callback URL that was made for one request speaks for that alone, whoever has got hold of it; one of which
+-- nobody knows what it was made for may also report one execution or turn. Loops, users, keys and the system are
+-- told of by signed deliveries alone.
+local function is_misused(said, known)
+  if said.trust ~= 'callback' or said.callback_id == '' then return false end
   local own = '{"id":"' .. said.callback_id .. '"'
   if known.callback and string.sub(known.callback, 1, #own) == own then return false end
-  local made_for = redis.call('GET', prefix .. 'token:' .. said.callback_id)
+  local token = prefix .. 'token:' .. said.callback_id
+  local made_for = redis.call('GET', token)
   if made_for then return made_for ~= said.request end
-  return known.callback
+  if said.request ~= '' then return known.callback end
+  if said.subject == '' then return true end
+  redis.call('SET', token .. ':subject', said.subject, 'NX', 'EX', TOMBSTONE)
+  return redis.call('GET', token .. ':subject') ~= said.subject
 end
 
 -- Kept to be seen, never routed; under a key of its own, so that the true delivery is not taken for a duplicate.
-local function keep_misused(said, fields, known)
+local function keep_misused(said, known)
   local key = said.key .. '#' .. said.callback_id
   local event = prefix .. 'event:' .. key
   if redis.call('EXISTS', event) == 1 then
     redis.call('HINCRBY', event, 'deliveries', 1)
     return 'duplicate'
   end
-  keep(event, key, said.kind, said.body, fields)
+  keep(event, key, said, 'misused')
   if known.first_seen then redis.call('HSET', prefix .. 'request:' .. said.request, 'history', with_history(known, key)) end
-  redis.call('HSET', event, 'contradicted', 'another request\'s callback URL', 'open', 0)
-  redis.call('ZADD', prefix .. 'contradicted', now, key)
-  finish(event, key, nil, 'contradicted', retention)
+  redis.call('HSET', event, 'overruled', 'another request\'s callback URL', 'open', 0)
+  redis.call('ZADD', prefix .. 'overruled', now, key)
+  finish(event, key, nil, 'misused', retention)
   return 'misused'
 end
 
--- The key under which this is kept: a different outcome under the same key has one of its own, and so has what
--- is said again after HITL.sh contradicted it. Answers the key, whether it is kept already, and whether it
--- contradicts an event that stands.
-local function own_key(said)
-  local key = said.key
-  if redis.call('EXISTS', prefix .. 'event:' .. key) == 0 then return key, false, false end
-  if said.outcome == '' then return key, true, false end
-  local function other(key, contradicts) return key, redis.call('EXISTS', prefix .. 'event:' .. key) == 1, contradicts end
-  local different = key .. '#' .. said.fingerprint
-  if said.fingerprint ~= '' and redis.call('EXISTS', prefix .. 'event:' .. different) == 1 then return different, true, true end
-  for again = 2, 6 do
-    local seen = redis.call('HMGET', prefix .. 'event:' .. key, 'fingerprint', 'contradicted', 'head')
-    if not seen[3] then return key, false, false end
-    if not seen[2] then
-      if said.fingerprint ~= '' and seen[1] and seen[1] ~= said.fingerprint then return other(different, true) end
-      return key, true, false
-    end
-    key = said.key .. '#' .. again
+-- What ended before we began with the API key, or so long ago that its record has expired, is not routed; but what
+-- we know to be open is, however late. What has no time of its own is new.
+local function is_stale(said, known)
+  if known.learned or said.order == '' then return false end
+  local since = tonumber(redis.call('HGET', reconcile_state(), 'since') or 0)
+  return tonumber(said.order) < math.max(since, now / 1000 - retention)
+end
+
+-- What a tombstone says of a request whose record has expired: 'duplicate' for the same outcome, 'stale' for all else.
+local function buried(said, known)
+  if said.request == '' or known.outcome then return nil end
+  local tombstone = redis.call('GET', tombstone_of(said.request))
+  if not tombstone then return nil end
+  local outcome, fingerprint = string.match(tombstone, '^(%S+) (%S*)')
+  if said.outcome ~= '' and not disagree(said.outcome, said.fingerprint, outcome, fingerprint) then return 'duplicate' end
+  return 'stale'
+end
+
+local function keep_stale(event, key, said, known)
+  keep(event, key, said, 'stale')
+  finish(event, key, nil, 'stale', retention)
+  if said.request ~= '' then
+    local request = prefix .. 'request:' .. said.request
+    redis.call('HSET', request, 'history', with_history(known, key))
+    if not known.learned then redis.call('EXPIRE', request, retention) end
   end
-  -- Contradicted over and over: only HITL.sh itself is heard again.
-  return other(said.trust == 'confirmed' and said.key .. '#confirmed' or key, false)
+  return 'stale'
+end
+
+-- -- outcomes ---------------------------------------------------------------------------------------------------
+
+-- The key under which evidence is kept: evidence that agrees has the same, another outcome has one of its own. What
+-- is said again after HITL.sh has denied it is a new event, a bounded number of times; so is what turns out not to
+-- be stale. Answers the key, and whether it is kept already.
+local function identify(said, stale)
+  local key = said.key
+  local function read() return redis.call('HMGET', prefix .. 'event:' .. key, 'state', 'fingerprint', 'overruled') end
+  local kept = read()
+  if kept[1] and said.outcome ~= '' and kept[2] ~= said.fingerprint then
+    key = key .. '#' .. said.fingerprint
+    kept = read()
+  end
+  local first = key
+  for again = 2, 7 do
+    if not kept[1] then return key, false end
+    local denied = kept[3] == 'open' or kept[3] == 'missing'
+    if not denied and (kept[1] ~= 'stale' or stale) then return key, true end
+    -- Denied over and over: only stronger evidence is heard again.
+    key = first .. '~' .. (again < 7 and again or said.trust)
+    kept = read()
+  end
+  return key, kept[1] and true or false
+end
+
+-- The request has its first outcome, or its first again after HITL.sh denied what was said before.
+local function decide_first(request_id, key, said, known)
+  local request = prefix .. 'request:' .. request_id
+  local created = known.created_at or made_at(said.created)
+  local by = said.trust == 'confirmed' and 'sweep' or 'webhook'
+  redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text,
+    'speaks:' .. said.trust, key, 'learned', known.learned or learned[said.trust], 'created_at', created, 'found', by,
+    'history', with_history(known, key))
+  redis.call('PERSIST', request)
+  if known.first_seen then redis.call('ZREM', checks_of(request_id), request_id) end
+  if known.status == 'lost' then redis.call('ZREM', prefix .. 'lost', request_id) end
+  if not known.created_at then redis.call('ZADD', asked_of(request_id), 'NX', created, request_id) end
+  count_found(by, said.order)
+end
+
+-- Stronger evidence than that of the decision: the event is the decision now.
+local function take_over(request_id, event, key, said, decision, differs, is_new)
+  local request = prefix .. 'request:' .. request_id
+  local wrong = supersede(request_id, decision, key, differs, retention)
+  redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text)
+  redis.call('PERSIST', request)
+  redis.call('ZREM', prefix .. 'overruled', key)
+  redis.call('HDEL', event, 'conflict', 'overruled')
+  if not is_new then
+    for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
+      redis.call('HDEL', event, handler .. ':overruled')
+    end
+  end
+  if wrong then redis.call('HSET', event, 'overrules', 1) end
+  if is_new then make_routable(request_id, key) else route_anew(request_id, event, key) end
+  return differs and 'overruled' or 'accepted'
+end
+
+-- The decision stands. What differs from it is a conflict; what cannot be compared with it is kept, and no more.
+local function stand_aside(request_id, event, key, said, decided, differs, is_new)
+  local request = prefix .. 'request:' .. request_id
+  redis.call('HSET', request, 'rivals', 1)
+  if not differs then
+    if is_new then finish(event, key, nil, 'unrouted', retention) end
+    return is_new and 'accepted' or 'duplicate'
+  end
+  redis.call('HSET', event, 'conflict', 1)
+  if said.trust == decided and said.trust ~= 'confirmed' then
+    redis.call('HSET', request, 'contested', 1)
+    confirm_by(request_id, now)
+  end
+  if not is_new then return 'duplicate' end
+  redis.call('HINCRBY', request, 'conflicts', 1)
+  make_routable(request_id, key)
+  return 'conflict'
+end
+
+-- The event has evidence of this level, which is new for it: does it speak for its request?
+local function consider(request_id, event, key, said, known, is_new)
+  if not known.event then
+    decide_first(request_id, key, said, known)
+    make_routable(request_id, key)
+    return 'accepted'
+  end
+  local request = prefix .. 'request:' .. request_id
+  redis.call('HSETNX', request, 'speaks:' .. said.trust, key)
+  if is_new then redis.call('HSET', request, 'history', with_history(known, key)) end
+  if known.event == key then return 'duplicate' end
+  local decided = redis.call('HMGET', prefix .. 'event:' .. known.event, 'outcome', 'fingerprint', 'trust')
+  local differs = disagree(said.outcome, said.fingerprint, decided[1], decided[2])
+  if decided[3] and strength[said.trust] > strength[decided[3]] then
+    return take_over(request_id, event, key, said, known.event, differs, is_new)
+  end
+  return stand_aside(request_id, event, key, said, decided[3], differs, is_new)
+end
+
+-- -- one event --------------------------------------------------------------------------------------------------
+
+-- The same fact again: count it; stronger evidence than there was is kept beside, and speaks from now on.
+local function repeated(event, key, said, known)
+  redis.call('HINCRBY', event, 'deliveries', 1)
+  local request_id = said.request
+  if said.outcome ~= '' then
+    count_overtaken(prefix .. 'request:' .. request_id, said.trust)
+    end_wait(request_id)
+  end
+  local seen = redis.call('HMGET', event, 'trust', 'state')
+  if strength[said.trust] <= (strength[seen[1]] or 0) then return 'duplicate' end
+  -- A row of a list lacks what a callback URL carries: whoever demands confirmation has the request itself read.
+  local is_row = said.trust == 'confirmed' and said.callback == '' and redis.call('HEXISTS', event, 'callback:callback') == 1
+  if is_row and not waits_for_confirmation(request_id) then return 'duplicate' end
+  keep_evidence(event, said)
+  if said.outcome == '' or not known.event or seen[2] == 'stale' then return 'duplicate' end
+  local verdict = consider(request_id, event, key, said, known, false)
+  release_waiting(event, key, request_id, said.trust)
+  if said.trust == 'confirmed' then end_vain_waits(request_id, retention) end
+  return verdict
+end
+
+-- What ends nothing: the latest status by the vendor's own time remains, whichever arrives first.
+local function progress(request_id, event, key, said, known)
+  local request = prefix .. 'request:' .. request_id
+  redis.call('HSET', request, 'history', with_history(known, key))
+  if known.outcome then
+    redis.call('HSET', event, 'late', 1)
+  else
+    local held = (known.order or '') .. '|' .. (known.status or '')
+    if said.status ~= '' and (said.order .. '|' .. said.status) > held then
+      redis.call('HSET', request, 'status', said.status, 'order', said.order)
+    end
+    know(request_id, learned[said.trust], said.created, said.timeout, request_life)
+  end
+  make_routable(request_id, key)
+  return 'accepted'
 end
 
 local function accept()
   local said = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
     created = word(), timeout = word(), fingerprint = word(), head = word(), body = word(), trust = word(),
-    received_at = word(), callback = word(), callback_id = word() }
+    received_at = word(), callback = word(), callback_id = word(), subject = word() }
   local request_id, known = said.request, {}
-  local fields = { head = said.head, trust = said.trust, received_at = said.received_at, callback = said.callback,
-    request = request_id, fingerprint = said.fingerprint, order = said.order }
-
   if request_id ~= '' then known = read_request(request_id) end
+  if said.kind == 'event' and is_misused(said, known) then return keep_misused(said, known) end
   -- The state of what was asked through us, whichever way the decision comes.
-  if said.callback == '' and known.callback and said.outcome ~= '' then
-    said.callback, fields.callback = known.callback, known.callback
-  end
-  if misused(said, known) then return keep_misused(said, fields, known) end
-  local key, kept, contradicts = own_key(said)
+  if said.callback == '' and known.callback and said.outcome ~= '' then said.callback = known.callback end
+  local grave = buried(said, known)
+  if grave == 'duplicate' then return grave end
+  local stale = grave == 'stale' or is_stale(said, known)
+  local key, kept = identify(said, stale)
   local event = prefix .. 'event:' .. key
-  local confirms = said.trust == 'confirmed' and said.outcome ~= ''
-  if confirms then
-    disprove_others(request_id, key)
-    known = read_request(request_id)
-  end
-  if kept then
-    local verdict = repeated(event, key, request_id, said)
-    if confirms then take_place(event, key, request_id, said) end
-    return verdict
-  end
-
-  keep(event, key, said.kind, said.body, fields)
+  if kept then return repeated(event, key, said, known) end
   if said.kind ~= 'event' then
+    keep(event, key, said, 'quarantined')
     redis.call('EXPIRE', event, retention)
     redis.call('ZADD', prefix .. 'quarantine', now, key)
     return 'accepted'
   end
-  local verdict, turn = 'accepted', request_id == ''
-  if not turn then
-    verdict, turn = decide(request_id, event, key, said, contradicts, known)
-    if verdict ~= 'accepted' then redis.call('HSET', event, verdict, 1) end
+  if stale then return keep_stale(event, key, said, known) end
+
+  keep(event, key, said, 'due')
+  redis.call('ZADD', prefix .. 'unfinished', now, key)
+  if request_id == '' then
+    redis.call('ZADD', due, now, '|' .. key)
+    return 'accepted'
   end
-  if turn or take_turn(request_id, key, said.order) then redis.call('ZADD', due, now, '|' .. key) end
-  return verdict == 'late' and 'accepted' or verdict
+  if said.outcome == '' then return progress(request_id, event, key, said, known) end
+  local verdict = consider(request_id, event, key, said, known, true)
+  if said.trust == 'confirmed' then end_vain_waits(request_id, retention) end
+  return verdict
 end
 
 local answer = { redis.call('ZCOUNT', prefix .. 'drains', now, '+inf') }

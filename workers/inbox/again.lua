@@ -1,19 +1,19 @@
 #!lua flags=allow-oom
 -- A person has effects run again: they are due now, their policy begins anew, their attempts go on counting.
 -- Safe to repeat: an effect that is due, waits or runs is left alone, and so is whatever a worker holds.
--- Of an event that HITL.sh contradicted nothing runs again.
+-- Of an outcome that stronger evidence overruled, or that does not speak for its request, nothing runs again.
 --
 -- ARGV     what to call it: the name of a counter and of a time ('retries', 'retried_at');
 --          states that are begun anew, comma-separated ('missing' for a handler that never had this event);
---          then (event key, handlers) pairs: comma-separated names, '' for the routing itself; one after '?'
---          waits for proof
+--          then (event key, handlers) pairs: '<handler>:<mode>,...' with the modes due and await-<level>, '' for the
+--          routing itself
 -- Answers  {how many became due or wait, ...}, one number a pair
 local counter, when = ARGV[1], ARGV[2]
 local chosen, begun = {}, 0
 for state in string.gmatch(ARGV[3], '[^,]+') do chosen[state] = true end
-local ended = { missing = true, done = true, skipped = true, discarded = true, contradicted = true }
+local ended = { missing = true, done = true, skipped = true, discarded = true, superseded = true }
 -- Not routed yet (it will be, through today's routes), or no event at all.
-local untouched = { due = true, quarantined = true, reread = true }
+local untouched = { due = true, quarantined = true, reread = true, misused = true }
 
 local function anew(event, handler, crashes)
   -- What workers died with runs alone at first, as it did before.
@@ -36,21 +36,14 @@ local function route_again(event, key, known)
   redis.call('ZREM', prefix .. 'failed', member)
   anew(event, '', redis.call('HGET', event, ':crashes'))
   redis.call('HSET', event, 'state', 'due')
-  if known.request then
-    local request = prefix .. 'request:' .. known.request
-    local turn = redis.call('HGET', request, 'turn')
-    if turn and turn ~= key then
-      redis.call('ZADD', prefix .. 'turns:' .. known.request, tonumber(known.order) or now / 1000, member)
-      return 1
-    end
-    redis.call('HSET', request, 'turn', key)
-  end
+  reopen(event, key, known.request)
+  if known.request and not take_turn(known.request, key, member) then return 1 end
   make_due(member)
   return 1
 end
 
--- Answers whether the effect was begun anew, and whether that opened it. `proof`: the request whose proof it awaits.
-local function run_again(event, key, handler, proof)
+-- Answers whether the effect was begun anew, and whether that opened it.
+local function run_again(event, key, handler, mode, known)
   local member = handler .. '|' .. key
   local seen = redis.call('HMGET', event, handler .. ':state', handler .. ':crashes')
   local state = seen[1] or 'missing'
@@ -59,46 +52,51 @@ local function run_again(event, key, handler, proof)
     local names = redis.call('HGET', event, 'routed_to') or ''
     redis.call('HSET', event, 'routed_to', names == '' and handler or names .. ',' .. handler, handler .. ':attempts', 0)
   end
+  if known.request then redis.call('HSETNX', prefix .. 'request:' .. known.request, 'effect:' .. handler, key) end
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('ZREM', prefix .. 'held', member)
   anew(event, handler, seen[2])
-  if proof then await_proof(handler, event, key, proof) else make_due(member) end
+  local needs = string.match(mode, '^await%-(%a+)$')
+  if needs and is_confirmable(event) and strength[redis.call('HGET', event, 'trust')] < strength[needs] then
+    redis.call('HDEL', event, handler .. ':evidence')
+    await_evidence(handler, event, key, known.request, needs)
+  else
+    make_due(member)
+  end
   return true, ended[state]
 end
 
 -- Finished or never routed: it is open again, and does not expire while it is.
-local function reopen(event, key, known, opened)
+local function open_again(event, key, known, opened)
   redis.call('HINCRBY', event, 'open', opened)
   redis.call('HSET', event, 'state', 'routed')
-  redis.call('HDEL', event, 'finished_at')
-  redis.call('PERSIST', event)
   redis.call('HSETNX', event, 'routed_at', now_text)
   redis.call('HSETNX', event, 'routed_under', 0) -- a routing that is still on its way comes too late
   if redis.call('ZREM', prefix .. 'failed', '|' .. key) == 1 then redis.call('HSET', event, ':state', 'replayed') end
-  if not known.request then return end
-  local request = prefix .. 'request:' .. known.request
-  if redis.call('HGET', request, 'event') == key then redis.call('PERSIST', request) end
+  reopen(event, key, known.request)
 end
 
 local function again(key, handlers)
   local event = prefix .. 'event:' .. key
-  local fields = redis.call('HMGET', event, 'head', 'state', 'request', 'order', 'contradicted')
-  if not fields[1] or fields[5] then return 0 end
-  local known = { request = fields[3], order = fields[4] }
+  local fields = redis.call('HMGET', event, 'trust', 'state', 'request', 'overruled', 'outcome', 'conflict')
+  if not fields[1] or fields[4] then return 0 end
+  local known = { request = fields[3] }
+  if fields[5] and known.request and not fields[6] then
+    local decision = redis.call('HGET', prefix .. 'request:' .. known.request, 'event')
+    if decision and decision ~= key then return 0 end
+  end
   if handlers == '' then return route_again(event, key, known) end
   if untouched[fields[2]] then return 0 end
-  local _, can_be_proven = provable(event)
   local count, opened = 0, 0
-  for mark, handler in string.gmatch(handlers, '(%??)([^,]+)') do
-    if mark == '?' and can_be_proven and take_proof(event) then can_be_proven = false end
-    local ran, was_closed = run_again(event, key, handler, mark == '?' and can_be_proven and known.request)
+  for handler, mode in string.gmatch(handlers, '([^:,]+):([^:,]+)') do
+    local ran, was_closed = run_again(event, key, handler, mode, known)
     if ran then count = count + 1 end
     if was_closed then opened = opened + 1 end
   end
   if count > 0 then
     redis.call('HINCRBY', event, counter, 1)
     redis.call('HSET', event, when, now_text)
-    reopen(event, key, known, opened)
+    open_again(event, key, known, opened)
   end
   return count
 end

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Lease what is due: each claimed item is due again when its lease runs out, should its worker die.
 --
--- What HITL.sh contradicted is not begun: it ends here.
+-- An outcome that does not speak for its request and disagrees with nothing is not routed: it ends here.
 --
 -- ARGV     how many items at the most, lease in milliseconds, how many bytes of bodies at the most,
 --          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect waits),
@@ -10,25 +10,29 @@
 -- Answers  {fencing token, now in ms, when the next item is due in ms or -1, 1 if a suspect waits for a
 --          worker with nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
 --          an item is {handler or '', event key, attempt, errors, crashes, suspect, head, body, trust,
---          received_at, callback, late, conflict (2: and it overrules what HITL.sh contradicted)}
+--          received_at, callback, late, conflict, overrules, rivals (its request has other outcomes: what is begun
+--          is for the record to say)}
 local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local retention, last, heard, most = ARGV[5], prefix .. 'claim:' .. ARGV[6], ARGV[7], {}
 for i = 8, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
--- What is known of an item's event and effect; see `row`.
+-- What is known of an item's event and effect; see `row`. An effect that has begun goes on with its evidence.
 local function read(event, handler)
-  local kept = redis.call('HMGET', event, 'head', 'body', 'trust', 'received_at', 'callback', 'late', 'conflict', 'request',
-    'order', handler .. ':errors', handler .. ':crashes', handler .. ':suspect', 'contradicted', 'overrules',
-    handler .. ':posted')
-  if kept[15] then -- it was begun with what was posted, and goes on with that
-    local posted = redis.call('HMGET', event, 'posted_head', 'posted_body', 'posted_trust', 'posted_callback')
-    kept[1], kept[2], kept[3], kept[5] = posted[1], posted[2], posted[3], posted[4]
-  end
-  return kept
+  local trust = redis.call('HMGET', event, handler .. ':evidence', 'trust')
+  local level = handler ~= '' and trust[1] or trust[2] or ''
+  local kept = redis.call('HMGET', event, level .. ':head', level .. ':body', level .. ':received_at', level .. ':callback',
+    'late', 'conflict', 'overrules', 'request', 'outcome', 'overruled', handler .. ':errors', handler .. ':crashes',
+    handler .. ':suspect', handler .. ':overruled')
+  return { head = kept[1], body = kept[2] or '', received_at = kept[3], callback = kept[4], late = kept[5],
+    conflict = kept[6], overrules = kept[7], request = kept[8], outcome = kept[9], overruled = kept[10],
+    errors = kept[11], crashes = kept[12], suspect = kept[13], effect_overruled = kept[14], trust = level }
 end
 
 local function row(handler, key, attempt, kept)
-  return { handler, key, tonumber(attempt), tonumber(kept[10] or 0), tonumber(kept[11] or 0), kept[12] and 1 or 0,
-    kept[1], kept[2], kept[3], kept[4], kept[5] or '', kept[6] and 1 or 0, kept[7] and (kept[14] and 2 or 1) or 0 }
+  local rivals = handler == '' and kept.outcome and kept.request
+    and redis.call('HEXISTS', prefix .. 'request:' .. kept.request, 'rivals')
+  return { handler, key, tonumber(attempt), tonumber(kept.errors or 0), tonumber(kept.crashes or 0),
+    kept.suspect and 1 or 0, kept.head, kept.body, kept.trust, kept.received_at, kept.callback or '',
+    kept.late and 1 or 0, kept.conflict and 1 or 0, kept.overrules and 1 or 0, rivals == 1 and 1 or 0 }
 end
 
 local paused, names = {}, redis.call('SMEMBERS', prefix .. 'paused')
@@ -76,11 +80,11 @@ local function park(where, score, member, handler, event, key, request_id, state
   redis.call('ZREM', due, member)
   redis.call('ZADD', where, score, member)
   redis.call('HSET', event, handler .. ':state', state)
-  if request_id and tonumber(redis.call('HGET', event, 'active') or 0) == 0 then pass_turn(request_id, key) end
+  rest(request_id, event, key)
 end
 
 -- Whether an effect may start now; if not, it was put where it waits.
-local function may_start(member, handler, event, key, request_id, order)
+local function may_start(member, handler, event, key, request_id)
   if paused[handler] then
     park(prefix .. 'held', now, member, handler, event, key, request_id, 'paused')
     return false
@@ -90,81 +94,88 @@ local function may_start(member, handler, event, key, request_id, order)
     park(prefix .. 'waiting:' .. handler, now, member, handler, event, key, request_id, 'waiting')
     return false
   end
-  if not request_id then return true end
-  local request = prefix .. 'request:' .. request_id
-  local turn = redis.call('HGET', request, 'turn')
-  if turn and turn ~= key then
-    park(prefix .. 'turns:' .. request_id, tonumber(order) or 0, member, handler, event, key, nil, 'waiting')
-    -- The room that it was called for is free still: the next one's.
-    if running then call_next(handler) end
-    return false
-  end
-  if not turn then redis.call('HSET', request, 'turn', key) end
-  return true
+  if not request_id or take_turn(request_id, key, member) then return true end
+  redis.call('ZREM', due, member)
+  redis.call('HSET', event, handler .. ':state', 'waiting')
+  -- The room that it was called for is free still: the next one's.
+  if running then call_next(handler) end
+  return false
 end
 
--- `crashed`: whoever held it died; then it has a place and a lease to give up.
-local function end_contradicted(member, handler, event, key, request_id, crashed)
-  redis.call('ZREM', due, member)
+-- Whether this outcome is for the routes: it speaks for its request, or disagrees with what does. What was denied
+-- or cannot be compared is not.
+local function is_for_routes(key, kept)
+  if not kept.outcome or not kept.request then return true end
+  if kept.overruled == 'open' or kept.overruled == 'missing' then return false end
+  local decision = redis.call('HGET', prefix .. 'request:' .. kept.request, 'event')
+  return kept.conflict or not decision or decision == key
+end
+
+local function end_routing(event, key, kept)
+  redis.call('ZREM', due, '|' .. key)
+  redis.call('HDEL', leases, '|' .. key)
+  finish(event, key, nil, kept.overruled and 'overruled' or 'unrouted', retention)
+  rest(kept.request, event, key)
+end
+
+-- The worker that held it died.
+local function end_crashed(member, handler, event, key)
   redis.call('HDEL', leases, member)
-  if handler == '' then
-    finish(event, key, request_id, 'contradicted', retention)
-    if request_id then pass_turn(request_id, key) end
-    return
-  end
-  redis.call('HSET', event, handler .. ':state', 'contradicted', handler .. ':settled_at', now_text)
-  if crashed then
-    count_crash(handler, event)
-    redis.call('HINCRBY', event, 'active', -1)
-    free_place(handler)
-  else -- the room that it was called for is free still: the next one's
-    call_next(handler)
-  end
-  redis.call('HDEL', event, handler .. ':suspect')
-  if redis.call('HINCRBY', event, 'open', -1) == 0 then finish_effects(event, key, request_id, retention) end
-  if request_id and tonumber(redis.call('HGET', event, 'active') or 0) == 0 then pass_turn(request_id, key) end
+  count_crash(handler, event)
+  redis.call('HINCRBY', event, 'active', -1)
+  free_place(handler)
+end
+
+-- Stronger evidence speaks: the attempt that ended with its worker was the last.
+local function end_overruled(member, handler, event, key, request_id)
+  end_crashed(member, handler, event, key)
+  withdraw(handler, event, key, request_id)
+  if redis.call('HGET', event, 'open') == '0' then finish(event, key, nil, 'overruled', retention) end
+  rest(request_id, event, key)
 end
 
 local function claim(member)
   local handler, key = split(member)
   local event = prefix .. 'event:' .. key
   local kept = read(event, handler)
-  if not kept[1] then -- only a hand-deleted record can lack its head: nothing is left to run
+  if not kept.head then -- only a hand-deleted record can lack its head: nothing is left to run
     redis.call('ZREM', due, member)
     redis.call('HDEL', leases, member)
     return
   end
   -- A lease still on record was never settled nor given back: whoever held it died, perhaps of this.
   local crashed = redis.call('HEXISTS', leases, member) == 1
-  if kept[13] then return end_contradicted(member, handler, event, key, kept[8], crashed) end
+  if handler == '' and not is_for_routes(key, kept) then return end_routing(event, key, kept) end
+  if crashed and kept.effect_overruled then return end_overruled(member, handler, event, key, kept.request) end
   if crashed and paused[handler] then
-    redis.call('HDEL', leases, member)
-    count_crash(handler, event)
-    redis.call('HINCRBY', event, 'active', -1)
-    free_place(handler)
-    park(prefix .. 'held', now, member, handler, event, key, kept[8], 'paused')
+    end_crashed(member, handler, event, key)
+    park(prefix .. 'held', now, member, handler, event, key, kept.request, 'paused')
     return
   end
-  local suspect = crashed or kept[12]
+  local suspect = crashed or kept.suspect
   if suspect and (caller == 'busy' or claimed > 0) then
     answer[4] = 1
     return
   end
-  if handler ~= '' and not crashed and not may_start(member, handler, event, key, kept[8], kept[9]) then return end
+  if handler ~= '' and not crashed and not may_start(member, handler, event, key, kept.request) then return end
 
   redis.call('ZADD', due, now + lease, member)
   redis.call('HSET', leases, member, token)
   local attempt = 1
-  if crashed then kept[11], kept[12] = count_crash(handler, event), '1' end
+  if crashed then kept.crashes, kept.suspect = count_crash(handler, event), '1' end
   if handler ~= '' then
     attempt = redis.call('HINCRBY', event, handler .. ':attempts', 1)
-    redis.call('HSET', event, handler .. ':state', 'running', handler .. ':started_at', now_text)
+    redis.call('HSET', event, handler .. ':state', 'running', handler .. ':started_at', now_text,
+      handler .. ':evidence', kept.trust)
     if not crashed then
       redis.call('HINCRBY', event, 'active', 1)
       if most[handler] then redis.call('HINCRBY', prefix .. 'running', handler, 1) end
     end
+  else -- with what is begun by the worker that routes it, should stronger evidence come meanwhile
+    redis.call('HSET', event, ':evidence', kept.trust)
+    redis.call('HDEL', event, 'reroute')
   end
-  bytes_left = bytes_left - #kept[2]
+  bytes_left = bytes_left - #kept.body
   claimed = claimed + 1
   alone = suspect
   given[claimed] = member

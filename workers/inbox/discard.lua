@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- A person ends effects that failed, are held or wait for proof, without their being done; an event with
+-- A person ends effects that failed, are held or wait for evidence, without their being done; an event with
 -- nothing open is finished. Safe to repeat: all others are left alone, and so is what a worker holds.
 --
 -- ARGV     retention in seconds, the person's reason, then members: '<handler>|<event key>'
 -- Answers  {1 or 0, ...}: 1 for each that was discarded
 local retention, reason = ARGV[1], ARGV[2]
-local discarded = { failed = true, held = true, unproven = true }
+local discarded = { failed = true, held = true, unconfirmed = true }
 
 local function discard(member)
   local handler, key = split(member)
@@ -15,13 +15,14 @@ local function discard(member)
   if not discarded[known[1]] then return 0 end
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('ZREM', prefix .. 'held', member)
-  forgo_proof(handler, event, key, known[2])
   redis.call('HSET', event, handler .. ':state', 'discarded', handler .. ':reason', reason,
     handler .. ':settled_at', now_text)
+  redis.call('ZREM', prefix .. 'unconfirmed', member)
+  stop_waiting(event, key, known[2], function() return false end)
   if handler == '' then
     finish(event, key, known[2], 'discarded', retention)
   elseif redis.call('HINCRBY', event, 'open', -1) == 0 then
-    finish_effects(event, key, known[2], retention)
+    finish(event, key, known[2], 'done', retention)
   end
   return 1
 end

@@ -35,13 +35,13 @@ def records(redis: Redis, event_keys: Iterable[str]) -> Iterator[EventRecord]:
         found = cast("list[dict[bytes, bytes]]", pipe.execute())
     for name, raw in zip(names, found, strict=True):
         fields = {field.decode(): value for field, value in raw.items()}
-        if "head" in fields:
+        if kept.is_whole(fields):
             yield kept.record(name, fields)
 
 
 def summaries(redis: Redis, event_keys: Iterable[str]) -> Iterator[EventSummary]:
     """The same without bodies, in two round trips."""
-    headed = {key: fields for key, fields in read(redis, event_keys, kept.HEADINGS).items() if "head" in fields}
+    headed = {key: fields for key, fields in read(redis, event_keys, kept.HEADINGS).items() if kept.is_whole(fields)}
     with redis.pipeline(transaction=False) as pipe:
         for key, fields in headed.items():
             pipe.hmget(keys.event(key), kept.particulars(fields))

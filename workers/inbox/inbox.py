@@ -31,6 +31,8 @@ NO_CAPS: Mapping[str, int] = MappingProxyType({})
 Caller = Literal["busy", "idle", "suspect"]
 
 _encode_json = msgspec.json.Encoder().encode
+#: What an event of these forms is about.
+_SUBJECTS = {"make-workflow": "execution", "turn.resolved": "turn"}
 
 
 class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -199,7 +201,7 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
         delivery.callback_id or "",
     )
     if not isinstance(content, Event):
-        return ("unreadable", content.key, "", "", "", "", "", "", "", _encode_json(content), *arrived)
+        return ("unreadable", content.key, "", "", "", "", "", "", "", _encode_json(content), *arrived, "")
     return (
         "event",
         content.key,
@@ -209,15 +211,33 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
         f"{content.occurred_at.timestamp():017.6f}" if content.occurred_at else "",
         stamp(content.created_at) if content.created_at else "",
         stamp(content.timeout_at) if content.timeout_at else "",
-        content.fingerprint or "",
+        _fingerprint(content),
         encode_event(content),
         *arrived,
+        _subject(content),
     )
+
+
+def _fingerprint(event: Event) -> str:
+    """What two pieces of evidence of one outcome are compared by; after ``~`` only with the same form of it."""
+    if event.outcome is None or event.fingerprint is not None:
+        return event.fingerprint or ""
+    answer = _encode_json([event.variant, event.response, event.labels])
+    return f"~{hashlib.blake2b(answer, digest_size=8).hexdigest()}"
+
+
+def _subject(event: Event) -> str:
+    """What an event is about that names no request: one execution or turn, as ``turn:<id>``."""
+    kind = _SUBJECTS.get(event.variant)
+    if event.request_id or kind is None:
+        return ""
+    return f"{kind}:{event.key.split(':')[1]}"
 
 
 def _bounded(request_id: str) -> str:
     """An id that may stand in a key, whatever a sender calls a request."""
-    return request_id if len(request_id) <= LONGEST_ID else hashlib.sha256(request_id.encode()).hexdigest()
+    fits = len(request_id) <= LONGEST_ID and request_id != "*" and not any(map(str.isspace, request_id))
+    return request_id if fits else hashlib.sha256(request_id.encode(errors="surrogatepass")).hexdigest()
 
 
 def _callback(delivery: Delivery) -> bytes:
@@ -237,7 +257,10 @@ def _claimed(reply: list[Any]) -> Claim:
 
 
 def _item(token: int, row: list[Any]) -> Item:
-    handler, key, attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict = row
+    (
+        handler, key, attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict,
+        overrules, rivals,
+    ) = row  # fmt: skip
     event_key = key.decode()
     event = decode_event(head)
     if event.key != event_key:  # a conflicting outcome is kept under a key of its own
@@ -256,6 +279,7 @@ def _item(token: int, row: list[Any]) -> Item:
         received_at=moment(received_at),
         state=_decode_callback(callback).state if callback else None,
         late=late == 1,
-        conflict=conflict > 0,
-        overrules=conflict == 2,
+        conflict=conflict == 1,
+        overrules=overrules == 1,
+        has_rivals=rivals == 1,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import cast
+from typing import cast, get_args
 
 import msgspec
 
@@ -12,19 +12,20 @@ from workers.inbox.inbox import Callback
 from workers.inbox.records import moment
 
 #: What an effect can end as; any other state is open: something will still happen, or a person is awaited.
-ENDED = frozenset({"done", "skipped", "discarded", "contradicted"})
+ENDED = frozenset({"done", "skipped", "discarded", "superseded"})
 #: States of what is no event: of a body that could not be read, and of one that could be later.
 _UNREADABLE = frozenset({b"quarantined", b"reread"})
 
 #: The fields of an event's record, but for its body and its effects.
 HEADINGS = (
-    "head", "state", "trust", "deliveries", "received_at", "accepted_at", "routed_at", "finished_at", "late",
-    "conflict", "overrules", "contradicted", "replays", "replayed_at", "replayed_as", "routed_to",
+    *(f"{level}:{field}" for level in get_args(Trust) for field in ("head", "received_at")),
+    "state", "trust", "deliveries", "accepted_at", "routed_at", "finished_at", "late",
+    "conflict", "overrules", "overruled", "replays", "replayed_at", "replayed_as", "routed_to",
 )  # fmt: skip
 #: Of one effect, behind its handler's name and a colon; of the routing itself, behind the colon alone.
 PARTICULARS = (
     "state", "attempts", "errors", "crashes", "started_at", "settled_at", "error", "reason", "retries", "retried_at",
-    "replays", "replayed_at",
+    "replays", "replayed_at", "overruled",
 )  # fmt: skip
 
 
@@ -50,8 +51,8 @@ class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Empty for the routing itself.
     handler: str
-    #: due, running, retry, waiting, unproven (until HITL.sh confirms the event), paused, held, failed; or ended:
-    #: done, skipped, discarded, contradicted
+    #: due, running, retry, waiting, unconfirmed (until its event has the trust that its route demands), paused, held,
+    #: failed; or ended: done, skipped, discarded, superseded (stronger evidence says otherwise)
     state: str
     attempts: int
     #: Since the effect was begun, or begun anew by a person.
@@ -68,6 +69,8 @@ class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
     retried_at: datetime | None = None
     replays: int = 0
     replayed_at: datetime | None = None
+    #: It had begun with evidence that stronger evidence overruled.
+    overruled: bool = False
     #: The latest attempts that went wrong, oldest first; only in a whole record, not in a summary.
     tries: tuple[AttemptRecord, ...] = ()
 
@@ -84,7 +87,8 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     content: Event | Unreadable
-    #: due, routed, done, unrouted, discarded, contradicted, failed (it could not be routed), quarantined or reread
+    #: due, routed, done, unrouted, discarded, overruled, failed (it could not be routed), stale (it ended before the
+    #: horizon), misused (by a callback URL that may not speak of it), quarantined or reread
     state: str
     trust: Trust
     deliveries: int
@@ -94,10 +98,11 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
     late: bool
     conflict: bool
-    #: It takes the place of an event that HITL.sh contradicted, of which something had begun.
+    #: It takes the place of weaker evidence that differs, of which something had begun.
     overrules: bool
-    #: What HITL.sh says instead of it: the key of the true event, or ``open`` or ``missing`` as its request is.
-    contradicted: str | None
+    #: What stronger evidence says instead: the key of that event, or ``open`` or ``missing`` as HITL.sh has the
+    #: request; or why the event may not speak.
+    overruled: str | None
     #: How often a person had it go through the routes again.
     replays: int
     replayed_at: datetime | None
@@ -128,10 +133,11 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 def record(key: str, fields: Mapping[str, bytes]) -> EventRecord:
     """One event, from all of its fields."""
-    callback = fields.get("callback")
+    trust = fields["trust"].decode()
+    callback = fields.get(f"{trust}:callback")
     return EventRecord(
         **msgspec.structs.asdict(summary(key, fields)),
-        body=fields["body"],
+        body=fields[f"{trust}:body"],
         callback=msgspec.json.decode(callback, type=Callback) if callback else None,
     )
 
@@ -144,14 +150,14 @@ def summary(key: str, fields: Mapping[str, bytes]) -> EventSummary:
         state=fields["state"].decode(),
         trust=cast("Trust", fields["trust"].decode()),
         deliveries=int(fields["deliveries"]),
-        received_at=moment(fields["received_at"]),
+        received_at=moment(_of_evidence(fields, "received_at")),
         accepted_at=moment(fields["accepted_at"]),
         routed_at=_moment(fields, "routed_at"),
         finished_at=_moment(fields, "finished_at"),
         late="late" in fields,
         conflict="conflict" in fields,
         overrules="overrules" in fields,
-        contradicted=_text(fields, "contradicted"),
+        overruled=_text(fields, "overruled"),
         replays=int(fields.get("replays", 0)),
         replayed_at=_moment(fields, "replayed_at"),
         replayed_as=_text(fields, "replayed_as"),
@@ -161,12 +167,23 @@ def summary(key: str, fields: Mapping[str, bytes]) -> EventSummary:
 
 
 def content(key: str, fields: Mapping[str, bytes]) -> Event | Unreadable:
-    """What the head says, by a record's `head` and `state`."""
+    """What the strongest evidence says, by a record's headings."""
+    head = _of_evidence(fields, "head")
     if fields["state"] in _UNREADABLE:
-        return msgspec.json.decode(fields["head"], type=Unreadable)
-    event = decode_event(fields["head"])
+        return msgspec.json.decode(head, type=Unreadable)
+    event = decode_event(head)
     # A conflicting outcome is kept under a key of its own.
     return event if event.key == key else msgspec.structs.replace(event, key=key)
+
+
+def is_whole(fields: Mapping[str, bytes]) -> bool:
+    """Whether these are the fields of a record: one that has expired meanwhile has none."""
+    return "trust" in fields
+
+
+def _of_evidence(fields: Mapping[str, bytes], name: str) -> bytes:
+    """Of the strongest evidence."""
+    return fields[f"{fields['trust'].decode()}:{name}"]
 
 
 def _routing(fields: Mapping[str, bytes]) -> EffectRecord | None:
@@ -191,6 +208,7 @@ def _effect(handler: str, fields: Mapping[str, bytes]) -> EffectRecord:
         retried_at=_moment(fields, f"{handler}:retried_at"),
         replays=int(fields.get(f"{handler}:replays", 0)),
         replayed_at=_moment(fields, f"{handler}:replayed_at"),
+        overruled=f"{handler}:overruled" in fields,
         tries=_tries(f"{handler}:attempt:", fields),
     )
 

@@ -2,14 +2,16 @@
 
 | key | type | what it holds |
 |---|---|---|
-| `event:<event key>` | hash | one event: `head` (JSON), `body` (as received), how it came, how each effect stands |
+| `event:<event key>` | hash | one event: its evidence by trust level (`signed:head`, `signed:body`...), how each effect stands |
 | `request:<id>` | hash | a request: how it was learned, when it was checked, its events, how and by which it ended |
 | `asked` | sorted set | every request known, ended ones too, by its creation (seconds): places in HITL.sh's lists |
 | `checks` | sorted set | requests worth a call to HITL.sh, by when (milliseconds); `*` for discovery |
+| `ended:<request>` | string | its tombstone: outcome, fingerprint, trust; expires after any callback URL of the request |
 | `token:<callback id>` | string | the request that one of our callback URLs was made for |
-| `unproven` | sorted set | effects that wait until HITL.sh itself confirms their event |
-| `unproven:<request>` | set | the events of a request that wait for that |
-| `contradicted` | sorted set | events that HITL.sh contradicted, by the time when it did |
+| `token:<callback id>:subject` | string | the one execution or turn that a callback URL without a request reported |
+| `unconfirmed` | sorted set | effects that wait until their event has stronger evidence |
+| `unconfirmed:<request>` | set | the events of a request that wait for that |
+| `overruled` | sorted set | outcomes that stronger evidence overruled, by the time when it came |
 | `lost` | sorted set | requests that HITL.sh does not know any more, by the time when that was certain |
 | `sweeping` | string | the fencing token of the sweep that runs; expires with its lease |
 | `sweep` | hash | what one sweep leaves to the next: checkpoint, horizon, pace, rest after trouble, the last report |
@@ -22,6 +24,7 @@
 | `wake` | list | a token here wakes one idle drain |
 | `drains` | sorted set | resident drains, by the time until which they are known to live |
 | `events` | sorted set | every event by the time of its acceptance |
+| `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, by the time when it came to that |
 | `paused` | set | handlers that may not begin; `*` for all |
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
@@ -47,8 +50,12 @@ def request(request_id: str) -> str:
     return f"{PREFIX}request:{request_id}"
 
 
-def unproven(request_id: str) -> str:
-    return f"{PREFIX}unproven:{request_id}"
+def unconfirmed(request_id: str) -> str:
+    return f"{PREFIX}unconfirmed:{request_id}"
+
+
+def tombstone(request_id: str) -> str:
+    return f"{PREFIX}ended:{request_id}"
 
 
 def channel(hour: int) -> str:
@@ -62,6 +69,7 @@ FENCE = f"{PREFIX}fence"
 WAKE = f"{PREFIX}wake"
 DRAINS = f"{PREFIX}drains"
 EVENTS = f"{PREFIX}events"
+UNFINISHED = f"{PREFIX}unfinished"
 FAILED = f"{PREFIX}failed"
 HELD = f"{PREFIX}held"
 QUARANTINE = f"{PREFIX}quarantine"
@@ -69,8 +77,8 @@ PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
 ASKED = f"{PREFIX}asked"
 CHECKS = f"{PREFIX}checks"
-UNPROVEN = f"{PREFIX}unproven"
-CONTRADICTED = f"{PREFIX}contradicted"
+UNCONFIRMED = f"{PREFIX}unconfirmed"
+OVERRULED = f"{PREFIX}overruled"
 LOST = f"{PREFIX}lost"
 SWEEPING = f"{PREFIX}sweeping"
 SWEEP = f"{PREFIX}sweep"

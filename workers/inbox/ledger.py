@@ -95,14 +95,14 @@ def decided(redis: Redis, request_ids: Sequence[str]) -> set[str]:
     """Which of these have ended as far as we know, and wait for nothing."""
     with redis.pipeline(transaction=False) as pipe:
         for request_id in request_ids:
-            pipe.hexists(keys.request(request_id), "outcome")
-            pipe.exists(keys.unproven(request_id))
+            pipe.hmget(keys.request(request_id), "outcome", "contested")
+            pipe.exists(keys.unconfirmed(request_id))
         replies = pipe.execute()
     ended, waiting = replies[::2], replies[1::2]
     return {
         request_id
-        for request_id, has_ended, waits in zip(request_ids, ended, waiting, strict=True)
-        if has_ended and not waits
+        for request_id, (outcome, contested), waits in zip(request_ids, ended, waiting, strict=True)
+        if outcome and not contested and not waits
     }
 
 
@@ -147,8 +147,8 @@ def _proofs(redis: Redis, found: Mapping[str, Known]) -> dict[str, Known]:
     waiting = [request_id for request_id, one in found.items() if one.awaits_proof and one.callback is None]
     proofs: dict[str, Known] = {}
     for request_id in waiting:
-        events = cast("set[bytes]", redis.smembers(keys.unproven(request_id)))
-        whole = any(redis.hexists(keys.event(event.decode()), "callback") for event in events)
+        events = cast("set[bytes]", redis.smembers(keys.unconfirmed(request_id)))
+        whole = any(redis.hexists(keys.event(event.decode()), "callback:callback") for event in events)
         proofs[request_id] = msgspec.structs.replace(found[request_id], needs_whole=whole)
     return proofs
 

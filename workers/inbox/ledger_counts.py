@@ -18,14 +18,14 @@ class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
     open: int
     oldest: str | None
     oldest_at: float | None
-    #: Requests that have ended as we were told, and whose proof is awaited.
+    #: Requests that have ended as we were told, and that wait to be confirmed.
     awaiting_proof: int
-    #: Effects that wait for proof.
-    unproven: int
+    #: Effects that wait for stronger evidence.
+    unconfirmed: int
     lost: int
-    #: Events that HITL.sh contradicted: all that are kept, and those of the last 24 hours.
-    contradicted: int
-    contradicted_lately: int
+    #: Outcomes that stronger evidence overruled: all that are kept, and those of the last 24 hours.
+    overruled: int
+    overruled_lately: int
     #: When something is next worth a call to HITL.sh, which is left alone for a while after trouble.
     next_look: float | None
 
@@ -34,13 +34,13 @@ def counts(redis: Redis) -> LedgerCounts:
     """Three round trips."""
     now = server_time(redis)
     with redis.pipeline(transaction=False) as pipe:
-        pipe.zcard(keys.UNPROVEN)
+        pipe.zcard(keys.UNCONFIRMED)
         pipe.zcard(keys.LOST)
-        pipe.zcard(keys.CONTRADICTED)
-        pipe.zcount(keys.CONTRADICTED, int((now - LATELY) * 1000), "+inf")
+        pipe.zcard(keys.OVERRULED)
+        pipe.zcount(keys.OVERRULED, int((now - LATELY) * 1000), "+inf")
         pipe.zrange(keys.CHECKS, 0, 0, withscores=True)
         pipe.hget(keys.SWEEP, "rests_until")
-        unproven, lost, contradicted, lately, first, rests_until = pipe.execute()
+        unconfirmed, lost, overruled, lately, first, rests_until = pipe.execute()
     found = cast("list[int | bytes]", scripts.script(redis, "open_requests")(keys=[keys.PREFIX]))
     open_count, awaiting, oldest, created = found
     return LedgerCounts(
@@ -49,10 +49,10 @@ def counts(redis: Redis) -> LedgerCounts:
         oldest=cast("bytes", oldest).decode() or None,
         oldest_at=float(created) if oldest else None,
         awaiting_proof=cast("int", awaiting),
-        unproven=unproven,
+        unconfirmed=unconfirmed,
         lost=lost,
-        contradicted=contradicted,
-        contradicted_lately=lately,
+        overruled=overruled,
+        overruled_lately=lately,
         next_look=max(first[0][1] / 1000, float(rests_until or 0)) if first else None,
     )
 

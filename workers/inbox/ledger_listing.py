@@ -11,15 +11,15 @@ from workers.inbox import keys
 from workers.inbox.ledger import DISCOVERY
 from workers.inbox.walking import walk
 
-State = Literal["open", "lost", "unproven", "contradicted"]
+State = Literal["open", "lost", "unconfirmed", "overruled"]
 
 _FIELDS = (
     "learned", "status", "outcome", "event", "created_at", "timeout_at", "checked_at", "refused", "missing",
 )  # fmt: skip
 
 
-class Contradiction(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of which HITL.sh says otherwise."""
+class Overruling(msgspec.Struct, frozen=True, kw_only=True):
+    """An outcome of which stronger evidence says otherwise."""
 
     event: str
     #: What is true instead: the key of the true event, or ``open`` or ``missing`` as the request is; or why not.
@@ -41,15 +41,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     #: When it is next worth a call; None when it is not.
     next_look: datetime | None
     #: Handlers wait until HITL.sh confirms how it ended.
-    unproven: bool
+    unconfirmed: bool
     #: A delivery that names it was refused since it was last checked.
     refused: bool
     #: HITL.sh did not know it when it was last asked.
     missing: bool
     #: Key of the event that decided it.
     event: str | None
-    #: Only where contradicted events are listed.
-    contradicted: Contradiction | None = None
+    #: Only where overruled events are listed.
+    overruled: Overruling | None = None
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 #: Of a request, and what is listed of it besides.
-_Named: TypeAlias = tuple[str, Contradiction | None]
+_Named: TypeAlias = tuple[str, Overruling | None]
 
 
 def entry(redis: Redis, request_id: str) -> Entry | None:
@@ -72,7 +72,7 @@ def entry(redis: Redis, request_id: str) -> Entry | None:
 def listing(redis: Redis, state: State | None = None, *, most: int = 50) -> Listing:
     """Requests in a state: open ones in the order in which they are next looked at, all others the latest first.
 
-    Without a state every one that is known, newest first. Of `contradicted`, one entry for each event.
+    Without a state every one that is known, newest first. Of `overruled`, one entry for each event.
     """
     found: list[Entry] = []
     for named in _named(redis, state):
@@ -92,10 +92,10 @@ def _belongs(found: Entry, state: State | None) -> bool:
             return found.state is not None
         case "open" | "lost":
             return found.state == state
-        case "unproven":
-            return found.unproven
-        case "contradicted":
-            return found.contradicted is not None
+        case "unconfirmed":
+            return found.unconfirmed
+        case "overruled":
+            return found.overruled is not None
 
 
 def _named(redis: Redis, state: State | None) -> Iterator[Sequence[_Named]]:
@@ -106,17 +106,17 @@ def _named(redis: Redis, state: State | None) -> Iterator[Sequence[_Named]]:
         case "open":
             for places in walk(redis, keys.CHECKS, oldest_first=True):
                 yield [(place.member, None) for place in places if place.member != DISCOVERY]
-        case "unproven":
+        case "unconfirmed":
             yield from _awaiting_proof(redis)
-        case "contradicted":
-            for places in walk(redis, keys.CONTRADICTED):
-                yield _contradictions(redis, [place.member for place in places])
+        case "overruled":
+            for places in walk(redis, keys.OVERRULED):
+                yield _overrulings(redis, [place.member for place in places])
 
 
 def _awaiting_proof(redis: Redis) -> Iterator[Sequence[_Named]]:
     """Several effects of one request may wait: it is named once."""
     seen = set[str]()
-    for places in walk(redis, keys.UNPROVEN):
+    for places in walk(redis, keys.UNCONFIRMED):
         event_keys = [place.member.partition("|")[2] for place in places]
         requests = [fields[0].decode() for fields in _of_events(redis, event_keys, "request") if fields[0]]
         fresh = [name for name in dict.fromkeys(requests) if name not in seen]
@@ -124,10 +124,10 @@ def _awaiting_proof(redis: Redis) -> Iterator[Sequence[_Named]]:
         yield [(name, None) for name in fresh]
 
 
-def _contradictions(redis: Redis, event_keys: Sequence[str]) -> Sequence[_Named]:
-    found = zip(event_keys, _of_events(redis, event_keys, "request", "contradicted"), strict=True)
+def _overrulings(redis: Redis, event_keys: Sequence[str]) -> Sequence[_Named]:
+    found = zip(event_keys, _of_events(redis, event_keys, "request", "overruled"), strict=True)
     return [
-        (request.decode(), Contradiction(event=key, by=by.decode()))
+        (request.decode(), Overruling(event=key, by=by.decode()))
         for key, (request, by) in found
         if request is not None and by is not None
     ]
@@ -146,21 +146,21 @@ def _read(redis: Redis, named: Sequence[_Named]) -> list[Entry]:
             pipe.hmget(keys.request(request_id), _FIELDS)
             pipe.zscore(keys.ASKED, request_id)
             pipe.zscore(keys.CHECKS, request_id)
-            pipe.exists(keys.unproven(request_id))
+            pipe.exists(keys.unconfirmed(request_id))
         replies = iter(pipe.execute())
     return [
-        _entry(*name, values, created, look, unproven)
-        for name, values, created, look, unproven in zip(named, replies, replies, replies, replies, strict=True)
+        _entry(*name, values, created, look, unconfirmed)
+        for name, values, created, look, unconfirmed in zip(named, replies, replies, replies, replies, strict=True)
     ]
 
 
 def _entry(
     request_id: str,
-    contradicted: Contradiction | None,
+    overruled: Overruling | None,
     values: Sequence[bytes | None],
     created: float | None,
     look: float | None,
-    unproven: int,
+    unconfirmed: int,
 ) -> Entry:
     fields = {name: value.decode() for name, value in zip(_FIELDS, values, strict=True) if value is not None}
     return Entry(
@@ -172,11 +172,11 @@ def _entry(
         timeout_at=_moment(fields.get("timeout_at")),
         checked_at=_moment(fields.get("checked_at")),
         next_look=None if look is None else _moment(look / 1000),
-        unproven=bool(unproven),
+        unconfirmed=bool(unconfirmed),
         refused="refused" in fields,
         missing="missing" in fields,
         event=fields.get("event"),
-        contradicted=contradicted,
+        overruled=overruled,
     )
 
 

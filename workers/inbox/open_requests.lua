@@ -1,10 +1,10 @@
 #!lua flags=no-writes
 -- How many requests are open, and the oldest of them. Reads only.
 --
--- Answers  {open requests, requests that have ended as we were told and wait for proof, the id of the oldest
+-- Answers  {open requests, requests that have ended as we were told and wait to be confirmed, the id of the oldest
 --          open one ('' for none), when it was created (seconds as text)}
 local checks, awaiting, awaiting_count = prefix .. 'checks', {}, 0
-for _, member in ipairs(redis.call('ZRANGE', prefix .. 'unproven', 0, -1)) do
+for _, member in ipairs(redis.call('ZRANGE', prefix .. 'unconfirmed', 0, -1)) do
   local _, key = split(member)
   local request_id = redis.call('HGET', prefix .. 'event:' .. key, 'request')
   if request_id and not awaiting[request_id] and redis.call('ZSCORE', checks, request_id) then

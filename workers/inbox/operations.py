@@ -42,30 +42,32 @@ Chosen = Filter | Sequence[str]
 def retry(redis: Redis, chosen: Chosen, *, dry_run: bool = False) -> Change:
     """Failed effects become due now and have all the attempts of their policy again; so do failed routings.
 
-    Not those of an event that HITL.sh contradicted. Raises `Refused` where only such, or what waits for proof, is
-    named.
+    Not those of an outcome that stronger evidence overruled. Raises `Refused` where only such, or what waits to be
+    confirmed, is named.
     """
 
     def begin(members: list[str]) -> list[int]:
-        words = [word for member in members for word in reversed(split(member))]
+        words: list[str] = []
+        for handler, key in map(split, members):
+            words += [key, f"{handler}:due" if handler else ""]
         return _run(redis, "again", "retries", "retried_at", "failed", *words)
 
-    members = _members(redis, chosen, (keys.FAILED,), lambda event: event.contradicted is None)
+    members = _members(redis, chosen, (keys.FAILED,), lambda event: event.overruled is None)
     return or_refuse(redis, chosen, _change(members, None if dry_run else begin))
 
 
 def discard(redis: Redis, chosen: Chosen, *, reason: str, retention: int, dry_run: bool = False) -> Change:
     """Failed and held effects end undone, for this reason; an event with nothing open is kept `retention` seconds.
 
-    So do those that wait for proof, if they are named or the filter's state is ``unproven``: most of what waits is
-    confirmed soon. What is paused is not held: resume it first.
+    So do those that wait to be confirmed, if they are named or the filter's state is ``unconfirmed``: most of what
+    waits is confirmed soon. What is paused is not held: resume it first.
     """
 
     def end(members: list[str]) -> list[int]:
         return _run(redis, "discard", str(retention), reason, *members)
 
-    waits = isinstance(chosen, Filter) and chosen.state != "unproven"
-    indexes = (keys.FAILED, keys.HELD) if waits else (keys.FAILED, keys.HELD, keys.UNPROVEN)
+    waits = isinstance(chosen, Filter) and chosen.state != "unconfirmed"
+    indexes = (keys.FAILED, keys.HELD) if waits else (keys.FAILED, keys.HELD, keys.UNCONFIRMED)
     return _change(_members(redis, chosen, indexes), None if dry_run else end)
 
 
@@ -82,12 +84,12 @@ def or_refuse(redis: Redis, chosen: Chosen, change: Change) -> Change:
 def _reasons(redis: Redis, name: str) -> Iterator[str]:
     handler = split(name)[0] if "|" in name else None
     for event in history.summaries(redis, resolve(redis, name)):
-        if event.contradicted is not None:
-            yield f"{event.key} was contradicted by HITL.sh, which has {event.contradicted!r}: nothing of it runs again"
+        if event.overruled is not None:
+            yield f"{event.key} was overruled by {event.overruled!r}, which is stronger evidence: nothing of it runs again"
         for effect in event.effects:
-            if effect.state == "unproven" and handler in (None, effect.handler):
+            if effect.state == "unconfirmed" and handler in (None, effect.handler):
                 yield (
-                    f"{effect.handler}|{event.key} waits until HITL.sh's API confirms the event, and runs then: "
+                    f"{effect.handler}|{event.key} waits until stronger evidence confirms the event, and runs then: "
                     f"discard it if it never shall"
                 )
 

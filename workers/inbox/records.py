@@ -7,9 +7,11 @@ import msgspec
 
 from hitlsh.events import Event, Trust, Unreadable
 
-#: `misused`: it came by the callback URL of another request, and is set aside.
-Verdict = Literal["accepted", "duplicate", "conflict", "misused"]
-Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unproven", "release"]
+#: `conflict`: another outcome stands. `overruled`: it is the decision now, in place of weaker evidence that differs.
+#: `stale`: it ended before the horizon, and is kept without being routed. `misused`: it came by a callback URL that
+#: may not speak of it, and is set aside.
+Verdict = Literal["accepted", "duplicate", "conflict", "overruled", "stale", "misused"]
+Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unconfirmed", "release"]
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     late: bool
     conflict: bool
     overrules: bool = False
+    #: Of an event to route: its request has other outcomes, so that what begins is for the record to say.
+    has_rivals: bool = False
 
     @property
     def member(self) -> str:

@@ -1,12 +1,12 @@
 """Replays: events again through today's routes, and quarantined bodies through today's parser."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import msgspec
 from redis import Redis
 
-from hitlsh.events import Event
+from hitlsh.events import Event, Trust
 from hitlsh.payloads import parse
 from workers.decision import Decision
 from workers.inbox import history, keys, scripts
@@ -28,13 +28,13 @@ class _Plan(msgspec.Struct, frozen=True):
 
     key: str
     handlers: tuple[str, ...]
-    #: Those of them that demand proof, which this event lacks.
-    unproven: frozenset[str] = frozenset()
+    #: Of those that demand more trust than the event has, how much.
+    needs: Mapping[str, Trust] = {}
 
     @property
     def names(self) -> str:
         """As again.lua reads them."""
-        return ",".join(f"?{handler}" if handler in self.unproven else handler for handler in self.handlers)
+        return ",".join(f"{name}:await-{self.needs[name]}" if name in self.needs else f"{name}:due" for name in self.handlers)
 
     @property
     def members(self) -> list[str]:
@@ -48,12 +48,12 @@ def replay(
 
     What never succeeded becomes due: handlers that never had the event, and effects that failed, are held,
     or were skipped or discarded; with `force` also those that are done. What is due or runs is left alone,
-    what demands proof waits for it. A filter's `handler` is the one that shall have the events. Quarantined
+    what demands more trust waits for it. A filter's `handler` is the one that shall have the events. Quarantined
     bodies that can be read by now are kept as events, and go to all their routes; not where a handler is
     given, which they would not keep to.
 
-    Nothing of an event that HITL.sh contradicted runs again. Raises `Refused` where only such, or what waits for
-    proof, is named.
+    Nothing of an outcome that stronger evidence overruled runs again. Raises `Refused` where only such, or what waits
+    to be confirmed, is named.
     """
     states = (*_NEVER_SUCCEEDED, "done") if force else _NEVER_SUCCEEDED
     effects, bodies, examples = 0, 0, list[str]()
@@ -86,14 +86,14 @@ def _chosen(redis: Redis, chosen: Chosen) -> Iterator[tuple[list[EventRecord], s
 
 def _plan(record: EventRecord, router: Router, handler: str | None, states: tuple[str, ...]) -> _Plan | None:
     """Which of today's routes shall have this event (again)."""
-    if not isinstance(record.content, Event) or record.state == "due" or record.contradicted is not None:
+    if not isinstance(record.content, Event) or record.state == "due" or record.overruled is not None:
         return None  # what is not routed yet goes through today's routes anyway
     decision = _decision(record, record.content)
-    waiting = router.unproven(decision)
-    names = [route.name for route in (*router.match(decision), *waiting) if handler in (None, route.name)]
+    needs = {wait.route.name: wait.needs for wait in router.waits(decision) if wait.is_urgent}
+    names = [name for name in (*(route.name for route in router.match(decision)), *needs) if handler in (None, name)]
     effects = {name: effect_of(record, name) for name in names}
     wanted = tuple(name for name, effect in effects.items() if (effect.state if effect else "missing") in states)
-    return _Plan(record.key, wanted, frozenset(route.name for route in waiting)) if wanted else None
+    return _Plan(record.key, wanted, needs) if wanted else None
 
 
 def _decision(record: EventRecord, event: Event) -> Decision:

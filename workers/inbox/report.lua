@@ -4,20 +4,66 @@
 --
 -- ARGV     retention in seconds, lease in milliseconds, and one frame with 6 words a line:
 --          verb, handler, event key, token, and two words of the verb's own:
---            route    names of the handlers, comma-separated ('' for none; a name after '!' is not begun,
---                     but due; one after '?' waits for proof; one after '~' too, without haste) | 'suspect' when a worker died while it had
---                     this event in hand
+--            route    '<handler>:<mode>[:conflict],...' ('' for none) | 'suspect' when a worker died while it had
+--                     this event in hand. Modes: run (it runs already), due, and await-<level> or later-<level> for
+--                     what waits until the event has evidence of that level, the latter without haste. `conflict`:
+--                     the route asks for conflicts, and may have an effect on each outcome of the request
 --            done     - | -
 --            skipped  - | -                 the handler's predicate says no after all
 --            retry    delay in milliseconds | what went wrong ('' when the handler asked for the delay)
 --            failed   - | what went wrong
 --            held     - | -                 no handler of that name exists today
---            unproven - | -                 today's conditions demand proof
+--            unconfirmed  level | -         today's conditions demand evidence of that level
 --            release  - | -                 given back unstarted, for any worker to take at once
--- Of an event that HITL.sh contradicted nothing begins again: what would ends as contradicted.
+-- An effect that stronger evidence overruled does not begin again: it ends as superseded.
 -- Answers  {1 or 0, ...}: 0 where the lease had passed to another worker and nothing was written
 local retention, lease = ARGV[1], tonumber(ARGV[2])
 frame = ARGV[3]
+
+-- Effects of an outcome are unique per (request, route): whether the handler may have one on this event. What has
+-- not begun on another event of the request is withdrawn.
+local function may_have_effect(handler, key, request_id)
+  local request, field = prefix .. 'request:' .. request_id, 'effect:' .. handler
+  local other = redis.call('HGET', request, field)
+  if other and other ~= key and redis.call('EXISTS', prefix .. 'event:' .. other) == 1 then
+    local begun, state = has_begun(prefix .. 'event:' .. other, handler)
+    if begun then return false end
+    if open_states[state] then withdraw(handler, prefix .. 'event:' .. other, other, request_id) end
+  end
+  redis.call('HSET', request, field, key)
+  return true
+end
+
+-- What the routing adds to the event: effects that it does not have, or that were withdrawn.
+local function add_effect(event, key, token, name, mode, request_id, suspect)
+  local member = name .. '|' .. key
+  local state = redis.call('HGET', event, name .. ':state')
+  if state and state ~= 'superseded' then return false end
+  if not state then
+    local names = redis.call('HGET', event, 'routed_to')
+    redis.call('HSET', event, 'routed_to', names and names ~= '' and names .. ',' .. name or name)
+  end
+  redis.call('HINCRBY', event, 'open', 1)
+  local how, needs = string.match(mode, '^(%a+)%-(%a+)$')
+  if mode == 'run' then
+    redis.call('HINCRBY', event, 'active', 1)
+    redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text,
+      name .. ':evidence', redis.call('HGET', event, ':evidence') or redis.call('HGET', event, 'trust'))
+    redis.call('ZADD', due, now + lease, member)
+    redis.call('HSET', leases, member, token)
+    return true
+  end
+  redis.call('HSETNX', event, name .. ':attempts', 0)
+  if needs and is_confirmable(event) and strength[redis.call('HGET', event, 'trust')] < strength[needs] then
+    await_evidence(name, event, key, request_id, needs, how == 'later')
+    return true
+  end
+  redis.call('HSET', event, name .. ':state', 'due')
+  if suspect ~= '' then redis.call('HSET', event, name .. ':suspect', 1) end
+  redis.call('ZADD', due, now, member)
+  ring()
+  return true
+end
 
 local function route(event, key, token, names, suspect)
   local routed_under = redis.call('HGET', event, 'routed_under')
@@ -25,60 +71,86 @@ local function route(event, key, token, names, suspect)
   if redis.call('HGET', leases, '|' .. key) ~= token then return 0 end
   redis.call('ZREM', due, '|' .. key)
   redis.call('HDEL', leases, '|' .. key)
-  local request_id, can_be_proven = provable(event)
-  local open, active, waiting, routed, taken = 0, 0, 0, {}, false
-  for mark, name in string.gmatch(names, '([!?~]?)([^,]+)') do
-    open = open + 1
-    routed[open] = name
-    local member = name .. '|' .. key
-    local waits = mark == '?' or mark == '~'
-    if waits and can_be_proven and take_proof(event) then can_be_proven, taken = false, true end
-    if mark == '' then
-      active = active + 1
-      redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text)
-      redis.call('ZADD', due, now + lease, member)
-      redis.call('HSET', leases, member, token)
-    elseif waits and can_be_proven then
-      waiting = waiting + 1
-      redis.call('HSET', event, name .. ':attempts', 0)
-      await_proof(name, event, key, request_id, mark == '~')
-    else -- due; also what was confirmed or contradicted while it was routed: the claim sees to it
-      redis.call('HSET', event, name .. ':state', 'due', name .. ':attempts', 0)
-      if suspect ~= '' then redis.call('HSET', event, name .. ':suspect', 1) end
-      redis.call('ZADD', due, now, member)
-      ring()
+  local known = redis.call('HMGET', event, 'request', 'outcome', 'overruled', 'conflict', 'reroute')
+  local request_id, outcome, overruled, differs = known[1], known[2], known[3], known[4]
+  local made_due = false
+  local denied = overruled == 'open' or overruled == 'missing'
+  -- Stronger evidence came while a worker routed it: what that began is on record, nothing else begins.
+  local decision = outcome and request_id and redis.call('HGET', prefix .. 'request:' .. request_id, 'event')
+  local aside = denied or (decision and decision ~= key)
+  redis.call('HSET', event, 'routed_under', token, 'routed_at', now_text, 'state', 'routed')
+  redis.call('HSETNX', event, 'routed_to', '')
+  for name, mode, conflict in string.gmatch(names, '([^:,]+):([^:,]+):?([^,]*)') do
+    local wanted = mode == 'run' or not aside or (differs and not denied and conflict ~= '')
+    if wanted and conflict == '' and outcome and request_id and mode ~= 'run' then
+      wanted = may_have_effect(name, key, request_id)
+    elseif wanted and outcome and request_id then
+      redis.call(conflict == '' and 'HSET' or 'HSETNX', prefix .. 'request:' .. request_id, 'effect:' .. name, key)
+    end
+    if wanted and add_effect(event, key, token, name, mode, request_id, suspect) then
+      if conflict ~= '' then redis.call('HSET', event, name .. ':conflict', 1) end
+      if mode == 'run' and overruled then
+        redis.call('HSET', event, name .. ':overruled', 1)
+        if not denied then redis.call('HSET', prefix .. 'event:' .. overruled, 'overrules', 1) end
+      end
+      made_due = made_due or mode == 'run' or redis.call('HGET', event, name .. ':state') == 'due'
     end
   end
-  if taken then -- these were routed by what was posted
-    for mark, name in string.gmatch(names, '([!?~]?)([^,]+)') do
-      if mark == '' or mark == '!' then redis.call('HSET', event, name .. ':posted', 1) end
-    end
+  redis.call('HDEL', event, ':evidence')
+  local open = tonumber(redis.call('HGET', event, 'open') or 0)
+  if known[5] and not aside then
+    redis.call('HDEL', event, 'reroute')
+    route_anew(request_id, event, key)
+  elseif open == 0 then
+    local unrouted = redis.call('HGET', event, 'routed_to') == ''
+    finish(event, key, request_id, overruled and 'overruled' or unrouted and 'unrouted' or 'done', retention)
   end
-  redis.call('HSET', event, 'routed_under', token, 'routed_at', now_text, 'routed_to', table.concat(routed, ','),
-    'open', open, 'active', active, 'state', 'routed')
-  if open == 0 then finish(event, key, request_id, 'unrouted', retention) end
-  -- What waits for proof keeps no turn: nobody knows how long.
-  if open == waiting and request_id then pass_turn(request_id, key) end
+  if request_id then
+    yield_turn(request_id, key)
+    -- What waits for stronger evidence keeps no turn: nobody knows how long.
+    if not made_due then rest(request_id, event, key) end
+  end
   return 1
 end
 
 -- The lease is given up; the request's next event may go on when nothing of this one runs.
 local function let_go(handler, event, key, member, request_id)
   redis.call('HDEL', leases, member)
-  if handler == '' then
-    if request_id then pass_turn(request_id, key) end
-    return
+  if handler ~= '' then
+    redis.call('HINCRBY', event, 'active', -1)
+    free_place(handler)
   end
-  if redis.call('HINCRBY', event, 'active', -1) <= 0 and request_id then pass_turn(request_id, key) end
-  free_place(handler)
+  rest(request_id, event, key)
 end
 
--- How the record words a report: proof may have come, or its contrary, while the worker made it.
-local function worded(verb, event)
-  if verb ~= 'retry' and verb ~= 'held' and verb ~= 'unproven' then return verb end
-  if redis.call('HEXISTS', event, 'contradicted') == 1 then return 'contradicted' end
-  local _, can_be_proven = provable(event)
-  return verb == 'unproven' and (not can_be_proven or take_proof(event)) and 'due' or verb
+-- The effect did not begin after all, and its event does not speak for the request any more: the decision may have
+-- the effect. Answers whether that is so.
+local function give_way(handler, event, key, request_id)
+  if not request_id or redis.call('HEXISTS', event, 'outcome') == 0 or has_begun(event, handler) then return false end
+  if redis.call('HEXISTS', event, handler .. ':conflict') == 1 then return false end
+  local decision = redis.call('HGET', prefix .. 'request:' .. request_id, 'event')
+  local overruled = redis.call('HEXISTS', event, handler .. ':overruled') == 1
+  if not overruled and (not decision or decision == key) then return false end
+  if redis.call('HGET', prefix .. 'request:' .. request_id, 'effect:' .. handler) == key then
+    redis.call('HDEL', prefix .. 'request:' .. request_id, 'effect:' .. handler)
+  end
+  if decision and decision ~= key then route_anew(request_id, prefix .. 'event:' .. decision, decision) end
+  return true
+end
+
+local retried = { retry = true, held = true, unconfirmed = true }
+
+-- How the record words a report: stronger evidence may have come while the worker made it.
+local function state_after(verb, handler, event, key, request_id, detail)
+  if (verb == 'skipped' or retried[verb]) and give_way(handler, event, key, request_id) then
+    return verb == 'skipped' and verb or 'superseded'
+  end
+  if (verb == 'failed' or retried[verb]) and redis.call('HEXISTS', event, handler .. ':overruled') == 1 then
+    return 'superseded'
+  end
+  if verb ~= 'unconfirmed' then return verb end
+  local reached = strength[redis.call('HGET', event, 'trust')] >= (strength[detail] or 3)
+  return (reached or not is_confirmable(event)) and 'due' or verb
 end
 
 local function settle(verb, handler, event, key, token, detail, wrong)
@@ -87,18 +159,23 @@ local function settle(verb, handler, event, key, token, detail, wrong)
     return redis.call('HGET', event, handler .. ':settled_under') == token and 1 or 0
   end
   local known = redis.call('HMGET', event, 'request', handler .. ':suspect', handler .. ':attempts', handler .. ':started_at')
-  local state = worded(verb, event)
+  if verb == 'held' or verb == 'unconfirmed' then
+    -- It did not begin: if it never did before, it takes the evidence that speaks when it does.
+    if redis.call('HINCRBY', event, handler .. ':attempts', -1) == 0 or verb == 'unconfirmed' then
+      redis.call('HDEL', event, handler .. ':evidence')
+    end
+  end
+  if verb == 'skipped' then redis.call('HSET', event, handler .. ':state', verb) end
+  local state = state_after(verb, handler, event, key, known[1], detail)
   redis.call('HSET', event, handler .. ':settled_under', token, handler .. ':state', state, handler .. ':settled_at', now_text)
   if wrong ~= '' then redis.call('HSET', event, handler .. ':error', wrong) end
   if known[2] then redis.call('HDEL', event, handler .. ':suspect') end
-  if verb == 'unproven' then redis.call('HDEL', event, handler .. ':posted') end
   if handler ~= '' and (verb == 'retry' or verb == 'failed') then
     remember(event, handler, tonumber(known[3] or 1), verb, known[4], wrong)
   end
   if verb == 'retry' and wrong ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
-  if verb == 'held' or verb == 'unproven' then redis.call('HINCRBY', event, handler .. ':attempts', -1) end
   if state == 'retry' or state == 'due' then
-    redis.call('ZADD', due, now + (tonumber(detail) or 0), member)
+    redis.call('ZADD', due, now + (verb == 'retry' and tonumber(detail) or 0), member)
     ring()
   else
     redis.call('ZREM', due, member)
@@ -107,10 +184,11 @@ local function settle(verb, handler, event, key, token, detail, wrong)
       if handler == '' then redis.call('HSET', event, 'state', 'failed') end
     elseif state == 'held' then
       redis.call('ZADD', prefix .. 'held', now, member)
-    elseif state == 'unproven' then
-      await_proof(handler, event, key, known[1])
+    elseif state == 'unconfirmed' then
+      await_evidence(handler, event, key, known[1], detail)
     elseif redis.call('HINCRBY', event, 'open', -1) == 0 then
-      finish_effects(event, key, known[1], retention)
+      local overruled = redis.call('HEXISTS', event, 'overruled') == 1
+      finish(event, key, known[1], overruled and 'overruled' or 'done', retention)
     end
   end
   let_go(handler, event, key, member, known[1])
@@ -121,14 +199,24 @@ local function release(handler, event, key, token)
   local member = handler .. '|' .. key
   if redis.call('HGET', leases, member) ~= token then return 0 end
   redis.call('ZADD', due, now, member)
+  ring()
   if handler == '' then -- it keeps its turn
     redis.call('HDEL', leases, member)
-  else
-    redis.call('HINCRBY', event, handler .. ':attempts', -1)
-    redis.call('HSET', event, handler .. ':state', 'due')
-    let_go(handler, event, key, member, redis.call('HGET', event, 'request'))
+    return 1
   end
-  ring()
+  local request_id = redis.call('HGET', event, 'request')
+  if redis.call('HINCRBY', event, handler .. ':attempts', -1) == 0 then
+    redis.call('HDEL', event, handler .. ':evidence')
+  end
+  redis.call('HSET', event, handler .. ':state', 'due')
+  local overruled = redis.call('HEXISTS', event, handler .. ':overruled') == 1
+  if give_way(handler, event, key, request_id) or overruled then
+    withdraw(handler, event, key, request_id)
+    if redis.call('HGET', event, 'open') == '0' then
+      finish(event, key, nil, overruled and 'overruled' or 'done', retention)
+    end
+  end
+  let_go(handler, event, key, member, request_id)
   return 1
 end
 

@@ -7,7 +7,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.commands.core import AsyncScript, Script
 
 #: What all scripts share, each file on those before it.
-SHARED = ("shared", "proof")
+SHARED = ("shared", "turns", "evidence")
 
 
 def source(name: str) -> str:

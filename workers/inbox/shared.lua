@@ -28,34 +28,36 @@ local function split(member)
 end
 
 -- Wake one idle drain; whoever waits must learn that something is due sooner than it thought.
+local rung = false
 local function ring()
-  if redis.call('LLEN', prefix .. 'wake') == 0 then redis.call('LPUSH', prefix .. 'wake', 1) end
+  if not rung and redis.call('LLEN', prefix .. 'wake') == 0 then redis.call('LPUSH', prefix .. 'wake', 1) end
+  rung = true
 end
 
--- The events of one request take turns. This one had its turn: whatever waits longest (by the vendor's own
--- time) is next, be it an event or the retry of an earlier one's effect.
-local function pass_turn(request_id, key)
-  local request = prefix .. 'request:' .. request_id
-  local turn = redis.call('HGET', request, 'turn')
-  if turn and turn ~= key then return end -- none: the record expired meanwhile, what waits does not
-  local following = redis.call('ZPOPMIN', prefix .. 'turns:' .. request_id)
-  if not following[1] then
-    redis.call('HDEL', request, 'turn')
-    return
-  end
-  local _, next_key = split(following[1])
-  redis.call('HSET', request, 'turn', next_key)
-  redis.call('ZADD', due, now, following[1])
-  ring()
-end
+-- The tokens of our callback URLs live for 40 days: what remains of an ended request outlives them.
+local TOMBSTONE = 41 * 86400
+local function tombstone_of(request_id) return prefix .. 'ended:' .. request_id end
 
--- Nothing of the event is open any more: it is kept for the retention time (seconds) from now.
+-- Nothing of the event is open any more: it is kept for the retention time (seconds) from now. Of the decision
+-- of a request a tombstone remains after that: outcome, fingerprint and trust.
 local function finish(event, key, request_id, state, retention)
   redis.call('HSET', event, 'state', state, 'finished_at', now_text)
   redis.call('EXPIRE', event, retention)
+  redis.call('ZREM', prefix .. 'unfinished', key)
+  if not request_id or redis.call('HGET', prefix .. 'request:' .. request_id, 'event') ~= key then return end
+  redis.call('EXPIRE', prefix .. 'request:' .. request_id, retention)
+  local known = redis.call('HMGET', event, 'outcome', 'fingerprint', 'trust')
+  redis.call('SET', tombstone_of(request_id), table.concat(known, ' '), 'EX', retention + TOMBSTONE)
+end
+
+-- The event has something open again: it does not expire while it has.
+local function reopen(event, key, request_id)
+  redis.call('HDEL', event, 'finished_at')
+  redis.call('PERSIST', event)
+  redis.call('ZADD', prefix .. 'unfinished', 'NX', now, key)
   if not request_id then return end
   local request = prefix .. 'request:' .. request_id
-  if redis.call('HGET', request, 'event') == key then redis.call('EXPIRE', request, retention) end
+  if redis.call('HGET', request, 'event') == key then redis.call('PERSIST', request) end
 end
 
 -- An attempt that was not the last: how it ended (retry, failed, crashed), when it began and ended, and why.
@@ -105,28 +107,4 @@ local function know(request_id, learned, created, timeout, life)
   if timeout ~= '' then first = math.min(first, tonumber(timeout) + 90) end
   redis.call('ZADD', checks_of(request_id), 'NX', math.floor(first * 1000), request_id)
   return new
-end
-
--- HITL.sh says otherwise: nothing more of this event begins, and its request is as open as it was before.
--- `by` says what HITL.sh has instead: the key of the true event, `open` or `missing`.
-local function contradict(request_id, key, by, retention)
-  local event, request = prefix .. 'event:' .. key, prefix .. 'request:' .. request_id
-  redis.call('SREM', prefix .. 'unproven:' .. request_id, key)
-  if redis.call('EXISTS', event) == 0 or redis.call('HSETNX', event, 'contradicted', by) == 0 then return end
-  redis.call('ZADD', prefix .. 'contradicted', now, key)
-  local begun, open = false, tonumber(redis.call('HGET', event, 'open') or 0)
-  for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
-    if redis.call('ZREM', prefix .. 'unproven', handler .. '|' .. key) == 1 then
-      redis.call('HSET', event, handler .. ':state', 'contradicted', handler .. ':settled_at', now_text)
-      open = redis.call('HINCRBY', event, 'open', -1)
-    elseif redis.call('HEXISTS', event, handler .. ':started_at') == 1 then
-      begun = true
-    end
-  end
-  if open == 0 then finish(event, key, nil, 'contradicted', retention) end
-  if redis.call('HGET', request, 'event') == key then
-    -- A later outcome is told that something was done for this one.
-    redis.call('HSET', request, 'status', 'pending', 'overruled', begun and 1 or 0)
-    redis.call('HDEL', request, 'outcome', 'event', 'decided_at')
-  end
 end

@@ -39,7 +39,7 @@ class Written(msgspec.Struct, frozen=True):
 
     new: int = 0
     lost: int = 0
-    contradicted: int = 0
+    overruled: int = 0
 
 
 class SweepLease:

@@ -35,7 +35,22 @@ local function lose(request_id, request)
   lost = lost + 1
 end
 
--- HITL.sh does not say what an event said that waits for proof.
+-- HITL.sh says that the request has not ended, or that there is none: so nothing that was posted of its end is true.
+local function deny(request_id, request, by)
+  for key in string.gmatch(redis.call('HGET', request, 'history') or '', '%S+') do
+    local event = prefix .. 'event:' .. key
+    local known = redis.call('HMGET', event, 'outcome', 'trust', 'state')
+    if known[1] and known[2] ~= 'confirmed' and known[3] ~= 'stale' and known[3] ~= 'misused' then
+      supersede(request_id, key, by, true, retention)
+      contradicted = contradicted + 1
+    end
+  end
+  redis.call('HDEL', request, 'doubts', 'hold', 'contested', 'outcome', 'event', 'decided_at', 'speaks:callback', 'speaks:signed')
+  redis.call('HSET', request, 'status', 'pending')
+  redis.call('DEL', tombstone_of(request_id))
+end
+
+-- HITL.sh does not say what an event said that waits to be confirmed.
 local function doubt(request_id, request, by)
   -- What HITL.sh has shown or taken from us was there: perhaps it is the key that may not see it.
   if by == 'missing' and was_there(request) then
@@ -50,29 +65,21 @@ local function doubt(request_id, request, by)
     redis.call('ZADD', checks_of(request_id), hold, request_id)
     return
   end
-  redis.call('HDEL', request, 'doubts', 'hold')
   redis.call('ZREM', checks_of(request_id), request_id)
-  for _, key in ipairs(redis.call('SMEMBERS', prefix .. 'unproven:' .. request_id)) do
-    contradict(request_id, key, by, retention)
-    contradicted = contradicted + 1
-  end
-  if by == 'missing' and redis.call('HEXISTS', request, 'outcome') == 0 then lose(request_id, request) end
+  deny(request_id, request, by)
+  if by == 'missing' then lose(request_id, request) end
 end
 
-local function awaits_proof(request_id)
-  return redis.call('EXISTS', prefix .. 'unproven:' .. request_id) == 1
-end
-
--- It has ended as we were told, and whoever waited for proof of that (when the sweep began) waits no longer.
+-- It has ended as we were told, and whoever waited until that was confirmed (when the run began) waits no longer.
 local function is_over(request_id, request)
-  if awaits_proof(request_id) or redis.call('HEXISTS', request, 'outcome') == 0 then return false end
+  if waits_for_confirmation(request_id) or redis.call('HEXISTS', request, 'outcome') == 0 then return false end
   redis.call('ZREM', checks_of(request_id), request_id)
   return true
 end
 
 local function open(request_id, request, created, timeout)
   if is_over(request_id, request) then return end
-  if awaits_proof(request_id) then
+  if waits_for_confirmation(request_id) then
     doubt(request_id, request, 'open')
     if redis.call('HEXISTS', request, 'outcome') == 1 then return end
   end
@@ -87,7 +94,7 @@ end
 
 local function missing(request_id, request)
   if is_over(request_id, request) then return end
-  if awaits_proof(request_id) then return doubt(request_id, request, 'missing') end
+  if waits_for_confirmation(request_id) then return doubt(request_id, request, 'missing') end
   local first = tonumber(redis.call('HGET', request, 'missing'))
   if not first then
     redis.call('HSET', request, 'missing', now_text, 'hold', now + 300000)
@@ -100,7 +107,7 @@ end
 local function plan(request_id, request, when)
   local known = redis.call('HMGET', request, 'refused', 'hold', 'outcome')
   if known[1] and tonumber(known[1]) > began then return end
-  if known[3] and request_id ~= '*' and not awaits_proof(request_id) then return end
+  if known[3] and request_id ~= '*' and not waits_for_confirmation(request_id) then return end
   if known[2] and tonumber(known[2]) > now then when = known[2] end
   redis.call('ZADD', checks_of(request_id), request_id == '*' and 'CH' or 'XX', when, request_id)
 end

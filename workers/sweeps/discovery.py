@@ -133,6 +133,6 @@ def fresh(now: float, lookback: float) -> Horizon:
     return Horizon(since=now - lookback, seen_to=now - lookback)
 
 
-def wanted(row: Row, horizon: Horizon, decided_at: float | None = None) -> bool:
-    """Whether an ended request that nobody knew is delivered."""
-    return (row.created_at if decided_at is None else decided_at) >= horizon.since
+def wanted(row: Row, horizon: Horizon, oldest: float, decided_at: float | None = None) -> bool:
+    """Whether an ended request that nobody knew is delivered; `oldest`: since when records of those that were are kept."""
+    return (row.created_at if decided_at is None else decided_at) >= max(horizon.since, oldest)

@@ -84,12 +84,12 @@ class Record:
         written = self._lease.write([*notes, Note("sweep", "trail", trail.encode(self.trail))], began=self.began)
         if written.lost:
             logger.warning("request.lost count=%d: HITL.sh does not know them any more", written.lost)
-        if written.contradicted:
-            logger.error("event.contradicted count=%d: HITL.sh does not confirm what was posted", written.contradicted)
+        if written.overruled:
+            logger.error("decision.overruled count=%d: HITL.sh says that the requests have not ended as was posted", written.overruled)
         self.tell(
             discovered=self.account.discovered + written.new,
             lost=self.account.lost + written.lost,
-            contradicted=self.account.contradicted + written.contradicted,
+            overruled=self.account.overruled + written.overruled,
         )
 
     def withhold(self, name: str, until: float) -> None:
@@ -149,17 +149,19 @@ class Record:
             return False
         decided_at = shown.decided_at or (shown.updated_at if shown.outcome != "completed" else None)
         moment = decided_at.timestamp() if decided_at is not None else None
-        return discovery.wanted(reading.row(shown, self.now()), self.trail.horizon, moment)
+        # Older records have expired: what they were made for may have been handled.
+        oldest = self.now() - self._settings.retention
+        return discovery.wanted(reading.row(shown, self.now()), self.trail.horizon, oldest, moment)
 
     def _count(self, request_id: str, verdict: str) -> None:
         known, account = self.known.get(request_id), self.account
         if known is not None and known.awaits_proof:
-            if verdict == "duplicate":
-                self.tell(confirmed=account.confirmed + 1)
+            if verdict == "overruled":
+                self.tell(overruled=account.overruled + 1)
+                logger.error("decision.overruled request=%s: HITL.sh has another outcome", request_id)
             else:
-                self.tell(contradicted=account.contradicted + 1)
-                logger.error("event.contradicted request=%s: HITL.sh has another outcome", request_id)
-        elif verdict != "duplicate":
+                self.tell(confirmed=account.confirmed + 1)
+        elif verdict not in {"duplicate", "stale"}:
             self.tell(found=account.found + 1, discovered=account.discovered + (known is None))
 
 

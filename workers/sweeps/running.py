@@ -183,7 +183,8 @@ class _Run:
         if record.trail.horizon is None:
             record.leave(horizon=discovery.fresh(record.now(), self._settings.lookback), first=Checkpoint())
             # In whole seconds, as HITL.sh says when something was decided: what is decided from now on counts.
-            record.write([Note("sweep", "started", str(int(record.now())))])
+            since = record.now() - self._settings.lookback
+            record.write([Note("sweep", "started", str(int(record.now()))), Note("sweep", "since", f"{since:.6f}")])
         self._read_all_open(caller)
         while (horizon := cast("Horizon", record.trail.horizon)).due_at(self._interval) <= record.now():
             if not self._goes_on():

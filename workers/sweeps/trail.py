@@ -24,9 +24,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     found: int = 0
     #: Requests that nobody had told us of.
     discovered: int = 0
-    #: Events that HITL.sh said are true, and that it contradicted.
+    #: Events that HITL.sh said are true, and that it overruled.
     confirmed: int = 0
-    contradicted: int = 0
+    overruled: int = 0
     lost: int = 0
     #: Why it ended early, if it did, and in which words.
     trouble: Trouble | None = None

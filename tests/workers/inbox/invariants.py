@@ -8,7 +8,7 @@ from redis import Redis
 
 from workers.inbox import keys
 
-ENDED = {"done", "skipped", "discarded", "contradicted"}
+ENDED = {"done", "skipped", "discarded", "superseded"}
 
 
 def broken(redis: Redis) -> list[str]:
@@ -26,7 +26,7 @@ def broken(redis: Redis) -> list[str]:
 
 def whereabouts(redis: Redis) -> Counter[str]:
     """In how many of the places where open work waits each member stands."""
-    indexes = [keys.DUE, keys.FAILED, keys.HELD, keys.UNPROVEN]
+    indexes = [keys.DUE, keys.FAILED, keys.HELD, keys.UNCONFIRMED]
     indexes += [*redis.scan_iter(f"{keys.PREFIX}waiting:*"), *redis.scan_iter(f"{keys.PREFIX}turns:*")]
     return Counter(member.decode() for index in indexes for member in redis.zrange(index, 0, -1))
 
@@ -40,7 +40,7 @@ def _of_event(redis: Redis, key: str, fields: dict[str, str], places: Counter[st
     state = fields["state"]
     routing_waits = state in {"due", "failed"}
     # What HITL.sh contradicts before it is routed ends when its routing is claimed.
-    ends_at_the_claim = state == "contradicted" and places[f"|{key}"] == 1
+    ends_at_the_claim = state == "overruled" and places[f"|{key}"] == 1
     if places[f"|{key}"] != routing_waits and not ends_at_the_claim:
         yield f"{state}, and its routing stands in {places[f'|{key}']} places"
     if state in {"quarantined", "reread"}:
@@ -67,19 +67,19 @@ def _of_event(redis: Redis, key: str, fields: dict[str, str], places: Counter[st
 
 def _of_proof(redis: Redis, key: str, fields: dict[str, str]) -> Iterator[str]:
     handlers = [name for name in fields.get("routed_to", "").split(",") if name]
-    waiting = [name for name in handlers if fields[f"{name}:state"] == "unproven"]
+    waiting = [name for name in handlers if fields[f"{name}:state"] == "unconfirmed"]
     for name in waiting:
-        if redis.zscore(keys.UNPROVEN, f"{name}|{key}") is None:
-            yield f"{name} is unproven and does not stand among what is"
-    listed = key.encode() in redis.smembers(keys.unproven(fields.get("request", "")))
+        if redis.zscore(keys.UNCONFIRMED, f"{name}|{key}") is None:
+            yield f"{name} is unconfirmed and does not stand among what is"
+    listed = key.encode() in redis.smembers(keys.unconfirmed(fields.get("request", "")))
     if listed != bool(waiting):
         yield f"{waiting} wait for proof, and the event is {'' if listed else 'not '}among those of its request"
     if waiting and fields["trust"] == "confirmed":
         yield f"{waiting} wait for a proof that came"
-    if waiting and "contradicted" in fields:
+    if waiting and "overruled" in fields:
         yield f"{waiting} wait for a proof that will never come"
-    if ("contradicted" in fields) != (redis.zscore(keys.CONTRADICTED, key) is not None):
-        yield f"contradicted: {fields.get('contradicted')}, and not so in the index"
+    if ("overruled" in fields) != (redis.zscore(keys.OVERRULED, key) is not None):
+        yield f"overruled: {fields.get('contradicted')}, and not so in the index"
 
 
 def _decided_by(redis: Redis, request_id: str | None, key: str) -> bool:

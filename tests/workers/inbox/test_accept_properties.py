@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, payload
+from tests.builders import ago, claimed, delivery, payload
 from workers.inbox import keys
 from workers.inbox.inbox import Inbox
 
 #: One request's story without a contradiction, in several forms of the same facts.
 STORY = [
-    claimed(at="2026-03-01T11:58:10Z"),
-    claimed(at="2026-03-01T11:58:40Z"),
+    claimed(at=ago(110)),
+    claimed(at=ago(80)),
     payload(response="Approve with Warning"),
     payload(response_data="approve_with_warning"),
     payload(response_data={"selected_value": "approve_with_warning", "selected_label": "Approve with Warning"}),
@@ -28,7 +28,7 @@ def record(redis: Redis, bodies: list[bytes], batches: list[int], url: str) -> d
 
     async def deliver() -> None:
         client = AsyncRedis.from_url(url)
-        inbox = Inbox(client, retention=60, lease=15)
+        inbox = Inbox(client, retention=86_400, lease=15)
         rest = [delivery(body) for body in bodies]
         for size in [*batches, len(rest)]:
             if rest[:size]:

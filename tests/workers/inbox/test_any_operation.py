@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, payload
+from tests.builders import claimed, delivery, modes, payload
 from tests.workers.inbox.invariants import broken
 from workers import Router
 from workers.inbox import keys, pausing
@@ -26,14 +26,14 @@ BODIES = [
     for one in ("a", "b")
     for body in (claimed(one), payload(one), payload(one, response="Reject"), payload(one, status="timeout"))
 ]
-ENDS = ("done", "skipped", "retry", "failed", "held", "unproven", "release")
+ENDS = ("done", "skipped", "retry", "failed", "held", "unconfirmed", "release")
 #: As a routing names them: begun, due, or waiting for proof.
-ROUTED = [mark + name for name in HANDLERS for mark in ("", "!", "?")]
+ROUTED = [f"{name}:{mode}" for name in HANDLERS for mode in ("run", "due", "await-signed", "later-confirmed")]
 
 handler_filters = st.sampled_from([Filter(), *(Filter(handler=name) for name in HANDLERS), Filter(event="*.timeout")])
-discards = handler_filters | st.just(Filter(state="unproven"))
+discards = handler_filters | st.just(Filter(state="unconfirmed"))
 trusts = st.sampled_from(["callback", "signed", "confirmed"])
-routings = st.lists(st.sampled_from(ROUTED), unique_by=lambda name: name.lstrip("!?"))
+routings = st.lists(st.sampled_from(ROUTED), unique_by=lambda name: name.partition(":")[0])
 endings = st.dictionaries(st.sampled_from(HANDLERS), st.sampled_from(ENDS), max_size=3)
 steps = st.one_of(
     st.tuples(st.just("live_through"), st.sampled_from(BODIES), endings),
@@ -48,6 +48,11 @@ steps = st.one_of(
     st.tuples(st.just("pause"), st.sampled_from(HANDLERS)),
     st.tuples(st.just("resume"), st.sampled_from(HANDLERS)),
 )
+
+
+def _settled(end: Any, handler: str, item: Item) -> Line:
+    detail = "confirmed" if end == "unconfirmed" else "0"
+    return Line(end, handler, item.event_key, item.token, detail, "no")
 
 
 class House:
@@ -85,30 +90,30 @@ class House:
         await self.accept(body)
         for item in (await self.inbox.claim(10)).items:
             if not item.handler:
-                await self.inbox.report([Line("route", "", item.event_key, item.token, ",".join(ends))])
+                await self.inbox.report([Line("route", "", item.event_key, item.token, modes(*ends))])
             names = [item.handler] if item.handler else list(ends)
             await self.inbox.report(
-                [Line(ends.get(name, "done"), name, item.event_key, item.token, "0", "no") for name in names]
+                [_settled(ends.get(name, "done"), name, item) for name in names]
             )
 
     async def claim(self, most: int, caps: dict[str, int]) -> None:
         items = (await self.inbox.claim(most, caps=caps)).items
-        assert not any(self.redis.hexists(keys.event(item.event_key), "contradicted") for item in items)
+        assert not any(self.redis.hexists(keys.event(item.event_key), f"{item.handler}:overruled") for item in items)
         self.held += [(item.handler, item) for item in items]
 
     async def settle(self, end: Any, names: list[str]) -> None:
         for handler, item in self.held[:2]:
             if handler or end == "failed":
-                await self.inbox.report([Line(end, handler, item.event_key, item.token, "0", "no")])
+                await self.inbox.report([_settled(end, handler, item)])
             else:
-                await self.inbox.report([Line("route", "", item.event_key, item.token, ",".join(names))])
-                self.held += [(name, item) for name in names if name[0] not in "!?"]
+                await self.inbox.report([Line("route", "", item.event_key, item.token, modes(*names))])
+                self.held += [(name.removesuffix(":run"), item) for name in names if name.endswith(":run")]
         self.held = self.held[2:]
 
     async def contradict(self, request_id: str, names: list[str]) -> None:
         """Something of an event runs, is due or waits for proof, and HITL.sh says otherwise."""
         await self.accept(payload(request_id))
-        waiting = [name.replace("!", "?") for name in names] or ["?audit"]
+        waiting = [name.replace(":due", ":await-confirmed") for name in names] or ["audit:await-confirmed"]
         for item in (await self.inbox.claim(10)).items:
             self.held.insert(0, (item.handler, item))
             if not item.handler:
@@ -141,7 +146,7 @@ def test_no_effect_is_lost_or_counted_twice(redis: Redis, server: Any, story: li
 
     async def live() -> None:
         async with AsyncRedis.from_url(server.url) as client:
-            house = House(redis, Inbox(client, retention=60, lease=15.0))
+            house = House(redis, Inbox(client, retention=86_400, lease=15.0))
             for step in story:
                 await house.take(step)
 

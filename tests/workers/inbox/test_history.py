@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, key, payload
+from tests.builders import claimed, delivery, key, modes, payload
 from workers.inbox import history, keys
 from workers.inbox.inbox import Inbox
 from workers.inbox.listing import Filter, events, failures, of_request, resolve
@@ -21,13 +21,13 @@ REQUEST = "66c0ffee00000000000000a1"
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=60, lease=15.0)
+    return Inbox(async_redis, retention=86_400, lease=15.0)
 
 
 async def settle(inbox: Inbox, **ends: Any) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
-        await inbox.report([Line("route", "", item.event_key, item.token, ",".join(ends))])
+        await inbox.report([Line("route", "", item.event_key, item.token, modes(*ends))])
         for handler, end in ends.items():
             await inbox.report([Line(end, handler, item.event_key, item.token, "0", f"{handler}: no")])
 

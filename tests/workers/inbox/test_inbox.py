@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, key, payload
+from tests.builders import claimed, delivery, key, modes, payload
 from workers.inbox import history, keys
 from workers.inbox.inbox import Inbox, LeaseKeeper
 from workers.inbox.records import Item, Line
@@ -31,7 +31,7 @@ def line(verb: str, item: Item, word: str = "", wrong: str = "") -> Line:
 async def routed(inbox: Inbox, *handlers: str) -> list[Item]:
     """Claim the one event there is, route it, and answer its effects as held by this worker."""
     [item] = (await inbox.claim(10)).items
-    await inbox.report([line("route", item, ",".join(handlers))])
+    await inbox.report([line("route", item, modes(*handlers))])
     return [item_of(item, handler) for handler in handlers]
 
 
@@ -259,15 +259,15 @@ async def test_a_worker_that_lost_its_lease_cannot_route(async_redis: AsyncRedis
     time.sleep(0.005)
     [fresh] = (await inbox.claim(10)).items
 
-    assert await inbox.report([line("route", stale, "pay")]) == [False]
-    assert await inbox.report([line("route", fresh, "pay")]) == [True]
+    assert await inbox.report([line("route", stale, "pay:run")]) == [False]
+    assert await inbox.report([line("route", fresh, "pay:run")]) == [True]
 
 
 async def test_a_report_may_be_repeated_when_its_reply_was_lost(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
     pay = item_of(item, "pay")
-    lines = [line("route", item, "pay,notify"), line("done", pay)]
+    lines = [line("route", item, "pay:run,notify:run"), line("done", pay)]
 
     assert await inbox.report(lines) == [True, True]
     assert await inbox.report(lines) == [True, True]

@@ -14,7 +14,7 @@ KEY = key(payload())
 
 
 async def test_a_worker_that_died_while_it_routed_is_told(redis: Redis, async_redis: AsyncRedis) -> None:
-    inbox = Inbox(async_redis, retention=60, lease=0.01)
+    inbox = Inbox(async_redis, retention=86_400, lease=0.01)
     await inbox.accept([delivery()])
     await inbox.claim(1)  # and is never heard of again
     await asyncio.sleep(0.02)

@@ -28,7 +28,7 @@ class Desk:
 
     def __init__(self, redis: Redis, async_redis: AsyncRedis) -> None:
         self.redis = redis
-        self.inbox = Inbox(async_redis, retention=60, lease=5.0)
+        self.inbox = Inbox(async_redis, retention=86_400, lease=5.0)
         self.seen: list[tuple[str, Any]] = []
         self.decisions: list[Decision] = []
         self.router = Router()

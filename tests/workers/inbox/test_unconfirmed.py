@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import delivery, key, payload
+from tests.builders import delivery, key, modes, payload
 from tests.workers.inbox.invariants import broken
 from workers import Router
 from workers.inbox import history, keys, pausing
@@ -49,7 +49,7 @@ async def routed(inbox: Inbox, *names: str, body: bytes | None = None) -> Item:
     """Accept one event and route it to these, as a routing names them."""
     await inbox.accept([delivery(body)])
     [item] = (await inbox.claim(10)).items
-    await inbox.report([line("route", item, "", ",".join(names))])
+    await inbox.report([line("route", item, "", modes(*names))])
     return item
 
 
@@ -73,12 +73,12 @@ def demanding(*names: str, **conditions: Any) -> Router:
 
 
 async def test_what_waits_is_neither_begun_nor_due_and_its_request_is_worth_a_call(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "?pay")
+    await routed(inbox, "pay:await-confirmed")
 
     assert (await inbox.claim(10)).items == []
-    assert (states(redis), record(redis).effects[0].attempts) == ({"pay": "unproven"}, 0)
-    assert redis.zrange(keys.UNPROVEN, 0, -1) == [f"pay|{KEY}".encode()]
-    assert redis.smembers(keys.unproven(REQUEST)) == {KEY.encode()}
+    assert (states(redis), record(redis).effects[0].attempts) == ({"pay": "unconfirmed"}, 0)
+    assert redis.zrange(keys.UNCONFIRMED, 0, -1) == [f"pay|{KEY}".encode()]
+    assert redis.smembers(keys.unconfirmed(REQUEST)) == {KEY.encode()}
     assert redis.zscore(keys.CHECKS, REQUEST) <= redis.time()[0] * 1000 + 1000
 
 
@@ -88,13 +88,13 @@ async def test_a_call_that_is_due_sooner_stays_so(inbox: Inbox, redis: Redis) ->
     [item] = (await inbox.claim(10)).items
     redis.zadd(keys.CHECKS, {REQUEST: 5})
 
-    await inbox.report([line("route", item, "", "?pay")])
+    await inbox.report([line("route", item, "", "pay:await-confirmed")])
 
     assert redis.zscore(keys.CHECKS, REQUEST) == 5
 
 
 async def test_an_event_and_its_request_do_not_expire_while_something_waits(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "notify", "?pay")
+    item = await routed(inbox, "notify", "pay:await-confirmed")
     await inbox.report([line("done", item, "notify")])
 
     assert (record(redis).state, redis.ttl(keys.event(KEY)), redis.ttl(keys.request(REQUEST))) == ("routed", -1, -1)
@@ -104,7 +104,7 @@ async def test_the_turn_passes_on_while_something_waits(inbox: Inbox, redis: Red
     await inbox.accept([delivery(), delivery(REJECTED)])
     [first] = (await inbox.claim(10)).items
 
-    await inbox.report([line("route", first, "", "?pay")])
+    await inbox.report([line("route", first, "", "pay:await-confirmed")])
     [second] = (await inbox.claim(10)).items
     await inbox.report([line("route", second, "")])
 
@@ -117,17 +117,17 @@ async def test_a_routing_that_was_lost_is_repeated_and_waits_once(inbox: Inbox, 
     expire_leases(redis)
     [again] = (await inbox.claim(10)).items
 
-    heard = await inbox.report([line("route", one, "", "?pay", "suspect") for one in (again, lost)])
-    repeated = await inbox.report([line("route", again, "", "?pay", "suspect")])
+    heard = await inbox.report([line("route", one, "", "pay:await-confirmed", "suspect") for one in (again, lost)])
+    repeated = await inbox.report([line("route", again, "", "pay:await-confirmed", "suspect")])
 
     assert (heard, repeated) == ([True, False], [True])
-    assert (states(redis), redis.zcard(keys.UNPROVEN)) == ({"pay": "unproven"}, 1)
+    assert (states(redis), redis.zcard(keys.UNCONFIRMED)) == ({"pay": "unconfirmed"}, 1)
 
 
 async def test_an_effect_older_than_the_demand_waits_too(inbox: Inbox, redis: Redis) -> None:
     item = await routed(inbox, "pay")
 
-    await inbox.report([line("unproven", item, "pay")])
+    await inbox.report([line("unconfirmed", item, "pay", "confirmed")])
     await confirm(inbox)
     [again] = (await inbox.claim(10)).items
     await inbox.report([line("done", again, "pay")])
@@ -139,7 +139,7 @@ async def test_an_effect_older_than_the_demand_waits_too(inbox: Inbox, redis: Re
 
 
 async def test_proof_makes_it_due_as_the_api_tells_it(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "?pay", "?notify")
+    await routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
 
     await confirm(inbox, payload(metadata={"read": "at the API"}))
     items = (await inbox.claim(10)).items
@@ -148,7 +148,7 @@ async def test_proof_makes_it_due_as_the_api_tells_it(inbox: Inbox, redis: Redis
     assert [(item.handler, item.attempt, item.event.metadata) for item in items] == [
         (name, 1, {"read": "at the API"}) for name in ("notify", "pay")
     ]
-    assert (record(redis).state, redis.exists(keys.UNPROVEN, keys.unproven(REQUEST))) == ("done", 0)
+    assert (record(redis).state, redis.exists(keys.UNCONFIRMED, keys.unconfirmed(REQUEST))) == ("done", 0)
 
 
 async def test_proof_that_came_while_it_was_routed_is_not_waited_for(inbox: Inbox, redis: Redis) -> None:
@@ -156,7 +156,7 @@ async def test_proof_that_came_while_it_was_routed_is_not_waited_for(inbox: Inbo
     [item] = (await inbox.claim(10)).items
 
     await confirm(inbox)
-    await inbox.report([line("route", item, "", "?pay")])
+    await inbox.report([line("route", item, "", "pay:await-confirmed")])
 
     assert [one.handler for one in (await inbox.claim(10)).items] == ["pay"]
 
@@ -165,7 +165,7 @@ async def test_proof_that_came_while_it_was_claimed_is_not_waited_for(inbox: Inb
     item = await routed(inbox, "pay")
 
     await confirm(inbox)
-    await inbox.report([line("unproven", item, "pay")])
+    await inbox.report([line("unconfirmed", item, "pay", "confirmed")])
 
     [again] = (await inbox.claim(10)).items
     assert (again.handler, again.attempt) == ("pay", 1)
@@ -182,10 +182,11 @@ async def test_proof_that_came_before_anybody_waited_shows_nothing_of_what_was_p
     if routing:
         await confirm(inbox, payload(metadata={"to": "Ada"}))
 
-    await inbox.report([line("route", item, "", "?pay,?notify,tell")])
+    await inbox.report([line("route", item, "", "pay:await-confirmed,notify:await-confirmed,tell:run")])
     proven = (await inbox.claim(10)).items
 
-    assert (item.trust, item.event.metadata) == ("signed", {"to": "Mallory"})
+    begun_with = ("signed", {"to": "Mallory"}) if routing else ("confirmed", {"to": "Ada"})
+    assert (item.trust, item.event.metadata) == begun_with
     assert [(one.handler, one.trust, one.event.metadata) for one in proven] == [
         (name, "confirmed", {"to": "Ada"}) for name in ("notify", "pay")
     ]
@@ -196,21 +197,21 @@ async def test_proof_without_the_state_of_a_callback_url_is_asked_for_again(inbo
     await confirm(inbox)
     [item] = (await inbox.claim(10)).items
 
-    await inbox.report([line("route", item, "", "?pay")])
+    await inbox.report([line("route", item, "", "pay:await-confirmed")])
 
-    assert (states(redis), redis.zscore(keys.CHECKS, REQUEST) is not None) == ({"pay": "unproven"}, True)
+    assert (states(redis), redis.zscore(keys.CHECKS, REQUEST) is not None) == ({"pay": "unconfirmed"}, True)
 
 
 async def test_a_repeated_delivery_proves_nothing(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "?pay")
+    await routed(inbox, "pay:await-confirmed")
 
     await inbox.accept([delivery(), delivery(trust="signed")])
 
-    assert ((await inbox.claim(10)).items, states(redis)) == ([], {"pay": "unproven"})
+    assert ((await inbox.claim(10)).items, states(redis)) == ([], {"pay": "unconfirmed"})
 
 
 async def test_what_is_confirmed_still_waits_for_room_turn_and_pause(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "?pay", "?notify")
+    await routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
     await routed(inbox, "pay", body=payload("another"))
     pausing.pause(redis, "notify")
 
@@ -220,24 +221,24 @@ async def test_what_is_confirmed_still_waits_for_room_turn_and_pause(inbox: Inbo
     assert (items, states(redis)) == ([], {"pay": "waiting", "notify": "paused"})
 
 
-# -- contradicted ------------------------------------------------------------------------------------
+# -- overruled ------------------------------------------------------------------------------------
 
 
-async def test_what_hitl_sh_contradicts_never_begins(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "?pay")
+async def test_what_stronger_evidence_overrules_never_begins(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "pay:await-confirmed")
 
     await confirm(inbox, REJECTED)
     [true_one] = (await inbox.claim(10)).items
     await inbox.report([line("route", true_one, "")])
 
-    assert (states(redis), record(redis).state) == ({"pay": "contradicted"}, "contradicted")
-    assert record(redis).contradicted == true_one.event_key
+    assert (states(redis), record(redis).state) == ({"pay": "superseded"}, "overruled")
+    assert record(redis).overruled == true_one.event_key
     assert (true_one.handler, true_one.conflict, true_one.overrules) == ("", False, False)
 
 
-@pytest.mark.parametrize("mark", ["!", ""])
-async def test_a_contradicted_effect_that_is_due_ends_at_the_claim(inbox: Inbox, redis: Redis, mark: str) -> None:
-    item = await routed(inbox, "?pay", f"{mark}notify")
+@pytest.mark.parametrize("mark", [":due", ""])
+async def test_an_overruled_effect_that_is_due_ends_at_the_claim(inbox: Inbox, redis: Redis, mark: str) -> None:
+    item = await routed(inbox, "pay:await-confirmed", f"notify{mark}")
     if not mark:
         await inbox.report([line("release", item, "notify")])
 
@@ -245,49 +246,50 @@ async def test_a_contradicted_effect_that_is_due_ends_at_the_claim(inbox: Inbox,
     claimed_now = [one.handler for one in (await inbox.claim(10)).items]
 
     assert "notify" not in claimed_now
-    assert (states(redis)["notify"], record(redis).state) == ("contradicted", "contradicted")
+    assert (states(redis)["notify"], record(redis).state) == ("superseded", "overruled")
     assert 0 < redis.ttl(keys.event(KEY)) <= RETENTION
 
 
-async def test_a_contradicted_effect_that_runs_may_end_but_not_be_retried(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "?pay", "notify", "audit")
+async def test_an_overruled_effect_that_runs_may_end_but_not_be_retried(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "pay:await-confirmed", "notify", "audit")
 
     await confirm(inbox, REJECTED)
     await inbox.report([line("done", item, "notify"), line("retry", item, "audit", "0", "ValueError: no")])
 
-    assert states(redis) == {"pay": "contradicted", "notify": "done", "audit": "contradicted"}
-    assert (record(redis).state, record(redis).effects[2].error) == ("contradicted", "ValueError: no")
+    assert states(redis) == {"pay": "superseded", "notify": "done", "audit": "superseded"}
+    assert (record(redis).state, record(redis).effects[2].error) == ("overruled", "ValueError: no")
     assert [(one.number, one.end) for one in record(redis).effects[2].tries] == [(1, "retry")]
 
 
-async def test_a_contradicted_effect_that_a_worker_died_with_is_not_run_again(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "?pay", "notify")
+async def test_an_overruled_effect_that_a_worker_died_with_is_not_run_again(inbox: Inbox, redis: Redis) -> None:
+    await routed(inbox, "pay:await-confirmed", "notify")
     await confirm(inbox, REJECTED)
     expire_leases(redis)
 
     first = (await inbox.claim(10, caps={"notify": 1})).items
 
     assert [one.handler for one in first] in ([], [""])
-    assert (states(redis)["notify"], record(redis).effects[1].crashes) == ("contradicted", 1)
+    assert (states(redis)["notify"], record(redis).effects[1].crashes) == ("superseded", 1)
     assert redis.hget(keys.PREFIX + "running", "notify") is None
 
 
 async def test_the_true_event_is_told_that_something_was_done_for_the_other(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "?pay", "notify")
+    item = await routed(inbox, "pay:await-confirmed", "notify")
     await inbox.report([line("done", item, "notify")])
 
     await confirm(inbox, REJECTED)
     [true_one] = (await inbox.claim(10)).items
     await inbox.report([line("route", true_one, "")])
 
-    assert (true_one.conflict, true_one.overrules) == (True, True)
-    assert (record(redis, true_one.event_key).conflict, record(redis, true_one.event_key).overrules) == (True, True)
+    assert (true_one.conflict, true_one.overrules) == (False, True)
+    assert (record(redis, true_one.event_key).overrules, record(redis).conflict) == (True, True)
+    assert [(one.handler, one.overruled) for one in record(redis).effects] == [("pay", False), ("notify", True)]
 
 
-async def test_the_room_of_a_contradicted_effect_is_the_next_ones(inbox: Inbox, redis: Redis) -> None:
+async def test_the_room_of_an_overruled_effect_is_the_next_ones(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(one)) for one in ("0", REQUEST, "b")])
     for item in (await inbox.claim(10)).items:
-        await inbox.report([line("route", item, "", "!capped,?pay")])
+        await inbox.report([line("route", item, "", "capped:due,pay:await-confirmed")])
     [running] = (await inbox.claim(10, caps={"capped": 1})).items
 
     await confirm(inbox, REJECTED)
@@ -301,60 +303,60 @@ async def test_the_room_of_a_contradicted_effect_is_the_next_ones(inbox: Inbox, 
 
 
 async def test_what_waits_is_found_by_its_state(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "?pay")
+    await routed(inbox, "pay:await-confirmed")
     await routed(inbox, body=payload("another"))
 
-    assert [event.key for event in events(redis, Filter(state="unproven")).events] == [KEY]
+    assert [event.key for event in events(redis, Filter(state="unconfirmed")).events] == [KEY]
 
 
 async def test_what_waits_can_be_discarded_by_name(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "?pay", "?notify")
+    await routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
 
     first = discard(redis, [f"pay|{KEY}"], reason="no", retention=RETENTION).effects
-    still = redis.scard(keys.unproven(REQUEST))
-    second = discard(redis, Filter(state="unproven"), reason="no", retention=RETENTION).effects
+    still = redis.scard(keys.unconfirmed(REQUEST))
+    second = discard(redis, Filter(state="unconfirmed"), reason="no", retention=RETENTION).effects
 
-    assert (first, still, second, redis.scard(keys.unproven(REQUEST))) == (1, 1, 1, 0)
+    assert (first, still, second, redis.scard(keys.unconfirmed(REQUEST))) == (1, 1, 1, 0)
     assert (states(redis), record(redis).state) == ({"pay": "discarded", "notify": "discarded"}, "done")
 
 
 async def test_discarding_everything_that_failed_leaves_what_waits(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "?pay")
+    await routed(inbox, "pay:await-confirmed")
 
     assert discard(redis, Filter(), reason="no", retention=RETENTION).effects == 0
-    assert states(redis) == {"pay": "unproven"}
+    assert states(redis) == {"pay": "unconfirmed"}
 
 
 @pytest.mark.parametrize("name", [KEY, REQUEST, f"pay|{KEY}"])
 async def test_what_waits_is_not_retried_and_the_reason_is_told(inbox: Inbox, redis: Redis, name: str) -> None:
-    await routed(inbox, "?pay")
+    await routed(inbox, "pay:await-confirmed")
 
-    with pytest.raises(Refused, match=r"waits until HITL\.sh's API confirms"):
+    with pytest.raises(Refused, match="waits until stronger evidence confirms"):
         retry(redis, [name])
     with pytest.raises(Refused, match="discard it"):
         replay(redis, demanding("pay"), [name], retention=RETENTION, force=True)
 
 
-async def test_a_contradicted_event_is_neither_retried_nor_replayed(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "?pay", "notify")
+async def test_an_overruled_event_is_neither_retried_nor_replayed(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "pay:await-confirmed", "notify")
     await inbox.report([line("failed", item, "notify", wrong="ValueError: no")])
     await confirm(inbox, REJECTED)
 
-    with pytest.raises(Refused, match="was contradicted by HITL"):
+    with pytest.raises(Refused, match="was overruled by"):
         retry(redis, [f"notify|{KEY}"])
-    with pytest.raises(Refused, match="was contradicted by HITL"):
+    with pytest.raises(Refused, match="was overruled by"):
         replay(redis, demanding("notify", conflict=True), [KEY], retention=RETENTION, force=True)
     assert retry(redis, Filter(), dry_run=True).effects == retry(redis, Filter()).effects == 0
 
 
-async def test_a_contradicted_event_ends_once_its_failures_are_discarded(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "?pay", "notify")
+async def test_an_overruled_event_ends_once_its_failures_are_discarded(inbox: Inbox, redis: Redis) -> None:
+    item = await routed(inbox, "pay:await-confirmed", "notify")
     await inbox.report([line("failed", item, "notify", wrong="ValueError: no")])
     await confirm(inbox, REJECTED)
 
     discard(redis, Filter(), reason="it never was", retention=RETENTION)
 
-    assert record(redis).state == "contradicted"
+    assert record(redis).state == "overruled"
 
 
 async def test_a_new_handler_that_demands_proof_waits_for_it_when_an_old_event_is_replayed(
@@ -364,7 +366,7 @@ async def test_a_new_handler_that_demands_proof_waits_for_it_when_an_old_event_i
 
     change = replay(redis, demanding("pay"), Filter(), retention=RETENTION)
 
-    assert (change.effects, change.examples, states(redis)) == (1, (f"pay|{KEY}",), {"pay": "unproven"})
+    assert (change.effects, change.examples, states(redis)) == (1, (f"pay|{KEY}",), {"pay": "unconfirmed"})
     assert (record(redis).state, redis.ttl(keys.event(KEY))) == ("routed", -1)
     assert redis.zscore(keys.CHECKS, REQUEST) is not None
 

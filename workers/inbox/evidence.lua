@@ -1,0 +1,196 @@
+-- Evidence, in every script behind turns.lua: what each delivery says of an outcome, and which of it speaks.
+--
+-- An event's record holds at most one piece of evidence a trust level, in the fields `<level>:head`, `:body`,
+-- `:callback` and `:received_at`; `trust` is the strongest level that it has. Evidence never changes and is never
+-- mixed: an effect goes on with the evidence with which it began (`<handler>:evidence`).
+--
+-- Per level the first outcome of a request speaks (`speaks:<level>` of its record), between levels the stronger:
+-- that event is the request's decision (`event`). The effects of an outcome are unique per (request, route):
+-- `effect:<handler>` names the event whose effect it is.
+
+local function keep_evidence(event, said)
+  redis.call('HSET', event, said.trust .. ':head', said.head, said.trust .. ':body', said.body,
+    said.trust .. ':received_at', said.received_at, 'trust', said.trust)
+  if said.callback ~= '' then redis.call('HSET', event, said.trust .. ':callback', said.callback) end
+end
+
+-- An outcome that HITL.sh's API can still confirm or deny.
+local function is_confirmable(event)
+  local known = redis.call('HMGET', event, 'request', 'outcome', 'trust', 'overruled')
+  return known[1] and known[2] and known[3] ~= 'confirmed' and not known[4]
+end
+
+-- Whether two outcomes of one request differ; those that cannot be compared do not. The fingerprint of what can
+-- be compared with its own form alone begins with `~`.
+local function disagree(outcome, fingerprint, other_outcome, other_fingerprint)
+  if outcome ~= other_outcome then return true end
+  local function comparable(print) return print and string.sub(print, 1, 1) ~= '~' end
+  return comparable(fingerprint) and comparable(other_fingerprint) and fingerprint ~= other_fingerprint
+end
+
+local function has_begun(event, handler)
+  local known = redis.call('HMGET', event, handler .. ':attempts', handler .. ':state')
+  return tonumber(known[1] or 0) > 0 and known[2] ~= 'skipped', known[2]
+end
+
+-- -- waiting for stronger evidence ------------------------------------------------------------------------------
+
+-- Milliseconds until a call is made for an effect that demands a signature: the signed delivery may be on its way.
+local SIGNED_GRACE = 90000
+-- Milliseconds: what is confirmed without haste waits for company until the half hour is full.
+local COMPANY = 1800000
+
+local function waits_for_confirmation(request_id)
+  return redis.call('EXISTS', prefix .. 'unconfirmed:' .. request_id) == 1
+    or redis.call('HEXISTS', prefix .. 'request:' .. request_id, 'contested') == 1
+end
+
+-- The request is worth a call at that moment (milliseconds) at the latest.
+local function confirm_by(request_id, moment)
+  local request = prefix .. 'request:' .. request_id
+  if redis.call('HEXISTS', request, 'doubts') == 0 then redis.call('HDEL', request, 'hold') end
+  redis.call('ZADD', checks_of(request_id), 'LT', moment, request_id)
+end
+
+-- The effect waits until its event has evidence of the level `needs`; `leisurely`: its request is asked for with others.
+local function await_evidence(handler, event, key, request_id, needs, leisurely)
+  redis.call('HSET', event, handler .. ':state', 'unconfirmed', handler .. ':needs', needs)
+  redis.call('ZADD', prefix .. 'unconfirmed', now, handler .. '|' .. key)
+  redis.call('SADD', prefix .. 'unconfirmed:' .. request_id, key)
+  if not leisurely then
+    confirm_by(request_id, needs == 'signed' and now + SIGNED_GRACE or now)
+  elseif not redis.call('ZSCORE', checks_of(request_id), request_id) then
+    local full = (math.floor(now / COMPANY) + 1) * COMPANY
+    redis.call('HSET', prefix .. 'request:' .. request_id, 'hold', full)
+    redis.call('ZADD', checks_of(request_id), full, request_id)
+  end
+end
+
+-- Nobody waits for this request any more: if it has ended, no call is worth making for it.
+local function end_wait(request_id)
+  if waits_for_confirmation(request_id) then return end
+  local request = prefix .. 'request:' .. request_id
+  redis.call('HDEL', request, 'doubts', 'hold')
+  if redis.call('HEXISTS', request, 'outcome') == 1 then redis.call('ZREM', checks_of(request_id), request_id) end
+end
+
+-- Effects of the event that wait no longer: of one handler, or each whose level is reached. Calls `become` with the
+-- names of those.
+local function stop_waiting(event, key, request_id, is_over, become)
+  local left = false
+  for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
+    if redis.call('ZSCORE', prefix .. 'unconfirmed', handler .. '|' .. key) then
+      if is_over(handler) then
+        redis.call('ZREM', prefix .. 'unconfirmed', handler .. '|' .. key)
+        if become then become(handler) end
+      else
+        left = true
+      end
+    end
+  end
+  if left or not request_id then return end
+  redis.call('SREM', prefix .. 'unconfirmed:' .. request_id, key)
+  end_wait(request_id)
+end
+
+-- The event has evidence of this level now: effects that waited for it are due.
+local function release_waiting(event, key, request_id, level)
+  local function is_reached(handler)
+    return strength[redis.call('HGET', event, handler .. ':needs') or 'confirmed'] <= strength[level]
+  end
+  stop_waiting(event, key, request_id, is_reached, function(handler)
+    redis.call('HSET', event, handler .. ':state', 'due')
+    redis.call('ZADD', due, now, handler .. '|' .. key)
+    ring()
+  end)
+end
+
+-- -- between the outcomes of one request --------------------------------------------------------------------------
+
+-- The effect is not begun, or not begun again: stronger evidence speaks.
+local function withdraw(handler, event, key, request_id)
+  local member = handler .. '|' .. key
+  local was_due = redis.call('ZREM', due, member) == 1
+  for _, where in ipairs({ 'held', 'failed', 'unconfirmed', 'waiting:' .. handler, 'turns:' .. request_id }) do
+    redis.call('ZREM', prefix .. where, member)
+  end
+  redis.call('HSET', event, handler .. ':state', 'superseded', handler .. ':settled_at', now_text)
+  redis.call('HDEL', event, handler .. ':suspect')
+  redis.call('HINCRBY', event, 'open', -1)
+  local request = prefix .. 'request:' .. request_id
+  if redis.call('HGET', request, 'effect:' .. handler) == key and not has_begun(event, handler) then
+    redis.call('HDEL', request, 'effect:' .. handler)
+  end
+  -- A place of a capped handler may have been kept for it: the next one's.
+  if was_due then call_next(handler) end
+end
+
+local open_states = { due = true, retry = true, waiting = true, paused = true, held = true, unconfirmed = true,
+  failed = true }
+
+-- Stronger evidence speaks for the request, or HITL.sh says that it has not ended: `by` names the event, or is
+-- `open` or `missing`. Where they disagree, no effect of this event begins (again), but those of routes that ask
+-- for conflicts; where they cannot be compared, none begins. Answers whether something had begun that was wrong.
+local function supersede(request_id, key, by, disagrees, retention)
+  local event, wrong = prefix .. 'event:' .. key, false
+  local by_event = by ~= 'open' and by ~= 'missing'
+  for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
+    local begun, state = has_begun(event, handler)
+    local stays = disagrees and by_event and redis.call('HEXISTS', event, handler .. ':conflict') == 1
+    if begun and disagrees then
+      redis.call('HSET', event, handler .. ':overruled', 1)
+      wrong = true
+    end
+    if open_states[state] and not stays and (disagrees or not begun) then withdraw(handler, event, key, request_id) end
+  end
+  stop_waiting(event, key, request_id, function(handler)
+    return redis.call('HGET', event, handler .. ':state') == 'superseded'
+  end)
+  if disagrees then
+    redis.call('HSET', event, 'overruled', by)
+    redis.call('ZADD', prefix .. 'overruled', now, key)
+    if by_event then redis.call('HSET', event, 'conflict', 1) end
+  end
+  redis.call('HSET', prefix .. 'request:' .. request_id, 'rivals', 1)
+  local routing, leased = '|' .. key, redis.call('HEXISTS', leases, '|' .. key) == 1
+  local known = redis.call('HMGET', event, 'state', 'open')
+  if (known[1] == 'due' or known[1] == 'failed') and not leased and not (disagrees and by_event) then
+    for _, where in ipairs({ due, prefix .. 'failed', turns_of(request_id) }) do redis.call('ZREM', where, routing) end
+    finish(event, key, nil, disagrees and 'overruled' or 'unrouted', retention)
+  elseif known[1] == 'routed' and tonumber(known[2]) == 0 then
+    finish(event, key, nil, disagrees and 'overruled' or 'done', retention)
+  end
+  rest(request_id, event, key)
+  return wrong
+end
+
+-- Have an outcome routed that was routed before, or that a worker routes at this moment, as what it was until now.
+local function route_anew(request_id, event, key)
+  local known = redis.call('HMGET', event, 'state')
+  if redis.call('HEXISTS', leases, '|' .. key) == 1 then
+    redis.call('HSET', event, 'reroute', 1)
+    return
+  end
+  redis.call('ZREM', prefix .. 'failed', '|' .. key)
+  redis.call('HDEL', event, 'routed_under', ':state')
+  redis.call('HSET', event, 'state', 'due')
+  if known[1] ~= 'due' then reopen(event, key, request_id) end
+  make_routable(request_id, key)
+end
+
+-- The decision of the request is confirmed: what waits for another of its outcomes to be confirmed waits in vain.
+local function end_vain_waits(request_id, retention)
+  local request = prefix .. 'request:' .. request_id
+  local decision = redis.call('HGET', request, 'event')
+  redis.call('HDEL', request, 'contested')
+  for _, key in ipairs(redis.call('SMEMBERS', prefix .. 'unconfirmed:' .. request_id)) do
+    if key ~= decision then
+      local event = prefix .. 'event:' .. key
+      stop_waiting(event, key, request_id, function() return true end, function(handler)
+        withdraw(handler, event, key, request_id)
+      end)
+      if redis.call('HGET', event, 'open') == '0' then finish(event, key, nil, 'done', retention) end
+    end
+  end
+  end_wait(request_id)
+end

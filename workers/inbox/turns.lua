@@ -1,0 +1,101 @@
+-- Turns, in every script behind shared.lua: the events of one request are handled one at a time.
+--
+-- Each event has a class: 0 if it ends nothing; else by its trust, the decision of the request before what
+-- disagrees with it. A higher class takes the turn from a lower one, whatever that does; within a class the turn
+-- goes by the vendor's own time. So a decision waits neither for events that end nothing nor for weaker evidence.
+--
+-- The turn is held by the event `turn` of the request's record while its routing is due or leased, or an effect of
+-- it runs (`active`) or is due. Members of `due` that wait for it stand in `turns:<request>`.
+local strength = { callback = 1, signed = 2, confirmed = 3 }
+-- No time of the vendor's is as large, so that the class decides first.
+local CLASS, LATEST = 1e11, 9e10
+
+local function turns_of(request_id) return prefix .. 'turns:' .. request_id end
+
+local function class_of(event)
+  local known = redis.call('HMGET', event, 'outcome', 'trust', 'conflict', 'order')
+  local class = known[1] and 2 * (strength[known[2]] or 0) - (known[3] and 1 or 0) or 0
+  local order = math.max(0, math.min(LATEST, tonumber(known[4] or '') or now / 1000))
+  return class, order - class * CLASS
+end
+
+-- The event had its turn: whatever waits first is next, be it an event or the retry of an earlier one's effect.
+local function pass_turn(request_id, key)
+  local request = prefix .. 'request:' .. request_id
+  local turn = redis.call('HGET', request, 'turn')
+  if turn and turn ~= key then return end -- none: the record expired meanwhile, what waits does not
+  local following = redis.call('ZPOPMIN', turns_of(request_id))
+  if not following[1] then
+    redis.call('HDEL', request, 'turn')
+    return
+  end
+  local _, next_key = split(following[1])
+  redis.call('HSET', request, 'turn', next_key)
+  redis.call('ZADD', due, now, following[1])
+  ring()
+end
+
+-- Nothing of the event runs or is to be routed: the next may go on.
+local function rest(request_id, event, key)
+  if not request_id or tonumber(redis.call('HGET', event, 'active') or 0) > 0 then return end
+  if not redis.call('ZSCORE', due, '|' .. key) then pass_turn(request_id, key) end
+end
+
+-- Whether an effect of the event runs, or is about to.
+local function is_at_work(event, key)
+  if tonumber(redis.call('HGET', event, 'active') or 0) > 0 then return true end
+  for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
+    local at = redis.call('ZSCORE', due, handler .. '|' .. key)
+    if at and tonumber(at) <= now then return true end
+  end
+  return false
+end
+
+-- The event may begin with `member`, its routing or one of its effects: true when it holds the turn now. Else
+-- the member stands in `turns`. The caller has taken it out of `due` or puts it there.
+local function take_turn(request_id, key, member)
+  local request = prefix .. 'request:' .. request_id
+  local holder = redis.call('HGET', request, 'turn')
+  if holder == key then return true end
+  if holder then
+    local held, routing = prefix .. 'event:' .. holder, '|' .. holder
+    local routing_due = redis.call('ZSCORE', due, routing)
+    local runs = is_at_work(held, holder)
+    if routing_due or runs then
+      local leased = redis.call('HEXISTS', leases, routing) == 1
+      local its_class, its_score = class_of(held)
+      local class, score = class_of(prefix .. 'event:' .. key)
+      -- Nobody knows yet what a worker begins that routes an outcome: no other outcome is routed meanwhile.
+      local must_wait = leased and its_class > 0
+      local begun = leased or runs
+      if must_wait or class < its_class or (class == its_class and (begun or score >= its_score)) then
+        redis.call('ZADD', turns_of(request_id), score, member)
+        return false
+      end
+      if routing_due and not leased then
+        redis.call('ZREM', due, routing)
+        redis.call('ZADD', turns_of(request_id), its_score, routing)
+      end
+    end
+  end
+  redis.call('HSET', request, 'turn', key)
+  return true
+end
+
+-- The routing of an event is on record: a higher class that waited for that goes on at once.
+local function yield_turn(request_id, key)
+  local first = redis.call('ZRANGE', turns_of(request_id), 0, 0, 'WITHSCORES')
+  if first[1] and -math.floor(tonumber(first[2]) / CLASS) > class_of(prefix .. 'event:' .. key) then
+    pass_turn(request_id, key)
+  end
+end
+
+-- Have the event routed, as soon as its request's turn is its own.
+local function make_routable(request_id, key)
+  local member = '|' .. key
+  if take_turn(request_id, key, member) then
+    redis.call('ZREM', turns_of(request_id), member)
+    redis.call('ZADD', due, now, member)
+    ring()
+  end
+end
