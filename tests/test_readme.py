@@ -70,7 +70,7 @@ def test_its_asking_asks(
 def test_its_handler_that_demands_proof_waits_for_it(names: dict[str, Any]) -> None:
     posted = completed("Approve", state={"invoice": 7}, trust="callback")
 
-    assert [route.name for route in names["router"].unproven(posted)] == ["wire_money"]
+    assert [route.name for route in names["router"].unconfirmed(posted)] == ["wire_money"]
 
 
 def test_its_callback_url_is_one(names: dict[str, Any]) -> None:

@@ -54,8 +54,8 @@ def test_what_is_posted_to_a_leaked_callback_url_moves_no_money(tmp_path: Path) 
         for calls in (1, 2, 3):
             wait_for_reads(stack, calls)
             let_time_pass(stack, request)
-        stack.wait(lambda: stack.redis.zcard(keys.CONTRADICTED), SOON, "the forged one is contradicted")
-        stack.wait(lambda: stack.logged("ERROR hitl.sweeps event.contradicted"), SOON, "an alarm is logged")
+        stack.wait(lambda: stack.redis.zcard(keys.OVERRULED), SOON, "the forged one is overruled")
+        stack.wait(lambda: stack.logged("ERROR hitl.sweeps event.overruled"), SOON, "an alarm is logged")
         assert stack.handled() == []
 
         stack.sandbox.answer(request, "Reject")
@@ -65,7 +65,7 @@ def test_what_is_posted_to_a_leaked_callback_url_moves_no_money(tmp_path: Path) 
         [paid] = stack.handled()
         assert (paid.response, paid.trust, paid.source, paid.state) == ("Reject", "confirmed", "human", {"order": 17})
         record = stack.record(f"request.completed:{request}")
-        assert (record.state, [effect.state for effect in record.effects]) == ("contradicted", ["contradicted"])
+        assert (record.state, [effect.state for effect in record.effects]) == ("overruled", ["overruled"])
         assert broken(stack.redis) == []
 
 
@@ -75,7 +75,7 @@ def test_a_callback_url_of_another_request_proves_nothing(tmp_path: Path) -> Non
         (request, _), (_, path_of_another) = ask(stack, state={"order": 17}), ask(stack, state={"order": 18})
 
         assert stack.post_to(path_of_another, payload(request, "Approve")).status_code == 202
-        stack.wait(lambda: stack.redis.zcard(keys.CONTRADICTED), SOON, "it is contradicted")
+        stack.wait(lambda: stack.redis.zcard(keys.OVERRULED), SOON, "it is overruled")
         stack.wait(lambda: stack.logged("ERROR hitl.door callback.misused"), SOON, "an alarm is logged")
         stack.sandbox.answer(request, "Reject")
         stack.wait(lambda: stack.handled(), SOON, "the true answer is handled")

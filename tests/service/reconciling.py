@@ -24,14 +24,14 @@ def accept(redis: Redis, request_id: str, **more: Any) -> str:
 
 def contradict(redis: Redis, key: str, *, at: float, by: str = "open") -> None:
     """As a sweep leaves it."""
-    redis.hset(keys.event(key), "contradicted", by)
-    redis.zadd(keys.CONTRADICTED, {key: at * 1000})
+    redis.hset(keys.event(key), "overruled", by)
+    redis.zadd(keys.OVERRULED, {key: at * 1000})
 
 
 def await_proof(redis: Redis, request_id: str, key: str, *handlers: str, at: float) -> None:
     """As a drain leaves it."""
-    redis.zadd(keys.UNPROVEN, {f"{handler}|{key}": at * 1000 for handler in handlers})
-    redis.sadd(keys.unproven(request_id), key)
+    redis.zadd(keys.UNCONFIRMED, {f"{handler}|{key}": at * 1000 for handler in handlers})
+    redis.sadd(keys.unconfirmed(request_id), key)
     redis.zadd(keys.CHECKS, {request_id: at * 1000})
 
 

@@ -62,7 +62,7 @@ def looked_at(redis: Redis) -> int:
     return counters(redis).get("refused_looked_at", 0)
 
 
-def unproven(body: bytes = BODY, *, length: int | None = None) -> bytes:
+def unconfirmed(body: bytes = BODY, *, length: int | None = None) -> bytes:
     """What a webhook with another secret sends."""
     return raw_request(body, headers=signature_line(body, WRONG_SECRET), length=length)
 
@@ -111,7 +111,7 @@ def test_a_body_that_comes_in_pieces_is_looked_at_too(serving: Serving, redis: R
 
 def test_a_request_that_nobody_knows_becomes_nothing(serving: Serving, redis: Redis) -> None:
     with serving() as receiver:
-        receiver.send_raw(unproven())
+        receiver.send_raw(unconfirmed())
 
     assert looked_at(redis) == 1
     assert redis.dbsize() == 1, "the counters"
@@ -120,7 +120,7 @@ def test_a_request_that_nobody_knows_becomes_nothing(serving: Serving, redis: Re
 def test_a_request_that_has_ended_is_left_alone(serving: Serving, redis: Redis) -> None:
     with serving() as receiver:
         receiver.post(payload(REQUEST, "Approve"))
-        receiver.send_raw(unproven(payload(REQUEST, "Reject")))
+        receiver.send_raw(unconfirmed(payload(REQUEST, "Reject")))
 
     assert looked_at(redis) == 1
     assert due(redis) == []
@@ -131,7 +131,7 @@ def test_a_body_that_names_no_request_becomes_nothing(serving: Serving, redis: R
     ask(redis)
 
     with serving() as receiver:
-        reply = receiver.send_raw(unproven(body))
+        reply = receiver.send_raw(unconfirmed(body))
 
     assert statuses(reply) == [401]
     assert looked_at(redis) == 1
@@ -142,8 +142,8 @@ def test_the_sender_is_not_told_which_requests_we_know(serving: Serving, redis: 
     ask(redis)
 
     with serving() as receiver:
-        known = receiver.send_raw(unproven())
-        unknown = receiver.send_raw(unproven(payload("66c0ffee00000000000000ff")))
+        known = receiver.send_raw(unconfirmed())
+        unknown = receiver.send_raw(unconfirmed(payload("66c0ffee00000000000000ff")))
 
     assert known == unknown
 
@@ -155,7 +155,7 @@ def test_the_operator_is_told_and_nothing_of_the_body_is_logged(
     caplog.set_level(logging.DEBUG)
 
     with serving() as receiver:
-        receiver.send_raw(unproven())
+        receiver.send_raw(unconfirmed())
 
     assert "refusal.known requests=1: " in caplog.text
     assert REQUEST not in caplog.text
@@ -170,7 +170,7 @@ def test_a_body_over_64_kib_is_not_looked_at(serving: Serving, redis: Redis) -> 
     endless = raw_request(headers=b"Transfer-Encoding: chunked\r\n", length=-1) + b"%x\r\n%s" % (1 << 20, large)
 
     with serving() as receiver:
-        replies = [receiver.send_raw(raw) for raw in (unproven(large), raw_request(large), endless)]
+        replies = [receiver.send_raw(raw) for raw in (unconfirmed(large), raw_request(large), endless)]
 
     assert [statuses(reply) for reply in replies] == [[401]] * 3
     assert looked_at(redis) == 0
@@ -222,7 +222,7 @@ async def test_a_flood_of_500_is_answered_and_few_are_looked_at(serving: Serving
 
 async def post(port: int, body: bytes) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(unproven(body))
+    writer.write(unconfirmed(body))
     reply = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -242,7 +242,7 @@ def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
 def test_without_redis_the_answer_is_the_same(own: EmbeddedServer, tmp_path: Path) -> None:
     with serving_here(own.url, tmp_path, body_seconds=0.4, request_seconds=5.0) as receiver:
         own.kill()
-        reply = receiver.send_raw(unproven())
+        reply = receiver.send_raw(unconfirmed())
         own.start()
         wait_until(lambda: receiver.client.get("/health/ready").status_code == 200)
     with Redis.from_url(own.url) as redis:
@@ -256,7 +256,7 @@ def test_a_redis_that_hangs_keeps_no_stranger_waiting(own: EmbeddedServer, tmp_p
     with serving_here(own.url, tmp_path, body_seconds=0.4, request_seconds=5.0) as receiver:
         os.kill(own.pid, signal.SIGSTOP)
         started = time.monotonic()
-        replies = [receiver.send_raw(unproven()) for _ in range(5)]
+        replies = [receiver.send_raw(unconfirmed()) for _ in range(5)]
         took = time.monotonic() - started
         os.kill(own.pid, signal.SIGCONT)
 

@@ -98,20 +98,20 @@ def test_lost_ones_are_listed(run: Run, redis: Redis) -> None:
 def test_a_request_whose_effects_await_proof_is_listed_once(run: Run, redis: Redis) -> None:
     await_proof(redis, "r1", accept(redis, "r1"), "pay", "notify", at=time.time())
 
-    result = run("requests", "--state", "unproven")
+    result = run("requests", "--state", "unconfirmed")
 
     assert names(result) == ["r1"]
-    assert result.stdout.rstrip().endswith("completed, unproven")
+    assert result.stdout.rstrip().endswith("completed, unconfirmed")
 
 
-def test_what_was_contradicted_is_listed_with_what_is_true(run: Run, redis: Redis) -> None:
+def test_what_was_overruled_is_listed_with_what_is_true(run: Run, redis: Redis) -> None:
     learn(redis, "r1")
     key = accept(redis, "r1")
     contradict(redis, key, at=time.time(), by="missing")
 
-    result = run("requests", "--state", "contradicted")
+    result = run("requests", "--state", "overruled")
 
-    assert result.stdout.rstrip().endswith(f"contradicted: {key} (missing)")
+    assert result.stdout.rstrip().endswith(f"overruled: {key} (missing)")
 
 
 def test_what_came_by_another_requests_callback_url_is_listed_though_its_request_is_unknown(
@@ -120,10 +120,10 @@ def test_what_came_by_another_requests_callback_url_is_listed_though_its_request
     contradict(redis, accept(redis, "r1"), at=time.time(), by="another request's callback URL")
     redis.delete(keys.request("r1"))
 
-    [found] = json.loads(run("requests", "--state", "contradicted", "--json").stdout)
+    [found] = json.loads(run("requests", "--state", "overruled", "--json").stdout)
 
     assert (found["request_id"], found["state"]) == ("r1", None)
-    assert found["contradicted"]["by"] == "another request's callback URL"
+    assert found["overruled"]["by"] == "another request's callback URL"
 
 
 def test_doubts_about_an_open_request_are_told(run: Run, redis: Redis) -> None:

@@ -99,8 +99,8 @@ def test_what_ended_and_awaits_proof_is_not_open(run: Run, redis: Redis) -> None
 
     found = reconciliation(run)
 
-    assert (found["open"], found["oldest"], found["awaiting_proof"], found["unproven"]) == (1, "open", 1, 2)
-    assert "unproven 2 effects wait until HITL.sh confirms how 1 request ended" in words(run())
+    assert (found["open"], found["oldest"], found["awaiting_proof"], found["unconfirmed"]) == (1, "open", 1, 2)
+    assert "unconfirmed 2 effects wait until HITL.sh confirms how 1 request ended" in words(run())
 
 
 def test_discovery_is_no_request(run: Run, redis: Redis) -> None:
@@ -206,9 +206,9 @@ def test_a_contradiction_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
     before = alarms(run)
     contradict(redis, accept(redis, "r2"), at=time.time() - 23 * HOUR)
 
-    assert (before, alarms(run)) == ([], ["contradicted"])
-    assert "ALARM HITL.sh contradicted 1 event in the last 24 h" in words(run())
-    assert "contradicted 2 events of which HITL.sh says otherwise, 1 of them in the last 24 h" in words(run())
+    assert (before, alarms(run)) == ([], ["overruled"])
+    assert "ALARM HITL.sh overruled 1 event in the last 24 h" in words(run())
+    assert "overruled 2 events of which HITL.sh says otherwise, 1 of them in the last 24 h" in words(run())
 
 
 def test_a_refused_key_is_an_alarm_and_its_words_steer_no_terminal(run: Run, redis: Redis) -> None:

@@ -4,15 +4,18 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import delivery
+from hitlsh.payloads import parse
+from tests.builders import delivery, key, payload
 from tests.workers.inbox.invariants import broken
 from tests.workers.test_drain import draining, until
-from tests.workers.test_waiting_for_proof import REJECTED, Payouts, confirm, waiting
+from tests.workers.test_waiting_for_confirmation import REJECTED, Payouts, confirm, waiting
 from workers import Decision, Router
-from workers.inbox import keys
+from workers.inbox import history, keys
 from workers.inbox.inbox import Inbox
 
 REQUEST = "66c0ffee00000000000000a1"
+KEY = key(payload())
+FINGERPRINT = parse(REJECTED).fingerprint
 
 
 @pytest.fixture
@@ -95,7 +98,7 @@ async def test_what_is_confirmed_before_the_false_one_is_routed_is_handled(
     check(redis, payouts)
 
 
-async def test_where_nobody_waits_for_proof_the_first_outcome_stands(inbox: Inbox, redis: Redis) -> None:
+async def test_what_has_begun_is_flagged_and_does_not_run_again(inbox: Inbox, redis: Redis) -> None:
     payouts, router = Payouts(), Router()
     router.on("request.completed", name="pay")(payouts._pay)
 
@@ -106,4 +109,7 @@ async def test_where_nobody_waits_for_proof_the_first_outcome_stands(inbox: Inbo
         await nothing_due(redis)
 
     check(redis, payouts)
-    assert redis.hget(keys.request(REQUEST), "conflicts") == b"1"
+    record = history.event(redis, KEY)
+    assert record is not None
+    assert ([effect.overruled for effect in record.effects], record.conflict) == ([True], True)
+    assert redis.hget(keys.request(REQUEST), "event") == f"{KEY}#{FINGERPRINT}".encode()

@@ -192,7 +192,7 @@ def test_a_decision_meets(options: dict[str, Any]):
         {"loop": "desk"}, {"loop": [None, "x"]}, {"reviewer": "u"}, {"reviewer": [None]},
         {"response_type": ["rating", "number"]}, {"source": "vendor_default"},
         {"outcome": [None, "cancelled"]},
-        {"trust": ["signed", "confirmed"]}, {"metadata": {"tier": "gold"}}, {"state": {"order": 7}},
+        {"trust": "signed"}, {"metadata": {"tier": "gold"}}, {"state": {"order": 7}},
         {"when": lambda made: 0}, {"loop": "l1", "response": "Reject"},
     ],
 )  # fmt: skip
@@ -408,7 +408,7 @@ def test_a_name_that_is_taken_is_refused_and_changes_nothing():
         ({"loop": None}, "loop=None is no condition"), ({"loop": []}, "is empty"),
         ({"loop": 5}, "are strings"),
         ({"reviewer": between(1, 2)}, "are strings"), ({"metadata": "gold"}, "give the keys"),
-        ({"source": "humane"}, "did you mean 'human'?"), ({"trust": "sure"}, "none of signed"),
+        ({"source": "humane"}, "did you mean 'human'?"), ({"trust": "sure"}, "one of callback"),
         ({"outcome": "timed_out"}, "did you mean 'timeout'?"), ({"outcome": 1}, "none of completed"),
         ({"response_type": "single-select"}, "did you mean 'single_select'?"), ({"late": 1}, "late=True"),
         ({"conflict": "yes"}, "conflict=True"), ({"when": True}, "is not a function"),

@@ -135,6 +135,7 @@ local function end_overruled(member, handler, event, key, request_id)
 end
 
 local function claim(member)
+  if displaced[member] then return end
   local handler, key = split(member)
   local event = prefix .. 'event:' .. key
   local kept = read(event, handler)

@@ -10,6 +10,9 @@ local strength = { callback = 1, signed = 2, confirmed = 3 }
 -- No time of the vendor's is as large, so that the class decides first.
 local CLASS, LATEST = 1e11, 9e10
 
+-- Routings that this script took out of `due`.
+local displaced = {}
+
 local function turns_of(request_id) return prefix .. 'turns:' .. request_id end
 
 local function class_of(event)
@@ -74,6 +77,7 @@ local function take_turn(request_id, key, member)
       end
       if routing_due and not leased then
         redis.call('ZREM', due, routing)
+        displaced[routing] = true
         redis.call('ZADD', turns_of(request_id), its_score, routing)
       end
     end

@@ -92,9 +92,7 @@ class House:
             if not item.handler:
                 await self.inbox.report([Line("route", "", item.event_key, item.token, modes(*ends))])
             names = [item.handler] if item.handler else list(ends)
-            await self.inbox.report(
-                [_settled(ends.get(name, "done"), name, item) for name in names]
-            )
+            await self.inbox.report([_settled(ends.get(name, "done"), name, item) for name in names])
 
     async def claim(self, most: int, caps: dict[str, int]) -> None:
         items = (await self.inbox.claim(most, caps=caps)).items

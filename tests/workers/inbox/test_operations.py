@@ -352,7 +352,8 @@ def quarantine(redis: Redis, body: bytes, kept_as: str) -> None:
     """As an older version, which could not read this body, kept it."""
     unreadable = f"unreadable:{kept_as}"
     redis.hset(keys.event(unreadable), mapping={
-        "signed:head": f'{{"reason":"unknown_shape","key":"{unreadable}"}}', "signed:body": body, "state": "quarantined",
+        "signed:head": f'{{"reason":"unknown_shape","key":"{unreadable}"}}', "signed:body": body,
+        "state": "quarantined",
         "trust": "signed", "deliveries": 1, "signed:received_at": "1772366400.0", "accepted_at": "1772366400.0",
     })  # fmt: skip
     redis.expire(keys.event(unreadable), RETENTION)

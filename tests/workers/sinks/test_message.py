@@ -30,7 +30,7 @@ KINDS = {
     "none chosen": completed([], response_type="multi_select"), "labelled": completed("ok", labels=("It is ok",)),
     "object": completed({"shape": "unknown"}), "nobody named": completed(reviewer=Reviewer()),
     "timed out": timed_out("Reject"), "timed out without": timed_out(), "cancelled": cancelled(),
-    "claimed": claimed(late=True), "contradicted": completed(conflict=True, trust="confirmed"),
+    "claimed": claimed(late=True), "overruled": completed(conflict=True, trust="confirmed"),
     "of a loop": decision(event="loop.created", loop_id="l1"), "of nothing": decision(event="system.error"),
     "with a falsy state": completed(state=False), "with a bare name": completed(loop_id=None, loop_name="Payouts"),
 }  # fmt: skip

@@ -47,7 +47,7 @@ async def test_two_requests_asked_with_one_callback_url_are_both_handled(
     await desk.work()
 
     assert sorted(decision.request_id for decision in desk.decisions) == sorted(requests)
-    assert redis.zcard(keys.CHECKS) == redis.zcard(keys.CONTRADICTED) == 0
+    assert redis.zcard(keys.CHECKS) == redis.zcard(keys.OVERRULED) == 0
 
 
 async def test_what_was_discarded_while_it_waited_for_proof_is_not_asked_for(
@@ -68,7 +68,7 @@ async def test_what_nobody_waits_for_any_more_is_looked_at_once_at_the_most(
 ) -> None:
     request = ask(api, redis, loop) if asked else UNKNOWN
     await desk.post(request, True)
-    redis.delete(keys.unproven(request))
+    redis.delete(keys.unconfirmed(request))
 
     account = await asyncio.to_thread(sweep, settings, redis)
 

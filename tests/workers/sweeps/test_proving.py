@@ -1,4 +1,4 @@
-"""Handlers that demand proof: what was posted waits until HITL.sh itself says so, or is contradicted."""
+"""Handlers that demand proof: what was posted waits until HITL.sh itself says so, or is overruled."""
 
 import asyncio
 import time
@@ -80,10 +80,10 @@ async def test_what_hitl_sh_confirms_is_handled_as_hitl_sh_tells_it(
     account = await asyncio.to_thread(sweep, settings, redis)
     await desk.work()
 
-    assert (account.confirmed, account.contradicted, account.calls) == (1, 0, 1)
+    assert (account.confirmed, account.overruled, account.calls) == (1, 0, 1)
     assert desk.seen == [("tell", True), ("pay", True)]
     assert (desk.decisions[0].trust, desk.decisions[0].reviewer.name) == ("confirmed", None)
-    assert redis.zcard(keys.CHECKS) == redis.zcard(keys.UNPROVEN) == 0
+    assert redis.zcard(keys.CHECKS) == redis.zcard(keys.UNCONFIRMED) == 0
 
 
 async def test_another_answer_at_hitl_sh_contradicts_what_was_posted(
@@ -96,25 +96,25 @@ async def test_another_answer_at_hitl_sh_contradicts_what_was_posted(
     account = await asyncio.to_thread(sweep, settings, redis)
     await desk.work()
 
-    assert account.contradicted == 1
+    assert account.overruled == 1
     assert desk.seen == [("tell", True), ("pay", False)]
     assert (desk.decisions[0].conflict, desk.decisions[0].overrules) == (True, True)
-    assert "event.contradicted" in caplog.text
-    assert redis.zcard(keys.CONTRADICTED) == 1
+    assert "event.overruled" in caplog.text
+    assert redis.zcard(keys.OVERRULED) == 1
 
 
-async def test_what_is_open_at_hitl_sh_is_asked_again_before_it_is_contradicted(
+async def test_what_is_open_at_hitl_sh_is_asked_again_before_it_is_overruled(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     request = ask(api, redis, loop)
     await desk.post(request, True)
 
     for looks in range(3):
-        assert redis.zcard(keys.CONTRADICTED) == 0, looks
+        assert redis.zcard(keys.OVERRULED) == 0, looks
         redis.hdel(keys.request(request), "hold")
         await asyncio.to_thread(sweep, settings, redis)
 
-    assert redis.zcard(keys.CONTRADICTED) == 1
+    assert redis.zcard(keys.OVERRULED) == 1
     assert history.request(redis, request).outcome is None
     assert redis.zscore(keys.CHECKS, request) is not None
 
@@ -147,7 +147,7 @@ async def test_a_request_that_hitl_sh_does_not_know_contradicts_what_was_posted(
         await asyncio.to_thread(sweep, settings, redis)
 
     [event] = history.recent(redis)
-    assert event.contradicted == "missing"
+    assert event.overruled == "missing"
     assert desk.seen == [("tell", True)]
     assert redis.zcard(keys.CHECKS) == 0
 
@@ -178,7 +178,7 @@ async def test_the_callback_url_of_one_request_says_nothing_of_another(
     await desk.post(target, True, callback_id="token-of-another")
 
     [event] = history.recent(redis)
-    assert (event.state, event.contradicted) == ("contradicted", "another request's callback URL")
+    assert (event.state, event.overruled) == ("overruled", "another request's callback URL")
     assert desk.seen == []
     await desk.post(target, False, trust="signed")
     assert desk.seen == [("tell", False)]
@@ -249,7 +249,7 @@ async def test_a_forged_end_of_another_kind_is_found_out(
     assert desk.seen.count(("pay", True)) == 1
 
 
-async def test_what_was_asked_through_us_is_never_contradicted_because_a_key_may_not_see_it(
+async def test_what_was_asked_through_us_is_never_overruled_because_a_key_may_not_see_it(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     other = "hitl_test_of_the_same_owner_0123456789ab"
