@@ -32,6 +32,7 @@ OLD_SECRET = "whsec_the_oldest_of_two"
 CALLBACK_KEY = "callback_key_for_tests"
 MAX_BODY = 200_000
 ENVIRON = {
+    "HITL_RETENTION_DAYS": "3650",  # the vendor's samples are old
     "HITL_WEBHOOK_SECRETS": f"{OLD_SECRET},{SECRET}",
     "HITL_CALLBACK_SECRETS": CALLBACK_KEY,
     "HITL_MAX_BODY": str(MAX_BODY),

@@ -207,7 +207,7 @@ def test_a_contradiction_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
     contradict(redis, accept(redis, "r2"), at=time.time() - 23 * HOUR)
 
     assert (before, alarms(run)) == ([], ["overruled"])
-    assert "ALARM HITL.sh overruled 1 event in the last 24 h" in words(run())
+    assert "ALARM Stronger evidence overruled 1 event in the last 24 h" in words(run())
     assert "overruled 2 events of which HITL.sh says otherwise, 1 of them in the last 24 h" in words(run())
 
 

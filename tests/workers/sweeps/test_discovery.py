@@ -108,7 +108,8 @@ def test_what_was_decided_long_ago_is_not_delivered() -> None:
     old = Row(id="r1", created_at=3000, ended=True)
     horizon = fresh(NOW, 1000)
 
-    assert [wanted(old, horizon, decided_at) for decided_at in (None, 3999, 4000)] == [False, False, True]
+    assert [wanted(old, horizon, 0.0, decided_at) for decided_at in (None, 3999, 4000)] == [False, False, True]
+    assert [wanted(old, horizon, 5000.0, decided_at) for decided_at in (4999, 5000)] == [False, True]
 
 
 class Moving(ListServer):

@@ -98,8 +98,8 @@ async def test_another_answer_at_hitl_sh_contradicts_what_was_posted(
 
     assert account.overruled == 1
     assert desk.seen == [("tell", True), ("pay", False)]
-    assert (desk.decisions[0].conflict, desk.decisions[0].overrules) == (True, True)
-    assert "event.overruled" in caplog.text
+    assert (desk.decisions[0].conflict, desk.decisions[0].overrules) == (False, True)
+    assert "decision.overruled" in caplog.text
     assert redis.zcard(keys.OVERRULED) == 1
 
 
@@ -178,7 +178,7 @@ async def test_the_callback_url_of_one_request_says_nothing_of_another(
     await desk.post(target, True, callback_id="token-of-another")
 
     [event] = history.recent(redis)
-    assert (event.state, event.overruled) == ("overruled", "another request's callback URL")
+    assert (event.state, event.overruled) == ("misused", "another request's callback URL")
     assert desk.seen == []
     await desk.post(target, False, trust="signed")
     assert desk.seen == [("tell", False)]

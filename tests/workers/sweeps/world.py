@@ -254,7 +254,7 @@ class Ledger:
 
     def _ended(self, row: Row) -> None:
         decided_at = self.vendor.requests[row.id].decided_at
-        if row.id in self.found or (row.id not in self.known and not wanted(row, self.horizon, decided_at)):
+        if row.id in self.found or (row.id not in self.known and not wanted(row, self.horizon, 0.0, decided_at)):
             return
         if self.known.pop(row.id, None) is not None:
             self.channel = self.channel.told(by_webhook=False, now=self.vendor.now)
