@@ -30,8 +30,8 @@ def _overruled(found: Standing) -> str | None:
     if not count:
         return None
     return (
-        f"Stronger evidence overruled {counted(count, 'event')} in the last 24 h: somebody may know a callback URL or a "
-        "webhook secret of yours. Look at `hitl-receiver requests --state overruled`: after a signed one, change "
+        f"Stronger evidence overruled {counted(count, 'event')} in the last 24 h: somebody may know a callback URL or "
+        "a webhook secret of yours. Look at `hitl-receiver requests --state overruled`: after a signed one, change "
         "the secret of the webhook at HITL.sh; after a callback, see who has its URL (a new key in place of those in "
         "HITL_CALLBACK_SECRETS ends all of them)."
     )

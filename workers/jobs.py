@@ -24,7 +24,7 @@ from workers.loading import load_router
 from workers.redis_clients import drain_client, hurry, keeper_client, worker_client
 from workers.router import Router
 from workers.settings import Settings
-from workers.start_checks import say_if_nothing_is_swept, check_confirmation_is_possible
+from workers.start_checks import check_confirmation_is_possible, say_if_nothing_is_swept
 from workers.sweeps import running
 
 logger = logging.getLogger("hitl.workers")

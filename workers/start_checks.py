@@ -10,7 +10,7 @@ logger = logging.getLogger("hitl.sweeps")
 
 
 def check_confirmation_is_possible(settings: Settings, router: Router) -> None:
-    """Raises `SettingsInvalid` where handlers demand confirmed decisions and there is no API key to confirm them with."""
+    """Raises `SettingsInvalid` where handlers demand confirmed decisions and no API key is set to confirm them."""
     waiting = router.demands_confirmation
     if settings.api_key is None and waiting:
         problem = (

@@ -152,7 +152,9 @@ def test_a_connection_is_kept_after_every_answer_about_a_proven_body(receiver: R
     assert statuses(reply) == [202, 400, 202, 404, 200, 401]
 
 
-def test_nothing_that_follows_an_unconfirmed_delivery_on_its_connection_is_read(receiver: Receiver, redis: Redis) -> None:
+def test_nothing_that_follows_an_unconfirmed_delivery_on_its_connection_is_read(
+    receiver: Receiver, redis: Redis
+) -> None:
     reply = receiver.send_raw(raw_request(BODY) + raw_request(BODY, headers=signature_line(BODY)))
 
     assert statuses(reply) == [401]

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from service.cli import cli
 from workers import Router
 from workers.settings import Settings, SettingsInvalid
-from workers.start_checks import say_if_nothing_is_swept, see_that_proof_can_be_had
+from workers.start_checks import check_confirmation_is_possible, say_if_nothing_is_swept
 
 WITHOUT_KEY = Settings(redis_url="redis://127.0.0.1:1")
 WITH_KEY = Settings(redis_url="redis://127.0.0.1:1", api_key="hitl_test_0123456789abcdef")
@@ -52,12 +52,12 @@ def router(trust: str | None) -> Router:
 
 def test_handlers_that_demand_proof_need_a_key() -> None:
     with pytest.raises(SettingsInvalid, match="HITL_API_KEY is not set, and pay may have to wait"):
-        see_that_proof_can_be_had(WITHOUT_KEY, router("confirmed"))
+        check_confirmation_is_possible(WITHOUT_KEY, router("confirmed"))
 
 
 @pytest.mark.parametrize(("settings", "trust"), [(WITH_KEY, "confirmed"), (WITHOUT_KEY, None), (WITHOUT_KEY, "signed")])
 def test_all_others_start(settings: Settings, trust: str | None) -> None:
-    see_that_proof_can_be_had(settings, router(trust))
+    check_confirmation_is_possible(settings, router(trust))
 
 
 @pytest.mark.parametrize("processes", ["1", "3"])

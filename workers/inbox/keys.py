@@ -2,11 +2,11 @@
 
 | key | type | what it holds |
 |---|---|---|
-| `event:<event key>` | hash | one event: its evidence by trust level (`signed:head`, `signed:body`...), how each effect stands |
+| `event:<event key>` | hash | one event: its evidence by trust (`signed:head`, `signed:body`, ...) and its effects |
 | `request:<id>` | hash | a request: how it was learned, when it was checked, its events, how and by which it ended |
 | `asked` | sorted set | every request known, ended ones too, by its creation (seconds): places in HITL.sh's lists |
 | `checks` | sorted set | requests worth a call to HITL.sh, by when (milliseconds); `*` for discovery |
-| `ended:<request>` | string | its tombstone: outcome, fingerprint, trust; expires after any callback URL of the request |
+| `ended:<request>` | string | its tombstone: outcome, fingerprint, trust; outlives any callback URL |
 | `token:<callback id>` | string | the request that one of our callback URLs was made for |
 | `token:<callback id>:subject` | string | the one execution or turn that a callback URL without a request reported |
 | `unconfirmed` | sorted set | effects that wait until their event has stronger evidence |

@@ -85,7 +85,7 @@ def _reasons(redis: Redis, name: str) -> Iterator[str]:
     handler = split(name)[0] if "|" in name else None
     for event in history.summaries(redis, resolve(redis, name)):
         if event.overruled is not None:
-            yield f"{event.key} was overruled by {event.overruled!r}, which is stronger evidence: nothing of it runs again"
+            yield f"{event.key} was overruled by {event.overruled!r}, stronger evidence: nothing of it runs again"
         for effect in event.effects:
             if effect.state == "unconfirmed" and handler in (None, effect.handler):
                 yield (

@@ -34,7 +34,9 @@ class _Plan(msgspec.Struct, frozen=True):
     @property
     def names(self) -> str:
         """As again.lua reads them."""
-        return ",".join(f"{name}:await-{self.needs[name]}" if name in self.needs else f"{name}:due" for name in self.handlers)
+        return ",".join(
+            f"{name}:await-{self.needs[name]}" if name in self.needs else f"{name}:due" for name in self.handlers
+        )
 
     @property
     def members(self) -> list[str]:

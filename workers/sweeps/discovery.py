@@ -134,5 +134,5 @@ def fresh(now: float, lookback: float) -> Horizon:
 
 
 def wanted(row: Row, horizon: Horizon, oldest: float, decided_at: float | None = None) -> bool:
-    """Whether an ended request that nobody knew is delivered; `oldest`: since when records of those that were are kept."""
+    """Whether an ended request that nobody knew is delivered; `oldest`: what ended before has no record any more."""
     return (row.created_at if decided_at is None else decided_at) >= max(horizon.since, oldest)

@@ -85,7 +85,10 @@ class Record:
         if written.lost:
             logger.warning("request.lost count=%d: HITL.sh does not know them any more", written.lost)
         if written.overruled:
-            logger.error("decision.overruled count=%d: HITL.sh says that the requests have not ended as was posted", written.overruled)
+            logger.error(
+                "decision.overruled count=%d: HITL.sh says that the requests have not ended as was posted",
+                written.overruled,
+            )
         self.tell(
             discovered=self.account.discovered + written.new,
             lost=self.account.lost + written.lost,
