@@ -9,7 +9,7 @@ import msgspec
 from redis import Redis
 from redis.exceptions import RedisError
 
-from workers.inbox import keys
+from workers.inbox import keys, scripts
 from workers.inbox.inbox import LONGEST_REQUEST
 from workers.inbox.ledger import DISCOVERY
 from workers.jobs import enqueue_drain, enqueue_sweep
@@ -18,11 +18,10 @@ logger = logging.getLogger("hitl.clock")
 
 #: Milliseconds that something may be due before a second drain is worth having.
 BACKLOG = 1_000
-#: Seconds between two looks at what has expired, and how many events a look takes at a time.
+#: Seconds between two looks at what has expired.
 TRIM_SECONDS = 600.0
 #: Seconds after which a first look at what HITL.sh has is asked for again.
 FIRST_LOOK_SECONDS = 60.0
-CHUNK = 500
 
 
 class Clock:
@@ -37,6 +36,7 @@ class Clock:
         self._sweeps = sweeps
         self._discovers = discovers
         self._every = every
+        self._trim_slice = scripts.script(redis, "trim")
         self._trimmed = 0.0
         self._ask_again_at = 0.0
         self._stopped = threading.Event()
@@ -70,12 +70,7 @@ class Clock:
 
     def trim(self) -> int:
         """Forget in the indexes what has expired; answers how much that was. Unfinished work is never touched."""
-        seconds, _ = self._redis.time()
-        oldest = seconds - LONGEST_REQUEST
-        self._redis.zremrangebyscore(keys.ASKED, "-inf", oldest)
-        self._redis.zremrangebyscore(keys.CHECKS, "-inf", oldest * 1000)
-        self._redis.zremrangebyscore(keys.LOST, "-inf", (seconds - self._retention) * 1000)
-        return sum(self._trim(index) for index in (keys.EVENTS, keys.QUARANTINE, keys.OVERRULED))
+        return sum(self._trim(index) for index in ("events", "quarantine", "overruled", "lost", "checks", "asked"))
 
     def _trim_now_and_then(self) -> None:
         if time.monotonic() - self._trimmed > TRIM_SECONDS:
@@ -83,23 +78,13 @@ class Clock:
             self.trim()
 
     def _trim(self, index: str) -> int:
-        """The oldest first, in chunks: what is older than the retention and still there is unfinished."""
-        seconds, _ = self._redis.time()
-        oldest, kept, gone = (seconds - self._retention) * 1000, 0, 0
-        while members := self._older(index, oldest, kept):
-            with self._redis.pipeline(transaction=False) as pipe:
-                for member in members:
-                    pipe.exists(keys.event(member.decode()))
-                expired = [member for member, there in zip(members, pipe.execute(), strict=True) if not there]
-            if expired:
-                self._redis.zrem(index, *expired)
-            gone += len(expired)
-            kept += len(members) - len(expired)
+        """The oldest first, a slice at a time."""
+        gone, rank = 0, 0
+        while rank >= 0:
+            words = (self._retention, LONGEST_REQUEST, index, rank)
+            count, rank = cast("tuple[int, int]", self._trim_slice(keys=[keys.PREFIX], args=words))
+            gone += count
         return gone
-
-    def _older(self, index: str, oldest: int, offset: int) -> list[bytes]:
-        found = self._redis.zrange(index, "-inf", oldest, byscore=True, offset=offset, num=CHUNK)
-        return cast("list[bytes]", found)
 
     def _look(self) -> "_Look":
         seconds, micros = self._redis.time()

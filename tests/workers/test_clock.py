@@ -4,7 +4,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from rq.serializers import JSONSerializer
 
-from tests.builders import delivery, key, payload
+from tests.builders import claimed, delivery, key, payload
 from workers.clock import BACKLOG, Clock
 from workers.inbox import keys
 from workers.inbox.inbox import Inbox
@@ -143,3 +143,13 @@ def test_what_is_too_old_to_matter_leaves_the_ledger(redis: Redis) -> None:
 
     assert redis.zrange(keys.ASKED, 0, -1) == [b"new"]
     assert redis.zcard(keys.LOST) == 0
+
+
+async def test_a_check_that_something_waits_for_is_never_forgotten(redis: Redis, async_redis: AsyncRedis) -> None:
+    """An effect may wait for its confirmation for longer than any request lives."""
+    await Inbox(async_redis, retention=86_400, lease=15).accept([delivery(claimed("waits"))])
+    redis.zadd(keys.CHECKS, {"waits": now(redis) - 40 * 86_400_000, "gone": now(redis) - 40 * 86_400_000, "*": 5})
+
+    Clock(redis, retention=86_400).trim()
+
+    assert redis.zrange(keys.CHECKS, 0, -1) == [b"*", b"waits"]

@@ -136,6 +136,7 @@ end
 
 local function claim(member)
   if displaced[member] then return end
+  displaced[member] = true -- met once, whatever becomes of it
   local handler, key = split(member)
   local event = prefix .. 'event:' .. key
   local kept = read(event, handler)

@@ -1,0 +1,29 @@
+#!lua flags=allow-oom
+-- Forget in the indexes what has expired, a slice at a time. What has a record is never touched: it is unfinished.
+--
+-- ARGV     retention in seconds, longest life of an open request in seconds, index, rank at which to go on
+-- Answers  {members forgotten, rank at which to go on; -1 at the end}
+local SLICE = 500
+local retention, request_life, index, rank = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+-- Whose records an index names, and how old its members are at the least.
+local indexes = {
+  events = { 'event:', now - retention * 1000 },
+  quarantine = { 'event:', now - retention * 1000 },
+  overruled = { 'event:', now - retention * 1000 },
+  lost = { 'request:', now - retention * 1000 },
+  checks = { 'request:', now - request_life * 1000 },
+}
+
+local function expired(record, member) return redis.call('EXISTS', prefix .. record .. member) == 0 end
+
+if index == 'asked' then -- places in HITL.sh's lists, by creation: those of ended requests are of use too
+  return { redis.call('ZREMRANGEBYSCORE', asked_of(''), '-inf', now / 1000 - request_life), -1 }
+end
+local record, latest = unpack(indexes[index])
+local name = index == 'checks' and checks_of('') or prefix .. index
+local members = redis.call('ZRANGE', name, '-inf', latest, 'BYSCORE', 'LIMIT', rank, SLICE)
+local gone = 0
+for _, member in ipairs(members) do
+  if member ~= '*' and expired(record, member) then gone = gone + redis.call('ZREM', name, member) end
+end
+return { gone, #members < SLICE and -1 or rank + SLICE - gone }
