@@ -63,8 +63,8 @@ class Router:
         * `metadata`, `state`: ``{"key": condition}``, or a function of the whole.
         * `response_type`, `source`, `outcome`: one of the words of `Decision`, or several.
         * `trust`: the least that the function demands: ``"callback"``, ``"signed"`` or ``"confirmed"``. Where a
-          decision has less, the function waits until stronger evidence comes, and runs on what that says: a signed delivery
-          for ``"signed"``, or HITL.sh's API, which is asked. It does not run if the stronger evidence says otherwise.
+          decision has less, the function waits until stronger evidence comes, and runs on what that says: a signed
+          delivery for ``"signed"``, or HITL.sh's API, which is asked. It does not run if that says otherwise.
         * `late`, `conflict`: run also for what arrived after its request had ended, or differs from the decision
           (see `Decision`). By default such events are kept and run nothing.
         * `name`: what the effects are kept under; the function's own name by default.

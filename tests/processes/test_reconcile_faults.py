@@ -55,7 +55,7 @@ def test_what_is_posted_to_a_leaked_callback_url_moves_no_money(tmp_path: Path) 
             wait_for_reads(stack, calls)
             let_time_pass(stack, request)
         stack.wait(lambda: stack.redis.zcard(keys.OVERRULED), SOON, "the forged one is overruled")
-        stack.wait(lambda: stack.logged("ERROR hitl.sweeps event.overruled"), SOON, "an alarm is logged")
+        stack.wait(lambda: stack.logged("ERROR hitl.sweeps decision.overruled"), SOON, "an alarm is logged")
         assert stack.handled() == []
 
         stack.sandbox.answer(request, "Reject")
