@@ -50,9 +50,9 @@ end
 
 local function read_request(request_id)
   local fields = redis.call('HMGET', prefix .. 'request:' .. request_id, 'outcome', 'order', 'status', 'first_seen',
-    'event', 'created_at', 'learned', 'history', 'callback')
+    'event', 'created_at', 'learned', 'history', 'callback', 'turn')
   return { outcome = fields[1], order = fields[2], status = fields[3], first_seen = fields[4], event = fields[5],
-    created_at = fields[6], learned = fields[7], history = fields[8], callback = fields[9] }
+    created_at = fields[6], learned = fields[7], history = fields[8], callback = fields[9], turn = fields[10] }
 end
 
 -- Which events a request has had; their keys hold no blank.
@@ -64,7 +64,7 @@ local function with_history(known, key)
 end
 
 local function keep(event, key, said, state)
-  local words = { 'accepted_at', now_text, 'deliveries', 1, 'state', state }
+  local words = evidence_fields(said, 'accepted_at', now_text, 'deliveries', 1, 'state', state)
   for _, name in ipairs({ 'request', 'fingerprint', 'order', 'outcome' }) do
     if said[name] ~= '' then
       words[#words + 1] = name
@@ -72,7 +72,6 @@ local function keep(event, key, said, state)
     end
   end
   redis.call('HSET', event, unpack(words))
-  keep_evidence(event, said)
   redis.call('ZADD', prefix .. 'events', now, key)
 end
 
@@ -110,11 +109,14 @@ local function keep_misused(said, known)
   return 'misused'
 end
 
+-- Since when what ended is delivered (seconds); nil until it is read.
+local since
+
 -- What ended before we began with the API key, or so long ago that its record has expired, is not routed; but what
 -- we know to be open is, however late. What has no time of its own is new.
 local function is_stale(said, known)
   if known.learned or said.order == '' then return false end
-  local since = tonumber(redis.call('HGET', reconcile_state(), 'since') or 0)
+  since = since or tonumber(redis.call('HGET', reconcile_state(), 'since') or 0)
   return tonumber(said.order) < math.max(since, now / 1000 - retention)
 end
 
@@ -171,8 +173,8 @@ local function decide_first(request_id, key, said, known)
   local by = said.trust == 'confirmed' and 'sweep' or 'webhook'
   redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text,
     'speaks:' .. said.trust, key, 'learned', known.learned or learned[said.trust], 'created_at', created, 'found', by,
-    'history', with_history(known, key))
-  redis.call('PERSIST', request)
+    'history', with_history(known, key), 'turn', known.turn or key)
+  if known.history or known.first_seen then redis.call('PERSIST', request) end
   if known.first_seen then redis.call('ZREM', checks_of(request_id), request_id) end
   if known.status == 'lost' then redis.call('ZREM', prefix .. 'lost', request_id) end
   if not known.created_at then redis.call('ZADD', asked_of(request_id), 'NX', created, request_id) end
@@ -220,7 +222,7 @@ end
 local function consider(request_id, event, key, said, known, is_new)
   if not known.event then
     decide_first(request_id, key, said, known)
-    make_routable(request_id, key)
+    if known.turn then make_routable(request_id, key) else redis.call('ZADD', due, now, '|' .. key) end
     return 'accepted'
   end
   local request = prefix .. 'request:' .. request_id
@@ -250,7 +252,7 @@ local function repeated(event, key, said, known)
   -- A row of a list lacks what a callback URL carries: whoever demands confirmation has the request itself read.
   local is_row = said.trust == 'confirmed' and said.callback == '' and redis.call('HEXISTS', event, 'callback:callback') == 1
   if is_row and not waits_for_confirmation(request_id) then return 'duplicate' end
-  keep_evidence(event, said)
+  redis.call('HSET', event, unpack(evidence_fields(said)))
   if said.outcome == '' or not known.event or seen[2] == 'stale' then return 'duplicate' end
   local verdict = consider(request_id, event, key, said, known, false)
   release_waiting(event, key, request_id, said.trust)

@@ -8,10 +8,19 @@
 -- that event is the request's decision (`event`). The effects of an outcome are unique per (request, route):
 -- `effect:<handler>` names the event whose effect it is.
 
-local function keep_evidence(event, said)
-  redis.call('HSET', event, said.trust .. ':head', said.head, said.trust .. ':body', said.body,
-    said.trust .. ':received_at', said.received_at, 'trust', said.trust)
-  if said.callback ~= '' then redis.call('HSET', event, said.trust .. ':callback', said.callback) end
+-- The fields that hold a delivery, behind others.
+local function evidence_fields(said, ...)
+  local level, fields = said.trust, { ... }
+  local function add(name, value)
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+  add('trust', level)
+  add(level .. ':head', said.head)
+  add(level .. ':body', said.body)
+  add(level .. ':received_at', said.received_at)
+  if said.callback ~= '' then add(level .. ':callback', said.callback) end
+  return fields
 end
 
 -- An outcome that HITL.sh's API can still confirm or deny.
