@@ -67,10 +67,10 @@ def test_its_asking_asks(
     assert known.callback.state == {"invoice": 7}
 
 
-def test_its_handler_that_demands_proof_waits_for_it(names: dict[str, Any]) -> None:
+def test_its_handler_that_demands_confirmation_waits_for_it(names: dict[str, Any]) -> None:
     posted = completed("Approve", state={"invoice": 7}, trust="callback")
 
-    assert [route.name for route in names["router"].unconfirmed(posted)] == ["wire_money"]
+    assert [wait.route.name for wait in names["router"].waits(posted)] == ["wire_money"]
 
 
 def test_its_callback_url_is_one(names: dict[str, Any]) -> None:
