@@ -178,12 +178,10 @@ class InHand:
                 if self._threads.stuck:
                     self._on_stuck()
         except asyncio.CancelledError:
-            # Told to stop and out of grace: somebody else runs it again, at once. A thread goes on until this
-            # process ends, so that its effect waits for a lease.
-            if route is None or route.is_async:
-                line = Line("release", item.handler, item.event_key, item.token)
-            else:
-                line = Line("retry", item.handler, item.event_key, item.token, str(int(self._lease * 1000)))
+            # Told to stop and out of grace: another worker runs it again, at once. It has begun, so it is not
+            # released. A thread goes on until this process ends, so that its effect waits for a lease.
+            delay = 0.0 if route is None or route.is_async else self._lease
+            line = Line("retry", item.handler, item.event_key, item.token, str(int(delay * 1000)))
         finally:
             self._busy -= 1
             self._pace.ended()

@@ -134,6 +134,16 @@ local function end_overruled(member, handler, event, key, request_id)
   rest(request_id, event, key)
 end
 
+-- The worker that routed it died, and stronger evidence waits: that goes on first.
+local function give_up_turn(member, event, key, request_id)
+  redis.call('HDEL', leases, member)
+  count_crash('', event)
+  redis.call('ZREM', due, member)
+  local _, score = class_of(event)
+  redis.call('ZADD', turns_of(request_id), score, member)
+  pass_turn(request_id, key)
+end
+
 local function claim(member)
   if displaced[member] then return end
   displaced[member] = true -- met once, whatever becomes of it
@@ -148,6 +158,9 @@ local function claim(member)
   -- A lease still on record was never settled nor given back: whoever held it died, perhaps of this.
   local crashed = redis.call('HEXISTS', leases, member) == 1
   if handler == '' and not is_for_routes(key, kept) then return end_routing(event, key, kept) end
+  if handler == '' and crashed and kept.request and is_outranked(kept.request, key) then
+    return give_up_turn(member, event, key, kept.request)
+  end
   if crashed and kept.effect_overruled then return end_overruled(member, handler, event, key, kept.request) end
   if crashed and paused[handler] then
     end_crashed(member, handler, event, key)

@@ -106,7 +106,8 @@ local function route(event, key, token, names, suspect)
     finish(event, key, request_id, overruled and 'overruled' or unrouted and 'unrouted' or 'done', retention)
   end
   if request_id then
-    yield_turn(request_id, key)
+    -- A higher class that waited until the routing is on record goes on at once.
+    if is_outranked(request_id, key) then pass_turn(request_id, key) end
     -- What waits for stronger evidence keeps no turn: nobody knows how long.
     if not made_due then rest(request_id, event, key) end
   end

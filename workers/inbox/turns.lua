@@ -86,12 +86,9 @@ local function take_turn(request_id, key, member)
   return true
 end
 
--- The routing of an event is on record: a higher class that waited for that goes on at once.
-local function yield_turn(request_id, key)
+local function is_outranked(request_id, key)
   local first = redis.call('ZRANGE', turns_of(request_id), 0, 0, 'WITHSCORES')
-  if first[1] and -math.floor(tonumber(first[2]) / CLASS) > class_of(prefix .. 'event:' .. key) then
-    pass_turn(request_id, key)
-  end
+  return first[1] and -math.floor(tonumber(first[2]) / CLASS) > class_of(prefix .. 'event:' .. key)
 end
 
 -- Have the event routed, as soon as its request's turn is its own.

@@ -239,3 +239,16 @@ def _check_runs(worker: OneWorker, redis: Redis, answer: str, strongest: str) ->
     if strongest == "confirmed":
         assert {run.response for run in by_handler["strict"]} == {answer if answer != "timeout" else None}
     assert begun
+
+
+async def test_stronger_evidence_does_not_wait_for_a_worker_that_died(inbox: Inbox, redis: Redis) -> None:
+    await accept(inbox, "Approve", "callback")
+    await inbox.claim(1)  # by a worker that dies while it routes
+    await accept(inbox, "Reject", "signed")
+    await OneWorker(inbox, routes()).expire_leases(redis)
+
+    await inbox.claim(10, caller="busy")  # suspects are not for this one
+    [item] = (await inbox.claim(10, caller="busy")).items
+
+    assert item.event.response == "Reject"
+    assert broken(redis) == []
