@@ -12,7 +12,8 @@
 -- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict, overruled (it is the
 --          decision now, in place of weaker evidence that says otherwise), stale (it ended before the horizon:
 --          kept, not routed) or misused (it came by a callback URL that may not speak of it)
-local retention, request_life = ARGV[1], ARGV[2]
+local request_life = ARGV[2]
+retention = ARGV[1]
 frame = ARGV[3]
 -- How a request is known that nobody told us of before.
 local learned = { callback = 'callback', signed = 'event', confirmed = 'listing' }
@@ -105,7 +106,7 @@ local function keep_misused(said, known)
   if known.first_seen then redis.call('HSET', prefix .. 'request:' .. said.request, 'history', with_history(known, key)) end
   redis.call('HSET', event, 'overruled', 'another request\'s callback URL', 'open', 0)
   redis.call('ZADD', prefix .. 'overruled', now, key)
-  finish(event, key, nil, 'misused', retention)
+  finish(event, key, 'misused')
   return 'misused'
 end
 
@@ -132,7 +133,7 @@ end
 
 local function keep_stale(event, key, said, known)
   keep(event, key, said, 'stale')
-  finish(event, key, nil, 'stale', retention)
+  finish(event, key, 'stale')
   if said.request ~= '' then
     local request = prefix .. 'request:' .. said.request
     redis.call('HSET', request, 'history', with_history(known, key))
@@ -184,8 +185,8 @@ end
 -- Stronger evidence than that of the decision: the event is the decision now.
 local function take_over(request_id, event, key, said, decision, differs, is_new)
   local request = prefix .. 'request:' .. request_id
-  local wrong = supersede(request_id, decision, key, differs, retention)
   redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text)
+  local wrong = supersede(request_id, decision, key, differs)
   redis.call('PERSIST', request)
   redis.call('ZREM', prefix .. 'overruled', key)
   redis.call('HDEL', event, 'conflict', 'overruled')
@@ -204,7 +205,7 @@ local function stand_aside(request_id, event, key, said, decided, differs, is_ne
   local request = prefix .. 'request:' .. request_id
   redis.call('HSET', request, 'rivals', 1)
   if not differs then
-    if is_new then finish(event, key, nil, 'unrouted', retention) end
+    if is_new then finish(event, key, 'unrouted') end
     return is_new and 'accepted' or 'duplicate'
   end
   redis.call('HSET', event, 'conflict', 1)
@@ -256,7 +257,7 @@ local function repeated(event, key, said, known)
   if said.outcome == '' or not known.event or seen[2] == 'stale' then return 'duplicate' end
   local verdict = consider(request_id, event, key, said, known, false)
   release_waiting(event, key, request_id, said.trust)
-  if said.trust == 'confirmed' then end_vain_waits(request_id, retention) end
+  if said.trust == 'confirmed' then end_vain_waits(request_id) end
   return verdict
 end
 
@@ -308,7 +309,7 @@ local function accept()
   end
   if said.outcome == '' then return progress(request_id, event, key, said, known) end
   local verdict = consider(request_id, event, key, said, known, true)
-  if said.trust == 'confirmed' then end_vain_waits(request_id, retention) end
+  if said.trust == 'confirmed' then end_vain_waits(request_id) end
   return verdict
 end
 

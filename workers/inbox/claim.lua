@@ -13,7 +13,8 @@
 --          received_at, callback, late, conflict, overrules, rivals (its request has other outcomes: what is begun
 --          is for the record to say)}
 local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local retention, last, heard, most = ARGV[5], prefix .. 'claim:' .. ARGV[6], ARGV[7], {}
+local last, heard, most = prefix .. 'claim:' .. ARGV[6], ARGV[7], {}
+retention = ARGV[5]
 for i = 8, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
 -- What is known of an item's event and effect; see `row`. An effect that has begun goes on with its evidence.
 local function read(event, handler)
@@ -114,7 +115,7 @@ end
 local function end_routing(event, key, kept)
   redis.call('ZREM', due, '|' .. key)
   redis.call('HDEL', leases, '|' .. key)
-  finish(event, key, nil, kept.overruled and 'overruled' or 'unrouted', retention)
+  finish(event, key, kept.overruled and 'overruled' or 'unrouted')
   rest(kept.request, event, key)
 end
 
@@ -130,7 +131,7 @@ end
 local function end_overruled(member, handler, event, key, request_id)
   end_crashed(member, handler, event, key)
   withdraw(handler, event, key, request_id)
-  if redis.call('HGET', event, 'open') == '0' then finish(event, key, nil, 'overruled', retention) end
+  finish_if_settled(event, key)
   rest(request_id, event, key)
 end
 

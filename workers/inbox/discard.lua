@@ -4,7 +4,8 @@
 --
 -- ARGV     retention in seconds, the person's reason, then members: '<handler>|<event key>'
 -- Answers  {1 or 0, ...}: 1 for each that was discarded
-local retention, reason = ARGV[1], ARGV[2]
+local reason = ARGV[2]
+retention = ARGV[1]
 local discarded = { failed = true, held = true, unconfirmed = true }
 
 local function discard(member)
@@ -20,9 +21,10 @@ local function discard(member)
   redis.call('ZREM', prefix .. 'unconfirmed', member)
   stop_waiting(event, key, known[2], function() return false end)
   if handler == '' then
-    finish(event, key, known[2], 'discarded', retention)
-  elseif redis.call('HINCRBY', event, 'open', -1) == 0 then
-    finish(event, key, known[2], 'done', retention)
+    finish(event, key, 'discarded')
+  else
+    redis.call('HINCRBY', event, 'open', -1)
+    finish_if_settled(event, key)
   end
   return 1
 end

@@ -140,7 +140,7 @@ local open_states = { due = true, retry = true, waiting = true, paused = true, h
 -- Stronger evidence speaks for the request, or HITL.sh says that it has not ended: `by` names the event, or is
 -- `open` or `missing`. Where they disagree, no effect of this event begins (again), but those of routes that ask
 -- for conflicts; where they cannot be compared, none begins. Answers whether something had begun that was wrong.
-local function supersede(request_id, key, by, disagrees, retention)
+local function supersede(request_id, key, by, disagrees)
   local event, wrong = prefix .. 'event:' .. key, false
   local by_event = by ~= 'open' and by ~= 'missing'
   for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
@@ -162,13 +162,12 @@ local function supersede(request_id, key, by, disagrees, retention)
   end
   redis.call('HSET', prefix .. 'request:' .. request_id, 'rivals', 1)
   local routing, leased = '|' .. key, redis.call('HEXISTS', leases, '|' .. key) == 1
-  local known = redis.call('HMGET', event, 'state', 'open')
-  if (known[1] == 'due' or known[1] == 'failed') and not leased and not (disagrees and by_event) then
+  local state = redis.call('HGET', event, 'state')
+  if (state == 'due' or state == 'failed') and not leased and not (disagrees and by_event) then
     for _, where in ipairs({ due, prefix .. 'failed', turns_of(request_id) }) do redis.call('ZREM', where, routing) end
-    finish(event, key, nil, disagrees and 'overruled' or 'unrouted', retention)
-  elseif known[1] == 'routed' and tonumber(known[2]) == 0 then
-    finish(event, key, nil, disagrees and 'overruled' or 'done', retention)
+    finish(event, key, disagrees and 'overruled' or 'unrouted')
   end
+  finish_if_settled(event, key)
   rest(request_id, event, key)
   return wrong
 end
@@ -188,7 +187,7 @@ local function route_anew(request_id, event, key)
 end
 
 -- The decision of the request is confirmed: what waits for another of its outcomes to be confirmed waits in vain.
-local function end_vain_waits(request_id, retention)
+local function end_vain_waits(request_id)
   local request = prefix .. 'request:' .. request_id
   local decision = redis.call('HGET', request, 'event')
   redis.call('HDEL', request, 'contested')
@@ -198,7 +197,7 @@ local function end_vain_waits(request_id, retention)
       stop_waiting(event, key, request_id, function() return true end, function(handler)
         withdraw(handler, event, key, request_id)
       end)
-      if redis.call('HGET', event, 'open') == '0' then finish(event, key, nil, 'done', retention) end
+      finish_if_settled(event, key)
     end
   end
   end_wait(request_id)

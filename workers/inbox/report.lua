@@ -17,7 +17,8 @@
 --            release  - | -                 given back unstarted, for any worker to take at once
 -- An effect that stronger evidence overruled does not begin again: it ends as superseded.
 -- Answers  {1 or 0, ...}: 0 where the lease had passed to another worker and nothing was written
-local retention, lease = ARGV[1], tonumber(ARGV[2])
+local lease = tonumber(ARGV[2])
+retention = ARGV[1]
 frame = ARGV[3]
 
 -- Effects of an outcome are unique per (request, route): whether the handler may have one on this event. What has
@@ -97,13 +98,11 @@ local function route(event, key, token, names, suspect)
     end
   end
   redis.call('HDEL', event, ':evidence')
-  local open = tonumber(redis.call('HGET', event, 'open') or 0)
   if known[5] and not aside then
     redis.call('HDEL', event, 'reroute')
     route_anew(request_id, event, key)
-  elseif open == 0 then
-    local unrouted = redis.call('HGET', event, 'routed_to') == ''
-    finish(event, key, request_id, overruled and 'overruled' or unrouted and 'unrouted' or 'done', retention)
+  else
+    finish_if_settled(event, key)
   end
   if request_id then
     -- A higher class that waited until the routing is on record goes on at once.
@@ -187,9 +186,9 @@ local function settle(verb, handler, event, key, token, detail, wrong)
       redis.call('ZADD', prefix .. 'held', now, member)
     elseif state == 'unconfirmed' then
       await_evidence(handler, event, key, known[1], detail)
-    elseif redis.call('HINCRBY', event, 'open', -1) == 0 then
-      local overruled = redis.call('HEXISTS', event, 'overruled') == 1
-      finish(event, key, known[1], overruled and 'overruled' or 'done', retention)
+    else
+      redis.call('HINCRBY', event, 'open', -1)
+      finish_if_settled(event, key)
     end
   end
   let_go(handler, event, key, member, known[1])
@@ -213,9 +212,7 @@ local function release(handler, event, key, token)
   local overruled = redis.call('HEXISTS', event, handler .. ':overruled') == 1
   if give_way(handler, event, key, request_id) or overruled then
     withdraw(handler, event, key, request_id)
-    if redis.call('HGET', event, 'open') == '0' then
-      finish(event, key, nil, overruled and 'overruled' or 'done', retention)
-    end
+    finish_if_settled(event, key)
   end
   let_go(handler, event, key, member, request_id)
   return 1

@@ -38,16 +38,25 @@ end
 local TOMBSTONE = 41 * 86400
 local function tombstone_of(request_id) return prefix .. 'ended:' .. request_id end
 
--- Nothing of the event is open any more: it is kept for the retention time (seconds) from now. Of the decision
--- of a request a tombstone remains after that: outcome, fingerprint and trust.
-local function finish(event, key, request_id, state, retention)
+-- Seconds that finished work is kept; set by each script that may finish any.
+local retention
+
+-- The event is finished: it expires. Of the decision of a request a tombstone remains after that.
+local function finish(event, key, state)
   redis.call('HSET', event, 'state', state, 'finished_at', now_text)
   redis.call('EXPIRE', event, retention)
   redis.call('ZREM', prefix .. 'unfinished', key)
-  if not request_id or redis.call('HGET', prefix .. 'request:' .. request_id, 'event') ~= key then return end
-  redis.call('EXPIRE', prefix .. 'request:' .. request_id, retention)
-  local known = redis.call('HMGET', event, 'outcome', 'fingerprint', 'trust')
-  redis.call('SET', tombstone_of(request_id), table.concat(known, ' '), 'EX', retention + TOMBSTONE)
+  local known = redis.call('HMGET', event, 'outcome', 'fingerprint', 'trust', 'request')
+  local request = known[1] and known[4] and prefix .. 'request:' .. known[4]
+  if not request or redis.call('HGET', request, 'event') ~= key then return end
+  redis.call('EXPIRE', request, retention)
+  redis.call('SET', tombstone_of(known[4]), table.concat(known, ' ', 1, 3), 'EX', retention + TOMBSTONE)
+end
+
+local function finish_if_settled(event, key)
+  local known = redis.call('HMGET', event, 'state', 'open', 'overruled', 'routed_to')
+  if known[1] ~= 'routed' or tonumber(known[2] or 0) > 0 then return end
+  finish(event, key, known[3] and 'overruled' or known[4] == '' and 'unrouted' or 'done')
 end
 
 -- The event has something open again: it does not expire while it has.

@@ -11,7 +11,8 @@
 --            sweep    text | -                  a field of the sweep's own record, named by the second word
 -- Answers  {0} when the lease has passed to another sweep and nothing was written, else
 --          {1, requests that are new to us, requests lost, events contradicted}
-local token, life, retention, began = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local token, life, began = ARGV[1], ARGV[2], tonumber(ARGV[4])
+retention = ARGV[3]
 frame = ARGV[5]
 if redis.call('GET', prefix .. 'sweeping') ~= token then return { 0 } end
 local new, lost, contradicted = 0, 0, 0
@@ -37,15 +38,16 @@ end
 
 -- HITL.sh says that the request has not ended, or that there is none: so nothing that was posted of its end is true.
 local function deny(request_id, request, by)
+  redis.call('HDEL', request, 'doubts', 'hold', 'contested', 'outcome', 'event', 'decided_at', 'speaks:callback',
+    'speaks:signed')
   for key in string.gmatch(redis.call('HGET', request, 'history') or '', '%S+') do
     local event = prefix .. 'event:' .. key
     local known = redis.call('HMGET', event, 'outcome', 'trust', 'state')
     if known[1] and known[2] ~= 'confirmed' and known[3] ~= 'stale' and known[3] ~= 'misused' then
-      supersede(request_id, key, by, true, retention)
+      supersede(request_id, key, by, true)
       contradicted = contradicted + 1
     end
   end
-  redis.call('HDEL', request, 'doubts', 'hold', 'contested', 'outcome', 'event', 'decided_at', 'speaks:callback', 'speaks:signed')
   redis.call('HSET', request, 'status', 'pending')
   redis.call('DEL', tombstone_of(request_id))
 end

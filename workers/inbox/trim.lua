@@ -4,7 +4,8 @@
 -- ARGV     retention in seconds, longest life of an open request in seconds, index, rank at which to go on
 -- Answers  {members forgotten, rank at which to go on; -1 at the end}
 local SLICE = 500
-local retention, request_life, index, rank = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local request_life, index, rank = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+retention = tonumber(ARGV[1])
 -- Whose records an index names, and how old its members are at the least.
 local indexes = {
   events = { 'event:', now - retention * 1000 },
