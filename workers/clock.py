@@ -1,4 +1,7 @@
-"""The clock: once a second, see that what is due has a drain or a sweep. Any number may run; none holds state."""
+"""The clock: once a second, see that what is due has a drain or a sweep, and keep the inbox clock.
+
+Any number may run.
+"""
 
 import logging
 import threading
@@ -9,8 +12,9 @@ import msgspec
 from redis import Redis
 from redis.exceptions import RedisError
 
-from workers.inbox import keys
+from workers.inbox import inbox_clock, keys
 from workers.inbox.inbox import LONGEST_REQUEST
+from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.ledger import DISCOVERY
 from workers.jobs import enqueue_drain, enqueue_sweep
 
@@ -37,6 +41,7 @@ class Clock:
         self._sweeps = sweeps
         self._discovers = discovers
         self._every = every
+        self._timekeeper = Timekeeper()
         self._trimmed = 0.0
         self._ask_again_at = 0.0
         self._stopped = threading.Event()
@@ -70,22 +75,21 @@ class Clock:
 
     def trim(self) -> int:
         """Forget in the indexes what has expired; answers how much that was. Unfinished work is never touched."""
-        seconds, _ = self._redis.time()
-        oldest = seconds - LONGEST_REQUEST
+        now = inbox_clock.now(self._redis)
+        oldest = int(now) - LONGEST_REQUEST
         self._redis.zremrangebyscore(keys.ASKED, "-inf", oldest)
         self._redis.zremrangebyscore(keys.CHECKS, "-inf", oldest * 1000)
-        self._redis.zremrangebyscore(keys.LOST, "-inf", (seconds - self._retention) * 1000)
-        return sum(self._trim(index) for index in (keys.EVENTS, keys.QUARANTINE, keys.CONTRADICTED))
+        self._redis.zremrangebyscore(keys.LOST, "-inf", int(now - self._retention) * 1000)
+        return sum(self._trim(index, now) for index in (keys.EVENTS, keys.QUARANTINE, keys.CONTRADICTED))
 
     def _trim_now_and_then(self) -> None:
         if time.monotonic() - self._trimmed > TRIM_SECONDS:
             self._trimmed = time.monotonic()
             self.trim()
 
-    def _trim(self, index: str) -> int:
+    def _trim(self, index: str, now: float) -> int:
         """The oldest first, in chunks: what is older than the retention and still there is unfinished."""
-        seconds, _ = self._redis.time()
-        oldest, kept, gone = (seconds - self._retention) * 1000, 0, 0
+        oldest, kept, gone = int(now - self._retention) * 1000, 0, 0
         while members := self._older(index, oldest, kept):
             with self._redis.pipeline(transaction=False) as pipe:
                 for member in members:
@@ -102,8 +106,7 @@ class Clock:
         return cast("list[bytes]", found)
 
     def _look(self) -> "_Look":
-        seconds, micros = self._redis.time()
-        now = seconds * 1000 + micros // 1000
+        now = int(self._timekeeper.keep(self._redis) * 1000)
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcount(keys.DUE, "-inf", now)
             pipe.zcount(keys.DUE, "-inf", now - BACKLOG)
@@ -118,7 +121,7 @@ class Clock:
 class _Look(msgspec.Struct, frozen=True):
     """The inbox at a moment, in counts."""
 
-    #: In milliseconds, by the server's clock.
+    #: In milliseconds, by the inbox clock.
     now: int
     due: int
     overdue: int

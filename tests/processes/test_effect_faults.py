@@ -75,7 +75,7 @@ def test_every_settlement_was_under_the_lease_of_that_moment(storm: FaultStorm) 
 
     assert leases.settlements >= DECISIONS * len(HANDLERS)
     assert leases.unfenced == []
-    assert leases.backwards == []
+    assert leases.repeated == []
     assert leases.held == {}
     for name, effect in storm.effects().items():
         assert leases.passed_on[name] == effect.crashes, name

@@ -69,7 +69,7 @@ end
 
 local function write_tally()
   if not loss then return end
-  local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(time[1] / 3600)
+  local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(now_seconds / 3600)
   redis.call('HSET', channel, 'loss', string.format('%.6f', loss))
   if tally.webhook or tally.overtaken then redis.call('HSET', channel, 'last_webhook', now_text, 'since_webhook', 0) end
   if tally.sweep then redis.call('HINCRBY', channel, 'since_webhook', tally.sweep) end

@@ -5,15 +5,15 @@
 --
 -- ARGV     how many items at the most, lease in milliseconds, how many bytes of bodies at the most,
 --          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect waits),
---          retention in seconds, who claims ('' for anybody) and how many answers it has had, then (handler, how many may run
---          at once) pairs
+--          retention in seconds, who claims ('' for anybody) and how many answers it has had, the fencing token,
+--          then (handler, how many may run at once) pairs
 -- Answers  {fencing token, now in ms, when the next item is due in ms or -1, 1 if a suspect waits for a
 --          worker with nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
 --          an item is {handler or '', event key, attempt, errors, crashes, suspect, head, body, trust,
 --          received_at, callback, late, conflict (2: and it overrules what HITL.sh contradicted)}
 local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local retention, last, heard, most = ARGV[5], prefix .. 'claim:' .. ARGV[6], ARGV[7], {}
-for i = 8, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
+local retention, last, heard, token, most = ARGV[5], prefix .. 'claim:' .. ARGV[6], ARGV[7], ARGV[8], {}
+for i = 9, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
 -- What is known of an item's event and effect; see `row`.
 local function read(event, handler)
   local kept = redis.call('HMGET', event, 'head', 'body', 'trust', 'received_at', 'callback', 'late', 'conflict', 'request',
@@ -39,7 +39,7 @@ local function again()
   local given = redis.call('GET', last)
   local count, token, members = string.match(given or '', '^(%d+)\n(%d+)\n(.*)$')
   if count ~= heard then return end
-  local answer = { tonumber(token), now, now, 0, table.concat(names, ',') }
+  local answer = { token, now, now, 0, table.concat(names, ',') }
   for member in string.gmatch(members, '[^\n]+') do
     local handler, key = split(member)
     local event = prefix .. 'event:' .. key
@@ -53,11 +53,9 @@ end
 
 local same = ARGV[6] ~= '' and again()
 if same then return same end
-if paused['*'] then return { 0, now, -1, 0, '*' } end
+if paused['*'] then return { token, now, -1, 0, '*' } end
 
 local members = redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, count)
-local token = 0
-if #members > 0 then token = redis.call('INCR', prefix .. 'fence') end
 local answer = { token, now, -1, 0, table.concat(names, ',') }
 local claimed, given, alone = 0, {}, false
 

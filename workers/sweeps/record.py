@@ -35,7 +35,7 @@ class Record:
         self._settings = settings
         self._redis = redis
         self._lease = lease
-        self._clock = outlook.now - time.time()
+        self._clock = outlook.now - time.monotonic()
         self.began = outlook.now
         self.trail = outlook.trail
         self.account = Account(began=outlook.now, reason=outlook.plan.reason, cost=outlook.plan.cost)
@@ -43,8 +43,8 @@ class Record:
         self.known = dict(outlook.known)
 
     def now(self) -> float:
-        """By the server's clock, seconds since 1970."""
-        return time.time() + self._clock
+        """By the inbox clock, seconds since 1970."""
+        return time.monotonic() + self._clock
 
     def leave(self, **changes: Any) -> None:
         """Change the trail; it is written with the next notes."""
