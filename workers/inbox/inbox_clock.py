@@ -140,7 +140,7 @@ class Timekeeper:
     def keep(self, redis: Redis) -> float:
         """Make a tick if one is wanted. Answers the inbox clock in seconds since 1970."""
         sent = self._monotonic()
-        reading = _read(scripts.script(redis, "now")(keys=[keys.PREFIX]))
+        reading = read(redis)
         tick = self._look(reading, sent)
         if tick is None:
             return reading.inbox / SECOND
@@ -190,7 +190,12 @@ class Timekeeper:
 
 def now(redis: Redis) -> float:
     """The inbox clock in seconds since 1970."""
-    return _read(scripts.script(redis, "now")(keys=[keys.PREFIX])).inbox / SECOND
+    return read(redis).inbox / SECOND
+
+
+def read(redis: Redis) -> Reading:
+    """The inbox clock, and what it rests on."""
+    return _read(scripts.script(redis, "now")(keys=[keys.PREFIX]))
 
 
 def _read(reply: Any) -> Reading:
