@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from tests.builders import payload
+from tests.processes import proc
 from tests.processes.faked_server import FakedServer
 from tests.processes.stacks import SLACK, LiveStack
 from workers.inbox import inbox_clock
@@ -29,7 +30,10 @@ class SteppedStack(LiveStack):
     def step(self, offset: float) -> None:
         """The server's clock is off by so many seconds from now on."""
         self.faked.set_offset(offset)
-        assert abs(time.time() + offset - cast("tuple[int, int]", self.redis.time())[0]) < 2.0
+        proc.until(lambda: abs(self._server_time() - time.time() - offset) < 2.0, 5.0, "the server's clock is set")
+
+    def _server_time(self) -> int:
+        return cast("tuple[int, int]", self.redis.time())[0]
 
 
 @pytest.fixture
