@@ -28,7 +28,7 @@ What happens when:
   The clock stands still, and moves on two seconds after the next drain or clock process has started.
 * *The server restarts or is unreachable for minutes.* The clock stands still; then the first tick adds the minutes.
   Leases keep the time that they had left when the server went away.
-* *A failover, to a replica whose clock differs.* A difference is a step. One of less than a tenth of a second cannot
+* *A failover, to a replica whose clock differs.* A difference is a step. One of less than a fifth of a second cannot
   be told from a slow call: it passes. One that keeps the server's clock within two seconds of the latest tick also
   passes, until the next tick: leases of less than three seconds may run out.
 * *The server's host is suspended.* Afterwards its clock is late, or right: in both cases time has passed by the
@@ -62,12 +62,12 @@ SECOND = 1_000_000
 LONGEST_TICK = 2 * SECOND
 #: Seconds for which a new timekeeper watches for somebody else's tick before it believes the server's clock.
 WATCH = 2.0
-#: What two clocks may differ by and still agree: a constant, and a share of what has passed.
-TOLERANCE, TOLERATED_SHARE = SECOND // 20, 0.1
+#: What two clocks may differ by and still agree: NTP corrects small differences by running a clock up to 8 % faster.
+TOLERANCE = SECOND // 5
 #: How much faster or slower the inbox clock runs at the most, to return to the server's.
 MOST_CORRECTION = 0.1
 #: Microseconds of difference that are corrected at full speed, and those that are let be.
-FULL_CORRECTION, LET_BE = 10 * SECOND, SECOND // 50
+FULL_CORRECTION, LET_BE = SECOND, SECOND // 50
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +106,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
 def next_tick(reading: Reading, least: float, most: float) -> Tick:
     """The tick to store. `least`, `most`: microseconds since the latest one, by a monotonic clock."""
     passed = _nearest(reading.passed, least, most)
-    if abs(reading.passed - passed) <= TOLERANCE + TOLERATED_SHARE * least:
+    if abs(reading.passed - passed) <= TOLERANCE:
         passed = max(0, reading.passed)
         step = 0
     else:
