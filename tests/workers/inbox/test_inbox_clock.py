@@ -300,7 +300,9 @@ def test_no_step_makes_time_go_back_or_a_renewed_lease_run_out(
         first, second = (0.4, 0.6) if number % 2 else (0.7, 0.3)
         world.let_pass(first)
         if step is not None:
+            before = world.inbox_time()
             world.set_server_clock(step)
+            assert world.inbox_time() >= before >= latest
         for moment in (*sorted({*looking, 0}), None):
             if moment is None:
                 world.let_pass(second)
