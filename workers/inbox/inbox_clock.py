@@ -6,7 +6,7 @@ Each drain and each clock process has a `Timekeeper` that does so once a second.
 
 **A tick** is a pair that a timekeeper stores by compare-and-set: the server's clock and the inbox clock at one moment.
 Between ticks a script adds what has passed on the server's clock since the latest one. It never goes back: each
-script stores the time that it used, and none uses an earlier one.
+script that writes stores the time that it used, and none uses an earlier one.
 
 **The clock stands still** when the server's clock is before the latest tick, or more than two seconds after it.
 The server's clock was set to another time, or nobody has made a tick: a script cannot tell which. The next tick can.
