@@ -24,8 +24,8 @@ def library() -> Path:
 class FakedServer(EmbeddedServer):
     """Its wall clock is off by `offset` seconds; its monotonic clock is the host's."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, port: int = 0) -> None:
+        super().__init__(folder, port=port)
         self._library = library()
         self._offset_file = folder / "offset"
         folder.mkdir(parents=True, exist_ok=True)
