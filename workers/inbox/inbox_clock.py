@@ -39,7 +39,8 @@ What happens when:
 * *The server's expiry of keys* (`EXPIRE`) goes by the server's own clock, which no script can change. A step of
   30 days forward expires finished records at once. Unfinished events have no expiry.
 
-To have the server's clock believed after a step forward, stop all workers and clock processes for three seconds.
+To have the server's clock believed at once after a step forward, stop all workers and clock processes for three
+seconds: then nobody has measured what has passed, and the first to start again takes over the server's clock.
 """
 
 import logging
@@ -112,6 +113,8 @@ def next_tick(reading: Reading, least: float, most: float) -> Tick:
     else:
         step = reading.passed - passed
     inbox = max(reading.inbox, reading.ticked_inbox + math.floor(passed * reading.rate))
+    if reading.stands and math.isinf(most):
+        inbox = max(inbox, reading.server)  # nobody has measured anything
     return Tick(server=reading.server, inbox=inbox, rate=_rate(reading.server - inbox), step=step)
 
 

@@ -8,10 +8,14 @@
 --          inbox clock at the new one (microseconds since 1970), the speed from then on
 -- Answers  1, or 0 when somebody else has set the clock meanwhile
 local clock = prefix .. 'clock'
+-- Milliseconds: nobody holds off reconcile runs for longer at a time.
+local LONGEST_HOLD = 60000
 local tick = redis.call('HGET', clock, 'tick') or ''
 if tick == ARGV[2] then return 1 end
 if tick ~= ARGV[1] then return 0 end
 redis.call('HSET', clock, 'tick', ARGV[2], 'server', ARGV[3], 'inbox', ARGV[4], 'rate', ARGV[5])
+-- The server expires this key by its own clock: set back by an hour, it would keep it for an hour.
+if redis.call('PTTL', prefix .. 'sweeping') > LONGEST_HOLD then redis.call('PEXPIRE', prefix .. 'sweeping', LONGEST_HOLD) end
 local moved = math.floor((inbox_clock(clock) - micros) / 1000)
 if moved > 0 then
   for _, member in ipairs(redis.call('HKEYS', leases)) do redis.call('ZADD', due, 'XX', 'INCR', moved, member) end

@@ -222,6 +222,19 @@ def test_a_new_timekeeper_believes_the_servers_clock_when_nobody_else_makes_tick
     assert world.inbox_time() - before == pytest.approx(8 * HOUR + WATCH + 1, abs=1.0)
 
 
+def test_after_a_stop_of_everything_the_servers_clock_is_believed(world: World) -> None:
+    timekeeper = world.timekeeper()
+    timekeeper.keep(world.redis)
+    world.set_server_clock(30 * DAY)
+    world.run(5, timekeeper)
+    world.let_pass(3.0)
+
+    world.run(int(WATCH) + 2, world.timekeeper())
+
+    clocks = inbox_clock.read(world.redis)
+    assert abs(clocks.server - clocks.inbox) < SECOND / 10
+
+
 def test_a_new_timekeeper_leaves_a_step_to_one_that_knows(world: World) -> None:
     known, late = world.timekeeper(), world.timekeeper()
     world.run(3, known)
@@ -232,6 +245,16 @@ def test_a_new_timekeeper_leaves_a_step_to_one_that_knows(world: World) -> None:
     world.run(5, late, known)
 
     assert world.inbox_time() - before == pytest.approx(5.0, abs=2.0)
+
+
+def test_a_reconcile_run_that_died_holds_off_the_next_for_a_minute_at_the_most(world: World) -> None:
+    timekeeper = world.timekeeper()
+    timekeeper.keep(world.redis)
+    world.redis.set(keys.SWEEPING, 7, px=int(HOUR * 1000))  # the server's clock was set back by an hour
+
+    world.run(1, timekeeper)
+
+    assert 0 < world.redis.pttl(keys.SWEEPING) <= 60_000
 
 
 def test_of_two_that_tick_at_once_one_wins(world: World) -> None:
