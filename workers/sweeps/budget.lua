@@ -10,7 +10,7 @@ local HOUR, UNTOLD, FARTHEST = 3600, 60, 86400
 local key, verb, now = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local rules = { per_hour = tonumber(ARGV[3]), share = tonumber(ARGV[4]), reserve = tonumber(ARGV[5]),
   floor = tonumber(ARGV[6]) }
-if not now then now = inbox_clock(KEYS[2]) / 1000000 end
+if not now then now = read_clock(KEYS[2]) / 1000000 end
 
 -- Flags are 0 or 1; resets_at is 0 until the first call.
 local names = { 'limit', 'left', 'resets_at', 'told', 'top_of_hour', 'closed_until', 'asked', 'swept',
