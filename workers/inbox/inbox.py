@@ -135,15 +135,19 @@ class Inbox:
     async def announce(self, drain: str, seconds: float) -> list[str]:
         """Say that this drain is resident for `seconds` more; answers the ids of RQ jobs that wait.
 
-        Keeps the inbox clock, too: it stands still where nobody calls this about once a second.
+        Keeps the inbox clock, too.
         """
-        now = await self._timekeeper.akeep(self.redis)
+        now = await self.keep_clock()
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(keys.DRAINS, "-inf", int(now * 1000))
             pipe.zadd(keys.DRAINS, {drain: int((now + seconds) * 1000)})
             pipe.lrange(keys.RQ_QUEUE, 0, 20)
             waiting = (await pipe.execute())[-1]
         return [job.decode() for job in waiting]
+
+    async def keep_clock(self) -> float:
+        """Keep the inbox clock, once a second. Answers it, in seconds since 1970."""
+        return await self._timekeeper.akeep(self.redis)
 
     async def leave(self, drain: str) -> None:
         """Say that this drain is resident no more."""

@@ -2,7 +2,7 @@
 
 A script sees two things: the server's clock (`TIME`), which an operator, NTP or a failover may set to another time,
 and what is stored. So somebody outside measures how much time really passes, with the monotonic clock of its host.
-Each drain and each clock process has a `Timekeeper` that does so once a second.
+Each web process, drain and clock process has a `Timekeeper` that does so once a second.
 
 **A tick** is a pair that a timekeeper stores by compare-and-set: the server's clock and the inbox clock at one moment.
 Between ticks a script adds what has passed on the server's clock since the latest one. It never goes back: each
@@ -24,8 +24,8 @@ hours. A lease of 15 s lasts 13.6 s to 16.7 s meanwhile.
 
 What happens when:
 
-* *The clock process is dead.* Drains make the ticks. Without a drain nobody claims, so no lease needs to run out.
-  The clock stands still, and moves on two seconds after the next drain or clock process has started.
+* *The clock process is dead.* Drains and web processes make the ticks. Without all of them nobody accepts or claims,
+  so no lease needs to run out. The clock stands still, and moves on two seconds after the next of them has started.
 * *The server restarts or is unreachable for minutes.* The clock stands still; then the first tick adds the minutes.
   Leases keep the time that they had left when the server went away.
 * *A failover, to a replica whose clock differs.* A difference is a step. One of less than a fifth of a second cannot
@@ -34,13 +34,13 @@ What happens when:
 * *The server's host is suspended.* Afterwards its clock is late, or right: in both cases time has passed by the
   monotonic clock of the others. *All hosts are suspended*, or the only one: monotonic clocks stop too, so that this is
   a step of the server's clock. What was running goes on with its lease.
-* *A step while no drain and no clock process runs.* Nobody can tell it from time passing. Forward, it is believed;
+* *A step while nothing of ours runs.* Nobody can tell it from time passing. Forward, it is believed;
   backward, the inbox clock goes on from where it was.
 * *The server's expiry of keys* (`EXPIRE`) goes by the server's own clock, which no script can change. A step of
   30 days forward expires finished records at once. Unfinished events have no expiry.
 
-To have the server's clock believed at once after a step forward, stop all workers and clock processes for three
-seconds: then nobody has measured what has passed, and the first to start again takes over the server's clock.
+To have the server's clock believed at once after a step forward, stop all processes for three seconds: then nobody
+has measured what has passed, and the first to start again takes over the server's clock.
 """
 
 import logging
