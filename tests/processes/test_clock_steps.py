@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from service.supervisor import Child
 from tests.builders import payload
 from tests.processes import proc
 from tests.processes.faked_server import FakedServer
@@ -21,11 +22,20 @@ HANDLERS = 5
 
 
 class SteppedStack(LiveStack):
-    """A stack on a server whose clock can be set."""
+    """A stack of two workers on a server whose clock can be set."""
 
     def __init__(self, folder: Path, server: FakedServer) -> None:
         super().__init__(folder, {"REDIS_URL": server.url, "HITL_LEASE_SECONDS": str(LEASE)})
         self.faked = server
+        worker = self.child("worker")
+        self.stack.supervisor.children.append(Child(name="worker-2", argv=worker.argv, environ=worker.environ))
+
+    def kill_work_horses(self) -> None:
+        """Whichever of the workers has one."""
+        pids = [pid for name in ("worker", "worker-2") for pid in proc.children(self.pid(name))]
+        assert pids
+        for pid in pids:
+            proc.kill(pid)
 
     def step(self, offset: float) -> None:
         """The server's clock is off by so many seconds from now on."""
@@ -91,7 +101,7 @@ def test_what_a_killed_worker_held_is_taken_over_although_the_clock_was_set_back
     events = held(stack)
 
     stack.step(-HOUR)
-    stack.kill("horse")
+    stack.kill_work_horses()
     stack.observer.open_gate()
 
     for event in events:
