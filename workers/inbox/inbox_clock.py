@@ -14,7 +14,8 @@ The server's clock was set to another time, or nobody has made a tick: a script 
 **A tick sets it right.** A timekeeper knows when the latest tick was made, by its own monotonic clock, to within the
 time that a call takes (or a second, where another timekeeper made it). What the server's clock says beyond that is a
 step, and is left out. One that has seen no tick before (it has just started) watches for two seconds: if nobody else
-makes a tick, nobody measured what has passed, and the server's clock is believed, but never backwards.
+makes a tick, nobody measured what has passed, and the server's clock is believed, but never backwards. It believes
+up to ten seconds at once, so that a restart of everything costs no time.
 
 **Leases move along.** When a tick moves the clock on at once, leases and the presence of drains move with it. The
 holder of a lease has as long to renew it as before, because nothing ran out while the clock stood still.
@@ -63,6 +64,8 @@ SECOND = 1_000_000
 LONGEST_TICK = 2 * SECOND
 #: Seconds for which a new timekeeper watches for somebody else's tick before it believes the server's clock.
 WATCH = 2.0
+#: Microseconds that the server's clock may be ahead of the latest tick to be believed without that.
+BELIEVED = 10 * SECOND
 #: What two clocks may differ by and still agree: NTP corrects small differences by running a clock up to 8 % faster.
 TOLERANCE = SECOND // 5
 #: How much faster or slower the inbox clock runs at the most, to return to the server's.
@@ -173,7 +176,8 @@ class Timekeeper:
             self._tick, self._made_after, self._made_before = reading.tick, looked_at, received
             if reading.tick:
                 return None
-        if reading.stands and math.isinf(self._made_after) and sent - self._made_before < WATCH:
+        is_believed = 0 <= reading.passed <= BELIEVED or sent - self._made_before >= WATCH
+        if math.isinf(self._made_after) and not is_believed:
             return None
         return next_tick(reading, max(0.0, sent - self._made_before) * SECOND, (received - self._made_after) * SECOND)
 

@@ -270,6 +270,19 @@ def test_of_two_that_tick_at_once_one_wins(world: World) -> None:
     assert inbox_clock.now(world.redis) == pytest.approx(time.time() + 60, abs=1.0)
 
 
+def test_a_tick_that_comes_late_is_not_made(world: World) -> None:
+    """Its call waited for a server that was away: another timekeeper would take what passed meanwhile for a step."""
+    world.timekeeper().keep(world.redis)
+    latest = inbox_clock.read(world.redis).tick
+    tick = scripts.script(world.redis, "tick")
+
+    def make(name: str, measured: float) -> object:
+        words = [latest, name, int(measured * SECOND), int(measured * SECOND), 1]
+        return tick(keys=[keys.PREFIX], args=words)
+
+    assert (make("late", time.time() - 3), make("early", time.time() + 3), make("new", time.time())) == (0, 0, 1)
+
+
 async def test_a_drain_alone_keeps_the_clock_and_leases_run_out(world: World, async_redis: AsyncRedis) -> None:
     """Where no clock process runs, what a dead worker held is taken over all the same."""
     inbox = Inbox(async_redis, retention=60, lease=0.5)
