@@ -16,7 +16,7 @@ from service.operations_tables import (
     print_table,
 )
 from service.request_tables import print_entry
-from workers.inbox import history, ledger_counts, ledger_listing, listing
+from workers.inbox import history, inbox_clock, ledger_listing, listing
 from workers.inbox.listing import Filter, split
 
 limited = click.option(
@@ -56,7 +56,7 @@ def show(key: str, body: bool, json_wanted: bool) -> None:
     with --body only.
     """
     with connected() as redis:
-        request, now = ledger_listing.entry(redis, key), ledger_counts.server_time(redis)
+        request, now = ledger_listing.entry(redis, key), inbox_clock.now(redis)
         names = listing.resolve(redis, key) if request is not None else look_up(redis, key)
         found = list(history.records(redis, [split(name)[1] if "|" in name else name for name in names]))
     if json_wanted:

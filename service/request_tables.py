@@ -13,7 +13,7 @@ HEADS = ("REQUEST", "LEARNED", "CREATED", "TIMES OUT", "CHECKED", "NEXT LOOK", "
 
 
 def entry_row(entry: Entry, now: float) -> tuple[str, ...]:
-    """A row below `HEADS`; `now`: by the server's clock."""
+    """A row below `HEADS`; `now`: by the inbox clock."""
     return (
         cell(entry.request_id),
         cell(entry.learned),

@@ -10,7 +10,7 @@ from service.operations_options import NothingFound, as_json
 from service.operations_tables import print_json, print_table
 from service.request_tables import HEADS, entry_fields, entry_row
 from workers.inbox import channel as webhooks
-from workers.inbox import ledger_counts, ledger_listing
+from workers.inbox import inbox_clock, ledger_listing
 from workers.inbox.ledger_listing import State
 
 #: Hours for which the history is kept.
@@ -31,7 +31,7 @@ def requests(state: str | None, limit: int, json_wanted: bool) -> None:
     """
     with connected() as redis:
         found = ledger_listing.listing(redis, cast("State | None", state), most=limit)
-        now = ledger_counts.server_time(redis)
+        now = inbox_clock.now(redis)
     if not found.entries:
         raise NothingFound(f"No request is {state}." if state else "No request is known yet.")
     if json_wanted:
