@@ -1,8 +1,8 @@
 """The command line."""
 
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,10 +20,21 @@ from service.pause_commands import pause, resume
 from service.requests_commands import channel, requests
 from service.status_command import status
 from service.sweep_command import sweep
+from service.terminal import echo, escape_message, print_json
 from workers.settings import Settings
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Escapes the messages that click itself prints; some hold what HITL.sh or Redis said."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            raise escape_message(error) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="hitl-receiver")
 @click.option("--log-level", default="INFO", show_default=True, envvar="HITL_LOG_LEVEL",
               type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False))  # fmt: skip
@@ -137,7 +148,7 @@ def callback_url(state: str | None) -> None:
     from service.sending import mint
 
     with explain():
-        click.echo(mint(parse_json(state, "--state")))
+        echo(mint(parse_json(state, "--state")))
 
 
 @cli.command()
@@ -151,11 +162,11 @@ def routes(as_json: bool) -> None:
         assert settings.handlers is not None
         table = [{"handler": route.name, "when": route.describe()} for route in load_router(settings.handlers).routes]
     if as_json:
-        click.echo(json.dumps(table, indent=2))
+        print_json(table)
         return
     width = max(len(row["handler"]) for row in table)
     for row in table:
-        click.echo(f"{row['handler']:<{width}}  {row['when']}")
+        echo(f"{row['handler']:<{width}}  {row['when']}")
 
 
 for command in (
@@ -178,4 +189,5 @@ for command in (
 
 
 def main() -> None:
+    logs.log_uncaught()
     cli(prog_name="hitl-receiver")
