@@ -15,6 +15,7 @@ from service.api_tables import cell
 from service.connection import connected
 from service.environment import environment
 from service.escaping import one_line
+from service.insecure_option import insecure
 from service.json_option import parse_json
 from service.operations_options import as_json
 from service.question_options import NO_ANSWER, Asking, asking, show_created
@@ -34,6 +35,7 @@ _ID = re.compile(r"[0-9a-fA-F]{24}")
 @click.option("--wait", "waiting", is_flag=True, help="Wait for the decision; exit with 3 if nobody answered.")
 @click.option("--every", default=0.5, show_default=True, type=click.FloatRange(0.05),
               help="Seconds between looks at the inbox while waiting; none of them is a call to HITL.sh.")  # fmt: skip
+@insecure
 @as_json
 def ask(asked: Asking, state: str | None, waiting: bool, every: float, json_wanted: bool) -> None:
     """Ask the people of a loop; the inbox waits for what they say, and your handlers get it.

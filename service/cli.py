@@ -13,6 +13,7 @@ from service.api_commands import api
 from service.ask_command import ask
 from service.environment import environment
 from service.errors import explain
+from service.insecure_option import insecure
 from service.json_option import parse_json
 from service.listing_commands import events, failed, show
 from service.operations_commands import discard, replay, retry
@@ -53,6 +54,7 @@ def cli(log_level: str) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), envvar="PORT",
               show_envvar=True, help="Port to listen on.")  # fmt: skip
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
+@insecure
 def serve(host: str, port: int, processes: int) -> None:
     """Receive: the web process that verifies and keeps deliveries.
 
@@ -69,6 +71,7 @@ def serve(host: str, port: int, processes: int) -> None:
 @cli.command()
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64),
               help="Worker processes; each runs handlers of its own.")  # fmt: skip
+@insecure
 def work(processes: int) -> None:
     """Handle: the RQ worker that runs your handlers.
 
@@ -81,6 +84,7 @@ def work(processes: int) -> None:
 
 
 @cli.command()
+@insecure
 def clock() -> None:
     """Look once a second that what is due has a worker. Run one or more; needs REDIS_URL."""
     from service.working import run_clock
@@ -94,6 +98,7 @@ def clock() -> None:
               help="Where the embedded server keeps its data.")  # fmt: skip
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port of the door.")
 @click.option("--handlers", default=None, help="package.module[:attribute]; else HITL_HANDLERS, else the examples.")
+@insecure
 def dev(folder: Path, port: int, handlers: str | None) -> None:
     """Run everything here: an embedded Valkey, the web process, a worker and the clock.
 
@@ -119,6 +124,7 @@ def demo() -> None:
 @click.option("--response", default=None, metavar="JSON", help="The answer, such as '\"Reject\"' or 'false'.")
 @click.option("--request-id", default=None, help="Of the request; a fresh one by default.")
 @click.option("--state", default=None, metavar="JSON", help="State for the callback URL that is minted.")
+@insecure
 def send(sample: str | None, to: str | None, response: str | None, request_id: str | None, state: str | None) -> None:
     """Post a sample as HITL.sh would; without SAMPLE, list them.
 
@@ -139,6 +145,7 @@ def send(sample: str | None, to: str | None, response: str | None, request_id: s
 @cli.command("callback-url")
 @click.option("--state", default=None, metavar="JSON",
               help="Any JSON; comes back as decision.state (small: it travels in the URL).")  # fmt: skip
+@insecure
 def callback_url(state: str | None) -> None:
     """Mint a callback URL, for the callback_url of a request at HITL.sh.
 
