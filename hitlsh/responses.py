@@ -23,7 +23,7 @@ _FORMS = (
 )
 _SELECTIONS = frozenset({"single_select", "multi_select"})
 #: Of an answer that is spelled out to be compared: documented ones have 20 options or fewer.
-_MOST_COMMAS = 1_000
+_MOST_COMMAS = 200
 _NOT_A_WORD = re.compile(r"[\W_]+")
 #: A longer string is prose, not an option: it is compared as it stands.
 _LONGEST_OPTION = 200

@@ -9,6 +9,7 @@ LARGEST_STRUCTURE = 32 << 10
 #: Deeper JSON could be read on one stack and fail to be written on a deeper one.
 DEEPEST = 64
 
+_CONTAINERS = (dict, list)
 _BLANKS = b" \t\r\n"
 
 
@@ -31,7 +32,7 @@ def is_too_large(body: bytes) -> bool:
 
 def nests_within(value: object, levels: int = DEEPEST) -> bool:
     """Tell whether JSON is shallow enough to be written again from any stack."""
-    containers = [value] if isinstance(value, dict | list) else []
+    containers = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(levels):
         if not containers:
             return True
@@ -39,6 +40,6 @@ def nests_within(value: object, levels: int = DEEPEST) -> bool:
             item
             for container in containers
             for item in (container.values() if isinstance(container, dict) else container)
-            if isinstance(item, dict | list)
+            if isinstance(item, _CONTAINERS)
         ]
     return not containers
