@@ -16,11 +16,11 @@ WORKER_GRACE = 30.0
 
 def run(settings: Settings, *, processes: int) -> None:
     """One worker in this process, or several below it."""
+    jobs.Work.from_settings(settings)  # a mistake in the handlers is told first, and once
     check_redis_once(settings.redis_url)
     if processes == 1:
         jobs.work(settings)
         return
-    jobs.Work.from_settings(settings)  # a mistake in the handlers is told once, not by every child
     children = [
         Child(name=f"worker-{number}", argv=command("work"), environ=IS_CHECKED, grace=WORKER_GRACE)
         for number in range(1, processes + 1)
