@@ -35,13 +35,13 @@ async def keep(url: str, text: str) -> None:
         default_response=text, reviewer=Reviewer(id=text, name=text, email=text), metadata={text: text},
     )  # fmt: skip
     redis = drain_client(url)
-    inbox = Inbox(redis, retention=60, lease=15.0)
+    inbox = Inbox(redis, retention=86_400, lease=15.0)
     await inbox.accept([
         delivery(body, content=content, callback_id="c", state={"text": text}),
         delivery(text.encode() + b"{"),
     ])  # fmt: skip
     for item in (await inbox.claim(10)).items:
-        await inbox.report([Line("route", "", item.event_key, item.token, "pay,notify")])
+        await inbox.report([Line("route", "", item.event_key, item.token, "pay:run,notify:run")])
         await inbox.report([Line("failed", "pay", item.event_key, item.token, "0", f"Traceback\nValueError: {text}")])
         await inbox.report([Line("skipped", "notify", item.event_key, item.token, "0", text)])
     await redis.aclose()
