@@ -104,7 +104,8 @@ def print_event(event: EventRecord, *, body: bool) -> None:
             for line in effect.error.rstrip().splitlines()[-TRACEBACK_LINES:]:
                 click.echo(f"    {printable(line)}")
     if body:
-        click.echo(f"\n{printable(event.body.decode(errors='replace'))}")
+        dropped = "(The body was dropped when Redis was full; a replay uses what was read from it.)"
+        click.echo(f"\n{dropped if event.body_dropped else printable(event.body.decode(errors='replace'))}")
 
 
 def _headings(event: EventRecord, *, body: bool) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from workers.inbox import keys
 from workers.inbox.inbox import LONGEST_REQUEST
 from workers.inbox.ledger import DISCOVERY
+from workers.inbox.memory import MemoryKeeper
 from workers.jobs import enqueue_drain, enqueue_sweep
 
 logger = logging.getLogger("hitl.clock")
@@ -38,6 +39,7 @@ class Clock:
         self._discovers = discovers
         self._every = every
         self._trimmed = 0.0
+        self._memory = MemoryKeeper(redis)
         self._ask_again_at = 0.0
         self._stopped = threading.Event()
 
@@ -48,6 +50,7 @@ class Clock:
         """Tick until stopped; an outage of Redis is waited out."""
         while not self._stopped.is_set():
             try:
+                self._memory.tend()
                 self.tick()
                 self._trim_now_and_then()
             except RedisError as error:

@@ -3,13 +3,14 @@
 -- Safe to repeat: an event already kept counts one more delivery and changes nothing else.
 -- Without `allow-oom`: a full server refuses the batch before anything of it is written.
 --
--- ARGV     retention in seconds, longest life of an open request in seconds, and one frame with
+-- ARGV     retention in seconds, longest life of an open request in seconds, one frame, and 'unlimited' where no
+--          quota counts (else nothing). The frame has
 --          15 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
 --          created_at and timeout_at (of the request, in seconds), fingerprint, head, body, trust,
 --          received_at, callback and its id. A word is its length (4 bytes, big-endian) and its bytes; one
 --          argument, because a dozen for each event would be most of what a flush costs its sender.
--- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict or
---          misused (it came by the callback URL of another request)
+-- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict,
+--          misused (it came by the callback URL of another request) or over_quota (not kept; see quota.lua)
 local retention, request_life = ARGV[1], ARGV[2]
 frame = ARGV[3]
 local strength = { callback = 1, signed = 2, confirmed = 3 }
@@ -250,6 +251,7 @@ local function keep_misused(said, fields, known)
     redis.call('HINCRBY', event, 'deliveries', 1)
     return 'duplicate'
   end
+  if not within_quota(said) then return refuse_over_quota(said, {}) end
   keep(event, key, said.kind, said.body, fields)
   if known.first_seen then redis.call('HSET', prefix .. 'request:' .. said.request, 'history', with_history(known, key)) end
   redis.call('HSET', event, 'contradicted', 'another request\'s callback URL', 'open', 0)
@@ -308,9 +310,9 @@ local function accept()
     return verdict
   end
 
+  if not within_quota(said) then return refuse_over_quota(said, known) end
   keep(event, key, said.kind, said.body, fields)
   if said.kind ~= 'event' then
-    redis.call('EXPIRE', event, retention)
     redis.call('ZADD', prefix .. 'quarantine', now, key)
     return 'accepted'
   end

@@ -167,9 +167,17 @@ class LeaseKeeper:
         return [member.decode() for member in self._renew(keys=[keys.PREFIX], args=words)]
 
 
-def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int) -> list[Verdict]:
-    """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop."""
-    words = (retention, LONGEST_REQUEST + retention, pack(deliveries))
+def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int, unlimited: bool = False) -> list[Verdict]:
+    """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop.
+
+    `unlimited`: no quota counts, because a person asked for it.
+    """
+    words: tuple[int | bytes | str, ...] = (
+        retention,
+        LONGEST_REQUEST + retention,
+        pack(deliveries),
+        *(["unlimited"] if unlimited else []),
+    )
     _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=[keys.PREFIX], args=words))
     return [cast("Verdict", verdict.decode()) for verdict in verdicts]
 

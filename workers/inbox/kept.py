@@ -20,6 +20,7 @@ _UNREADABLE = frozenset({b"quarantined", b"reread"})
 HEADINGS = (
     "head", "state", "trust", "deliveries", "received_at", "accepted_at", "routed_at", "finished_at", "late",
     "conflict", "overrules", "contradicted", "replays", "replayed_at", "replayed_as", "routed_to",
+    "unreadable", "body_dropped",
 )  # fmt: skip
 #: Of one effect, behind its handler's name and a colon; of the routing itself, behind the colon alone.
 PARTICULARS = (
@@ -103,6 +104,8 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
     replayed_at: datetime | None
     #: Of a quarantined body that could be read later: the key of the event that it is.
     replayed_as: str | None
+    #: Redis was full: the body was dropped after the event had finished, and a replay uses what was read from it.
+    body_dropped: bool = False
     effects: tuple[EffectRecord, ...]
     #: Set when workers died while they routed it.
     routing: EffectRecord | None
@@ -155,14 +158,15 @@ def summary(key: str, fields: Mapping[str, bytes]) -> EventSummary:
         replays=int(fields.get("replays", 0)),
         replayed_at=_moment(fields, "replayed_at"),
         replayed_as=_text(fields, "replayed_as"),
+        body_dropped="body_dropped" in fields,
         effects=tuple(_effect(name, fields) for name in _handlers(fields) if f"{name}:state" in fields),
         routing=_routing(fields),
     )
 
 
 def content(key: str, fields: Mapping[str, bytes]) -> Event | Unreadable:
-    """What the head says, by a record's `head` and `state`."""
-    if fields["state"] in _UNREADABLE:
+    """What the head says, by a record's headings."""
+    if fields["state"] in _UNREADABLE or "unreadable" in fields:
         return msgspec.json.decode(fields["head"], type=Unreadable)
     event = decode_event(fields["head"])
     # A conflicting outcome is kept under a key of its own.

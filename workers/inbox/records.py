@@ -8,7 +8,8 @@ import msgspec
 from hitlsh.events import Event, Trust, Unreadable
 
 #: `misused`: it came by the callback URL of another request, and is set aside.
-Verdict = Literal["accepted", "duplicate", "conflict", "misused"]
+#: `over_quota`: it is not kept, because of the quotas in quota.lua.
+Verdict = Literal["accepted", "duplicate", "conflict", "misused", "over_quota"]
 Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unproven", "release"]
 
 

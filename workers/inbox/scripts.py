@@ -8,12 +8,14 @@ from redis.commands.core import AsyncScript, Script
 
 #: What all scripts share, each file on those before it.
 SHARED = ("shared", "proof")
+#: What single scripts use besides.
+USED = {"accept": ("quota",), "discard": ("quota",), "reread": ("quota",)}
 
 
 def source(name: str) -> str:
     """The text of `<name>.lua`, with what all scripts share behind its first line (the flags)."""
     flags, _, rest = _text(name).partition("\n")
-    return "\n".join([flags, *map(_text, SHARED), rest])
+    return "\n".join([flags, *map(_text, (*SHARED, *USED.get(name, ()))), rest])
 
 
 def _text(name: str) -> str:
