@@ -172,12 +172,9 @@ def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int, unli
 
     `unlimited`: no quota counts, because a person asked for it.
     """
-    words: tuple[int | bytes | str, ...] = (
-        retention,
-        LONGEST_REQUEST + retention,
-        pack(deliveries),
-        *(["unlimited"] if unlimited else []),
-    )
+    words: list[int | bytes | str] = [retention, LONGEST_REQUEST + retention, pack(deliveries)]
+    if unlimited:
+        words.append("unlimited")
     _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=[keys.PREFIX], args=words))
     return [cast("Verdict", verdict.decode()) for verdict in verdicts]
 

@@ -330,9 +330,7 @@ async def test_every_key_carries_the_one_hash_tag(inbox: Inbox, redis: Redis) ->
     assert {name[:7] for name in redis.keys("*")} == {b"{hitl}:"}
 
 
-async def test_the_last_two_attempts_that_went_wrong_are_kept_with_their_times(
-    async_redis: AsyncRedis, redis: Redis
-) -> None:
+async def test_the_last_two_attempts_that_went_wrong_are_kept(async_redis: AsyncRedis, redis: Redis) -> None:
     inbox = short(async_redis)
     await inbox.accept([delivery()])
     [pay] = await routed(inbox, "pay")

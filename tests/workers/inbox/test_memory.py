@@ -55,7 +55,7 @@ async def finish(inbox: Inbox, body: bytes) -> str:
 async def test_an_effect_that_fails_all_day_stays_small(inbox: Inbox, redis: Redis) -> None:
     event = await fail(inbox, 21)
 
-    assert int(redis.memory_usage(keys.event(event)) or 0) < 10_000  # type: ignore[arg-type]
+    assert int(redis.memory_usage(keys.event(event)) or 0) < 14_000  # type: ignore[arg-type]
 
 
 async def test_tracebacks_of_unfinished_work_are_dropped_and_its_body_is_not(inbox: Inbox, redis: Redis) -> None:
@@ -112,7 +112,6 @@ def test_the_reserve_is_made_deleted_when_full_and_restored(redis: Redis) -> Non
             keeper.tend()
             sizes.append(redis.strlen(keys.RESERVE))
 
-    assert sizes[0] > 1 << 20
-    assert (sizes[1], sizes[2]) == (0, sizes[0])
+    assert [size > 1 << 20 for size in sizes] == [True, False, True]
     keeper.tend()
     assert not redis.exists(keys.RESERVE)
