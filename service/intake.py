@@ -127,6 +127,8 @@ class Intake:
         if verdict == "misused":
             logger.error("callback.misused: a callback URL was used for another request than it was made for")
             return MISUSED
+        if verdict in {"over_quota", "duplicate"}:  # nothing was stored
+            self._used = max(0, self._used - BODY_COST * len(delivery.body))
         if verdict == "over_quota":
             self._warn_of_quota()
             return OVER_QUOTA
