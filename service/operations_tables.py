@@ -111,6 +111,8 @@ def print_event(event: EventRecord, *, body: bool) -> None:
 def _headings(event: EventRecord, *, body: bool) -> list[tuple[str, str]]:
     flags = [flag for flag in FLAGS if getattr(event, flag)]
     rows = [("state", ", ".join([event.state, *flags])), ("trust", event.trust), ("deliveries", str(event.deliveries))]
+    if event.body_dropped:
+        rows.append(("body", "dropped when Redis was full; a replay uses what was read from it"))
     content = event.content
     if not isinstance(content, Event):
         return [*rows, ("unreadable", content.reason)]

@@ -49,12 +49,12 @@ class Clock:
     def run(self) -> None:
         """Tick until stopped; an outage of Redis is waited out."""
         while not self._stopped.is_set():
-            try:
-                self._memory.tend()
-                self.tick()
-                self._trim_now_and_then()
-            except RedisError as error:
-                logger.warning("clock.missed error=%s", type(error).__name__)
+            # Each by itself: a full server refuses a tick, and must be relieved all the same.
+            for step in (self._memory.tend, self.tick, self._trim_now_and_then):
+                try:
+                    step()
+                except RedisError as error:
+                    logger.warning("clock.missed error=%s", type(error).__name__)
             self._stopped.wait(self._every)
 
     def tick(self) -> bool:
