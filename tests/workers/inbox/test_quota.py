@@ -6,7 +6,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import delivery, payload
 from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox
+from workers.inbox.inbox import Inbox, accept
 from workers.inbox.listing import Filter
 from workers.inbox.operations import discard
 from workers.inbox.records import Delivery
@@ -88,3 +88,11 @@ async def test_all_quarantined_records_are_discarded_by_their_state(inbox: Inbox
     change = discard(redis, Filter(state="quarantined"), reason="noise", retention=RETENTION)
 
     assert (everything.effects, change.effects, redis.zcard(keys.QUARANTINE)) == (0, 5, 0)
+
+
+async def test_a_replay_is_not_held_back_by_a_quota(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(payload(f"r{number}"), callback_id="leaked") for number in range(40)])
+
+    verdicts = accept(redis, [delivery(payload("x"), callback_id="leaked")], retention=RETENTION, unlimited=True)
+
+    assert verdicts == ["accepted"]
