@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import click
 import msgspec
@@ -49,6 +49,7 @@ def _counts(redis: Redis) -> dict[str, int]:
         "failed": redis.zcard(keys.FAILED),
         "held": redis.zcard(keys.HELD),
         "quarantined": redis.zcard(keys.QUARANTINE),
+        "over quota": int(cast("bytes | None", redis.hget(keys.COUNTERS, "over_quota")) or 0),
         "events kept": redis.zcard(keys.EVENTS),
         "drains": redis.zcard(keys.DRAINS),
     }

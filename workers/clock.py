@@ -16,6 +16,7 @@ from workers.inbox import keys, scripts
 from workers.inbox.inbox import LONGEST_REQUEST
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.ledger import DISCOVERY
+from workers.inbox.memory import MemoryKeeper
 from workers.jobs import enqueue_drain, enqueue_sweep
 
 logger = logging.getLogger("hitl.clock")
@@ -43,6 +44,7 @@ class Clock:
         self._trim_slice = scripts.script(redis, "trim")
         self._timekeeper = Timekeeper()
         self._trimmed = 0.0
+        self._memory = MemoryKeeper(redis)
         self._ask_again_at = 0.0
         self._stopped = threading.Event()
 
@@ -52,11 +54,12 @@ class Clock:
     def run(self) -> None:
         """Tick until stopped; an outage of Redis is waited out."""
         while not self._stopped.is_set():
-            try:
-                self.tick()
-                self._trim_now_and_then()
-            except RedisError as error:
-                logger.warning("clock.missed error=%s", type(error).__name__)
+            # Each by itself: a full server refuses a tick, and must be relieved all the same.
+            for step in (self._memory.tend, self.tick, self._trim_now_and_then):
+                try:
+                    step()
+                except RedisError as error:
+                    logger.warning("clock.missed error=%s", type(error).__name__)
             self._stopped.wait(self._every)
 
     def tick(self) -> bool:

@@ -7,19 +7,22 @@ import logging
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from rq import Queue, Worker
+from rq.exceptions import StopRequested
 from rq.job import Job
 
 from workers.drain import DRAIN_JOB, Drain, Terms
 from workers.inbox import keys
 from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.inbox.memory import release_reserve
 from workers.loading import load_router
 from workers.redis_clients import drain_client, hurry, keeper_client, worker_client
 from workers.router import Router
@@ -31,6 +34,8 @@ logger = logging.getLogger("hitl.workers")
 
 #: RQ job ids of sweeps begin so.
 SWEEP_JOB = "sweep-"
+#: Seconds that a worker waits before it tries again while Redis is full.
+FULL_SECONDS = 1.0
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -228,6 +233,15 @@ def work(settings: Settings) -> None:
         logger.warning("worker.restarting")
 
 
+def _wait_for_room(redis: Redis, worker: HitlWorker) -> None:
+    """Redis is full and refuses RQ's own writes: release the reserve, and begin again in a moment."""
+    logger.warning("worker.waits: Redis is full and refuses RQ's writes; raise maxmemory or see what fills it")
+    with contextlib.suppress(RedisError):
+        release_reserve(redis)
+    with contextlib.suppress(StopRequested):
+        time.sleep(FULL_SECONDS)
+
+
 def _work_until_told(settings: Settings) -> bool:
     """Answers whether it was told to stop, or RQ gave up."""
     redis = worker_client(settings.redis_url)
@@ -241,6 +255,9 @@ def _work_until_told(settings: Settings) -> bool:
     worker.log_result_lifespan = False
     try:
         worker.work(logging_level="WARNING")
+    except OutOfMemoryError:
+        if not worker.shutdown_asked:
+            _wait_for_room(redis, worker)
     except RedisError as error:
         if not worker.shutdown_asked:
             raise

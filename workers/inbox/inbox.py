@@ -183,9 +183,14 @@ def fencing_token() -> int:
     return secrets.randbelow(2**63 - 1) + 1
 
 
-def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int) -> list[Verdict]:
-    """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop."""
-    words = (retention, LONGEST_REQUEST + retention, pack(deliveries))
+def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int, unlimited: bool = False) -> list[Verdict]:
+    """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop.
+
+    `unlimited`: no quota counts, because a person asked for it.
+    """
+    words: list[int | bytes | str] = [retention, LONGEST_REQUEST + retention, pack(deliveries)]
+    if unlimited:
+        words.append("unlimited")
     _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=[keys.PREFIX], args=words))
     return [cast("Verdict", verdict.decode()) for verdict in verdicts]
 
