@@ -1,4 +1,4 @@
-"""The whole product on one machine: embedded server, web process, worker, clock."""
+"""The whole product on one machine: embedded server, web process, workers, clock."""
 
 import socket
 import sys
@@ -12,6 +12,7 @@ import httpx
 
 from service.embedded_server import EmbeddedServer, ServerUnavailable
 from service.supervisor import Child, Supervisor, command
+from workers.inbox import keys
 
 START_SECONDS = 20.0
 
@@ -40,7 +41,7 @@ class Stack:
                 *_sandbox(folder, settings, sandbox_port, self.url),
                 Child(name="web", argv=command("serve", "--port", str(port)), environ=settings, grace=12.0),
                 Child(name="clock", argv=command("clock"), environ=settings, grace=5.0),
-                Child(name="worker", argv=command("work"), environ=settings),
+                *_workers(settings),
             ],
             say=say,
         )
@@ -86,6 +87,15 @@ class Stack:
         raise ServerUnavailable(
             f"Not everything was ready within {START_SECONDS:.0f} s; waited for {', '.join(pages)}."
         )
+
+
+def _workers(settings: Mapping[str, str]) -> list[Child]:
+    queues = {"worker": keys.QUEUE}
+    if settings.get("HITL_API_KEY"):
+        queues["reconcile"] = keys.RECONCILE_QUEUE
+    return [
+        Child(name=name, argv=command("work", "--queue", queue), environ=settings) for name, queue in queues.items()
+    ]
 
 
 def _answers(page: str) -> bool:

@@ -17,7 +17,7 @@ from tests.processes.reconcile_gate import Gate
 from tests.processes.stacks import KEY
 from workers.asking import asking_client
 from workers.inbox import keys
-from workers.jobs import SWEEP_JOB
+from workers.queue import RECONCILE
 from workers.settings import Settings
 from workers.sweeps import outlook
 
@@ -94,7 +94,7 @@ class ReconcileStack(FaultStack):
         for worker in Worker.all(connection=self.redis):
             job = worker.get_current_job_id() or ""
             for name in self.workers:
-                if job.startswith(SWEEP_JOB) and self.pid(name) == worker.pid:
+                if job.startswith(RECONCILE.prefix) and self.pid(name) == worker.pid:
                     return name, next(iter(proc.children(worker.pid)), 0)
         return "", 0
 

@@ -129,16 +129,14 @@ class Inbox:
         """
         return cast("int", await self._refused(keys=[keys.PREFIX], args=list(request_ids)))
 
-    async def announce(self, drain: str, seconds: float) -> list[str]:
-        """Say that this drain is resident for `seconds` more; answers the ids of RQ jobs that wait."""
+    async def announce(self, drain: str, seconds: float) -> None:
+        """Say that this drain is resident for `seconds` more."""
         seconds_now, micros = await self.redis.time()
         now = seconds_now + micros / 1e6
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(keys.DRAINS, "-inf", int(now * 1000))
             pipe.zadd(keys.DRAINS, {drain: int((now + seconds) * 1000)})
-            pipe.lrange(keys.RQ_QUEUE, 0, 20)
-            waiting = (await pipe.execute())[-1]
-        return [job.decode() for job in waiting]
+            await pipe.execute()
 
     async def leave(self, drain: str) -> None:
         """Say that this drain is resident no more."""
