@@ -125,10 +125,10 @@ def rubbish(attack: Attack) -> None:
     attack.push(b"\xff\xfe")
     attack.push("a b:c/../d")
     attack.push(attack.job("drain-1", zlib.compress(b"[" * 50_000_000)))
+    attack.push(attack.job("sweep-1", ["workers.jobs.sweep", None, [], {}]))
     attack.push(
         attack.job("drain-2", DRAIN, status="nonsense", timeout="nonsense", created_at="nonsense", meta=b"\xff")
     )
-    attack.push(attack.job("sweep-1", ["workers.jobs.sweep", None, [], {}]))
     attack.redis.zadd("rq:wip:hitl", {b"\xff": 1, "no execution": 1})
     attack.redis.zadd("rq:ready:hitl", {b"\xff": 1})
     attack.redis.rpush("rq:queue:hitl:intermediate", b"\xff")
