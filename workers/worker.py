@@ -168,12 +168,13 @@ class HitlWorker(Worker):
             super().run_maintenance_tasks()
         except (exceptions.ConnectionError, exceptions.TimeoutError):
             raise
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - whatever it is, handlers must run
             self.last_cleaned_at = now()  # type: ignore[assignment]
-            logger.exception(
-                "rq.unreadable: RQ cannot clean its registries of %s, and goes on: see who else writes to Redis",
-                ", ".join(self.queue_names()),
-            )
+            logger.error(  # noqa: TRY400 - a traceback through RQ tells nothing more
+                "rq.unreadable queue=%s error=%s: RQ cannot clean its registries of this queue, and the worker goes "
+                "on: see who else can write to Redis, and delete the keys rq:*:%s",
+                self.queues[0].name, type(error).__name__, self.queues[0].name,
+            )  # fmt: skip
 
 
 @contextlib.contextmanager
