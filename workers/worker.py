@@ -166,9 +166,7 @@ class HitlWorker(Worker):
         """RQ's own; what others wrote into its registries does not keep the queue from being worked."""
         try:
             super().run_maintenance_tasks()
-        except (exceptions.ConnectionError, exceptions.TimeoutError):
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, handlers must run
+        except (ValueError, TypeError, LookupError, exceptions.ResponseError) as error:
             self.last_cleaned_at = now()  # type: ignore[assignment]
             logger.error(  # noqa: TRY400 - a traceback through RQ tells nothing more
                 "rq.unreadable queue=%s error=%s: RQ cannot clean its registries of this queue, and the worker goes "
