@@ -1,5 +1,6 @@
 import time
 
+import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from rq.serializers import JSONSerializer
@@ -143,3 +144,30 @@ def test_what_is_too_old_to_matter_leaves_the_ledger(redis: Redis) -> None:
 
     assert redis.zrange(keys.ASKED, 0, -1) == [b"new"]
     assert redis.zcard(keys.LOST) == 0
+
+
+def test_a_reconcile_run_that_nobody_takes_is_logged_once(
+    redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.clock.UNSERVED_SECONDS", 0.1)
+    clock = Clock(redis, retention=60, sweeps=True, discovers=True)
+    for _ in range(4):
+        clock.tick()
+        time.sleep(0.06)
+
+    assert caplog.text.count("reconcile.unserved") == 1
+    assert "`hitl-receiver work --queue hitl-reconcile`" in caplog.text
+
+
+def test_a_reconcile_run_that_is_taken_is_not_logged(
+    redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.clock.UNSERVED_SECONDS", 0.1)
+    clock = Clock(redis, retention=60, sweeps=True, discovers=True)
+    for _ in range(4):
+        redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
+        clock.tick()
+        queue(redis, RECONCILE).empty()
+        time.sleep(0.06)
+
+    assert "reconcile.unserved" not in caplog.text
