@@ -91,10 +91,10 @@ def _run(folder: Path, workers: int, case: str) -> list[float]:
         for _ in range(workers):
             running.start(sys.executable, "-c", _WORKER.format(life=life, words=words))
         redis = Redis.from_url(running.server.url)
-        due = _reconcile_is_due(redis) if port else _nothing
-        waits = asyncio.run(_measure(running, workers, due))
-        if port:
-            print(f"  reconcile runs: {_runs(redis)}", file=sys.stderr)
+        reconciling = _Reconciling(redis)
+        waits = asyncio.run(_measure(running, workers, reconciling if port else _nothing))
+        if port and not reconciling.runs - {None}:
+            raise RuntimeError("No reconcile run was seen: the sandbox or the process that serves them did not start.")
         redis.close()
         return waits
     finally:
@@ -145,22 +145,20 @@ async def _until(redis: object, workers: int, inbox: Inbox) -> None:
 def _nothing() -> None: ...
 
 
-def _reconcile_is_due(redis: Redis) -> Callable[[], None]:
-    last = 0.0
+class _Reconciling:
+    """Makes a reconcile run due every few seconds, and counts those that it sees."""
 
-    def look() -> None:
-        nonlocal last
-        if time.monotonic() - last > RECONCILE_EVERY:
-            last = time.monotonic()
-            redis.zadd(keys.CHECKS, {DISCOVERY: 1})
-            redis.hset(keys.SWEEP, "rests_until", 0)
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._last = 0.0
+        self.runs: set[object] = set()
 
-    return look
-
-
-def _runs(redis: Redis) -> str:
-    """The fencing token counts what was claimed; the last report says whether there was one."""
-    return str(redis.hmget(keys.SWEEP, "began", "ended", "calls", "trouble", "account"))
+    def __call__(self) -> None:
+        self.runs.add(self._redis.get(keys.SWEEPING))
+        if time.monotonic() - self._last > RECONCILE_EVERY:
+            self._last = time.monotonic()
+            self._redis.zadd(keys.CHECKS, {DISCOVERY: 1})
+            self._redis.hset(keys.SWEEP, "rests_until", 0)
 
 
 async def _accept(inbox: Inbox, answer: str, sent: dict[str, float]) -> None:

@@ -123,6 +123,13 @@ class HitlWorker(Worker):
         _log_killed(job.origin, ret_val)
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)
 
+    # -- signals ---------------------------------------------------------------------------------------
+
+    def subscribe(self) -> None:
+        # The thread that RQ starts here must not take the signals that the main thread holds back.
+        with _uninterrupted():
+            super().subscribe()
+
     # -- stopping ------------------------------------------------------------------------------------
 
     def handle_warm_shutdown_request(self) -> None:
@@ -133,7 +140,7 @@ class HitlWorker(Worker):
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
         super().kill_horse(sig)
-        for pid in self._predecessors:
+        for pid in tuple(self._predecessors):  # RQ's own thread may be here, for a command
             _send(pid, sig)
 
     def end_work_horses(self) -> None:
