@@ -134,18 +134,13 @@ class Inbox:
         """
         return cast("int", await self._refused(keys=[keys.PREFIX], args=list(request_ids)))
 
-    async def announce(self, drain: str, seconds: float) -> list[str]:
-        """Say that this drain is resident for `seconds` more; answers the ids of RQ jobs that wait.
-
-        Keeps the inbox clock, too.
-        """
+    async def announce(self, drain: str, seconds: float) -> None:
+        """Say that this drain is resident for `seconds` more. Keeps the inbox clock, too."""
         now = await self.keep_clock()
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(keys.DRAINS, "-inf", int(now * 1000))
             pipe.zadd(keys.DRAINS, {drain: int((now + seconds) * 1000)})
-            pipe.lrange(keys.RQ_QUEUE, 0, 20)
-            waiting = (await pipe.execute())[-1]
-        return [job.decode() for job in waiting]
+            await pipe.execute()
 
     async def keep_clock(self) -> float:
         """Keep the inbox clock, once a second. Answers it, in seconds since 1970."""

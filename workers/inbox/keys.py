@@ -38,9 +38,18 @@
 
 from rq import Queue
 
-#: The one RQ queue, and its key: RQ's own, outside our prefix.
+#: The RQ queue of drains, and that of reconcile runs, which never take the place of a drain.
 QUEUE = "hitl"
-RQ_QUEUE = f"{Queue.redis_queue_namespace_prefix}{QUEUE}"
+RECONCILE_QUEUE = "hitl-reconcile"
+
+
+def rq_queue(name: str) -> str:
+    """RQ's own key of what waits in a queue, outside our prefix."""
+    return f"{Queue.redis_queue_namespace_prefix}{name}"
+
+
+RQ_QUEUE = rq_queue(QUEUE)
+RQ_RECONCILE_QUEUE = rq_queue(RECONCILE_QUEUE)
 
 PREFIX = "{hitl}:"
 
