@@ -9,6 +9,7 @@ import click
 from hitlsh.api import DocumentedLimitWarning
 from hitlsh.errors import HitlshError
 from service.api_tables import printable
+from service.private_folder import FolderRefused
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def in_a_line() -> Iterator[None]:
     try:
         with _warnings_spoken():
             yield
-    except HitlshError as error:
+    except (HitlshError, FolderRefused) as error:
         raise click.ClickException(printable(str(error))) from None
 
 
