@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from asyncio import FIRST_COMPLETED
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -10,6 +11,9 @@ import httpx
 
 from workers.errors import GiveUp
 from workers.sinks.addresses import why_refused
+
+#: Seconds that a connection has for itself before one to the next address is begun.
+_HEAD_START = 0.25
 
 
 def transport_to(url: httpx.URL, limits: httpx.Limits) -> httpx.AsyncBaseTransport:
@@ -26,12 +30,13 @@ def transport_to(url: httpx.URL, limits: httpx.Limits) -> httpx.AsyncBaseTranspo
 
 class _CheckedTransport(httpx.AsyncHTTPTransport):
     def __init__(self, limits: httpx.Limits) -> None:
-        super().__init__(limits=limits)
+        context = httpx.create_ssl_context()
+        super().__init__(verify=context, limits=limits)
         # httpx has no argument for the network backend, so its pool is replaced: never in vain.
         if not hasattr(self, "_pool"):
             raise RuntimeError("This httpx keeps its connections elsewhere, so no address could be checked: use 0.28")
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
+            ssl_context=context,
             max_connections=limits.max_connections,
             max_keepalive_connections=limits.max_keepalive_connections,
             keepalive_expiry=limits.keepalive_expiry,
@@ -56,17 +61,13 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         """Raises `GiveUp` when no address of the host is allowed."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
-        addresses = await _allowed(host, port, deadline)
-        problem: Exception | None = None
-        for position, address in enumerate(addresses):
-            # Each has its share of the time that is left: the first may be one that never answers.
-            share = None if deadline is None else max(0.0, deadline - loop.time()) / (len(addresses) - position)
-            try:
-                return await self._sockets.connect_tcp(address, port, share, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                problem = error
-        assert problem is not None
-        raise problem
+        options = [] if socket_options is None else list(socket_options)
+
+        def connect(address: str) -> Coroutine[None, None, httpcore.AsyncNetworkStream]:
+            left = None if deadline is None else max(0.0, deadline - loop.time())
+            return self._sockets.connect_tcp(address, port, left, local_address, options)
+
+        return await first_connection(connect, await _allowed(host, port, deadline))
 
     async def connect_unix_socket(
         self,
@@ -78,6 +79,34 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+async def first_connection(
+    connect: Callable[[str], Coroutine[None, None, httpcore.AsyncNetworkStream]], addresses: Sequence[str]
+) -> httpcore.AsyncNetworkStream:
+    """The connection that is made first. One that is not made soon is not waited for before the next is begun.
+
+    As in RFC 8305, which httpx follows too. Raises what the last one raised when none is made.
+    """
+    connecting: set[asyncio.Task[httpcore.AsyncNetworkStream]] = set()
+    waiting, problem = list(addresses), None
+    try:
+        while waiting or connecting:
+            if waiting:
+                connecting.add(asyncio.create_task(connect(waiting.pop(0))))
+            await asyncio.wait(connecting, timeout=_HEAD_START if waiting else None, return_when=FIRST_COMPLETED)
+            for task in [task for task in connecting if task.done()]:
+                connecting.discard(task)
+                if (problem := task.exception()) is None:
+                    return task.result()
+    finally:
+        for task in connecting:
+            task.cancel()
+        for made in await asyncio.gather(*connecting, return_exceptions=True):
+            if isinstance(made, httpcore.AsyncNetworkStream):
+                await made.aclose()
+    assert problem is not None
+    raise problem
 
 
 async def _allowed(host: str, port: int, deadline: float | None) -> list[str]:

@@ -1,19 +1,23 @@
 """What a sink really connects to, as the interpreter itself reports it. Names are resolved by the system."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpcore
 import pytest
 
 from tests.workers.sinks.target import Target, reply
 from workers.errors import GiveUp, NotDelivered, RouteInvalid
 from workers.sinks import Slack, Webhook
+from workers.sinks.transport import first_connection
 from workers.testing import completed
 
 #: Sends once with the asyncio of the standard library, whose sockets report each name and address they are given.
@@ -109,6 +113,44 @@ async def test_a_redirect_to_metadata_is_not_followed(hook: Target) -> None:
 async def test_a_name_that_does_not_exist_is_tried_again() -> None:
     with pytest.raises(NotDelivered, match=r"^nobody\.invalid: ConnectError"):
         await Webhook("https://nobody.invalid/secret").send(completed())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 on its loopback interface")
+async def test_an_address_that_never_answers_does_not_hold_up_the_next(hook: Target) -> None:
+    port = int(hook.url.rpartition(":")[2])
+    backend = httpcore.AnyIOBackend()
+    with deaf("127.0.0.2", port):
+        began = time.monotonic()
+        connection = await first_connection(
+            lambda address: backend.connect_tcp(address, port, timeout=10), ["127.0.0.2", "127.0.0.1"]
+        )
+        took = time.monotonic() - began
+
+    assert connection.get_extra_info("server_addr")[0] == "127.0.0.1"
+    assert took < 2
+    await connection.aclose()
+
+
+async def test_when_no_address_answers_the_last_refusal_is_told() -> None:
+    backend = httpcore.AnyIOBackend()
+
+    with pytest.raises(httpcore.ConnectError):
+        await first_connection(lambda address: backend.connect_tcp(address, 1, timeout=5), ["127.0.0.1", "::1"])
+
+
+@contextlib.contextmanager
+def deaf(host: str, port: int) -> Iterator[None]:
+    """A listener whose queue is full: whoever connects hears nothing."""
+    with contextlib.ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(3):
+            caller = open_sockets.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex((host, port))
+        yield
 
 
 async def test_the_proxy_of_the_environment_is_still_used(hook: Target) -> None:
