@@ -225,7 +225,8 @@ def test_the_containers_do_their_work_with_what_they_are_given(server: EmbeddedS
         finally:
             for process in running:
                 process.terminate()
-            statuses = [process.wait(30) for process in running]
+            # A supervisor gives its workers 30 seconds before it kills them.
+            statuses = [process.wait(45) for process in running]
 
     assert told.read_text() == f"{created.request_id} Yes {{'order': 7}}\n"
     assert status in (200, 202)
