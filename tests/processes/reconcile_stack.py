@@ -72,7 +72,8 @@ class ReconcileStack(FaultStack):
         return Client(API_KEY, base_url=self.sandbox.base_url)
 
     def handled(self) -> list[Handled]:
-        lines = self.observer.path.read_bytes().splitlines()
+        # A line whose end is not there is being written at this moment.
+        lines = self.observer.path.read_bytes().rpartition(b"\n")[0].splitlines()
         return [msgspec.json.decode(line, type=Handled) for line in lines]
 
     def handled_by(self, handler: str, request: str) -> list[Handled]:
