@@ -41,7 +41,10 @@ class Settings:
     public_url: str | None = None
     #: ``package.module[:attribute]`` of the user's router.
     handlers: str | None = None
+    #: The current API key: the one that asks.
     api_key: str | None = field(default=None, repr=False)
+    #: Keys used before, oldest to newest, which are still polled.
+    earlier_api_keys: tuple[str, ...] = field(default=(), repr=False)
     base_url: str = HITL_API
     #: Bytes; a larger body is refused with 413.
     max_body: int = 1 << 20
@@ -66,6 +69,11 @@ class Settings:
         """Seconds."""
         return self.retention_days * 86_400
 
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """Every key that is polled, oldest to newest; the last is current."""
+        return () if self.api_key is None else (*self.earlier_api_keys, self.api_key)
+
     @classmethod
     def from_env(
         cls, environ: Mapping[str, str] = os.environ, *, receives: bool = False, handles: bool = False
@@ -75,13 +83,15 @@ class Settings:
         `receives`: the web process, which must be able to verify. `handles`: a worker, which needs handlers.
         """
         reader = _Reader(environ)
+        api_keys = api_keys_of(environ)
         settings = cls(
             redis_url=reader.redis_url("REDIS_URL"),
             webhook_secrets=reader.secrets("HITL_WEBHOOK_SECRETS"),
             callback_secrets=reader.secrets("HITL_CALLBACK_SECRETS"),
             public_url=reader.url("HITL_PUBLIC_URL", None),
             handlers=reader.handlers("HITL_HANDLERS"),
-            api_key=reader.text("HITL_API_KEY"),
+            api_key=api_keys[-1] if api_keys else None,
+            earlier_api_keys=api_keys[:-1],
             base_url=reader.url("HITL_BASE_URL", HITL_API) or HITL_API,
             max_body=reader.number("HITL_MAX_BODY", 1 << 20, int, 1_024, 64 << 20, "bytes"),
             retention_days=reader.number("HITL_RETENTION_DAYS", 30, int, 1, 3_650, "days"),
@@ -107,6 +117,14 @@ class Settings:
             )
         reader.check()
         return settings
+
+
+def api_keys_of(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The API keys, oldest to newest: HITL_API_KEYS, and HITL_API_KEY as the current one where it is set."""
+    listed = [part.strip() for part in environ.get("HITL_API_KEYS", "").split(",")]
+    current = environ.get("HITL_API_KEY", "").strip()
+    found = [*(key for key in listed if key != current), current]
+    return tuple(dict.fromkeys(key for key in found if key))
 
 
 class _Reader:

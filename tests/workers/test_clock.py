@@ -79,7 +79,7 @@ async def test_the_clock_forgets_what_has_expired_and_nothing_else(redis: Redis,
 
 def test_a_request_that_is_worth_a_call_asks_for_one_sweep(redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
-    clock = Clock(redis, retention=60, sweeps=True)
+    clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
 
     clock.tick()
     clock.tick()
@@ -89,7 +89,7 @@ def test_a_request_that_is_worth_a_call_asks_for_one_sweep(redis: Redis) -> None
 
 
 def test_no_sweep_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: Redis) -> None:
-    clock = Clock(redis, retention=60, sweeps=True)
+    clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
     redis.zadd(keys.CHECKS, {"r1": now(redis) + 60_000})
     clock.tick()
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
@@ -101,7 +101,7 @@ def test_no_sweep_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: 
 
 def test_after_trouble_with_hitl_sh_it_is_left_alone_whatever_becomes_due(redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
-    clock = Clock(redis, retention=60, sweeps=True)
+    clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
     redis.hset(keys.SWEEP, "rests_until", time.time() + 60)
     clock.tick()
     resting = queue(redis).count
@@ -120,13 +120,13 @@ def test_without_an_api_key_nothing_is_swept(redis: Redis) -> None:
 
 
 def test_the_first_tick_has_a_sweep_look_what_there_is(redis: Redis) -> None:
-    Clock(redis, retention=60, sweeps=True, discovers=True).tick()
+    Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",), discovers=True).tick()
 
     assert queue(redis).count == 1
 
 
 def test_workers_that_do_not_discover_are_not_asked_to_each_second(redis: Redis) -> None:
-    clock = Clock(redis, retention=60, sweeps=True, discovers=True)
+    clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",), discovers=True)
     clock.tick()
     queue(redis).empty()
 

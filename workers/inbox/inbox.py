@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError
 from hitlsh.events import Event, Trust
 from hitlsh.payloads import decode_event, encode_event
 from workers.inbox import keys, scripts
+from workers.inbox.api_keys import script_keys
 from workers.inbox.records import Claim, Delivery, Item, Line, Verdict, moment, stamp
 
 #: A request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
@@ -167,10 +168,15 @@ class LeaseKeeper:
         return [member.decode() for member in self._renew(keys=[keys.PREFIX], args=words)]
 
 
-def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int) -> list[Verdict]:
-    """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop."""
+def accept(
+    redis: Redis, deliveries: Iterable[Delivery], *, retention: int, key_hash: str | None = None
+) -> list[Verdict]:
+    """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop.
+
+    `key_hash`: of the API key with which it was read.
+    """
     words = (retention, LONGEST_REQUEST + retention, pack(deliveries))
-    _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=[keys.PREFIX], args=words))
+    _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=script_keys(key_hash), args=words))
     return [cast("Verdict", verdict.decode()) for verdict in verdicts]
 
 
