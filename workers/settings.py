@@ -56,7 +56,7 @@ class Settings:
     handler_threads: int = 8
     #: Requests that did not come through us are looked for in HITL.sh's lists.
     discover: bool = True
-    #: Seconds: of what a sweep finds, nothing decided longer ago than that before the very first start is delivered.
+    #: Seconds: of what a sweep finds, nothing decided longer ago than that before its API key's first use is delivered.
     lookback: float = 86_400.0
     #: Of the API's calls in an hour: what sweeps may use, and what they leave for asking.
     sweep_share: float = 0.5

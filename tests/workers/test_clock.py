@@ -6,7 +6,7 @@ from rq.serializers import JSONSerializer
 
 from tests.builders import delivery, key, payload
 from workers.clock import BACKLOG, Clock
-from workers.inbox import keys
+from workers.inbox import api_keys, keys
 from workers.inbox.inbox import Inbox
 from workers.jobs import enqueue_drain, queue
 
@@ -109,6 +109,20 @@ def test_after_trouble_with_hitl_sh_it_is_left_alone_whatever_becomes_due(redis:
     clock.tick()
 
     assert (resting, queue(redis).count) == (0, 1)
+
+
+def test_each_key_that_is_polled_has_what_is_due_looked_for_and_no_other(redis: Redis) -> None:
+    old, new = "hitl_test_old", "hitl_test_new"
+    registered = api_keys.configure(redis, [old, new], lookback=60)
+    for indexes in registered:
+        redis.hset(indexes.state, "rests_until", 0)
+    redis.zadd(registered[0].checks, {"r1": now(redis) - 1})
+
+    Clock(redis, retention=60, api_keys=(new,)).tick()
+    alone = queue(redis).count
+    Clock(redis, retention=60, api_keys=(old, new)).tick()
+
+    assert (alone, queue(redis).count) == (0, 1)
 
 
 def test_without_an_api_key_nothing_is_swept(redis: Redis) -> None:
