@@ -83,7 +83,7 @@ class Settings:
         `receives`: the web process, which must be able to verify. `handles`: a worker, which needs handlers.
         """
         reader = _Reader(environ)
-        api_keys = api_keys_of(environ)
+        api_keys = _api_keys(reader.text("HITL_API_KEYS"), reader.text("HITL_API_KEY"))
         settings = cls(
             redis_url=reader.redis_url("REDIS_URL"),
             webhook_secrets=reader.secrets("HITL_WEBHOOK_SECRETS"),
@@ -121,10 +121,14 @@ class Settings:
 
 def api_keys_of(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The API keys, oldest to newest: HITL_API_KEYS, and HITL_API_KEY as the current one where it is set."""
-    listed = [part.strip() for part in environ.get("HITL_API_KEYS", "").split(",")]
-    current = environ.get("HITL_API_KEY", "").strip()
-    found = [*(key for key in listed if key != current), current]
-    return tuple(dict.fromkeys(key for key in found if key))
+    return _api_keys(environ.get("HITL_API_KEYS"), environ.get("HITL_API_KEY"))
+
+
+def _api_keys(listed: str | None, current: str | None) -> tuple[str, ...]:
+    last = (current or "").strip()
+    names = [part.strip() for part in (listed or "").split(",")]
+    found = [*(name for name in names if name != last), last]
+    return tuple(dict.fromkeys(name for name in found if name))
 
 
 class _Reader:
