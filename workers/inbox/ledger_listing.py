@@ -162,9 +162,10 @@ def _read(redis: Redis, known: ApiKeys, named: Sequence[_Named]) -> list[Entry]:
         for request_id, _ in named:
             pipe.hmget(keys.request(request_id), _FIELDS)
             pipe.zscore(keys.ASKED, request_id)
+            pipe.zscore(keys.UNVERIFIED, request_id)
         replies = iter(pipe.execute())
-    found = list(zip(named, replies, replies, strict=True))
-    indexes = [_indexes(known, values, created) for _, values, created in found]
+    found = list(zip(named, replies, replies, replies, strict=True))
+    indexes = [_indexes(known, values, *places) for _, values, *places in found]
     with redis.pipeline(transaction=False) as pipe:
         for (request_id, _), own in zip(named, indexes, strict=True):
             pipe.zscore(own.asked, request_id)
@@ -174,18 +175,18 @@ def _read(redis: Redis, known: ApiKeys, named: Sequence[_Named]) -> list[Entry]:
     gone = {one.suffix for one in known.gone}
     return [
         _entry(*name, values, created, look, unproven, is_polled=own.suffix not in gone)
-        for (name, values, _), own, created, look, unproven in zip(
+        for (name, values, *_), own, created, look, unproven in zip(
             found, indexes, replies, replies, replies, strict=True
         )
     ]
 
 
-def _indexes(known: ApiKeys, values: Sequence[bytes | None], created: float | None) -> KeyIndexes:
+def _indexes(known: ApiKeys, values: Sequence[bytes | None], *places: float | None) -> KeyIndexes:
     """As the scripts find the key of a request."""
     key_hash = values[_FIELDS.index("api_key")]
     if key_hash is not None:
         return known.indexes(key_hash.decode())
-    return known.indexes("") if created is not None else known.current
+    return known.current if all(place is None for place in places) else known.indexes("")
 
 
 def _entry(

@@ -31,27 +31,33 @@ local function use_key(api_key)
   registered = nil
 end
 
+-- The key of a request that has none on record: the first, where it has a place there, else the one that is used now.
+local function unrecorded_key(request_id)
+  local first, using = api_keys().first, used_key or api_keys().current
+  if using == first or redis.call('ZSCORE', prefix .. 'asked', request_id)
+    or redis.call('ZSCORE', prefix .. 'unverified', request_id) then return first end
+  return using
+end
+
 -- The key that a request belongs to: that asked it or was shown it, else the current one of its time.
 local function key_of(request_id)
-  local api_key = redis.call('HGET', prefix .. 'request:' .. request_id, 'api_key')
-  if api_key then return api_key ~= '' and api_key or api_keys().first end
-  -- Kept before requests remembered their key.
-  if redis.call('ZSCORE', prefix .. 'asked', request_id) then return api_keys().first end
-  return used_key or api_keys().current
+  return redis.call('HGET', prefix .. 'request:' .. request_id, 'api_key') or unrecorded_key(request_id)
 end
 
 -- What belongs to an API key: requests by creation, requests by when they are next worth a call, and what one
 -- reconcile run leaves to the next. A request that only a callback URL speaks of has no place in HITL.sh's list.
-local function asked_of(request_id)
-  local request, api_key = prefix .. 'request:' .. request_id, key_of(request_id)
+local function place_of(request_id)
+  local request = prefix .. 'request:' .. request_id
   local known = redis.call('HMGET', request, 'learned', 'api_key')
-  if known[1] and not known[2] then redis.call('HSET', request, 'api_key', api_key) end
-  return of_key(known[1] == 'callback' and 'unverified' or 'asked', api_key)
+  local api_key = known[2] or unrecorded_key(request_id)
+  if known[1] and not known[2] and api_key ~= api_keys().first then redis.call('HSET', request, 'api_key', api_key) end
+  return of_key(known[1] == 'callback' and 'unverified' or 'asked', api_key), of_key('checks', api_key)
 end
+local function asked_of(request_id) return (place_of(request_id)) end
 local function checks_of(request_id) return of_key('checks', key_of(request_id)) end
 local function reconcile_state() return of_key('sweep', used_key or api_keys().current) end
 
--- From now on it belongs to this key, and is known in this way; answers whether it was known before.
+-- From now on it belongs to this key, and is known in this way.
 local function belong(request_id, api_key, learned)
   local request = prefix .. 'request:' .. request_id
   local asked, checks = asked_of(request_id), checks_of(request_id)
@@ -65,7 +71,6 @@ local function belong(request_id, api_key, learned)
     redis.call('ZREM', checks, request_id)
     redis.call('ZADD', checks_of(request_id), check, request_id)
   end
-  return created and true or false
 end
 
 -- HITL.sh shows a known request to the key that is used, or somebody speaks of it who can be verified.
@@ -159,16 +164,17 @@ local function know(request_id, learned, created, timeout, life)
   redis.call('HSETNX', request, 'first_seen', now_text)
   redis.call('HSETNX', request, 'created_at', created)
   redis.call('HSETNX', request, 'learned', learned)
-  local new = redis.call('ZADD', asked_of(request_id), 'NX', created, request_id) == 1
+  local asked, checks = place_of(request_id)
+  local new = redis.call('ZADD', asked, 'NX', created, request_id) == 1
   if timeout ~= '' then redis.call('HSET', request, 'timeout_at', timeout) end
-  if redis.call('HEXISTS', request, 'outcome') == 1 then return new end
+  local known = redis.call('HMGET', request, 'outcome', 'missing')
   -- HITL.sh does not know it, and only a callback URL says otherwise: that is worth no second call.
-  if learned == 'callback' and redis.call('HEXISTS', request, 'missing') == 1 then return new end
+  if known[1] or (known[2] and learned == 'callback') then return new end
   redis.call('EXPIRE', request, life)
   local patience = tonumber(redis.call('HGET', reconcile_state(), 'shortest') or 1800)
   local first = tonumber(created) + patience
   if timeout ~= '' then first = math.min(first, tonumber(timeout) + 90) end
-  redis.call('ZADD', checks_of(request_id), 'NX', math.floor(first * 1000), request_id)
+  redis.call('ZADD', checks, 'NX', math.floor(first * 1000), request_id)
   return new
 end
 
