@@ -19,6 +19,7 @@ from redis.exceptions import NoScriptError
 from hitlsh.events import Event, Trust
 from hitlsh.payloads import decode_event, encode_event
 from workers.inbox import keys, scripts
+from workers.inbox.api_keys import script_keys
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.records import Claim, Delivery, Item, Line, Verdict, moment, stamp
 
@@ -178,15 +179,22 @@ def fencing_token() -> int:
     return secrets.randbelow(2**63 - 1) + 1
 
 
-def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int, unlimited: bool = False) -> list[Verdict]:
+def accept(
+    redis: Redis,
+    deliveries: Iterable[Delivery],
+    *,
+    retention: int,
+    key_hash: str | None = None,
+    unlimited: bool = False,
+) -> list[Verdict]:
     """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop.
 
-    `unlimited`: no quota counts, because a person asked for it.
+    `key_hash`: of the API key with which it was read. `unlimited`: no quota counts, because a person asked for it.
     """
     words: list[int | bytes | str] = [retention, LONGEST_REQUEST + retention, pack(deliveries)]
     if unlimited:
         words.append("unlimited")
-    _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=[keys.PREFIX], args=words))
+    _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=script_keys(key_hash), args=words))
     return [cast("Verdict", verdict.decode()) for verdict in verdicts]
 
 

@@ -4,7 +4,9 @@
 |---|---|---|
 | `event:<event key>` | hash | one event: its evidence by trust (`signed:head`, `signed:body`, ...) and its effects |
 | `request:<id>` | hash | a request: how it was learned, when it was checked, its events, how and by which it ended |
+| `api_keys` | hash | API keys by their hashes: when each was first used, which is `first`, which are `configured` |
 | `asked` | sorted set | every request known, ended ones too, by its creation (seconds): places in HITL.sh's lists |
+| `unverified` | sorted set | requests that only a callback URL speaks of, by their creation (seconds) |
 | `checks` | sorted set | requests worth a call to HITL.sh, by when (milliseconds); `*` for discovery |
 | `ended:<request>` | string | its tombstone: outcome, fingerprint, trust; outlives any callback URL |
 | `token:<callback id>` | string | the request that one of our callback URLs was made for |
@@ -15,6 +17,7 @@
 | `lost` | sorted set | requests that HITL.sh does not know any more, by the time when that was certain |
 | `sweeping` | string | the fencing token of the sweep that runs; expires with its lease |
 | `sweep` | hash | what one sweep leaves to the next: checkpoint, horizon, pace, rest after trouble, the last report |
+| `asked:<hash>`, `unverified:<hash>`, `checks:<hash>`, `sweep:<hash>` | | the same for each API key after the first |
 | `channel`, `channel:<hour>` | hashes | decisions found by webhook and by sweep: lately, and in each hour since 1970 |
 | `budget:<hash of an API key>` | hash | the calls of this hour |
 | `due` | sorted set | what is due when (milliseconds): `\\|<event key>` to route, `<handler>\\|<event key>` to run |
@@ -88,7 +91,9 @@ QUARANTINE = f"{PREFIX}quarantine"
 PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
 RESERVE = f"{PREFIX}reserve"
+API_KEYS = f"{PREFIX}api_keys"
 ASKED = f"{PREFIX}asked"
+UNVERIFIED = f"{PREFIX}unverified"
 CHECKS = f"{PREFIX}checks"
 UNCONFIRMED = f"{PREFIX}unconfirmed"
 OVERRULED = f"{PREFIX}overruled"
