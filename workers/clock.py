@@ -1,4 +1,4 @@
-"""The clock: once a second, see that what is due has a drain or a sweep, and keep the inbox clock.
+"""The clock: once a second, see that what is due has a drain or a sweep, keep the inbox clock, repair.
 
 Any number may run.
 """
@@ -16,6 +16,7 @@ from workers.inbox import keys, scripts
 from workers.inbox.inbox import LONGEST_REQUEST
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.ledger import DISCOVERY
+from workers.inbox.repairing import Repairer
 from workers.jobs import enqueue_drain, enqueue_sweep
 
 logger = logging.getLogger("hitl.clock")
@@ -42,6 +43,7 @@ class Clock:
         self._every = every
         self._trim_slice = scripts.script(redis, "trim")
         self._timekeeper = Timekeeper()
+        self._repairer = Repairer(redis, retention=retention)
         self._trimmed = 0.0
         self._ask_again_at = 0.0
         self._stopped = threading.Event()
@@ -54,6 +56,7 @@ class Clock:
         while not self._stopped.is_set():
             try:
                 self.tick()
+                self._repairer.repair_slice()
                 self._trim_now_and_then()
             except RedisError as error:
                 logger.warning("clock.missed error=%s", type(error).__name__)
