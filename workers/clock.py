@@ -56,8 +56,8 @@ class Clock:
         while not self._stopped.is_set():
             try:
                 self.tick()
-                self._repairer.repair_slice()
                 self._trim_now_and_then()
+                self._repairer.repair_slice()
             except RedisError as error:
                 logger.warning("clock.missed error=%s", type(error).__name__)
             self._stopped.wait(self._every)
