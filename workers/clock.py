@@ -1,4 +1,4 @@
-"""The clock: once a second, see that what is due has a drain or a reconcile run, and keep the inbox clock.
+"""The clock: once a second, see that what is due has a drain or a reconcile run, keep the inbox clock, repair.
 
 Any number may run.
 """
@@ -20,6 +20,7 @@ from workers.inbox.inbox import LONGEST_REQUEST
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.ledger import DISCOVERY
 from workers.inbox.memory import MemoryKeeper
+from workers.inbox.repairing import Repairer
 from workers.queue import enqueue_drain, enqueue_sweep
 
 logger = logging.getLogger("hitl.clock")
@@ -56,6 +57,7 @@ class Clock:
         self._every = every
         self._trim_slice = scripts.script(redis, "trim")
         self._timekeeper = Timekeeper()
+        self._repairer = Repairer(redis, retention=retention)
         self._trimmed = 0.0
         self._memory = MemoryKeeper(redis)
         self._ask_again_at = 0.0
@@ -72,7 +74,7 @@ class Clock:
         """Tick until stopped; an outage of Redis is waited out."""
         while not self._stopped.is_set():
             # Each by itself: a full server refuses a tick, and must be relieved all the same.
-            for step in (self._memory.tend, self.tick, self._trim_now_and_then):
+            for step in (self._memory.tend, self.tick, self._trim_now_and_then, self._repairer.repair_slice):
                 try:
                     step()
                 except RedisError as error:

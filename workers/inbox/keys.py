@@ -36,7 +36,7 @@
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
 | `waiting:<handler>` | sorted set | effects that wait while as many of that handler run as may |
 | `running` | hash | how many effects of a capped handler run |
-| `counters` | hash | deliveries by reason |
+| `counters` | hash | deliveries by reason; `repaired`, `api_429` |
 """
 
 from rq import Queue
