@@ -101,6 +101,8 @@ local function ring()
   rung = true
 end
 
+-- Seconds: a request that is open is tracked for so long after HITL.sh last showed it, however long that is away.
+local TRACKED = 400 * 86400
 -- The tokens of our callback URLs live for 40 days: what remains of an ended request outlives them.
 local TOMBSTONE = 41 * 86400
 local function tombstone_of(request_id) return prefix .. 'ended:' .. request_id end
@@ -181,7 +183,8 @@ local function know(request_id, learned, created, timeout, life)
   local known = redis.call('HMGET', request, 'outcome', 'missing')
   -- HITL.sh does not know it, and only a callback URL says otherwise: that is worth no second call.
   if known[1] or (known[2] and learned == 'callback') then return new end
-  redis.call('EXPIRE', request, life)
+  local verified = redis.call('HGET', request, 'learned') ~= 'callback'
+  redis.call('EXPIRE', request, verified and math.max(tonumber(life), TRACKED) or life)
   local patience = tonumber(redis.call('HGET', reconcile_state(), 'shortest') or 1800)
   local first = tonumber(created) + patience
   if timeout ~= '' then first = math.min(first, tonumber(timeout) + 90) end
