@@ -121,7 +121,8 @@ class Drain:
             claim = await self._inbox.claim(room, caller=caller, caps=self._caps, claimant=self._id)
         self._suspects_wait = claim.suspects_wait
         # Something was due: look again at once. Nothing: wait until something is.
-        self._patience = 0.0 if claim.items else min(WAIT, max(0.001, claim.next_due_in or WAIT))
+        self._patience = 0.0 if claim.items or claim.undecodable else min(WAIT, max(0.001, claim.next_due_in or WAIT))
+        self._hand.return_undecodable(claim.undecodable)
         self._hand.take(claim.items, claim.paused)
         if claim.suspects_wait or any(item.suspect for item in claim.items):
             # What a worker died with runs alone: nobody else goes down with it again.

@@ -9,7 +9,7 @@ from typing import cast
 
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater
-from workers.inbox.records import Item, Line, Verb
+from workers.inbox.records import Item, Line, Undecodable, Verb
 from workers.route import Route
 from workers.threads import HandlerThreads, Outlived
 
@@ -21,6 +21,12 @@ CRASHES = 3
 LONGEST_TRACEBACK = 4_000
 #: Seconds: ten years, whatever a handler asks for.
 LONGEST_DELAY = 10 * 365 * 86_400.0
+
+
+#: Seconds until a record that cannot be decoded is tried again, doubled each time: some ten minutes in all, in which a
+#: rolling deploy replaces the workers of the older version.
+UNDECODABLE_DELAY = 5.0
+UNDECODABLE_TRIES = 8
 
 
 class HandlerTimedOut(Exception):
@@ -47,6 +53,20 @@ async def run(route: Route, decision: Decision, item: Item, threads: HandlerThre
     except Exception as error:  # noqa: BLE001 - whatever a handler raises, its effect is tried again
         return _failed(route, item, error)
     return _line("done", item)
+
+
+def undecodable(item: Undecodable) -> Line:
+    """What becomes of an item whose record this version cannot decode: no handler began."""
+    errors = item.errors + 1
+    delay = UNDECODABLE_DELAY * 2.0**item.errors
+    return Line(
+        "undecodable",
+        item.handler,
+        item.event_key,
+        item.token,
+        _milliseconds(delay) if errors < UNDECODABLE_TRIES else "",
+        f"the record cannot be decoded by this version of hitl-receiver: {item.reason}",
+    )
 
 
 def _unwanted(route: Route, decision: Decision, item: Item) -> Line:

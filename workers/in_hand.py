@@ -10,10 +10,10 @@ import msgspec
 from redis.exceptions import RedisError
 
 from workers.decision import Decision
-from workers.effects import CRASHES, run
+from workers.effects import CRASHES, run, undecodable
 from workers.inbox.group_commit import GroupCommit
 from workers.inbox.inbox import Inbox
-from workers.inbox.records import Item, Line
+from workers.inbox.records import Item, Line, Undecodable
 from workers.pace import Pace
 from workers.route import Route
 from workers.router import Router
@@ -86,6 +86,19 @@ class InHand:
             else:
                 self._ready.append(item)
         self._start_ready()
+
+    def return_undecodable(self, items: Iterable[Undecodable]) -> None:
+        """Have these tried again later, perhaps by another version of this program, and give them up in the end."""
+        for item in items:
+            line = undecodable(item)
+            log = logger.warning if line.word else logger.error
+            log(
+                "record.undecodable handler=%s event=%s errors=%d retry_in=%s reason=%s: if a newer version wrote it, "
+                "update this worker; then `hitl-receiver retry` what failed",
+                item.handler or "-", item.event_key, item.errors + 1,
+                f"{int(line.word) / 1000:g}" if line.word else "never", item.reason,
+            )  # fmt: skip
+            self._reports.submit(line)
 
     def stop(self, grace: float) -> None:
         """Begin nothing more; what was not begun is given back."""

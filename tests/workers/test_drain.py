@@ -10,12 +10,13 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, key, payload
+from tests.builders import claimed, delivery, key, modes, payload
 from workers import Decision, GiveUp, RetryLater, Router
 from workers.drain import Drain, Terms
-from workers.effects import CRASHES
-from workers.inbox import history, keys
+from workers.effects import CRASHES, UNDECODABLE_TRIES
+from workers.inbox import history, keys, operations
 from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.inbox.records import Line
 
 QUICK = {"backoff": (0.01, 0.01)}
 
@@ -369,3 +370,89 @@ async def test_a_drain_that_claims_what_it_still_runs_goes_on_with_that(redis: R
     assert runs == [1]
     assert record is not None
     assert record.effects[0].state == "done"
+
+
+async def test_a_record_that_cannot_be_decoded_stops_nothing_else(inbox: Inbox, redis: Redis) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        seen.append(decision.request_id)
+
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(3)])
+    broken = key(payload(request_id="66c0ffee0000000000000001"))
+    redis.hset(keys.event(broken), "callback:head", b'{"variant":1,"added_by_a_newer_version":true}')
+    async with draining(inbox, redis, router):
+        await until(lambda: len(seen) == 2 and redis.hlen(keys.LEASES) == 0)
+
+    record = history.event(redis, broken)
+    assert record is not None
+    assert record.routing is not None
+    assert (record.routing.state, record.routing.errors) == ("retry", 1)
+    assert "cannot be decoded by this version" in (record.routing.error or "")
+    assert sorted(seen) == ["66c0ffee0000000000000000", "66c0ffee0000000000000002"]
+
+
+async def test_an_undecodable_record_becomes_a_dead_letter_and_runs_once_when_it_is_mended(
+    inbox: Inbox, redis: Redis
+) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        seen.append(decision.attempt)
+
+    await inbox.accept([delivery()])
+    name = keys.event(key(payload()))
+    head = redis.hget(name, "callback:head")
+    redis.hset(name, mapping={"callback:head": b"{", ":errors": UNDECODABLE_TRIES - 1})
+    async with draining(inbox, redis, router):
+        await until(lambda: redis.zcard(keys.FAILED) == 1)
+    assert head is not None
+    redis.hset(name, "callback:head", head)
+    operations.retry(redis, [key(payload())])
+    async with draining(inbox, redis, router):
+        record = await finished(redis, key(payload()))
+
+    assert seen == [1]
+    assert record.state == "done"
+
+
+async def test_an_undecodable_effect_has_not_begun(inbox: Inbox, redis: Redis) -> None:
+    router = Router()
+
+    @router.on("request.completed", concurrency=1)
+    async def pay(decision: Decision) -> None: ...
+
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(10)).items
+    await inbox.report([Line("route", "", item.event_key, item.token, modes("pay:due"))])
+    redis.hset(keys.event(item.event_key), "callback:head", b"{")
+    async with draining(inbox, redis, router):
+        await until(lambda: history_of(redis).errors == 1)
+
+    assert (history_of(redis).state, history_of(redis).attempts) == ("retry", 0)
+
+
+async def test_a_field_of_a_newer_version_is_ignored(inbox: Inbox, redis: Redis) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        seen.append(decision.response)
+
+    await inbox.accept([delivery()])
+    name = keys.event(key(payload()))
+    head = redis.hget(name, "callback:head")
+    assert head is not None
+    redis.hset(name, "callback:head", head[:-1] + b',"added_by_a_newer_version":{"a":[1]}}')
+    async with draining(inbox, redis, router):
+        await finished(redis, key(payload()))
+
+    assert seen == ["Approve"]
+
+
+def history_of(redis: Redis) -> history.EffectRecord:
+    record = history.event(redis, key(payload()))
+    assert record is not None
+    return record.effects[0]

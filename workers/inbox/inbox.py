@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError
 from hitlsh.events import Event, Trust
 from hitlsh.payloads import decode_event, encode_event
 from workers.inbox import keys, scripts
-from workers.inbox.records import Claim, Delivery, Item, Line, Verdict, moment, stamp
+from workers.inbox.records import Claim, Delivery, Item, Line, Undecodable, Verdict, moment, stamp
 
 #: A request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
 LONGEST_REQUEST = 31 * 86_400
@@ -26,6 +26,8 @@ LONGEST_REQUEST = 31 * 86_400
 LONGEST_ID = 200
 #: A claim stops short of this many bytes of bodies, so that a worker's memory does not follow the backlog.
 CLAIM_BYTES = 8 << 20
+#: Characters of what is wrong with a record that cannot be decoded.
+LONGEST_REASON = 500
 
 NO_CAPS: Mapping[str, int] = MappingProxyType({})
 Caller = Literal["busy", "idle", "suspect"]
@@ -248,12 +250,24 @@ def _callback(delivery: Delivery) -> bytes:
 
 def _claimed(reply: list[Any]) -> Claim:
     token, now, following, suspects, paused, *rows = reply
+    decoded = [_decoded(token, row) for row in rows]
     return Claim(
-        items=[_item(token, row) for row in rows],
+        items=[item for item in decoded if isinstance(item, Item)],
+        undecodable=[item for item in decoded if isinstance(item, Undecodable)],
         next_due_in=None if following < 0 else (following - now) / 1000,
         suspects_wait=suspects == 1,
         paused=frozenset(filter(None, paused.decode().split(","))),
     )
+
+
+def _decoded(token: int, row: list[Any]) -> Item | Undecodable:
+    """One record must not take the others of its claim with it: another version may have written it."""
+    try:
+        return _item(token, row)
+    except Exception as error:  # noqa: BLE001 - whatever a broken record makes of the decoding
+        handler, key, _, errors, *_ = row
+        reason = f"{type(error).__name__}: {error}"[:LONGEST_REASON]
+        return Undecodable(handler=handler.decode(), event_key=key.decode(), token=token, errors=errors, reason=reason)
 
 
 def _item(token: int, row: list[Any]) -> Item:

@@ -11,7 +11,7 @@ from hitlsh.events import Event, Trust, Unreadable
 #: `stale`: it ended before the horizon, and is kept without being routed. `misused`: it came by a callback URL that
 #: may not speak of it, and is set aside.
 Verdict = Literal["accepted", "duplicate", "conflict", "overruled", "stale", "misused"]
-Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unconfirmed", "release"]
+Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unconfirmed", "undecodable", "release"]
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +55,23 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.handler}|{self.event_key}"
 
 
+class Undecodable(msgspec.Struct, frozen=True, kw_only=True):
+    """Something due, leased to this worker, whose record this version cannot decode."""
+
+    handler: str
+    event_key: str
+    token: int
+    #: How often an attempt went wrong so far.
+    errors: int
+    #: What is wrong with the record, without its values.
+    reason: str
+
+
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """What one look at the inbox gave."""
 
     items: list[Item]
+    undecodable: list[Undecodable]
     #: Seconds until something else is due (0 or less: now); None when nothing is.
     next_due_in: float | None
     #: Something is due that only a worker with nothing in hand may take.
