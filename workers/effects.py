@@ -33,14 +33,20 @@ class HandlerTimedOut(Exception):
     """An attempt took longer than its route allows."""
 
 
-async def run(route: Route, decision: Decision, item: Item, threads: HandlerThreads) -> Line:
-    """Call the handler; answers the line that settles its effect. Never raises, but for cancellation."""
+async def run(
+    route: Route, decision: Decision, item: Item, threads: HandlerThreads, on_stuck: Callable[[], None]
+) -> Line:
+    """Call the handler; answers the line that settles its effect. Never raises, but for cancellation.
+
+    `on_stuck` is called when a `def` handler did not end in its time. What becomes of its effect is known when its
+    thread ends, so that no other attempt overlaps it.
+    """
     if item.crashes >= CRASHES:
         return _line("failed", item, wrong=f"{item.crashes} workers died while this handler ran")
     try:
         if not route.matches(decision):
             return _unwanted(route, decision, item)
-        await _call(route, decision, threads)
+        await _call(route, decision, item, threads, on_stuck)
     except RetryLater as signal:
         return _later(route, item, signal)
     except GiveUp as signal:
@@ -82,13 +88,25 @@ def _unwanted(route: Route, decision: Decision, item: Item) -> Line:
     return _line("skipped", item)
 
 
-async def _call(route: Route, decision: Decision, threads: HandlerThreads) -> None:
+async def _call(
+    route: Route, decision: Decision, item: Item, threads: HandlerThreads, on_stuck: Callable[[], None]
+) -> None:
     seconds = route.policy.timeout
+
+    def report_overdue() -> None:
+        logger.warning(
+            "handler.overdue handler=%s event=%s timeout=%g: its thread goes on, and its effect waits for it",
+            route.name,
+            item.event_key,
+            seconds,
+        )
+        on_stuck()
+
     if route.is_async:
         waiting = cast("Callable[[Decision], Awaitable[object]]", route.handler)(decision)
     else:
         try:
-            result = await threads.call(route.handler, decision, seconds)
+            result = await threads.call(route.handler, decision, seconds, report_overdue)
         except Outlived:
             raise HandlerTimedOut(f"the handler did not end within {seconds:g} s") from None
         if not inspect.isawaitable(result):

@@ -35,12 +35,12 @@ class InHand:
         lease: float,
         on_stuck: Callable[[], None],
     ) -> None:
-        """`on_stuck` is called when a thread outlived its handler's timeout."""
+        """`on_stuck` is called when a `def` handler outlives its timeout."""
         self._inbox = inbox
         self._router = router
         self._concurrency = concurrency
         self._threads = HandlerThreads(threads)
-        self._lease = lease
+        self._lease_ms = int(lease * 1000)
         self._on_stuck = on_stuck
         self._reports: GroupCommit[Line, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
         #: Leases, member to token.
@@ -48,6 +48,8 @@ class InHand:
         #: Handlers that run, member to the token under which they will report.
         self._at_work: dict[str, int] = {}
         self._running: set[asyncio.Task[None]] = set()
+        #: Those of them whose thread outlived its handler's timeout.
+        self._overdue: set[asyncio.Task[None]] = set()
         #: Handlers that run: a place is free when its handler ends, not when that is on record.
         self._busy = 0
         #: Claimed and not begun: what will be wanted while the next claim is on its way.
@@ -106,10 +108,10 @@ class InHand:
         self._give_up_at = give_up_at if self._give_up_at is None else min(give_up_at, self._give_up_at)
 
     async def finish(self) -> None:
-        """Wait for what runs, within the grace, and until all is on record."""
+        """Wait for what runs in its time, within the grace, and until all is on record."""
         self._start_ready()  # gives back what was not begun
-        while self._running and (left := (self._give_up_at or 0.0) - time.monotonic()) > 0:
-            await asyncio.wait(self._running, timeout=min(left, 0.25))  # the grace may shrink meanwhile
+        while (in_time := self._running - self._overdue) and (left := (self._give_up_at or 0.0) - time.monotonic()) > 0:
+            await asyncio.wait(in_time, timeout=min(left, 0.25))  # the grace may shrink meanwhile
         for task in self._running:
             task.cancel()
         if self._running:
@@ -177,9 +179,15 @@ class InHand:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        self._overdue.discard(task)
         self.changed.set()
         if not task.cancelled() and (error := task.exception()):
             logger.error("drain.broken", exc_info=error)
+
+    def _note_overdue(self) -> None:
+        if task := asyncio.current_task():
+            self._overdue.add(task)
+        self._on_stuck()
 
     async def _work(self, route: Route | None, item: Item) -> None:
         try:
@@ -187,14 +195,20 @@ class InHand:
                 logger.warning("handler.missing handler=%s event=%s", item.handler, item.event_key)
                 line = Line("held", item.handler, item.event_key, item.token)
             else:
-                line = await run(route, _decision(item), item, self._threads)
-                if self._threads.stuck:
-                    self._on_stuck()
+                line = await run(route, _decision(item), item, self._threads, self._note_overdue)
+                if (
+                    line.verb == "retry"
+                    and not route.is_async
+                    and (task := asyncio.current_task())
+                    and task.cancelling()
+                ):
+                    # Its thread goes on until this process ends.
+                    line = msgspec.structs.replace(line, word=str(max(int(line.word), self._lease_ms)))
         except asyncio.CancelledError:
             # Told to stop and out of grace: another worker runs it again, at once. It has begun, so it is not
             # released. A thread goes on until this process ends, so that its effect waits for a lease.
-            delay = 0.0 if route is None or route.is_async else self._lease
-            line = Line("retry", item.handler, item.event_key, item.token, str(int(delay * 1000)))
+            delay = 0 if route is None or route.is_async else self._lease_ms
+            line = Line("retry", item.handler, item.event_key, item.token, str(delay))
         finally:
             self._busy -= 1
             self._pace.ended()
