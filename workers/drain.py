@@ -113,12 +113,15 @@ class Drain:
 
     async def _claim(self, room: int) -> None:
         caller: Caller = "busy" if not self._hand.empty else "suspect" if self._suspects_wait else "idle"
+        most_bytes = self._hand.room_in_bytes()
         if self._patience:
             claim = await self._inbox.claim_when_woken(
-                room, self._patience, caller=caller, caps=self._caps, claimant=self._id
+                room, self._patience, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
             )
         else:
-            claim = await self._inbox.claim(room, caller=caller, caps=self._caps, claimant=self._id)
+            claim = await self._inbox.claim(
+                room, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
+            )
         self._suspects_wait = claim.suspects_wait
         # Something was due: look again at once. Nothing: wait until something is.
         self._patience = 0.0 if claim.items or claim.undecodable else min(WAIT, max(0.001, claim.next_due_in or WAIT))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -20,6 +20,31 @@ from workers.router import Router
 from workers.threads import HandlerThreads
 
 logger = logging.getLogger("hitl.workers")
+
+#: A drain claims no more while what it has in hand has this many bytes of evidence: decoded, a decision takes up to
+#: eight times as much memory.
+MOST_BYTES = 32 << 20
+
+
+class EvidenceInMemory:
+    """Counts the bytes of evidence that are in memory: once for an event and all of its effects that share it."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._uses: Counter[int] = Counter()
+
+    def hold(self, item: Item) -> None:
+        shared = id(item.event)
+        if not self._uses[shared]:
+            self.size += item.size
+        self._uses[shared] += 1
+
+    def release(self, item: Item) -> None:
+        shared = id(item.event)
+        self._uses[shared] -= 1
+        if not self._uses[shared]:
+            del self._uses[shared]
+            self.size -= item.size
 
 
 class InHand:
@@ -52,6 +77,7 @@ class InHand:
         self._overdue: set[asyncio.Task[None]] = set()
         #: Handlers that run: a place is free when its handler ends, not when that is on record.
         self._busy = 0
+        self._memory = EvidenceInMemory()
         #: Claimed and not begun: what will be wanted while the next claim is on its way.
         self._ready: deque[Item] = deque()
         self._paused: frozenset[str] = frozenset()
@@ -73,9 +99,13 @@ class InHand:
         """How many more items are wanted: 0 unless what was claimed ahead is half used up, so that claims
         come in batches."""
         ahead = self._pace.ahead(self._concurrency)
-        if len(self._ready) > ahead // 2:
+        if len(self._ready) > ahead // 2 or not self.room_in_bytes():
             return 0
         return max(0, self._concurrency + ahead - self._busy - len(self._ready))
+
+    def room_in_bytes(self) -> int:
+        """How many more bytes of evidence are wanted."""
+        return max(0, MOST_BYTES - self._memory.size)
 
     def take(self, items: Iterable[Item], paused: frozenset[str]) -> None:
         """Begin these, now or as there is room."""
@@ -86,6 +116,7 @@ class InHand:
                 # After an outage longer than a lease a drain may claim what it still runs: it goes on with that.
                 self._at_work[item.member] = item.token
             else:
+                self._memory.hold(item)
                 self._ready.append(item)
         self._start_ready()
 
@@ -121,7 +152,9 @@ class InHand:
 
     def _start_ready(self) -> None:
         while self._ready and (self._busy < self._concurrency or self._give_up_at is not None):
-            self._start(self._ready.popleft())
+            item = self._ready.popleft()
+            self._start(item)
+            self._memory.release(item)
 
     def _start(self, item: Item) -> None:
         if self._give_up_at is not None:
@@ -150,6 +183,7 @@ class InHand:
         # Handlers need not wait for this line: should it be lost with this process, the event is due
         # again when its lease runs out. Their own lines come after it, in the same order.
         routed = self._reports.submit(Line("route", "", item.event_key, item.token, ",".join(modes), suspect))
+        self._memory.hold(item)
         started = [self._start_effect(route, _effect(item, route.name)) for route in begun]
         routed.add_done_callback(lambda reply: self._hold_effects(item, reply, started))
 
@@ -161,6 +195,7 @@ class InHand:
         self, item: Item, reply: asyncio.Future[bool], started: list[tuple[asyncio.Task[None], Item]]
     ) -> None:
         """Once the routing is on record, the leases are those of the effects; until then, that of the event."""
+        self._memory.release(item)
         self._drop(item.member, item.token)
         if reply.cancelled() or reply.exception() or not reply.result():
             logger.warning("event.lease_lost event=%s", item.event_key)
@@ -174,10 +209,12 @@ class InHand:
         self._running.add(task)
         self._at_work[item.member] = item.token
         self._busy += 1
-        task.add_done_callback(self._ended)
+        self._memory.hold(item)
+        task.add_done_callback(lambda task: self._ended(task, item))
         return task, item
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None], item: Item) -> None:
+        self._memory.release(item)
         self._running.discard(task)
         self._overdue.discard(task)
         self.changed.set()
@@ -265,6 +302,7 @@ def _effect(item: Item, handler: str) -> Item:
         late=item.late,
         conflict=item.conflict,
         overrules=item.overrules,
+        size=item.size,
     )
 
 

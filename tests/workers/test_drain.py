@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -14,6 +15,7 @@ from tests.builders import claimed, delivery, key, modes, payload
 from workers import Decision, GiveUp, RetryLater, Router
 from workers.drain import Drain, Terms
 from workers.effects import CRASHES, UNDECODABLE_TRIES
+from workers.in_hand import MOST_BYTES, EvidenceInMemory
 from workers.inbox import history, keys, operations
 from workers.inbox.inbox import Inbox, LeaseKeeper
 from workers.inbox.records import Line
@@ -457,3 +459,39 @@ def history_of(redis: Redis) -> history.EffectRecord:
     record = history.event(redis, key(payload()))
     assert record is not None
     return record.effects[0]
+
+
+async def test_what_is_in_hand_is_bounded_in_bytes(inbox: Inbox, redis: Redis) -> None:
+    router, now, most = Router(), [0], [0]
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        now[0] += len(decision.body)
+        most[0] = max(most[0], now[0])
+        await asyncio.sleep(0.05)
+        now[0] -= len(decision.body)
+
+    large = {"text": "x" * (1 << 20)}
+    for n in range(40):
+        await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}", metadata=large))])
+    async with draining(inbox, redis, router) as drain:
+        await until(lambda: drain.settled == 40, 20)
+
+    assert 8 << 20 < most[0] <= MOST_BYTES + (3 << 20)
+    assert redis.zcard(keys.DUE) == 0
+
+
+async def test_an_event_and_its_effects_count_once_and_are_forgotten(inbox: Inbox) -> None:
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(10)).items
+    memory = EvidenceInMemory()
+
+    memory.hold(item)
+    memory.hold(msgspec.structs.replace(item, handler="pay"))
+    held = memory.size
+    memory.release(item)
+    left = memory.size
+    memory.release(item)
+
+    assert held == left == item.size > len(item.body)
+    assert memory.size == 0

@@ -3,7 +3,7 @@
 --
 -- An outcome that does not speak for its request and disagrees with nothing is not routed: it ends here.
 --
--- ARGV     how many items at the most, lease in milliseconds, how many bytes of bodies at the most,
+-- ARGV     how many items at the most, lease in milliseconds, how many bytes of evidence at the most,
 --          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect waits),
 --          retention in seconds, who claims ('' for anybody) and how many answers it has had, then (handler, how many may run
 --          at once) pairs
@@ -191,7 +191,7 @@ local function claim(member)
     redis.call('HSET', event, ':evidence', kept.trust)
     redis.call('HDEL', event, 'reroute')
   end
-  bytes_left = bytes_left - #kept.body
+  bytes_left = bytes_left - #kept.body - #kept.head
   claimed = claimed + 1
   alone = suspect
   given[claimed] = member

@@ -24,7 +24,7 @@ from workers.inbox.records import Claim, Delivery, Item, Line, Undecodable, Verd
 LONGEST_REQUEST = 31 * 86_400
 #: Characters of a request's id in a key; a longer one is hashed.
 LONGEST_ID = 200
-#: A claim stops short of this many bytes of bodies, so that a worker's memory does not follow the backlog.
+#: Once its items have this many bytes, a claim takes no further one: it is one answer of the server.
 CLAIM_BYTES = 8 << 20
 #: Characters of what is wrong with a record that cannot be decoded.
 LONGEST_REASON = 500
@@ -71,32 +71,34 @@ class Inbox:
         return [cast("Verdict", verdict.decode()) for verdict in verdicts], drains
 
     async def claim(
-        self, most: int, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS, claimant: str = ""
-    ) -> Claim:
+        self, most: int, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS, claimant: str = "",
+        most_bytes: int = CLAIM_BYTES,
+    ) -> Claim:  # fmt: skip
         """Lease up to `most` due items to the caller.
 
         `caller`: whether it has something in hand; what a worker died with is only given to one that has
         nothing, alone. `caps`: how many of a handler's effects may run at once, across all workers.
         `claimant`: who makes one claim after the other, so that one whose answer was lost is answered again.
+        `most_bytes`: the item that reaches this many bytes of evidence is the last.
         """
-        words = self._claim_words(most, caller, caps, claimant)
+        words = self._claim_words(most, caller, caps, claimant, most_bytes)
         return self._heard(await self._claim(keys=[keys.PREFIX], args=words), claimant)
 
     async def claim_when_woken(
         self, most: int, seconds: float, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS,
-        claimant: str = "",
+        claimant: str = "", most_bytes: int = CLAIM_BYTES,
     ) -> Claim:  # fmt: skip
         """The same, as soon as something new is due, or after `seconds`.
 
         One round trip: the server runs the claim in the moment in which it wakes this connection.
         """
-        words = self._claim_words(most, caller, caps, claimant)
+        words = self._claim_words(most, caller, caps, claimant, most_bytes)
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.blpop([keys.WAKE], timeout=seconds)
             pipe.execute_command("EVALSHA", self._claim.sha, 1, keys.PREFIX, *words)
             _, reply = await pipe.execute(raise_on_error=False)
         if isinstance(reply, NoScriptError):
-            return await self.claim(most, caller=caller, caps=caps, claimant=claimant)
+            return await self.claim(most, caller=caller, caps=caps, claimant=claimant, most_bytes=most_bytes)
         if isinstance(reply, Exception):
             raise reply
         return self._heard(reply, claimant)
@@ -107,10 +109,12 @@ class Inbox:
         self._claims_heard[claimant] += 1
         return claim
 
-    def _claim_words(self, most: int, caller: Caller, caps: Mapping[str, int], claimant: str) -> list[str | int]:
+    def _claim_words(
+        self, most: int, caller: Caller, caps: Mapping[str, int], claimant: str, most_bytes: int
+    ) -> list[str | int]:
         pairs = [word for pair in caps.items() for word in pair]
         known_as = (claimant, self._claims_heard[claimant])
-        return [most, self._lease, CLAIM_BYTES, caller, self._retention, *known_as, *pairs]
+        return [most, self._lease, min(most_bytes, CLAIM_BYTES), caller, self._retention, *known_as, *pairs]
 
     async def report(self, lines: Iterable[Line]) -> list[bool]:
         """Write down what was done; False for a line whose lease had passed to another worker."""
@@ -289,6 +293,7 @@ def _item(token: int, row: list[Any]) -> Item:
         suspect=suspect == 1,
         event=event,
         body=body,
+        size=len(head) + len(body),
         trust=cast("Trust", trust.decode()),
         received_at=moment(received_at),
         state=_decode_callback(callback).state if callback else None,

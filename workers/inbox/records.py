@@ -47,6 +47,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     late: bool
     conflict: bool
     overrules: bool = False
+    #: Bytes of its evidence: the body, and the head that was made of it.
+    size: int = 0
     #: Of an event to route: its request has other outcomes, so that what begins is for the record to say.
     has_rivals: bool = False
 
