@@ -97,6 +97,7 @@ class Clock:
             pipe.zscore(keys.CHECKS, DISCOVERY)
             pipe.exists(keys.SWEEPING)
             pipe.hget(keys.SWEEP, "rests_until")
+            pipe.exists(keys.RESUMES)
             return _Look(now, *pipe.execute())
 
 
@@ -113,11 +114,13 @@ class _Look(msgspec.Struct, frozen=True):
     sweeping: int
     #: In seconds: HITL.sh is left alone after trouble with it.
     rests_until: bytes | None
+    #: Somebody asked for held effects to go on, and no drain has seen to it yet.
+    resumes: int
 
     @property
     def drain_is_wanted(self) -> bool:
         """Something is due and nobody resident, or it has been due for so long that one is not enough."""
-        return bool(self.overdue or (self.due and not self.drains))
+        return bool(self.overdue or ((self.due or self.resumes) and not self.drains))
 
     @property
     def sweep_is_possible(self) -> bool:

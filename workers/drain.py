@@ -6,6 +6,7 @@ after a bounded life, when told to, or when the worker that forked it is gone.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -28,6 +29,10 @@ logger = logging.getLogger("hitl.workers")
 DRAIN_JOB = "drain-"
 #: Seconds that an idle drain blocks at a time; a stop is heard in between.
 WAIT = 1.0
+#: Seconds between two slices of a resume.
+RESUME_PAUSE = 0.005
+#: Seconds until a resume that was carried out is forgotten.
+RESUME_SEEN = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +91,14 @@ class Drain:
         self._leases.start()
         self._watch.start()
         presence = asyncio.create_task(self._stay_present())
+        resuming = asyncio.create_task(self._resume_held_forever())
         try:
-            await self._resume_held()
             await self._claim_until_stopped()
             await self._hand.finish()
         finally:
             presence.cancel()
-            await asyncio.wait({presence}, timeout=1.0)
+            resuming.cancel()
+            await asyncio.wait({presence, resuming}, timeout=1.0)
             self._leases.stop()
             self._watch.stop()
         return self.settled
@@ -167,15 +173,41 @@ class Drain:
     def _longest(self) -> float:
         return max((route.policy.timeout for route in self._router.routes), default=0.0)
 
-    # -- being there ---------------------------------------------------------------------------------
+    # -- resuming ------------------------------------------------------------------------------------
+
+    async def _resume_held_forever(self) -> None:
+        """At first, and when a person resumes a handler: what is held goes on, as there is room for it."""
+        #: When this drain had carried them out, by id.
+        carried_out: dict[bytes, float] = {}
+        is_first = True
+        while not self._stopping.is_set():
+            with contextlib.suppress(RedisError):  # a second later again
+                resumes = await self._inbox.resumes()
+                if is_first or resumes - carried_out.keys():
+                    await self._resume_held()
+                    is_first = False
+                    carried_out |= dict.fromkeys(resumes - carried_out.keys(), time.monotonic())
+                # Drains with other handlers have seen them too by then.
+                if ended := [each for each, at in carried_out.items() if time.monotonic() > at + RESUME_SEEN]:
+                    await self._inbox.end_resumes(ended)
+                    carried_out = {each: at for each, at in carried_out.items() if each not in ended}
+            await self._pause(1.0)
 
     async def _resume_held(self) -> None:
-        try:
-            resumed = await self._inbox.resume(route.name for route in self._router.routes)
-        except RedisError:
-            return  # the next drain does it
-        if resumed:
-            logger.info("effects.resumed count=%d", resumed)
+        names = [route.name for route in self._router.routes]
+        cursor, count = 0, 0
+        while not self._stopping.is_set():
+            resumed = 0
+            if spare := self._hand.spare_room():
+                resumed, cursor, is_over = await self._inbox.resume(names, most=spare, caps=self._caps, cursor=cursor)
+                count += resumed
+                if is_over:
+                    break
+            await asyncio.sleep(RESUME_PAUSE)
+        if count:
+            logger.info("effects.resumed count=%d", count)
+
+    # -- being there ---------------------------------------------------------------------------------
 
     async def _stay_present(self) -> None:
         """Once a second: say that we are here, and see whether there is a reason to go."""

@@ -103,6 +103,13 @@ class InHand:
             return 0
         return max(0, self._concurrency + ahead - self._busy - len(self._ready))
 
+    def spare_room(self) -> int:
+        """How many items may be added to what is due without keeping new work from a place: up to half are in use."""
+        if not self.room_in_bytes():
+            return 0
+        half = (self._concurrency + self._pace.ahead(self._concurrency) + 1) // 2
+        return max(0, half - self._busy - len(self._ready))
+
     def room_in_bytes(self) -> int:
         """How many more bytes of evidence are wanted."""
         return max(0, MOST_BYTES - self._memory.size)

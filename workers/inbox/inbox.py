@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 from redis import Redis
@@ -45,6 +45,17 @@ class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _decode_callback = msgspec.json.Decoder(Callback).decode
+
+
+class ResumeSlice(NamedTuple):
+    """What one slice of a resume did."""
+
+    #: How many effects became due.
+    resumed: int
+    #: Where the next slice begins.
+    cursor: int
+    #: There is no next slice.
+    is_over: int
 
 
 class Inbox:
@@ -126,9 +137,22 @@ class Inbox:
         heard = await self._report(keys=[keys.PREFIX], args=[self._retention, self._lease, batch])
         return [answer == 1 for answer in heard]
 
-    async def resume(self, handlers: Iterable[str]) -> int:
-        """Make effects that were held for want of these handlers due again."""
-        return cast("int", await self._resume(keys=[keys.PREFIX], args=list(handlers)))
+    async def resume(self, handlers: Iterable[str], *, most: int, caps: Mapping[str, int] = NO_CAPS, cursor: int = 0
+    ) -> ResumeSlice:  # fmt: skip
+        """Make effects that were held for want of these handlers, or while they were paused, due again: one slice.
+
+        Until no more than `most` items are due now. `caps`: as for a claim. `cursor`: of the slice before.
+        """
+        pairs = [word for handler in handlers for word in (handler, caps.get(handler, 0))]
+        return ResumeSlice(*await self._resume(keys=[keys.PREFIX], args=[most, cursor, *pairs]))
+
+    async def resumes(self) -> frozenset[bytes]:
+        """The resumes that a person asked for and that are not known to be over."""
+        return frozenset(cast("set[bytes]", await self.redis.smembers(keys.RESUMES)))
+
+    async def end_resumes(self, resumes: Iterable[bytes]) -> None:
+        """What these asked for is due again, as far as a drain has its handlers."""
+        await self.redis.srem(keys.RESUMES, *resumes)
 
     async def refused(self, request_ids: Collection[str]) -> int:
         """Deliveries that name these requests were refused: those known to be open are worth a call now.

@@ -27,6 +27,7 @@
 | `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, by the time when it came to that |
 | `paused` | set | handlers that may not begin; `*` for all |
+| `resumes` | set | ids of resumes that drains have not carried out yet |
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
 | `waiting:<handler>` | sorted set | effects that wait while as many of that handler run as may |
 | `running` | hash | how many effects of a capped handler run |
@@ -58,6 +59,10 @@ def tombstone(request_id: str) -> str:
     return f"{PREFIX}ended:{request_id}"
 
 
+def waiting(handler: str) -> str:
+    return f"{PREFIX}waiting:{handler}"
+
+
 def channel(hour: int) -> str:
     """`hour`: since 1970."""
     return f"{PREFIX}channel:{hour}"
@@ -73,6 +78,7 @@ UNFINISHED = f"{PREFIX}unfinished"
 FAILED = f"{PREFIX}failed"
 HELD = f"{PREFIX}held"
 QUARANTINE = f"{PREFIX}quarantine"
+RESUMES = f"{PREFIX}resumes"
 PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
 ASKED = f"{PREFIX}asked"
