@@ -74,7 +74,10 @@ class Drain:
         self._stopping = asyncio.Event()
         #: Seconds that the next claim may wait for something to become due.
         self._patience = 0.0
+        #: A suspect waits for this drain, which is to run it alone.
         self._suspects_wait = False
+        #: After a suspect, healthy work goes on for as long as that took, unless there is none.
+        self._healthy_until = 0.0
 
     @property
     def settled(self) -> int:
@@ -118,7 +121,8 @@ class Drain:
                 await self._pause(0.5)
 
     async def _claim(self, room: int) -> None:
-        caller: Caller = "busy" if not self._hand.empty else "suspect" if self._suspects_wait else "idle"
+        is_suspects_turn = self._suspects_wait and time.monotonic() > self._healthy_until
+        caller: Caller = "busy" if not self._hand.empty else "suspect" if is_suspects_turn else "idle"
         most_bytes = self._hand.room_in_bytes()
         if self._patience:
             claim = await self._inbox.claim_when_woken(
@@ -133,8 +137,12 @@ class Drain:
         self._patience = 0.0 if claim.items or claim.undecodable else min(WAIT, max(0.001, claim.next_due_in or WAIT))
         self._hand.return_undecodable(claim.undecodable)
         self._hand.take(claim.items, claim.paused)
-        if claim.suspects_wait or any(item.suspect for item in claim.items):
+        if any(item.suspect for item in claim.items):
             # What a worker died with runs alone: nobody else goes down with it again.
+            began = time.monotonic()
+            await self._wait_until_empty()
+            self._healthy_until = 2 * time.monotonic() - began
+        elif claim.suspects_wait and (not claim.items or time.monotonic() > self._healthy_until):
             await self._wait_until_empty()
 
     async def _wait_until_empty(self) -> None:

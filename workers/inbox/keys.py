@@ -26,6 +26,8 @@
 | `events` | sorted set | every event by the time of its acceptance |
 | `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, by the time when it came to that |
+| `suspects` | sorted set | what a worker died with and what waits to run alone, by since when; each is in `due` too |
+| `clearing` | string | the drain that runs suspects, one at a time |
 | `paused` | set | handlers that may not begin; `*` for all |
 | `resumes` | set | ids of resumes that drains have not carried out yet |
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
@@ -78,6 +80,7 @@ UNFINISHED = f"{PREFIX}unfinished"
 FAILED = f"{PREFIX}failed"
 HELD = f"{PREFIX}held"
 QUARANTINE = f"{PREFIX}quarantine"
+SUSPECTS = f"{PREFIX}suspects"
 RESUMES = f"{PREFIX}resumes"
 PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
