@@ -6,8 +6,6 @@ from typing import Any
 
 from hitlsh.events import Outcome, Reviewer
 
-#: Deeper JSON could be read on one stack and fail to be written on a deeper one.
-DEEPEST = 64
 #: A name longer than this is no event name.
 _LONGEST_NAME = 100
 _LONGEST_TIME = 64
@@ -49,15 +47,6 @@ def identifier(*candidates: Any) -> str | None:
 def mapping(value: Any) -> dict[str, Any] | None:
     """Return a JSON object, or None for anything else."""
     return value if isinstance(value, dict) else None
-
-
-def nests_within(value: object, levels: int = DEEPEST) -> bool:
-    """Tell whether JSON is shallow enough to be written again from any stack."""
-    if isinstance(value, dict):
-        return levels > 0 and all(nests_within(item, levels - 1) for item in value.values())
-    if isinstance(value, list):
-        return levels > 0 and all(nests_within(item, levels - 1) for item in value)
-    return True
 
 
 def event_name(value: Any) -> str | None:

@@ -22,6 +22,8 @@ _FORMS = (
     ("revised_text", "", "editable_text"),
 )
 _SELECTIONS = frozenset({"single_select", "multi_select"})
+#: Of an answer that is spelled out to be compared: documented ones have 20 options or fewer.
+_MOST_COMMAS = 200
 _NOT_A_WORD = re.compile(r"[\W_]+")
 #: A longer string is prose, not an option: it is compared as it stands.
 _LONGEST_OPTION = 200
@@ -73,18 +75,27 @@ def fingerprint(outcome: Outcome, answer: Answer) -> str | None:
         return _digest(outcome)
     if answer.value is None or not _comparable(answer):
         return None
-    return _digest(f"completed {_canonical(answer.value)}")
+    return _digest(f"completed {_comparable_form(answer.value)}")
 
 
 def _comparable(answer: Answer) -> bool:
     if answer.type not in _SELECTIONS or not answer.labels:
         return True
     values = answer.value if isinstance(answer.value, list) else [answer.value]
-    return _canonical(values) == _canonical(list(answer.labels))
+    return _comparable_form(values) == _comparable_form(list(answer.labels))
 
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _comparable_form(value: Any) -> str:
+    """Spell a JSON value so that equal answers are equal strings; one that is too large only as it was written."""
+    if isinstance(value, list | dict):
+        written = _encode_sorted(value)
+        if written.count(b",") > _MOST_COMMAS:
+            return f"j{written.decode()}"
+    return _canonical(value)
 
 
 def _canonical(value: Any) -> str:
@@ -100,6 +111,9 @@ def _canonical(value: Any) -> str:
     if isinstance(value, dict):
         return f"d{_spell(sorted([key, _canonical(item)] for key, item in value.items()))}"
     return f"n{value}"
+
+
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def _spell(canonical: list[Any]) -> str:

@@ -8,7 +8,8 @@ import click
 
 from hitlsh.api import DocumentedLimitWarning
 from hitlsh.errors import HitlshError
-from service.api_tables import printable
+from service.escaping import one_line
+from service.terminal import echo
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def in_a_line() -> Iterator[None]:
         with _warnings_spoken():
             yield
     except HitlshError as error:
-        raise click.ClickException(printable(str(error))) from None
+        raise click.ClickException(one_line(str(error))) from None
 
 
 @contextmanager
@@ -29,4 +30,4 @@ def _warnings_spoken() -> Iterator[None]:
             yield
         finally:
             for warning in warned:
-                click.echo(f"Warning: {printable(str(warning.message))}", err=True)
+                echo(f"Warning: {one_line(str(warning.message))}", err=True)

@@ -11,12 +11,15 @@ from redis import Redis
 from hitlsh.api import BudgetExhausted, Client
 from hitlsh.api.models.requests import CreatedRequest
 from service.api_errors import in_a_line
-from service.api_tables import cell, printable
+from service.api_tables import cell
 from service.connection import connected
 from service.environment import environment
+from service.escaping import one_line
+from service.insecure_option import insecure
 from service.json_option import parse_json
 from service.operations_options import as_json
 from service.question_options import NO_ANSWER, Asking, asking, show_created
+from service.terminal import echo
 from service.waiting import show_decision, wait_for_decision
 from workers.asking import asking_client, callback_url
 from workers.errors import CannotAsk
@@ -32,6 +35,7 @@ _ID = re.compile(r"[0-9a-fA-F]{24}")
 @click.option("--wait", "waiting", is_flag=True, help="Wait for the decision; exit with 3 if nobody answered.")
 @click.option("--every", default=0.5, show_default=True, type=click.FloatRange(0.05),
               help="Seconds between looks at the inbox while waiting; none of them is a call to HITL.sh.")  # fmt: skip
+@insecure
 @as_json
 def ask(asked: Asking, state: str | None, waiting: bool, every: float, json_wanted: bool) -> None:
     """Ask the people of a loop; the inbox waits for what they say, and your handlers get it.
@@ -48,7 +52,7 @@ def ask(asked: Asking, state: str | None, waiting: bool, every: float, json_want
         if not waiting:
             show_created(created, json_wanted)
             return
-        click.echo(f"asked: request {created.request_id}; waiting for the decision, Ctrl+C stops that", err=True)
+        echo(f"asked: request {created.request_id}; waiting for the decision, Ctrl+C stops that", err=True)
         decision = wait_for_decision(redis, created, every=every)
     show_decision(created.request_id, decision, json_wanted)
     click.get_current_context().exit(0 if decision is not None and decision.answered else NO_ANSWER)
@@ -70,7 +74,7 @@ def _callback_url(settings: Settings, given: str | None, state: Any, *, stated: 
     except CannotAsk as missing:
         if stated:
             raise
-        click.echo(f"no callback URL, so a sweep has to find the decision: {missing}", err=True)
+        echo(f"no callback URL, so a sweep has to find the decision: {missing}", err=True)
         return None
 
 
@@ -93,5 +97,5 @@ def find_loop(client: Client, called: str) -> str:
         return found[0]
     if found:
         raise click.ClickException(f"{len(found)} loops are called {called!r}: give the id, {' or '.join(found)}.")
-    names = ", ".join(sorted(repr(printable(loop.name or loop.id)) for loop in loops)) or "none yet"
+    names = ", ".join(sorted(repr(one_line(loop.name or loop.id)) for loop in loops)) or "none yet"
     raise click.ClickException(f"No loop is called {called!r}: give an id or a name of yours ({names}).")

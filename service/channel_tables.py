@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import click
-
+from service.terminal import echo
 from workers.inbox.channel import Hour
 from workers.sweeps.standing import total
 
@@ -14,11 +13,11 @@ _BY_WEBHOOK, _LATE, _LOST = "█", "▒", "░"
 def print_hours(hours: Sequence[Hour]) -> None:
     """The oldest first, and all of them together below."""
     most = max(hour.webhook + hour.sweep for hour in hours)
-    click.echo(f"{'HOUR':<16}  {'WEBHOOK':>8}  {'SWEEP':>8}  {'OVERTAKEN':>9}  {'LOST':>6}")
+    echo(f"{'HOUR':<16}  {'WEBHOOK':>8}  {'SWEEP':>8}  {'OVERTAKEN':>9}  {'LOST':>6}")
     for hour in hours:
-        click.echo(f"{_row(f'{hour.begins_at:%Y-%m-%d %H:%M}', hour)}  {_bar(hour, most)}".rstrip())
+        echo(f"{_row(f'{hour.begins_at:%Y-%m-%d %H:%M}', hour)}  {_bar(hour, most)}".rstrip())
     legend = f"{_BY_WEBHOOK} by webhook  {_LATE} overtaken  {_LOST} lost" if most else "no decision was found"
-    click.echo(f"{_row('together', total(hours))}  {legend}")
+    echo(f"{_row('together', total(hours))}  {legend}")
 
 
 def share_lost(hour: Hour) -> float | None:

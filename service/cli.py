@@ -1,8 +1,8 @@
 """The command line."""
 
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +13,7 @@ from service.api_commands import api
 from service.ask_command import ask
 from service.environment import environment
 from service.errors import explain
+from service.insecure_option import insecure
 from service.json_option import parse_json
 from service.listing_commands import events, failed, show
 from service.operations_commands import discard, replay, retry
@@ -20,10 +21,21 @@ from service.pause_commands import pause, resume
 from service.requests_commands import channel, requests
 from service.status_command import status
 from service.sweep_command import sweep
+from service.terminal import echo, escape_message, print_json
 from workers.settings import Settings
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Escapes the messages that click itself prints; some hold what HITL.sh or Redis said."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            raise escape_message(error) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="hitl-receiver")
 @click.option("--log-level", default="INFO", show_default=True, envvar="HITL_LOG_LEVEL",
               type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False))  # fmt: skip
@@ -42,6 +54,7 @@ def cli(log_level: str) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), envvar="PORT",
               show_envvar=True, help="Port to listen on.")  # fmt: skip
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
+@insecure
 def serve(host: str, port: int, processes: int) -> None:
     """Receive: the web process that verifies and keeps deliveries.
 
@@ -58,6 +71,7 @@ def serve(host: str, port: int, processes: int) -> None:
 @cli.command()
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64),
               help="Worker processes; each runs handlers of its own.")  # fmt: skip
+@insecure
 def work(processes: int) -> None:
     """Handle: the RQ worker that runs your handlers.
 
@@ -70,6 +84,7 @@ def work(processes: int) -> None:
 
 
 @cli.command()
+@insecure
 def clock() -> None:
     """Look once a second that what is due has a worker. Run one or more; needs REDIS_URL."""
     from service.working import run_clock
@@ -83,6 +98,7 @@ def clock() -> None:
               help="Where the embedded server keeps its data.")  # fmt: skip
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port of the door.")
 @click.option("--handlers", default=None, help="package.module[:attribute]; else HITL_HANDLERS, else the examples.")
+@insecure
 def dev(folder: Path, port: int, handlers: str | None) -> None:
     """Run everything here: an embedded Valkey, the web process, a worker and the clock.
 
@@ -108,6 +124,7 @@ def demo() -> None:
 @click.option("--response", default=None, metavar="JSON", help="The answer, such as '\"Reject\"' or 'false'.")
 @click.option("--request-id", default=None, help="Of the request; a fresh one by default.")
 @click.option("--state", default=None, metavar="JSON", help="State for the callback URL that is minted.")
+@insecure
 def send(sample: str | None, to: str | None, response: str | None, request_id: str | None, state: str | None) -> None:
     """Post a sample as HITL.sh would; without SAMPLE, list them.
 
@@ -128,6 +145,7 @@ def send(sample: str | None, to: str | None, response: str | None, request_id: s
 @cli.command("callback-url")
 @click.option("--state", default=None, metavar="JSON",
               help="Any JSON; comes back as decision.state (small: it travels in the URL).")  # fmt: skip
+@insecure
 def callback_url(state: str | None) -> None:
     """Mint a callback URL, for the callback_url of a request at HITL.sh.
 
@@ -137,7 +155,7 @@ def callback_url(state: str | None) -> None:
     from service.sending import mint
 
     with explain():
-        click.echo(mint(parse_json(state, "--state")))
+        echo(mint(parse_json(state, "--state")))
 
 
 @cli.command()
@@ -151,11 +169,11 @@ def routes(as_json: bool) -> None:
         assert settings.handlers is not None
         table = [{"handler": route.name, "when": route.describe()} for route in load_router(settings.handlers).routes]
     if as_json:
-        click.echo(json.dumps(table, indent=2))
+        print_json(table)
         return
     width = max(len(row["handler"]) for row in table)
     for row in table:
-        click.echo(f"{row['handler']:<{width}}  {row['when']}")
+        echo(f"{row['handler']:<{width}}  {row['when']}")
 
 
 for command in (
@@ -178,4 +196,5 @@ for command in (
 
 
 def main() -> None:
+    logs.log_uncaught()
     cli(prog_name="hitl-receiver")

@@ -6,7 +6,6 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-import click
 import httpx
 from redis import Redis
 
@@ -18,6 +17,7 @@ from hitlsh.samples import sample
 from hitlsh.signatures import headers
 from service.app import WEBHOOKS
 from service.stack import Stack, free_port
+from service.terminal import echo, echo_lines
 from workers.inbox import history
 from workers.inbox.history import EventRecord
 from workers.redis_clients import command_client
@@ -43,7 +43,7 @@ def run() -> int:
         tempfile.TemporaryDirectory(prefix="hitl-demo-") as folder,
         Stack(Path(folder), environ, port=port, sandbox_port=sandbox_port, say=_say) as stack,
     ):
-        click.echo(f"the stack is up: {stack.url}")
+        echo(f"the stack is up: {stack.url}")
         redis = command_client(stack.redis_url)
         signer = CallbackSigner([callback_secret])
         callback = signer.url(stack.url, signer.mint({"order": 1881}))
@@ -55,7 +55,9 @@ def run() -> int:
         records = [_wait_until_handled(redis, key) for key in sent]
         redis.close()
     for record in records:
-        click.echo(_timeline(record))
+        echo()
+        echo(record.key, bold=True)
+        echo_lines(_timeline(record))
     return 0 if all(record.state == "done" for record in records) else 1
 
 
@@ -66,7 +68,7 @@ def _signed(secret: str) -> tuple[bytes, dict[str, str]]:
 
 def _post(what: str, address: str, body: bytes, extra: dict[str, str]) -> str:
     reply = httpx.post(address, content=body, headers={"content-type": "application/json", **extra}, timeout=10.0)
-    click.echo(f"posted {what}: {reply.status_code}")
+    echo(f"posted {what}: {reply.status_code}")
     return parse(body).key
 
 
@@ -82,7 +84,7 @@ def _ask_and_answer(sandbox: str, api_key: str, callback: str) -> str:
             timeout_seconds=600,
             callback_url=callback,
         )
-    click.echo(f"asked the local HITL.sh: request {created.request_id}")
+    echo(f"asked the local HITL.sh: request {created.request_id}")
     httpx.post(
         f"{sandbox}/sandbox/requests/{created.request_id}/answer", json={"response_data": "Publish"}
     ).raise_for_status()
@@ -114,7 +116,7 @@ def _timeline(record: EventRecord) -> str:
         if effect.settled_at
     ]
     lines = [f"  {_ms(record.received_at, at):>9}  {what:<9} {detail}" for at, what, detail in rows]
-    return "\n".join(["", click.style(record.key, bold=True), *lines])
+    return "\n".join(lines)
 
 
 def _ms(start: datetime, at: datetime) -> str:
@@ -122,4 +124,4 @@ def _ms(start: datetime, at: datetime) -> str:
 
 
 def _say(name: str, line: str) -> None:
-    click.echo(f"{name:>6} | {line}")
+    echo(f"{name:>6} | {line}")

@@ -14,6 +14,7 @@ import click
 from hitlsh.api import Client
 from service.environment import KEPT, read, write
 from service.stack import Stack
+from service.terminal import echo
 from workers.errors import HandlersInvalid
 from workers.loading import load_router
 from workers.settings import Settings
@@ -23,8 +24,8 @@ from workers.start_checks import check_confirmation_is_possible
 SANDBOX_OFFSET = 100
 _SECRETS = ("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS")
 _SHARED = (
-    *_SECRETS, "HITL_PUBLIC_URL", "HITL_HANDLERS", "HITL_API_KEY", "HITL_BASE_URL", "HITL_DISCOVER", "HITL_LOOKBACK",
-    "HITL_SWEEP_SHARE", "HITL_ASK_RESERVE", "HITL_CHECK_WITHIN",
+    *_SECRETS, "HITL_PUBLIC_URL", "HITL_INSECURE", "HITL_HANDLERS", "HITL_API_KEY", "HITL_BASE_URL",
+    "HITL_DISCOVER", "HITL_LOOKBACK", "HITL_SWEEP_SHARE", "HITL_ASK_RESERVE", "HITL_CHECK_WITHIN",
 )  # fmt: skip
 
 
@@ -46,11 +47,11 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
         write(folder / KEPT, _kept(environ, stack))
         if stack.sandbox_url:
             see_that_a_loop_exists(environ)
-        click.echo(_banner(stack, settings, names, folder))
+        _print_banner(stack, settings, names, folder)
         while not stopping.wait(0.1):
             stack.check()
-        click.echo("\nstopping: no more is taken in, handlers in flight finish ...")
-    click.echo("stopped.")
+        echo("stopping: no more is taken in, handlers in flight finish ...", prefix="\n")
+    echo("stopped.")
 
 
 def _prepare(folder: Path, port: int, handlers: str | None) -> dict[str, str]:
@@ -110,7 +111,7 @@ def _sandbox_is_installed() -> bool:
 
 
 def _say(name: str, line: str) -> None:
-    click.echo(f"{click.style(f'{name:>7} │', fg='cyan')} {line}")
+    echo(line, prefix=f"{click.style(f'{name:>7} │', fg='cyan')} ")
 
 
 def program() -> str:
@@ -124,7 +125,7 @@ def program() -> str:
         return str(beside)
 
 
-def _banner(stack: Stack, settings: Settings, names: list[str], folder: Path) -> str:
+def _print_banner(stack: Stack, settings: Settings, names: list[str], folder: Path) -> None:
     data = f"{folder}/ (embedded Valkey)" if stack.server else "the server of REDIS_URL"
     doors = []
     if settings.webhook_secrets:
@@ -140,8 +141,12 @@ def _banner(stack: Stack, settings: Settings, names: list[str], folder: Path) ->
     if settings.api_key is not None:
         rows.append(("sweeps", f"HITL.sh is asked for what the webhooks miss: {program()} status"))
     rows.append(("try", f"{program()} send callback-v2.completed     (`send` alone lists samples)"))
-    lines = "\n".join(f"  {click.style(f'{label:<9}', bold=True)} {text}" for label, text in rows)
-    return f"\nhitl-receiver is running; Ctrl+C stops it.\n\n{lines}\n"
+    echo()
+    echo("hitl-receiver is running; Ctrl+C stops it.")
+    echo()
+    for label, text in rows:
+        echo(text, prefix=f"  {click.style(f'{label:<9}', bold=True)} ")
+    echo()
 
 
 def _python() -> str:

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from hitlsh.errors import HitlshError
 from service.embedded_server import ServerUnavailable
+from service.terminal import echo_lines
 from workers.errors import WorkersError
 from workers.settings import SettingsInvalid
 
@@ -31,4 +32,4 @@ class Unfit(click.ClickException):
     exit_code = 2
 
     def show(self, file: object = None) -> None:
-        click.echo(self.message, err=True)
+        echo_lines(self.message, err=True)

@@ -1,9 +1,58 @@
-"""uvicorn's HTTP protocol, with an end to its patience."""
+"""uvicorn's HTTP protocol, with an end to its patience; offers to upgrade are ignored."""
 
 import asyncio
 from typing import ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class _PlainParser:
+    """httptools' request parser, for which an offer of another protocol is a header like any other."""
+
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        self._protocol = protocol
+        self._parser = self._new_parser()
+
+    def feed_data(self, data: bytes) -> None:
+        """Parse; raises `httptools.HttpParserError`."""
+        rest = memoryview(data)
+        while True:
+            try:
+                self._parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as offer:
+                rest = rest[offer.args[0] :]
+                head = self._head_without_offer()
+                self._parser = self._new_parser()
+                self._parser.feed_data(head)
+            else:
+                return
+
+    def should_upgrade(self) -> bool:
+        return bool(self._parser.should_upgrade())
+
+    def should_keep_alive(self) -> bool:
+        return bool(self._parser.should_keep_alive())
+
+    def get_method(self) -> bytes:
+        return bytes(self._parser.get_method())
+
+    def get_http_version(self) -> str:
+        return str(self._parser.get_http_version())
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self._protocol)
+        # As uvicorn has it: what follows a request that ends its connection is no error.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _head_without_offer(self) -> bytes:
+        if self.get_method() == b"CONNECT":  # always another protocol, whatever its headers
+            raise httptools.HttpParserError("CONNECT is for proxies")
+        kept = [(name, value) for name, value in self._protocol.headers if name != b"upgrade"]
+        lines = [name + b": " + value + b"\r\n" for name, value in kept]
+        start = b"%s %s HTTP/%s\r\n" % (self.get_method(), self._protocol.url, self.get_http_version().encode())
+        return b"".join([start, *lines, b"\r\n"])
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -11,6 +60,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     uvicorn bounds neither (https://www.uvicorn.org/server-behavior/#timeouts): half a header line would hold
     a connection for ever, and a header without end would fill the memory.
+
+    A request that offers another protocol (`Upgrade: h2c`, as `curl --http2` sends) is read as plain HTTP/1.1,
+    as RFC 9110, 7.8 allows. The parser takes everything after such a head for the other protocol, the body
+    included, so that the request is parsed again without the offer.
     """
 
     #: From the first byte of a request to its last; longer than the door itself waits for a body.
@@ -26,6 +79,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
         super().connection_made(transport)
+        self.parser = _PlainParser(self)  # type: ignore[assignment] # it has all that uvicorn asks of one
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -39,11 +93,15 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # parsed again without the offer
         self._in_head = False
         self._unanswered += 1
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._arriving = False
         super().on_message_complete()
 

@@ -169,11 +169,15 @@ class Intake:
                 return
 
     async def _beat(self) -> None:
-        """Write the counters: a write, because a replica that lost its primary still answers a ping."""
+        """Write the counters, and keep the inbox clock.
+
+        A write, because a replica that lost its primary still answers a ping.
+        """
         counted, self._counters = self._counters, Counter()
         try:
             async with asyncio.timeout(DOOR_PATIENCE):
                 await self._inbox.count(counted + Counter({"beats": 1}))
+                await self._inbox.keep_clock()
                 full = await self._is_full()
         except (RedisError, TimeoutError) as error:
             self._counters += counted

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import click
+from service.terminal import echo
 
 _NAME, _FIGURE = 14, 8
 _GAP = "   "
@@ -25,7 +25,7 @@ def print_lines(lines: Iterable[Line]) -> None:
         figure = "" if line.figure is None else f"{line.figure:,}"
         begin = f"{line.name:<{_NAME}}{figure:>{_FIGURE}}{_GAP}"
         for text in _folded(begin, line.note):
-            click.echo(text.rstrip())
+            echo(text.rstrip())
 
 
 def _folded(begin: str, note: str) -> list[str]:

@@ -6,17 +6,10 @@ import click
 
 from service.connection import connected
 from service.operations_options import NothingFound, as_json, filtered, look_up
-from service.operations_tables import (
-    event_fields,
-    event_row,
-    failure_fields,
-    failure_row,
-    print_event,
-    print_json,
-    print_table,
-)
+from service.operations_tables import event_fields, event_row, failure_fields, failure_row, print_event
 from service.request_tables import print_entry
-from workers.inbox import history, ledger_counts, ledger_listing, listing
+from service.terminal import echo, print_json, print_table
+from workers.inbox import history, inbox_clock, ledger_listing, listing
 from workers.inbox.listing import Filter, split
 
 limited = click.option(
@@ -56,7 +49,7 @@ def show(key: str, body: bool, json_wanted: bool) -> None:
     with --body only.
     """
     with connected() as redis:
-        request, now = ledger_listing.entry(redis, key), ledger_counts.server_time(redis)
+        request, now = ledger_listing.entry(redis, key), inbox_clock.now(redis)
         names = listing.resolve(redis, key) if request is not None else look_up(redis, key)
         found = list(history.records(redis, [split(name)[1] if "|" in name else name for name in names]))
     if json_wanted:
@@ -65,7 +58,7 @@ def show(key: str, body: bool, json_wanted: bool) -> None:
     if request is not None:
         print_entry(request, now)
     for number, event in enumerate(found):
-        click.echo() if number or request is not None else None
+        echo() if number or request is not None else None
         print_event(event, body=body)
 
 
@@ -88,4 +81,4 @@ def failed(limit: int, json_wanted: bool, **filters: Any) -> None:
 
 def _say_if_more(cursor: str | None, limit: int) -> None:
     if cursor is not None:
-        click.echo(f"There are more than {limit}: narrow it down, or give a greater --limit.", err=True)
+        echo(f"There are more than {limit}: narrow it down, or give a greater --limit.", err=True)

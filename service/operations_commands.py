@@ -9,7 +9,7 @@ import msgspec
 from service.connection import connected
 from service.environment import environment
 from service.operations_options import NothingFound, as_json, chosen, dry, everything, filtered, named, unasked
-from service.operations_tables import print_json
+from service.terminal import echo, print_json
 from workers.inbox import operations, replaying
 from workers.inbox.listing import Filter
 from workers.inbox.operations import Change
@@ -122,9 +122,9 @@ def _carry_out(change: Callable[[bool], Change], verb: str, *, dry_run: bool, ye
         if dry_run:
             _tell(planned, f"would {verb}", json=json, dry_run=True)
             return
-        click.echo(f"{verb} {_amount(planned)}:", err=True)
+        echo(f"{verb} {_amount(planned)}:", err=True)
         for example in planned.examples:
-            click.echo(f"  {example}", err=True)
+            echo(f"  {example}", err=True)
         click.confirm("Go on?", abort=True, err=True)
     done = change(False)
     _refuse_nothing(done, verb)
@@ -145,10 +145,10 @@ def _tell(change: Change, what: str, *, json: bool, dry_run: bool) -> None:
     if json:
         print_json({**msgspec.to_builtins(change), "dry_run": dry_run})
         return
-    click.echo(f"{what} {_amount(change)}")
+    echo(f"{what} {_amount(change)}")
     if dry_run:
         for example in change.examples:
-            click.echo(f"  {example}")
+            echo(f"  {example}")
 
 
 def _amount(change: Change) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 from redis import Redis
 
+from service.terminal import echo
 from workers.inbox.listing import Filter, resolve
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -22,7 +23,7 @@ class NothingFound(click.ClickException):
     exit_code = 1
 
     def show(self, file: object = None) -> None:
-        click.echo(self.message, err=True)
+        echo(self.message, err=True)
 
 
 class When(click.ParamType[datetime]):

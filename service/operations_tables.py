@@ -1,15 +1,15 @@
 """The inbox for a terminal or a program: no body, no e-mail address and no free text unless asked for."""
 
 import json
-from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-import click
 import msgspec
 
 from hitlsh.events import Event
-from service.api_tables import cell, printable
+from service.api_tables import cell
+from service.escaping import one_line
+from service.terminal import echo, print_table
 from workers.inbox.kept import AttemptRecord, EffectRecord, EventRecord, EventSummary
 from workers.inbox.listing import Failure
 
@@ -23,23 +23,11 @@ _ENDS = {"done", "skipped", "retry", "failed", "held", "discarded"}
 FLAGS = ("late", "conflict", "overrules")
 
 
-def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns as wide as they must be; the last may be long."""
-    table = [list(heads), *(list(row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
-    for row in table:
-        click.echo("  ".join(entry.ljust(width) for entry, width in zip(row, widths, strict=True)).rstrip())
-
-
-def print_json(found: Any) -> None:
-    click.echo(json.dumps(found, ensure_ascii=False, indent=2))
-
-
 def event_row(event: EventSummary) -> tuple[str, ...]:
     """ACCEPTED, STATE, EFFECTS and KEY."""
     flags = "".join(f" {flag}" for flag in FLAGS if getattr(event, flag))
     effects = ", ".join(f"{effect.handler} {effect.state}" for effect in event.effects)
-    return cell(event.accepted_at), event.state + flags, effects or "-", printable(event.key)
+    return cell(event.accepted_at), event.state + flags, effects or "-", one_line(event.key)
 
 
 def failure_row(failure: Failure) -> tuple[str, ...]:
@@ -52,7 +40,7 @@ def failure_row(failure: Failure) -> tuple[str, ...]:
         handler,
         str(effect.attempts),
         cell(reason[-1] if reason else None),
-        printable(failure.event.key),
+        one_line(failure.event.key),
     )
 
 
@@ -86,25 +74,25 @@ def failure_fields(failure: Failure) -> dict[str, Any]:
 
 def print_event(event: EventRecord, *, body: bool) -> None:
     """Everything about one event, its timeline included."""
-    click.echo(click.style(printable(event.key), bold=True))
+    echo(one_line(event.key), bold=True)
     for label, text in _headings(event, body=body):
-        click.echo(f"  {label:<10} {text}")
-    click.echo()
+        echo(f"  {label:<10} {text}")
+    echo()
     for at, what in _timeline(event):
-        click.echo(f"  {cell(at)[:-1]}.{at.microsecond // 1000:03}Z  {what}")
+        echo(f"  {cell(at)[:-1]}.{at.microsecond // 1000:03}Z  {what}")
     if effects := _effects(event):
-        click.echo()
+        echo()
         rows = [(_name(one), one.state, *map(str, (one.attempts, one.errors, one.crashes))) for one in effects]
         print_table(
             ("  HANDLER", "STATE", "ATTEMPTS", "ERRORS", "CRASHES"), [(f"  {row[0]}", *row[1:]) for row in rows]
         )
     for effect in effects:
         if effect.error:
-            click.echo(f"\n  {_name(effect)}, last error:")
+            echo(f"  {_name(effect)}, last error:", prefix="\n")
             for line in effect.error.rstrip().splitlines()[-TRACEBACK_LINES:]:
-                click.echo(f"    {printable(line)}")
+                echo(f"    {one_line(line)}")
     if body:
-        click.echo(f"\n{printable(event.body.decode(errors='replace'))}")
+        echo(one_line(event.body.decode(errors="replace")), prefix="\n")
 
 
 def _headings(event: EventRecord, *, body: bool) -> list[tuple[str, str]]:
@@ -120,7 +108,7 @@ def _headings(event: EventRecord, *, body: bool) -> list[tuple[str, str]]:
         rows.append(("response", json.dumps(answer, ensure_ascii=False)))
     elif content.outcome:
         rows.append(("outcome", f"{content.outcome}: nobody answered"))
-    return [(label, printable(text)) for label, text in rows]
+    return [(label, one_line(text)) for label, text in rows]
 
 
 def _timeline(event: EventRecord) -> list[tuple[datetime, str]]:
@@ -154,7 +142,7 @@ def _how(attempt: AttemptRecord) -> str:
     """How an attempt ended, and the last line of why."""
     words = {"retry": "is to be repeated", "failed": "failed", "crashed": "died with its worker"}[attempt.end]
     *_, why = attempt.error.rstrip().splitlines() or [""]
-    return f"{words} after {attempt.seconds:.3f} s" + (f": {printable(why)}" if why else "")
+    return f"{words} after {attempt.seconds:.3f} s" + (f": {one_line(why)}" if why else "")
 
 
 def _end(effect: EffectRecord) -> str:
@@ -162,7 +150,7 @@ def _end(effect: EffectRecord) -> str:
     if effect.state not in _ENDS:
         return "an attempt ended"
     took = "" if effect.seconds is None or effect.state == "discarded" else f" after {effect.seconds:.3f} s"
-    return f"{effect.state}{took}" + (f": {printable(effect.reason)}" if effect.reason else "")
+    return f"{effect.state}{took}" + (f": {one_line(effect.reason)}" if effect.reason else "")
 
 
 def _effects(event: EventRecord) -> list[EffectRecord]:

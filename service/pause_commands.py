@@ -4,6 +4,7 @@ import click
 from redis import Redis
 
 from service.connection import connected
+from service.terminal import echo
 from workers.inbox import pausing
 
 
@@ -17,7 +18,7 @@ def pause(handler: str | None) -> None:
     with connected() as redis:
         pausing.pause(redis, handler or pausing.ALL)
     again = f"hitl-receiver resume {handler}" if handler else "hitl-receiver resume"
-    click.echo(f"paused {handler or 'all handlers'}: deliveries are still kept; go on with `{again}`")
+    echo(f"paused {handler or 'all handlers'}: deliveries are still kept; go on with `{again}`")
 
 
 @click.command()
@@ -26,10 +27,10 @@ def resume(handler: str | None) -> None:
     """Take a pause back: that of HANDLER, or every one."""
     with connected() as redis:
         if handler and handler not in pausing.paused(redis):
-            click.echo(f"{handler} is not paused; paused: {_names(redis)}")
+            echo(f"{handler} is not paused; paused: {_names(redis)}")
             return
         due = pausing.resume(redis, handler or pausing.ALL)
-    click.echo(f"resumed {handler or 'all handlers'}: {due} effects that waited go on as workers have room")
+    echo(f"resumed {handler or 'all handlers'}: {due} effects that waited go on as workers have room")
 
 
 def _names(redis: Redis) -> str:

@@ -2,18 +2,19 @@
 
 from typing import Any
 
-import click
 import msgspec
 
-from service.api_tables import cell, printable
+from service.api_tables import cell
 from service.durations import since, until
+from service.escaping import one_line
+from service.terminal import echo
 from workers.inbox.ledger_listing import Entry
 
 HEADS = ("REQUEST", "LEARNED", "CREATED", "TIMES OUT", "CHECKED", "NEXT LOOK", "STATE")
 
 
 def entry_row(entry: Entry, now: float) -> tuple[str, ...]:
-    """A row below `HEADS`; `now`: by the server's clock."""
+    """A row below `HEADS`; `now`: by the inbox clock."""
     return (
         cell(entry.request_id),
         cell(entry.learned),
@@ -32,7 +33,7 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
 
 def print_entry(entry: Entry, now: float) -> None:
     """What is known of one request; its events follow."""
-    click.echo(click.style(f"request {printable(entry.request_id)}", bold=True))
+    echo(f"request {one_line(entry.request_id)}", bold=True)
     rows = {
         "state": state_words(entry),
         "learned": cell(entry.learned),
@@ -43,7 +44,7 @@ def print_entry(entry: Entry, now: float) -> None:
     }
     for label, text in rows.items():
         if text != "-":
-            click.echo(f"  {label:<10} {text}")
+            echo(f"  {label:<10} {text}")
 
 
 def state_words(entry: Entry) -> str:
@@ -55,7 +56,7 @@ def state_words(entry: Entry) -> str:
         words += ["refused delivery"] * entry.refused + ["missing at the last look"] * entry.missing
     if entry.overruled is not None:
         words.append(f"overruled: {entry.overruled.event} ({entry.overruled.by})")
-    return printable(", ".join(words))
+    return one_line(", ".join(words))
 
 
 def _checked(entry: Entry, now: float) -> str:

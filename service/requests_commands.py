@@ -7,10 +7,10 @@ import click
 from service.channel_tables import print_hours, share_lost
 from service.connection import connected
 from service.operations_options import NothingFound, as_json
-from service.operations_tables import print_json, print_table
 from service.request_tables import HEADS, entry_fields, entry_row
+from service.terminal import echo, print_json, print_table
 from workers.inbox import channel as webhooks
-from workers.inbox import ledger_counts, ledger_listing
+from workers.inbox import inbox_clock, ledger_listing
 from workers.inbox.ledger_listing import State
 
 #: Hours for which the history is kept.
@@ -31,7 +31,7 @@ def requests(state: str | None, limit: int, json_wanted: bool) -> None:
     """
     with connected() as redis:
         found = ledger_listing.listing(redis, cast("State | None", state), most=limit)
-        now = ledger_counts.server_time(redis)
+        now = inbox_clock.now(redis)
     if not found.entries:
         raise NothingFound(f"No request is {state}." if state else "No request is known yet.")
     if json_wanted:
@@ -39,7 +39,7 @@ def requests(state: str | None, limit: int, json_wanted: bool) -> None:
     else:
         print_table(HEADS, [entry_row(entry, now) for entry in found.entries])
     if found.more:
-        click.echo(f"There are more than {limit}: narrow it down with --state, or give a greater --limit.", err=True)
+        echo(f"There are more than {limit}: narrow it down with --state, or give a greater --limit.", err=True)
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import click
 import httpx
 
 from hitlsh.errors import HitlshError
@@ -10,6 +9,7 @@ from hitlsh.samples import SAMPLES, sample
 from hitlsh.signatures import headers
 from service.app import WEBHOOKS
 from service.environment import environment
+from service.terminal import echo
 from workers.asking import callback_url
 from workers.settings import Settings
 
@@ -33,7 +33,7 @@ def list_samples() -> None:
     """Print what `send` can post."""
     width = max(len(name) for name in SAMPLES)
     for name, entry in SAMPLES.items():
-        click.echo(f"{name:<{width}}  {entry.door:<8}  {entry.summary}")
+        echo(f"{name:<{width}}  {entry.door:<8}  {entry.summary}")
 
 
 def mint(state: Any) -> str:
@@ -55,7 +55,7 @@ def send_sample(name: str, *, to: str | None, response: Any, answered: bool, req
         raise CannotSend(
             f"Nobody answers at {_origin(address)} ({type(error).__name__}): is the receiver running?"
         ) from error
-    click.echo(f"{reply.status_code}: {_MEANINGS.get(reply.status_code, reply.reason_phrase)}")
+    echo(f"{reply.status_code}: {_MEANINGS.get(reply.status_code, reply.reason_phrase)}")
     return 0 if reply.is_success else 1
 
 

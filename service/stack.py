@@ -10,6 +10,7 @@ from typing import Self
 
 import httpx
 
+from service.checked_redis import IS_CHECKED, check_redis_once
 from service.embedded_server import EmbeddedServer, ServerUnavailable
 from service.supervisor import Child, Supervisor, command
 
@@ -32,7 +33,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{port}"
         self.server = None if "REDIS_URL" in environ else EmbeddedServer(folder)
         self.redis_url = environ.get("REDIS_URL") or (self.server.url if self.server else "")
-        settings = {**environ, "REDIS_URL": self.redis_url}
+        settings = {**environ, "REDIS_URL": self.redis_url, **IS_CHECKED}
         self.sandbox_url = f"http://127.0.0.1:{sandbox_port}" if sandbox_port else None
         # In the order in which they stop: take no more in, then finish what runs.
         self.supervisor = Supervisor(
@@ -52,6 +53,7 @@ class Stack:
         if self.server is not None:
             self.server.start()
         try:
+            check_redis_once(self.redis_url)
             self.supervisor.start()
             self._wait_until_ready()
         except BaseException:

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from service.api_tables import printable
 from service.durations import counted, duration, iso, since, until
+from service.escaping import one_line
 from service.lines import Line
 from service.sweep_tables import account_fields, calls_fields, hour_words, promise_words, trouble_of
 from workers.sweeps.standing import Standing, UnderWay
@@ -96,7 +96,7 @@ def _sweep_lines(found: Standing) -> list[Line]:
     if found.trail.promised is not None:
         lines.append(Line("promise", None, promise_words(found.trail.promised)))
     if found.trail.warning is not None:
-        lines.append(Line("warning", None, printable(found.trail.warning)))
+        lines.append(Line("warning", None, one_line(found.trail.warning)))
     return lines
 
 

@@ -13,8 +13,8 @@ from service.connection import connected
 from service.environment import environment
 from service.lines import Line, print_lines
 from service.operations_options import as_json
-from service.operations_tables import print_json
 from service.standing_tables import standing_fields, standing_lines
+from service.terminal import echo, print_json
 from workers.inbox import keys, pausing
 from workers.settings import Settings
 from workers.sweeps.standing import standing
@@ -38,7 +38,7 @@ def status(json_wanted: bool) -> None:
     _print_alarms(raised)
     print_lines(Line(name, count) for name, count in counts.items())
     print_lines([Line("paused", None, ", ".join(paused) or "-")])
-    click.echo()
+    echo()
     print_lines(standing_lines(found))
 
 
@@ -61,8 +61,8 @@ def _named(counts: Mapping[str, int]) -> dict[str, Any]:
 def _print_alarms(raised: list[Alarm]) -> None:
     for alarm in raised:
         first, *rest = textwrap.wrap(alarm.text, 100)
-        click.echo(f"{click.style('ALARM', fg='red', bold=True)}  {first}")
+        echo(first, prefix=f"{click.style('ALARM', fg='red', bold=True)}  ")
         for line in rest:
-            click.echo(f"       {line}")
+            echo(f"       {line}")
     if raised:
-        click.echo()
+        echo()

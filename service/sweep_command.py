@@ -15,8 +15,8 @@ from service.environment import environment
 from service.errors import Unfit
 from service.lines import print_lines
 from service.operations_options import as_json
-from service.operations_tables import print_json
 from service.sweep_tables import account_fields, account_lines, outlook_fields, outlook_lines
+from service.terminal import echo, print_json
 from workers.inbox import ledger_counts
 from workers.settings import Settings
 from workers.sweeps import outlook, running, standing
@@ -61,7 +61,7 @@ def _say_what_would_be(settings: Settings, api_key: str, redis: Redis, json_want
         return
     print_lines(outlook_lines(seen, calls, settings))
     if standing.under_way(redis) is not None:
-        click.echo(f"\nNot now: {_why_not(redis)}")
+        echo(f"Not now: {_why_not(redis)}", prefix="\n")
 
 
 def _say_how_it_went(account: Account, redis: Redis, json_wanted: bool) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from service.api_tables import printable
 from service.durations import at, duration, iso, since, until
+from service.escaping import one_line
 from service.lines import Line
 from workers.settings import Settings
 from workers.sweeps.outlook import Outlook
@@ -22,7 +22,7 @@ def account_lines(account: Account, next_look: float | None, now: float) -> list
         Line("confirmed", account.confirmed, "events that HITL.sh says are true"),
         Line("overruled", account.overruled, "outcomes of which HITL.sh says otherwise"),
         Line("lost", account.lost, "requests that HITL.sh does not know any more"),
-        Line("why", None, printable(account.reason)),
+        Line("why", None, one_line(account.reason)),
     ]
     if account.trouble is not None:
         lines.append(Line("trouble", None, trouble_of(account)))
@@ -30,7 +30,7 @@ def account_lines(account: Account, next_look: float | None, now: float) -> list
 
 
 def trouble_of(account: Account) -> str:
-    return f"{account.trouble}: {printable(account.said)}"
+    return f"{account.trouble}: {one_line(account.said)}"
 
 
 def account_fields(account: Account) -> dict[str, Any]:

@@ -4,14 +4,13 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 
-import click
 import msgspec
 from redis import Redis, exceptions
 
 from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.events import Event
 from service.api_tables import cell
-from service.operations_tables import print_json, print_table
+from service.terminal import echo, print_json, print_table
 from workers.decision import Decision
 from workers.inbox import history
 
@@ -52,13 +51,13 @@ class _Spoken:
 
     def away(self, error: Exception) -> None:
         if not self._away:
-            click.echo(f"Redis is away ({type(error).__name__}); still waiting", err=True)
+            echo(f"Redis is away ({type(error).__name__}); still waiting", err=True)
         self._away = True
 
     def open(self) -> None:
         self._away = False
         if self._patience is not None and datetime.now(UTC) > self._patience:
-            click.echo("its time is out and nothing has come: do `serve`, `work` and `clock` run?", err=True)
+            echo("its time is out and nothing has come: do `serve`, `work` and `clock` run?", err=True)
             self._patience = None
 
 
@@ -86,7 +85,7 @@ def decision_of(redis: Redis, request_id: str) -> Decision | None:
 def show_decision(request_id: str, decision: Decision | None, json_wanted: bool) -> None:
     """What was decided, and by whom; for a program all that a handler sees."""
     if decision is None:
-        click.echo(f"HITL.sh does not know request {request_id} any more: its loop was deleted, or its key.", err=True)
+        echo(f"HITL.sh does not know request {request_id} any more: its loop was deleted, or its key.", err=True)
     elif json_wanted:
         fields = msgspec.to_builtins(decision)
         print_json({name: value for name, value in fields.items() if name != "body"})

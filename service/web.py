@@ -6,6 +6,7 @@ import sys
 import uvicorn
 
 from service import logs
+from service.checked_redis import check_redis_once
 from service.guarded_protocol import GuardedProtocol
 from workers.loading import load_router
 from workers.settings import Settings
@@ -15,6 +16,7 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     """Serve until stopped. Mistakes in settings and handlers are met here, before any process starts."""
     if settings.handlers is not None:
         load_router(settings.handlers)
+    check_redis_once(settings.redis_url)
     # Uvicorn hands the signal that stopped it on to whoever handled it before: leave with success.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))

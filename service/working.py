@@ -2,6 +2,7 @@
 
 import signal
 
+from service.checked_redis import IS_CHECKED, check_redis_once
 from service.supervisor import Child, Supervisor, command
 from workers import jobs
 from workers.clock import Clock
@@ -15,12 +16,13 @@ WORKER_GRACE = 30.0
 
 def run(settings: Settings, *, processes: int) -> None:
     """One worker in this process, or several below it."""
+    jobs.Work.from_settings(settings)  # a mistake in the handlers is told first, and once
+    check_redis_once(settings.redis_url)
     if processes == 1:
         jobs.work(settings)
         return
-    jobs.Work.from_settings(settings)  # a mistake in the handlers is told once, not by every child
     children = [
-        Child(name=f"worker-{number}", argv=command("work"), environ={}, grace=WORKER_GRACE)
+        Child(name=f"worker-{number}", argv=command("work"), environ=IS_CHECKED, grace=WORKER_GRACE)
         for number in range(1, processes + 1)
     ]
     # Together: one that still waits for its turn to stop would go on taking work in.
@@ -30,6 +32,7 @@ def run(settings: Settings, *, processes: int) -> None:
 def run_clock(settings: Settings) -> None:
     """Tick until SIGTERM or Ctrl+C."""
     say_if_nothing_is_swept(settings)
+    check_redis_once(settings.redis_url)
     # Looking again in a second is its patience: a client of little serves, and does not delay a stop.
     clock = Clock(
         command_client(settings.redis_url),

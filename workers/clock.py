@@ -1,4 +1,7 @@
-"""The clock: once a second, see that what is due has a drain or a sweep. Any number may run; none holds state."""
+"""The clock: once a second, see that what is due has a drain or a sweep, and keep the inbox clock.
+
+Any number may run.
+"""
 
 import logging
 import threading
@@ -11,6 +14,7 @@ from redis.exceptions import RedisError
 
 from workers.inbox import keys, scripts
 from workers.inbox.inbox import LONGEST_REQUEST
+from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.ledger import DISCOVERY
 from workers.jobs import enqueue_drain, enqueue_sweep
 
@@ -37,6 +41,7 @@ class Clock:
         self._discovers = discovers
         self._every = every
         self._trim_slice = scripts.script(redis, "trim")
+        self._timekeeper = Timekeeper()
         self._trimmed = 0.0
         self._ask_again_at = 0.0
         self._stopped = threading.Event()
@@ -87,8 +92,7 @@ class Clock:
         return gone
 
     def _look(self) -> "_Look":
-        seconds, micros = self._redis.time()
-        now = seconds * 1000 + micros // 1000
+        now = int(self._timekeeper.keep(self._redis) * 1000)
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcount(keys.DUE, "-inf", now)
             pipe.zcount(keys.DUE, "-inf", now - BACKLOG)
@@ -104,7 +108,7 @@ class Clock:
 class _Look(msgspec.Struct, frozen=True):
     """The inbox at a moment, in counts."""
 
-    #: In milliseconds, by the server's clock.
+    #: In milliseconds, by the inbox clock.
     now: int
     due: int
     overdue: int

@@ -51,6 +51,11 @@ def command_client(url: str) -> Redis:
     return Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=2.0, retry=Retry(_BACKOFF, 1))
 
 
+def check_client(url: str) -> Redis:
+    """For the checks when a program starts, which must not keep it from starting."""
+    return Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(_BACKOFF, 0))
+
+
 def hurry(redis: Redis) -> None:
     """Wait no more than a second for a server that is away: whoever uses this client is about to end."""
     redis.set_retry(Retry(_BACKOFF, 3))

@@ -1,5 +1,6 @@
 """What the environment says, read once, checked as a whole."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -79,7 +80,7 @@ class Settings:
             redis_url=reader.redis_url("REDIS_URL"),
             webhook_secrets=reader.secrets("HITL_WEBHOOK_SECRETS"),
             callback_secrets=reader.secrets("HITL_CALLBACK_SECRETS"),
-            public_url=reader.url("HITL_PUBLIC_URL", None),
+            public_url=reader.public_url("HITL_PUBLIC_URL", insecure="HITL_INSECURE"),
             handlers=reader.handlers("HITL_HANDLERS"),
             api_key=reader.text("HITL_API_KEY"),
             base_url=reader.url("HITL_BASE_URL", HITL_API) or HITL_API,
@@ -158,6 +159,21 @@ class _Reader:
             self.problem(f"{name} must be an address such as https://hooks.example.com, without a query")
         return url.rstrip("/")
 
+    def public_url(self, name: str, *, insecure: str) -> str | None:
+        """An address under which HITL.sh reaches us: encrypted, unless it is on this machine or `insecure` is on."""
+        url = self.url(name, None)
+        is_accepted = self.switch(insecure, default=False)
+        if url is None or is_accepted:
+            return url
+        parts = urlsplit(url)
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            self.problem(
+                f"{name} is http:// with the host {parts.hostname!r}: callback URLs are passwords, and without TLS "
+                "everyone on the way can read them and answer in HITL.sh's name. Write https:// (TLS may end at a "
+                f"proxy in front), or accept that with {insecure}=1 or the option --insecure"
+            )
+        return url
+
     def handlers(self, name: str) -> str | None:
         text = self.text(name)
         if text and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?", text):
@@ -198,3 +214,13 @@ class _Reader:
             self.problem(f"{name}={text!r} must be {what} from {least:g} to {most:g}")
             return default
         return value
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether what is sent to this host stays on this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -88,6 +88,13 @@ class FaultStorm:
             if fault.pid in {0, execution.pid} and execution.begun <= fault.ended and fault.began <= moment
         ]
 
+    def clock_stood(self, settled_at: float, execution: Execution) -> bool:
+        """The inbox clock stood still from before an outage of the server until somebody made a tick after it."""
+        return any(
+            not fault.pid and fault.began - 1.0 <= settled_at <= fault.ended and execution.begun <= fault.ended + 3.0
+            for fault in self.faults
+        )
+
     def _make(self) -> Posting:
         body = payload(request_id=f"{self._dice.getrandbits(96):024x}")
         self.events.append(key_of(body))

@@ -23,9 +23,9 @@ class LeaseHistory:
         self.settlements = 0
         #: Items settled under another token than that of the lease at that moment: there must be none.
         self.unfenced: list[str] = []
-        #: Items whose tokens did not grow: there must be none.
-        self.backwards: list[str] = []
-        self._last: Counter[str] = Counter()
+        #: Items that were given a token twice: there must be none.
+        self.repeated: list[str] = []
+        self._given: set[tuple[str, int]] = set()
         for path in sorted(folder.glob("appendonlydir/*.incr.aof")):
             with path.open("rb") as file:
                 for name, key, *words in commands(file):
@@ -47,9 +47,10 @@ class LeaseHistory:
     def _lease(self, member: str, token: int) -> None:
         if member in self.held:
             self.passed_on[member] += 1
-        if token <= self._last[member]:
-            self.backwards.append(member)
-        self.held[member] = self._last[member] = token
+        if (member, token) in self._given:
+            self.repeated.append(member)
+        self._given.add((member, token))
+        self.held[member] = token
 
     def _settle(self, member: str, token: int) -> None:
         self.settlements += 1

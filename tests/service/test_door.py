@@ -93,6 +93,7 @@ def test_the_secret_before_the_last_rotation_still_verifies(receiver: Receiver) 
         signature_line(BODY) * 2,
         signature_line(BODY) + signature_line(BODY, "whsec_of_somebody_else"),
     ],
+    ids=lambda line: f"{len(line)} bytes",
 )
 def test_a_delivery_that_is_not_proven_is_401(receiver: Receiver, redis: Redis, line: bytes) -> None:
     reply = receiver.send_raw(raw_request(BODY, headers=line))

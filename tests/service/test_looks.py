@@ -60,7 +60,7 @@ async def test_there_are_ten_looks_a_second(count: Callable[[str, int], None]) -
 async def test_a_body_made_to_be_slow_is_paid_for(count: Callable[[str, int], None]) -> None:
     clock = Clock()
     looks = Looks(Asking(), count=count, clock=clock)
-    slow = b'{"event":"a.b","data":[' + b",".join([b"{}"] * 20_000) + b"]}"
+    slow = b'{"event":"a.b","half":"\\ud800","data":[' + b",".join([b"[" * 58 + b"]" * 58] * 270) + b"]}"
 
     taken = 0
     while looks.may_look():

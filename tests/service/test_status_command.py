@@ -208,7 +208,7 @@ def test_a_contradiction_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
 
     assert (before, alarms(run)) == ([], ["overruled"])
     assert "ALARM Stronger evidence overruled 1 event in the last 24 h" in words(run())
-    assert "overruled 2 events of which HITL.sh says otherwise, 1 of them in the last 24 h" in words(run())
+    assert "overruled 2 outcomes of which stronger evidence says otherwise, 1 of them in the last 24 h" in words(run())
 
 
 def test_a_refused_key_is_an_alarm_and_its_words_steer_no_terminal(run: Run, redis: Redis) -> None:

@@ -70,8 +70,9 @@ def answered(redis: Redis, sandbox: Sandbox, api: Client, loop: str) -> str:
 
 
 def kept(redis: Redis) -> dict[bytes, bytes]:
-    """All there is."""
-    return {name: redis.dump(name) for name in redis.scan_iter()}
+    """All there is, but for what each process counts and the time."""
+    passing = {keys.COUNTERS.encode(), keys.CLOCK.encode()}
+    return {name: redis.dump(name) for name in redis.scan_iter() if name not in passing}
 
 
 # -- sweeping ------------------------------------------------------------------------------------------

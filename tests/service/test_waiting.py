@@ -30,10 +30,11 @@ def accept(redis: Redis) -> None:
     script(redis, "accept")(keys=[keys.PREFIX], args=[RETENTION, LONGEST_REQUEST + RETENTION, pack([delivery()])])
 
 
-def come_back(server: EmbeddedServer, redis: Redis) -> None:
+def come_back(server: EmbeddedServer, redis: Redis, seen: threading.Event) -> None:
     time.sleep(0.5)
     server.start()
     accept(redis)
+    seen.wait(60)  # the server ends with the thread that started it
 
 
 def test_an_open_request_has_no_decision(redis: Redis) -> None:
@@ -55,11 +56,13 @@ def test_a_server_that_is_away_is_waited_for(tmp_path: Path, capsys: pytest.Capt
     with EmbeddedServer(tmp_path) as server:
         redis = command_client(server.url)
         server.kill()
-        back = threading.Thread(target=come_back, args=[server, redis])
+        seen = threading.Event()
+        back = threading.Thread(target=come_back, args=[server, redis, seen])
         back.start()
 
         decision = wait_for_decision(redis, created(), every=0.05)
 
+        seen.set()
         back.join()
         redis.close()
     assert decision is not None

@@ -65,6 +65,40 @@ def test_without_handlers_handling_is_refused() -> None:
     assert "HITL_HANDLERS=myapp.handlers" in told
 
 
+@pytest.mark.parametrize(
+    "url", ["http://hooks.example.com", "http://10.0.0.7:8000", "http://[2001:db8::1]/x", "HTTP://A"]
+)
+def test_a_public_address_without_tls_is_refused(url: str) -> None:
+    [told] = problems({**GOOD, "HITL_PUBLIC_URL": url})
+
+    assert told.startswith("HITL_PUBLIC_URL is http:// with the host ")
+    assert "https://" in told
+    assert "HITL_INSECURE=1 or the option --insecure" in told
+
+
+def test_a_refused_public_address_does_not_show_its_password() -> None:
+    assert "hunter2" not in problems({**GOOD, "HITL_PUBLIC_URL": "http://me:hunter2@hooks.example.com"})[0]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8000", "http://127.0.0.1", "http://127.9.9.9", "http://[::1]:8000", "http://a.localhost"]
+)
+def test_a_public_address_on_this_machine_needs_no_tls(url: str) -> None:
+    assert Settings.from_env({**GOOD, "HITL_PUBLIC_URL": url}).public_url == url
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.example.com", "localhost.example.com", "0.0.0.0", "xlocalhost"])
+def test_a_host_that_only_looks_local_is_not(host: str) -> None:
+    assert problems({**GOOD, "HITL_PUBLIC_URL": f"http://{host}"})
+
+
+def test_an_address_without_tls_can_be_accepted() -> None:
+    environ = {**GOOD, "HITL_PUBLIC_URL": "http://hooks.example.com"}
+
+    assert Settings.from_env({**environ, "HITL_INSECURE": "1"}).public_url == "http://hooks.example.com"
+    assert problems({**environ, "HITL_INSECURE": "0"})
+
+
 @pytest.mark.parametrize("url", ["redis://h/1", "rediss://h:6380", "unix:///run/redis.sock"])
 def test_every_kind_of_redis_address_is_taken(url: str) -> None:
     assert Settings.from_env({"REDIS_URL": url}).redis_url == url

@@ -41,7 +41,7 @@ end
 
 local function write_tally()
   if not loss then return end
-  local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(time[1] / 3600)
+  local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(now_seconds / 3600)
   redis.call('HSET', channel, 'loss', string.format('%.6f', loss))
   if tally.webhook or tally.overtaken then redis.call('HSET', channel, 'last_webhook', now_text, 'since_webhook', 0) end
   if tally.sweep then redis.call('HINCRBY', channel, 'since_webhook', tally.sweep) end
@@ -118,7 +118,8 @@ local since
 local function is_stale(said, known)
   if known.learned or said.order == '' then return false end
   since = since or tonumber(redis.call('HGET', reconcile_state(), 'since') or 0)
-  return tonumber(said.order) < math.max(since, now / 1000 - retention)
+  -- The inbox clock may be ahead of the server's, by which records expire: what is in doubt is new.
+  return tonumber(said.order) < math.max(since, math.min(micros, server_micros) / 1000000 - retention)
 end
 
 -- What a tombstone says of a request whose record has expired: 'duplicate' for the same outcome, 'stale' for all else.

@@ -6,7 +6,7 @@ from typing import cast
 import msgspec
 from redis import Redis
 
-from workers.inbox import keys
+from workers.inbox import inbox_clock, keys
 from workers.sweeps.progress import Channel
 
 HOUR = 3600
@@ -26,7 +26,7 @@ class Hour(msgspec.Struct, frozen=True, kw_only=True):
 
 def health(redis: Redis) -> tuple[Channel, int]:
     """The channel as the planner sees it, and how many decisions sweeps have found since the last webhook."""
-    now = _now(redis)
+    now = inbox_clock.now(redis)
     fields = cast("dict[bytes, bytes]", redis.hgetall(keys.CHANNEL))
     recent = history(redis, RECENT)
     passed = (RECENT - 1) + (now % HOUR) / HOUR
@@ -40,7 +40,7 @@ def health(redis: Redis) -> tuple[Channel, int]:
 
 def history(redis: Redis, hours: int) -> list[Hour]:
     """The latest hours, oldest first; kept for 31 days."""
-    latest = int(_now(redis)) // HOUR
+    latest = int(inbox_clock.now(redis)) // HOUR
     numbers = range(latest - hours + 1, latest + 1)
     with redis.pipeline(transaction=False) as pipe:
         for number in numbers:
@@ -52,8 +52,3 @@ def history(redis: Redis, hours: int) -> list[Hour]:
 def _hour(number: int, fields: dict[bytes, bytes]) -> Hour:
     counts = {name.decode(): int(count) for name, count in fields.items()}
     return Hour(begins_at=datetime.fromtimestamp(number * HOUR, UTC), **counts)
-
-
-def _now(redis: Redis) -> float:
-    seconds, micros = redis.time()
-    return seconds + micros / 1e6

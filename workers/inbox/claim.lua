@@ -5,17 +5,17 @@
 --
 -- ARGV     how many items at the most, lease in milliseconds, how many bytes of evidence at the most,
 --          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect goes first),
---          retention in seconds, who claims ('' for anybody) and how many answers it has had, then (handler, how many may run
---          at once) pairs
+--          retention in seconds, who claims ('' for anybody) and how many answers it has had, the fencing token,
+--          then (handler, how many may run at once) pairs
 -- Answers  {fencing token, now in ms, when the next item is due in ms or -1, 1 if a suspect waits for
 --          the caller to have nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
 --          an item is {handler or '', event key, attempt, errors, crashes, suspect, head, body, trust,
 --          received_at, callback, late, conflict, overrules, rivals (its request has other outcomes: what is begun
 --          is for the record to say)}
 local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local last, heard, most = prefix .. 'claim:' .. ARGV[6], ARGV[7], {}
+local last, heard, token, most = prefix .. 'claim:' .. ARGV[6], ARGV[7], ARGV[8], {}
 retention = ARGV[5]
-for i = 8, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
+for i = 9, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
 -- What is known of an item's event and effect; see `row`. An effect that has begun goes on with its evidence.
 local function read(event, handler)
   local trust = redis.call('HMGET', event, handler .. ':evidence', 'trust')
@@ -44,7 +44,7 @@ local function again()
   local given = redis.call('GET', last)
   local count, token, members = string.match(given or '', '^(%d+)\n(%d+)\n(.*)$')
   if count ~= heard then return end
-  local answer = { tonumber(token), now, now, 0, table.concat(names, ',') }
+  local answer = { token, now, now, 0, table.concat(names, ',') }
   for member in string.gmatch(members, '[^\n]+') do
     local handler, key = split(member)
     local event = prefix .. 'event:' .. key
@@ -58,11 +58,9 @@ end
 
 local same = ARGV[6] ~= '' and again()
 if same then return same end
-if paused['*'] then return { 0, now, -1, 0, '*' } end
+if paused['*'] then return { token, now, -1, 0, '*' } end
 
 local members = redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, count)
-local token = 0
-if #members > 0 then token = redis.call('INCR', prefix .. 'fence') end
 local answer = { token, now, -1, 0, table.concat(names, ',') }
 local claimed, given, alone = 0, {}, false
 

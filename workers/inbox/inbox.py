@@ -5,6 +5,7 @@ is one Lua script; each of them may be sent again when its reply was lost.
 """
 
 import hashlib
+import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from redis.exceptions import NoScriptError
 from hitlsh.events import Event, Trust
 from hitlsh.payloads import decode_event, encode_event
 from workers.inbox import keys, scripts
+from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.records import Claim, Delivery, Item, Line, Undecodable, Verdict, moment, stamp
 
 #: A request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
@@ -69,6 +71,7 @@ class Inbox:
         self._lease = str(int(lease * 1000))
         #: By claimant: how many of its claims were answered, as far as we know.
         self._claims_heard: Counter[str] = Counter()
+        self._timekeeper = Timekeeper()
         self._accept = scripts.async_script(redis, "accept")
         self._claim = scripts.async_script(redis, "claim")
         self._report = scripts.async_script(redis, "report")
@@ -125,7 +128,8 @@ class Inbox:
     ) -> list[str | int]:
         pairs = [word for pair in caps.items() for word in pair]
         known_as = (claimant, self._claims_heard[claimant])
-        return [most, self._lease, min(most_bytes, CLAIM_BYTES), caller, self._retention, *known_as, *pairs]
+        most_bytes = min(most_bytes, CLAIM_BYTES)
+        return [most, self._lease, most_bytes, caller, self._retention, *known_as, fencing_token(), *pairs]
 
     async def report(self, lines: Iterable[Line]) -> list[bool]:
         """Write down what was done; False for a line whose lease had passed to another worker."""
@@ -162,15 +166,21 @@ class Inbox:
         return cast("int", await self._refused(keys=[keys.PREFIX], args=list(request_ids)))
 
     async def announce(self, drain: str, seconds: float) -> list[str]:
-        """Say that this drain is resident for `seconds` more; answers the ids of RQ jobs that wait."""
-        seconds_now, micros = await self.redis.time()
-        now = seconds_now + micros / 1e6
+        """Say that this drain is resident for `seconds` more; answers the ids of RQ jobs that wait.
+
+        Keeps the inbox clock, too.
+        """
+        now = await self.keep_clock()
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(keys.DRAINS, "-inf", int(now * 1000))
             pipe.zadd(keys.DRAINS, {drain: int((now + seconds) * 1000)})
             pipe.lrange(keys.RQ_QUEUE, 0, 20)
             waiting = (await pipe.execute())[-1]
         return [job.decode() for job in waiting]
+
+    async def keep_clock(self) -> float:
+        """Keep the inbox clock, once a second. Answers it, in seconds since 1970."""
+        return await self._timekeeper.akeep(self.redis)
 
     async def leave(self, drain: str) -> None:
         """Say that this drain is resident no more."""
@@ -197,6 +207,11 @@ class LeaseKeeper:
         for pair in held:
             words += pair
         return [member.decode() for member in self._renew(keys=[keys.PREFIX], args=words)]
+
+
+def fencing_token() -> int:
+    """A token that nobody had before. It has no order, because a failover may repeat a counter."""
+    return secrets.randbelow(2**63 - 1) + 1
 
 
 def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int) -> list[Verdict]:
@@ -278,7 +293,7 @@ def _callback(delivery: Delivery) -> bytes:
 
 def _claimed(reply: list[Any]) -> Claim:
     token, now, following, suspects, paused, *rows = reply
-    decoded = [_decoded(token, row) for row in rows]
+    decoded = [_decoded(int(token), row) for row in rows]
     return Claim(
         items=[item for item in decoded if isinstance(item, Item)],
         undecodable=[item for item in decoded if isinstance(item, Undecodable)],

@@ -20,7 +20,7 @@
 | `due` | sorted set | what is due when (milliseconds): `\\|<event key>` to route, `<handler>\\|<event key>` to run |
 | `leases` | hash | who holds what: member of `due` to fencing token |
 | `claim:<claimant>` | string | its latest claim, should the answer be lost; expires with the lease |
-| `fence` | integer | the last fencing token given |
+| `clock` | hash | the inbox clock: its latest tick, and the latest time that a script was given |
 | `wake` | list | a token here wakes one idle drain |
 | `drains` | sorted set | resident drains, by the time until which they are known to live |
 | `events` | sorted set | every event by the time of its acceptance |
@@ -72,7 +72,7 @@ def channel(hour: int) -> str:
 
 DUE = f"{PREFIX}due"
 LEASES = f"{PREFIX}leases"
-FENCE = f"{PREFIX}fence"
+CLOCK = f"{PREFIX}clock"
 WAKE = f"{PREFIX}wake"
 DRAINS = f"{PREFIX}drains"
 EVENTS = f"{PREFIX}events"

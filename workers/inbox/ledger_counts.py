@@ -5,13 +5,13 @@ from typing import cast
 import msgspec
 from redis import Redis
 
-from workers.inbox import keys, scripts
+from workers.inbox import inbox_clock, keys, scripts
 
 LATELY = 24 * 3600
 
 
 class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are seconds since 1970, by the server's clock."""
+    """Times are seconds since 1970, by the inbox clock."""
 
     now: float
     #: Requests that have no outcome yet, and when the oldest of them was created.
@@ -32,7 +32,7 @@ class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 def counts(redis: Redis) -> LedgerCounts:
     """Three round trips."""
-    now = server_time(redis)
+    now = inbox_clock.now(redis)
     with redis.pipeline(transaction=False) as pipe:
         pipe.zcard(keys.UNCONFIRMED)
         pipe.zcard(keys.LOST)
@@ -55,9 +55,3 @@ def counts(redis: Redis) -> LedgerCounts:
         overruled_lately=lately,
         next_look=max(first[0][1] / 1000, float(rests_until or 0)) if first else None,
     )
-
-
-def server_time(redis: Redis) -> float:
-    """Seconds since 1970."""
-    seconds, micros = redis.time()
-    return seconds + micros / 1e6

@@ -9,7 +9,7 @@ local found = 0
 for _, request_id in ipairs(ARGV) do
   local request = prefix .. 'request:' .. request_id
   local known = redis.call('HMGET', request, 'learned', 'outcome', 'checked_at', 'refused')
-  local rested = not known[3] or time[1] - tonumber(known[3]) > PAUSE
+  local rested = not known[3] or now_seconds - tonumber(known[3]) > PAUSE
   if known[1] and not known[2] and not known[4] and rested then
     redis.call('HSET', request, 'refused', now_text)
     redis.call('ZADD', checks_of(request_id), now, request_id)

@@ -1,5 +1,6 @@
 """The Lua scripts, read from the files beside this one."""
 
+from functools import cache
 from importlib.resources import files
 
 from redis import Redis
@@ -7,13 +8,20 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.commands.core import AsyncScript, Script
 
 #: What all scripts share, each file on those before it.
-SHARED = ("shared", "turns", "evidence")
+SHARED = ("clock", "shared", "turns", "evidence")
 
 
+@cache
 def source(name: str) -> str:
     """The text of `<name>.lua`, with what all scripts share behind its first line (the flags)."""
-    flags, _, rest = _text(name).partition("\n")
-    return "\n".join([flags, *map(_text, SHARED), rest])
+    return behind_flags(_text(name), SHARED)
+
+
+def behind_flags(text: str, shared: tuple[str, ...]) -> str:
+    """A script's text, with these files behind its first line (the flags)."""
+    flags, _, rest = text.partition("\n")
+    read_only = f"local read_only = {'true' if 'no-writes' in flags else 'false'}"
+    return "\n".join([flags, read_only, *map(_text, shared), rest])
 
 
 def _text(name: str) -> str:

@@ -3,10 +3,10 @@
 -- KEYS[1]  the prefix of every key, which is also the hash tag
 local prefix = KEYS[1]
 local due, leases = prefix .. 'due', prefix .. 'leases'
--- The server's clock: those of the hosts need not agree.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local now_text = string.format('%d.%06d', time[1], time[2])
+-- The inbox clock: the clocks of the hosts need not agree, and the server's may be set to another time.
+local micros, server_micros = inbox_clock(prefix .. 'clock')
+local now, now_seconds = math.floor(micros / 1000), math.floor(micros / 1000000)
+local now_text = string.format('%d.%06d', now_seconds, micros % 1000000)
 
 -- What belongs to the API key that asks: requests by creation, requests by when they are next worth a call, and
 -- what one reconcile run leaves to the next.

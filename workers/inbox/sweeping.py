@@ -7,7 +7,7 @@ import msgspec
 from redis import Redis
 
 from workers.inbox import keys, scripts
-from workers.inbox.inbox import LONGEST_REQUEST, frame
+from workers.inbox.inbox import LONGEST_REQUEST, fencing_token, frame
 
 Verb = Literal["open", "ended", "missing", "due", "hold", "sweep"]
 
@@ -57,7 +57,7 @@ class SweepLease:
 
     def acquire(self) -> bool:
         """Answers whether it is ours now."""
-        token = self._redis.incr(keys.FENCE)
+        token = fencing_token()
         if not self._redis.set(keys.SWEEPING, token, nx=True, px=self._milliseconds):
             return False
         self.token = token

@@ -101,7 +101,7 @@ local function missing(request_id, request)
   if not first then
     redis.call('HSET', request, 'missing', now_text, 'hold', now + 300000)
     redis.call('ZADD', checks_of(request_id), 'XX', now + 300000, request_id)
-  elseif time[1] - first >= 240 then
+  elseif now_seconds - first >= 240 then
     lose(request_id, request)
   end
 end

@@ -9,6 +9,7 @@ import msgspec
 from redis import Redis
 
 from workers.errors import WorkersError
+from workers.inbox import inbox_clock
 
 #: Members read at a time.
 CHUNK = 100
@@ -77,9 +78,8 @@ def walk(
 
 
 def until_now(redis: Redis, until: datetime | None) -> datetime:
-    """`until`, but not later than now by the server's clock: what a change brings about is not met again."""
-    seconds, micros = redis.time()
-    now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros, milliseconds=1)
+    """`until`, but not later than now by the inbox clock: what a change brings about is not met again."""
+    now = datetime.fromtimestamp(inbox_clock.now(redis), UTC) + timedelta(milliseconds=1)
     return now if until is None else min(until, now)
 
 

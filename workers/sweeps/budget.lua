@@ -2,17 +2,15 @@
 -- The calls of one API key: the same rules as tokens.py, in one step for all hosts.
 --
 -- KEYS[1]  the budget's hash
--- ARGV     verb, now in seconds or '' for the server's clock, per_hour, share, reserve, floor, then
+-- KEYS[2]  the inbox clock
+-- ARGV     verb, now in seconds or '' for the inbox clock, per_hour, share, reserve, floor, then
 --          spend, available: purpose;  observe: remaining, resets_at, limit ('' where not said)
 -- Answers  spend: the seconds to wait as text, '0' when the call was taken; available: a count; observe: nothing
 local HOUR, UNTOLD, FARTHEST = 3600, 60, 86400
 local key, verb, now = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local rules = { per_hour = tonumber(ARGV[3]), share = tonumber(ARGV[4]), reserve = tonumber(ARGV[5]),
   floor = tonumber(ARGV[6]) }
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] + time[2] / 1000000
-end
+if not now then now = read_clock(KEYS[2]) / 1000000 end
 
 -- Flags are 0 or 1; resets_at is 0 until the first call.
 local names = { 'limit', 'left', 'resets_at', 'told', 'top_of_hour', 'closed_until', 'asked', 'swept',

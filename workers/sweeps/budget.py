@@ -13,7 +13,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from hitlsh.api.rate_limit import RateLimit
-from workers.inbox import keys
+from workers.inbox import keys, scripts
 from workers.sweeps.tokens import Purpose, Rules, Tokens, fresh
 
 Words = list[str | float]
@@ -51,8 +51,8 @@ class RedisBudget:
         return _read(cast("dict[bytes, bytes]", self._redis.hgetall(self._key)), self._rules)
 
     def run(self, verb: str, *words: str | float, now: float | None = None) -> object:
-        """The script itself; without `now`, by the server's clock."""
-        found: object = self._script(keys=[self._key], args=_words(verb, self._rules, now, words))
+        """The script itself; without `now`, by the inbox clock."""
+        found: object = self._script(keys=[self._key, keys.CLOCK], args=_words(verb, self._rules, now, words))
         return found
 
 
@@ -69,21 +69,26 @@ class AsyncRedisBudget:
 
     async def spend(self) -> float:
         """See `RedisBudget.spend`."""
-        return float(await self._script(keys=[self._key], args=_words("spend", self._rules, None, (self._purpose,))))
+        return float(
+            await self._script(keys=[self._key, keys.CLOCK], args=_words("spend", self._rules, None, (self._purpose,)))
+        )
 
     async def available(self, purpose: Purpose | None = None) -> int:
         """See `RedisBudget.available`."""
         wanted = self._purpose if purpose is None else purpose
-        found: int = await self._script(keys=[self._key], args=_words("available", self._rules, None, (wanted,)))
+        found: int = await self._script(
+            keys=[self._key, keys.CLOCK], args=_words("available", self._rules, None, (wanted,))
+        )
         return found
 
     async def observe(self, rate_limit: RateLimit) -> None:
         """See `RedisBudget.observe`."""
-        await self._script(keys=[self._key], args=_words("observe", self._rules, None, _said(rate_limit)))
+        await self._script(keys=[self._key, keys.CLOCK], args=_words("observe", self._rules, None, _said(rate_limit)))
 
 
 def _source() -> str:
-    return files("workers.sweeps").joinpath("budget.lua").read_text(encoding="utf-8")
+    text = files("workers.sweeps").joinpath("budget.lua").read_text(encoding="utf-8")
+    return scripts.behind_flags(text, ("clock",))
 
 
 def _words(verb: str, rules: Rules, now: float | None, words: tuple[str | float, ...]) -> Words:

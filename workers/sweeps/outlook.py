@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from redis import Redis
 
-from workers.inbox import channel, keys, ledger
+from workers.inbox import channel, inbox_clock, keys, ledger
 from workers.inbox.ledger import Known
 from workers.settings import Settings
 from workers.sweeps import pace, planner, trail
@@ -23,7 +23,7 @@ logger = logging.getLogger("hitl.sweeps")
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """The state at a moment, and what follows from it."""
 
-    #: By the server's clock, seconds since 1970.
+    #: By the inbox clock, seconds since 1970.
     now: float
     trail: Trail
     known: dict[str, Known]
@@ -64,8 +64,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
 def look(settings: Settings, redis: Redis) -> Outlook:
     """Everything that a plan depends on, and the plan."""
     assert settings.api_key is not None
-    seconds, micros = redis.time()
-    now = seconds + micros / 1e6
+    now = inbox_clock.now(redis)
     known = ledger.load(redis)
     left = read_trail(redis)
     health, _ = channel.health(redis)

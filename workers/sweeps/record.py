@@ -11,7 +11,7 @@ from redis import Redis
 
 from hitlsh.api.models.requests import RequestSummary
 from hitlsh.events import Unreadable
-from workers.inbox import ledger
+from workers.inbox import inbox_clock, ledger
 from workers.inbox.inbox import Callback, accept
 from workers.inbox.records import Delivery
 from workers.inbox.sweeping import Note, SweepLease
@@ -35,7 +35,9 @@ class Record:
         self._settings = settings
         self._redis = redis
         self._lease = lease
-        self._clock = outlook.now - time.time()
+        self._clock = outlook.now - time.monotonic()
+        # What ended before has no record any more, by either clock; accept.lua says the same.
+        self._oldest = min(outlook.now, inbox_clock.read(redis).server / 1e6) - settings.retention
         self.began = outlook.now
         self.trail = outlook.trail
         self.account = Account(began=outlook.now, reason=outlook.plan.reason, cost=outlook.plan.cost)
@@ -43,8 +45,8 @@ class Record:
         self.known = dict(outlook.known)
 
     def now(self) -> float:
-        """By the server's clock, seconds since 1970."""
-        return time.time() + self._clock
+        """By the inbox clock, seconds since 1970."""
+        return time.monotonic() + self._clock
 
     def leave(self, **changes: Any) -> None:
         """Change the trail; it is written with the next notes."""
@@ -152,9 +154,7 @@ class Record:
             return False
         decided_at = shown.decided_at or (shown.updated_at if shown.outcome != "completed" else None)
         moment = decided_at.timestamp() if decided_at is not None else None
-        # Older records have expired: what they were made for may have been handled.
-        oldest = self.now() - self._settings.retention
-        return discovery.wanted(reading.row(shown, self.now()), self.trail.horizon, oldest, moment)
+        return discovery.wanted(reading.row(shown, self.now()), self.trail.horizon, self._oldest, moment)
 
     def _count(self, request_id: str, verdict: str) -> None:
         known, account = self.known.get(request_id), self.account

@@ -1,0 +1,127 @@
+"""A failover to a replica that lags behind and whose clock differs: work goes on, and no fencing token is repeated.
+
+What the replica had not received is lost with the primary, as with every asynchronous replication: events accepted
+after that are found by reconciliation, and effects that were settled after that run again.
+"""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.builders import payload
+from tests.processes import proc
+from tests.processes.faked_server import FakedServer
+from tests.processes.stacks import SLACK, LiveStack, free_port
+from workers.inbox import keys
+from workers.redis_clients import command_client
+
+LEASE = 6.0
+#: Seconds by which the replica's clock is ahead.
+AHEAD = 7.0
+EVENTS = 10
+
+
+class Pair:
+    """A primary, and a replica of it that may take its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.primary = FakedServer(folder / "primary", port=free_port())
+        self.replica = FakedServer(folder / "replica")
+        self.replica.set_offset(AHEAD)
+        self.replica_redis = command_client(self.replica.url)
+
+    def start(self) -> None:
+        self.primary.start()
+        self.replica.start()
+        self.replica_redis.replicaof("127.0.0.1", str(self.primary.port))
+        proc.until(self._is_linked, 10.0, "the replica follows its primary")
+
+    def stop(self) -> None:
+        self.replica_redis.close()
+        self.replica.stop()
+        self.primary.stop()
+
+    def detach(self) -> None:
+        """From now on the replica lags: it hears of nothing more."""
+        self.replica_redis.replicaof("NO", "ONE")
+
+    def fail_over(self) -> None:
+        """The primary is gone, and its address leads to the replica."""
+        self.primary.kill()
+        self.replica.socket.replace(self.primary.socket)
+
+    def _is_linked(self) -> bool:
+        return self.replica_redis.info("replication").get("master_link_status") == "up"
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    running = Pair(tmp_path)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def stack(pair: Pair, tmp_path: Path) -> Iterator[LiveStack]:
+    settings = {"REDIS_URL": pair.primary.url, "HITL_LEASE_SECONDS": str(LEASE)}
+    with LiveStack(tmp_path, settings) as running:
+        yield running
+
+
+def answer(response: str) -> bytes:
+    return payload(request_id=uuid.uuid4().hex, response=response)
+
+
+def tokens(redis: Redis, events: list[str], handler: str) -> set[bytes]:
+    found = {redis.hget(keys.event(event), f"{handler}:settled_under") for event in events}
+    return {token for token in found if token is not None}
+
+
+def handled(stack: LiveStack, count: int) -> list[str]:
+    events = [stack.send_until_kept(answer("Approve")) for _ in range(count)]
+    for event in events:
+        stack.wait_for(event, "quick", seconds=LEASE + SLACK)
+    stack.wait(lambda: len(tokens(stack.redis, events, "quick")) > 0, SLACK, "they are settled")
+    return events
+
+
+def test_no_fencing_token_is_repeated_and_what_runs_goes_on(stack: LiveStack, pair: Pair) -> None:
+    held = [stack.send(answer("Hold")) for _ in range(3)]
+    for event in held:
+        stack.wait_for(event, "hold", "begin")
+    stack.redis.wait(1, 5_000)
+
+    pair.detach()
+    before = handled(stack, EVENTS)
+    lost = tokens(stack.redis, before, "quick")
+    pair.fail_over()
+    after = handled(stack, EVENTS)
+    stack.observer.open_gate()
+    stack.wait_until_settled(LEASE + SLACK)
+
+    assert lost
+    assert not lost & tokens(stack.redis, after, "quick")
+    assert [stack.observer.told(event, "begin")["hold"] for event in held] == [1, 1, 1]
+    assert not stack.redis.exists(*map(keys.event, before))
+
+
+def test_what_was_settled_behind_the_replicas_back_runs_again(stack: LiveStack, pair: Pair) -> None:
+    """At least once, in the worst case: nothing that the replica knows is lost."""
+    held = stack.send(answer("Hold"))
+    stack.wait_for(held, "hold", "begin")
+    stack.redis.wait(1, 5_000)
+
+    pair.detach()
+    stack.observer.open_gate()
+    stack.wait_until_settled()
+    pair.fail_over()
+
+    stack.wait(lambda: stack.open_work() == (0, 0), 2 * LEASE + 2 * SLACK, "the replica has it settled too")
+    assert stack.effect(held, "hold").state == "done"
+    assert stack.observer.told(held, "end")["hold"] == 2

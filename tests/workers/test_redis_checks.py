@@ -1,0 +1,198 @@
+"""What a program says of its Redis when it starts."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from service.embedded_server import EmbeddedServer
+from tests.processes import proc
+from tests.processes.programs import Program, run
+from tests.processes.stacks import KEY, free_port
+from workers.redis_checks import check_redis, warnings
+from workers.settings import SettingsInvalid
+
+ROOT = str(Path(__file__).parents[2])
+
+
+class Configured(EmbeddedServer):
+    """An embedded server with options of its own, given as on its command line."""
+
+    def __init__(self, folder: Path, *words: str, port: int = 0) -> None:
+        super().__init__(folder, port=port)
+        self._words = words
+
+    def _options(self) -> list[str]:
+        return [*super()._options(), *self._words]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """As `dev` starts it, for one test to change."""
+    with EmbeddedServer(tmp_path / "server") as running:
+        yield running
+
+
+def told(url: str, caplog: pytest.LogCaptureFixture) -> list[str]:
+    caplog.clear()
+    check_redis(url)
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def change(server: EmbeddedServer, setting: str, value: str) -> None:
+    with Redis.from_url(server.url) as redis:
+        redis.config_set(setting, value)
+
+
+def test_nothing_is_said_of_the_embedded_server(server: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
+    assert told(server.url, caplog) == []
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "volatile-lru"])
+def test_a_server_that_evicts_is_named(own: EmbeddedServer, caplog: pytest.LogCaptureFixture, policy: str) -> None:
+    change(own, "maxmemory-policy", policy)
+
+    [warning] = told(own.url, caplog)
+
+    assert warning.startswith(f"redis.evicts maxmemory-policy={policy}: ")
+    assert "`CONFIG SET maxmemory-policy noeviction`" in warning
+
+
+def test_a_server_that_keeps_nothing_on_disk_is_named(own: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
+    change(own, "appendonly", "no")
+
+    [warning] = told(own.url, caplog)
+
+    assert warning.startswith("redis.not_durable appendonly=no: ")
+    assert "`CONFIG SET appendonly yes`" in warning
+
+
+@pytest.mark.parametrize(("fsync", "count"), [("always", 0), ("everysec", 0), ("no", 1)])
+def test_a_server_that_leaves_the_disk_to_chance_is_named(
+    own: EmbeddedServer, caplog: pytest.LogCaptureFixture, fsync: str, count: int
+) -> None:
+    change(own, "appendfsync", fsync)
+
+    found = told(own.url, caplog)
+
+    assert [warning.split(":")[0] for warning in found] == ["redis.not_durable appendfsync=no"] * count
+
+
+@pytest.mark.parametrize("limit", ["0", "100mb"])
+def test_any_limit_of_memory_is_fine(own: EmbeddedServer, caplog: pytest.LogCaptureFixture, limit: str) -> None:
+    change(own, "maxmemory", limit)
+
+    assert told(own.url, caplog) == []
+
+
+def test_the_command_in_a_warning_mends_it(own: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
+    for setting, value in [("maxmemory-policy", "allkeys-lfu"), ("appendonly", "no"), ("appendfsync", "no")]:
+        change(own, setting, value)
+
+    while found := told(own.url, caplog):
+        command = found[0].split("`")[1].split()
+        with Redis.from_url(own.url) as redis:
+            redis.execute_command(*command)
+
+    with Redis.from_url(own.url) as redis:
+        wanted = {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "always"}
+        assert redis.config_get(*wanted) == wanted
+
+
+@pytest.mark.parametrize("rules", [["-config"], ["-info"], ["-config", "-info"]], ids=" ".join)
+def test_what_may_not_be_asked_is_not_reported(
+    own: EmbeddedServer, caplog: pytest.LogCaptureFixture, rules: list[str]
+) -> None:
+    with Redis.from_url(own.url) as redis:
+        redis.config_set("appendfsync", "no")
+        redis.execute_command("ACL", "SETUSER", "managed", "on", "nopass", "~*", "+@all", *rules)
+
+    found = told(f"{own.url}?username=managed&password=x", caplog)
+
+    assert len(found) == ("-config" not in rules)
+
+
+def test_a_server_whose_config_command_has_no_name_is_asked_for_the_rest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ("--rename-command", "CONFIG", "", "--appendfsync", "no", "--maxmemory-policy", "allkeys-lru")
+
+    with Configured(tmp_path / "server", *words) as server:
+        [warning] = told(server.url, caplog)
+
+    assert warning.startswith("redis.evicts maxmemory-policy=allkeys-lru")
+
+
+@pytest.mark.parametrize(("version", "count"), [("6.2.14", 1), ("6.0", 1), ("7.0.0", 0), ("7.2.4", 0), ("10.0", 0)])
+def test_a_server_too_old_for_the_scripts_is_named(version: str, count: int) -> None:
+    found = list(warnings({"redis_version": version}, {}))
+
+    assert [warning.split(":")[0] for warning in found] == [f"redis.too_old version={version}"] * count
+
+
+@pytest.mark.parametrize("info", [{}, {"redis_version": "unknown"}, {"redis_version": ""}, {"redis_version": "8"}])
+def test_a_server_that_says_little_is_not_blamed(info: dict[str, str]) -> None:
+    assert list(warnings(info, {})) == []
+
+
+def test_a_server_that_does_not_answer_keeps_nobody_from_starting(caplog: pytest.LogCaptureFixture) -> None:
+    assert told("redis://:hunter2@127.0.0.1:1", caplog) == [
+        "redis.unchecked error=ConnectionError: the server's settings were not checked"
+    ]
+
+
+# -- programs ----------------------------------------------------------------------------------------
+
+
+def environ(url: str) -> dict[str, str]:
+    return {
+        "REDIS_URL": url,
+        "HITL_CALLBACK_SECRETS": KEY,
+        "HITL_HANDLERS": "tests.processes.handlers",
+        "PYTHONPATH": ROOT,
+    }
+
+
+@pytest.fixture
+def clustered(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    words = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with Configured(tmp_path / "server", *words, port=free_port()) as running:
+        yield running
+
+
+def test_cluster_mode_is_refused(clustered: EmbeddedServer) -> None:
+    with pytest.raises(SettingsInvalid, match="cluster mode, which RQ workers do not support"):
+        check_redis(clustered.url)
+
+
+@pytest.mark.parametrize("words", ["serve --port 0", "work", "work --processes 2", "clock", "dev"])
+def test_each_program_refuses_cluster_mode(clustered: EmbeddedServer, tmp_path: Path, words: str) -> None:
+    (tmp_path / "here").mkdir()
+    port = ["--port", str(free_port())] if words == "dev" else []
+
+    refused = run(*words.split(), *port, cwd=tmp_path / "here", environ=environ(clustered.url))
+
+    assert refused.returncode == 2
+    assert "cluster mode" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("words", ["serve --port {port} --processes 2", "work", "work --processes 2", "clock", "dev"])
+def test_each_program_says_it_once(own: EmbeddedServer, tmp_path: Path, words: str) -> None:
+    change(own, "appendfsync", "no")
+    port = free_port()
+    more = ["--port", str(port)] if words == "dev" else []
+
+    def is_up(program: Program) -> bool:
+        started = {"serve": "Application startup complete", "dev": "is running", "clock": "sweeps.off"}
+        with Redis.from_url(own.url) as redis:
+            workers = redis.scard("rq:workers")
+        return workers >= words.count("2") + 1 if words[0] == "w" else started[words.split()[0]] in program.output
+
+    with Program(*words.format(port=port).split(), *more, cwd=tmp_path, environ=environ(own.url)) as program:
+        proc.until(lambda: is_up(program) and "redis.not_durable" in program.output, 20.0, "it has started")
+        program.stop()
+
+    assert program.output.count("redis.not_durable appendfsync=no") == 1, program.output

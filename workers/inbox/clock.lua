@@ -1,0 +1,28 @@
+-- The inbox clock, in microseconds since 1970: what every script takes for the time. inbox_clock.py explains it.
+--
+-- `clock` is a hash: the latest tick (`tick` its id, `server` and `inbox` the two clocks at that moment, `rate` the speed
+-- since then) and `latest`, the latest time that any script was given.
+
+-- Microseconds: a server that is further from the latest tick than this may have been set to another time.
+local LONGEST_TICK = 2000000
+
+local function read_clock(clock)
+  local time = redis.call('TIME')
+  local server = time[1] * 1000000 + time[2]
+  local kept = redis.call('HMGET', clock, 'tick', 'server', 'inbox', 'rate', 'latest')
+  local latest = tonumber(kept[5] or kept[3] or 0)
+  local inbox = server
+  if kept[3] then
+    local passed = server - tonumber(kept[2])
+    inbox = tonumber(kept[3]) + math.floor(passed * tonumber(kept[4]))
+    -- Nobody knows how much time has passed: the clock stands until a tick says so.
+    if kept[1] and (passed < 0 or passed > LONGEST_TICK) then inbox = latest end
+  end
+  return math.max(inbox, latest), server, kept
+end
+
+local function inbox_clock(clock)
+  local inbox, server = read_clock(clock)
+  if not read_only then redis.call('HSET', clock, 'latest', inbox) end
+  return inbox, server
+end

@@ -1,0 +1,94 @@
+"""Checks the server of REDIS_URL once, when a program starts: can it keep what it acknowledges?
+
+A managed server may forbid INFO or CONFIG: what cannot be asked is not reported.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from workers.redis_clients import check_client
+from workers.settings import SettingsInvalid
+
+logger = logging.getLogger("hitl.redis")
+
+#: The inbox's scripts declare flags (https://redis.io/docs/latest/develop/programmability/lua-api/).
+OLDEST_VERSION = (7, 0)
+
+
+def check_redis(url: str) -> None:
+    """Warn of settings that lose deliveries; raises `SettingsInvalid` for a server that cannot serve at all.
+
+    A server that does not answer is not waited for: each program has its own way to ride that out.
+    """
+    redis = check_client(url)
+    try:
+        info, config = _info(redis), _config(redis)
+    except RedisError as error:
+        logger.warning("redis.unchecked error=%s: the server's settings were not checked", type(error).__name__)
+        return
+    finally:
+        redis.close()
+    if str(info.get("cluster_enabled")) == "1":
+        problem = (
+            "REDIS_URL names a server in cluster mode, which RQ workers do not support: "
+            "name a server without cluster mode (a primary with replicas is fine)"
+        )
+        raise SettingsInvalid([problem])
+    for warning in warnings(info, config):
+        logger.warning(warning)
+
+
+def warnings(info: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[str]:
+    """Name each setting that loses deliveries, by what INFO and CONFIG GET say; both may say nothing."""
+    version = str(info.get("redis_version", ""))
+    if _is_too_old(version):
+        yield (
+            f"redis.too_old version={version}: the inbox's Lua scripts need Redis 7.0, so that no delivery can be "
+            "kept: install Redis 7.0, Valkey 7.2 or newer"
+        )
+    policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        yield (
+            f"redis.evicts maxmemory-policy={policy}: when its memory is full, the server deletes records, also of "
+            f"deliveries that were acknowledged and not yet handled: {_remedy('maxmemory-policy', 'noeviction')}"
+        )
+    if str(info.get("aof_enabled", "1")) == "0":
+        yield (
+            "redis.not_durable appendonly=no: when the server stops, deliveries that were acknowledged since its "
+            f"last snapshot are lost: {_remedy('appendonly', 'yes')}"
+        )
+    elif config.get("appendfsync", "always") not in {"always", "everysec"}:
+        yield (
+            f"redis.not_durable appendfsync={config['appendfsync']}: when the server's machine fails, deliveries that "
+            f"were acknowledged in about the last 30 seconds are lost: {_remedy('appendfsync', 'always')}"
+        )
+
+
+def _remedy(setting: str, value: str) -> str:
+    return f"run `CONFIG SET {setting} {value}`, and write `{setting} {value}` into the server's configuration"
+
+
+def _is_too_old(version: str) -> bool:
+    try:
+        return tuple(map(int, version.split(".")[:2])) < OLDEST_VERSION
+    except ValueError:
+        return False  # not said, or not in numbers
+
+
+def _info(redis: Redis) -> Mapping[str, Any]:
+    try:
+        return redis.info()
+    except ResponseError:
+        return {}
+
+
+def _config(redis: Redis) -> Mapping[str, str]:
+    try:
+        found = redis.config_get("maxmemory-policy", "appendfsync")
+    except ResponseError:
+        return {}
+    return {str(name): str(value) for name, value in found.items()}
