@@ -140,14 +140,15 @@ class Clock:
             pipe.zcount(keys.DRAINS, now, "+inf")
             pipe.exists(keys.SWEEPING)
             pipe.lindex(keys.RQ_RECONCILE_QUEUE, -1)
+            pipe.exists(keys.RESUMES)
             for indexes in polled:
                 pipe.zcount(indexes.checks, "-inf", now)
                 pipe.zscore(indexes.checks, DISCOVERY)
                 pipe.hget(indexes.state, "rests_until")
-            due, overdue, drains, sweeping, waiting_run, *found = pipe.execute()
+            due, overdue, drains, sweeping, waiting_run, resumes, *found = pipe.execute()
         replies = iter(found)
         each = tuple(_KeyLook(*values) for values in zip(replies, replies, replies, strict=True))
-        return _Look(now, due, overdue, drains, sweeping, waiting_run, each)
+        return _Look(now, due, overdue, drains, sweeping, waiting_run, resumes, each)
 
 
 class _KeyLook(msgspec.Struct, frozen=True):
@@ -170,13 +171,15 @@ class _Look(msgspec.Struct, frozen=True):
     sweeping: int
     #: The oldest RQ job that waits on the queue of reconcile runs.
     waiting_run: bytes | None
+    #: Somebody asked for held effects to go on, and no drain has seen to it yet.
+    resumes: int
     #: Of each API key that is polled.
     keys: tuple[_KeyLook, ...]
 
     @property
     def drain_is_wanted(self) -> bool:
         """Something is due and nobody resident, or it has been due for so long that one is not enough."""
-        return bool(self.overdue or (self.due and not self.drains))
+        return bool(self.overdue or ((self.due or self.resumes) and not self.drains))
 
     def sweep_is_possible(self, key: _KeyLook) -> bool:
         """Nobody is at it, and HITL.sh is not left alone after trouble with this key."""

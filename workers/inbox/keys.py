@@ -32,7 +32,10 @@
 | `quota:<callback id>` | hash | how many events and bytes one callback URL has had kept |
 | `quarantine_bytes` | hash | bytes of the bodies in quarantine: `callback` and `verified` |
 | `reserve` | string | room for RQ's own writes: deleted when the server is full |
+| `suspects` | sorted set | what a worker died with and what waits to run alone, by since when; each is in `due` too |
+| `clearing` | string | the drain that runs suspects, one at a time |
 | `paused` | set | handlers that may not begin; `*` for all |
+| `resumes` | set | ids of resumes that drains have not carried out yet |
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
 | `waiting:<handler>` | sorted set | effects that wait while as many of that handler run as may |
 | `running` | hash | how many effects of a capped handler run |
@@ -73,6 +76,10 @@ def tombstone(request_id: str) -> str:
     return f"{PREFIX}ended:{request_id}"
 
 
+def waiting(handler: str) -> str:
+    return f"{PREFIX}waiting:{handler}"
+
+
 def channel(hour: int) -> str:
     """`hour`: since 1970."""
     return f"{PREFIX}channel:{hour}"
@@ -88,6 +95,8 @@ UNFINISHED = f"{PREFIX}unfinished"
 FAILED = f"{PREFIX}failed"
 HELD = f"{PREFIX}held"
 QUARANTINE = f"{PREFIX}quarantine"
+SUSPECTS = f"{PREFIX}suspects"
+RESUMES = f"{PREFIX}resumes"
 PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
 RESERVE = f"{PREFIX}reserve"
