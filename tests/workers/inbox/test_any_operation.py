@@ -14,6 +14,7 @@ from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.passing_time import DAY, pass_time
 from tests.workers.inbox.settles import unsettled
 from workers import Router
+from workers.clock import Clock
 from workers.inbox import keys, pausing
 from workers.inbox.inbox import Inbox
 from workers.inbox.listing import Filter
@@ -94,6 +95,7 @@ class House:
         """Nothing of ours runs; finished records expire, leases run out."""
         self.held = []
         pass_time(self.redis, count * DAY)
+        Clock(self.redis, retention=86_400).trim()
 
     async def answer(self, verb: Any, request_id: str) -> None:
         """HITL.sh's API shows the request as open, or not at all."""
