@@ -23,7 +23,7 @@ from hitlsh.payloads import parse
 from service.supervisor import command
 from workers.inbox.inbox import Inbox
 from workers.inbox.records import Delivery
-from workers.jobs import enqueue_drain
+from workers.queue import enqueue_drain
 from workers.redis_clients import drain_client
 
 HANDLER_SECONDS = 0.05

@@ -25,7 +25,13 @@ FORMS = click.Choice(get_args(ResponseForm))
     }
 )
 @click.option("--port", default=8100, help="Where to listen.")
-@click.option("--host", default="127.0.0.1", help="0.0.0.0 to be reachable from containers.")
+@click.option("--host", default="127.0.0.1", help="0.0.0.0 to be reachable from containers, with --allow-host.")
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    help="A host name that requests may call the sandbox by, beside those of loopback.",
+)
 @click.option("--key", "keys", multiple=True, help="An API key to accept, or KEY=EMAIL. None: any is.")
 @click.option("--db", type=click.Path(dir_okay=False), help="Keep everything in this SQLite file.")
 @click.option("--speed", default=1.0, type=click.FloatRange(min=0), help="Sandbox seconds per second.")
@@ -41,12 +47,14 @@ FORMS = click.Choice(get_args(ResponseForm))
 @click.option("--r1-replies", is_flag=True, help="Replies with the extra keys of the first API generation.")
 @click.option("--fill-timeout", is_flag=True, help="response_data is the default after a timeout.")
 @click.option("--strict", is_flag=True, help="Require all the reference requires; refuse undocumented calls.")
-def main(port: int, host: str, keys: tuple[str, ...], **options: Any) -> None:
+def main(port: int, host: str, allow_hosts: tuple[str, ...], keys: tuple[str, ...], **options: Any) -> None:
     """A local HITL.sh: its API, its deliveries, and a page to answer requests on."""
     if options["webhook"] is not None:
         _check_webhook(options["webhook"], options["webhook_secret"])
-    settings = Settings().changed({"keys": read_keys(keys), **options})
-    shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound
+    is_wildcard = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    allowed = [*allow_hosts, *([] if is_wildcard else [host])]
+    settings = Settings().changed({"keys": read_keys(keys), "allow_hosts": allowed, **options})
+    shown = "127.0.0.1" if is_wildcard else host
     origin = f"http://{shown}:{port}"
 
     def announce() -> None:

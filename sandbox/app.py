@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
@@ -27,6 +28,7 @@ from sandbox.api import (
 from sandbox.api.call import refused
 from sandbox.errors import Refusal
 from sandbox.house import House
+from sandbox.origin import HostCheck
 from sandbox.page import views
 from sandbox.settings import Settings
 
@@ -45,6 +47,7 @@ def build_app(settings: Settings) -> Starlette:
             Mount("/sandbox", routes=[*control.routes, *views.live_routes]),
             *views.routes,
         ],
+        middleware=[Middleware(HostCheck, allowed=settings.allow_hosts)],
         exception_handlers={HTTPException: _failed, Exception: _failed},
         lifespan=_lifespan,
     )

@@ -148,7 +148,7 @@ async def send(house: House, request: Request, body: dict[str, Any]) -> Any:
 
 
 async def configure(house: House, request: Request, body: dict[str, Any]) -> Any:
-    """Change settings while running; those read at start (db, seed, start, webhook) need a restart."""
+    """Change settings while running; those read at start (allow_hosts, db, seed, start, webhook) need a restart."""
     house.world.settings = house.world.settings.changed(body)
     house.world.clock.set_speed(house.world.settings.speed)
     house.world.changes.announce()

@@ -32,6 +32,8 @@ class Settings:
 
     #: API key -> e-mail of its account. Empty: any bearer key is accepted and is its own account.
     keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    #: Names and addresses, beside those of loopback, that the Host header of a request may carry.
+    allow_hosts: tuple[str, ...] = ()
     #: SQLite file; None keeps everything in memory.
     db: str | None = None
     #: Virtual seconds per real second; 0 stands still until the clock is advanced.

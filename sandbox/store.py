@@ -1,5 +1,6 @@
 """Everything the sandbox remembers, in one SQLite table of JSON records."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from typing import TypeVar
@@ -42,6 +43,8 @@ class Store:
     """Records by kind and id, in the order they were first kept."""
 
     def __init__(self, path: str | None = None) -> None:
+        if path and path != ":memory:":
+            _make_private(path)
         # Built in one thread and served from another, but never used by two at once.
         self._sqlite = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         self._sqlite.execute("PRAGMA journal_mode = WAL")
@@ -126,3 +129,13 @@ class Store:
         names = ("at", "key_id", "method", "path", "query", "status", "fault")
         rows = self._sqlite.execute(f"SELECT {', '.join(names)} FROM call ORDER BY seq")  # noqa: S608 - constants
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _make_private(path: str) -> None:
+    """Only the owner may read it: it holds secrets and answers. SQLite gives its other files the same mode."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)

@@ -1,7 +1,7 @@
 """``hitl-receiver api``: the everyday calls to HITL.sh from a terminal, as tables or as JSON."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -31,7 +31,7 @@ def api() -> None:
 @as_json
 def test_key(json_wanted: bool) -> None:
     """Show whose key this is and what it may do."""
-    with client_from_env(environment()) as client:
+    with client_from_env() as client:
         key = client.test()
         limit = client.rate_limit
     left = None if limit is None else f"{limit.remaining} of {limit.limit}, until {cell(limit.reset_at)}"
@@ -43,7 +43,7 @@ def test_key(json_wanted: bool) -> None:
 @as_json
 def list_loops(json_wanted: bool) -> None:
     """List your loops."""
-    with client_from_env(environment()) as client:
+    with client_from_env() as client:
         loops = client.loops.list()
     rows = [(loop.id, loop.name, loop.member_count, loop.pending_count, loop.created_at) for loop in loops]
     show(loops, ("ID", "NAME", "MEMBERS", "PENDING", "CREATED"), rows, json_wanted)
@@ -54,7 +54,7 @@ def list_loops(json_wanted: bool) -> None:
 @as_json
 def list_members(loop_id: str, json_wanted: bool) -> None:
     """List the people of a loop."""
-    with client_from_env(environment()) as client:
+    with client_from_env() as client:
         found = client.loops.members(loop_id)
     rows = [(person.user_id, person.email, person.status, person.joined_at) for person in found.members]
     show(found, ("ID", "EMAIL", "STATUS", "JOINED"), rows, json_wanted)
@@ -67,7 +67,7 @@ def list_members(loop_id: str, json_wanted: bool) -> None:
 @as_json
 def list_requests(status: str | None, loop_id: str | None, limit: int, json_wanted: bool) -> None:
     """List the requests this key created, the newest first; one call per hundred."""
-    with client_from_env(environment()) as client:
+    with client_from_env() as client:
         walk = client.requests.list(status=status, loop_id=loop_id, page_size=min(limit, 100))
         found = tuple(islice(walk, limit))
     rows = [_row(request) for request in found]
@@ -79,7 +79,7 @@ def list_requests(status: str | None, loop_id: str | None, limit: int, json_want
 @as_json
 def get_request(request_id: str, json_wanted: bool) -> None:
     """Show one request."""
-    with client_from_env(environment()) as client:
+    with client_from_env() as client:
         request = client.requests.get(request_id)
     _show_request(request, json_wanted)
 
@@ -89,7 +89,7 @@ def get_request(request_id: str, json_wanted: bool) -> None:
 @as_json
 def cancel_request(request_id: str, json_wanted: bool) -> None:
     """Take a pending request back, for good."""
-    with client_from_env(environment()) as client:
+    with client_from_env() as client:
         cancelled = client.requests.cancel(request_id)
     show(cancelled, ("ID", "STATUS"), [(cancelled.request_id, cancelled.status)], json_wanted)
 
@@ -105,7 +105,7 @@ def ask(asked: Asking, waiting: bool, every: float | None, json_wanted: bool) ->
     The inbox is not told: `hitl-receiver ask` is the one that keeps track of the request, and waits for the
     webhook rather than poll.
     """
-    with client_from_env(environment()) as client:
+    with client_from_env() as client:
         created = asked.put(client, asked.loop, asked.callback_url)
         request = client.requests.wait(created.request_id, every=every) if waiting else None
     if request is None:
@@ -116,14 +116,16 @@ def ask(asked: Asking, waiting: bool, every: float | None, json_wanted: bool) ->
 
 
 @contextmanager
-def client_from_env(environ: Mapping[str, str]) -> Iterator[Client]:
+def client_from_env() -> Iterator[Client]:
     """A client for one command; what goes wrong becomes one line and exit status 1."""
-    key = environ.get("HITL_API_KEY", "").strip()
-    if not key:
-        raise click.ClickException("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
-    address = environ.get("HITL_BASE_URL", "").strip() or DEFAULT_BASE_URL
-    with in_a_line(), Client(key, base_url=address) as client:
-        yield client
+    with in_a_line():
+        environ = environment()
+        key = environ.get("HITL_API_KEY", "").strip()
+        if not key:
+            raise click.ClickException("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
+        address = environ.get("HITL_BASE_URL", "").strip() or DEFAULT_BASE_URL
+        with Client(key, base_url=address) as client:
+            yield client
 
 
 def _show_request(request: Request, json_wanted: bool) -> None:

@@ -9,6 +9,7 @@ import click
 from hitlsh.api import DocumentedLimitWarning
 from hitlsh.errors import HitlshError
 from service.escaping import one_line
+from service.private_folder import FolderRefused
 from service.terminal import echo
 
 
@@ -18,7 +19,7 @@ def in_a_line() -> Iterator[None]:
     try:
         with _warnings_spoken():
             yield
-    except HitlshError as error:
+    except (HitlshError, FolderRefused) as error:
         raise click.ClickException(one_line(str(error))) from None
 
 

@@ -15,8 +15,8 @@ from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
 from service.door import BODY_SECONDS, callback_door, signed_door
 from service.intake import Intake
 from workers.inbox.inbox import Inbox
-from workers.jobs import enqueue_drain
 from workers.loading import load_router
+from workers.queue import enqueue_drain
 from workers.redis_clients import command_client, door_client
 from workers.settings import Settings
 

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -71,16 +71,23 @@ def serve(host: str, port: int, processes: int) -> None:
 @cli.command()
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64),
               help="Worker processes; each runs handlers of its own.")  # fmt: skip
+@click.option("--queue", default=None, type=click.Choice(["hitl", "hitl-reconcile"]),
+              help="Serve this RQ queue only: handlers, or reconcile runs. [default: both]")  # fmt: skip
 @insecure
-def work(processes: int) -> None:
-    """Handle: the RQ worker that runs your handlers.
+def work(processes: int, queue: Literal["hitl", "hitl-reconcile"] | None) -> None:
+    """Handle: the RQ workers that run your handlers, and one for reconcile runs if HITL_API_KEY is set.
 
-    Needs REDIS_URL and HITL_HANDLERS. SIGTERM lets handlers in flight finish (20 seconds at the most).
+    Needs REDIS_URL and HITL_HANDLERS (reconcile runs alone do without). SIGTERM lets handlers in flight finish
+    (20 seconds at the most).
+
+    \b
+    hitl-receiver work --processes 4
+    hitl-receiver work --queue hitl-reconcile
     """
     from service.working import run
 
     with explain():
-        run(Settings.from_env(handles=True), processes=processes)
+        run(Settings.from_env(handles=queue != "hitl-reconcile"), processes=processes, queue=queue)
 
 
 @cli.command()

@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from hitlsh.api import Client
-from service.environment import KEPT, read, write
+from service.environment import KEPT, read, read_kept, write
+from service.private_folder import make_private
 from service.stack import Stack
 from service.terminal import echo
 from workers.errors import HandlersInvalid
@@ -56,10 +57,11 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
 
 def _prepare(folder: Path, port: int, handlers: str | None) -> dict[str, str]:
     """The stack's settings: the environment over `.env` over what was made up here before."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / ".gitignore").write_text("*\n")
+    make_private(folder)
+    if not (folder / ".gitignore").exists():  # with `--folder .` it is the project's own
+        (folder / ".gitignore").write_text("*\n")
     given = {**read(Path(".env")), **os.environ}
-    kept = read(folder / KEPT)
+    kept = read_kept(folder)
     environ = {
         name: value for name, value in given.items() if value and (name.startswith("HITL_") or name == "REDIS_URL")
     }
@@ -90,7 +92,7 @@ def _example_handlers() -> str:
 
 def sandbox_key(folder: Path) -> str:
     """An API key for the local HITL.sh, the same at every start."""
-    kept = read(folder / KEPT).get("HITL_API_KEY", "")
+    kept = read_kept(folder).get("HITL_API_KEY", "")
     return kept if kept.startswith("hitl_dev_") else f"hitl_dev_{secrets.token_hex(16)}"
 
 

@@ -18,7 +18,7 @@ from hitlsh.payloads import parse
 from hitlsh.signatures import SignatureInvalid, header_values, verify
 from service import looks
 from service.bodies import Bodies, Refused, SenderGone, bare, unsupported
-from service.intake import Intake, IntakeUnavailable
+from service.intake import OVER_QUOTA, Intake, IntakeUnavailable
 from workers.inbox.records import Delivery
 
 logger = logging.getLogger("hitl.door")
@@ -97,6 +97,8 @@ class Door:
             kept = await self._intake.accept(delivery)
         except IntakeUnavailable as error:
             raise Refused(503, error.reason) from error
+        if kept is OVER_QUOTA:
+            return status or kept.status, kept.reason
         return status or kept.status, reason or kept.reason
 
     async def _unproven(self, scope: Scope, receive: Receive, body: bytes | None) -> bytes | None:

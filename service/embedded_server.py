@@ -19,6 +19,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from service.private_folder import make_private
+
 #: A unix socket's path has room for 104 bytes on macOS and 108 on Linux.
 LONGEST_SOCKET = 100
 START_SECONDS = 15.0
@@ -86,12 +88,12 @@ class EmbeddedServer:
         return None if self._process is None else self._process.poll()
 
     def start(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private(self.folder)
         program = binary()
         if self._lock is None:
             self._lock = _lock(self.folder)
         self.socket.unlink(missing_ok=True)
-        with (self.folder / "server.log").open("ab") as log:
+        with open(self.folder / "server.log", "ab", opener=_open_private) as log:
             self._process = subprocess.Popen(
                 [program, *self._options()],
                 stdin=subprocess.DEVNULL,
@@ -99,6 +101,8 @@ class EmbeddedServer:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
+                # Whatever becomes of the folder's mode, its files hold what people decided.
+                umask=0o077,
                 preexec_fn=die_with_parent,
                 # The server itself holds the lock too: nobody else starts on its folder while it lives.
                 pass_fds=(self._lock,),
@@ -176,14 +180,16 @@ def _socket_path(folder: Path) -> Path:
         return beside
     # Its own private folder in the temporary one, the same at every start.
     private = Path(tempfile.gettempdir()) / f"hitl-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
-    private.mkdir(mode=0o700, exist_ok=True)
-    if private.stat().st_uid != os.getuid():
-        raise ServerUnavailable(f"{private} belongs to somebody else: choose a shorter path with --folder.")
+    make_private(private)
     return private / "redis.sock"
 
 
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _lock(folder: Path) -> int:
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = _open_private(str(folder / "lock"), os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from hitlsh.errors import HitlshError
 from service.embedded_server import ServerUnavailable
+from service.private_folder import FolderRefused
 from service.terminal import echo_lines
 from workers.errors import WorkersError
 from workers.settings import SettingsInvalid
@@ -18,7 +19,7 @@ def explain() -> Iterator[None]:
     """Turn the errors that have a remedy into one message and exit status 2."""
     try:
         yield
-    except (SettingsInvalid, ServerUnavailable, WorkersError, HitlshError) as error:
+    except (SettingsInvalid, ServerUnavailable, FolderRefused, WorkersError, HitlshError) as error:
         raise Unfit(str(error)) from error
     except RedisError as error:
         raise Unfit(

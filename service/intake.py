@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -19,6 +20,12 @@ logger = logging.getLogger("hitl.door")
 
 #: Of `maxmemory`: above it nothing more is taken in, so that the workers have room to finish what is there.
 FULLEST = 0.9
+#: The same for callbacks: HITL.sh signs none of them, and what is signed always finds room.
+FULLEST_FOR_CALLBACKS = 0.8
+#: Seconds between two warnings that deliveries are beyond their quota.
+QUOTA_WARNING_SECONDS = 60.0
+#: Bytes of memory that a byte of a body is taken for, until the next measurement.
+BODY_COST = 2
 PULSE_SECONDS = 1.0
 #: Instead of `DOOR_PATIENCE` while Redis is known to hang, so that those who queue are not told one batch every
 #: two seconds: HITL.sh would have given up on the last of them.
@@ -47,6 +54,8 @@ DUPLICATE = Kept(200, "duplicate")
 OVERRULED = Kept(202, "overruled")
 STALE = Kept(200, "stale")
 MISUSED = Kept(202, "misused")
+#: Not in the inbox: the sender had its quota, and a repetition would change nothing.
+OVER_QUOTA = Kept(202, "over_quota")
 
 
 #: But for `accepted`, of which the routes have a say.
@@ -56,6 +65,7 @@ _KEPT: dict[Verdict, Kept] = {
     "overruled": OVERRULED,
     "stale": STALE,
     "misused": MISUSED,
+    "over_quota": OVER_QUOTA,
 }
 
 
@@ -78,6 +88,9 @@ class Intake:
         )
         self._counters: Counter[str] = Counter()
         self._trouble: str | None = "starting"
+        #: `maxmemory` (0: no limit), and what is used of it: measured, plus what was taken since.
+        self._limit = self._used = 0
+        self._warned_of_quota = -QUOTA_WARNING_SECONDS
         self._asking: asyncio.Task[None] | None = None
         self._pulse: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -110,6 +123,7 @@ class Intake:
         """Kept when this returns. Raises `IntakeUnavailable`."""
         if self._trouble == "redis_full":
             raise IntakeUnavailable("redis_full")
+        self._reserve_room(delivery)
         try:
             verdict = await self._commits.submit(delivery)
         except RedisError as error:
@@ -131,6 +145,12 @@ class Intake:
                 "`hitl-receiver requests --state overruled`",
                 delivery.content.key, delivery.trust,
             )  # fmt: skip
+        if verdict in {"over_quota", "busy", "duplicate"}:  # nothing was stored
+            self._used = max(0, self._used - BODY_COST * len(delivery.body))
+        if verdict in {"over_quota", "busy"}:
+            self._warn_of_quota()
+        if verdict == "busy":
+            raise IntakeUnavailable("over_quota")
         return _KEPT[verdict]
 
     async def _flush(self, deliveries: list[Delivery]) -> list[Verdict]:
@@ -187,8 +207,26 @@ class Intake:
 
     async def _is_full(self) -> bool:
         memory = await self._inbox.redis.info("memory")
-        most, used = int(memory.get("maxmemory", 0)), int(memory["used_memory"])
-        return most > 0 and used > FULLEST * most
+        self._limit, self._used = int(memory.get("maxmemory", 0)), int(memory["used_memory"])
+        return self._limit > 0 and self._used > FULLEST * self._limit
+
+    def _reserve_room(self, delivery: Delivery) -> None:
+        """Raises `IntakeUnavailable` where the delivery would take the room of stronger evidence or of the workers."""
+        if not self._limit:
+            return
+        size = BODY_COST * len(delivery.body)
+        fullest = FULLEST_FOR_CALLBACKS if delivery.trust == "callback" else FULLEST
+        if self._used + size > fullest * self._limit:
+            raise IntakeUnavailable("redis_full")
+        self._used += size
+
+    def _warn_of_quota(self) -> None:
+        if time.monotonic() - self._warned_of_quota > QUOTA_WARNING_SECONDS:
+            self._warned_of_quota = time.monotonic()
+            logger.warning(
+                "delivery.over_quota: deliveries of a callback URL, or unreadable bodies, are beyond their quota and "
+                "are not kept; see over_quota in `hitl-receiver status`, and replace the URL if it leaked"
+            )
 
     def _note(self, trouble: str | None) -> None:
         if trouble != self._trouble:

@@ -59,7 +59,7 @@ def discard(
     """End failed and held effects without their being done; they stay on record with the reason.
 
     Each KEY is an event key, a request id, or 'handler|event key'. --state failed or --state held takes
-    only those.
+    only those; --state quarantined takes the records in quarantine, and so does the key of one.
     """
     with connected() as redis:
         what = chosen(redis, names, Filter(**filters), everything=everything, verb="discard")

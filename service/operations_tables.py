@@ -92,12 +92,15 @@ def print_event(event: EventRecord, *, body: bool) -> None:
             for line in effect.error.rstrip().splitlines()[-TRACEBACK_LINES:]:
                 echo(f"    {one_line(line)}")
     if body:
-        echo(one_line(event.body.decode(errors="replace")), prefix="\n")
+        dropped = "(The body was dropped when Redis was full; a replay uses what was read from it.)"
+        echo(dropped if event.body_dropped else one_line(event.body.decode(errors="replace")), prefix="\n")
 
 
 def _headings(event: EventRecord, *, body: bool) -> list[tuple[str, str]]:
     flags = [flag for flag in FLAGS if getattr(event, flag)]
     rows = [("state", ", ".join([event.state, *flags])), ("trust", event.trust), ("deliveries", str(event.deliveries))]
+    if event.body_dropped:
+        rows.append(("body", "dropped when Redis was full; a replay uses what was read from it"))
     content = event.content
     if not isinstance(content, Event):
         return [*rows, ("unreadable", content.reason)]

@@ -1,4 +1,4 @@
-"""The whole product on one machine: embedded server, web process, worker, clock."""
+"""The whole product on one machine: embedded server, web process, workers, clock."""
 
 import socket
 import sys
@@ -13,6 +13,7 @@ import httpx
 from service.checked_redis import IS_CHECKED, check_redis_once
 from service.embedded_server import EmbeddedServer, ServerUnavailable
 from service.supervisor import Child, Supervisor, command
+from workers.inbox import keys
 
 START_SECONDS = 20.0
 
@@ -41,7 +42,7 @@ class Stack:
                 *_sandbox(folder, settings, sandbox_port, self.url),
                 Child(name="web", argv=command("serve", "--port", str(port)), environ=settings, grace=12.0),
                 Child(name="clock", argv=command("clock"), environ=settings, grace=5.0),
-                Child(name="worker", argv=command("work"), environ=settings),
+                *_workers(settings),
             ],
             say=say,
         )
@@ -88,6 +89,15 @@ class Stack:
         raise ServerUnavailable(
             f"Not everything was ready within {START_SECONDS:.0f} s; waited for {', '.join(pages)}."
         )
+
+
+def _workers(settings: Mapping[str, str]) -> list[Child]:
+    queues = {"worker": keys.QUEUE}
+    if settings.get("HITL_API_KEY"):
+        queues["reconcile"] = keys.RECONCILE_QUEUE
+    return [
+        Child(name=name, argv=command("work", "--queue", queue), environ=settings) for name, queue in queues.items()
+    ]
 
 
 def _answers(page: str) -> bool:

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import click
 import msgspec
@@ -16,6 +16,7 @@ from service.operations_options import as_json
 from service.standing_tables import standing_fields, standing_lines
 from service.terminal import echo, print_json
 from workers.inbox import keys, pausing
+from workers.queue import REFUSED
 from workers.settings import Settings
 from workers.sweeps.standing import standing
 
@@ -49,13 +50,17 @@ def _counts(redis: Redis) -> dict[str, int]:
         "failed": redis.zcard(keys.FAILED),
         "held": redis.zcard(keys.HELD),
         "quarantined": redis.zcard(keys.QUARANTINE),
+        "over quota": int(cast("bytes | None", redis.hget(keys.COUNTERS, "over_quota")) or 0),
         "events kept": redis.zcard(keys.EVENTS),
         "drains": redis.zcard(keys.DRAINS),
+        f"waiting in {keys.QUEUE}": redis.llen(keys.RQ_QUEUE),
+        f"waiting in {keys.RECONCILE_QUEUE}": redis.llen(keys.RQ_RECONCILE_QUEUE),
+        "jobs refused": int(redis.hget(keys.COUNTERS, REFUSED) or 0),
     }
 
 
 def _named(counts: Mapping[str, int]) -> dict[str, Any]:
-    return {name.replace(" ", "_"): count for name, count in counts.items()}
+    return {name.replace(" ", "_").replace("-", "_"): count for name, count in counts.items()}
 
 
 def _print_alarms(raised: list[Alarm]) -> None:

@@ -12,14 +12,21 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
+from hitlsh.api import Client, single_select
+from hitlsh.callbacks import CallbackSigner
+from hitlsh.signatures import headers
+from sandbox.testing import Sandbox
 from service.embedded_server import EmbeddedServer
 from service.stack import free_port
+from tests.builders import payload
 
 ROOT = Path(__file__).parent.parent
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = (ROOT / "compose.yaml").read_text()
+SERVICES = yaml.safe_load(COMPOSE)["services"]
 BIN = Path(sys.executable).parent
 
 
@@ -110,3 +117,124 @@ def test_composes_commands_are_ours() -> None:
     for words in re.findall(r"command: (hitl-receiver .*)", COMPOSE):
         program, *rest = shlex.split(words)
         assert subprocess.run([BIN / program, *rest, "--help"], capture_output=True, check=False).returncode == 0
+
+
+# -- what each container is given ----------------------------------------------------------------------
+
+#: Everything a `.env` may hold, each value recognisable.
+DOT_ENV = {
+    "HITL_WEBHOOK_SECRETS": "a-webhook-secret-of-the-env-file",
+    "HITL_CALLBACK_SECRETS": "a-callback-secret-of-the-env-file",
+    "HITL_API_KEY": "hitl_test_key_of_the_env_file",
+    "HITL_HANDLERS": "desk",
+    "HITL_DISCOVER": "0",
+}
+HANDLERS = """
+import os
+from workers import Router
+
+router = Router()
+
+@router.on("request.completed", trust="confirmed")
+def pay(decision):
+    with open(os.environ["TOLD"], "a") as told:
+        told.write(f"{decision.request_id} {decision.response} {decision.state}\\n")
+"""
+
+
+def given_to(service: str, dot_env: dict[str, str]) -> dict[str, str]:
+    """The environment of a service as compose makes it of a `.env`."""
+
+    def value(found: re.Match[str]) -> str:
+        name, sign, otherwise = found.groups()
+        assert sign == "-" or dot_env.get(name), f"{name}: {otherwise}"
+        return dot_env.get(name) or otherwise
+
+    pattern = r"\$\{(\w+):([-?])([^}]*)\}"
+    return {name: re.sub(pattern, value, str(text)) for name, text in SERVICES[service].get("environment", {}).items()}
+
+
+def sources(service: str) -> list[str]:
+    """Folders of the host that a service sees, as named where `.env` says nothing."""
+    folders = []
+    for volume in SERVICES[service].get("volumes", []):
+        named = volume if isinstance(volume, str) else volume["source"]
+        folders.append(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", named).split(":")[0])
+    return [folder for folder in folders if folder.startswith((".", "/"))]
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_no_container_sees_the_folder_of_the_env_file(service: str) -> None:
+    assert "env_file" not in SERVICES[service]
+    for folder in sources(service):
+        assert not ROOT.is_relative_to((ROOT / folder).resolve())
+
+
+def test_each_container_is_given_the_secrets_that_it_uses_and_no_other() -> None:
+    secrets = {
+        service: {name for name in given_to(service, DOT_ENV) if name.endswith(("_SECRETS", "_KEY"))}
+        for service in SERVICES
+    }
+
+    assert secrets == {
+        "web": {"HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"},
+        "worker": {"HITL_CALLBACK_SECRETS", "HITL_API_KEY"},
+        "clock": {"HITL_API_KEY"},
+        "redis": set(),
+    }
+    assert {service for service in SERVICES if sources(service)} == {"web", "worker"}
+
+
+@pytest.mark.slow
+def test_the_containers_do_their_work_with_what_they_are_given(server: EmbeddedServer, tmp_path: Path) -> None:
+    folder, empty, told = tmp_path / "handlers", tmp_path / "app", tmp_path / "told"
+    folder.mkdir()
+    empty.mkdir()
+    (folder / "desk.py").write_text(HANDLERS)
+    key, callback_secret = DOT_ENV["HITL_API_KEY"], DOT_ENV["HITL_CALLBACK_SECRETS"]
+    port = free_port()
+    running = []
+    with Sandbox(keys=[key]) as sandbox, httpx.Client() as http:
+        dot_env = DOT_ENV | {"HITL_BASE_URL": sandbox.base_url, "HITL_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+        commands = {
+            "web": ["serve", "--port", str(port)],
+            "worker": shlex.split(SERVICES["worker"]["command"])[1:],
+            "clock": shlex.split(SERVICES["clock"]["command"])[1:],
+        }
+        system = {"PATH": os.environ["PATH"], "TOLD": str(told)}
+        try:
+            for service, words in commands.items():
+                environ = given_to(service, dot_env) | {"REDIS_URL": server.url} | system
+                cwd = folder if sources(service) else empty
+                running.append(subprocess.Popen([BIN / "hitl-receiver", *words], env=environ, cwd=cwd))
+            wait_for(lambda: answers(port, "/health/ready"), "the web process is ready")
+            signer = CallbackSigner([callback_secret])
+            with Client(key, base_url=sandbox.base_url) as client:
+                loop = client.loops.create("Desk", icon="key").loop.id
+                sandbox.add_member(loop, "ann@example.com")
+                created = client.requests.create(
+                    loop, "Pay?", single_select("Yes", "No"), default_response="No", timeout_seconds=600,
+                    callback_url=signer.url(f"http://127.0.0.1:{port}", signer.mint({"order": 7})),
+                )  # fmt: skip
+            sandbox.answer(created.request_id, "Yes")
+            # Posted by callback, confirmed at the API by the worker, which the clock woke for it.
+            wait_for(told.exists, "the handler ran")
+            body = payload(event="loop.archived")
+            signed = {**headers(DOT_ENV["HITL_WEBHOOK_SECRETS"], body), "content-type": "application/json"}
+            status = http.post(f"http://127.0.0.1:{port}/webhooks/hitl", content=body, headers=signed).status_code
+        finally:
+            for process in running:
+                process.terminate()
+            # A supervisor gives its workers 30 seconds before it kills them.
+            statuses = [process.wait(45) for process in running]
+
+    assert told.read_text() == f"{created.request_id} Yes {{'order': 7}}\n"
+    assert status in (200, 202)
+    assert statuses == [0, 0, 0]
+
+
+def wait_for(done: object, what: str, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():  # type: ignore[operator]
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The clock: once a second, see that what is due has a drain or a sweep, keep the inbox clock, repair.
+"""The clock: once a second, see that what is due has a drain or a reconcile run, keep the inbox clock, repair.
 
 Any number may run.
 """
@@ -16,8 +16,9 @@ from workers.inbox import keys, scripts
 from workers.inbox.inbox import LONGEST_REQUEST
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.ledger import DISCOVERY
+from workers.inbox.memory import MemoryKeeper
 from workers.inbox.repairing import Repairer
-from workers.jobs import enqueue_drain, enqueue_sweep
+from workers.queue import enqueue_drain, enqueue_sweep
 
 logger = logging.getLogger("hitl.clock")
 
@@ -27,6 +28,8 @@ BACKLOG = 1_000
 TRIM_SECONDS = 600.0
 #: Seconds after which a first look at what HITL.sh has is asked for again.
 FIRST_LOOK_SECONDS = 60.0
+#: Seconds that a reconcile run may wait for a process before the log says so.
+UNSERVED_SECONDS = 30.0
 
 
 class Clock:
@@ -45,7 +48,12 @@ class Clock:
         self._timekeeper = Timekeeper()
         self._repairer = Repairer(redis, retention=retention)
         self._trimmed = 0.0
+        self._memory = MemoryKeeper(redis)
         self._ask_again_at = 0.0
+        #: The RQ job of a reconcile run that waits, since when, and whether the log says so.
+        self._waiting_run: bytes | None = None
+        self._waiting_since = 0.0
+        self._is_unserved = False
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -54,17 +62,18 @@ class Clock:
     def run(self) -> None:
         """Tick until stopped; an outage of Redis is waited out."""
         while not self._stopped.is_set():
-            try:
-                self.tick()
-                self._trim_now_and_then()
-                self._repairer.repair_slice()
-            except RedisError as error:
-                logger.warning("clock.missed error=%s", type(error).__name__)
+            # Each by itself: a full server refuses a tick, and must be relieved all the same.
+            for step in (self._memory.tend, self.tick, self._trim_now_and_then, self._repair):
+                try:
+                    step()
+                except RedisError as error:
+                    logger.warning("clock.missed error=%s", type(error).__name__)
             self._stopped.wait(self._every)
 
     def tick(self) -> bool:
         """Answers whether a drain was asked for."""
         found = self._look()
+        self._see_that_reconcile_runs_are_served(found)
         if self._sweeps and found.sweep_is_possible and (found.checks or self._first_look_is_wanted(found)):
             enqueue_sweep(self._redis)
         return found.drain_is_wanted and enqueue_drain(self._redis)
@@ -75,6 +84,21 @@ class Clock:
             return False
         self._ask_again_at = time.monotonic() + FIRST_LOOK_SECONDS
         return True
+
+    def _see_that_reconcile_runs_are_served(self, found: "_Look") -> None:
+        """Logged once, until a run is taken."""
+        if found.waiting_run is None or found.waiting_run != self._waiting_run:
+            self._waiting_run, self._waiting_since, self._is_unserved = found.waiting_run, time.monotonic(), False
+        elif not self._is_unserved and time.monotonic() - self._waiting_since > UNSERVED_SECONDS:
+            self._is_unserved = True
+            logger.warning(
+                "reconcile.unserved queue=%s seconds=%.0f: a reconcile run is due and no process takes it: run "
+                "`hitl-receiver work` with HITL_API_KEY set, or `hitl-receiver work --queue %s`",
+                keys.RECONCILE_QUEUE, UNSERVED_SECONDS, keys.RECONCILE_QUEUE,
+            )  # fmt: skip
+
+    def _repair(self) -> None:
+        self._repairer.repair_slice()
 
     def trim(self) -> int:
         """Forget in the indexes what has expired; answers how much that was. Unfinished work is never touched."""
@@ -104,6 +128,7 @@ class Clock:
             pipe.zscore(keys.CHECKS, DISCOVERY)
             pipe.exists(keys.SWEEPING)
             pipe.hget(keys.SWEEP, "rests_until")
+            pipe.lindex(keys.RQ_RECONCILE_QUEUE, -1)
             return _Look(now, *pipe.execute())
 
 
@@ -120,6 +145,8 @@ class _Look(msgspec.Struct, frozen=True):
     sweeping: int
     #: In seconds: HITL.sh is left alone after trouble with it.
     rests_until: bytes | None
+    #: The oldest RQ job that waits on the queue of reconcile runs.
+    waiting_run: bytes | None
 
     @property
     def drain_is_wanted(self) -> bool:

@@ -1,8 +1,8 @@
 """The drain: works the inbox from inside one RQ job, and stays resident between bursts.
 
 Claims due work in batches, routes events, runs `async def` handlers on one loop and `def` handlers in
-threads, and reports in batches. It waits blocked, not polling; it gives way to other RQ jobs; it ends
-after a bounded life, when told to, or when the worker that forked it is gone.
+threads, and reports in batches. It waits blocked, not polling; it ends when told to, or when the worker that
+forked it is gone. After a bounded life it hands over: it claims until its successor claims, then finishes what runs.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,10 @@ from workers.router import Router
 
 logger = logging.getLogger("hitl.workers")
 
-#: RQ job ids of drains begin so; any other job that waits makes a drain give way.
-DRAIN_JOB = "drain-"
 #: Seconds that an idle drain blocks at a time; a stop is heard in between.
 WAIT = 1.0
+#: Seconds after which a drain asks again for a successor that did not come.
+ASK_AGAIN = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,8 @@ class Terms:
     concurrency: int = 50
     threads: int = 8
     lease: float = 15.0
-    #: Seconds after which a drain ends, so that RQ's own supervision and scaling still apply.
+    #: Seconds after which a drain hands over to a fresh process: what handlers leak goes with the old one. At least
+    #: the longest timeout of a route, so that no more than one predecessor still finishes.
     life: float = 600.0
     #: Seconds that handlers in flight have left once the drain was told to stop.
     grace: float = 20.0
@@ -47,9 +48,21 @@ class Drain:
     """One run over the inbox."""
 
     def __init__(
-        self, inbox: Inbox, router: Router, keeper: LeaseKeeper, terms: Terms, *, parent: int | None = None
+        self,
+        inbox: Inbox,
+        router: Router,
+        keeper: LeaseKeeper,
+        terms: Terms,
+        *,
+        parent: int | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+        ask_for_successor: Callable[[], None] | None = None,
     ) -> None:
-        """`parent`: pid of the worker that forked this process; the drain ends when it is gone."""
+        """`parent`: pid of the worker that forked this process; the drain ends when it is gone.
+
+        `on_ready` is called after the first claim. `ask_for_successor` is called when the life is over, and calls for
+        `retire` once the successor is ready; without it the drain retires at once.
+        """
         self._inbox = inbox
         self._router = router
         self._terms = terms
@@ -64,6 +77,12 @@ class Drain:
             on_stuck=self._recycle,
         )
         self._leases = LeaseThread(keeper, self._hand.leases, lease=terms.lease)
+        self._on_ready: Callable[[], None] | None = on_ready
+        self._ask_for_successor = ask_for_successor or self.retire
+        self._ask_at = time.monotonic() + max(terms.life, self._longest())
+        self._recycled = False
+        #: A successor claims in its place.
+        self.retired = False
         self._watch = LoopWatch(router.routes)
         self._caps = {route.name: cap for route in router.routes if (cap := route.policy.concurrency)}
         self._stopping = asyncio.Event()
@@ -81,8 +100,13 @@ class Drain:
         self._hand.stop(self._terms.grace if grace is None else grace)
         self._stopping.set()
 
+    def retire(self) -> None:
+        """Claim no more, because a successor does; what runs has the time that its route gives it."""
+        self.retired = True
+        self.stop(grace=self._longest())
+
     async def run(self) -> int:
-        """Work until stopped or the life is over; answers how many effects were settled."""
+        """Work until stopped or retired; answers how many effects were settled."""
         self._leases.start()
         self._watch.start()
         presence = asyncio.create_task(self._stay_present())
@@ -107,6 +131,9 @@ class Drain:
                 continue
             try:
                 await self._claim(room)
+                if self._on_ready is not None:
+                    self._on_ready()
+                    self._on_ready = None
             except RedisError as error:
                 logger.warning("inbox.unreachable error=%s", type(error).__name__)
                 await self._pause(0.5)
@@ -155,10 +182,10 @@ class Drain:
             task.result()
 
     def _recycle(self) -> None:
-        """A thread that does not end cannot be stopped: let its neighbours finish, then the process ends."""
-        if not self._stopping.is_set():
+        """A thread that does not end cannot be stopped: a successor takes over, and this process ends."""
+        if not self._recycled:
             logger.warning("drain.recycled: a thread does not end")
-            self.stop(grace=self._longest())
+            self._recycled, self._ask_at = True, time.monotonic()
 
     def _longest(self) -> float:
         return max((route.policy.timeout for route in self._router.routes), default=0.0)
@@ -174,31 +201,35 @@ class Drain:
             logger.info("effects.resumed count=%d", resumed)
 
     async def _stay_present(self) -> None:
-        """Once a second: say that we are here, and see whether there is a reason to go."""
-        ends_at = time.monotonic() + self._terms.life
+        """Once a second: announce this drain, and see whether its life or its worker is over."""
         try:
             while not self._stopping.is_set():
                 if os.getppid() != self._parent:
                     logger.warning("worker.gone: its drain ends too")
                     self.stop()
-                elif time.monotonic() > ends_at or _other_job(await self._announce()):
-                    self.stop(grace=self._longest())
-                await asyncio.sleep(1.0)
+                    break
+                await self._announce()
+                if time.monotonic() > self._ask_at:
+                    self._ask_at = time.monotonic() + ASK_AGAIN
+                    self._ask_for_successor()
+                await self._pause(1.0)
         finally:
             await self._leave()
+        await self._outlive_parent()
+        self.stop()
 
-    async def _announce(self) -> Sequence[str]:
+    async def _outlive_parent(self) -> None:
+        while os.getppid() == self._parent:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(1.0)
+
+    async def _announce(self) -> None:
         try:
-            return await self._inbox.announce(self._id, seconds=3.0)
+            await self._inbox.announce(self._id, seconds=3.0)
         except RedisError:
-            return ()
+            return  # a second later again
 
     async def _leave(self) -> None:
         try:
             await self._inbox.leave(self._id)
         except RedisError:
             return  # it is forgotten within seconds
-
-
-def _other_job(waiting: Sequence[str]) -> bool:
-    return any(not job.startswith(DRAIN_JOB) for job in waiting)

@@ -18,7 +18,7 @@ logger = logging.getLogger("hitl.workers")
 #: So many deaths of a worker with the same effect in hand, and the effect is taken for the cause.
 CRASHES = 3
 #: Of a traceback, the last so many characters are kept: its end names the fault.
-LONGEST_TRACEBACK = 4_000
+LONGEST_TRACEBACK = 2_000
 #: Seconds: ten years, whatever a handler asks for.
 LONGEST_DELAY = 10 * 365 * 86_400.0
 

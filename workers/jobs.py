@@ -1,4 +1,4 @@
-"""The RQ half: the queue, the drain job, and a fork worker that tells its work-horse when to finish."""
+"""The two functions that RQ runs for us, and what a worker prepares before it forks for them."""
 
 import asyncio
 import contextlib
@@ -6,64 +6,25 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
 
-from redis import Redis
-from redis.exceptions import RedisError
-from rq import Queue, Worker
-from rq.job import Job
-
-from workers.drain import DRAIN_JOB, Drain, Terms
+from workers import handover
+from workers.drain import Drain, Terms
 from workers.inbox import keys
 from workers.inbox.inbox import Inbox, LeaseKeeper
 from workers.loading import load_router
-from workers.redis_clients import drain_client, hurry, keeper_client, worker_client
+from workers.queue import DRAIN, RECONCILE
+from workers.redis_clients import drain_client, keeper_client, worker_client
 from workers.router import Router
 from workers.settings import Settings
 from workers.start_checks import check_confirmation_is_possible, say_if_nothing_is_swept
 from workers.sweeps import running
+from workers.worker import serve
 
 logger = logging.getLogger("hitl.workers")
-
-#: RQ job ids of sweeps begin so.
-SWEEP_JOB = "sweep-"
-_STOPS = (signal.SIGTERM, signal.SIGINT)
-
-
-def queue(redis: Redis) -> Queue:
-    """The queue named ``hitl``; JSON, because whoever can write to Redis must not be able to run code."""
-    return Queue(keys.QUEUE, connection=redis, serializer="json")
-
-
-def enqueue_drain(redis: Redis) -> bool:
-    """Ask for a drain, unless one waits already; answers whether it did."""
-    return _enqueue(redis, DRAIN_JOB, "workers.jobs.drain", "work the inbox")
-
-
-def enqueue_sweep(redis: Redis) -> bool:
-    """Ask for a sweep, unless one waits already; answers whether it did."""
-    return _enqueue(redis, SWEEP_JOB, "workers.jobs.sweep", "ask HITL.sh for what the webhooks missed")
-
-
-def _enqueue(redis: Redis, kind: str, function: str, description: str) -> bool:
-    waiting = queue(redis)
-    if any(job.startswith(kind) for job in waiting.get_job_ids(0, 100)):
-        return False
-    waiting.enqueue(
-        function,
-        job_id=f"{kind}{uuid.uuid4().hex}",
-        description=description,
-        # Both bound themselves: a drain by its life, each route's timeout and the watch over its loop, a sweep
-        # by its slice of time and the client's timeout.
-        job_timeout=-1,
-        result_ttl=0,
-        failure_ttl=3_600,
-    )
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,39 +49,62 @@ class Work:
         return cls(settings, router, terms)
 
 
-_prepared: Work | None = None
-#: The pid of the worker that prepared it: asked for before the fork, since a parent that is gone has no pid.
+#: What this worker serves, and its pid: asked for before the fork, since a parent that is gone has no pid.
+_prepared: Work | Settings | None = None
 _worker: int | None = None
 
 
-def prepare(work: Work) -> None:
-    """Called in the parent before it forks."""
+def work(prepared: Work) -> None:
+    """Serve the queue of drains in this process until SIGTERM or SIGINT."""
+    say_if_nothing_is_swept(prepared.settings)
+    _prepare(prepared)
+    serve(prepared.settings.redis_url, DRAIN)
+
+
+def reconcile(settings: Settings) -> None:
+    """Serve the queue of reconcile runs in this process until SIGTERM or SIGINT. Loads no handlers."""
+    _prepare(settings)
+    serve(settings.redis_url, RECONCILE)
+
+
+def _prepare(prepared: Work | Settings) -> None:
     global _prepared, _worker
-    _prepared, _worker = work, os.getpid()
+    _prepared, _worker = prepared, os.getpid()
+
+
+class NotOurWorker(Exception):
+    """A plain `rq worker` runs this job: it would run whatever else is written to the queue, too."""
+
+    def __init__(self) -> None:
+        super().__init__("A plain `rq worker` is not supported on hitl-receiver's queues: run `hitl-receiver work`")
 
 
 def drain() -> None:
     """The RQ job: work the inbox until told to stop. Nothing is lost if it never ends well."""
-    # A plain `rq worker hitl --serializer json` works too: it reads the environment here, in the fork.
-    work = _prepared or Work.from_settings(Settings.from_env(handles=True))
+    if not isinstance(_prepared, Work) or _worker is None:
+        raise NotOurWorker
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_drain(work, parent=_worker or os.getppid()))
+        retired = runner.run(_drain(_prepared, parent=_worker))
+    if retired:  # the RQ job is its successor's
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(0)
 
 
 def sweep() -> None:
-    """The RQ job: ask HITL.sh for what the webhooks missed. Whoever takes over goes on from its last page."""
-    settings = _prepared.settings if _prepared else Settings.from_env()
+    """The RQ job: a reconcile run, which asks HITL.sh for what the webhooks missed. The next one goes on from there."""
+    if not isinstance(_prepared, Settings):
+        raise NotOurWorker
+    settings = _prepared
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     redis = worker_client(settings.redis_url)
     try:
-        if settings.api_key is None:
-            logger.error("sweep.impossible: the clock has an API key, this worker has none: set HITL_API_KEY here too")
-            redis.set(keys.SWEEPING, 0, nx=True, px=60_000)  # not asked for again every second
-            return
         running.run(settings, redis, stopping=stopping)
     except Exception:
         redis.set(keys.SWEEPING, 0, nx=True, px=60_000)  # the clock would ask for the same again at once
@@ -130,30 +114,42 @@ def sweep() -> None:
         redis.close()
 
 
-async def _drain(work: Work, *, parent: int) -> None:
+async def _drain(work: Work, *, parent: int) -> bool:
+    """Answers whether a successor goes on in its place."""
     redis = drain_client(work.settings.redis_url)
     keeper_redis = keeper_client(work.settings.redis_url, work.settings.lease_seconds)
     inbox = Inbox(redis, retention=work.settings.retention, lease=work.settings.lease_seconds)
     keeper = LeaseKeeper(keeper_redis, lease=work.settings.lease_seconds)
-    drain = Drain(inbox, work.router, keeper, work.terms, parent=parent)
-    _listen_for_stop(drain.stop)
+    drain = Drain(
+        inbox,
+        work.router,
+        keeper,
+        work.terms,
+        parent=parent,
+        on_ready=handover.say_ready,
+        ask_for_successor=handover.ask_for_successor,
+    )
+    # Both come from the worker.
+    _listen(signal.SIGTERM, drain.stop)
+    _listen(handover.RETIRE, drain.retire)
     try:
         settled = await drain.run()
-        logger.info("drain.ended settled=%d", settled)
+        logger.info("drain.ended settled=%d retired=%s", settled, drain.retired)
+        return drain.retired
     finally:
-        _listen_for_stop(None)
+        _listen(signal.SIGTERM, None)
+        _listen(handover.RETIRE, None)
         await redis.aclose()
         keeper_redis.close()
 
 
-def _listen_for_stop(stop: Callable[[], None] | None) -> None:
-    """Let SIGTERM, which the worker sends to its work-horse, reach the drain."""
+def _listen(number: signal.Signals, told: Callable[[], None] | None) -> None:
     loop = asyncio.get_running_loop()
-    if stop is None:
-        loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if told is None:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
     else:
-        loop.add_signal_handler(signal.SIGTERM, stop)
+        loop.add_signal_handler(number, told)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -162,90 +158,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:  # no wheel for this platform: the standard loop does
         return None
     return uvloop.new_event_loop
-
-
-class HitlWorker(Worker):
-    """RQ's fork worker, with a warm shutdown that its resident job hears of.
-
-    RQ waits for the running job and does not tell it (https://python-rq.org/docs/workers/): a drain would
-    go on until its life is over.
-    """
-
-    shutdown_asked = False
-
-    def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        # A stop that comes during the fork waits until both sides know what to do with it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-        try:
-            super().fork_work_horse(job, queue)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-        if self.shutdown_asked:  # it came before there was a work-horse to tell
-            self._stop_work_horse()
-
-    def setup_work_horse_signals(self) -> None:
-        super().setup_work_horse_signals()
-        # Until the drain's own loop listens, a stop means: do not begin.
-        signal.signal(signal.SIGTERM, _end_work_horse)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-
-    def handle_warm_shutdown_request(self) -> None:
-        super().handle_warm_shutdown_request()
-        self.shutdown_asked = True
-        hurry(self.connection)
-        self._stop_work_horse()
-
-    def end_work_horse(self) -> None:
-        """End the one that RQ left behind when its own bookkeeping failed, if it did."""
-        self._stop_work_horse()
-        if self.horse_pid:
-            self.wait_for_horse()
-
-    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
-        # In the work-horse, after its drain: what RQ writes now is not worth a minute of waiting.
-        hurry(self.connection)
-        super().handle_execution_ended(job, queue, heartbeat_ttl)
-
-    def _stop_work_horse(self) -> None:
-        if self.horse_pid:
-            with contextlib.suppress(ProcessLookupError):  # it ended by itself
-                os.kill(self.horse_pid, signal.SIGTERM)
-
-    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: object) -> None:
-        logger.error("drain.killed status=%s: its work is due again when its leases run out", ret_val)
-        super().handle_work_horse_killed(job, retpid, ret_val, rusage)
-
-
-def _end_work_horse(_signum: int, _frame: FrameType | None) -> None:
-    os._exit(0)
-
-
-def work(settings: Settings) -> None:
-    """Run one RQ worker in this process until SIGTERM or SIGINT; begins again after what RQ gives up on."""
-    prepare(Work.from_settings(settings))
-    say_if_nothing_is_swept(settings)
-    while not _work_until_told(settings):
-        logger.warning("worker.restarting")
-
-
-def _work_until_told(settings: Settings) -> bool:
-    """Answers whether it was told to stop, or RQ gave up."""
-    redis = worker_client(settings.redis_url)
-    worker = HitlWorker(
-        [queue(redis)],
-        name=f"hitl-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-        connection=redis,
-        serializer="json",
-        log_job_description=False,
-    )
-    worker.log_result_lifespan = False
-    try:
-        worker.work(logging_level="WARNING")
-    except RedisError as error:
-        if not worker.shutdown_asked:
-            raise
-        logger.warning("worker.not_signed_off error=%s", type(error).__name__)
-    finally:
-        worker.end_work_horse()
-        redis.close()
-    return worker.shutdown_asked

@@ -29,7 +29,8 @@ PAGE_POLICY = (
 )
 PAGE_HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,
-    "Referrer-Policy": "no-referrer",
+    # Not `no-referrer`: browsers would then send `Origin: null` with the forms of this very page.
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }

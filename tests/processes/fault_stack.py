@@ -53,7 +53,8 @@ class FaultStack(LiveStack):
 
     def ready(self) -> Self:
         """Every worker listens: no fault of a test meets one that is still starting."""
-        self.wait(lambda: self.redis.scard("rq:workers") >= len(self.workers), 20.0, "the workers are there")
+        workers = sum("work" in child.argv for child in self.stack.supervisor.children)
+        self.wait(lambda: self.redis.scard("rq:workers") >= workers, 20.0, "the workers are there")
         return self
 
     def logged(self, words: str) -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rq import Worker
 
 from hitlsh.api import Client
 from hitlsh.events import Outcome, Source, Trust
@@ -17,7 +16,6 @@ from tests.processes.reconcile_gate import Gate
 from tests.processes.stacks import KEY
 from workers.asking import asking_client
 from workers.inbox import keys
-from workers.jobs import SWEEP_JOB
 from workers.settings import Settings
 from workers.sweeps import outlook
 
@@ -74,7 +72,8 @@ class ReconcileStack(FaultStack):
         return Client(API_KEY, base_url=self.sandbox.base_url)
 
     def handled(self) -> list[Handled]:
-        lines = self.observer.path.read_bytes().splitlines()
+        # A line whose end is not there is being written at this moment.
+        lines = self.observer.path.read_bytes().rpartition(b"\n")[0].splitlines()
         return [msgspec.json.decode(line, type=Handled) for line in lines]
 
     def handled_by(self, handler: str, request: str) -> list[Handled]:
@@ -90,13 +89,8 @@ class ReconcileStack(FaultStack):
         self.wait(lambda: not self.redis.exists(keys.SWEEPING), 20.0, "that look is over")
 
     def sweeper(self) -> tuple[str, int]:
-        """The worker that runs a sweep, and its work-horse; the lease does not tell pids, RQ does."""
-        for worker in Worker.all(connection=self.redis):
-            job = worker.get_current_job_id() or ""
-            for name in self.workers:
-                if job.startswith(SWEEP_JOB) and self.pid(name) == worker.pid:
-                    return name, next(iter(proc.children(worker.pid)), 0)
-        return "", 0
+        """The process that serves reconcile runs, and its work-horse."""
+        return "reconcile", next(iter(proc.children(self.pid("reconcile"))), 0)
 
 
 @contextmanager

@@ -195,3 +195,11 @@ def test_a_worker_that_died_is_started_again(two_workers: Program) -> None:
 
 def workers(program: Program) -> int:
     return len(proc.living(proc.children(program.process.pid)))
+
+
+def test_reconcile_runs_cannot_be_served_without_an_api_key(tmp_path: Path) -> None:
+    tried = run("work", "--queue", "hitl-reconcile", cwd=tmp_path, environ={"REDIS_URL": "redis://127.0.0.1:1"})
+
+    assert tried.returncode == 2
+    assert "HITL_API_KEY is not set, and reconcile runs ask the API: set it" in tried.stderr
+    assert "Traceback" not in tried.stderr

@@ -18,8 +18,8 @@ ARGUMENTS = (
 )
 
 
-def open_browser() -> Iterator[Browser]:
-    """Skips without Chromium at home, fails without it in CI."""
+def open_browser(*arguments: str) -> Iterator[Browser]:
+    """Skips without Chromium at home, fails without it in CI. `arguments`: for Chromium, beside the usual ones."""
     chromium = shutil.which("chromium")
     if chromium is None:
         missing = "No chromium on PATH: install it to run the browser tests"
@@ -27,6 +27,6 @@ def open_browser() -> Iterator[Browser]:
             pytest.fail(missing)
         pytest.skip(missing)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS, *arguments])
         yield browser
         browser.close()

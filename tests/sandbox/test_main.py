@@ -139,3 +139,14 @@ def test_options_that_make_no_sense_are_refused(options: list[str], sentence: st
 
     assert result.exit_code == 2
     assert sentence in result.output
+
+
+def test_it_is_called_by_a_name_only_when_that_is_allowed(start: Start) -> None:
+    _, closed = start()
+    _, opened = start("--allow-host", "hitl-sandbox")
+
+    statuses = [
+        httpx.get(f"{url}/sandbox/clock", headers={"Host": "hitl-sandbox:8100"}).status_code for url in (closed, opened)
+    ]
+
+    assert statuses == [421, 200]

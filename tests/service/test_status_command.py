@@ -14,6 +14,7 @@ from service.embedded_server import EmbeddedServer
 from tests.service.reconciling import Run, accept, await_proof, contradict, figures
 from workers.inbox import keys, ledger, pausing
 from workers.inbox.ledger import Asked
+from workers.queue import REFUSED
 from workers.sweeps import trail
 from workers.sweeps.budget import RedisBudget
 from workers.sweeps.trail import Account, Trail
@@ -233,3 +234,14 @@ def test_trouble_that_passes_is_told_and_no_alarm(run: Run, redis: Redis) -> Non
 
     assert alarms(run) == []
     assert "ended early, unreachable: no answer in 8 s" in words(run())
+
+
+def test_what_waits_for_a_worker_and_what_was_refused_is_shown(run: Run, redis: Redis) -> None:
+    redis.rpush(keys.RQ_QUEUE, "drain-1")
+    redis.rpush(keys.RQ_RECONCILE_QUEUE, "sweep-1", "sweep-2")
+    redis.hset(keys.COUNTERS, REFUSED, 3)
+
+    told = json.loads(run("--json").stdout)
+
+    assert (told["waiting_in_hitl"], told["waiting_in_hitl_reconcile"], told["jobs_refused"]) == (1, 2, 3)
+    assert "waiting in hitl-reconcile" in run().stdout

@@ -1,5 +1,6 @@
 import time
 
+import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from rq.serializers import JSONSerializer
@@ -8,7 +9,7 @@ from tests.builders import claimed, delivery, key, payload
 from workers.clock import BACKLOG, Clock
 from workers.inbox import keys
 from workers.inbox.inbox import Inbox
-from workers.jobs import enqueue_drain, queue
+from workers.queue import RECONCILE, enqueue_drain, queue
 
 
 def now(redis: Redis) -> int:
@@ -84,7 +85,7 @@ def test_a_request_that_is_worth_a_call_asks_for_one_sweep(redis: Redis) -> None
     clock.tick()
     clock.tick()
 
-    [job] = queue(redis).jobs
+    [job] = queue(redis, RECONCILE).jobs
     assert (job.func_name, job.id.startswith("sweep-")) == ("workers.jobs.sweep", True)
 
 
@@ -96,7 +97,7 @@ def test_no_sweep_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: 
     redis.set(keys.SWEEPING, 7)
     clock.tick()
 
-    assert queue(redis).count == 0
+    assert queue(redis, RECONCILE).count == 0
 
 
 def test_after_trouble_with_hitl_sh_it_is_left_alone_whatever_becomes_due(redis: Redis) -> None:
@@ -104,11 +105,11 @@ def test_after_trouble_with_hitl_sh_it_is_left_alone_whatever_becomes_due(redis:
     clock = Clock(redis, retention=60, sweeps=True)
     redis.hset(keys.SWEEP, "rests_until", time.time() + 60)
     clock.tick()
-    resting = queue(redis).count
+    resting = queue(redis, RECONCILE).count
     redis.hset(keys.SWEEP, "rests_until", time.time() - 1)
     clock.tick()
 
-    assert (resting, queue(redis).count) == (0, 1)
+    assert (resting, queue(redis, RECONCILE).count) == (0, 1)
 
 
 def test_without_an_api_key_nothing_is_swept(redis: Redis) -> None:
@@ -116,23 +117,23 @@ def test_without_an_api_key_nothing_is_swept(redis: Redis) -> None:
 
     Clock(redis, retention=60, discovers=True).tick()
 
-    assert queue(redis).count == 0
+    assert queue(redis, RECONCILE).count == 0
 
 
 def test_the_first_tick_has_a_sweep_look_what_there_is(redis: Redis) -> None:
     Clock(redis, retention=60, sweeps=True, discovers=True).tick()
 
-    assert queue(redis).count == 1
+    assert queue(redis, RECONCILE).count == 1
 
 
 def test_workers_that_do_not_discover_are_not_asked_to_each_second(redis: Redis) -> None:
     clock = Clock(redis, retention=60, sweeps=True, discovers=True)
     clock.tick()
-    queue(redis).empty()
+    queue(redis, RECONCILE).empty()
 
     clock.tick()
 
-    assert queue(redis).count == 0
+    assert queue(redis, RECONCILE).count == 0
 
 
 def test_what_is_too_old_to_matter_leaves_the_ledger(redis: Redis) -> None:
@@ -153,3 +154,30 @@ async def test_a_check_that_something_waits_for_is_never_forgotten(redis: Redis,
     Clock(redis, retention=86_400).trim()
 
     assert redis.zrange(keys.CHECKS, 0, -1) == [b"*", b"waits"]
+
+
+def test_a_reconcile_run_that_nobody_takes_is_logged_once(
+    redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.clock.UNSERVED_SECONDS", 0.1)
+    clock = Clock(redis, retention=60, sweeps=True, discovers=True)
+    for _ in range(4):
+        clock.tick()
+        time.sleep(0.06)
+
+    assert caplog.text.count("reconcile.unserved") == 1
+    assert "`hitl-receiver work --queue hitl-reconcile`" in caplog.text
+
+
+def test_a_reconcile_run_that_is_taken_is_not_logged(
+    redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.clock.UNSERVED_SECONDS", 0.1)
+    clock = Clock(redis, retention=60, sweeps=True, discovers=True)
+    for _ in range(4):
+        redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
+        clock.tick()
+        queue(redis, RECONCILE).empty()
+        time.sleep(0.06)
+
+    assert "reconcile.unserved" not in caplog.text

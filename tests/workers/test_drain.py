@@ -267,23 +267,63 @@ async def test_a_handler_that_blocks_the_loop_keeps_its_lease(redis: Redis, asyn
     assert runs == [1]
 
 
-async def test_a_drain_gives_way_to_another_rq_job_but_not_to_a_drain(inbox: Inbox, redis: Redis) -> None:
-    drain = Drain(inbox, Router(), LeaseKeeper(redis, lease=5.0), Terms())
-    running = asyncio.create_task(drain.run())
-    redis.rpush(keys.RQ_QUEUE, "drain-2")
-    await asyncio.sleep(1.5)
-    stayed = not running.done()
-    redis.rpush(keys.RQ_QUEUE, "sweep-1")
-    await asyncio.wait_for(running, 3.0)
+async def test_a_drain_gives_way_to_no_rq_job(inbox: Inbox, redis: Redis) -> None:
+    async with draining(inbox, redis, Router()):
+        redis.rpush(keys.RQ_QUEUE, "drain-2", "sweep-1", "another")
+        await asyncio.sleep(1.5)
+        assert redis.zcard(keys.DRAINS) == 1
 
-    assert stayed
     assert redis.zcard(keys.DRAINS) == 0
 
 
-async def test_a_drain_ends_when_its_life_is_over(inbox: Inbox, redis: Redis) -> None:
+async def test_a_drain_without_a_successor_ends_when_its_life_is_over(inbox: Inbox, redis: Redis) -> None:
     drain = Drain(inbox, Router(), LeaseKeeper(redis, lease=5.0), Terms(life=0.5))
 
     await asyncio.wait_for(drain.run(), 3.0)
+
+    assert drain.retired
+
+
+async def test_a_drain_claims_after_its_life_until_it_is_retired(inbox: Inbox, redis: Redis) -> None:
+    router, seen, asked = Router(), [], []
+
+    @router.on("request.completed", timeout=0.1)
+    async def note(decision: Decision) -> None:
+        seen.append(decision.request_id)
+
+    drain = Drain(
+        inbox,
+        router,
+        LeaseKeeper(redis, lease=5.0),
+        Terms(life=0.1),
+        ask_for_successor=lambda: asked.append(redis.zcard(keys.DRAINS)),
+    )
+    running = asyncio.create_task(drain.run())
+    await until(lambda: asked == [1])
+    await inbox.accept([delivery()])
+    await until(lambda: len(seen) == 1)
+    drain.retire()
+    await asyncio.wait_for(running, 3.0)
+
+    assert redis.zcard(keys.DRAINS) == 0
+
+
+async def test_what_runs_when_a_drain_retires_ends_in_its_own_time(inbox: Inbox, redis: Redis) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.completed", timeout=5.0)
+    async def slow(decision: Decision) -> None:
+        await asyncio.sleep(1.0)
+        seen.append(decision.request_id)
+
+    await inbox.accept([delivery()])
+    async with draining(inbox, redis, router, grace=0.1) as drain:
+        await until(lambda: redis.hlen(keys.LEASES) == 1)
+        drain.retire()
+        await until(lambda: len(seen) == 1)
+        record = await finished(redis, key(payload()))
+
+    assert record.effects[0].state == "done"
 
 
 async def test_an_effect_for_a_handler_that_is_gone_is_held_and_comes_back(inbox: Inbox, redis: Redis) -> None:

@@ -3,7 +3,8 @@
 -- Safe to repeat: an event already kept counts one more delivery and changes nothing else.
 -- Without `allow-oom`: a full server refuses the batch before anything of it is written.
 --
--- ARGV     retention in seconds, longest life of an open request in seconds, and one frame with
+-- ARGV     retention in seconds, longest life of an open request in seconds, one frame, and 'unlimited' where no
+--          quota counts (else nothing). The frame has
 --          16 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
 --          created_at and timeout_at (of the request, in seconds), fingerprint, head, body, trust,
 --          received_at, callback and its id, and what it is about if that is no request ('execution:<id>',
@@ -11,7 +12,8 @@
 --          argument, because a dozen for each event would be most of what a flush costs its sender.
 -- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict, overruled (it is the
 --          decision now, in place of weaker evidence that says otherwise), stale (it ended before the horizon:
---          kept, not routed) or misused (it came by a callback URL that may not speak of it)
+--          kept, not routed), misused (it came by a callback URL that may not speak of it), over_quota or busy (not
+--          kept; see quota.lua)
 local request_life = ARGV[2]
 retention = ARGV[1]
 frame = ARGV[3]
@@ -102,6 +104,8 @@ local function keep_misused(said, known)
     redis.call('HINCRBY', event, 'deliveries', 1)
     return 'duplicate'
   end
+  local refusal = over_quota(said, {})
+  if refusal then return refusal end
   keep(event, key, said, 'misused')
   if known.first_seen then redis.call('HSET', prefix .. 'request:' .. said.request, 'history', with_history(known, key)) end
   redis.call('HSET', event, 'overruled', 'another request\'s callback URL', 'open', 0)
@@ -294,9 +298,10 @@ local function accept()
   local key, kept = identify(said, stale)
   local event = prefix .. 'event:' .. key
   if kept then return repeated(event, key, said, known) end
+  local refusal = over_quota(said, known)
+  if refusal then return refusal end
   if said.kind ~= 'event' then
     keep(event, key, said, 'quarantined')
-    redis.call('EXPIRE', event, retention)
     redis.call('ZADD', prefix .. 'quarantine', now, key)
     return 'accepted'
   end

@@ -1,16 +1,26 @@
 #!lua flags=allow-oom
--- A person ends effects that failed, are held or wait for evidence, without their being done; an event with
--- nothing open is finished. Safe to repeat: all others are left alone, and so is what a worker holds.
+-- A person ends effects that failed, are held or wait for evidence, without their being done, and quarantined
+-- records; an event with nothing open is finished. Safe to repeat: all others are left alone, and so is what a worker
+-- holds.
 --
--- ARGV     retention in seconds, the person's reason, then members: '<handler>|<event key>'
+-- ARGV     retention in seconds, the person's reason, then members: '<handler>|<event key>',
+--          '|<event key>' for a quarantined record
 -- Answers  {1 or 0, ...}: 1 for each that was discarded
 local reason = ARGV[2]
 retention = ARGV[1]
 local discarded = { failed = true, held = true, unconfirmed = true }
 
+local function discard_quarantined(event, key)
+  if not leave_quarantine(event, key) then return 0 end
+  redis.call('HSET', event, 'unreadable', 1, ':state', 'discarded', ':reason', reason, ':settled_at', now_text)
+  finish(event, key, 'discarded')
+  return 1
+end
+
 local function discard(member)
   local handler, key = split(member)
   local event = prefix .. 'event:' .. key
+  if handler == '' and redis.call('HGET', event, 'state') == 'quarantined' then return discard_quarantined(event, key) end
   if redis.call('HEXISTS', leases, member) == 1 then return 0 end
   local known = redis.call('HMGET', event, handler .. ':state', 'request')
   if not discarded[known[1]] then return 0 end

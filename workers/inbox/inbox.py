@@ -134,18 +134,13 @@ class Inbox:
         """
         return cast("int", await self._refused(keys=[keys.PREFIX], args=list(request_ids)))
 
-    async def announce(self, drain: str, seconds: float) -> list[str]:
-        """Say that this drain is resident for `seconds` more; answers the ids of RQ jobs that wait.
-
-        Keeps the inbox clock, too.
-        """
+    async def announce(self, drain: str, seconds: float) -> None:
+        """Say that this drain is resident for `seconds` more. Keeps the inbox clock, too."""
         now = await self.keep_clock()
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(keys.DRAINS, "-inf", int(now * 1000))
             pipe.zadd(keys.DRAINS, {drain: int((now + seconds) * 1000)})
-            pipe.lrange(keys.RQ_QUEUE, 0, 20)
-            waiting = (await pipe.execute())[-1]
-        return [job.decode() for job in waiting]
+            await pipe.execute()
 
     async def keep_clock(self) -> float:
         """Keep the inbox clock, once a second. Answers it, in seconds since 1970."""
@@ -183,9 +178,14 @@ def fencing_token() -> int:
     return secrets.randbelow(2**63 - 1) + 1
 
 
-def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int) -> list[Verdict]:
-    """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop."""
-    words = (retention, LONGEST_REQUEST + retention, pack(deliveries))
+def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int, unlimited: bool = False) -> list[Verdict]:
+    """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop.
+
+    `unlimited`: no quota counts, because a person asked for it.
+    """
+    words: list[int | bytes | str] = [retention, LONGEST_REQUEST + retention, pack(deliveries)]
+    if unlimited:
+        words.append("unlimited")
     _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=[keys.PREFIX], args=words))
     return [cast("Verdict", verdict.decode()) for verdict in verdicts]
 

@@ -21,6 +21,7 @@ HEADINGS = (
     *(f"{level}:{field}" for level in get_args(Trust) for field in ("head", "received_at")),
     "state", "trust", "deliveries", "accepted_at", "routed_at", "finished_at", "late",
     "conflict", "overrules", "overruled", "replays", "replayed_at", "replayed_as", "routed_to",
+    "unreadable", "body_dropped",
 )  # fmt: skip
 #: Of one effect, behind its handler's name and a colon; of the routing itself, behind the colon alone.
 PARTICULARS = (
@@ -108,6 +109,8 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
     replayed_at: datetime | None
     #: Of a quarantined body that could be read later: the key of the event that it is.
     replayed_as: str | None
+    #: Redis was full: the body was dropped after the event had finished, and a replay uses what was read from it.
+    body_dropped: bool = False
     effects: tuple[EffectRecord, ...]
     #: Set when workers died while they routed it.
     routing: EffectRecord | None
@@ -161,6 +164,7 @@ def summary(key: str, fields: Mapping[str, bytes]) -> EventSummary:
         replays=int(fields.get("replays", 0)),
         replayed_at=_moment(fields, "replayed_at"),
         replayed_as=_text(fields, "replayed_as"),
+        body_dropped="body_dropped" in fields,
         effects=tuple(_effect(name, fields) for name in _handlers(fields) if f"{name}:state" in fields),
         routing=_routing(fields),
     )
@@ -169,7 +173,7 @@ def summary(key: str, fields: Mapping[str, bytes]) -> EventSummary:
 def content(key: str, fields: Mapping[str, bytes]) -> Event | Unreadable:
     """What the strongest evidence says, by a record's headings."""
     head = _of_evidence(fields, "head")
-    if fields["state"] in _UNREADABLE:
+    if fields["state"] in _UNREADABLE or "unreadable" in fields:
         return msgspec.json.decode(head, type=Unreadable)
     event = decode_event(head)
     # A conflicting outcome is kept under a key of its own.

@@ -26,6 +26,9 @@
 | `events` | sorted set | every event by the time of its acceptance |
 | `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, by the time when it came to that |
+| `quota:<callback id>` | hash | how many events and bytes one callback URL has had kept |
+| `quarantine_bytes` | hash | bytes of the bodies in quarantine: `callback` and `verified` |
+| `reserve` | string | room for RQ's own writes: deleted when the server is full |
 | `paused` | set | handlers that may not begin; `*` for all |
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
 | `waiting:<handler>` | sorted set | effects that wait while as many of that handler run as may |
@@ -35,9 +38,18 @@
 
 from rq import Queue
 
-#: The one RQ queue, and its key: RQ's own, outside our prefix.
+#: The RQ queue of drains, and that of reconcile runs, which never take the place of a drain.
 QUEUE = "hitl"
-RQ_QUEUE = f"{Queue.redis_queue_namespace_prefix}{QUEUE}"
+RECONCILE_QUEUE = "hitl-reconcile"
+
+
+def rq_queue(name: str) -> str:
+    """RQ's own key of what waits in a queue, outside our prefix."""
+    return f"{Queue.redis_queue_namespace_prefix}{name}"
+
+
+RQ_QUEUE = rq_queue(QUEUE)
+RQ_RECONCILE_QUEUE = rq_queue(RECONCILE_QUEUE)
 
 PREFIX = "{hitl}:"
 
@@ -75,6 +87,7 @@ HELD = f"{PREFIX}held"
 QUARANTINE = f"{PREFIX}quarantine"
 PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
+RESERVE = f"{PREFIX}reserve"
 ASKED = f"{PREFIX}asked"
 CHECKS = f"{PREFIX}checks"
 UNCONFIRMED = f"{PREFIX}unconfirmed"

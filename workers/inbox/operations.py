@@ -60,7 +60,8 @@ def discard(redis: Redis, chosen: Chosen, *, reason: str, retention: int, dry_ru
     """Failed and held effects end undone, for this reason; an event with nothing open is kept `retention` seconds.
 
     So do those that wait to be confirmed, if they are named or the filter's state is ``unconfirmed``: most of what
-    waits is confirmed soon. What is paused is not held: resume it first.
+    waits is confirmed soon. So do quarantined records, if they are named or the filter's state is ``quarantined``.
+    What is paused is not held: resume it first.
     """
 
     def end(members: list[str]) -> list[int]:
@@ -68,6 +69,8 @@ def discard(redis: Redis, chosen: Chosen, *, reason: str, retention: int, dry_ru
 
     waits = isinstance(chosen, Filter) and chosen.state != "unconfirmed"
     indexes = (keys.FAILED, keys.HELD) if waits else (keys.FAILED, keys.HELD, keys.UNCONFIRMED)
+    if isinstance(chosen, Filter) and chosen.state == "quarantined":
+        return _change(_quarantined(redis, chosen), None if dry_run else end)
     return _change(_members(redis, chosen, indexes), None if dry_run else end)
 
 
@@ -110,9 +113,19 @@ def _members(
             yield [one.member for one in found if one.effect.state in states and wanted(one.event)]
 
 
+def _quarantined(redis: Redis, chosen: Filter) -> Iterator[list[str]]:
+    """The quarantined records of a filter, batch by batch, each as ``|event key``."""
+    until = until_now(redis, chosen.until)
+    for places in walk(redis, keys.QUARANTINE, since=chosen.since, until=until, oldest_first=True):
+        found = history.summaries(redis, [place.member for place in places])
+        yield [f"|{event.key}" for event in found if chosen.wants(event)]
+
+
 def _named(redis: Redis, name: str, states: set[str], wanted: Callable[[EventSummary], bool]) -> Iterator[str]:
     handler = split(name)[0] if "|" in name else None
     for event in filter(wanted, history.summaries(redis, resolve(redis, name))):
+        if event.state == "quarantined" and keys.HELD.removeprefix(keys.PREFIX) in states and not handler:
+            yield f"|{event.key}"
         names = [effect.handler for effect in event.effects] + [""]
         for one in names if handler is None else [handler]:
             effect = effect_of(event, one)

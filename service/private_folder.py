@@ -1,0 +1,83 @@
+"""A folder that only its owner may open: it holds secrets, decisions and the socket of the embedded server."""
+
+import contextlib
+import errno
+import logging
+import os
+import stat
+from pathlib import Path
+
+logger = logging.getLogger("hitl.local")
+
+OWNER_ONLY = 0o700
+
+
+class FolderRefused(Exception):
+    """A folder cannot be made private; the message says why and what to do."""
+
+
+def make_private(folder: Path) -> None:
+    """Create the folder with mode 0700, or narrow one that is there. Raises `FolderRefused`.
+
+    A symbolic link is refused, whoever it belongs to: a repository may contain one that leads to any other folder.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(OWNER_ONLY)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise FolderRefused(f"{folder} cannot be created ({error.strerror}): choose another with --folder.") from None
+    # From here on by its descriptor: nobody can put another folder in its place between check and change.
+    descriptor = _open(folder)
+    try:
+        _narrow(descriptor, folder)
+    finally:
+        os.close(descriptor)
+
+
+def see_that_it_is_ours(path: Path) -> None:
+    """Raises `FolderRefused` when a file of ours belongs to another user, or is a link; an absent one is fine."""
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
+        raise FolderRefused(
+            f"{path} belongs to another user or is a symbolic link, so its settings are not read: remove it, "
+            "or run the command in another folder."
+        )
+
+
+def _open(folder: Path) -> int:
+    try:
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        if folder.is_symlink():
+            raise FolderRefused(
+                f"{folder} is a symbolic link: remove it, or name the folder that it leads to with --folder."
+            ) from None
+        reason = "it is not a folder" if error.errno == errno.ENOTDIR else error.strerror
+        raise FolderRefused(f"{folder} cannot be opened ({reason}): choose another with --folder.") from None
+
+
+def _narrow(descriptor: int, folder: Path) -> None:
+    found = os.fstat(descriptor)
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != os.geteuid():
+        raise FolderRefused(
+            f"{folder} belongs to another user (uid {found.st_uid}), who could read secrets and decisions in it: "
+            "choose another with --folder."
+        )
+    if mode & stat.S_ISVTX:
+        raise FolderRefused(f"{folder} is shared by all users (mode {mode:04o}): choose another with --folder.")
+    if mode == OWNER_ONLY:
+        return
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, OWNER_ONLY)
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) != OWNER_ONLY:
+        raise FolderRefused(
+            f"{folder} cannot be made private: its file system keeps mode {mode:04o}; choose another with --folder."
+        )
+    if mode & 0o077:
+        logger.warning("folder.narrowed path=%s from=%04o to=%04o", folder, mode, OWNER_ONLY)

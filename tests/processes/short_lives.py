@@ -1,0 +1,15 @@
+"""`hitl-receiver work --queue hitl`, whose drains hand over every few seconds."""
+
+import dataclasses
+
+from service import logs
+from workers.jobs import Work, work
+from workers.settings import Settings
+
+#: Seconds.
+LIFE = 2.0
+
+if __name__ == "__main__":
+    logs.configure("INFO")
+    prepared = Work.from_settings(Settings.from_env(handles=True))
+    work(dataclasses.replace(prepared, terms=dataclasses.replace(prepared.terms, life=LIFE)))

@@ -1,0 +1,232 @@
+"""Whoever can write to Redis writes jobs: a real worker runs and imports nothing of theirs, and goes on."""
+
+import json
+import pickle
+import signal
+import socket
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from service.embedded_server import EmbeddedServer
+from tests.builders import delivery, key, payload
+from tests.processes import proc
+from tests.processes.observer import Observer
+from tests.processes.programs import Program
+from tests.processes.stacks import free_port, settings
+from workers.inbox import keys
+from workers.inbox.inbox import accept
+from workers.queue import REFUSED, enqueue_drain
+from workers.redis_clients import command_client
+
+#: A module in the worker's folder: to import it is to run it.
+HOSTILE = """
+from pathlib import Path
+Path("sentinel").touch()
+def run(*arguments): Path("sentinel").touch()
+"""
+RUN = ["hostile.run", None, [], {}]
+DRAIN = ["workers.jobs.drain", None, [], {}]
+CALLBACKS = {
+    "success_callback_name": "hostile.run",
+    "failure_callback_name": "hostile.run",
+    "stopped_callback_name": "hostile.run",
+}
+
+
+class Attack:
+    """Plain Redis commands of somebody who knows RQ."""
+
+    def __init__(self, redis: Redis, webhook: str) -> None:
+        self.redis = redis
+        self.webhooks = {
+            "webhooks": json.dumps([{"url": webhook, "job_status": status} for status in ("finished", "failed")])
+        }
+
+    def job(self, job_id: str, call: object = RUN, **fields: object) -> str:
+        data = call if isinstance(call, bytes) else zlib.compress(json.dumps(call).encode())
+        told = {"data": data, "origin": "hitl", "status": "queued", "created_at": "2026-01-01T00:00:00.000000Z"}
+        self.redis.hset(f"rq:job:{job_id}", mapping=told | fields)  # type: ignore[arg-type]
+        return job_id
+
+    def push(self, job_id: str | bytes) -> None:
+        self.redis.rpush("rq:queue:hitl", job_id)  # type: ignore[arg-type]
+
+
+def function(attack: Attack) -> None:
+    attack.push(attack.job("evil"))
+
+
+def function_under_a_name_of_ours(attack: Attack) -> None:
+    attack.push(attack.job("drain-evil"))
+
+
+def shell(attack: Attack) -> None:
+    attack.push(attack.job("drain-evil", ["os.system", None, ["touch sentinel"], {}]))
+
+
+def pickled_call(attack: Attack) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+            import os
+
+            return os.system, ("touch sentinel",)
+
+    pickled = pickle.dumps(Payload())
+    attack.push(attack.job("drain-evil", zlib.compress(pickled), meta=pickled, result=pickled))
+
+
+def arguments(attack: Attack) -> None:
+    attack.push(attack.job("drain-evil", ["workers.jobs.drain", None, ["one"], {}]))
+
+
+def method_of_an_instance(attack: Attack) -> None:
+    attack.push(attack.job("drain-evil", ["format", "{0.__class__}", ["one"], {}]))
+
+
+def callbacks_of_a_drain(attack: Attack) -> None:
+    attack.push(attack.job("drain-evil", DRAIN, **CALLBACKS, **attack.webhooks))
+
+
+def abandoned_job(attack: Attack) -> None:
+    for job_id, call in (("evil", RUN), ("drain-evil", DRAIN)):
+        attack.job(job_id, call, status="started", retries_left=3, **CALLBACKS, **attack.webhooks)
+        attack.redis.zadd("rq:wip:hitl", {f"{job_id}:execution": 1})
+
+
+def stuck_in_the_intermediate_queue(attack: Attack) -> None:
+    for job_id, call in (("evil", RUN), ("drain-evil", DRAIN)):
+        attack.job(job_id, call, **CALLBACKS, **attack.webhooks)
+        attack.redis.rpush("rq:queue:hitl:intermediate", job_id)
+        attack.redis.set(f"rq:queue:hitl:intermediate:first_seen:{job_id}", time.time() - 3_600)
+
+
+def ready_dependent(attack: Attack) -> None:
+    for job_id, call in (("evil", RUN), ("drain-evil", DRAIN)):
+        attack.job(job_id, call, status="ready_to_enqueue", **CALLBACKS)
+        attack.redis.zadd("rq:ready:hitl", {job_id: 1})
+
+
+def dependent_of_a_drain(attack: Attack) -> None:
+    attack.job("evil", status="deferred", dependency_ids='["drain-evil"]', **CALLBACKS)
+    attack.redis.sadd("rq:job:drain-evil:dependents", "evil")
+    attack.push(attack.job("drain-evil", DRAIN))
+
+
+def rate_limited(attack: Attack) -> None:
+    attack.push(attack.job("drain-evil", DRAIN, rate_limit_key="evil", rate_limit_concurrency=1, **CALLBACKS))
+
+
+def rubbish(attack: Attack) -> None:
+    attack.push(b"\xff\xfe")
+    attack.push("a b:c/../d")
+    attack.push(attack.job("drain-1", zlib.compress(b"[" * 50_000_000)))
+    attack.push(attack.job("sweep-1", ["workers.jobs.sweep", None, [], {}]))
+    attack.push(
+        attack.job("drain-2", DRAIN, status="nonsense", timeout="nonsense", created_at="nonsense", meta=b"\xff")
+    )
+    attack.redis.zadd("rq:wip:hitl", {b"\xff": 1, "no execution": 1})
+    attack.redis.zadd("rq:ready:hitl", {b"\xff": 1})
+    attack.redis.rpush("rq:queue:hitl:intermediate", b"\xff")
+
+
+#: With how many jobs each is seen to refuse, at least.
+ATTACKS: dict[Callable[[Attack], None], int] = {
+    function: 1,
+    function_under_a_name_of_ours: 1,
+    shell: 1,
+    pickled_call: 1,
+    arguments: 1,
+    method_of_an_instance: 1,
+    callbacks_of_a_drain: 0,
+    abandoned_job: 1,
+    stuck_in_the_intermediate_queue: 1,
+    ready_dependent: 1,
+    dependent_of_a_drain: 0,
+    rate_limited: 0,
+    rubbish: 4,
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(tmp_path / "server") as running:
+        yield running
+
+
+@pytest.fixture
+def redis(server: EmbeddedServer) -> Iterator[Redis]:
+    with command_client(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def webhook() -> Iterator[socket.socket]:
+    """Nobody is to connect to it."""
+    with socket.create_server(("127.0.0.1", free_port())) as listening:
+        listening.setblocking(False)
+        yield listening
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_a_job_that_others_wrote_runs_nothing(
+    tmp_path: Path, server: EmbeddedServer, redis: Redis, webhook: socket.socket, attack: Callable[[Attack], None]
+) -> None:
+    (tmp_path / "hostile.py").write_text(HOSTILE)
+    attack(Attack(redis, f"http://127.0.0.1:{webhook.getsockname()[1]}/"))
+    environ = settings(tmp_path) | {"REDIS_URL": server.url}
+
+    with Program("work", cwd=tmp_path, environ=environ) as worker:
+        proc.until(lambda: redis.scard("rq:workers"), 20.0, "a worker is there")
+        proc.until(lambda: not redis.exists("rq:queue:hitl"), 20.0, "it has taken what waits")
+        see_that_drains_go_on(redis, tmp_path)
+        refused = int(redis.hget(keys.COUNTERS, REFUSED) or 0)
+        # The end of the drain, killed and then told to stop, is where RQ would run its callbacks.
+        proc.kill(proc.children(worker.process.pid)[0])
+        see_that_drains_go_on(redis, tmp_path)
+        assert worker.stop(signal.SIGTERM) == 0
+
+    assert not (tmp_path / "sentinel").exists()
+    with pytest.raises(BlockingIOError):
+        webhook.accept()
+    assert refused >= ATTACKS[attack]
+    assert worker.output.count("job.refused") >= ATTACKS[attack]
+    assert "worker.restarting" not in worker.output
+    assert redis.lrange("rq:queue:hitl", 0, -1) == []
+
+
+def test_a_command_that_others_publish_stops_a_drain_and_runs_nothing(
+    tmp_path: Path, server: EmbeddedServer, redis: Redis
+) -> None:
+    (tmp_path / "hostile.py").write_text(HOSTILE)
+    attack = Attack(redis, "http://127.0.0.1:1/")
+    attack.push(attack.job("drain-evil", DRAIN, **CALLBACKS, **attack.webhooks))
+
+    with Program("work", cwd=tmp_path, environ=settings(tmp_path) | {"REDIS_URL": server.url}) as worker:
+        see_that_drains_go_on(redis, tmp_path)
+        [horse] = proc.children(worker.process.pid)
+        [channel] = redis.pubsub_channels("rq:pubsub:*")
+        redis.publish(channel.decode(), json.dumps({"command": "stop-job", "job_id": "drain-evil"}))
+        proc.until(lambda: not proc.alive(horse), 10.0, "the drain is stopped")
+        see_that_drains_go_on(redis, tmp_path)
+
+    assert not (tmp_path / "sentinel").exists()
+
+
+def see_that_drains_go_on(redis: Redis, folder: Path) -> None:
+    body = payload(request_id=f"{time.time_ns():x}", response="Approve")
+    accept(redis, [delivery(body)], retention=600)
+    observer = Observer(folder / "observed.jsonl")
+    # As the clock does.
+    proc.until(
+        lambda: observer.told(key(body))["quick"], 20.0, "a decision is handled", meanwhile=lambda: ask_for_drain(redis)
+    )
+
+
+def ask_for_drain(redis: Redis) -> None:
+    if not redis.zcount(keys.DRAINS, int(time.time() * 1000), "+inf"):
+        enqueue_drain(redis)

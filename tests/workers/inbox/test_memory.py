@@ -1,0 +1,117 @@
+"""Redis nearly full: tracebacks go first, then bodies of finished events; the reserve comes and goes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.builders import delivery, payload
+from workers.inbox import history, keys
+from workers.inbox.inbox import Inbox
+from workers.inbox.memory import MemoryKeeper
+from workers.inbox.records import Item, Line
+
+TRACEBACK = "Traceback\n" + "  File\n" * 280 + "ValueError: no\n"
+
+
+@pytest.fixture
+def inbox(async_redis: AsyncRedis) -> Inbox:
+    return Inbox(async_redis, retention=3_600, lease=15.0)
+
+
+@contextmanager
+def filled(redis: Redis, share: float) -> Iterator[None]:
+    """`maxmemory` so that this share of it is in use."""
+    if not redis.exists("ballast"):
+        redis.set("ballast", bytes(30 << 20))
+    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / share))
+    try:
+        yield
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+async def fail(inbox: Inbox, times: int) -> str:
+    """An event whose one handler failed so often and is due again; answers its key."""
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(1)).items
+    await inbox.report([Line("route", "", item.event_key, item.token, "pay:due")])
+    for _ in range(times):
+        [effect] = (await inbox.claim(1)).items
+        await inbox.report([Line("retry", "pay", effect.event_key, effect.token, "0", TRACEBACK)])
+    return item.event_key
+
+
+async def finish(inbox: Inbox, body: bytes) -> str:
+    """An event that nobody routes."""
+    await inbox.accept([delivery(body)])
+    [item] = (await inbox.claim(1)).items
+    await inbox.report([Line("route", "", item.event_key, item.token)])
+    return item.event_key
+
+
+async def test_an_effect_that_fails_all_day_stays_small(inbox: Inbox, redis: Redis) -> None:
+    event = await fail(inbox, 21)
+
+    assert int(redis.memory_usage(keys.event(event), samples=0) or 0) < 14_000  # type: ignore[arg-type]
+
+
+async def test_tracebacks_of_unfinished_work_are_dropped_and_its_body_is_not(inbox: Inbox, redis: Redis) -> None:
+    event = await fail(inbox, 3)
+
+    with filled(redis, 0.9):
+        MemoryKeeper(redis).tend()
+
+    record = history.event(redis, event)
+    assert record is not None
+    [effect] = record.effects
+    assert (effect.tries, effect.error, record.body, record.body_dropped) == ((), "ValueError: no", payload(), False)
+
+
+async def test_the_body_of_a_finished_event_is_dropped_and_the_record_says_so(inbox: Inbox, redis: Redis) -> None:
+    event = await finish(inbox, payload())
+
+    with filled(redis, 0.9):
+        MemoryKeeper(redis).tend()
+
+    record = history.event(redis, event)
+    assert record is not None
+    assert (record.body, record.body_dropped, record.content.key) == (b"", True, event)
+
+
+async def test_a_dropped_body_is_replayed_from_what_was_read(inbox: Inbox, redis: Redis) -> None:
+    event = await finish(inbox, payload())
+    with filled(redis, 0.9):
+        MemoryKeeper(redis).tend()
+    redis.hset(keys.event(event), mapping={"open": 1, "routed_to": "pay", "pay:state": "due"})
+    redis.zadd(keys.DUE, {f"pay|{event}": 0})
+
+    items: list[Item] = (await inbox.claim(1)).items
+
+    assert [item.event.response for item in items] == ["Approve"]
+
+
+async def test_nothing_is_dropped_while_there_is_room(inbox: Inbox, redis: Redis) -> None:
+    event = await finish(inbox, payload())
+
+    with filled(redis, 0.7):
+        MemoryKeeper(redis).tend()
+
+    record = history.event(redis, event)
+    assert record is not None
+    assert record.body == payload()
+
+
+def test_the_reserve_is_made_deleted_when_full_and_restored(redis: Redis) -> None:
+    keeper = MemoryKeeper(redis)
+    sizes = []
+    for share in (0.5, 0.97, 0.5):
+        with filled(redis, share):
+            keeper.tend()
+            sizes.append(redis.strlen(keys.RESERVE))
+
+    assert [size > 1 << 20 for size in sizes] == [True, False, True]
+    keeper.tend()
+    assert not redis.exists(keys.RESERVE)

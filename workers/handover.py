@@ -1,0 +1,40 @@
+"""How a drain hands over to its successor: a pipe from each work-horse to the worker that forked it.
+
+1. The drain writes `SUCCESSOR_WANTED` and goes on claiming.
+2. The worker forks another work-horse for the same RQ job.
+3. The successor's drain writes `READY` after its first claim.
+4. The worker sends `RETIRE` to the predecessor, which claims no more, finishes what runs, and ends.
+
+A word that is lost costs nothing: a drain that nobody retires goes on claiming, and asks again.
+"""
+
+import contextlib
+import os
+import signal
+
+READY = b"r"
+SUCCESSOR_WANTED = b"s"
+RETIRE = signal.SIGUSR1
+
+#: The end of the pipe that this work-horse writes to; None outside of one.
+_to_worker: int | None = None
+
+
+def connect(pipe: int) -> None:
+    """In a work-horse, once: write to this pipe."""
+    global _to_worker
+    _to_worker = pipe
+
+
+def say_ready() -> None:
+    _say(READY)
+
+
+def ask_for_successor() -> None:
+    _say(SUCCESSOR_WANTED)
+
+
+def _say(word: bytes) -> None:
+    if _to_worker is not None:
+        with contextlib.suppress(BrokenPipeError):  # the worker is gone, or a successor is on its way
+            os.write(_to_worker, word)

@@ -1,0 +1,64 @@
+-- Quotas, in the scripts that keep, discard or re-read records: one callback URL or a flood of unreadable bodies
+-- must not fill the server.
+--
+-- `quota:<callback id>`        hash: what was kept from a callback URL that is bound to one request
+-- `quota:<callback id>:<day>`  the same of one that may speak for many requests, for each day since 1970
+-- `quarantine_bytes`           hash: bytes of the bodies in quarantine, `callback` and `verified` (signed or confirmed)
+local MEBIBYTE = 1048576
+-- A request needs few deliveries. A URL that is used for many of them gets as many as an API key may ask in a day.
+local BOUND = { events = 40, bytes = MEBIBYTE / 4 }
+local SHARED_BY_DAY = { events = 2400, bytes = 8 * MEBIBYTE }
+local UNREADABLE = MEBIBYTE / 16
+local QUARANTINE_BYTES = { callback = 4 * MEBIBYTE, verified = 32 * MEBIBYTE }
+
+local function quarantine_class(trust) return trust == 'callback' and 'callback' or 'verified' end
+
+-- Only the fact is kept. An outcome of a tracked request that is open is not lost: HITL.sh's API is asked, once for
+-- each request.
+local function refuse_for_good(said, known)
+  if said.outcome ~= '' and known.first_seen and not known.outcome
+    and redis.call('HSETNX', prefix .. 'request:' .. said.request, 'refused', now_text) == 1 then
+    redis.call('ZADD', checks_of(said.request), now, said.request)
+  end
+  return 'over_quota'
+end
+
+-- Nil where a new record may be kept, and then it is counted. A URL may pass its quota by one readable body, so that
+-- a single large answer is kept. Else 'over_quota', where a later delivery changes nothing, or 'busy', where it does.
+local function over_quota(said, known)
+  if ARGV[4] == 'unlimited' then return nil end -- a person replays it
+  local size, unreadable = #said.body, said.kind ~= 'event'
+  local class = quarantine_class(said.trust)
+  local quarantined = prefix .. 'quarantine_bytes'
+  if unreadable and tonumber(redis.call('HGET', quarantined, class) or 0) + size > QUARANTINE_BYTES[class] then
+    return 'over_quota'
+  end
+  if said.trust == 'callback' and said.callback_id ~= '' then
+    local own = known.callback and string.find(known.callback, said.callback_id, 1, true)
+    local bound = own or redis.call('EXISTS', prefix .. 'token:' .. said.callback_id) == 1
+    local quota = prefix .. 'quota:' .. said.callback_id .. (bound and '' or ':' .. math.floor(now_seconds / 86400))
+    local most = bound and BOUND or SHARED_BY_DAY
+    local used = redis.call('HMGET', quota, 'events', 'bytes', 'unreadable')
+    if unreadable and tonumber(used[3] or 0) + size > UNREADABLE then return 'over_quota' end
+    if tonumber(used[1] or 0) >= most.events or tonumber(used[2] or 0) >= most.bytes then
+      return bound and refuse_for_good(said, known) or 'busy'
+    end
+    if unreadable then redis.call('HINCRBY', quota, 'unreadable', size) end
+    redis.call('HINCRBY', quota, 'events', 1)
+    redis.call('HINCRBY', quota, 'bytes', size)
+    redis.call('EXPIRE', quota, bound and TOMBSTONE or 2 * 86400)
+  end
+  if unreadable then redis.call('HINCRBY', quarantined, class, size) end
+  return nil
+end
+
+-- A record leaves the quarantine: its bytes count no more. Answers whether it was there.
+local function leave_quarantine(event, key)
+  if redis.call('ZREM', prefix .. 'quarantine', key) == 0 then return false end
+  local trust = redis.call('HGET', event, 'trust')
+  local class = quarantine_class(trust)
+  if redis.call('HINCRBY', prefix .. 'quarantine_bytes', class, -redis.call('HSTRLEN', event, trust .. ':body')) <= 0 then
+    redis.call('HDEL', prefix .. 'quarantine_bytes', class)
+  end
+  return true
+end

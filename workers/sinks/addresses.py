@@ -1,0 +1,42 @@
+"""Which addresses no sink connects to: link-local ones, and where clouds hand out credentials. Pure."""
+
+import ipaddress
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: Metadata services outside the link-local ranges. Everything else that is private stays allowed.
+_METADATA: dict[str, str] = {
+    "fd00:ec2::254": "Amazon",  # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+    "fd20:ce::254": "Google",  # https://cloud.google.com/compute/docs/metadata/querying-metadata
+    "100.100.100.200": "Alibaba",  # https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
+    "168.63.129.16": "Azure",  # https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+}
+_SERVICES = {ipaddress.ip_address(address): cloud for address, cloud in _METADATA.items()}
+#: IPv6 addresses that a translator turns into the IPv4 address in their last 32 bits (RFC 6052).
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+
+
+def why_refused(text: str) -> str | None:
+    """Why a sink does not connect to this address; None when it may, or when the text is no address."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    for meant in _meanings(address):
+        if meant.is_link_local:
+            return "a link-local address, where clouds hand out credentials"
+        if meant in _SERVICES:
+            return f"the metadata service of {_SERVICES[meant]}"
+    return None
+
+
+def _meanings(address: Address) -> list[Address]:
+    """The address, without its zone, and the IPv4 address that it may stand for."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return [address]
+    plain = ipaddress.IPv6Address(int(address))
+    embedded = ipaddress.IPv4Address(int(plain) & 0xFFFF_FFFF)
+    # The first 96 bits are zero in the old form `::a.b.c.d` (RFC 4291, 2.5.5.1).
+    if plain.ipv4_mapped or plain in _TRANSLATED or int(plain) >> 32 == 0:
+        return [plain, embedded]
+    return [plain] if plain.sixtofour is None else [plain, plain.sixtofour]

@@ -1,0 +1,126 @@
+"""How sinks reach their targets: a name is resolved, its addresses are checked, and one of those is connected to."""
+
+import asyncio
+import socket
+from asyncio import FIRST_COMPLETED
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore
+import httpx
+
+from workers.errors import GiveUp
+from workers.sinks.addresses import why_refused
+
+#: Seconds that a connection has for itself before one to the next address is begun.
+_HEAD_START = 0.25
+
+
+def transport_to(url: httpx.URL, limits: httpx.Limits) -> httpx.AsyncBaseTransport:
+    """The proxy that the environment names for the URL, else a connection of our own to a checked address.
+
+    A proxy resolves the name itself: what may be reached through it is for its own rules to say.
+    """
+    if not proxy_bypass(url.netloc.decode("ascii")):
+        proxies = getproxies()
+        if proxy := proxies.get(url.scheme) or proxies.get("all"):
+            return httpx.AsyncHTTPTransport(proxy=proxy if "://" in proxy else f"http://{proxy}", limits=limits)
+    return _CheckedTransport(limits)
+
+
+class _CheckedTransport(httpx.AsyncHTTPTransport):
+    def __init__(self, limits: httpx.Limits) -> None:
+        context = httpx.create_ssl_context()
+        super().__init__(verify=context, limits=limits)
+        # httpx has no argument for the network backend, so its pool is replaced: never in vain.
+        if not hasattr(self, "_pool"):
+            raise RuntimeError("This httpx keeps its connections elsewhere, so no address could be checked: use 0.28")
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=_CheckedBackend(),
+        )
+
+
+class _CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to nothing but an address that it has checked. TLS goes on with the name of the URL."""
+
+    def __init__(self) -> None:
+        self._sockets = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the name and meaning are httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Raises `GiveUp` when no address of the host is allowed."""
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        options = [] if socket_options is None else list(socket_options)
+
+        def connect(address: str) -> Coroutine[None, None, httpcore.AsyncNetworkStream]:
+            left = None if deadline is None else max(0.0, deadline - loop.time())
+            return self._sockets.connect_tcp(address, port, left, local_address, options)
+
+        return await first_connection(connect, await _allowed(host, port, deadline))
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        raise httpcore.ConnectError(f"sinks do not connect to unix sockets such as {path}")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def first_connection(
+    connect: Callable[[str], Coroutine[None, None, httpcore.AsyncNetworkStream]], addresses: Sequence[str]
+) -> httpcore.AsyncNetworkStream:
+    """The connection that is made first. One that is not made soon is not waited for before the next is begun.
+
+    As in RFC 8305, which httpx follows too. Raises what the last one raised when none is made.
+    """
+    connecting: set[asyncio.Task[httpcore.AsyncNetworkStream]] = set()
+    waiting, problem = list(addresses), None
+    try:
+        while waiting or connecting:
+            if waiting:
+                connecting.add(asyncio.create_task(connect(waiting.pop(0))))
+            await asyncio.wait(connecting, timeout=_HEAD_START if waiting else None, return_when=FIRST_COMPLETED)
+            for task in [task for task in connecting if task.done()]:
+                connecting.discard(task)
+                if (problem := task.exception()) is None:
+                    return task.result()
+    finally:
+        for task in connecting:
+            task.cancel()
+        for made in await asyncio.gather(*connecting, return_exceptions=True):
+            if isinstance(made, httpcore.AsyncNetworkStream):
+                await made.aclose()
+    assert problem is not None
+    raise problem
+
+
+async def _allowed(host: str, port: int, deadline: float | None) -> list[str]:
+    """The addresses of a host that may be connected to, in the resolver's order; at least one."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time") from None
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(str(error)) from None
+    addresses = list(dict.fromkeys(str(row[4][0]) for row in found))
+    refusals = {address: reason for address in addresses if (reason := why_refused(address))}
+    if allowed := [address for address in addresses if address not in refusals]:
+        return allowed
+    address, reason = next(iter(refusals.items()))
+    raise GiveUp(f"{host} is {address}, {reason}: sinks do not connect there; give another address to post to")
