@@ -1,6 +1,6 @@
 """Sixty days of one request: deliveries, repeats, forgeries, kills between any two scripts, records that expire.
 
-Each handler runs for one decision, once; what the rules decide is what the model of them decides.
+Each handler runs for one decision, once, and nothing runs after the record of the request expired.
 """
 
 import asyncio

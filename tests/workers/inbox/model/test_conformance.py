@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ from tests.builders import ago, claimed, delivery, key, payload
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.model.rules import Rules
 from tests.workers.inbox.model.search import CONFLICTS, PLAIN, STRICT, STRICT_CONFLICTS, Node, Scenario, steps
-from tests.workers.inbox.model.state import NOBODY, Member, Request
+from tests.workers.inbox.model.state import Member, Request
 from tests.workers.inbox.settles import unsettled
 from workers.inbox import keys
 from workers.inbox.inbox import Inbox
@@ -25,7 +25,7 @@ REQUEST = "66c0ffee00000000000000a1"
 BODIES = {"A": payload(), "B": payload(response="Reject", response_at=ago(50)), "P": claimed()}
 WORDS = {level: word for word, level in LEVELS.items()}
 SCENARIO = Scenario(
-    evidence=tuple((content, level) for content in "AB" for level in (1, 2, 3)) + (("P", 2),),
+    evidence=(*((content, level) for content in "AB" for level in (1, 2, 3)), ("P", 2)),
     truth="open",
     routes=(PLAIN, STRICT, CONFLICTS, STRICT_CONFLICTS),
     kills=3, retries=2, releases=3, workers=2,
@@ -111,7 +111,7 @@ class Inboxes:
             self.redis.zadd(keys.DUE, dict.fromkeys(held, 0), xx=True)
         held.clear()
 
-    PATTERNS = {
+    PATTERNS: ClassVar[dict[str, Any]] = {
         r"(.+) arrives at level (.)": _arrive,
         r"a check finds the request open": _open,
         r"worker (.) claims (.+)": _claim,
