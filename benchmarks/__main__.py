@@ -1,8 +1,9 @@
-"""`make bench`: every benchmark, one after another, in about three minutes."""
+"""`make bench`: every benchmark, one after another, in about eight minutes."""
 
-from benchmarks import end_to_end, handle, receive, reconcile
+from benchmarks import end_to_end, handle, neighbours, receive, reconcile
 
 receive.main()
 end_to_end.main()
 handle.main()
 reconcile.main(200, 2_000)
+neighbours.main()

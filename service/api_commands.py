@@ -15,6 +15,7 @@ from service.api_errors import in_a_line
 from service.api_tables import cell, show
 from service.environment import environment
 from service.question_options import NO_ANSWER, Asking, asking, show_created
+from workers.settings import api_keys_of
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print what HITL.sh sent, as JSON.")
 
@@ -120,11 +121,11 @@ def client_from_env() -> Iterator[Client]:
     """A client for one command; what goes wrong becomes one line and exit status 1."""
     with in_a_line():
         environ = environment()
-        key = environ.get("HITL_API_KEY", "").strip()
-        if not key:
+        keys = api_keys_of(environ)
+        if not keys:
             raise click.ClickException("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
         address = environ.get("HITL_BASE_URL", "").strip() or DEFAULT_BASE_URL
-        with Client(key, base_url=address) as client:
+        with Client(keys[-1], base_url=address) as client:
             yield client
 
 

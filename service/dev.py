@@ -18,14 +18,14 @@ from service.stack import Stack
 from service.terminal import echo
 from workers.errors import HandlersInvalid
 from workers.loading import load_router
-from workers.settings import Settings
+from workers.settings import Settings, api_keys_of
 from workers.start_checks import check_confirmation_is_possible
 
 #: The local HITL.sh listens so far above the door.
 SANDBOX_OFFSET = 100
 _SECRETS = ("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS")
 _SHARED = (
-    *_SECRETS, "HITL_PUBLIC_URL", "HITL_INSECURE", "HITL_HANDLERS", "HITL_API_KEY", "HITL_BASE_URL",
+    *_SECRETS, "HITL_PUBLIC_URL", "HITL_INSECURE", "HITL_HANDLERS", "HITL_API_KEY", "HITL_API_KEYS", "HITL_BASE_URL",
     "HITL_DISCOVER", "HITL_LOOKBACK", "HITL_SWEEP_SHARE", "HITL_ASK_RESERVE", "HITL_CHECK_WITHIN",
 )  # fmt: skip
 
@@ -71,7 +71,7 @@ def _prepare(folder: Path, port: int, handlers: str | None) -> dict[str, str]:
     environ.setdefault("HITL_PUBLIC_URL", f"http://127.0.0.1:{port}")
     environ["HITL_HANDLERS"] = handlers or given.get("HITL_HANDLERS") or _example_handlers()
     environ.setdefault("HITL_LOG_LEVEL", "WARNING")
-    if not environ.get("HITL_API_KEY") and not environ.get("HITL_BASE_URL") and _sandbox_is_installed():
+    if not api_keys_of(environ) and not environ.get("HITL_BASE_URL") and _sandbox_is_installed():
         local = sandbox_key(folder)
         environ |= {"HITL_API_KEY": local, "HITL_BASE_URL": f"http://127.0.0.1:{port + SANDBOX_OFFSET}/v1"}
     return environ

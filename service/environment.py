@@ -12,7 +12,7 @@ from service.private_folder import see_that_it_is_ours
 FOLDER = Path(".hitl")
 #: What the stack in a folder runs with, for commands in another terminal.
 KEPT = "dev.env"
-_OURS = ("HITL_API_KEY", "HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS")
+_OURS = ("HITL_API_KEY", "HITL_API_KEYS", "HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS")
 
 
 def environment(folder: Path = FOLDER) -> dict[str, str]:

@@ -30,7 +30,7 @@ def resume(handler: str | None) -> None:
             echo(f"{handler} is not paused; paused: {_names(redis)}")
             return
         due = pausing.resume(redis, handler or pausing.ALL)
-    echo(f"resumed {handler or 'all handlers'}: {due} effects that waited are due now")
+    echo(f"resumed {handler or 'all handlers'}: {due} effects that waited go on as workers have room")
 
 
 def _names(redis: Redis) -> str:

@@ -19,7 +19,8 @@ KEPT = 31 * 24
 
 @click.command()
 @click.option("--state", type=click.Choice(get_args(State)), default=None,
-              help="Open; lost: HITL.sh knows it no more; unconfirmed: its outcome waits to be confirmed; "
+              help="Open; unreachable: its API key is polled no more; lost: HITL.sh knows it no more; "
+                   "unconfirmed: its outcome waits to be confirmed; "
                    "overruled: stronger evidence says otherwise.")  # fmt: skip
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="So many at most.")
 @as_json

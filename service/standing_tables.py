@@ -21,6 +21,7 @@ def standing_lines(found: Standing) -> list[Line]:
     oldest = f"the oldest was asked {since(counts.oldest_at, counts.now)}" if counts.oldest_at is not None else ""
     return [
         Line("open requests", counts.open, oldest),
+        *_unreachable_lines(found),
         Line("lost", counts.lost, "requests that HITL.sh does not know any more" if counts.lost else ""),
         Line("unconfirmed", counts.unconfirmed, _unconfirmed_words(found)),
         Line("overruled", counts.overruled, _overruled_words(found)),
@@ -37,6 +38,7 @@ def standing_fields(found: Standing) -> dict[str, Any]:
         "open": counts.open,
         "oldest": counts.oldest,
         "oldest_at": iso(counts.oldest_at),
+        "unreachable": counts.unreachable,
         "awaiting_proof": counts.awaiting_proof,
         "unconfirmed": counts.unconfirmed,
         "lost": counts.lost,
@@ -53,6 +55,13 @@ def standing_fields(found: Standing) -> dict[str, Any]:
         "webhooks_24h": {name: count for name, count in msgspec.to_builtins(webhooks).items() if name != "begins_at"},
         "silent_since": iso(trail.silent_since),
     }
+
+
+def _unreachable_lines(found: Standing) -> list[Line]:
+    if not found.counts.unreachable:
+        return []
+    words = "requests of an API key that is not polled: list that key in HITL_API_KEYS until they have ended"
+    return [Line("unreachable", found.counts.unreachable, words)]
 
 
 def _unconfirmed_words(found: Standing) -> str:
@@ -73,6 +82,8 @@ def _call_lines(found: Standing) -> list[Line]:
     if found.calls is None:
         return []
     spent = f"{found.calls.asked} asked, {found.calls.swept} swept"
+    if found.calls.unverified:
+        spent += f" ({found.calls.unverified} for what could not be verified)"
     if found.calls.surprises:
         spent += f", {found.calls.surprises} times fewer were left than we thought"
     return [Line("calls left", found.calls.asking, f"{hour_words(found.calls)}; {spent}")]

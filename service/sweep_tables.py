@@ -62,7 +62,7 @@ def outlook_fields(outlook: Outlook, calls: Calls, settings: Settings) -> dict[s
             "kind": "first_look" if first_look(outlook, settings) else outlook.plan.kind,
             "reason": plan_words(outlook, settings),
             "calls": first_calls(outlook, settings),
-            "by_themselves": len(outlook.wholes) + len(outlook.strangers),
+            "by_themselves": _by_themselves(outlook),
             "again_at": iso(outlook.plan.again_at),
         },
         "budget": calls_fields(calls),
@@ -97,8 +97,8 @@ def first_look(outlook: Outlook, settings: Settings) -> bool:
 def first_calls(outlook: Outlook, settings: Settings) -> int:
     """The least that a sweep would make of calls, were none to bring more to do."""
     if first_look(outlook, settings):
-        return len(outlook.wholes) + len(outlook.strangers) + 1
-    return len(outlook.wholes) + len(outlook.strangers) + outlook.plan.cost + _discovers_now(outlook, settings)
+        return _by_themselves(outlook) + 1
+    return _by_themselves(outlook) + outlook.plan.cost + _discovers_now(outlook, settings)
 
 
 def plan_words(outlook: Outlook, settings: Settings) -> str:
@@ -109,12 +109,17 @@ def plan_words(outlook: Outlook, settings: Settings) -> str:
     return plan.reason if plan.kind == "nothing" else f"{plan.kind}: {plan.reason}"
 
 
+def _by_themselves(outlook: Outlook) -> int:
+    """Requests that are asked for one by one, as far as the calls suffice."""
+    return len(outlook.wholes) + min(len(outlook.unverified), outlook.calls_for_unverified)
+
+
 def _cost_words(outlook: Outlook, settings: Settings) -> str:
     if first_look(outlook, settings):
         return "at least; as many as there are pages"
     parts = (
         (outlook.plan.cost, "by the plan"),
-        (len(outlook.wholes) + len(outlook.strangers), "for requests that are asked for by themselves"),
+        (_by_themselves(outlook), "for requests that are asked for by themselves"),
         (_discovers_now(outlook, settings), "at least for discovery"),
     )
     return ", ".join(f"{count} {what}" for count, what in parts if count) or "none is worth while"

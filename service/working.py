@@ -60,7 +60,8 @@ def run_clock(settings: Settings) -> None:
     clock = Clock(
         command_client(settings.redis_url),
         retention=settings.retention,
-        sweeps=settings.api_key is not None,
+        api_keys=settings.api_keys,
+        lookback=settings.lookback,
         discovers=settings.discover,
     )
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,6 +17,7 @@ from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.callbacks import CallbackSigner
 from workers.errors import CannotAsk
 from workers.inbox import ledger
+from workers.inbox.api_keys import api_key_hash
 from workers.settings import Settings
 from workers.sweeps.budget import AsyncRedisBudget, RedisBudget
 from workers.sweeps.outlook import rules
@@ -29,27 +30,32 @@ CLOCK_SKEW = 300.0
 class RedisLedger:
     """Has the inbox wait for each request that is asked."""
 
-    def __init__(self, redis: Redis, signer: CallbackSigner | None = None) -> None:
-        """`signer`: reads which callback URL of ours a request was given, so that no other request may use it."""
+    def __init__(self, redis: Redis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
+        """`signer`: reads which callback URL of ours a request was given, so that no other request may use it.
+
+        `api_key`: the key that asks, to which the requests belong; by default the current one.
+        """
         self._redis = redis
         self._signer = signer
+        self._key_hash = None if api_key is None else api_key_hash(api_key)
 
     def asked(self, created: CreatedRequest, sent: Sent) -> None:
         """Keep it; may be repeated."""
-        ledger.learn(self._redis, entry(created, sent, self._signer, time.time()))
+        ledger.learn(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
 
 
 class AsyncRedisLedger:
     """The same for an `AsyncClient`."""
 
-    def __init__(self, redis: AsyncRedis, signer: CallbackSigner | None = None) -> None:
+    def __init__(self, redis: AsyncRedis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
         """See `RedisLedger`."""
         self._redis = redis
         self._signer = signer
+        self._key_hash = None if api_key is None else api_key_hash(api_key)
 
     async def asked(self, created: CreatedRequest, sent: Sent) -> None:
         """See `RedisLedger.asked`."""
-        await ledger.alearn(self._redis, entry(created, sent, self._signer, time.time()))
+        await ledger.alearn(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
 
 
 def asking_client(settings: Settings, redis: Redis) -> Client:
@@ -63,7 +69,7 @@ def asking_client(settings: Settings, redis: Redis) -> Client:
         key,
         base_url=settings.base_url,
         budget=RedisBudget(redis, key, rules=rules(settings), purpose="asking"),
-        ledger=RedisLedger(redis, _signer(settings)),
+        ledger=RedisLedger(redis, _signer(settings), api_key=key),
     )
 
 
@@ -74,7 +80,7 @@ def async_asking_client(settings: Settings, redis: AsyncRedis) -> AsyncClient:
         key,
         base_url=settings.base_url,
         budget=AsyncRedisBudget(redis, key, rules=rules(settings), purpose="asking"),
-        ledger=AsyncRedisLedger(redis, _signer(settings)),
+        ledger=AsyncRedisLedger(redis, _signer(settings), api_key=key),
     )
 
 

@@ -6,13 +6,16 @@ Any number may run.
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
 from redis import Redis
 from redis.exceptions import RedisError
 
+from workers.inbox import api_keys as registered_keys
 from workers.inbox import keys, scripts
+from workers.inbox.api_keys import KeyIndexes
 from workers.inbox.inbox import LONGEST_REQUEST
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.ledger import DISCOVERY
@@ -36,12 +39,20 @@ class Clock:
     """Looks at the inbox once a second."""
 
     def __init__(
-        self, redis: Redis, *, retention: int, sweeps: bool = False, discovers: bool = False, every: float = 1.0
+        self,
+        redis: Redis,
+        *,
+        retention: int,
+        api_keys: Sequence[str] = (),
+        lookback: float = 86_400.0,
+        discovers: bool = False,
+        every: float = 1.0,
     ) -> None:
-        """`retention`: seconds that finished events are kept. `sweeps`: there is an API key to ask with."""
+        """`retention`: seconds that finished events are kept. `api_keys`: those that are polled, oldest first."""
         self._redis = redis
         self._retention = retention
-        self._sweeps = sweeps
+        self._api_keys = tuple(api_keys)
+        self._lookback = lookback
         self._discovers = discovers
         self._every = every
         self._trim_slice = scripts.script(redis, "trim")
@@ -63,7 +74,7 @@ class Clock:
         """Tick until stopped; an outage of Redis is waited out."""
         while not self._stopped.is_set():
             # Each by itself: a full server refuses a tick, and must be relieved all the same.
-            for step in (self._memory.tend, self.tick, self._trim_now_and_then, self._repair):
+            for step in (self._memory.tend, self.tick, self._trim_now_and_then, self._repairer.repair_slice):
                 try:
                     step()
                 except RedisError as error:
@@ -74,11 +85,11 @@ class Clock:
         """Answers whether a drain was asked for."""
         found = self._look()
         self._see_that_reconcile_runs_are_served(found)
-        if self._sweeps and found.sweep_is_possible and (found.checks or self._first_look_is_wanted(found)):
+        if any(found.sweep_is_possible(key) and (key.checks or self._first_look_is_wanted(key)) for key in found.keys):
             enqueue_sweep(self._redis)
         return found.drain_is_wanted and enqueue_drain(self._redis)
 
-    def _first_look_is_wanted(self, found: "_Look") -> bool:
+    def _first_look_is_wanted(self, found: "_KeyLook") -> bool:
         """Nobody has looked what there is; where workers are set not to, they are not asked each second."""
         if not self._discovers or found.discovery is not None or time.monotonic() < self._ask_again_at:
             return False
@@ -97,12 +108,12 @@ class Clock:
                 keys.RECONCILE_QUEUE, UNSERVED_SECONDS, keys.RECONCILE_QUEUE,
             )  # fmt: skip
 
-    def _repair(self) -> None:
-        self._repairer.repair_slice()
-
     def trim(self) -> int:
         """Forget in the indexes what has expired; answers how much that was. Unfinished work is never touched."""
-        return sum(self._trim(index) for index in ("events", "quarantine", "overruled", "lost", "checks", "asked"))
+        known = registered_keys.read(self._redis)
+        suffixes = [indexes.suffix for indexes in (*known.polled, *known.gone)]
+        of_keys = [f"{index}{suffix}" for index in ("checks", "asked", "unverified") for suffix in suffixes]
+        return sum(self._trim(index) for index in ("events", "quarantine", "overruled", "lost", *of_keys))
 
     def _trim_now_and_then(self) -> None:
         if time.monotonic() - self._trimmed > TRIM_SECONDS:
@@ -120,16 +131,33 @@ class Clock:
 
     def _look(self) -> "_Look":
         now = int(self._timekeeper.keep(self._redis) * 1000)
+        polled: list[KeyIndexes] = []
+        if self._api_keys:
+            polled = registered_keys.configure(self._redis, self._api_keys, lookback=self._lookback)
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcount(keys.DUE, "-inf", now)
             pipe.zcount(keys.DUE, "-inf", now - BACKLOG)
             pipe.zcount(keys.DRAINS, now, "+inf")
-            pipe.zcount(keys.CHECKS, "-inf", now)
-            pipe.zscore(keys.CHECKS, DISCOVERY)
             pipe.exists(keys.SWEEPING)
-            pipe.hget(keys.SWEEP, "rests_until")
             pipe.lindex(keys.RQ_RECONCILE_QUEUE, -1)
-            return _Look(now, *pipe.execute())
+            pipe.exists(keys.RESUMES)
+            for indexes in polled:
+                pipe.zcount(indexes.checks, "-inf", now)
+                pipe.zscore(indexes.checks, DISCOVERY)
+                pipe.hget(indexes.state, "rests_until")
+            due, overdue, drains, sweeping, waiting_run, resumes, *found = pipe.execute()
+        replies = iter(found)
+        each = tuple(_KeyLook(*values) for values in zip(replies, replies, replies, strict=True))
+        return _Look(now, due, overdue, drains, sweeping, waiting_run, resumes, each)
+
+
+class _KeyLook(msgspec.Struct, frozen=True):
+    """What is worth a call with one API key."""
+
+    checks: int
+    discovery: float | None
+    #: In seconds: HITL.sh is left alone after trouble with it.
+    rests_until: bytes | None
 
 
 class _Look(msgspec.Struct, frozen=True):
@@ -140,20 +168,19 @@ class _Look(msgspec.Struct, frozen=True):
     due: int
     overdue: int
     drains: int
-    checks: int
-    discovery: float | None
     sweeping: int
-    #: In seconds: HITL.sh is left alone after trouble with it.
-    rests_until: bytes | None
     #: The oldest RQ job that waits on the queue of reconcile runs.
     waiting_run: bytes | None
+    #: Somebody asked for held effects to go on, and no drain has seen to it yet.
+    resumes: int
+    #: Of each API key that is polled.
+    keys: tuple[_KeyLook, ...]
 
     @property
     def drain_is_wanted(self) -> bool:
         """Something is due and nobody resident, or it has been due for so long that one is not enough."""
-        return bool(self.overdue or (self.due and not self.drains))
+        return bool(self.overdue or ((self.due or self.resumes) and not self.drains))
 
-    @property
-    def sweep_is_possible(self) -> bool:
-        """Nobody is at it, and HITL.sh is not left alone after trouble."""
-        return not self.sweeping and float(self.rests_until or 0) * 1000 <= self.now
+    def sweep_is_possible(self, key: _KeyLook) -> bool:
+        """Nobody is at it, and HITL.sh is not left alone after trouble with this key."""
+        return not self.sweeping and float(key.rests_until or 0) * 1000 <= self.now

@@ -6,6 +6,7 @@ forked it is gone. After a bounded life it hands over: it claims until its succe
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -28,6 +29,10 @@ logger = logging.getLogger("hitl.workers")
 WAIT = 1.0
 #: Seconds after which a drain asks again for a successor that did not come.
 ASK_AGAIN = 10.0
+#: Seconds between two slices of a resume.
+RESUME_PAUSE = 0.005
+#: Seconds until a resume that was carried out is forgotten.
+RESUME_SEEN = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +93,10 @@ class Drain:
         self._stopping = asyncio.Event()
         #: Seconds that the next claim may wait for something to become due.
         self._patience = 0.0
+        #: A suspect waits for this drain, which is to run it alone.
         self._suspects_wait = False
+        #: After a suspect, healthy work goes on for as long as that took, unless there is none.
+        self._healthy_until = 0.0
 
     @property
     def settled(self) -> int:
@@ -110,13 +118,14 @@ class Drain:
         self._leases.start()
         self._watch.start()
         presence = asyncio.create_task(self._stay_present())
+        resuming = asyncio.create_task(self._resume_held_forever())
         try:
-            await self._resume_held()
             await self._claim_until_stopped()
             await self._hand.finish()
         finally:
             presence.cancel()
-            await asyncio.wait({presence}, timeout=1.0)
+            resuming.cancel()
+            await asyncio.wait({presence, resuming}, timeout=1.0)
             self._leases.stop()
             self._watch.stop()
         return self.settled
@@ -139,19 +148,28 @@ class Drain:
                 await self._pause(0.5)
 
     async def _claim(self, room: int) -> None:
-        caller: Caller = "busy" if not self._hand.empty else "suspect" if self._suspects_wait else "idle"
+        is_suspects_turn = self._suspects_wait and time.monotonic() > self._healthy_until
+        caller: Caller = "busy" if not self._hand.empty else "suspect" if is_suspects_turn else "idle"
+        most_bytes = self._hand.room_in_bytes()
         if self._patience:
             claim = await self._inbox.claim_when_woken(
-                room, self._patience, caller=caller, caps=self._caps, claimant=self._id
+                room, self._patience, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
             )
         else:
-            claim = await self._inbox.claim(room, caller=caller, caps=self._caps, claimant=self._id)
+            claim = await self._inbox.claim(
+                room, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
+            )
         self._suspects_wait = claim.suspects_wait
         # Something was due: look again at once. Nothing: wait until something is.
-        self._patience = 0.0 if claim.items else min(WAIT, max(0.001, claim.next_due_in or WAIT))
+        self._patience = 0.0 if claim.items or claim.undecodable else min(WAIT, max(0.001, claim.next_due_in or WAIT))
+        self._hand.return_undecodable(claim.undecodable)
         self._hand.take(claim.items, claim.paused)
-        if claim.suspects_wait or any(item.suspect for item in claim.items):
+        if any(item.suspect for item in claim.items):
             # What a worker died with runs alone: nobody else goes down with it again.
+            began = time.monotonic()
+            await self._wait_until_empty()
+            self._healthy_until = 2 * time.monotonic() - began
+        elif claim.suspects_wait and (not claim.items or time.monotonic() > self._healthy_until):
             await self._wait_until_empty()
 
     async def _wait_until_empty(self) -> None:
@@ -190,15 +208,41 @@ class Drain:
     def _longest(self) -> float:
         return max((route.policy.timeout for route in self._router.routes), default=0.0)
 
-    # -- being there ---------------------------------------------------------------------------------
+    # -- resuming ------------------------------------------------------------------------------------
+
+    async def _resume_held_forever(self) -> None:
+        """At first, and when a person resumes a handler: what is held goes on, as there is room for it."""
+        #: When this drain had carried them out, by id.
+        carried_out: dict[bytes, float] = {}
+        is_first = True
+        while not self._stopping.is_set():
+            with contextlib.suppress(RedisError):  # a second later again
+                resumes = await self._inbox.resumes()
+                if is_first or resumes - carried_out.keys():
+                    await self._resume_held()
+                    is_first = False
+                    carried_out |= dict.fromkeys(resumes - carried_out.keys(), time.monotonic())
+                # Drains with other handlers have seen them too by then.
+                if ended := [each for each, at in carried_out.items() if time.monotonic() > at + RESUME_SEEN]:
+                    await self._inbox.end_resumes(ended)
+                    carried_out = {each: at for each, at in carried_out.items() if each not in ended}
+            await self._pause(1.0)
 
     async def _resume_held(self) -> None:
-        try:
-            resumed = await self._inbox.resume(route.name for route in self._router.routes)
-        except RedisError:
-            return  # the next drain does it
-        if resumed:
-            logger.info("effects.resumed count=%d", resumed)
+        names = [route.name for route in self._router.routes]
+        cursor, count = 0, 0
+        while not self._stopping.is_set():
+            resumed = 0
+            if spare := self._hand.spare_room():
+                resumed, cursor, is_over = await self._inbox.resume(names, most=spare, caps=self._caps, cursor=cursor)
+                count += resumed
+                if is_over:
+                    break
+            await asyncio.sleep(RESUME_PAUSE)
+        if count:
+            logger.info("effects.resumed count=%d", count)
+
+    # -- being there ---------------------------------------------------------------------------------
 
     async def _stay_present(self) -> None:
         """Once a second: announce this drain, and see whether its life or its worker is over."""

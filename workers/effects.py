@@ -9,7 +9,7 @@ from typing import cast
 
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater
-from workers.inbox.records import Item, Line, Verb
+from workers.inbox.records import Item, Line, Undecodable, Verb
 from workers.route import Route
 from workers.threads import HandlerThreads, Outlived
 
@@ -23,18 +23,30 @@ LONGEST_TRACEBACK = 2_000
 LONGEST_DELAY = 10 * 365 * 86_400.0
 
 
+#: Seconds until a record that cannot be decoded is tried again, doubled each time: some ten minutes in all, in which a
+#: rolling deploy replaces the workers of the older version.
+UNDECODABLE_DELAY = 5.0
+UNDECODABLE_TRIES = 8
+
+
 class HandlerTimedOut(Exception):
     """An attempt took longer than its route allows."""
 
 
-async def run(route: Route, decision: Decision, item: Item, threads: HandlerThreads) -> Line:
-    """Call the handler; answers the line that settles its effect. Never raises, but for cancellation."""
+async def run(
+    route: Route, decision: Decision, item: Item, threads: HandlerThreads, on_stuck: Callable[[], None]
+) -> Line:
+    """Call the handler; answers the line that settles its effect. Never raises, but for cancellation.
+
+    `on_stuck` is called when a `def` handler did not end in its time. What becomes of its effect is known when its
+    thread ends, so that no other attempt overlaps it.
+    """
     if item.crashes >= CRASHES:
         return _line("failed", item, wrong=f"{item.crashes} workers died while this handler ran")
     try:
         if not route.matches(decision):
             return _unwanted(route, decision, item)
-        await _call(route, decision, threads)
+        await _call(route, decision, item, threads, on_stuck)
     except RetryLater as signal:
         return _later(route, item, signal)
     except GiveUp as signal:
@@ -47,6 +59,20 @@ async def run(route: Route, decision: Decision, item: Item, threads: HandlerThre
     except Exception as error:  # noqa: BLE001 - whatever a handler raises, its effect is tried again
         return _failed(route, item, error)
     return _line("done", item)
+
+
+def undecodable(item: Undecodable) -> Line:
+    """What becomes of an item whose record this version cannot decode: no handler began."""
+    errors = item.errors + 1
+    delay = UNDECODABLE_DELAY * 2.0**item.errors
+    return Line(
+        "undecodable",
+        item.handler,
+        item.event_key,
+        item.token,
+        _milliseconds(delay) if errors < UNDECODABLE_TRIES else "",
+        f"the record cannot be decoded by this version of hitl-receiver: {item.reason}",
+    )
 
 
 def _unwanted(route: Route, decision: Decision, item: Item) -> Line:
@@ -62,13 +88,25 @@ def _unwanted(route: Route, decision: Decision, item: Item) -> Line:
     return _line("skipped", item)
 
 
-async def _call(route: Route, decision: Decision, threads: HandlerThreads) -> None:
+async def _call(
+    route: Route, decision: Decision, item: Item, threads: HandlerThreads, on_stuck: Callable[[], None]
+) -> None:
     seconds = route.policy.timeout
+
+    def report_overdue() -> None:
+        logger.warning(
+            "handler.overdue handler=%s event=%s timeout=%g: its thread goes on, and its effect waits for it",
+            route.name,
+            item.event_key,
+            seconds,
+        )
+        on_stuck()
+
     if route.is_async:
         waiting = cast("Callable[[Decision], Awaitable[object]]", route.handler)(decision)
     else:
         try:
-            result = await threads.call(route.handler, decision, seconds)
+            result = await threads.call(route.handler, decision, seconds, report_overdue)
         except Outlived:
             raise HandlerTimedOut(f"the handler did not end within {seconds:g} s") from None
         if not inspect.isawaitable(result):

@@ -42,7 +42,10 @@ class Settings:
     public_url: str | None = None
     #: ``package.module[:attribute]`` of the user's router.
     handlers: str | None = None
+    #: The current API key: the one that asks.
     api_key: str | None = field(default=None, repr=False)
+    #: Keys used before, oldest to newest, which are still polled.
+    earlier_api_keys: tuple[str, ...] = field(default=(), repr=False)
     base_url: str = HITL_API
     #: Bytes; a larger body is refused with 413.
     max_body: int = 1 << 20
@@ -54,7 +57,7 @@ class Settings:
     handler_threads: int = 8
     #: Requests that did not come through us are looked for in HITL.sh's lists.
     discover: bool = True
-    #: Seconds: of what a sweep finds, nothing decided longer ago than that before the very first start is delivered.
+    #: Seconds: of what a sweep finds, nothing decided longer ago than that before its API key's first use is delivered.
     lookback: float = 86_400.0
     #: Of the API's calls in an hour: what sweeps may use, and what they leave for asking.
     sweep_share: float = 0.5
@@ -67,6 +70,11 @@ class Settings:
         """Seconds."""
         return self.retention_days * 86_400
 
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """Every key that is polled, oldest to newest; the last is current."""
+        return () if self.api_key is None else (*self.earlier_api_keys, self.api_key)
+
     @classmethod
     def from_env(
         cls, environ: Mapping[str, str] = os.environ, *, receives: bool = False, handles: bool = False
@@ -76,13 +84,15 @@ class Settings:
         `receives`: the web process, which must be able to verify. `handles`: a worker, which needs handlers.
         """
         reader = _Reader(environ)
+        api_keys = _api_keys(reader.text("HITL_API_KEYS"), reader.text("HITL_API_KEY"))
         settings = cls(
             redis_url=reader.redis_url("REDIS_URL"),
             webhook_secrets=reader.secrets("HITL_WEBHOOK_SECRETS"),
             callback_secrets=reader.secrets("HITL_CALLBACK_SECRETS"),
             public_url=reader.public_url("HITL_PUBLIC_URL", insecure="HITL_INSECURE"),
             handlers=reader.handlers("HITL_HANDLERS"),
-            api_key=reader.text("HITL_API_KEY"),
+            api_key=api_keys[-1] if api_keys else None,
+            earlier_api_keys=api_keys[:-1],
             base_url=reader.url("HITL_BASE_URL", HITL_API) or HITL_API,
             max_body=reader.number("HITL_MAX_BODY", 1 << 20, int, 1_024, 64 << 20, "bytes"),
             retention_days=reader.number("HITL_RETENTION_DAYS", 30, int, 1, 3_650, "days"),
@@ -108,6 +118,18 @@ class Settings:
             )
         reader.check()
         return settings
+
+
+def api_keys_of(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The API keys, oldest to newest: HITL_API_KEYS, and HITL_API_KEY as the current one where it is set."""
+    return _api_keys(environ.get("HITL_API_KEYS"), environ.get("HITL_API_KEY"))
+
+
+def _api_keys(listed: str | None, current: str | None) -> tuple[str, ...]:
+    last = (current or "").strip()
+    names = [part.strip() for part in (listed or "").split(",")]
+    found = [*(name for name in names if name != last), last]
+    return tuple(dict.fromkeys(name for name in found if name))
 
 
 class _Reader:

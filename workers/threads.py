@@ -8,30 +8,38 @@ from workers.decision import Decision
 
 
 class Outlived(Exception):
-    """A handler did not end in its time; its thread goes on."""
+    """The drain ends, and the thread of a handler that did not end in its time goes on until the process is gone."""
 
 
 class HandlerThreads:
-    """A bounded pool that knows how many of its threads will not come back."""
+    """A bounded pool of threads."""
 
     def __init__(self, count: int) -> None:
         self._executor = ThreadPoolExecutor(count, thread_name_prefix="hitl-handler")
         self._free = asyncio.Semaphore(count)
-        #: Handlers that outlived their deadline and still occupy a thread.
-        self.stuck = 0
 
-    async def call(self, handler: Callable[[Decision], object], decision: Decision, seconds: float) -> object:
-        """What the handler returns; raises what it raises, and `Outlived` once `seconds` are over.
+    async def call(
+        self,
+        handler: Callable[[Decision], object],
+        decision: Decision,
+        seconds: float,
+        on_overdue: Callable[[], None],
+    ) -> object:
+        """What the handler returns; raises what it raises.
 
-        Python cannot stop a thread: after that the process has to end for it.
+        Python cannot stop a thread: `on_overdue` is called once `seconds` are over, and the call goes on until the
+        thread ends. Raises `Outlived` when it is cancelled after that.
         """
         await self._free.acquire()
         running = asyncio.get_running_loop().run_in_executor(self._executor, handler, decision)
         running.add_done_callback(self._came_back)
         done, _ = await asyncio.wait({running}, timeout=seconds)
         if not done:
-            self.stuck += 1
-            raise Outlived
+            on_overdue()
+            try:
+                await asyncio.wait({running})
+            except asyncio.CancelledError:
+                raise Outlived from None
         return running.result()
 
     def close(self) -> None:

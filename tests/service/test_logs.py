@@ -20,7 +20,7 @@ from tests.processes import proc
 from tests.processes.programs import Program
 from tests.service.hostile import EVERY, FORGED, texts, unprintable
 from workers.inbox.inbox import Inbox
-from workers.jobs import enqueue_drain
+from workers.queue import enqueue_drain
 from workers.redis_clients import drain_client
 
 STARTS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")

@@ -11,7 +11,7 @@ from redis import Redis
 from service.cli import cli
 from service.embedded_server import EmbeddedServer
 from tests.service.reconciling import Run, accept, await_proof, contradict
-from workers.inbox import keys, ledger
+from workers.inbox import api_keys, keys, ledger
 from workers.inbox.ledger import Asked
 
 HOUR = 3600.0
@@ -59,6 +59,24 @@ def test_all_that_is_known_is_listed_newest_first(run: Run, redis: Redis) -> Non
         ("new", "open"), ("old", "open"), ("told", "completed"),
     ]  # fmt: skip
     assert found[-1]["created_at"] == "2020-03-01T12:00:00Z"
+
+
+def test_requests_of_a_key_that_is_polled_no_more_are_unreachable(run: Run, redis: Redis) -> None:
+    api_keys.configure(redis, ["the old key"], lookback=60)
+    learn(redis, "of-the-old-key", hours_ago=2)
+    api_keys.configure(redis, ["the new key"], lookback=60)
+    learn(redis, "of-the-new-key")
+
+    found = json.loads(run("requests", "--json").stdout)
+
+    assert [(one["request_id"], one["state"]) for one in found] == [
+        ("of-the-new-key", "open"), ("of-the-old-key", "unreachable"),
+    ]  # fmt: skip
+    assert names(run("requests", "--state", "open")) == ["of-the-new-key"]
+    assert names(run("requests", "--state", "unreachable")) == ["of-the-old-key"]
+    status = run("status").stdout
+    assert "unreachable" in status
+    assert "list that key in HITL_API_KEYS" in status
 
 
 def test_open_ones_come_in_the_order_of_their_next_look(run: Run, redis: Redis) -> None:

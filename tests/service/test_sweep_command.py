@@ -116,7 +116,7 @@ def test_requests_asked_elsewhere_are_discovered(
 
 @pytest.mark.usefixtures("answered")
 def test_a_key_that_is_refused_is_trouble_in_hitl_shs_words(run: Run) -> None:
-    result = run(HITL_API_KEY="hitl_test_of_somebody_else_entirely")
+    result = run(HITL_API_KEY="hitl_test_of_somebody_else_entirely", HITL_DISCOVER="1")
 
     assert result.exit_code == 1
     assert "trouble" in result.stdout

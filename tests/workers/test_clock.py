@@ -7,7 +7,7 @@ from rq.serializers import JSONSerializer
 
 from tests.builders import claimed, delivery, key, payload
 from workers.clock import BACKLOG, Clock
-from workers.inbox import keys
+from workers.inbox import api_keys, keys
 from workers.inbox.inbox import Inbox
 from workers.queue import RECONCILE, enqueue_drain, queue
 
@@ -80,7 +80,7 @@ async def test_the_clock_forgets_what_has_expired_and_nothing_else(redis: Redis,
 
 def test_a_request_that_is_worth_a_call_asks_for_one_sweep(redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
-    clock = Clock(redis, retention=60, sweeps=True)
+    clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
 
     clock.tick()
     clock.tick()
@@ -90,7 +90,7 @@ def test_a_request_that_is_worth_a_call_asks_for_one_sweep(redis: Redis) -> None
 
 
 def test_no_sweep_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: Redis) -> None:
-    clock = Clock(redis, retention=60, sweeps=True)
+    clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
     redis.zadd(keys.CHECKS, {"r1": now(redis) + 60_000})
     clock.tick()
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
@@ -102,7 +102,7 @@ def test_no_sweep_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: 
 
 def test_after_trouble_with_hitl_sh_it_is_left_alone_whatever_becomes_due(redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
-    clock = Clock(redis, retention=60, sweeps=True)
+    clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
     redis.hset(keys.SWEEP, "rests_until", time.time() + 60)
     clock.tick()
     resting = queue(redis, RECONCILE).count
@@ -110,6 +110,20 @@ def test_after_trouble_with_hitl_sh_it_is_left_alone_whatever_becomes_due(redis:
     clock.tick()
 
     assert (resting, queue(redis, RECONCILE).count) == (0, 1)
+
+
+def test_each_key_that_is_polled_has_what_is_due_looked_for_and_no_other(redis: Redis) -> None:
+    old, new = "hitl_test_old", "hitl_test_new"
+    registered = api_keys.configure(redis, [old, new], lookback=60)
+    for indexes in registered:
+        redis.hset(indexes.state, "rests_until", 0)
+    redis.zadd(registered[0].checks, {"r1": now(redis) - 1})
+
+    Clock(redis, retention=60, api_keys=(new,)).tick()
+    alone = queue(redis, RECONCILE).count
+    Clock(redis, retention=60, api_keys=(old, new)).tick()
+
+    assert (alone, queue(redis, RECONCILE).count) == (0, 1)
 
 
 def test_without_an_api_key_nothing_is_swept(redis: Redis) -> None:
@@ -121,13 +135,13 @@ def test_without_an_api_key_nothing_is_swept(redis: Redis) -> None:
 
 
 def test_the_first_tick_has_a_sweep_look_what_there_is(redis: Redis) -> None:
-    Clock(redis, retention=60, sweeps=True, discovers=True).tick()
+    Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",), discovers=True).tick()
 
     assert queue(redis, RECONCILE).count == 1
 
 
 def test_workers_that_do_not_discover_are_not_asked_to_each_second(redis: Redis) -> None:
-    clock = Clock(redis, retention=60, sweeps=True, discovers=True)
+    clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",), discovers=True)
     clock.tick()
     queue(redis, RECONCILE).empty()
 
@@ -160,7 +174,7 @@ def test_a_reconcile_run_that_nobody_takes_is_logged_once(
     redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.clock.UNSERVED_SECONDS", 0.1)
-    clock = Clock(redis, retention=60, sweeps=True, discovers=True)
+    clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",), discovers=True)
     for _ in range(4):
         clock.tick()
         time.sleep(0.06)
@@ -173,7 +187,7 @@ def test_a_reconcile_run_that_is_taken_is_not_logged(
     redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.clock.UNSERVED_SECONDS", 0.1)
-    clock = Clock(redis, retention=60, sweeps=True, discovers=True)
+    clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",), discovers=True)
     for _ in range(4):
         redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
         clock.tick()

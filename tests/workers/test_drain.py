@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, key, payload
+from tests.builders import claimed, delivery, key, modes, payload
 from workers import Decision, GiveUp, RetryLater, Router
 from workers.drain import Drain, Terms
-from workers.effects import CRASHES
-from workers.inbox import history, keys
+from workers.effects import CRASHES, UNDECODABLE_TRIES
+from workers.in_hand import MOST_BYTES, EvidenceInMemory
+from workers.inbox import history, keys, operations
 from workers.inbox.inbox import Inbox, LeaseKeeper
+from workers.inbox.records import Line
 
 QUICK = {"backoff": (0.01, 0.01)}
 
@@ -193,16 +196,17 @@ async def test_no_more_run_at_once_than_allowed(inbox: Inbox, redis: Redis) -> N
 
 
 async def test_a_stopped_drain_finishes_what_runs_and_leaves_the_rest(inbox: Inbox, redis: Redis) -> None:
-    router, ended = Router(), []
+    router, begun, ended = Router(), [], []
 
     @router.on("request.completed")
     async def slow(decision: Decision) -> None:
+        begun.append(decision.request_id)
         await asyncio.sleep(0.3)
         ended.append(decision.request_id)
 
     await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(5)])
     async with draining(inbox, redis, router, concurrency=2) as drain:
-        await until(lambda: redis.hlen(keys.LEASES) == 2)
+        await until(lambda: len(begun) == 2)
         drain.stop()
 
     assert len(ended) == 2
@@ -409,3 +413,125 @@ async def test_a_drain_that_claims_what_it_still_runs_goes_on_with_that(redis: R
     assert runs == [1]
     assert record is not None
     assert record.effects[0].state == "done"
+
+
+async def test_a_record_that_cannot_be_decoded_stops_nothing_else(inbox: Inbox, redis: Redis) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        seen.append(decision.request_id)
+
+    await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(3)])
+    broken = key(payload(request_id="66c0ffee0000000000000001"))
+    redis.hset(keys.event(broken), "callback:head", b'{"variant":1,"added_by_a_newer_version":true}')
+    async with draining(inbox, redis, router):
+        await until(lambda: len(seen) == 2 and redis.hlen(keys.LEASES) == 0)
+
+    record = history.event(redis, broken)
+    assert record is not None
+    assert record.routing is not None
+    assert (record.routing.state, record.routing.errors) == ("retry", 1)
+    assert "cannot be decoded by this version" in (record.routing.error or "")
+    assert sorted(seen) == ["66c0ffee0000000000000000", "66c0ffee0000000000000002"]
+
+
+async def test_an_undecodable_record_becomes_a_dead_letter_and_runs_once_when_it_is_mended(
+    inbox: Inbox, redis: Redis
+) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        seen.append(decision.attempt)
+
+    await inbox.accept([delivery()])
+    name = keys.event(key(payload()))
+    head = redis.hget(name, "callback:head")
+    redis.hset(name, mapping={"callback:head": b"{", ":errors": UNDECODABLE_TRIES - 1})
+    async with draining(inbox, redis, router):
+        await until(lambda: redis.zcard(keys.FAILED) == 1)
+    assert head is not None
+    redis.hset(name, "callback:head", head)
+    operations.retry(redis, [key(payload())])
+    async with draining(inbox, redis, router):
+        record = await finished(redis, key(payload()))
+
+    assert seen == [1]
+    assert record.state == "done"
+
+
+async def test_an_undecodable_effect_has_not_begun(inbox: Inbox, redis: Redis) -> None:
+    router = Router()
+
+    @router.on("request.completed", concurrency=1)
+    async def pay(decision: Decision) -> None: ...
+
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(10)).items
+    await inbox.report([Line("route", "", item.event_key, item.token, modes("pay:due"))])
+    redis.hset(keys.event(item.event_key), "callback:head", b"{")
+    async with draining(inbox, redis, router):
+        await until(lambda: history_of(redis).errors == 1)
+
+    assert (history_of(redis).state, history_of(redis).attempts) == ("retry", 0)
+
+
+async def test_a_field_of_a_newer_version_is_ignored(inbox: Inbox, redis: Redis) -> None:
+    router, seen = Router(), []
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        seen.append(decision.response)
+
+    await inbox.accept([delivery()])
+    name = keys.event(key(payload()))
+    head = redis.hget(name, "callback:head")
+    assert head is not None
+    redis.hset(name, "callback:head", head[:-1] + b',"added_by_a_newer_version":{"a":[1]}}')
+    async with draining(inbox, redis, router):
+        await finished(redis, key(payload()))
+
+    assert seen == ["Approve"]
+
+
+def history_of(redis: Redis) -> history.EffectRecord:
+    record = history.event(redis, key(payload()))
+    assert record is not None
+    return record.effects[0]
+
+
+async def test_what_is_in_hand_is_bounded_in_bytes(inbox: Inbox, redis: Redis) -> None:
+    router, now, most = Router(), [0], [0]
+
+    @router.on("request.completed")
+    async def pay(decision: Decision) -> None:
+        now[0] += len(decision.body)
+        most[0] = max(most[0], now[0])
+        await asyncio.sleep(0.05)
+        now[0] -= len(decision.body)
+
+    large = {"text": "x" * (1 << 20)}
+    for n in range(40):
+        await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}", metadata=large))])
+    async with draining(inbox, redis, router) as drain:
+        await until(lambda: drain.settled == 40, 20)
+
+    assert 8 << 20 < most[0] <= MOST_BYTES + (3 << 20)
+    assert redis.zcard(keys.DUE) == 0
+
+
+async def test_an_event_and_its_effects_count_once_and_are_forgotten(inbox: Inbox) -> None:
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(10)).items
+    memory = EvidenceInMemory()
+
+    memory.hold(item)
+    memory.hold(msgspec.structs.replace(item, handler="pay"))
+    held = memory.size
+    memory.release(item)
+    left = memory.size
+    memory.release(item)
+
+    assert held == left == item.size > len(item.body)
+    assert memory.size == 0

@@ -25,8 +25,24 @@ def test_secrets_are_listed_oldest_to_newest() -> None:
     assert settings.callback_secrets == ("older-older-older-1", "newer-newer-newer-2")
 
 
+@pytest.mark.parametrize(
+    ("environ", "polled"),
+    [
+        ({}, ()),
+        ({"HITL_API_KEY": "new"}, ("new",)),
+        ({"HITL_API_KEYS": "old, new"}, ("old", "new")),
+        ({"HITL_API_KEYS": "old,older", "HITL_API_KEY": "new"}, ("old", "older", "new")),
+        ({"HITL_API_KEYS": "new,old,,old", "HITL_API_KEY": "new"}, ("old", "new")),
+    ],
+)
+def test_the_last_api_key_or_the_one_named_alone_is_current(environ: dict[str, str], polled: tuple[str, ...]) -> None:
+    settings = Settings.from_env({**GOOD, **environ})
+
+    assert (settings.api_keys, settings.api_key) == (polled, polled[-1] if polled else None)
+
+
 def test_secrets_do_not_show() -> None:
-    settings = Settings.from_env({**GOOD, "HITL_API_KEY": "hitl_live_secret"})
+    settings = Settings.from_env({**GOOD, "HITL_API_KEY": "hitl_live_secret", "HITL_API_KEYS": "hitl_live_older"})
 
     assert "hunter2" not in repr(settings)
     assert "whsec" not in repr(settings)

@@ -116,3 +116,69 @@ async def test_a_loop_that_does_not_come_back_is_given_up(caplog: pytest.LogCapt
 
     assert ended.is_set()
     assert "loop.given_up handler=endless" in caplog.text
+
+
+async def test_the_retry_of_a_thread_that_is_late_waits_until_the_thread_has_ended(inbox: Inbox, redis: Redis) -> None:
+    router, spans = Router(), []
+
+    @router.on("request.completed", timeout=0.1, attempts=2, backoff=(0.01, 0.01))
+    def late(decision: Decision) -> None:
+        began = time.monotonic()
+        time.sleep(0.6)
+        spans.append((began, time.monotonic()))
+        raise ConnectionError("downstream is away")
+
+    @router.on("request.completed", timeout=5)
+    async def neighbour(decision: Decision) -> None:
+        await asyncio.sleep(1.0)
+
+    await inbox.accept([delivery()])
+    while not redis.zcard(keys.FAILED):  # a drain ends for a thread that is late
+        drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(lease=5.0))
+        await asyncio.wait_for(drain.run(), 10)
+
+    [(_, first_ended), (second_began, _)] = spans
+    assert first_ended <= second_began
+    assert (effect(redis).state, effect(redis).attempts) == ("failed", 2)
+    assert "downstream is away" in (effect(redis).error or "")
+
+
+async def test_what_a_thread_did_late_is_done(inbox: Inbox, redis: Redis) -> None:
+    router, runs = Router(), []
+
+    @router.on("request.completed", timeout=0.1, backoff=(0.01, 0.01))
+    def late(decision: Decision) -> None:
+        time.sleep(0.5)
+        runs.append(decision.attempt)
+
+    @router.on("request.completed", timeout=5)
+    async def neighbour(decision: Decision) -> None:
+        await asyncio.sleep(0.8)
+
+    await inbox.accept([delivery()])
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(lease=5.0))
+    await asyncio.wait_for(drain.run(), 10)
+
+    assert runs == [1]
+    assert effect(redis).state == "done"
+
+
+async def test_the_retry_of_a_thread_that_does_not_end_is_due_once_its_process_is_gone(
+    inbox: Inbox, redis: Redis
+) -> None:
+    router, let_go = Router(), threading.Event()
+
+    @router.on("request.completed", timeout=0.1, backoff=(0.01, 0.01))
+    def endless(decision: Decision) -> None:
+        let_go.wait(20)
+
+    await inbox.accept([delivery()])
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(lease=5.0))
+    await asyncio.wait_for(drain.run(), 10)
+    nothing = await inbox.claim(10)
+    let_go.set()
+
+    assert nothing.items == []
+    assert nothing.next_due_in == pytest.approx(5.0, abs=1.0)
+    assert (effect(redis).state, effect(redis).errors) == ("retry", 1)
+    assert "did not end within 0.1 s" in (effect(redis).error or "")

@@ -3,12 +3,12 @@
 --
 -- An outcome that does not speak for its request and disagrees with nothing is not routed: it ends here.
 --
--- ARGV     how many items at the most, lease in milliseconds, how many bytes of bodies at the most,
---          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect waits),
+-- ARGV     how many items at the most, lease in milliseconds, how many bytes of evidence at the most,
+--          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect goes first),
 --          retention in seconds, who claims ('' for anybody) and how many answers it has had, the fencing token,
 --          then (handler, how many may run at once) pairs
--- Answers  {fencing token, now in ms, when the next item is due in ms or -1, 1 if a suspect waits for a
---          worker with nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
+-- Answers  {fencing token, now in ms, when the next item is due in ms or -1, 1 if a suspect waits for
+--          the caller to have nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
 --          an item is {handler or '', event key, attempt, errors, crashes, suspect, head, body, trust,
 --          received_at, callback, late, conflict, overrules, rivals (its request has other outcomes: what is begun
 --          is for the record to say)}
@@ -136,8 +136,70 @@ local function give_up_turn(member, event, key, request_id)
   pass_turn(request_id, key)
 end
 
-local function claim(member)
-  if displaced[member] then return end
+-- What a worker died with is suspect. It runs again alone, in one worker at a time (`clearing`), while the others go
+-- on with healthy work. Until then it stands in `suspects`, by the time since when, and stays in `due`, a moment
+-- ahead: its lease, should its worker live after all, can still be renewed.
+local suspects, clearing, claimant = prefix .. 'suspects', prefix .. 'clearing', ARGV[6]
+-- Milliseconds: until a suspect is met again; and how long one waits before a worker with other work empties its hands.
+local SUSPECT_PAUSE, SUSPECT_PATIENCE = 1000, 5000
+
+-- The suspect still waits for what it waited for when it was set aside: nobody renewed, settled or claimed it.
+local function is_set_aside(member, handler, event)
+  local aside = tonumber(redis.call('HGET', event, handler .. ':suspect') or '')
+  return aside and aside == tonumber(redis.call('ZSCORE', due, member) or '')
+end
+
+-- A suspect took its worker down while it ran alone: it is the cause. Those that one worker died with, no more,
+-- are healthy; each of them is suspect again with the next death.
+local function clear_others()
+  for _, member in ipairs(redis.call('ZRANGE', suspects, 0, -1)) do
+    local handler, key = split(member)
+    local event = prefix .. 'event:' .. key
+    local leased = redis.call('HEXISTS', leases, member)
+    local deaths = tonumber(redis.call('HGET', event, handler .. ':crashes') or 0) + leased
+    if deaths == 1 and is_set_aside(member, handler, event) then
+      redis.call('ZREM', suspects, member)
+      redis.call('ZADD', due, now, member)
+      if leased == 1 and handler ~= '' then
+        end_crashed(member, handler, event, key)
+        redis.call('HSET', event, handler .. ':state', 'due')
+      elseif leased == 1 then
+        redis.call('HDEL', leases, member)
+        count_crash(handler, event)
+      end
+      redis.call('HDEL', event, handler .. ':suspect')
+      rest(redis.call('HGET', event, 'request'), event, key)
+    end
+  end
+  ring()
+end
+
+local function set_aside(member, handler, event, kept, crashed)
+  if crashed and kept.suspect == 'alone' then clear_others() end
+  redis.call('ZADD', suspects, 'NX', now, member)
+  redis.call('ZADD', due, now + SUSPECT_PAUSE, member)
+  redis.call('HSET', event, handler .. ':suspect', now + SUSPECT_PAUSE)
+end
+
+-- Whether a suspect waits for this caller: no other worker that is present clears them. A worker that has other work
+-- leaves them to those that have none, for a while.
+local function may_clear()
+  local first = redis.call('ZRANGE', suspects, 0, 0, 'WITHSCORES')
+  if not first[1] then
+    redis.call('DEL', clearing)
+    return false
+  end
+  local holder = redis.call('GET', clearing)
+  if holder ~= claimant then
+    if holder and tonumber(redis.call('ZSCORE', prefix .. 'drains', holder) or 0) > now then return false end
+    if (caller == 'busy' or claimed > 0) and tonumber(first[2]) > now - SUSPECT_PATIENCE then return false end
+    if claimant ~= '' then redis.call('SET', clearing, claimant) end
+  end
+  return true
+end
+
+local function claim(member, is_alone)
+  if displaced[member] and not is_alone then return end
   displaced[member] = true -- met once, whatever becomes of it
   local handler, key = split(member)
   local event = prefix .. 'event:' .. key
@@ -163,16 +225,14 @@ local function claim(member)
     return
   end
   local suspect = crashed or kept.suspect
-  if suspect and (caller == 'busy' or claimed > 0) then
-    answer[4] = 1
-    return
-  end
+  if suspect and not is_alone then return set_aside(member, handler, event, kept, crashed) end
   if handler ~= '' and not crashed and not may_start(member, handler, event, key, kept.request) then return end
 
   redis.call('ZADD', due, now + lease, member)
   redis.call('HSET', leases, member, token)
   local attempt = 1
   if crashed then kept.crashes, kept.suspect = count_crash(handler, event), '1' end
+  if suspect then redis.call('HSET', event, handler .. ':suspect', 'alone') end
   if handler ~= '' then
     attempt = redis.call('HINCRBY', event, handler .. ':attempts', 1)
     redis.call('HSET', event, handler .. ':state', 'running', handler .. ':started_at', now_text,
@@ -185,30 +245,29 @@ local function claim(member)
     redis.call('HSET', event, ':evidence', kept.trust)
     redis.call('HDEL', event, 'reroute')
   end
-  bytes_left = bytes_left - #kept.body
+  bytes_left = bytes_left - #kept.body - #kept.head
   claimed = claimed + 1
   alone = suspect
   given[claimed] = member
   answer[#answer + 1] = row(handler, key, attempt, kept)
 end
 
-local function is_suspect(member)
-  local handler, key = split(member)
-  return redis.call('HEXISTS', leases, member) == 1
-    or redis.call('HEXISTS', prefix .. 'event:' .. key, handler .. ':suspect') == 1
-end
-
-if caller == 'suspect' then
-  for _, member in ipairs(members) do
-    if is_suspect(member) then
-      claim(member)
-      if alone then break end
-    end
+local function claim_suspect()
+  for _, member in ipairs(redis.call('ZRANGE', suspects, 0, 99)) do
+    local handler, key = split(member)
+    redis.call('ZREM', suspects, member)
+    if is_set_aside(member, handler, prefix .. 'event:' .. key) then claim(member, true) end
+    if alone then return end
   end
 end
+
+if caller == 'suspect' and may_clear() then claim_suspect() end
 for _, member in ipairs(members) do
   if alone or bytes_left <= 0 then break end
   claim(member)
+end
+if not alone and may_clear() then
+  if caller == 'busy' or claimed > 0 then answer[4] = 1 else claim_suspect() end
 end
 if claimed > 0 and ARGV[6] ~= '' then redis.call('SET', last, heard .. '\n' .. token .. '\n' .. table.concat(given, '\n'), 'PX', lease) end
 local following = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')

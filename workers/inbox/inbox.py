@@ -9,7 +9,7 @@ import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 from redis import Redis
@@ -19,15 +19,18 @@ from redis.exceptions import NoScriptError
 from hitlsh.events import Event, Trust
 from hitlsh.payloads import decode_event, encode_event
 from workers.inbox import keys, scripts
+from workers.inbox.api_keys import script_keys
 from workers.inbox.inbox_clock import Timekeeper
-from workers.inbox.records import Claim, Delivery, Item, Line, Verdict, moment, stamp
+from workers.inbox.records import Claim, Delivery, Item, Line, Undecodable, Verdict, moment, stamp
 
 #: A request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
 LONGEST_REQUEST = 31 * 86_400
 #: Characters of a request's id in a key; a longer one is hashed.
 LONGEST_ID = 200
-#: A claim stops short of this many bytes of bodies, so that a worker's memory does not follow the backlog.
+#: Once its items have this many bytes, a claim takes no further one: it is one answer of the server.
 CLAIM_BYTES = 8 << 20
+#: Characters of what is wrong with a record that cannot be decoded.
+LONGEST_REASON = 500
 
 NO_CAPS: Mapping[str, int] = MappingProxyType({})
 Caller = Literal["busy", "idle", "suspect"]
@@ -45,6 +48,17 @@ class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _decode_callback = msgspec.json.Decoder(Callback).decode
+
+
+class ResumeSlice(NamedTuple):
+    """What one slice of a resume did."""
+
+    #: How many effects became due.
+    resumed: int
+    #: Where the next slice begins.
+    cursor: int
+    #: There is no next slice.
+    is_over: int
 
 
 class Inbox:
@@ -72,32 +86,34 @@ class Inbox:
         return [cast("Verdict", verdict.decode()) for verdict in verdicts], drains
 
     async def claim(
-        self, most: int, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS, claimant: str = ""
-    ) -> Claim:
+        self, most: int, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS, claimant: str = "",
+        most_bytes: int = CLAIM_BYTES,
+    ) -> Claim:  # fmt: skip
         """Lease up to `most` due items to the caller.
 
         `caller`: whether it has something in hand; what a worker died with is only given to one that has
         nothing, alone. `caps`: how many of a handler's effects may run at once, across all workers.
         `claimant`: who makes one claim after the other, so that one whose answer was lost is answered again.
+        `most_bytes`: the item that reaches this many bytes of evidence is the last.
         """
-        words = self._claim_words(most, caller, caps, claimant)
+        words = self._claim_words(most, caller, caps, claimant, most_bytes)
         return self._heard(await self._claim(keys=[keys.PREFIX], args=words), claimant)
 
     async def claim_when_woken(
         self, most: int, seconds: float, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS,
-        claimant: str = "",
+        claimant: str = "", most_bytes: int = CLAIM_BYTES,
     ) -> Claim:  # fmt: skip
         """The same, as soon as something new is due, or after `seconds`.
 
         One round trip: the server runs the claim in the moment in which it wakes this connection.
         """
-        words = self._claim_words(most, caller, caps, claimant)
+        words = self._claim_words(most, caller, caps, claimant, most_bytes)
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.blpop([keys.WAKE], timeout=seconds)
             pipe.execute_command("EVALSHA", self._claim.sha, 1, keys.PREFIX, *words)
             _, reply = await pipe.execute(raise_on_error=False)
         if isinstance(reply, NoScriptError):
-            return await self.claim(most, caller=caller, caps=caps, claimant=claimant)
+            return await self.claim(most, caller=caller, caps=caps, claimant=claimant, most_bytes=most_bytes)
         if isinstance(reply, Exception):
             raise reply
         return self._heard(reply, claimant)
@@ -108,10 +124,13 @@ class Inbox:
         self._claims_heard[claimant] += 1
         return claim
 
-    def _claim_words(self, most: int, caller: Caller, caps: Mapping[str, int], claimant: str) -> list[str | int]:
+    def _claim_words(
+        self, most: int, caller: Caller, caps: Mapping[str, int], claimant: str, most_bytes: int
+    ) -> list[str | int]:
         pairs = [word for pair in caps.items() for word in pair]
         known_as = (claimant, self._claims_heard[claimant])
-        return [most, self._lease, CLAIM_BYTES, caller, self._retention, *known_as, fencing_token(), *pairs]
+        most_bytes = min(most_bytes, CLAIM_BYTES)
+        return [most, self._lease, most_bytes, caller, self._retention, *known_as, fencing_token(), *pairs]
 
     async def report(self, lines: Iterable[Line]) -> list[bool]:
         """Write down what was done; False for a line whose lease had passed to another worker."""
@@ -123,9 +142,22 @@ class Inbox:
         heard = await self._report(keys=[keys.PREFIX], args=[self._retention, self._lease, batch])
         return [answer == 1 for answer in heard]
 
-    async def resume(self, handlers: Iterable[str]) -> int:
-        """Make effects that were held for want of these handlers due again."""
-        return cast("int", await self._resume(keys=[keys.PREFIX], args=list(handlers)))
+    async def resume(self, handlers: Iterable[str], *, most: int, caps: Mapping[str, int] = NO_CAPS, cursor: int = 0
+    ) -> ResumeSlice:  # fmt: skip
+        """Make effects that were held for want of these handlers, or while they were paused, due again: one slice.
+
+        Until no more than `most` items are due now. `caps`: as for a claim. `cursor`: of the slice before.
+        """
+        pairs = [word for handler in handlers for word in (handler, caps.get(handler, 0))]
+        return ResumeSlice(*await self._resume(keys=[keys.PREFIX], args=[most, cursor, *pairs]))
+
+    async def resumes(self) -> frozenset[bytes]:
+        """The resumes that a person asked for and that are not known to be over."""
+        return frozenset(cast("set[bytes]", await self.redis.smembers(keys.RESUMES)))
+
+    async def end_resumes(self, resumes: Iterable[bytes]) -> None:
+        """What these asked for is due again, as far as a drain has its handlers."""
+        await self.redis.srem(keys.RESUMES, *resumes)
 
     async def refused(self, request_ids: Collection[str]) -> int:
         """Deliveries that name these requests were refused: those known to be open are worth a call now.
@@ -178,15 +210,22 @@ def fencing_token() -> int:
     return secrets.randbelow(2**63 - 1) + 1
 
 
-def accept(redis: Redis, deliveries: Iterable[Delivery], *, retention: int, unlimited: bool = False) -> list[Verdict]:
+def accept(
+    redis: Redis,
+    deliveries: Iterable[Delivery],
+    *,
+    retention: int,
+    key_hash: str | None = None,
+    unlimited: bool = False,
+) -> list[Verdict]:
     """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop.
 
-    `unlimited`: no quota counts, because a person asked for it.
+    `key_hash`: of the API key with which it was read. `unlimited`: no quota counts, because a person asked for it.
     """
     words: list[int | bytes | str] = [retention, LONGEST_REQUEST + retention, pack(deliveries)]
     if unlimited:
         words.append("unlimited")
-    _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=[keys.PREFIX], args=words))
+    _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=script_keys(key_hash), args=words))
     return [cast("Verdict", verdict.decode()) for verdict in verdicts]
 
 
@@ -262,12 +301,24 @@ def _callback(delivery: Delivery) -> bytes:
 
 def _claimed(reply: list[Any]) -> Claim:
     token, now, following, suspects, paused, *rows = reply
+    decoded = [_decoded(int(token), row) for row in rows]
     return Claim(
-        items=[_item(int(token), row) for row in rows],
+        items=[item for item in decoded if isinstance(item, Item)],
+        undecodable=[item for item in decoded if isinstance(item, Undecodable)],
         next_due_in=None if following < 0 else (following - now) / 1000,
         suspects_wait=suspects == 1,
         paused=frozenset(filter(None, paused.decode().split(","))),
     )
+
+
+def _decoded(token: int, row: list[Any]) -> Item | Undecodable:
+    """One record must not take the others of its claim with it: another version may have written it."""
+    try:
+        return _item(token, row)
+    except Exception as error:  # noqa: BLE001 - whatever a broken record makes of the decoding
+        handler, key, _, errors, *_ = row
+        reason = f"{type(error).__name__}: {error}"[:LONGEST_REASON]
+        return Undecodable(handler=handler.decode(), event_key=key.decode(), token=token, errors=errors, reason=reason)
 
 
 def _item(token: int, row: list[Any]) -> Item:
@@ -289,6 +340,7 @@ def _item(token: int, row: list[Any]) -> Item:
         suspect=suspect == 1,
         event=event,
         body=body,
+        size=len(head) + len(body),
         trust=cast("Trust", trust.decode()),
         received_at=moment(received_at),
         state=_decode_callback(callback).state if callback else None,

@@ -175,7 +175,10 @@ def content(key: str, fields: Mapping[str, bytes]) -> Event | Unreadable:
     head = _of_evidence(fields, "head")
     if fields["state"] in _UNREADABLE or "unreadable" in fields:
         return msgspec.json.decode(head, type=Unreadable)
-    event = decode_event(head)
+    try:
+        event = decode_event(head)
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # another version wrote it: shown, not guessed at
+        return Unreadable(reason="unknown_shape", key=key)
     # A conflicting outcome is kept under a key of its own.
     return event if event.key == key else msgspec.structs.replace(event, key=key)
 

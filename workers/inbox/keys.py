@@ -4,7 +4,9 @@
 |---|---|---|
 | `event:<event key>` | hash | one event: its evidence by trust (`signed:head`, `signed:body`, ...) and its effects |
 | `request:<id>` | hash | a request: how it was learned, when it was checked, its events, how and by which it ended |
+| `api_keys` | hash | API keys by their hashes: when each was first used, which is `first`, which are `configured` |
 | `asked` | sorted set | every request known, ended ones too, by its creation (seconds): places in HITL.sh's lists |
+| `unverified` | sorted set | requests that only a callback URL speaks of, by their creation (seconds) |
 | `checks` | sorted set | requests worth a call to HITL.sh, by when (milliseconds); `*` for discovery |
 | `ended:<request>` | string | its tombstone: outcome, fingerprint, trust; outlives any callback URL |
 | `token:<callback id>` | string | the request that one of our callback URLs was made for |
@@ -15,6 +17,7 @@
 | `lost` | sorted set | requests that HITL.sh does not know any more, by the time when that was certain |
 | `sweeping` | string | the fencing token of the sweep that runs; expires with its lease |
 | `sweep` | hash | what one sweep leaves to the next: checkpoint, horizon, pace, rest after trouble, the last report |
+| `asked:<hash>`, `unverified:<hash>`, `checks:<hash>`, `sweep:<hash>` | | the same for each API key after the first |
 | `channel`, `channel:<hour>` | hashes | decisions found by webhook and by sweep: lately, and in each hour since 1970 |
 | `budget:<hash of an API key>` | hash | the calls of this hour |
 | `due` | sorted set | what is due when (milliseconds): `\\|<event key>` to route, `<handler>\\|<event key>` to run |
@@ -29,7 +32,10 @@
 | `quota:<callback id>` | hash | how many events and bytes one callback URL has had kept |
 | `quarantine_bytes` | hash | bytes of the bodies in quarantine: `callback` and `verified` |
 | `reserve` | string | room for RQ's own writes: deleted when the server is full |
+| `suspects` | sorted set | what a worker died with and what waits to run alone, by since when; each is in `due` too |
+| `clearing` | string | the drain that runs suspects, one at a time |
 | `paused` | set | handlers that may not begin; `*` for all |
+| `resumes` | set | ids of resumes that drains have not carried out yet |
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
 | `waiting:<handler>` | sorted set | effects that wait while as many of that handler run as may |
 | `running` | hash | how many effects of a capped handler run |
@@ -70,6 +76,10 @@ def tombstone(request_id: str) -> str:
     return f"{PREFIX}ended:{request_id}"
 
 
+def waiting(handler: str) -> str:
+    return f"{PREFIX}waiting:{handler}"
+
+
 def channel(hour: int) -> str:
     """`hour`: since 1970."""
     return f"{PREFIX}channel:{hour}"
@@ -85,10 +95,14 @@ UNFINISHED = f"{PREFIX}unfinished"
 FAILED = f"{PREFIX}failed"
 HELD = f"{PREFIX}held"
 QUARANTINE = f"{PREFIX}quarantine"
+SUSPECTS = f"{PREFIX}suspects"
+RESUMES = f"{PREFIX}resumes"
 PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
 RESERVE = f"{PREFIX}reserve"
+API_KEYS = f"{PREFIX}api_keys"
 ASKED = f"{PREFIX}asked"
+UNVERIFIED = f"{PREFIX}unverified"
 CHECKS = f"{PREFIX}checks"
 UNCONFIRMED = f"{PREFIX}unconfirmed"
 OVERRULED = f"{PREFIX}overruled"

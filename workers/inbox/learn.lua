@@ -8,6 +8,7 @@
 local life, request_id, learned, created, timeout = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local callback, callback_id, default = ARGV[6], ARGV[7], ARGV[8]
 
+if used_key then use_key(used_key) end
 local new = know(request_id, learned, created, timeout, life)
 local request = prefix .. 'request:' .. request_id
 -- However else it was learned of meanwhile, asking is how it began.

@@ -8,6 +8,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from workers.inbox import keys, scripts
+from workers.inbox.api_keys import KeyIndexes, script_keys
 from workers.inbox.inbox import LONGEST_ID, LONGEST_REQUEST, Callback
 from workers.sweeps.progress import Learned, OpenRequest
 
@@ -31,14 +32,18 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     default_response: Any = None
 
 
-def learn(redis: Redis, asked: Asked) -> bool:
-    """Keep it; answers whether it was not known before. May be repeated."""
-    return cast("int", scripts.script(redis, "learn")(keys=[keys.PREFIX], args=_words(asked))) == 1
+def learn(redis: Redis, asked: Asked, *, key_hash: str | None = None) -> bool:
+    """Keep it; answers whether it was not known before. May be repeated.
+
+    `key_hash`: of the API key that asked; by default the current one.
+    """
+    return cast("int", scripts.script(redis, "learn")(keys=script_keys(key_hash), args=_words(asked))) == 1
 
 
-async def alearn(redis: AsyncRedis, asked: Asked) -> bool:
+async def alearn(redis: AsyncRedis, asked: Asked, *, key_hash: str | None = None) -> bool:
     """`learn`, awaited."""
-    return cast("int", await scripts.async_script(redis, "learn")(keys=[keys.PREFIX], args=_words(asked))) == 1
+    script = scripts.async_script(redis, "learn")
+    return cast("int", await script(keys=script_keys(key_hash), args=_words(asked))) == 1
 
 
 def _words(asked: Asked) -> list[str | bytes]:
@@ -61,6 +66,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """A request that is worth a call sooner or later, as a sweep sees it."""
 
     request: OpenRequest
+    #: What makes it due now was said by nobody who can be verified: by a refused delivery, or by a callback URL that
+    #: is not the request's own. It is worth a call only after all else.
+    unverified: bool = False
     #: It has ended as far as we were told, and handlers wait until HITL.sh itself says so.
     awaits_proof: bool = False
     #: Only the request itself, with its callback URL, can prove it: what came by a callback URL may be another's.
@@ -73,21 +81,23 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _FIELDS = (
-    "created_at", "timeout_at", "learned", "checked_at", "refused", "outcome", "hold", "callback", "default",
+    "created_at", "timeout_at", "learned", "checked_at", "refused", "outcome", "hold", "callback", "default", "doubts",
 )  # fmt: skip
+#: Of the API key that was the first to be used.
+_FIRST = KeyIndexes()
 #: Requests read in one round trip.
 _CHUNK = 500
 
 
-def load(redis: Redis) -> dict[str, Known]:
-    """Every request that is open, or waits for proof; a few round trips a thousand."""
-    members = [member.decode() for member in cast("list[bytes]", redis.zrange(keys.CHECKS, 0, -1))]
+def load(redis: Redis, indexes: KeyIndexes = _FIRST) -> dict[str, Known]:
+    """Every request of an API key that is open, or waits for proof; a few round trips a thousand."""
+    members = [member.decode() for member in cast("list[bytes]", redis.zrange(indexes.checks, 0, -1))]
     ids = [member for member in members if member != DISCOVERY]
     found: dict[str, Known] = {}
     for start in range(0, len(ids), _CHUNK):
-        found |= known(redis, ids[start : start + _CHUNK])
+        found |= known(redis, ids[start : start + _CHUNK], indexes)
     if gone := [request_id for request_id in ids if request_id not in found]:
-        redis.zrem(keys.CHECKS, *gone)  # their records have expired: no request lives that long
+        redis.zrem(indexes.checks, *gone)  # their records have expired: no request lives that long
     return found
 
 
@@ -106,19 +116,20 @@ def decided(redis: Redis, request_ids: Sequence[str]) -> set[str]:
     }
 
 
-def known(redis: Redis, ids: Sequence[str]) -> dict[str, Known]:
+def known(redis: Redis, ids: Sequence[str], indexes: KeyIndexes = _FIRST) -> dict[str, Known]:
     """These, as far as the ledger has them."""
     with redis.pipeline(transaction=False) as pipe:
         for request_id in ids:
             pipe.hmget(keys.request(request_id), _FIELDS)
-            pipe.zrevrank(keys.ASKED, request_id)
+            pipe.zrevrank(indexes.asked, request_id)
         replies = pipe.execute()
     found: dict[str, Known] = {}
     for request_id, values, place in zip(ids, replies[::2], replies[1::2], strict=True):
         fields = {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None}
         if "created_at" in fields or "outcome" in fields:
             found[request_id] = _known(request_id, fields, place or 0)
-    return found | _proofs(redis, found)
+    doubted = {request_id for request_id, values in zip(ids, replies[::2], strict=True) if values[-1] is not None}
+    return found | _proofs(redis, found, doubted)
 
 
 def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> Known:
@@ -135,6 +146,7 @@ def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> Known:
     )
     return Known(
         request=request,
+        unverified=request.learned == "callback" or "refused" in fields,
         awaits_proof="outcome" in fields,
         hold=hold,
         callback=_decode_callback(fields["callback"]) if "callback" in fields else None,
@@ -142,15 +154,41 @@ def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> Known:
     )
 
 
-def _proofs(redis: Redis, found: Mapping[str, Known]) -> dict[str, Known]:
-    """Those that wait for proof of something that came by a callback URL not known to be theirs."""
-    waiting = [request_id for request_id, one in found.items() if one.awaits_proof and one.callback is None]
-    proofs: dict[str, Known] = {}
-    for request_id in waiting:
-        events = cast("set[bytes]", redis.smembers(keys.unconfirmed(request_id)))
-        whole = any(redis.hexists(keys.event(event.decode()), "callback:callback") for event in events)
-        proofs[request_id] = msgspec.structs.replace(found[request_id], needs_whole=whole)
-    return proofs
+def _proofs(redis: Redis, found: Mapping[str, Known], doubted: set[str]) -> dict[str, Known]:
+    """Those that wait for proof, with what has to be proven.
+
+    `doubted`: HITL.sh has not confirmed them once already.
+    """
+    waiting = [request_id for request_id, one in found.items() if one.awaits_proof]
+    return {
+        request_id: _to_prove(found[request_id], _posted(redis, request_id), is_doubted=request_id in doubted)
+        for request_id in waiting
+    }
+
+
+def _posted(redis: Redis, request_id: str) -> list[tuple[bytes | None, bytes | None]]:
+    """Trust and callback of each event of the request that waits for proof."""
+    events = cast("set[bytes]", redis.smembers(keys.unconfirmed(request_id)))
+    with redis.pipeline(transaction=False) as pipe:
+        for event in events:
+            pipe.hmget(keys.event(event.decode()), "trust", "callback:callback")
+        return [(trust, callback) for trust, callback in pipe.execute()]
+
+
+def _to_prove(known: Known, posted: Sequence[tuple[bytes | None, bytes | None]], *, is_doubted: bool) -> Known:
+    own = known.callback.id if known.callback is not None else None
+
+    def is_verified(trust: bytes | None, callback: bytes | None) -> bool:
+        if trust != b"callback":
+            return True
+        # The token of its own callback URL is known to HITL.sh, and to whoever it leaked to.
+        return own is not None and callback is not None and _decode_callback(callback).id == own and not is_doubted
+
+    return msgspec.structs.replace(
+        known,
+        unverified=known.request.learned == "callback" or not any(is_verified(*one) for one in posted),
+        needs_whole=own is None and any(callback is not None for _, callback in posted),
+    )
 
 
 def _number(fields: Mapping[str, bytes], name: str) -> float | None:

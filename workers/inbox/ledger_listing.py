@@ -2,19 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from heapq import merge
+from itertools import chain, islice
+from operator import attrgetter
 from typing import Literal, TypeAlias, cast
 
 import msgspec
 from redis import Redis
 
-from workers.inbox import keys
+from workers.inbox import api_keys, keys
+from workers.inbox.api_keys import ApiKeys, KeyIndexes
 from workers.inbox.ledger import DISCOVERY
-from workers.inbox.walking import walk
+from workers.inbox.walking import CHUNK, walk
 
-State = Literal["open", "lost", "unconfirmed", "overruled"]
+State = Literal["open", "unreachable", "lost", "unconfirmed", "overruled"]
 
 _FIELDS = (
-    "learned", "status", "outcome", "event", "created_at", "timeout_at", "checked_at", "refused", "missing",
+    "learned", "status", "outcome", "event", "created_at", "timeout_at", "checked_at", "refused", "missing", "api_key",
 )  # fmt: skip
 
 
@@ -30,7 +34,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One request as the ledger has it."""
 
     request_id: str
-    #: ``open``, ``lost``, or how it ended: ``completed``, ``timeout``, ``cancelled``. None when it is not known.
+    #: ``open``, ``unreachable`` (its API key is polled no more), ``lost``, or how it ended: ``completed``, ``timeout``,
+    #: ``cancelled``. None when it is not known.
     state: str | None
     #: asked, callback, event or listing.
     learned: str | None
@@ -65,7 +70,7 @@ _Named: TypeAlias = tuple[str, Overruling | None]
 
 def entry(redis: Redis, request_id: str) -> Entry | None:
     """What the ledger has of one request; None when nothing: its decision may be all that we ever heard of it."""
-    [found] = _read(redis, [(request_id, None)])
+    [found] = _read(redis, api_keys.read(redis), [(request_id, None)])
     return found if found.learned is not None else None
 
 
@@ -75,8 +80,9 @@ def listing(redis: Redis, state: State | None = None, *, most: int = 50) -> List
     Without a state every one that is known, newest first. Of `overruled`, one entry for each event.
     """
     found: list[Entry] = []
-    for named in _named(redis, state):
-        for one in _read(redis, named):
+    known = api_keys.read(redis)
+    for named in _named(redis, known, state):
+        for one in _read(redis, known, named):
             if not _belongs(one, state):
                 continue
             if len(found) == most:
@@ -90,7 +96,7 @@ def _belongs(found: Entry, state: State | None) -> bool:
     match state:
         case None:
             return found.state is not None
-        case "open" | "lost":
+        case "open" | "unreachable" | "lost":
             return found.state == state
         case "unconfirmed":
             return found.unconfirmed
@@ -98,19 +104,30 @@ def _belongs(found: Entry, state: State | None) -> bool:
             return found.overruled is not None
 
 
-def _named(redis: Redis, state: State | None) -> Iterator[Sequence[_Named]]:
+def _named(redis: Redis, known: ApiKeys, state: State | None) -> Iterator[Sequence[_Named]]:
     match state:
-        case None | "lost":
-            index = keys.ASKED if state is None else keys.LOST
-            yield from ([(place.member, None) for place in places] for places in walk(redis, index))
-        case "open":
-            for places in walk(redis, keys.CHECKS, oldest_first=True):
-                yield [(place.member, None) for place in places if place.member != DISCOVERY]
+        case None:
+            every = [*known.polled, *known.gone]
+            yield from _merged(redis, [name for one in every for name in (one.asked, one.unverified)])
+        case "lost":
+            yield from _merged(redis, [keys.LOST])
+        case "open" | "unreachable":
+            which = known.polled if state == "open" else known.gone
+            yield from _merged(redis, [one.checks for one in which], oldest_first=True)
         case "unconfirmed":
             yield from _awaiting_proof(redis)
         case "overruled":
             for places in walk(redis, keys.OVERRULED):
                 yield _overrulings(redis, [place.member for place in places])
+
+
+def _merged(redis: Redis, indexes: Sequence[str], *, oldest_first: bool = False) -> Iterator[Sequence[_Named]]:
+    """The requests of several indexes in the order of one."""
+    walks = [chain.from_iterable(walk(redis, index, oldest_first=oldest_first)) for index in indexes]
+    places = merge(*walks, key=attrgetter("score"), reverse=not oldest_first)
+    names = ((place.member, None) for place in places if place.member != DISCOVERY)
+    while chunk := list(islice(names, CHUNK)):
+        yield chunk
 
 
 def _awaiting_proof(redis: Redis) -> Iterator[Sequence[_Named]]:
@@ -140,18 +157,36 @@ def _of_events(redis: Redis, event_keys: Sequence[str], *names: str) -> list[lis
         return cast("list[list[bytes | None]]", pipe.execute())
 
 
-def _read(redis: Redis, named: Sequence[_Named]) -> list[Entry]:
+def _read(redis: Redis, known: ApiKeys, named: Sequence[_Named]) -> list[Entry]:
     with redis.pipeline(transaction=False) as pipe:
         for request_id, _ in named:
             pipe.hmget(keys.request(request_id), _FIELDS)
             pipe.zscore(keys.ASKED, request_id)
-            pipe.zscore(keys.CHECKS, request_id)
+            pipe.zscore(keys.UNVERIFIED, request_id)
+        replies = iter(pipe.execute())
+    found = list(zip(named, replies, replies, replies, strict=True))
+    indexes = [_indexes(known, values, *places) for _, values, *places in found]
+    with redis.pipeline(transaction=False) as pipe:
+        for (request_id, _), own in zip(named, indexes, strict=True):
+            pipe.zscore(own.asked, request_id)
+            pipe.zscore(own.checks, request_id)
             pipe.exists(keys.unconfirmed(request_id))
         replies = iter(pipe.execute())
+    gone = {one.suffix for one in known.gone}
     return [
-        _entry(*name, values, created, look, unconfirmed)
-        for name, values, created, look, unconfirmed in zip(named, replies, replies, replies, replies, strict=True)
+        _entry(*name, values, created, look, unconfirmed, is_polled=own.suffix not in gone)
+        for (name, values, *_), own, created, look, unconfirmed in zip(
+            found, indexes, replies, replies, replies, strict=True
+        )
     ]
+
+
+def _indexes(known: ApiKeys, values: Sequence[bytes | None], *places: float | None) -> KeyIndexes:
+    """As the scripts find the key of a request."""
+    key_hash = values[_FIELDS.index("api_key")]
+    if key_hash is not None:
+        return known.indexes(key_hash.decode())
+    return known.current if all(place is None for place in places) else known.indexes("")
 
 
 def _entry(
@@ -161,17 +196,19 @@ def _entry(
     created: float | None,
     look: float | None,
     unconfirmed: int,
+    *,
+    is_polled: bool,
 ) -> Entry:
     fields = {name: value.decode() for name, value in zip(_FIELDS, values, strict=True) if value is not None}
     return Entry(
         request_id=request_id,
-        state=_state(fields),
+        state=_state(fields, is_polled=is_polled),
         learned=fields.get("learned"),
         # Of one that ended before anything else was heard of it, only its place is kept.
         created_at=_moment(fields.get("created_at", created)),
         timeout_at=_moment(fields.get("timeout_at")),
         checked_at=_moment(fields.get("checked_at")),
-        next_look=None if look is None else _moment(look / 1000),
+        next_look=_moment(look / 1000) if look is not None and is_polled else None,
         unconfirmed=bool(unconfirmed),
         refused="refused" in fields,
         missing="missing" in fields,
@@ -180,12 +217,14 @@ def _entry(
     )
 
 
-def _state(fields: dict[str, str]) -> str | None:
+def _state(fields: dict[str, str], *, is_polled: bool) -> str | None:
     if "outcome" in fields:
         return fields["outcome"]
     if fields.get("status") == "lost":
         return "lost"
-    return "open" if fields else None
+    if not fields:
+        return None
+    return "open" if is_polled else "unreachable"
 
 
 def _moment(seconds: str | float | None) -> datetime | None:

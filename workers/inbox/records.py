@@ -12,7 +12,7 @@ from hitlsh.events import Event, Trust, Unreadable
 #: may not speak of it, and is set aside. `over_quota`, `busy`: it is not kept, because of the quotas in quota.lua; of
 #: `busy` a later delivery is.
 Verdict = Literal["accepted", "duplicate", "conflict", "overruled", "stale", "misused", "over_quota", "busy"]
-Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unconfirmed", "release"]
+Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unconfirmed", "undecodable", "release"]
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +48,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     late: bool
     conflict: bool
     overrules: bool = False
+    #: Bytes of its evidence: the body, and the head that was made of it.
+    size: int = 0
     #: Of an event to route: its request has other outcomes, so that what begins is for the record to say.
     has_rivals: bool = False
 
@@ -56,10 +58,23 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.handler}|{self.event_key}"
 
 
+class Undecodable(msgspec.Struct, frozen=True, kw_only=True):
+    """Something due, leased to this worker, whose record this version cannot decode."""
+
+    handler: str
+    event_key: str
+    token: int
+    #: How often an attempt went wrong so far.
+    errors: int
+    #: What is wrong with the record, without its values.
+    reason: str
+
+
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """What one look at the inbox gave."""
 
     items: list[Item]
+    undecodable: list[Undecodable]
     #: Seconds until something else is due (0 or less: now); None when nothing is.
     next_due_in: float | None
     #: Something is due that only a worker with nothing in hand may take.

@@ -14,6 +14,7 @@
 --            failed   - | what went wrong
 --            held     - | -                 no handler of that name exists today
 --            unconfirmed  level | -         today's conditions demand evidence of that level
+--            undecodable  delay in milliseconds, '' to give up | what is wrong with the record
 --            release  - | -                 given back unstarted, for any worker to take at once
 -- An effect that stronger evidence overruled does not begin again: it ends as superseded.
 -- Answers  {1 or 0, ...}: 0 where the lease had passed to another worker and nothing was written
@@ -146,7 +147,7 @@ local retried = { retry = true, held = true, unconfirmed = true }
 
 -- How the record words a report: stronger evidence may have come while the worker made it.
 local function state_after(verb, handler, event, key, request_id, detail)
-  if (verb == 'skipped' or retried[verb]) and give_way(handler, event, key, request_id) then
+  if handler ~= '' and (verb == 'skipped' or retried[verb]) and give_way(handler, event, key, request_id) then
     return verb == 'skipped' and verb or 'superseded'
   end
   if (verb == 'failed' or retried[verb]) and redis.call('HEXISTS', event, handler .. ':overruled') == 1 then
@@ -163,18 +164,20 @@ local function settle(verb, handler, event, key, token, detail, wrong)
     return redis.call('HGET', event, handler .. ':settled_under') == token and 1 or 0
   end
   local known = redis.call('HMGET', event, 'request', handler .. ':suspect', handler .. ':attempts', handler .. ':started_at')
-  if verb == 'held' or verb == 'unconfirmed' then
-    -- It did not begin: if it never did before, it takes the evidence that speaks when it does.
+  local did_not_begin = verb == 'held' or verb == 'unconfirmed' or verb == 'undecodable'
+  if did_not_begin and handler ~= '' then
+    -- If it never did before, it takes the evidence that speaks when it does.
     if redis.call('HINCRBY', event, handler .. ':attempts', -1) == 0 or verb == 'unconfirmed' then
       redis.call('HDEL', event, handler .. ':evidence')
     end
   end
+  if verb == 'undecodable' then verb = detail ~= '' and 'retry' or 'failed' end
   if verb == 'skipped' then redis.call('HSET', event, handler .. ':state', verb) end
   local state = state_after(verb, handler, event, key, known[1], detail)
   redis.call('HSET', event, handler .. ':settled_under', token, handler .. ':state', state, handler .. ':settled_at', now_text)
   if wrong ~= '' then redis.call('HSET', event, handler .. ':error', wrong) end
   if known[2] then redis.call('HDEL', event, handler .. ':suspect') end
-  if handler ~= '' and (verb == 'retry' or verb == 'failed') then
+  if handler ~= '' and not did_not_begin and (verb == 'retry' or verb == 'failed') then
     remember(event, handler, tonumber(known[3] or 1), verb, known[4], wrong)
   end
   if verb == 'retry' and wrong ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end

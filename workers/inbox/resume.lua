@@ -1,11 +1,19 @@
 #!lua flags=allow-oom
--- Effects held for want of their handler, or while it was paused, or that waited for room, become due
--- again: what still stands in an effect's way is met when it is claimed.
--- ARGV     names of today's handlers
--- Answers  how many became due
-local exists, resumed = {}, 0
-for _, name in ipairs(ARGV) do
-  exists[name] = redis.call('SISMEMBER', prefix .. 'paused', name) == 0
+-- One slice of a resume: effects held for want of their handler, or while it was paused, and those that wait for
+-- room, become due again, no more than there is room for: what is new does not wait behind them. What still stands
+-- in an effect's way is met when it is claimed.
+--
+-- ARGV     how many items may be due now, these included; a cursor, 0 at first; then (handler, how many of it may
+--          run at once or 0 for any number) pairs
+-- Answers  {how many became due, the cursor of the next slice, 1 if there is no more}
+local room = tonumber(ARGV[1]) - redis.call('ZCOUNT', due, '-inf', now)
+-- Members of `held` that one slice looks at: an iteration meets each that stays there, whatever else comes and goes.
+local LOOKED_AT = 200
+if redis.call('SISMEMBER', prefix .. 'paused', '*') == 1 then return { 0, 0, 1 } end
+
+local most, resumed = {}, 0
+for i = 3, #ARGV, 2 do
+  if redis.call('SISMEMBER', prefix .. 'paused', ARGV[i]) == 0 then most[ARGV[i]] = tonumber(ARGV[i + 1]) end
 end
 
 local function resume(where, member)
@@ -13,15 +21,36 @@ local function resume(where, member)
   redis.call('ZREM', where, member)
   redis.call('ZADD', due, now, member)
   redis.call('HSET', prefix .. 'event:' .. key, handler .. ':state', 'due')
-  resumed = resumed + 1
+  room, resumed = room - 1, resumed + 1
 end
 
-for _, member in ipairs(redis.call('ZRANGE', prefix .. 'held', 0, -1)) do
-  if exists[(split(member))] then resume(prefix .. 'held', member) end
+-- Answers the cursor of the next slice: this one's again while some of it had no room.
+local function resume_held(cursor)
+  local found = redis.call('ZSCAN', prefix .. 'held', cursor, 'COUNT', LOOKED_AT)
+  for i = 1, #found[2], 2 do
+    local member = found[2][i]
+    if most[(split(member))] then
+      if room <= 0 then return cursor, false end
+      resume(prefix .. 'held', member)
+    end
+  end
+  return found[1], found[1] == '0'
 end
-for _, name in ipairs(ARGV) do
-  local waiting = prefix .. 'waiting:' .. name
-  for _, member in ipairs(redis.call('ZRANGE', waiting, 0, -1)) do resume(waiting, member) end
+
+-- Answers whether none is left that could run now.
+local function resume_waiting(handler, cap)
+  local waiting, free = prefix .. 'waiting:' .. handler, room
+  if cap > 0 then free = math.min(room, cap - tonumber(redis.call('HGET', prefix .. 'running', handler) or 0)) end
+  if free > 0 then
+    for _, member in ipairs(redis.call('ZRANGE', waiting, 0, free - 1)) do resume(waiting, member) end
+  end
+  return cap > 0 or redis.call('EXISTS', waiting) == 0
+end
+
+local cursor, is_over = ARGV[2], false
+if room > 0 then
+  cursor, is_over = resume_held(cursor)
+  for handler, cap in pairs(most) do is_over = resume_waiting(handler, cap) and is_over end
 end
 if resumed > 0 then ring() end
-return resumed
+return { resumed, tonumber(cursor), is_over and 1 or 0 }

@@ -1,6 +1,7 @@
 -- What every script begins with.
 --
 -- KEYS[1]  the prefix of every key, which is also the hash tag
+-- KEYS[2]  `api_key:<hash>` below the prefix: the API key that the caller has used to learn this; none for a webhook
 local prefix = KEYS[1]
 local due, leases = prefix .. 'due', prefix .. 'leases'
 -- The inbox clock: the clocks of the hosts need not agree, and the server's may be set to another time.
@@ -8,11 +9,77 @@ local micros, server_micros = inbox_clock(prefix .. 'clock')
 local now, now_seconds = math.floor(micros / 1000), math.floor(micros / 1000000)
 local now_text = string.format('%d.%06d', now_seconds, micros % 1000000)
 
--- What belongs to the API key that asks: requests by creation, requests by when they are next worth a call, and
--- what one reconcile run leaves to the next.
-local function asked_of(_request_id) return prefix .. 'asked' end
-local function checks_of(_request_id) return prefix .. 'checks' end
-local function reconcile_state() return prefix .. 'sweep' end
+-- API keys, by their hashes. `api_keys` has when each was first used, which of them are polled (`configured`, the
+-- last is current), and which was the `first`: its indexes have no suffix, and all that was known before it is its own.
+local used_key, registered = KEYS[2] and string.sub(KEYS[2], #prefix + #'api_key:' + 1), nil
+local function api_keys()
+  if not registered then
+    local found = redis.call('HMGET', prefix .. 'api_keys', 'first', 'configured')
+    registered = { first = found[1] or '', current = string.match(found[2] or '', '%S+$') or found[1] or '' }
+  end
+  return registered
+end
+
+local function of_key(index, api_key)
+  local first = api_keys().first
+  return prefix .. index .. ((api_key == '' or first == '' or api_key == first) and '' or ':' .. api_key)
+end
+
+local function use_key(api_key)
+  redis.call('HSETNX', prefix .. 'api_keys', 'first', api_key)
+  redis.call('HSETNX', prefix .. 'api_keys', api_key, now_text)
+  registered = nil
+end
+
+-- The key of a request that has none on record: the first, where it has a place there, else the one that is used now.
+local function unrecorded_key(request_id)
+  local first, using = api_keys().first, used_key or api_keys().current
+  if using == first or redis.call('ZSCORE', prefix .. 'asked', request_id)
+    or redis.call('ZSCORE', prefix .. 'unverified', request_id) then return first end
+  return using
+end
+
+-- The key that a request belongs to: that asked it or was shown it, else the current one of its time.
+local function key_of(request_id)
+  return redis.call('HGET', prefix .. 'request:' .. request_id, 'api_key') or unrecorded_key(request_id)
+end
+
+-- What belongs to an API key: requests by creation, requests by when they are next worth a call, and what one
+-- reconcile run leaves to the next. A request that only a callback URL speaks of has no place in HITL.sh's list.
+local function place_of(request_id)
+  local request = prefix .. 'request:' .. request_id
+  local known = redis.call('HMGET', request, 'learned', 'api_key')
+  local api_key = known[2] or unrecorded_key(request_id)
+  if known[1] and not known[2] and api_key ~= api_keys().first then redis.call('HSET', request, 'api_key', api_key) end
+  return of_key(known[1] == 'callback' and 'unverified' or 'asked', api_key), of_key('checks', api_key)
+end
+local function asked_of(request_id) return (place_of(request_id)) end
+local function checks_of(request_id) return of_key('checks', key_of(request_id)) end
+local function reconcile_state() return of_key('sweep', used_key or api_keys().current) end
+
+-- From now on it belongs to this key, and is known in this way.
+local function belong(request_id, api_key, learned)
+  local request = prefix .. 'request:' .. request_id
+  local asked, checks = asked_of(request_id), checks_of(request_id)
+  local created, check = redis.call('ZSCORE', asked, request_id), redis.call('ZSCORE', checks, request_id)
+  redis.call('HSET', request, 'api_key', api_key, 'learned', learned)
+  if asked ~= asked_of(request_id) and created then
+    redis.call('ZREM', asked, request_id)
+    redis.call('ZADD', asked_of(request_id), created, request_id)
+  end
+  if checks ~= checks_of(request_id) and check then
+    redis.call('ZREM', checks, request_id)
+    redis.call('ZADD', checks_of(request_id), check, request_id)
+  end
+end
+
+-- HITL.sh shows a known request to the key that is used, or somebody speaks of it who can be verified.
+local function vouch(request_id, learned)
+  local known = redis.call('HGET', prefix .. 'request:' .. request_id, 'learned')
+  if not known or learned == 'callback' then return end
+  if known ~= 'callback' and (not used_key or key_of(request_id) == used_key) then return end
+  belong(request_id, used_key or key_of(request_id), known == 'callback' and learned or known)
+end
 
 -- The next word of a frame: its length in 4 bytes, big-endian, and its bytes.
 local frame, position = '', 1
@@ -34,6 +101,8 @@ local function ring()
   rung = true
 end
 
+-- Seconds: a request that is open is tracked for so long after HITL.sh last showed it, however long that is away.
+local TRACKED = 400 * 86400
 -- The tokens of our callback URLs live for 40 days: what remains of an ended request outlives them.
 local TOMBSTONE = 41 * 86400
 local function tombstone_of(request_id) return prefix .. 'ended:' .. request_id end
@@ -104,16 +173,21 @@ end
 local function know(request_id, learned, created, timeout, life)
   local request = prefix .. 'request:' .. request_id
   created = made_at(created ~= '' and created or redis.call('HGET', request, 'created_at') or '')
-  local new = redis.call('ZADD', asked_of(request_id), 'NX', created, request_id) == 1
+  vouch(request_id, learned)
   redis.call('HSETNX', request, 'first_seen', now_text)
   redis.call('HSETNX', request, 'created_at', created)
   redis.call('HSETNX', request, 'learned', learned)
+  local asked, checks = place_of(request_id)
+  local new = redis.call('ZADD', asked, 'NX', created, request_id) == 1
   if timeout ~= '' then redis.call('HSET', request, 'timeout_at', timeout) end
-  if redis.call('HEXISTS', request, 'outcome') == 1 then return new end
-  redis.call('EXPIRE', request, life)
+  local known = redis.call('HMGET', request, 'outcome', 'missing')
+  -- HITL.sh does not know it, and only a callback URL says otherwise: that is worth no second call.
+  if known[1] or (known[2] and learned == 'callback') then return new end
+  local verified = redis.call('HGET', request, 'learned') ~= 'callback'
+  redis.call('EXPIRE', request, verified and math.max(tonumber(life), TRACKED) or life)
   local patience = tonumber(redis.call('HGET', reconcile_state(), 'shortest') or 1800)
   local first = tonumber(created) + patience
   if timeout ~= '' then first = math.min(first, tonumber(timeout) + 90) end
-  redis.call('ZADD', checks_of(request_id), 'NX', math.floor(first * 1000), request_id)
+  redis.call('ZADD', checks, 'NX', math.floor(first * 1000), request_id)
   return new
 end

@@ -7,6 +7,7 @@ import msgspec
 from redis import Redis
 
 from workers.inbox import keys, scripts
+from workers.inbox.api_keys import script_keys
 from workers.inbox.inbox import LONGEST_REQUEST, fencing_token, frame
 
 Verb = Literal["open", "ended", "missing", "due", "hold", "sweep"]
@@ -47,6 +48,8 @@ class SweepLease:
 
     def __init__(self, redis: Redis, *, seconds: float, retention: int) -> None:
         """`retention`: seconds that finished work is kept."""
+        #: Hash of the API key that is used now.
+        self.key_hash = ""
         self._redis = redis
         self._milliseconds = int(seconds * 1000)
         self._retention = retention
@@ -76,7 +79,7 @@ class SweepLease:
         words = (word for note in notes for word in (note.verb, note.request_id, note.first, note.second))
         life = LONGEST_REQUEST + self._retention
         arguments = (self.token, life, self._retention, f"{began:.6f}", frame(words))
-        heard, *counts = cast("list[int]", self._swept(keys=[keys.PREFIX], args=arguments))
+        heard, *counts = cast("list[int]", self._swept(keys=script_keys(self.key_hash), args=arguments))
         if not heard:
             raise LeaseLost
         return Written(*counts)

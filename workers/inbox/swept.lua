@@ -5,17 +5,18 @@
 --          began (seconds), and one frame with 4 words a line: verb, request id, and two of the verb's own:
 --            open     created_at | timeout_at   HITL.sh shows it as open ('' where not shown)
 --            ended    created_at | -            it ended before the horizon: only its place is of use
---            missing  - | -                     HITL.sh does not know it: certain at the second time
+--            missing  API key | -               HITL.sh does not know it: certain at the second time; before that
+--                                               the other key is asked ('' for none) where none was shown it
 --            due      when (milliseconds) | -   its next call, unless something else became of it meanwhile
 --            hold     until (milliseconds) | -  HITL.sh fails to show it: not worth a call before
 --            sweep    text | -                  a field of the sweep's own record, named by the second word
 -- Answers  {0} when the lease has passed to another sweep and nothing was written, else
---          {1, requests that are new to us, requests lost, events contradicted}
+--          {1, requests that are new to us, requests lost, outcomes overruled}
 local token, life, began = ARGV[1], ARGV[2], tonumber(ARGV[4])
 retention = ARGV[3]
 frame = ARGV[5]
 if redis.call('GET', prefix .. 'sweeping') ~= token then return { 0 } end
-local new, lost, contradicted = 0, 0, 0
+local new, lost, overruled = 0, 0, 0
 -- Seconds until HITL.sh is asked again about what somebody posted and it does not confirm: it may be late itself.
 local DOUBTS = { 60, 300 }
 -- Milliseconds until a request is looked for again that was there once.
@@ -26,13 +27,18 @@ local function was_there(request)
   return known[1] == 'asked' or known[1] == 'listing' or known[2]
 end
 
+-- Nobody who can be verified has ever spoken of it.
+local function is_made_up(request) return redis.call('HGET', request, 'learned') == 'callback' end
+
 -- HITL.sh does not know it: that is certain now.
 local function lose(request_id, request)
   redis.call('HSET', request, 'status', 'lost')
   redis.call('HDEL', request, 'refused', 'hold')
   redis.call('ZREM', checks_of(request_id), request_id)
-  redis.call('ZADD', prefix .. 'lost', now, request_id)
   redis.call('EXPIRE', request, retention)
+  -- Somebody made it up: it is forgotten, and no loss.
+  if is_made_up(request) then return redis.call('HSET', request, 'missing', now_text) end
+  redis.call('ZADD', prefix .. 'lost', now, request_id)
   lost = lost + 1
 end
 
@@ -45,7 +51,7 @@ local function deny(request_id, request, by)
     local known = redis.call('HMGET', event, 'outcome', 'trust', 'state')
     if known[1] and known[2] ~= 'confirmed' and known[3] ~= 'stale' and known[3] ~= 'misused' then
       supersede(request_id, key, by, true)
-      contradicted = contradicted + 1
+      overruled = overruled + 1
     end
   end
   redis.call('HSET', request, 'status', 'pending')
@@ -61,7 +67,7 @@ local function doubt(request_id, request, by)
     return
   end
   local tries = redis.call('HINCRBY', request, 'doubts', 1)
-  if DOUBTS[tries] then
+  if DOUBTS[tries] and not (by == 'missing' and is_made_up(request)) then
     local hold = now + DOUBTS[tries] * 1000
     redis.call('HSET', request, 'hold', hold)
     redis.call('ZADD', checks_of(request_id), hold, request_id)
@@ -94,14 +100,21 @@ local function open(request_id, request, created, timeout)
   end
 end
 
-local function missing(request_id, request)
-  if is_over(request_id, request) then return end
+local function missing(request_id, request, other_key)
+  -- Of another key's request this one's 404 proves nothing.
+  if key_of(request_id) ~= used_key or is_over(request_id, request) then return end
+  if other_key ~= '' and not was_there(request) then
+    belong(request_id, other_key, redis.call('HGET', request, 'learned') or 'event')
+    redis.call('ZADD', checks_of(request_id), 'XX', now, request_id)
+    return
+  end
   if waits_for_confirmation(request_id) then return doubt(request_id, request, 'missing') end
   local first = tonumber(redis.call('HGET', request, 'missing'))
   if not first then
     redis.call('HSET', request, 'missing', now_text, 'hold', now + 300000)
     redis.call('ZADD', checks_of(request_id), 'XX', now + 300000, request_id)
-  elseif now_seconds - first >= 240 then
+  end
+  if is_made_up(request) or (first and now_seconds - first >= 240) then
     lose(request_id, request)
   end
 end
@@ -120,9 +133,10 @@ while position <= #frame do
   if verb == 'open' then
     open(request_id, request, first, second)
   elseif verb == 'ended' then
+    vouch(request_id, 'listing')
     redis.call('ZADD', asked_of(request_id), 'NX', made_at(first), request_id)
   elseif verb == 'missing' then
-    missing(request_id, request)
+    missing(request_id, request, first)
   elseif verb == 'due' then
     plan(request_id, request, first)
   elseif verb == 'hold' then
@@ -131,4 +145,4 @@ while position <= #frame do
     redis.call('HSET', reconcile_state(), request_id, first)
   end
 end
-return { 1, new, lost, contradicted }
+return { 1, new, lost, overruled }

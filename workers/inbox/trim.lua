@@ -17,11 +17,12 @@ local indexes = {
 
 local function expired(record, member) return redis.call('EXISTS', prefix .. record .. member) == 0 end
 
-if index == 'asked' then -- places in HITL.sh's lists, by creation: those of ended requests are of use too
-  return { redis.call('ZREMRANGEBYSCORE', asked_of(''), '-inf', now / 1000 - request_life), -1 }
+-- Each API key has `asked`, `unverified` and `checks` of its own.
+local kind, name = string.match(index, '^%a+'), prefix .. index
+if kind == 'asked' or kind == 'unverified' then -- by creation; places of ended requests are of use too
+  return { redis.call('ZREMRANGEBYSCORE', name, '-inf', now / 1000 - request_life), -1 }
 end
-local record, latest = unpack(indexes[index])
-local name = index == 'checks' and checks_of('') or prefix .. index
+local record, latest = unpack(indexes[kind])
 local members = redis.call('ZRANGE', name, '-inf', latest, 'BYSCORE', 'LIMIT', rank, SLICE)
 local gone = 0
 for _, member in ipairs(members) do

@@ -3,18 +3,18 @@
 --
 -- KEYS[1]  the budget's hash
 -- KEYS[2]  the inbox clock
--- ARGV     verb, now in seconds or '' for the inbox clock, per_hour, share, reserve, floor, then
+-- ARGV     verb, now in seconds or '' for the inbox clock, per_hour, share, reserve, floor, unverified, then
 --          spend, available: purpose;  observe: remaining, resets_at, limit ('' where not said)
 -- Answers  spend: the seconds to wait as text, '0' when the call was taken; available: a count; observe: nothing
 local HOUR, UNTOLD, FARTHEST = 3600, 60, 86400
 local key, verb, now = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local rules = { per_hour = tonumber(ARGV[3]), share = tonumber(ARGV[4]), reserve = tonumber(ARGV[5]),
-  floor = tonumber(ARGV[6]) }
+  floor = tonumber(ARGV[6]), unverified = tonumber(ARGV[7]) }
 if not now then now = read_clock(KEYS[2]) / 1000000 end
 
 -- Flags are 0 or 1; resets_at is 0 until the first call.
 local names = { 'limit', 'left', 'resets_at', 'told', 'top_of_hour', 'closed_until', 'asked', 'swept',
-  'asked_before', 'surprises' }
+  'asked_before', 'surprises', 'unverified' }
 local first = { limit = rules.per_hour, left = math.max(1, math.floor(rules.per_hour / 2)) }
 local kept = redis.call('HMGET', key, unpack(names))
 local tokens = {}
@@ -27,7 +27,11 @@ local function turn()
   tokens.left = tokens.told == 1 and tokens.limit or math.max(1, math.floor(tokens.limit / 2))
   tokens.resets_at = tokens.top_of_hour == 1 and tokens.resets_at + (hours + 1) * HOUR or 0
   tokens.asked_before = hours < 1 and tokens.asked or 0
-  tokens.asked, tokens.swept = 0, 0
+  tokens.asked, tokens.swept, tokens.unverified = 0, 0, 0
+end
+
+local function unverified_left()
+  return math.max(0, math.ceil(rules.unverified * tokens.limit) - tokens.unverified)
 end
 
 local function available(purpose)
@@ -39,7 +43,8 @@ local function available(purpose)
   local expected = math.ceil(tokens.asked_before * rest / HOUR)
   local floor = math.ceil(rules.floor * tokens.limit) - tokens.swept
   local held = math.max(reserve, math.min(expected, tokens.left - floor))
-  return math.max(0, math.min(math.floor(rules.share * tokens.limit) - tokens.swept, tokens.left - held))
+  local routine = math.max(0, math.min(math.floor(rules.share * tokens.limit) - tokens.swept, tokens.left - held))
+  return purpose == 'unverified' and math.min(routine, unverified_left()) or routine
 end
 
 local function spend(purpose)
@@ -47,10 +52,12 @@ local function spend(purpose)
   if available(purpose) >= 1 then
     local payer = purpose == 'asking' and 'asked' or 'swept'
     tokens.left, tokens[payer] = tokens.left - 1, tokens[payer] + 1
+    if purpose == 'unverified' then tokens.unverified = tokens.unverified + 1 end
     return 0
   end
-  if now < tokens.closed_until then return tokens.closed_until - now end
   local until_reset = tokens.resets_at + 1 - now
+  if purpose == 'unverified' and unverified_left() < 1 then return until_reset end
+  if now < tokens.closed_until then return tokens.closed_until - now end
   return tokens.left < 1 and until_reset or math.min(until_reset, UNTOLD)
 end
 
@@ -75,9 +82,9 @@ end
 
 turn()
 local answer
-if verb == 'available' then return available(ARGV[7]) end
-if verb == 'spend' then answer = string.format('%.17g', spend(ARGV[7])) end
-if verb == 'observe' then observe(tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])) end
+if verb == 'available' then return available(ARGV[8]) end
+if verb == 'spend' then answer = string.format('%.17g', spend(ARGV[8])) end
+if verb == 'observe' then observe(tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])) end
 
 local words = {}
 for _, name in ipairs(names) do

@@ -4,7 +4,6 @@
 before it is made, and what HITL.sh answers corrects the account.
 """
 
-import hashlib
 from importlib.resources import files
 from typing import cast
 
@@ -14,6 +13,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from hitlsh.api.rate_limit import RateLimit
 from workers.inbox import keys, scripts
+from workers.inbox.api_keys import api_key_hash
 from workers.sweeps.tokens import Purpose, Rules, Tokens, fresh
 
 Words = list[str | float]
@@ -21,7 +21,7 @@ Words = list[str | float]
 
 def budget_key(api_key: str) -> str:
     """Where the account of an API key is kept; the key itself does not appear in Redis."""
-    return f"{keys.PREFIX}budget:{hashlib.sha256(api_key.encode()).hexdigest()[:16]}"
+    return f"{keys.PREFIX}budget:{api_key_hash(api_key)}"
 
 
 class RedisBudget:
@@ -93,7 +93,7 @@ def _source() -> str:
 
 def _words(verb: str, rules: Rules, now: float | None, words: tuple[str | float, ...]) -> Words:
     moment: str | float = "" if now is None else now
-    return [verb, moment, rules.per_hour, rules.share, rules.reserve, rules.floor, *words]
+    return [verb, moment, rules.per_hour, rules.share, rules.reserve, rules.floor, rules.unverified, *words]
 
 
 def _said(rate_limit: RateLimit) -> tuple[str | float, ...]:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from redis import Redis
+
 from hitlsh.api import Client
 from hitlsh.api.errors import (
     ApiError,
@@ -24,6 +26,7 @@ from hitlsh.api.rate_limit import RateLimit
 from workers.sweeps import reading
 from workers.sweeps.budget import RedisBudget
 from workers.sweeps.progress import Answer, Call, Get, List, Missing
+from workers.sweeps.tokens import Purpose, Rules
 from workers.sweeps.trail import Trouble
 
 #: What HITL.sh showed in answer to a call, by request id.
@@ -55,15 +58,24 @@ class Withheld(Exception):
 class SweepBudget:
     """Pays from the share of sweeps; what is overdue or awaits proof may borrow from what is kept for asking."""
 
-    def __init__(self, routine: RedisBudget, borrowing: RedisBudget) -> None:
-        self._routine = routine
-        self._borrowing = borrowing
-        self.pressing = False
+    def __init__(self, redis: Redis, api_key: str, rules: Rules) -> None:
+        def budget(purpose: Purpose) -> RedisBudget:
+            return RedisBudget(redis, api_key, rules=rules, purpose=purpose)
+
+        self._routine, self._borrowing, self._capped = budget("sweep"), budget("overdue"), budget("unverified")
+        #: What the calls are made for.
+        self.purpose: Purpose = "sweep"
 
     def spend(self) -> float:
         """See `hitlsh.api.Budget`."""
+        if self.purpose == "unverified":
+            return self._capped.spend()
         wait = self._routine.spend()
-        return self._borrowing.spend() if wait > 0 and self.pressing else wait
+        return self._borrowing.spend() if wait > 0 and self.purpose == "overdue" else wait
+
+    def left_for_unverified(self) -> int:
+        """Calls that may be made now for what somebody said who cannot be verified."""
+        return self._capped.available()
 
     def observe(self, rate_limit: RateLimit) -> None:
         """See `hitlsh.api.Budget`."""

@@ -1,12 +1,13 @@
 """What a sweep would do now, and why: read, not written. For the sweep itself, and for people."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 from redis import Redis
 
-from workers.inbox import channel, inbox_clock, keys, ledger
+from workers.inbox import api_keys, channel, inbox_clock, ledger
+from workers.inbox.api_keys import KeyIndexes, api_key_hash
 from workers.inbox.ledger import Known
 from workers.settings import Settings
 from workers.sweeps import pace, planner, trail
@@ -31,24 +32,35 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Tokens
     #: Calls that a sweep may make now.
     calls: int
+    #: Of them, for what somebody said who cannot be verified.
+    calls_for_unverified: int
     pace: Pace
     plan: Plan
     promise: Promise
+    #: What the plan was made from.
+    situation: Situation
 
     @property
     def wholes(self) -> list[Known]:
         """Requests that are asked for by themselves, now, before all else."""
-        return [known for known in self._wholes() if known.request.learned != "callback"]
+        return [known for known in self.known.values() if known.needs_whole and self.is_due_anyway(known)]
 
     @property
-    def strangers(self) -> list[Known]:
-        """The same, of which we know nothing but what came by a callback URL: whoever has one can make them up."""
-        found = [known for known in self._wholes() if known.request.learned == "callback"]
-        # A flood of them must not take what others need.
-        return found[: -(-self.calls // 2)]
+    def unverified(self) -> list[Known]:
+        """Due because of what somebody said who cannot be verified: after all else, what we know better first."""
+        due = [known for known in self.known.values() if known.unverified and known.hold <= self.now]
+        return sorted((known for known in due if not self.is_due_anyway(known)), key=is_hearsay)
 
-    def _wholes(self) -> Iterator[Known]:
-        return (known for known in self.known.values() if known.needs_whole and known.hold <= self.now)
+    def is_due_anyway(self, known: Known) -> bool:
+        """Whether it is worth a call now, whatever somebody said who cannot be verified."""
+        if known.hold > self.now or is_hearsay(known):
+            return False
+        return not known.unverified or self.pace.due_at(scheduled(known)) <= self.now
+
+    def plan_for(self, requests: tuple[OpenRequest, ...], calls: int) -> Plan:
+        """How to look for these alone, with so many calls."""
+        changes = {"due": requests, "calls": calls, "borrowed": 0, "checkpoint": None}
+        return planner.plan(msgspec.structs.replace(self.situation, **changes))
 
     @property
     def pressing(self) -> bool:
@@ -61,16 +73,30 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
         return self.plan.kind == "nothing" and self.calls > 0
 
 
-def look(settings: Settings, redis: Redis) -> Outlook:
-    """Everything that a plan depends on, and the plan."""
-    assert settings.api_key is not None
+def scheduled(known: Known) -> OpenRequest:
+    """The request as it is, without what somebody said of it who cannot be verified."""
+    return msgspec.structs.replace(known.request, refused=False) if known.unverified else known.request
+
+
+def is_hearsay(known: Known) -> bool:
+    """Whether nothing but a callback URL speaks of it: whoever has one can make it up."""
+    return known.request.learned == "callback"
+
+
+def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: KeyIndexes | None = None) -> Outlook:
+    """Everything that a plan depends on, and the plan; for the current API key unless told."""
+    key = settings.api_key if api_key is None else api_key
+    assert key is not None
+    indexes = indexes if indexes is not None else api_keys.read(redis).indexes(api_key_hash(key))
     now = inbox_clock.now(redis)
-    known = ledger.load(redis)
-    left = read_trail(redis)
+    known = ledger.load(redis, indexes)
+    left = read_trail(redis, indexes)
     health, _ = channel.health(redis)
-    routine = RedisBudget(redis, settings.api_key, rules=rules(settings), purpose="sweep")
+    routine = RedisBudget(redis, key, rules=rules(settings), purpose="sweep")
     calls, tokens = routine.available(), routine.tokens()
-    requests = tuple(one.request for one in known.values() if one.hold <= now and not one.needs_whole)
+    requests = tuple(
+        scheduled(one) for one in known.values() if one.hold <= now and not one.needs_whole and not is_hearsay(one)
+    )
     intervals = pace.pace(
         requests,
         health,
@@ -96,15 +122,17 @@ def look(settings: Settings, redis: Redis) -> Outlook:
         channel=health,
         tokens=tokens,
         calls=calls,
+        calls_for_unverified=routine.available("unverified"),
         pace=intervals,
         plan=planner.plan(situation),
+        situation=situation,
         promise=pace.promise(len(requests), intervals, oldest_age=oldest),
     )
 
 
-def read_trail(redis: Redis) -> Trail:
-    """What the last sweep left."""
-    found = redis.hget(keys.SWEEP, "trail")
+def read_trail(redis: Redis, indexes: KeyIndexes | None = None) -> Trail:
+    """What the last sweep left; of the current API key unless told."""
+    found = redis.hget((indexes or api_keys.read(redis).current).state, "trail")
     return Trail() if found is None else trail.decode(found)
 
 

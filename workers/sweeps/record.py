@@ -12,6 +12,7 @@ from redis import Redis
 from hitlsh.api.models.requests import RequestSummary
 from hitlsh.events import Unreadable
 from workers.inbox import inbox_clock, ledger
+from workers.inbox.api_keys import KeyIndexes
 from workers.inbox.inbox import Callback, accept
 from workers.inbox.records import Delivery
 from workers.inbox.sweeping import Note, SweepLease
@@ -31,7 +32,13 @@ _BATCH = 64
 class Record:
     """Of one sweep. Its methods raise `LeaseLost` once another sweep has begun."""
 
-    def __init__(self, settings: Settings, redis: Redis, lease: SweepLease, outlook: Outlook) -> None:
+    def __init__(
+        self, settings: Settings, redis: Redis, lease: SweepLease, outlook: Outlook, indexes: KeyIndexes,
+        *, next_hash: str = "",
+    ) -> None:  # fmt: skip
+        """`next_hash`: of the API key that is asked next about a request that this one never showed."""
+        self._indexes = indexes
+        self._next_hash = next_hash
         self._settings = settings
         self._redis = redis
         self._lease = lease
@@ -73,7 +80,7 @@ class Record:
             [
                 *(Note("ended", name, reading.created(shown[name])) for name in ended),
                 *(_open(shown[name]) for name in still_open),
-                *(Note("missing", name) for name in findings.missing),
+                *(Note("missing", name, self._next_hash) for name in findings.missing),
             ]
         )
         for name in (*settled, *findings.missing):
@@ -107,7 +114,7 @@ class Record:
         """What was asked or posted since this sweep began has a state by now, or awaits proof."""
         unsure = [name for name in ended if (known := self.known.get(name)) is None or known.callback is None]
         decided = ledger.decided(self._redis, unsure)
-        self.known |= ledger.known(self._redis, [name for name in unsure if name not in decided])
+        self.known |= ledger.known(self._redis, [name for name in unsure if name not in decided], self._indexes)
 
     def _news(self, names: Sequence[str], whole: Callback | bool) -> list[str]:
         """Those of which a row can tell us something: known ones, and unknown ones where we discover."""
@@ -125,7 +132,7 @@ class Record:
         if known is None or known.awaits_proof:
             return  # the script has said when a doubtful one is looked at again
         request = msgspec.structs.replace(known.request, last_checked=self.now(), refused=False)
-        self.known[name] = msgspec.structs.replace(known, request=request, hold=0.0)
+        self.known[name] = msgspec.structs.replace(known, request=request, hold=0.0, unverified=False)
 
     def _give(self, ended: Sequence[RequestSummary], whole: Callback | bool) -> set[str]:
         """Hand them to the inbox; answers which are settled by that, or are none of our business."""
@@ -134,7 +141,12 @@ class Record:
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]
             retention = self._settings.retention
-            verdicts = accept(self._redis, (delivery for _, delivery in batch), retention=retention)
+            verdicts = accept(
+                self._redis,
+                (delivery for _, delivery in batch),
+                retention=retention,
+                key_hash=self._indexes.key_hash,
+            )
             for (shown, _), verdict in zip(batch, verdicts, strict=True):
                 self._count(shown.id, verdict)
         unreadable = {shown.id for shown, delivery in wanted if isinstance(delivery.content, Unreadable)}

@@ -9,23 +9,25 @@ from collections.abc import Sequence
 from threading import Event
 from typing import cast
 
+import msgspec
 from redis import Redis
 
 from hitlsh.api import Client, RetryPolicy
 from hitlsh.callbacks import CallbackSigner
-from workers.inbox import keys
+from workers.inbox import api_keys, inbox_clock, keys
+from workers.inbox.api_keys import KeyIndexes
 from workers.inbox.ledger import DISCOVERY, Known
 from workers.inbox.sweeping import LeaseLost, Note, SweepLease
 from workers.leases import LeaseThread
 from workers.settings import Settings
 from workers.sweeps import discovery, outlook, reading
-from workers.sweeps.budget import RedisBudget
 from workers.sweeps.calling import Caller, Shown, Stopped, SweepBudget, Withheld
 from workers.sweeps.discovery import Horizon
+from workers.sweeps.planner import Plan
 from workers.sweeps.progress import Checkpoint, Findings, Get, List, Missing, Row, Rows
 from workers.sweeps.record import Record
 from workers.sweeps.sweep import Sweep
-from workers.sweeps.trail import Account
+from workers.sweeps.trail import Account, together
 from workers.sweeps.walk import OpenWalk
 
 logger = logging.getLogger("hitl.sweeps")
@@ -48,14 +50,24 @@ _CHUNK = 1_000
 
 
 def run(settings: Settings, redis: Redis, *, stopping: Event | None = None, seconds: float = SLICE) -> Account | None:
-    """Sweep once; None when another sweep is under way. `stopping` ends it after the call in hand."""
+    """Sweep once, with each API key; None when another sweep is under way. `stopping` ends it after the call in hand.
+
+    Of several keys those that have something to do share the time; the account is of all of them.
+    """
     lease = SweepLease(redis, seconds=LEASE, retention=settings.retention)
     if not lease.acquire():
         return None
     keeper = LeaseThread(lease, lambda: [("sweep", lease.token)], lease=LEASE)
     keeper.start()
     try:
-        return _Run(settings, redis, lease, stopping or Event(), seconds).go()
+        stopping = stopping or Event()
+        every = _polled(settings, redis)
+        polled = [one for one in every if len(every) == 1 or _is_due(redis, one.indexes)] or every
+        accounts = []
+        for one in polled:
+            lease.key_hash = one.indexes.key_hash
+            accounts.append(_Run(settings, redis, lease, one, stopping, seconds / len(polled)).go())
+        return together(accounts)
     except LeaseLost:
         logger.warning("sweep.overtaken: another sweep went on in its place")
         return None
@@ -64,30 +76,58 @@ def run(settings: Settings, redis: Redis, *, stopping: Event | None = None, seco
         lease.release()
 
 
-class _Run:
-    """One sweep under its lease."""
+class _Polled(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key that is polled."""
 
-    def __init__(self, settings: Settings, redis: Redis, lease: SweepLease, stopping: Event, seconds: float) -> None:
+    api_key: str
+    indexes: KeyIndexes
+    #: Hash of the key that is asked next about a request which this one never showed, '' after the last.
+    next_hash: str
+
+
+def _polled(settings: Settings, redis: Redis) -> list[_Polled]:
+    """Every key of the settings, the current one first."""
+    indexes = api_keys.configure(redis, settings.api_keys, lookback=settings.lookback)
+    nexts = ["", *(one.key_hash for one in indexes[:-1])]
+    found = [
+        _Polled(api_key=key, indexes=one, next_hash=following)
+        for key, one, following in zip(settings.api_keys, indexes, nexts, strict=True)
+    ]
+    return found[::-1]
+
+
+def _is_due(redis: Redis, indexes: KeyIndexes) -> bool:
+    """Something is worth a call, and HITL.sh is not left alone after trouble with this key."""
+    now = inbox_clock.now(redis)
+    trail, rests_until = redis.hmget(indexes.state, "trail", "rests_until")
+    return float(rests_until or 0) <= now and (trail is None or redis.zcount(indexes.checks, "-inf", now * 1000) > 0)
+
+
+class _Run:
+    """One sweep with one API key, under its lease."""
+
+    def __init__(
+        self, settings: Settings, redis: Redis, lease: SweepLease, polled: _Polled, stopping: Event, seconds: float
+    ) -> None:
         self._settings = settings
         self._redis = redis
+        self._polled = polled
+        self._indexes = polled.indexes
         self._stopping = stopping
         self._stops_at = time.monotonic() + seconds
-        self._outlook = outlook.look(settings, redis)
-        self._record = Record(settings, redis, lease, self._outlook)
+        self._outlook = outlook.look(settings, redis, polled.api_key, polled.indexes)
+        self._record = Record(settings, redis, lease, self._outlook, self._indexes, next_hash=polled.next_hash)
         self._signer = CallbackSigner(settings.callback_secrets) if settings.callback_secrets else None
         #: When what was due and not settled is worth another look; None for after a while.
         self._again_at: float | None = None
         #: Until then HITL.sh is left alone, whatever else becomes due; 0.0 without trouble.
         self._rests_until = 0.0
+        #: Until then there is no call for what somebody said who cannot be verified.
+        self._unverified_at = 0.0
 
     def go(self) -> Account:
-        key, record = self._settings.api_key, self._record
-        assert key is not None
-        rules = outlook.rules(self._settings)
-        budget = SweepBudget(
-            RedisBudget(self._redis, key, rules=rules, purpose="sweep"),
-            RedisBudget(self._redis, key, rules=rules, purpose="overdue"),
-        )
+        key, record = self._polled.api_key, self._record
+        budget = SweepBudget(self._redis, key, outlook.rules(self._settings))
         with Client(key, base_url=self._settings.base_url, timeout=8.0, retries=_RETRIES, budget=budget) as client:
             caller = Caller(client, record.now)
             try:
@@ -100,14 +140,14 @@ class _Run:
         return record.account
 
     def _work(self, caller: Caller, budget: SweepBudget) -> None:
-        budget.pressing = True
+        budget.purpose = "overdue"
         self._prove_wholes(caller, self._outlook.wholes)
-        budget.pressing = False
+        budget.purpose = "sweep"
         if self._settings.discover and (self._record.trail.horizon is None or self._record.trail.first is not None):
             # Places in the list are known once all that stands in it is.
             self._record.tell(reason="a first look at what there is", cost=0)
             self._discover(caller)
-            self._prove_strangers(caller)
+            self._look_into_unverified(caller, budget)
             self._again_at = self._record.now()
             return
         horizon = self._record.trail.horizon
@@ -118,12 +158,12 @@ class _Run:
             except Stopped as stopped:
                 if stopped.trouble != "budget":
                     raise  # else what is overdue may borrow still
-        budget.pressing = self._outlook.pressing
-        self._carry_out(caller)
-        budget.pressing = False
+        budget.purpose = "overdue" if self._outlook.pressing else "sweep"
+        self._carry_out(caller, self._outlook.plan)
+        budget.purpose = "sweep"
         if self._settings.discover:
             self._discover(caller)
-        self._prove_strangers(caller)
+        self._look_into_unverified(caller, budget)
 
     # -- the calls ------------------------------------------------------------------------------------
 
@@ -134,9 +174,25 @@ class _Run:
             self._again_at = self._record.now()
         return not over
 
-    def _prove_strangers(self, caller: Caller) -> None:
-        """After all else."""
-        self._prove_wholes(caller, self._outlook.strangers[: max(0, self._outlook.calls - caller.made)])
+    def _look_into_unverified(self, caller: Caller, budget: SweepBudget) -> None:
+        """After all else, and from a cap of its own."""
+        names = [known.request.id for known in self._outlook.unverified]
+        due = [known for name in names if (known := self._record.known.get(name)) is not None and known.unverified]
+        if not due:
+            return
+        budget.purpose = "unverified"
+        try:
+            listed = tuple(known.request for known in due if not known.needs_whole and not outlook.is_hearsay(known))
+            if listed and (calls := budget.left_for_unverified()):
+                self._carry_out(caller, self._outlook.plan_for(listed, calls), keeps_place=False)
+            self._prove_wholes(caller, [known for known in due if known.needs_whole or outlook.is_hearsay(known)])
+        except Stopped as stopped:
+            if stopped.trouble != "budget":
+                raise
+            now = self._record.now()
+            self._unverified_at = max(now + PATIENCE, min(stopped.again_at or now, now + HOUR))
+        finally:
+            budget.purpose = "sweep"
 
     def _prove_wholes(self, caller: Caller, wholes: Sequence[Known]) -> None:
         """What came by a callback URL that may be another request's is asked for by itself, with its own URL."""
@@ -156,10 +212,11 @@ class _Run:
                 found, {whole.id: whole}, whole=reading.callback_of(whole.callback_url, self._signer) or True
             )
 
-    def _carry_out(self, caller: Caller) -> None:
-        if self._outlook.plan.kind == "nothing":
+    def _carry_out(self, caller: Caller, plan: Plan, *, keeps_place: bool = True) -> None:
+        """`keeps_place`: whoever takes over goes on from its checkpoint."""
+        if plan.kind == "nothing":
             return
-        sweep = Sweep(self._outlook.plan)
+        sweep = Sweep(plan)
         while (call := sweep.next_call()) is not None and self._goes_on():
             try:
                 answer, shown = caller.answer(call)
@@ -172,7 +229,8 @@ class _Run:
             horizon = self._record.trail.horizon
             if horizon is not None and isinstance(call, List) and isinstance(answer, Rows) and _dated(shown):
                 horizon = horizon.step(call, answer, self._record.now())
-            self._record.note(findings, shown, checkpoint=sweep.checkpoint, horizon=horizon)
+            place = sweep.checkpoint if keeps_place else self._record.trail.checkpoint
+            self._record.note(findings, shown, checkpoint=place, horizon=horizon)
 
     def _withhold(self, request_id: str, withheld: Withheld) -> None:
         logger.warning("request.withheld request=%r again_in=%.0f: %s", request_id, LONGEST_BACKOFF, withheld)
@@ -181,10 +239,9 @@ class _Run:
     def _discover(self, caller: Caller) -> None:
         record = self._record
         if record.trail.horizon is None:
-            record.leave(horizon=discovery.fresh(record.now(), self._settings.lookback), first=Checkpoint())
+            record.leave(horizon=discovery.fresh(self._since(), 0.0), first=Checkpoint())
             # In whole seconds, as HITL.sh says when something was decided: what is decided from now on counts.
-            since = record.now() - self._settings.lookback
-            record.write([Note("sweep", "started", str(int(record.now()))), Note("sweep", "since", f"{since:.6f}")])
+            record.write([Note("sweep", "started", str(int(record.now())))])
         self._read_all_open(caller)
         while (horizon := cast("Horizon", record.trail.horizon)).due_at(self._interval) <= record.now():
             if not self._goes_on():
@@ -209,6 +266,10 @@ class _Run:
             left = walk.checkpoint
             self._record.note(_all_of(page), shown, first=None if left.done else left)
 
+    def _since(self) -> float:
+        """Nothing that ended before is a decision of this key: it was not used yet."""
+        return float(self._redis.hget(self._indexes.state, "since") or 0)
+
     @property
     def _interval(self) -> float:
         """Seconds until a request just asked is worth a call, and between two discoveries."""
@@ -227,7 +288,7 @@ class _Run:
         self._again_at = self._rests_until = max(now + wait, min(stopped.again_at or now, now + HOUR))
         if stopped.trouble == "rate_limited":
             self._redis.hincrby(keys.COUNTERS, "api_429", 1)
-            self._redis.hset(keys.SWEEP, "limited_at", f"{now:.6f}")
+            self._redis.hset(self._indexes.state, "limited_at", f"{now:.6f}")
         again_in = self._again_at - now
         logger.warning("sweep.stopped trouble=%s again_in=%.0f: %s", stopped.trouble, again_in, stopped.said)
 
@@ -236,14 +297,15 @@ class _Run:
         record, told = self._record, self._outlook.promise
         if record.account.trouble is None:
             record.leave(failures=0)
-        overdue = outlook.overdue((known.request for known in record.known.values()), record.now())
+        spoken_of = (known.request for known in record.known.values() if not outlook.is_hearsay(known))
+        overdue = outlook.overdue(spoken_of, record.now())
         record.trail = outlook.sounded(record.trail, self._redis, overdue, record.now())
         record.leave(account=record.account, promised=told.seconds, warning=told.warning)
         moments = {name: self._next_look(known) for name, known in record.known.items()}
         if self._settings.discover:
             moments[DISCOVERY] = self._next_discovery()
         else:  # it may have been on before
-            self._redis.zrem(keys.CHECKS, DISCOVERY)
+            self._redis.zrem(self._indexes.checks, DISCOVERY)
         notes = [Note("due", name, str(int(moment * 1000))) for name, moment in moments.items()]
         notes.append(Note("sweep", "shortest", str(self._interval)))
         notes.append(Note("sweep", "rests_until", f"{self._rests_until:.6f}"))
@@ -260,10 +322,17 @@ class _Run:
         return self._at_least(horizon.due_at(self._interval) if horizon is not None else 0.0)
 
     def _next_look(self, known: Known) -> float:
-        now, pace = self._record.now(), self._outlook.pace
+        now = self._record.now()
         if known.hold > now:
             return known.hold
-        due = pace.due_at(known.request)
+        if not known.unverified:
+            return self._next_routine_look(known)
+        soonest = max(self._at_least(now), self._unverified_at)
+        return soonest if outlook.is_hearsay(known) else min(soonest, self._next_routine_look(known))
+
+    def _next_routine_look(self, known: Known) -> float:
+        now, pace = self._record.now(), self._outlook.pace
+        due = pace.due_at(outlook.scheduled(known))
         if due <= now and self._outlook.waits_for_company and self._again_at is None:
             return max(now + PATIENCE, self._outlook.plan.again_at or pace.late_at(known.request))
         return self._at_least(due)

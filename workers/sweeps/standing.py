@@ -6,7 +6,8 @@ from typing import cast
 import msgspec
 from redis import Redis
 
-from workers.inbox import channel, keys, ledger_counts
+from workers.inbox import api_keys, channel, keys, ledger_counts
+from workers.inbox.api_keys import api_key_hash
 from workers.inbox.channel import Hour
 from workers.inbox.ledger_counts import LedgerCounts
 from workers.settings import Settings
@@ -32,6 +33,8 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     told: bool
     asked: int
     swept: int
+    #: Of the swept ones: on what somebody said who cannot be verified.
+    unverified: int
     #: How often HITL.sh had nothing left while we thought otherwise.
     surprises: int
 
@@ -73,7 +76,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 def standing(settings: Settings, redis: Redis) -> Standing:
     """A dozen round trips, however much there is."""
-    counts, trail = ledger_counts.counts(redis), outlook.read_trail(redis)
+    known = api_keys.read(redis)
+    current = known.current if settings.api_key is None else known.indexes(api_key_hash(settings.api_key))
+    counts, trail = ledger_counts.counts(redis), outlook.read_trail(redis, current)
     return Standing(
         counts=counts,
         trail=trail,
@@ -82,7 +87,7 @@ def standing(settings: Settings, redis: Redis) -> Standing:
         first_look=settings.discover and trail.horizon is None,
         webhooks=total(channel.history(redis, HOURS)),
         limited=int(redis.hget(keys.COUNTERS, "api_429") or 0),
-        limited_at=float(found) if (found := redis.hget(keys.SWEEP, "limited_at")) is not None else None,
+        limited_at=float(found) if (found := redis.hget(current.state, "limited_at")) is not None else None,
     )
 
 
@@ -99,6 +104,7 @@ def calls(redis: Redis, settings: Settings, api_key: str, now: float) -> Calls:
         told=account.told,
         asked=account.asked,
         swept=account.swept,
+        unverified=account.unverified,
         surprises=account.surprises,
     )
 

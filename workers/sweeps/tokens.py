@@ -16,8 +16,9 @@ UNTOLD = 60.0
 #: Seconds: an "hour" that ends later than that is a slip of whoever said so, and would close the account for as long.
 FARTHEST = 86_400.0
 
-#: Who pays: a person or program that asks, a routine sweep, or a sweep for a decision that is overdue.
-Purpose = Literal["asking", "sweep", "overdue"]
+#: Who pays: a person or program that asks, a routine sweep, a sweep for a decision that is overdue, or one for what
+#: somebody said who cannot be verified.
+Purpose = Literal["asking", "sweep", "overdue", "unverified"]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +32,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     reserve: float = 0.2
     #: Sweeps get this much even where asking used more than its reserve in the hour before.
     floor: float = 0.1
+    #: Of what routine sweeps may use, so much may go on what somebody said who cannot be verified.
+    unverified: float = 0.1
 
     def __post_init__(self) -> None:
         if self.per_hour < 1:
             raise ValueError(f"Rules(per_hour={self.per_hour}): give at least 1 call an hour")
-        for name in ("share", "reserve", "floor"):
+        for name in ("share", "reserve", "floor", "unverified"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Rules({name}={getattr(self, name)}): give a fraction from 0 to 1")
 
@@ -55,6 +58,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     closed_until: float = 0.0
     asked: int = 0
     swept: int = 0
+    #: Of the swept ones: on what somebody said who cannot be verified.
+    unverified: int = 0
     #: Asked in the hour before: about as many are to be expected in this one.
     asked_before: int = 0
     #: How often HITL.sh had nothing left while we thought otherwise.
@@ -78,7 +83,13 @@ def available(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> int
         return max(0, tokens.left - math.ceil(reserve / 2))
     floor = math.ceil(rules.floor * tokens.limit) - tokens.swept
     kept = max(reserve, min(_expected(tokens, now), tokens.left - floor))
-    return max(0, min(math.floor(rules.share * tokens.limit) - tokens.swept, tokens.left - kept))
+    routine = max(0, min(math.floor(rules.share * tokens.limit) - tokens.swept, tokens.left - kept))
+    return routine if purpose == "sweep" else min(routine, unverified_left(tokens, rules))
+
+
+def unverified_left(tokens: Tokens, rules: Rules) -> int:
+    """What this hour's cap leaves for what somebody said who cannot be verified."""
+    return max(0, math.ceil(rules.unverified * tokens.limit) - tokens.unverified)
 
 
 def sweeps_per_hour(tokens: Tokens, rules: Rules) -> float:
@@ -91,6 +102,8 @@ def spend(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> tuple[T
     """Take one call: 0.0 when it is yours, else the seconds until it is worth asking again."""
     tokens = _begun(_turned(tokens, now), now)
     if available(tokens, rules, purpose, now) < 1:
+        if purpose == "unverified" and unverified_left(tokens, rules) < 1:
+            return tokens, _until_reset(tokens, now)
         return tokens, _wait(tokens, now)
     by_asking = purpose == "asking"
     return msgspec.structs.replace(
@@ -98,6 +111,7 @@ def spend(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> tuple[T
         left=tokens.left - 1,
         asked=tokens.asked + by_asking,
         swept=tokens.swept + (not by_asking),
+        unverified=tokens.unverified + (purpose == "unverified"),
     ), 0.0
 
 
@@ -149,6 +163,7 @@ def _turned(tokens: Tokens, now: float) -> Tokens:
         resets_at=tokens.resets_at + (hours + 1) * HOUR if tokens.top_of_hour else None,
         asked=0,
         swept=0,
+        unverified=0,
         asked_before=tokens.asked if hours < 1 else 0,
     )
 
@@ -169,5 +184,9 @@ def _wait(tokens: Tokens, now: float) -> float:
     """Until the hour ends when nothing is left; a share grows again sooner, as the hour's asking is done."""
     if now < tokens.closed_until:
         return tokens.closed_until - now
-    until_reset = HOUR if tokens.resets_at is None else tokens.resets_at + 1 - now
+    until_reset = _until_reset(tokens, now)
     return until_reset if tokens.left < 1 else min(until_reset, UNTOLD)
+
+
+def _until_reset(tokens: Tokens, now: float) -> float:
+    return HOUR if tokens.resets_at is None else tokens.resets_at + 1 - now

@@ -1,5 +1,6 @@
 """What one sweep leaves to the next, and to whoever asks how it went."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -51,6 +52,19 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     promised: float | None = None
     warning: str | None = None
 
+
+def together(accounts: Sequence[Account]) -> Account:
+    """The account of several sweeps that one run made, one after another."""
+    first, *others = accounts
+    for other in others:
+        counts = {name: getattr(first, name) + getattr(other, name) for name in _COUNTS}
+        trouble = {} if first.trouble is not None else {"trouble": other.trouble, "said": other.said}
+        reason = f"{first.reason}; with another key: {other.reason}"
+        first = msgspec.structs.replace(first, ended=other.ended, reason=reason, **counts, **trouble)
+    return first
+
+
+_COUNTS = ("cost", "calls", "found", "discovered", "confirmed", "overruled", "lost")
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Trail).decode

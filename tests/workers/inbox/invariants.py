@@ -79,7 +79,7 @@ def _of_proof(redis: Redis, key: str, fields: dict[str, str]) -> Iterator[str]:
     if waiting and fields.get("overruled") in {"open", "missing"}:
         yield f"{waiting} wait for a proof that will never come"
     if ("overruled" in fields) != (redis.zscore(keys.OVERRULED, key) is not None):
-        yield f"overruled: {fields.get('contradicted')}, and not so in the index"
+        yield f"overruled: {fields.get('overruled')}, and not so in the index"
 
 
 def _decided_by(redis: Redis, request_id: str | None, key: str) -> bool:

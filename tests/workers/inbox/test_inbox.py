@@ -284,11 +284,11 @@ async def test_an_effect_without_its_handler_is_held_until_the_handler_is_back(i
 
     await inbox.report([line("held", pay)])
     nothing = await inbox.claim(10)
-    resumed_other = await inbox.resume(["notify"])
-    resumed = await inbox.resume(["pay"])
+    resumed_other = await inbox.resume(["notify"], most=10)
+    resumed = await inbox.resume(["pay"], most=10)
     [again] = (await inbox.claim(10)).items
 
-    assert (nothing.items, resumed_other, resumed) == ([], 0, 1)
+    assert (nothing.items, resumed_other.resumed, resumed.resumed) == ([], 0, 1)
     assert (again.handler, again.attempt) == ("pay", 1)
 
 

@@ -5,6 +5,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import RECEIVED, ago, claimed, delivery, key, payload
+from tests.inbox_clock import advance
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
 from workers import Router
@@ -169,3 +170,12 @@ async def test_stale_events_are_listed(inbox: Inbox, redis: Redis) -> None:
     await accept(inbox, ended(31))
 
     assert [event.key for event in events(redis, Filter(state="stale")).events] == [KEY]
+
+
+async def test_an_open_request_is_tracked_for_longer_than_any_request_lives(inbox: Inbox, redis: Redis) -> None:
+    """HITL.sh may be away, or its webhooks lost, for longer than that."""
+    await accept(inbox, claimed(), trust="signed")
+    await accept(inbox, claimed("made-up"))
+    advance(redis, 62 * DAY)
+
+    assert (redis.exists(keys.request(REQUEST)), redis.exists(keys.request("made-up"))) == (1, 0)

@@ -7,6 +7,7 @@ from redis import Redis
 
 from hitlsh.api import Client, boolean
 from workers.inbox import ledger
+from workers.inbox.api_keys import api_key_hash
 from workers.inbox.inbox import Callback
 from workers.inbox.ledger import Asked
 from workers.settings import Settings
@@ -27,9 +28,8 @@ def ask(api: Client, redis: Redis, loop: str, *, known: bool = True, **more: Any
 
 def learn(redis: Redis, request_id: str, callback: Callback | None = None, **_more: Any) -> None:
     created_at = time.time() - 2 * HOUR
-    ledger.learn(
-        redis, Asked(request_id=request_id, created_at=created_at, timeout_at=created_at + 86_400, callback=callback)
-    )
+    asked = Asked(request_id=request_id, created_at=created_at, timeout_at=created_at + 86_400, callback=callback)
+    ledger.learn(redis, asked, key_hash=api_key_hash(KEY))
 
 
 def sweep(settings: Settings, redis: Redis) -> Account:

@@ -8,14 +8,17 @@ class ListServer:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        #: How many there have been.
+        self.asked = 0
         self.calls = 0
         #: Whether pages say that they are the last.
         self.says_more = True
 
     def ask(self, count: int = 1) -> list[Row]:
-        made = [
-            Row(id=f"r{len(self.rows) + i}", created_at=float(len(self.rows) + i), ended=False) for i in range(count)
-        ]
+        # An id that was deleted is never given again.
+        numbers = range(self.asked, self.asked + count)
+        made = [Row(id=f"r{number}", created_at=float(number), ended=False) for number in numbers]
+        self.asked += count
         self.rows += made
         return made
 

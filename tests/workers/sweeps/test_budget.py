@@ -15,7 +15,7 @@ from workers.sweeps.tokens import HOUR, Purpose, Rules, Tokens, available, fresh
 
 START = 1_800_000_000.0 + 1234
 RULES = Rules(per_hour=20)
-PURPOSES: tuple[Purpose, ...] = ("asking", "sweep", "overdue")
+PURPOSES: tuple[Purpose, ...] = ("asking", "sweep", "overdue", "unverified")
 
 
 class Vendor:
@@ -78,7 +78,15 @@ def test_sweeps_use_their_share_and_no_more() -> None:
 def test_sweeps_leave_the_reserve_to_asking_and_overdue_ones_borrow_half() -> None:
     tokens = told(remaining=5)
 
-    assert [available(tokens, RULES, purpose, START) for purpose in PURPOSES] == [5, 1, 3]
+    assert [available(tokens, RULES, purpose, START) for purpose in PURPOSES] == [5, 1, 3, 1]
+
+
+def test_what_cannot_be_verified_has_a_cap_of_its_own_that_borrows_nothing() -> None:
+    tokens = drained(told(), "unverified")
+
+    assert (tokens.unverified, tokens.swept, available(tokens, RULES, "sweep", START)) == (2, 2, 8)
+    assert spend(tokens, RULES, "unverified", START + 600)[1] == HOUR - 600 + 1
+    assert available(drained(told(), "sweep"), RULES, "unverified", START) == 0
 
 
 def test_what_was_asked_in_the_hour_before_is_left_to_asking() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,13 +14,14 @@ from hitlsh.api import Client
 from hitlsh.callbacks import CallbackSigner
 from sandbox.testing import Sandbox
 from tests.builders import claimed, delivery, payload
-from tests.workers.sweeps.asked import CALLBACK_KEY, HOUR, ask, learn, sweep
+from tests.workers.sweeps.asked import CALLBACK_KEY, HOUR, KEY, ask, learn, sweep
 from tests.workers.sweeps.test_proving import Desk
-from workers.inbox import history, keys
+from workers.inbox import history, keys, ledger
 from workers.inbox.inbox import Callback
 from workers.inbox.operations import discard
 from workers.settings import Settings
 from workers.sweeps import outlook
+from workers.sweeps.budget import RedisBudget
 
 UNKNOWN = "66c0ffee00000000000000a1"
 
@@ -27,6 +29,14 @@ UNKNOWN = "66c0ffee00000000000000a1"
 @pytest.fixture
 def desk(redis: Redis, async_redis: AsyncRedis) -> Desk:
     return Desk(redis, async_redis)
+
+
+def overdue_claim(request: str) -> bytes:
+    """A claim of a request that, as it says, timed out an hour ago."""
+    body = msgspec.json.decode(claimed(request))
+    moment = datetime.fromtimestamp(time.time() - HOUR, UTC).isoformat()
+    body["data"]["request"] |= {"created_at": moment, "timeout_at": moment}
+    return msgspec.json.encode(body)
 
 
 def due(redis: Redis) -> list[Any]:
@@ -80,13 +90,16 @@ async def test_a_forged_request_ends_as_lost_and_is_forgotten(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     await desk.post(UNKNOWN, True)
+    accounts = [await asyncio.to_thread(sweep, settings, redis)]
 
-    for _ in range(3):
-        redis.hdel(keys.request(UNKNOWN), "hold")
-        await asyncio.to_thread(sweep, settings, redis)
+    await desk.inbox.accept([delivery(claimed(UNKNOWN))])
+    accounts.append(await asyncio.to_thread(sweep, settings, redis))
 
-    assert history.request(redis, UNKNOWN).status == "lost"
+    # One call, and one that tells a request that is gone from a key that may see nothing.
+    assert ([account.calls for account in accounts], accounts[0].overruled) == ([2, 0], 1)
+    assert history.request(redis, UNKNOWN).status != "completed"
     assert redis.ttl(keys.request(UNKNOWN)) > 0
+    assert redis.zcard(keys.CHECKS) == redis.zcard(keys.LOST) == 0
 
 
 async def test_a_request_that_says_it_is_made_in_the_future_is_checked_all_the_same(desk: Desk, redis: Redis) -> None:
@@ -96,7 +109,7 @@ async def test_a_request_that_says_it_is_made_in_the_future_is_checked_all_the_s
     await desk.inbox.accept([delivery(msgspec.json.encode(body))])
 
     assert redis.zscore(keys.CHECKS, UNKNOWN) < (time.time() + HOUR) * 1000
-    assert redis.zscore(keys.ASKED, UNKNOWN) < time.time() + 1
+    assert redis.zscore(keys.UNVERIFIED, UNKNOWN) < time.time() + 1
 
 
 def test_discovery_that_was_switched_off_asks_for_no_more_sweeps(
@@ -157,6 +170,62 @@ async def test_a_flood_of_made_up_requests_leaves_calls_for_the_others(
 
     assert (account.found, account.trouble) == (1, None)
     assert outlook.look(settings, redis).calls > 0
+
+
+async def test_made_up_requests_cost_no_more_than_their_cap_and_wait_for_the_next_hour(
+    desk: Desk, redis: Redis, sandbox: Sandbox, loop: str, settings: Settings
+) -> None:
+    await desk.inbox.accept([delivery(overdue_claim(f"{number:024x}"), callback_id="leaked") for number in range(150)])
+
+    accounts = [await asyncio.to_thread(sweep, settings, redis) for _ in range(3)]
+
+    # A tenth of the thousand that the sandbox allows.
+    assert sum(account.calls for account in accounts) == 100
+    assert [account.trouble for account in accounts] == [None] * 3
+    assert due(redis) == []
+    assert outlook.read_trail(redis).silent_since is None
+
+
+async def test_a_request_that_only_a_callback_url_speaks_of_moves_no_other_in_the_list(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    await desk.inbox.accept([delivery(claimed(f"{number:024x}"), callback_id="leaked") for number in range(99)])
+
+    assert ledger.known(redis, [request])[request].request.newer == 0
+
+
+async def test_a_request_that_a_callback_url_told_of_counts_like_others_once_hitl_sh_shows_it(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop, known=False)
+    await desk.inbox.accept([delivery(overdue_claim(request))])
+    assert ledger.load(redis)[request].unverified
+
+    await asyncio.to_thread(sweep, settings, redis)
+
+    assert not ledger.load(redis)[request].unverified
+    assert redis.zscore(keys.ASKED, request) is not None
+    assert redis.zcard(keys.UNVERIFIED) == 0
+
+
+async def test_refused_deliveries_are_looked_into_within_the_cap_and_take_nothing_from_what_is_due(
+    desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    requests = [ask(api, redis, loop) for _ in range(2)]
+    await desk.inbox.refused(requests)
+    for request in requests:
+        redis.hset(keys.request(request), "timeout_at", time.time() - HOUR)
+    budget = RedisBudget(redis, KEY, rules=outlook.rules(settings), purpose="unverified")
+    while budget.spend() == 0:
+        pass
+    spent = budget.tokens().unverified
+    sandbox.answer(requests[0], True)
+
+    account = await asyncio.to_thread(sweep, settings, redis)
+
+    assert account.found == 1
+    assert budget.tokens().unverified == spent
 
 
 def test_an_hour_that_is_said_to_end_in_years_is_not_waited_for(

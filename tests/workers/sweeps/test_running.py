@@ -180,7 +180,9 @@ def test_a_key_that_is_refused_stops_the_sweep_and_loses_nothing(
     request = ask(api, redis, loop)
     sandbox.advance(2 * HOUR)
 
-    account = sweep(replace(settings, api_key="hitl_test_of_somebody_else_entirely_01"), redis)
+    sandbox.fault("error", times=None, status=401)
+
+    account = sweep(settings, redis)
 
     assert account.trouble == "key_refused"
     assert time.time() * 1000 < redis.zscore(keys.CHECKS, request) < (time.time() + 60) * 1000
@@ -193,9 +195,11 @@ def test_trouble_makes_sweeps_rest_for_longer_each_time_until_one_goes_well(
     sandbox.advance(2 * HOUR)
 
     rests = []
-    for key in ("hitl_test_of_somebody_else_entirely_01", "hitl_test_of_somebody_else_entirely_01", settings.api_key):
+    for refusals in (1, 1, 0):
+        sandbox.clear_faults()
+        sandbox.fault("error", times=refusals, status=401)
         redis.zadd(keys.CHECKS, dict.fromkeys(redis.zrange(keys.CHECKS, 0, -1), 0))
-        sweep(replace(settings, api_key=key), redis)
+        sweep(settings, redis)
         rests.append(float(redis.hget(keys.SWEEP, "rests_until")) - time.time())
 
     assert 10 < rests[0] <= 15 < rests[1] <= 30

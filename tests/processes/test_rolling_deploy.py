@@ -1,0 +1,41 @@
+"""A rolling deploy: two versions of the program, with two forms of an event's head, work on one inbox."""
+
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+
+from service.supervisor import Child
+from tests.builders import payload
+from tests.processes.fault_stack import FaultStack
+
+NEWER = Path(__file__).with_name("newer_version")
+EVENTS = 40
+#: What the older worker could not decode is tried again after 5 seconds, then after 10 more.
+WITHIN = 45.0
+
+
+def make_newer(child: Child) -> None:
+    """From its next start on, the process runs the newer version."""
+    child.environ = {**child.environ, "PYTHONPATH": os.pathsep.join([str(NEWER), child.environ["PYTHONPATH"]])}
+
+
+@pytest.mark.slow
+def test_each_decision_is_handled_once_while_two_versions_share_the_inbox(tmp_path: Path) -> None:
+    stack = FaultStack(tmp_path, "hard_handlers")
+    make_newer(stack.child("web"))
+    make_newer(stack.child("second"))
+    with stack:
+        stack.ready()
+        events = [stack.send(payload(request_id=uuid.uuid4().hex, response="Approve")) for _ in range(EVENTS)]
+        stack.wait(lambda: stack.logged("record.undecodable"), 10.0, "the older worker meets what it cannot decode")
+        make_newer(stack.child("worker"))
+        process = stack.child("worker").process
+        assert process is not None
+        process.terminate()
+        stack.wait_until_settled(WITHIN)
+
+        assert [stack.states(event) for event in events] == [{"neighbour": "done"}] * EVENTS
+        assert [len(stack.executions(event, "neighbour")) for event in events] == [1] * EVENTS
+        assert not stack.logged("Traceback")

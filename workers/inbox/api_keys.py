@@ -1,0 +1,93 @@
+"""The API keys that have been used: which of them are polled, and where the indexes of each are kept.
+
+Redis holds the hash of a key, never the key itself.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+from redis import Redis
+
+from workers.inbox import keys, scripts
+
+
+def api_key_hash(api_key: str) -> str:
+    """What stands for an API key in Redis."""
+    return hashlib.sha256(api_key.encode()).hexdigest()[:16]
+
+
+def script_keys(key_hash: str | None) -> list[str]:
+    """The keys of a script that records what was learned with an API key; None where no key was used."""
+    return [keys.PREFIX] if not key_hash else [keys.PREFIX, f"{keys.PREFIX}api_key:{key_hash}"]
+
+
+class KeyIndexes(msgspec.Struct, frozen=True, kw_only=True):
+    """Names of what is kept for one API key; without a suffix for the first that was used."""
+
+    key_hash: str = ""
+    suffix: str = ""
+
+    @property
+    def asked(self) -> str:
+        return keys.ASKED + self.suffix
+
+    @property
+    def unverified(self) -> str:
+        return keys.UNVERIFIED + self.suffix
+
+    @property
+    def checks(self) -> str:
+        return keys.CHECKS + self.suffix
+
+    @property
+    def state(self) -> str:
+        return keys.SWEEP + self.suffix
+
+
+class ApiKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """Every API key that has been used, as hashes."""
+
+    first: str = ""
+    #: Those that are polled, oldest first; the last is current. Empty where nobody has said.
+    configured: tuple[str, ...] = ()
+    used: frozenset[str] = frozenset()
+
+    def indexes(self, key_hash: str) -> KeyIndexes:
+        return KeyIndexes(key_hash=key_hash, suffix="" if key_hash in {"", self.first or key_hash} else f":{key_hash}")
+
+    @property
+    def current(self) -> KeyIndexes:
+        return self.indexes(self.configured[-1] if self.configured else self.first)
+
+    @property
+    def polled(self) -> list[KeyIndexes]:
+        """Until somebody says which keys are polled, every one counts as polled."""
+        names = self.configured or tuple(sorted(self.used)) or ("",)
+        return [self.indexes(name) for name in names]
+
+    @property
+    def gone(self) -> list[KeyIndexes]:
+        """Used once, and polled no more."""
+        polled = {one.key_hash for one in self.polled}
+        return [self.indexes(name) for name in sorted(self.used) if name not in polled]
+
+
+def read(redis: Redis) -> ApiKeys:
+    """What is known of the API keys; one round trip."""
+    found = cast("dict[bytes, bytes]", redis.hgetall(keys.API_KEYS))
+    fields = {name.decode(): value.decode() for name, value in found.items()}
+    first, configured = fields.pop("first", ""), fields.pop("configured", "")
+    return ApiKeys(first=first, configured=tuple(configured.split()), used=frozenset(fields))
+
+
+def configure(redis: Redis, api_keys: Sequence[str], *, lookback: float) -> list[KeyIndexes]:
+    """Register the keys that are polled, oldest first; the last is current. May be repeated.
+
+    A key that was not used before starts now: nothing that ended more than `lookback` seconds ago is its decision.
+    """
+    hashes = [api_key_hash(api_key) for api_key in api_keys]
+    first = cast("bytes", scripts.script(redis, "api_keys")(keys=[keys.PREFIX], args=[lookback, *hashes]))
+    known = ApiKeys(first=first.decode())
+    return [known.indexes(name) for name in hashes]
