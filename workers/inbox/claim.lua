@@ -110,13 +110,6 @@ local function is_for_routes(key, kept)
   return kept.conflict or not decision or decision == key
 end
 
-local function end_routing(event, key, kept)
-  redis.call('ZREM', due, '|' .. key)
-  redis.call('HDEL', leases, '|' .. key)
-  finish(event, key, kept.overruled and 'overruled' or 'unrouted')
-  rest(kept.request, event, key)
-end
-
 -- The worker that held it died.
 local function end_crashed(member, handler, event, key)
   redis.call('HDEL', leases, member)
@@ -218,7 +211,10 @@ local function claim(member, is_alone)
   end
   -- A lease still on record was never settled nor given back: whoever held it died, perhaps of this.
   local crashed = redis.call('HEXISTS', leases, member) == 1
-  if handler == '' and not is_for_routes(key, kept) then return end_routing(event, key, kept) end
+  if handler == '' and not is_for_routes(key, kept) then
+    end_routing(event, key, kept.request)
+    return rest(kept.request, event, key)
+  end
   if handler == '' and crashed and kept.request and is_outranked(kept.request, key) then
     return give_up_turn(member, event, key, kept.request)
   end

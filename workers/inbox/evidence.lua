@@ -23,10 +23,13 @@ local function evidence_fields(said, ...)
   return fields
 end
 
--- An outcome that HITL.sh's API can still confirm or deny.
+-- An outcome that HITL.sh's API can still confirm or deny: not once it denied it, or confirmed another.
 local function is_confirmable(event)
   local known = redis.call('HMGET', event, 'request', 'outcome', 'trust', 'overruled')
-  return known[1] and known[2] and known[3] ~= 'confirmed' and not known[4]
+  if not known[1] or not known[2] or known[3] == 'confirmed' then return false end
+  if known[4] == 'open' or known[4] == 'missing' then return false end
+  local decision = redis.call('HGET', prefix .. 'request:' .. known[1], 'event')
+  return not decision or redis.call('HGET', prefix .. 'event:' .. decision, 'trust') ~= 'confirmed'
 end
 
 -- Whether two outcomes of one request differ; those that cannot be compared do not. The fingerprint of what can
@@ -137,6 +140,15 @@ end
 local open_states = { due = true, retry = true, waiting = true, paused = true, held = true, unconfirmed = true,
   failed = true }
 
+-- The event is not routed (again): what an earlier routing of it began goes on.
+local function end_routing(event, key, request_id)
+  for _, where in ipairs({ due, prefix .. 'failed', turns_of(request_id) }) do redis.call('ZREM', where, '|' .. key) end
+  redis.call('HDEL', leases, '|' .. key)
+  redis.call('HSET', event, 'state', 'routed')
+  redis.call('HSETNX', event, 'routed_to', '')
+  finish_if_settled(event, key)
+end
+
 -- Stronger evidence speaks for the request, or HITL.sh says that it has not ended: `by` names the event, or is
 -- `open` or `missing`. Where they disagree, no effect of this event begins (again), but those of routes that ask
 -- for conflicts; where they cannot be compared, none begins. Answers whether something had begun that was wrong.
@@ -161,13 +173,13 @@ local function supersede(request_id, key, by, disagrees)
     if by_event then redis.call('HSET', event, 'conflict', 1) end
   end
   redis.call('HSET', prefix .. 'request:' .. request_id, 'rivals', 1)
-  local routing, leased = '|' .. key, redis.call('HEXISTS', leases, '|' .. key) == 1
+  local leased = redis.call('HEXISTS', leases, '|' .. key) == 1
   local state = redis.call('HGET', event, 'state')
   if (state == 'due' or state == 'failed') and not leased and not (disagrees and by_event) then
-    for _, where in ipairs({ due, prefix .. 'failed', turns_of(request_id) }) do redis.call('ZREM', where, routing) end
-    finish(event, key, disagrees and 'overruled' or 'unrouted')
+    end_routing(event, key, request_id)
+  else
+    finish_if_settled(event, key)
   end
-  finish_if_settled(event, key)
   rest(request_id, event, key)
   return wrong
 end

@@ -27,10 +27,12 @@ frame = ARGV[3]
 local function may_have_effect(handler, key, request_id)
   local request, field = prefix .. 'request:' .. request_id, 'effect:' .. handler
   local other = redis.call('HGET', request, field)
-  if other and other ~= key and redis.call('EXISTS', prefix .. 'event:' .. other) == 1 then
+  if other then
     local begun, state = has_begun(prefix .. 'event:' .. other, handler)
-    if begun then return false end
-    if open_states[state] then withdraw(handler, prefix .. 'event:' .. other, other, request_id) end
+    -- It had one on an event whose record has expired.
+    if not state then return false end
+    if other ~= key and begun then return false end
+    if other ~= key and open_states[state] then withdraw(handler, prefix .. 'event:' .. other, other, request_id) end
   end
   redis.call('HSET', request, field, key)
   return true
@@ -41,12 +43,14 @@ local function add_effect(event, key, token, name, mode, request_id, suspect)
   local member = name .. '|' .. key
   local state = redis.call('HGET', event, name .. ':state')
   if state and state ~= 'superseded' then return false end
+  local how, needs = string.match(mode, '^(%a+)%-(%a+)$')
+  local waits = needs and strength[redis.call('HGET', event, 'trust')] < strength[needs]
+  if waits and not is_confirmable(event) then return false end -- it would wait in vain
   if not state then
     local names = redis.call('HGET', event, 'routed_to')
     redis.call('HSET', event, 'routed_to', names and names ~= '' and names .. ',' .. name or name)
   end
   redis.call('HINCRBY', event, 'open', 1)
-  local how, needs = string.match(mode, '^(%a+)%-(%a+)$')
   if mode == 'run' then
     redis.call('HINCRBY', event, 'active', 1)
     redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text,
@@ -56,7 +60,7 @@ local function add_effect(event, key, token, name, mode, request_id, suspect)
     return true
   end
   redis.call('HSETNX', event, name .. ':attempts', 0)
-  if needs and is_confirmable(event) and strength[redis.call('HGET', event, 'trust')] < strength[needs] then
+  if waits then
     await_evidence(name, event, key, request_id, needs, how == 'later')
     return true
   end
@@ -151,7 +155,7 @@ local function state_after(verb, handler, event, key, request_id, detail)
   end
   if verb ~= 'unconfirmed' then return verb end
   local reached = strength[redis.call('HGET', event, 'trust')] >= (strength[detail] or 3)
-  return (reached or not is_confirmable(event)) and 'due' or verb
+  return reached and 'due' or is_confirmable(event) and verb or 'superseded'
 end
 
 local function settle(verb, handler, event, key, token, detail, wrong)

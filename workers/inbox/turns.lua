@@ -22,20 +22,32 @@ local function class_of(event)
   return class, order - class * CLASS
 end
 
+-- The event holds the turn: nothing of it waits for that any more.
+local function hold_turn(request_id, key)
+  redis.call('HSET', prefix .. 'request:' .. request_id, 'turn', key)
+  local turns = turns_of(request_id)
+  if redis.call('EXISTS', turns) == 0 then return end
+  local names = redis.call('HGET', prefix .. 'event:' .. key, 'routed_to') or ''
+  for name in string.gmatch(names .. ',', '([^,]*),') do
+    local member = name .. '|' .. key
+    if redis.call('ZREM', turns, member) == 1 then redis.call('ZADD', due, now, member) end
+  end
+  if redis.call('ZREM', turns, '|' .. key) == 1 then redis.call('ZADD', due, now, '|' .. key) end
+  ring()
+end
+
 -- The event had its turn: whatever waits first is next, be it an event or the retry of an earlier one's effect.
 local function pass_turn(request_id, key)
   local request = prefix .. 'request:' .. request_id
   local turn = redis.call('HGET', request, 'turn')
   if turn and turn ~= key then return end -- none: the record expired meanwhile, what waits does not
-  local following = redis.call('ZPOPMIN', turns_of(request_id))
-  if not following[1] then
+  local following = redis.call('ZRANGE', turns_of(request_id), 0, 0)[1]
+  if not following then
     redis.call('HDEL', request, 'turn')
     return
   end
-  local _, next_key = split(following[1])
-  redis.call('HSET', request, 'turn', next_key)
-  redis.call('ZADD', due, now, following[1])
-  ring()
+  local _, next_key = split(following)
+  hold_turn(request_id, next_key)
 end
 
 -- Nothing of the event runs or is to be routed: the next may go on.
@@ -82,7 +94,7 @@ local function take_turn(request_id, key, member)
       end
     end
   end
-  redis.call('HSET', request, 'turn', key)
+  hold_turn(request_id, key)
   return true
 end
 
@@ -95,7 +107,6 @@ end
 local function make_routable(request_id, key)
   local member = '|' .. key
   if take_turn(request_id, key, member) then
-    redis.call('ZREM', turns_of(request_id), member)
     redis.call('ZADD', due, now, member)
     ring()
   end

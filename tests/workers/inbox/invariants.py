@@ -76,7 +76,7 @@ def _of_proof(redis: Redis, key: str, fields: dict[str, str]) -> Iterator[str]:
         yield f"{waiting} wait for proof, and the event is {'' if listed else 'not '}among those of its request"
     if waiting and fields["trust"] == "confirmed":
         yield f"{waiting} wait for a proof that came"
-    if waiting and "overruled" in fields:
+    if waiting and fields.get("overruled") in {"open", "missing"}:
         yield f"{waiting} wait for a proof that will never come"
     if ("overruled" in fields) != (redis.zscore(keys.OVERRULED, key) is not None):
         yield f"overruled: {fields.get('overruled')}, and not so in the index"

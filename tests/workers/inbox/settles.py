@@ -54,10 +54,13 @@ def _is_full(redis: Redis, handler: str) -> bool:
 
 
 def _of_turns(redis: Redis, request_id: str) -> Iterator[str]:
-    holder = redis.hget(keys.request(request_id), "turn")
     waiting = [member.decode() for member in redis.zrange(f"{keys.PREFIX}turns:{request_id}", 0, -1)]
-    if holder is None:
-        yield f"{waiting} wait for a turn that nobody holds"
+    holder = redis.hget(keys.request(request_id), "turn")
+    if holder is None:  # the record of the request expired: whichever event ends next passes the turn
+        events = [name.decode().removeprefix(keys.event("")) for name in redis.scan_iter(keys.event("*"))]
+        own = [key for key in events if redis.hget(keys.event(key), "request") == request_id.encode()]
+        if not any(_moves(redis, key) for key in own):
+            yield f"{waiting} wait for a turn that nobody holds"
         return
     key = holder.decode()
     for member in waiting:

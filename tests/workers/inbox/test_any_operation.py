@@ -11,13 +11,17 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, modes, payload
 from tests.workers.inbox.invariants import broken
+from tests.workers.inbox.passing_time import DAY, pass_time
+from tests.workers.inbox.settles import unsettled
 from workers import Router
+from workers.clock import Clock
 from workers.inbox import keys, pausing
 from workers.inbox.inbox import Inbox
 from workers.inbox.listing import Filter
 from workers.inbox.operations import discard, retry
 from workers.inbox.records import Item, Line
 from workers.inbox.replaying import replay
+from workers.inbox.sweeping import Note, SweepLease
 
 HANDLERS = ("pay", "notify", "audit")
 CONDITIONS: dict[str, Any] = {"audit": {"trust": "confirmed"}}
@@ -42,6 +46,8 @@ steps = st.one_of(
     st.tuples(st.just("settle"), st.sampled_from(ENDS), routings),
     st.tuples(st.just("contradict"), st.sampled_from("abc"), routings),
     st.tuples(st.just("die")),
+    st.tuples(st.just("days"), st.integers(1, 20)),
+    st.tuples(st.just("answer"), st.sampled_from(["open", "missing"]), st.sampled_from("ab")),
     st.tuples(st.just("retry"), handler_filters),
     st.tuples(st.just("discard"), discards),
     st.tuples(st.just("replay"), handler_filters, st.booleans(), st.sets(st.sampled_from(HANDLERS), min_size=1)),
@@ -69,7 +75,7 @@ class House:
         await getattr(self, verb)(*rest)
         if verb in {"retry", "discard", "replay"}:
             assert self.leased() == before
-        assert broken(self.redis) == []
+        assert broken(self.redis) + unsettled(self.redis) == []
 
     def leased(self) -> dict[str, Any]:
         """Who holds what, until when."""
@@ -84,6 +90,19 @@ class House:
         self.held = []
         if leased := self.redis.hkeys(keys.LEASES):
             self.redis.zadd(keys.DUE, dict.fromkeys(leased, 0), xx=True)
+
+    async def days(self, count: int) -> None:
+        """Nothing of ours runs; finished records expire, leases run out."""
+        self.held = []
+        pass_time(self.redis, count * DAY)
+        Clock(self.redis, retention=86_400).trim()
+
+    async def answer(self, verb: Any, request_id: str) -> None:
+        """HITL.sh's API shows the request as open, or not at all."""
+        lease = SweepLease(self.redis, seconds=60, retention=86_400)
+        assert lease.acquire()
+        lease.write([Note(verb, request_id)], began=0)
+        lease.release()
 
     async def live_through(self, body: bytes, ends: dict[str, Any]) -> None:
         """Accept, and let what is due come to these ends: the way to what a person has to do with."""

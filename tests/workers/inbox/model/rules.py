@@ -401,8 +401,16 @@ class Rules:
         """Handlers that the worker begins in the moment in which it routes the event."""
         seen = self.request.events[key].seen
         assert seen is not None
+        return [route.name for route, mode in self.routed_to(key) if mode == "run"]
+
+    def routed_to(self, key: str) -> list[tuple[Route, str]]:
+        """What the worker reports of the routing: routes that run or are due, then those that wait."""
+        seen = self.request.events[key].seen
+        assert seen is not None
         trust, conflict, at_once = seen
-        return [route.name for route in self.routes if at_once and self.wants(route, key, trust, conflict)]
+        mode = "run" if at_once else "due"
+        named = [(route, mode) for route in self.routes if self.wants(route, key, trust, conflict)]
+        return named + [(route, "await") for route in self.routes if self.waits(route, key, trust, conflict)]
 
     # -- report.lua --------------------------------------------------------------------------------------------------
 
@@ -444,18 +452,11 @@ class Rules:
         """A worker reports what it routed the event to."""
         request, event = self.request, self.request.events[key]
         worker = request.leases.pop(("", key))
-        assert event.seen is not None
-        trust, conflict, at_once = event.seen
         denied = event.overruled == "open"
         aside = event.outcome and (denied or request.decision not in ("", key))
         event.state = "routed"
         made_due = False
-        # Those that run or may run, then those that wait, as a worker names them.
-        named = [
-            (route, "run" if at_once else "due") for route in self.routes if self.wants(route, key, trust, conflict)
-        ]
-        named += [(route, "await") for route in self.routes if self.waits(route, key, trust, conflict)]
-        for route, mode in named:
+        for route, mode in self.routed_to(key):
             wanted = mode == "run" or not aside or (event.conflict and not denied and route.conflict)
             if wanted and event.outcome and not route.conflict and mode != "run":
                 wanted = self.may_have_effect(route.name, key)
