@@ -42,7 +42,7 @@ def run(settings: Settings, *, processes: int, queue: QueueName | None = None) -
 
 
 def _worker(name: str, queue: str) -> Child:
-    return Child(name=name, argv=command("work", "--queue", queue), environ={}, grace=WORKER_GRACE)
+    return Child(name=name, argv=command("work", "--queue", queue), environ=IS_CHECKED, grace=WORKER_GRACE)
 
 
 def _see_that_api_key_is_set(settings: Settings) -> None:

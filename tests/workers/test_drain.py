@@ -313,16 +313,17 @@ async def test_a_drain_claims_after_its_life_until_it_is_retired(inbox: Inbox, r
 
 
 async def test_what_runs_when_a_drain_retires_ends_in_its_own_time(inbox: Inbox, redis: Redis) -> None:
-    router, seen = Router(), []
+    router, began, seen = Router(), [], []
 
     @router.on("request.completed", timeout=5.0)
     async def slow(decision: Decision) -> None:
+        began.append(decision.request_id)
         await asyncio.sleep(1.0)
         seen.append(decision.request_id)
 
     await inbox.accept([delivery()])
     async with draining(inbox, redis, router, grace=0.1) as drain:
-        await until(lambda: redis.hlen(keys.LEASES) == 1)
+        await until(lambda: len(began) == 1)
         drain.retire()
         await until(lambda: len(seen) == 1)
         record = await finished(redis, key(payload()))
