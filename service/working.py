@@ -3,7 +3,7 @@
 import signal
 from typing import Literal
 
-from service.checked_redis import check_redis_once
+from service.checked_redis import IS_CHECKED, check_redis_once
 from service.supervisor import Child, Supervisor, command
 from workers import jobs
 from workers.clock import Clock
