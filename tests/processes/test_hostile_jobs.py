@@ -196,7 +196,8 @@ def test_a_job_that_others_wrote_runs_nothing(
     assert refused >= ATTACKS[attack]
     assert worker.output.count("job.refused") >= ATTACKS[attack]
     assert "worker.restarting" not in worker.output
-    assert redis.lrange("rq:queue:hitl", 0, -1) == []
+    # A drain that was asked for while the worker stopped may wait for the next one.
+    assert [job for job in redis.lrange("rq:queue:hitl", 0, -1) if not job.startswith(b"drain-")] == []
 
 
 def test_a_command_that_others_publish_stops_a_drain_and_runs_nothing(
