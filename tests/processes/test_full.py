@@ -10,7 +10,6 @@ from redis.exceptions import RedisError
 
 from tests.builders import payload
 from tests.processes.stacks import LiveStack, key_of
-from workers.inbox import keys
 
 EVENTS = 400
 

@@ -174,7 +174,7 @@ def test_open_requests_of_a_key_that_is_gone_are_not_lost_and_run_when_it_is_bac
     life.wait_until_quiet()
     life.pass_time(2 * DAY)
     life.wait_until_quiet()
-    assert request not in life.run("requests", "--state", "lost", "--json")
+    assert request in life.run("requests", "--state", "unreachable", "--json")
     assert life.handled() == []
 
     life.pass_time(DAY, HITL_API_KEY=API_KEY)

@@ -65,7 +65,7 @@ def test_what_is_posted_to_a_leaked_callback_url_moves_no_money(tmp_path: Path) 
         [paid] = stack.handled()
         assert (paid.response, paid.trust, paid.source, paid.state) == ("Reject", "confirmed", "human", {"order": 17})
         record = stack.record(f"request.completed:{request}")
-        assert (record.state, [effect.state for effect in record.effects]) == ("overruled", ["overruled"])
+        assert (record.state, [effect.state for effect in record.effects]) == ("overruled", ["superseded"])
         assert broken(stack.redis) == []
 
 
