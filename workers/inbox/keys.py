@@ -29,7 +29,7 @@
 | `events` | sorted set | every event by the time of its acceptance |
 | `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, by the time when it came to that |
-| `quota:<callback id>` | hash | how many events and bytes one callback URL has had kept |
+| `quota:<callback id>`, `quota:<callback id>:<day>` | hash | how many events and bytes one callback URL has had kept |
 | `quarantine_bytes` | hash | bytes of the bodies in quarantine: `callback` and `verified` |
 | `reserve` | string | room for RQ's own writes: deleted when the server is full |
 | `suspects` | sorted set | what a worker died with and what waits to run alone, by since when; each is in `due` too |
