@@ -21,8 +21,8 @@ from workers.threads import HandlerThreads
 
 logger = logging.getLogger("hitl.workers")
 
-#: A drain claims no more while what it has in hand has this many bytes of evidence: decoded, a decision takes up to
-#: eight times as much memory.
+#: A drain claims no more while what it has in hand has this many bytes of evidence. Decoded, a large decision takes two
+#: to five times as much memory.
 MOST_BYTES = 32 << 20
 
 

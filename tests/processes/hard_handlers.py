@@ -44,6 +44,12 @@ async def frozen(decision: Decision) -> None:
         await asyncio.sleep(0.5)
 
 
+@router.on("request.completed", response="Long")
+async def long(decision: Decision) -> None:
+    with executing("long", decision):
+        await asyncio.sleep(3.0)
+
+
 @router.on("request.completed")
 async def neighbour(decision: Decision) -> None:
     with executing("neighbour", decision):

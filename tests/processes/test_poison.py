@@ -1,5 +1,6 @@
 """What a handler does to its whole process: the poison is found, its neighbours and the workers go on."""
 
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -9,8 +10,12 @@ import pytest
 from tests.builders import payload
 from tests.processes import proc
 from tests.processes.fault_stack import FaultStack, freeze, thaw
+from tests.processes.stacks import SLACK
 
 NEIGHBOURS = 19
+#: Handlers of three seconds; one after another, they take longer than anything new may wait.
+LONG = 6
+LEASE = 1.0
 #: Three crashes: each a lease, a second until the clock sees it, and a fork; then each suspect by itself.
 WITHIN = 40.0
 
@@ -105,3 +110,24 @@ def test_a_worker_whose_lease_had_passed_to_another_settles_nothing(stack: Fault
     [_, second] = stack.executions(event, "frozen")
     assert second != first
     assert (settled.attempts, settled.crashes) == (2, 1)
+
+
+@pytest.mark.slow
+def test_new_work_does_not_wait_for_what_a_worker_died_with(stack: FaultStack) -> None:
+    long = [stack.send(answer("Long")) for _ in range(LONG)]
+    stack.wait(lambda: all(stack.executions(event, "long") for event in long), 10.0, "all of them are in hand")
+    horse = Counter(stack.executions(event, "long")[0] for event in long).most_common(1)[0][0]
+    proc.kill(horse)
+    stack.wait(lambda: not proc.alive(horse), 5.0, "its claim that waits for new work is gone with it")
+
+    waits = []
+    for _ in range(20):
+        event, sent = stack.send(answer("Approve")), time.time()
+        stack.wait_for_begin(event, "neighbour", 30.0)
+        waits.append(stack.ledger.executions(event)[0].begun - sent)
+        stack.pause(0.2)
+    stack.wait_until_settled(WITHIN)
+
+    assert max(waits) < LEASE + SLACK, waits
+    assert [stack.states(event)["long"] for event in long] == ["done"] * LONG
+    assert all(len(stack.executions(event, "long")) <= 2 for event in long)

@@ -150,9 +150,9 @@ local function is_set_aside(member, handler, event)
 end
 
 -- A suspect took its worker down while it ran alone: it is the cause. Those that one worker died with, no more,
--- are healthy; each of them is suspect again with the next death.
+-- are healthy; each of them is suspect again with the next death. A worker that is only slow had time to renew.
 local function clear_others()
-  for _, member in ipairs(redis.call('ZRANGE', suspects, 0, -1)) do
+  for _, member in ipairs(redis.call('ZRANGE', suspects, '-inf', now - lease / 2, 'BYSCORE')) do
     local handler, key = split(member)
     local event = prefix .. 'event:' .. key
     local leased = redis.call('HEXISTS', leases, member)
