@@ -56,6 +56,8 @@ def test_nothing_is_made_up_and_nothing_is_left(storm: ReconcileStorm) -> None:
 
     kept = [event.key for event in history.recent(redis, 2 * REQUESTS)]
     assert sorted(kept) == sorted(one.event for one in storm.asked if one.end is not None)
+    left = {name: redis.hgetall(keys.request(name)) for name in ledger.load(redis).keys() - still_open}
+    assert left == {}
     assert ledger.load(redis).keys() == still_open
     assert [redis.zcard(index) for index in (keys.FAILED, keys.UNCONFIRMED, keys.OVERRULED, keys.LOST)] == [0] * 4
     assert broken(redis) == []
