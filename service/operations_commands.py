@@ -77,7 +77,11 @@ def discard(
 @named
 @everything
 @filtered("handler", "event", "loop", "request", "state", "since", "until")
-@click.option("--force", is_flag=True, help="Also run again what succeeded.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also run again what succeeded, and handlers that ran for another outcome of the request.",
+)
 @dry
 @unasked
 @as_json

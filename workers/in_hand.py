@@ -181,9 +181,9 @@ class InHand:
         # Where the request has other outcomes, which of them has which effects is for the record to say.
         at_once = not item.suspect and not item.has_rivals
         begun = [route for route in routes if at_once and self._may_begin(route)]
-        modes = [_mode(route, "run" if route in begun else "due") for route in routes]
+        modes = [route.with_mode("run" if route in begun else "due") for route in routes]
         modes += [
-            _mode(wait.route, f"{'await' if wait.is_urgent else 'later'}-{wait.needs}")
+            wait.route.with_mode(f"{'await' if wait.is_urgent else 'later'}-{wait.needs}")
             for wait in self._router.waits(decision)
         ]
         suspect = "suspect" if item.suspect else ""
@@ -284,11 +284,6 @@ class InHand:
                     raise
                 logger.warning("report.delayed lines=%d error=%s", len(lines), type(error).__name__)
                 await asyncio.sleep(0.2)
-
-
-def _mode(route: Route, mode: str) -> str:
-    """One of the handlers that an event is routed to, as report.lua reads it."""
-    return f"{route.name}:{mode}" + (":conflict" if route.takes_conflicts else "")
 
 
 def _effect(item: Item, handler: str) -> Item:

@@ -94,6 +94,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Some rule asks for outcomes that differ from the decision."""
         return any(rule.conflict for rule in self.rules)
 
+    def with_mode(self, mode: str) -> str:
+        """One of the handlers that an event is routed to, as report.lua and again.lua read it."""
+        return f"{self.name}:{mode}" + (":conflict" if self.takes_conflicts else "")
+
     def waits(self, decision: Decision) -> "Wait | None":
         """What it waits for where the trust of the decision is too little for it; never raises.
 

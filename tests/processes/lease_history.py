@@ -9,6 +9,7 @@ from workers.inbox import keys
 
 _EVENT = keys.event("").encode()
 _SETTLED = b":settled_under"
+_CRASHES = b":crashes"
 
 
 class LeaseHistory:
@@ -18,7 +19,8 @@ class LeaseHistory:
         """`folder`: the server's; its file must not have been rewritten."""
         #: Fencing token by item, as long as it is held.
         self.held: dict[str, int] = {}
-        #: How often an item's lease was given to another worker while it was still on record.
+        #: How often an item's lease was given to another worker while it was still on record, or taken off the
+        #: record because its worker had died.
         self.passed_on: Counter[str] = Counter()
         self.settlements = 0
         #: Items settled under another token than that of the lease at that moment: there must be none.
@@ -26,10 +28,15 @@ class LeaseHistory:
         #: Items that were given a token twice: there must be none.
         self.repeated: list[str] = []
         self._given: set[tuple[str, int]] = set()
+        #: Items whose lease the latest script took off the record.
+        self._ended: set[str] = set()
         for path in sorted(folder.glob("appendonlydir/*.incr.aof")):
             with path.open("rb") as file:
-                for name, key, *words in commands(file):
-                    self._read(name.upper(), key, words)
+                for name, *words in commands(file):
+                    if name.upper() == b"MULTI":
+                        self._ended.clear()
+                    elif len(words) > 1:
+                        self._read(name.upper(), words[0], words[1:])
 
     def _read(self, name: bytes, key: bytes, words: list[bytes]) -> None:
         if key == keys.LEASES.encode():
@@ -38,6 +45,10 @@ class LeaseHistory:
             elif name == b"HDEL":
                 for member in words:
                     self.held.pop(member.decode(), None)
+                    self._ended.add(member.decode())
+        elif name == b"HINCRBY" and key.startswith(_EVENT) and words[0].endswith(_CRASHES):
+            member = f"{words[0].removesuffix(_CRASHES).decode()}|{key.removeprefix(_EVENT).decode()}"
+            self.passed_on[member] += member in self._ended
         elif name == b"HSET" and key.startswith(_EVENT):
             for field, value in zip(words[::2], words[1::2], strict=True):
                 if field.endswith(_SETTLED):
@@ -59,7 +70,7 @@ class LeaseHistory:
 
 
 def commands(file: BinaryIO) -> Iterator[list[bytes]]:
-    """The commands with a key, in an append-only file (https://valkey.io/topics/protocol/)."""
+    """The commands in an append-only file (https://valkey.io/topics/protocol/)."""
     while line := file.readline():
         if not line.startswith(b"*"):
             continue
@@ -68,5 +79,4 @@ def commands(file: BinaryIO) -> Iterator[list[bytes]]:
             size = int(file.readline()[1:])
             words.append(file.read(size))
             file.read(2)
-        if len(words) > 1:
-            yield words
+        yield words

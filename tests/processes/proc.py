@@ -23,14 +23,23 @@ def family(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """It runs: neither none (0) nor gone nor a zombie that nobody has waited for."""
+    """Any thread of it runs: it is neither none (0) nor gone nor a zombie that nobody has waited for.
+
+    A process whose first thread has ended holds its connections until the last one has.
+    """
     if not pid:
         return False
     try:
-        state = (PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return any(_runs(thread) for thread in (PROC / f"{pid}/task").iterdir())
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return state not in {"Z", "X"}
+
+
+def _runs(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def living(pids: Iterable[int]) -> list[int]:

@@ -126,14 +126,25 @@ local function is_stale(said, known)
   return tonumber(said.order) < math.max(since, math.min(micros, server_micros) / 1000000 - retention)
 end
 
--- What a tombstone says of a request whose record has expired: 'duplicate' for the same outcome, 'stale' for all else.
+-- What a tombstone says of a request whose record has expired: 'duplicate' for the same outcome, 'stale' for all else;
+-- nothing for stronger evidence of another outcome, which is routed to the handlers that did not begin.
 local function buried(said, known)
   if said.request == '' or known.outcome then return nil end
   local tombstone = redis.call('GET', tombstone_of(said.request))
   if not tombstone then return nil end
-  local outcome, fingerprint = string.match(tombstone, '^(%S+) (%S*)')
-  if said.outcome ~= '' and not disagree(said.outcome, said.fingerprint, outcome, fingerprint) then return 'duplicate' end
-  return 'stale'
+  local outcome, fingerprint, trust, handlers = string.match(tombstone, '^(%S+) (%S*) (%a+) ?(.*)$')
+  if said.outcome == '' then return 'stale' end
+  if not disagree(said.outcome, said.fingerprint, outcome, fingerprint) then return 'duplicate' end
+  if strength[said.trust] <= strength[trust] then return 'stale' end
+  known.began = handlers
+end
+
+-- Handlers that began for an outcome whose record has expired do not begin for what overrules it.
+local function remember_effects(request_id, event, handlers)
+  for handler in string.gmatch(handlers, '[^,]+') do
+    redis.call('HSET', prefix .. 'request:' .. request_id, 'rivals', 1, 'effect:' .. handler, 'expired')
+    redis.call('HSET', event, 'overrules', 1)
+  end
 end
 
 local function keep_stale(event, key, said, known)
@@ -229,7 +240,8 @@ local function consider(request_id, event, key, said, known, is_new)
   if not known.event then
     decide_first(request_id, key, said, known)
     if known.turn then make_routable(request_id, key) else redis.call('ZADD', due, now, '|' .. key) end
-    return 'accepted'
+    if known.began then remember_effects(request_id, prefix .. 'event:' .. key, known.began) end
+    return known.began and 'overruled' or 'accepted'
   end
   local request = prefix .. 'request:' .. request_id
   redis.call('HSETNX', request, 'speaks:' .. said.trust, key)

@@ -1,14 +1,17 @@
 #!lua flags=allow-oom
 -- A person has effects run again: they are due now, their policy begins anew, their attempts go on counting.
 -- Safe to repeat: an effect that is due, waits or runs is left alone, and so is whatever a worker holds.
--- Of an outcome that stronger evidence overruled, or that does not speak for its request, nothing runs again.
+-- Of an outcome that stronger evidence overruled, or that does not speak for its request, nothing runs again; nor does
+-- a handler that began for another outcome of the request, unless that is forced.
 --
 -- ARGV     what to call it: the name of a counter and of a time ('retries', 'retried_at');
 --          states that are begun anew, comma-separated ('missing' for a handler that never had this event);
---          then (event key, handlers) pairs: '<handler>:<mode>,...' with the modes due and await-<level>, '' for the
---          routing itself
--- Answers  {how many became due or wait, ...}, one number a pair
+--          'forced', 'dry' (nothing is written), both or neither;
+--          then (event key, handlers) pairs: '<handler>:<mode>[:conflict],...' with the modes due and await-<level>
+--          (`conflict` as for report.lua), '' for the routing itself
+-- Answers  {names, ...}, for each pair the handlers that became due or wait, comma-separated ('*' for the routing)
 local counter, when = ARGV[1], ARGV[2]
+local forced, dry = string.find(ARGV[4], 'forced'), string.find(ARGV[4], 'dry')
 local chosen, begun = {}, 0
 for state in string.gmatch(ARGV[3], '[^,]+') do chosen[state] = true end
 local ended = { missing = true, done = true, skipped = true, discarded = true, superseded = true }
@@ -32,27 +35,43 @@ end
 
 local function route_again(event, key, known)
   local member = '|' .. key
-  if not redis.call('ZSCORE', prefix .. 'failed', member) or redis.call('HEXISTS', leases, member) == 1 then return 0 end
+  if not redis.call('ZSCORE', prefix .. 'failed', member) or redis.call('HEXISTS', leases, member) == 1 then return '' end
+  if dry then return '*' end
   redis.call('ZREM', prefix .. 'failed', member)
   anew(event, '', redis.call('HGET', event, ':crashes'))
   redis.call('HSET', event, 'state', 'due')
   reopen(event, key, known.request)
-  if known.request and not take_turn(known.request, key, member) then return 1 end
-  make_due(member)
-  return 1
+  if not known.request or take_turn(known.request, key, member) then make_due(member) end
+  return '*'
+end
+
+-- Whether the handler may have (another) effect on this outcome.
+local function may_have_effect(event, key, handler, known, conflict)
+  if not known.request or not known.outcome or forced then return true end
+  if conflict or redis.call('HEXISTS', event, handler .. ':conflict') == 1 then return true end
+  return not began_elsewhere(handler, key, known.request)
+end
+
+local function note_effect(event, key, handler, known, conflict)
+  if not known.request or not known.outcome then return end
+  if conflict then redis.call('HSET', event, handler .. ':conflict', 1) end
+  if redis.call('HEXISTS', event, handler .. ':conflict') == 0 then return give_effect(handler, key, known.request) end
+  redis.call('HSETNX', prefix .. 'request:' .. known.request, 'effect:' .. handler, key)
 end
 
 -- Answers whether the effect was begun anew, and whether that opened it.
-local function run_again(event, key, handler, mode, known)
+local function run_again(event, key, handler, mode, known, conflict)
   local member = handler .. '|' .. key
   local seen = redis.call('HMGET', event, handler .. ':state', handler .. ':crashes')
   local state = seen[1] or 'missing'
   if not chosen[state] or redis.call('HEXISTS', leases, member) == 1 then return false end
+  if not may_have_effect(event, key, handler, known, conflict) then return false end
+  if dry then return true end
   if state == 'missing' then
     local names = redis.call('HGET', event, 'routed_to') or ''
     redis.call('HSET', event, 'routed_to', names == '' and handler or names .. ',' .. handler, handler .. ':attempts', 0)
   end
-  if known.request then redis.call('HSETNX', prefix .. 'request:' .. known.request, 'effect:' .. handler, key) end
+  note_effect(event, key, handler, known, conflict)
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('ZREM', prefix .. 'held', member)
   anew(event, handler, seen[2])
@@ -79,28 +98,28 @@ end
 local function again(key, handlers)
   local event = prefix .. 'event:' .. key
   local fields = redis.call('HMGET', event, 'trust', 'state', 'request', 'overruled', 'outcome', 'conflict')
-  if not fields[1] or fields[4] then return 0 end
-  local known = { request = fields[3] }
-  if fields[5] and known.request and not fields[6] then
+  if not fields[1] or fields[4] then return '' end
+  local known = { request = fields[3], outcome = fields[5] }
+  if known.outcome and known.request and not fields[6] then
     local decision = redis.call('HGET', prefix .. 'request:' .. known.request, 'event')
-    if decision and decision ~= key then return 0 end
+    if decision and decision ~= key then return '' end
   end
   if handlers == '' then return route_again(event, key, known) end
-  if untouched[fields[2]] then return 0 end
-  local count, opened = 0, 0
-  for handler, mode in string.gmatch(handlers, '([^:,]+):([^:,]+)') do
-    local ran, was_closed = run_again(event, key, handler, mode, known)
-    if ran then count = count + 1 end
+  if untouched[fields[2]] then return '' end
+  local names, opened = {}, 0
+  for handler, mode, conflict in string.gmatch(handlers, '([^:,]+):([^:,]+):?([^,]*)') do
+    local ran, was_closed = run_again(event, key, handler, mode, known, conflict ~= '')
+    if ran then names[#names + 1] = handler end
     if was_closed then opened = opened + 1 end
   end
-  if count > 0 then
+  if names[1] and not dry then
     redis.call('HINCRBY', event, counter, 1)
     redis.call('HSET', event, when, now_text)
     open_again(event, key, known, opened)
   end
-  return count
+  return table.concat(names, ',')
 end
 
 local answer = {}
-for i = 4, #ARGV, 2 do answer[#answer + 1] = again(ARGV[i], ARGV[i + 1]) end
+for i = 5, #ARGV, 2 do answer[#answer + 1] = again(ARGV[i], ARGV[i + 1]) end
 return answer

@@ -140,8 +140,9 @@ end
 -- on with healthy work. Until then it stands in `suspects`, by the time since when, and stays in `due`, a moment
 -- ahead: its lease, should its worker live after all, can still be renewed.
 local suspects, clearing, claimant = prefix .. 'suspects', prefix .. 'clearing', ARGV[6]
--- Milliseconds: until a suspect is met again; and how long one waits before a worker with other work empties its hands.
-local SUSPECT_PAUSE, SUSPECT_PATIENCE = 1000, 5000
+-- Milliseconds: until a suspect is met again, and how much later where there are many, for each of them; how long one
+-- waits before a worker with other work empties its hands.
+local SUSPECT_PAUSE, PAUSE_EACH, SUSPECT_PATIENCE = 1000, 10, 5000
 
 -- The suspect still waits for what it waited for when it was set aside: nobody renewed, settled or claimed it.
 local function is_set_aside(member, handler, event)
@@ -177,8 +178,9 @@ end
 local function set_aside(member, handler, event, kept, crashed)
   if crashed and kept.suspect == 'alone' then clear_others() end
   redis.call('ZADD', suspects, 'NX', now, member)
-  redis.call('ZADD', due, now + SUSPECT_PAUSE, member)
-  redis.call('HSET', event, handler .. ':suspect', now + SUSPECT_PAUSE)
+  local until_met = now + SUSPECT_PAUSE + PAUSE_EACH * redis.call('ZCARD', suspects)
+  redis.call('ZADD', due, until_met, member)
+  redis.call('HSET', event, handler .. ':suspect', until_met)
 end
 
 -- Whether a suspect waits for this caller: no other worker that is present clears them. A worker that has other work

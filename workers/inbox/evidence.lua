@@ -40,11 +40,6 @@ local function disagree(outcome, fingerprint, other_outcome, other_fingerprint)
   return comparable(fingerprint) and comparable(other_fingerprint) and fingerprint ~= other_fingerprint
 end
 
-local function has_begun(event, handler)
-  local known = redis.call('HMGET', event, handler .. ':attempts', handler .. ':state')
-  return tonumber(known[1] or 0) > 0 and known[2] ~= 'skipped', known[2]
-end
-
 -- -- waiting for stronger evidence ------------------------------------------------------------------------------
 
 -- Milliseconds until a call is made for an effect that demands a signature: the signed delivery may be on its way.
@@ -139,6 +134,24 @@ end
 
 local open_states = { due = true, retry = true, waiting = true, paused = true, held = true, unconfirmed = true,
   failed = true }
+
+-- Effects of an outcome are unique per (request, route): whether the handler began for another outcome of the request.
+-- Answers also the event that it may begin for now, if that is another one.
+local function began_elsewhere(handler, key, request_id)
+  local other = redis.call('HGET', prefix .. 'request:' .. request_id, 'effect:' .. handler)
+  if not other or other == key then return false end
+  local begun, state = has_begun(prefix .. 'event:' .. other, handler)
+  -- Of an event whose record has expired nothing else is known.
+  if not state and redis.call('EXISTS', prefix .. 'event:' .. other) == 0 then begun = true end
+  return begun, open_states[state] and other
+end
+
+-- The handler has its effect on this event. What has not ended on another one of the request is withdrawn.
+local function give_effect(handler, key, request_id)
+  local _, other = began_elsewhere(handler, key, request_id)
+  if other then withdraw(handler, prefix .. 'event:' .. other, other, request_id) end
+  redis.call('HSET', prefix .. 'request:' .. request_id, 'effect:' .. handler, key)
+end
 
 -- The event is not routed (again): what an earlier routing of it began goes on.
 local function end_routing(event, key, request_id)

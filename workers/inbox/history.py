@@ -72,3 +72,13 @@ def request(redis: Redis, request_id: str) -> RequestRecord | None:
     """What is known of a request, None when it was never heard of."""
     found = cast("dict[bytes, bytes]", redis.hgetall(keys.request(request_id)))
     return kept.request({name.decode(): value for name, value in found.items()}) if found else None
+
+
+def effects(redis: Redis, request_id: str) -> dict[str, str]:
+    """Of each handler that has an effect on an outcome of the request: the key of that event."""
+    found = cast("dict[bytes, bytes]", redis.hgetall(keys.request(request_id)))
+    return {
+        name.decode().removeprefix("effect:"): key.decode()
+        for name, key in found.items()
+        if name.startswith(b"effect:")
+    }

@@ -8,7 +8,7 @@
 | `asked` | sorted set | every request known, ended ones too, by its creation (seconds): places in HITL.sh's lists |
 | `unverified` | sorted set | requests that only a callback URL speaks of, by their creation (seconds) |
 | `checks` | sorted set | requests worth a call to HITL.sh, by when (milliseconds); `*` for discovery |
-| `ended:<request>` | string | its tombstone: outcome, fingerprint, trust; outlives any callback URL |
+| `ended:<request>` | string | its tombstone: outcome, fingerprint, trust, handlers that began |
 | `token:<callback id>` | string | the request that one of our callback URLs was made for |
 | `token:<callback id>:subject` | string | the one execution or turn that a callback URL without a request reported |
 | `unconfirmed` | sorted set | effects that wait until their event has stronger evidence |

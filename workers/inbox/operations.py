@@ -10,6 +10,7 @@ from typing import cast
 import msgspec
 from redis import Redis
 
+from hitlsh.events import Event
 from workers.errors import WorkersError
 from workers.inbox import history, keys, scripts
 from workers.inbox.kept import EventSummary
@@ -46,11 +47,11 @@ def retry(redis: Redis, chosen: Chosen, *, dry_run: bool = False) -> Change:
     confirmed, is named.
     """
 
-    def begin(members: list[str]) -> list[int]:
+    def begin(members: list[str]) -> Sequence[object]:
         words: list[str] = []
         for handler, key in map(split, members):
             words += [key, f"{handler}:due" if handler else ""]
-        return _run(redis, "again", "retries", "retried_at", "failed", *words)
+        return _run(redis, "again", "retries", "retried_at", "failed", "", *words)
 
     members = _members(redis, chosen, (keys.FAILED,), lambda event: event.overruled is None)
     return or_refuse(redis, chosen, _change(members, None if dry_run else begin))
@@ -64,7 +65,7 @@ def discard(redis: Redis, chosen: Chosen, *, reason: str, retention: int, dry_ru
     What is paused is not held: resume it first.
     """
 
-    def end(members: list[str]) -> list[int]:
+    def end(members: list[str]) -> Sequence[object]:
         return _run(redis, "discard", str(retention), reason, *members)
 
     waits = isinstance(chosen, Filter) and chosen.state != "unconfirmed"
@@ -89,6 +90,13 @@ def _reasons(redis: Redis, name: str) -> Iterator[str]:
     for event in history.summaries(redis, resolve(redis, name)):
         if event.overruled is not None:
             yield f"{event.key} was overruled by {event.overruled!r}, stronger evidence: nothing of it runs again"
+        elif isinstance(event.content, Event) and event.content.outcome and event.content.request_id:
+            for name, other in history.effects(redis, event.content.request_id).items():
+                if other != event.key and handler in (None, name):
+                    yield (
+                        f"{name} ran for another outcome of request {event.content.request_id} ({other}): "
+                        f"replay --force runs it for {event.key} too"
+                    )
         for effect in event.effects:
             if effect.state == "unconfirmed" and handler in (None, effect.handler):
                 yield (
@@ -133,16 +141,16 @@ def _named(redis: Redis, name: str, states: set[str], wanted: Callable[[EventSum
                 yield f"{one}|{event.key}"
 
 
-def _change(batches: Iterable[list[str]], change: Callable[[list[str]], list[int]] | None) -> Change:
-    """Apply it to every batch, or only count."""
+def _change(batches: Iterable[list[str]], change: Callable[[list[str]], Sequence[object]] | None) -> Change:
+    """Apply it to every batch, or only count; `change` answers something false for what was left alone."""
     effects, examples = 0, list[str]()
     for members in batches:
-        counts = [1] * len(members) if change is None or not members else change(members)
-        changed = [member for member, count in zip(members, counts, strict=True) if count]
+        answers = [1] * len(members) if change is None or not members else change(members)
+        changed = [member for member, answer in zip(members, answers, strict=True) if answer]
         effects += len(changed)
         examples += changed[: EXAMPLES - len(examples)]
     return Change(effects=effects, examples=tuple(examples))
 
 
-def _run(redis: Redis, script: str, *words: str) -> list[int]:
-    return cast("list[int]", scripts.script(redis, script)(keys=[keys.PREFIX], args=words))
+def _run(redis: Redis, script: str, *words: str) -> list[object]:
+    return cast("list[object]", scripts.script(redis, script)(keys=[keys.PREFIX], args=words))

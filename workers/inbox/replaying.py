@@ -1,12 +1,12 @@
 """Replays: events again through today's routes, and quarantined bodies through today's parser."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 import msgspec
 from redis import Redis
 
-from hitlsh.events import Event, Trust
+from hitlsh.events import Event
 from hitlsh.payloads import parse
 from workers.decision import Decision
 from workers.inbox import history, keys, scripts
@@ -20,27 +20,17 @@ from workers.router import Router
 
 #: Records, bodies and all, that are held in memory at a time.
 BATCH = 25
-_NEVER_SUCCEEDED = ("missing", "failed", "held", "skipped", "discarded")
+_NEVER_SUCCEEDED = ("missing", "failed", "held", "skipped", "discarded", "superseded")
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """Handlers that shall have an event (again)."""
+    """Handlers that shall have an event (again), each with how, as again.lua reads it."""
 
     key: str
-    handlers: tuple[str, ...]
-    #: Of those that demand more trust than the event has, how much.
-    needs: Mapping[str, Trust] = {}
+    handlers: Mapping[str, str]
 
-    @property
-    def names(self) -> str:
-        """As again.lua reads them."""
-        return ",".join(
-            f"{name}:await-{self.needs[name]}" if name in self.needs else f"{name}:due" for name in self.handlers
-        )
-
-    @property
-    def members(self) -> list[str]:
-        return [f"{handler}|{self.key}" for handler in self.handlers]
+    def members(self, names: Iterable[str]) -> list[str]:
+        return [f"{handler}|{self.key}" for handler in names]
 
 
 def replay(
@@ -50,7 +40,8 @@ def replay(
 
     What never succeeded becomes due: handlers that never had the event, and effects that failed, are held,
     or were skipped or discarded; with `force` also those that are done. What is due or runs is left alone,
-    what demands more trust waits for it. A filter's `handler` is the one that shall have the events. Quarantined
+    what demands more trust waits for it. A handler that began for another outcome of the request has no effect on
+    this one but with `force`. A filter's `handler` is the one that shall have the events. Quarantined
     bodies that can be read by now are kept as events, and go to all their routes; not where a handler is
     given, which they would not keep to.
 
@@ -58,17 +49,17 @@ def replay(
     to be confirmed, is named.
     """
     states = (*_NEVER_SUCCEEDED, "done") if force else _NEVER_SUCCEEDED
+    flags = " ".join(["forced"] * force + ["dry"] * dry_run)
     effects, bodies, examples = 0, 0, list[str]()
     for records, handler in _chosen(redis, chosen):
         plans = [plan for record in records if (plan := _plan(record, router, handler, states))]
         readable = [] if handler else list(_readable(records, chosen))
+        members = _begin(redis, plans, states, flags)
         if not dry_run:
-            plans = _begin(redis, plans, states)
             _accept(redis, readable, retention)
-        effects += sum(len(plan.handlers) for plan in plans)
+        effects += len(members)
         bodies += len(readable)
-        found = [*(member for plan in plans for member in plan.members), *(record.key for record, _ in readable)]
-        examples += found[: EXAMPLES - len(examples)]
+        examples += [*members, *(record.key for record, _ in readable)][: EXAMPLES - len(examples)]
     return or_refuse(redis, chosen, Change(effects=effects, bodies=bodies, examples=tuple(examples)))
 
 
@@ -91,11 +82,15 @@ def _plan(record: EventRecord, router: Router, handler: str | None, states: tupl
     if not isinstance(record.content, Event) or record.state == "due" or record.overruled is not None:
         return None  # what is not routed yet goes through today's routes anyway
     decision = _decision(record, record.content)
-    needs = {wait.route.name: wait.needs for wait in router.waits(decision) if wait.is_urgent}
-    names = [name for name in (*(route.name for route in router.match(decision)), *needs) if handler in (None, name)]
-    effects = {name: effect_of(record, name) for name in names}
-    wanted = tuple(name for name, effect in effects.items() if (effect.state if effect else "missing") in states)
-    return _Plan(record.key, wanted, needs) if wanted else None
+    handlers = {route.name: route.with_mode("due") for route in router.match(decision)}
+    handlers |= {
+        wait.route.name: wait.route.with_mode(f"await-{wait.needs}")
+        for wait in router.waits(decision)
+        if wait.is_urgent
+    }
+    states_of = {name: effect.state if (effect := effect_of(record, name)) else "missing" for name in handlers}
+    wanted = {name: how for name, how in handlers.items() if handler in (None, name) and states_of[name] in states}
+    return _Plan(record.key, wanted) if wanted else None
 
 
 def _decision(record: EventRecord, event: Event) -> Decision:
@@ -111,14 +106,21 @@ def _decision(record: EventRecord, event: Event) -> Decision:
     )
 
 
-def _begin(redis: Redis, plans: list[_Plan], states: tuple[str, ...]) -> list[_Plan]:
-    """Answers the plans that were carried out; one whose every effect was begun by another is none."""
+def _begin(redis: Redis, plans: list[_Plan], states: tuple[str, ...], flags: str) -> list[str]:
+    """Answers ``handler|event key`` of those that became due or wait, and not of what somebody else began."""
     if not plans:
         return []
-    words = [word for plan in plans for word in (plan.key, plan.names)]
+    words = [word for plan in plans for word in (plan.key, ",".join(plan.handlers.values()))]
     begin = scripts.script(redis, "again")
-    counts = cast("list[int]", begin(keys=[keys.PREFIX], args=["replays", "replayed_at", ",".join(states), *words]))
-    return [plan for plan, count in zip(plans, counts, strict=True) if count]
+    begun = cast(
+        "list[bytes]", begin(keys=[keys.PREFIX], args=["replays", "replayed_at", ",".join(states), flags, *words])
+    )
+    return [
+        member
+        for plan, names in zip(plans, begun, strict=True)
+        if names
+        for member in plan.members(names.decode().split(","))
+    ]
 
 
 # -- quarantined bodies ----------------------------------------------------------------------------------

@@ -22,22 +22,6 @@ local lease = tonumber(ARGV[2])
 retention = ARGV[1]
 frame = ARGV[3]
 
--- Effects of an outcome are unique per (request, route): whether the handler may have one on this event. What has
--- not begun on another event of the request is withdrawn.
-local function may_have_effect(handler, key, request_id)
-  local request, field = prefix .. 'request:' .. request_id, 'effect:' .. handler
-  local other = redis.call('HGET', request, field)
-  if other then
-    local begun, state = has_begun(prefix .. 'event:' .. other, handler)
-    -- It had one on an event whose record has expired.
-    if not state then return false end
-    if other ~= key and begun then return false end
-    if other ~= key and open_states[state] then withdraw(handler, prefix .. 'event:' .. other, other, request_id) end
-  end
-  redis.call('HSET', request, field, key)
-  return true
-end
-
 -- What the routing adds to the event: effects that it does not have, or that were withdrawn.
 local function add_effect(event, key, token, name, mode, request_id, suspect)
   local member = name .. '|' .. key
@@ -89,7 +73,8 @@ local function route(event, key, token, names, suspect)
   for name, mode, conflict in string.gmatch(names, '([^:,]+):([^:,]+):?([^,]*)') do
     local wanted = mode == 'run' or not aside or (differs and not denied and conflict ~= '')
     if wanted and conflict == '' and outcome and request_id and mode ~= 'run' then
-      wanted = may_have_effect(name, key, request_id)
+      wanted = not began_elsewhere(name, key, request_id)
+      if wanted then give_effect(name, key, request_id) end
     elseif wanted and outcome and request_id then
       redis.call(conflict == '' and 'HSET' or 'HSETNX', prefix .. 'request:' .. request_id, 'effect:' .. name, key)
     end

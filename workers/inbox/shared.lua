@@ -110,7 +110,25 @@ local function tombstone_of(request_id) return prefix .. 'ended:' .. request_id 
 -- Seconds that finished work is kept; set by each script that may finish any.
 local retention
 
--- The event is finished: it expires. Of the decision of a request a tombstone remains after that.
+-- Whether the handler began for the event, and the state of its effect, if it has one.
+local function has_begun(event, handler)
+  local known = redis.call('HMGET', event, handler .. ':attempts', handler .. ':state')
+  return tonumber(known[1] or 0) > 0 and known[2] ~= 'skipped', known[2]
+end
+
+-- Handlers that began for an outcome of the request, whichever.
+local function began_for(request)
+  local names = {}
+  for _, field in ipairs(redis.call('HKEYS', request)) do
+    local handler = string.match(field, '^effect:(.*)$')
+    local event = handler and prefix .. 'event:' .. redis.call('HGET', request, field)
+    if handler and (has_begun(event, handler) or redis.call('EXISTS', event) == 0) then names[#names + 1] = handler end
+  end
+  return table.concat(names, ',')
+end
+
+-- The event is finished: it expires. Of the decision of a request a tombstone remains after that: its outcome,
+-- fingerprint and trust, and, as HITL.sh can overrule it, the handlers that began.
 local function finish(event, key, state)
   redis.call('HSET', event, 'state', state, 'finished_at', now_text)
   redis.call('EXPIRE', event, retention)
@@ -119,7 +137,9 @@ local function finish(event, key, state)
   local request = known[1] and known[4] and prefix .. 'request:' .. known[4]
   if not request or redis.call('HGET', request, 'event') ~= key then return end
   redis.call('EXPIRE', request, retention)
-  redis.call('SET', tombstone_of(known[4]), table.concat(known, ' ', 1, 3), 'EX', retention + TOMBSTONE)
+  local tombstone = tombstone_of(known[4])
+  known[4] = known[3] ~= 'confirmed' and began_for(request) or nil
+  redis.call('SET', tombstone, table.concat(known, ' '), 'EX', retention + TOMBSTONE)
 end
 
 local function finish_if_settled(event, key)

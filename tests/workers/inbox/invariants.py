@@ -21,7 +21,16 @@ def broken(redis: Redis) -> list[str]:
         fields = {field.decode(): value.decode(errors="replace") for field, value in redis.hgetall(name).items()}
         found += [f"{key}: {what}" for what in _of_event(redis, key, fields, places, leased)]
         found += [f"{key}: {what}" for what in _of_proof(redis, key, fields)]
+    for name in redis.scan_iter(keys.request("*")):
+        found += [f"{name.decode()}: {what}" for what in _of_request(redis, redis.hgetall(name))]
     return found
+
+
+def _of_request(redis: Redis, fields: dict[bytes, bytes]) -> Iterator[str]:
+    for field, key in fields.items():
+        event = keys.event(key.decode())
+        if field.startswith(b"effect:") and redis.exists(event) and not redis.hexists(event, "outcome"):
+            yield f"{field.decode()} is of {key.decode()}, which ends nothing"
 
 
 def whereabouts(redis: Redis) -> Counter[str]:

@@ -6,7 +6,7 @@ import msgspec
 from redis import Redis
 
 from workers import Router
-from workers.in_hand import _decision, _effect, _mode
+from workers.in_hand import _decision, _effect
 from workers.inbox import keys
 from workers.inbox.inbox import Inbox
 from workers.inbox.records import Item, Line
@@ -96,9 +96,9 @@ class OneWorker:
         decision = _decision(item)
         at_once = not item.suspect and not item.has_rivals
         routes = self._router.match(decision)
-        modes = [_mode(route, "run" if at_once else "due") for route in routes]
+        modes = [route.with_mode("run" if at_once else "due") for route in routes]
         modes += [
-            _mode(wait.route, f"{'await' if wait.is_urgent else 'later'}-{wait.needs}")
+            wait.route.with_mode(f"{'await' if wait.is_urgent else 'later'}-{wait.needs}")
             for wait in self._router.waits(decision)
         ]
         await self._inbox.report(

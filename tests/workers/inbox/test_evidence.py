@@ -17,6 +17,8 @@ from tests.workers.inbox.one_worker import OneWorker
 from workers import Router
 from workers.inbox import history, keys
 from workers.inbox.inbox import Inbox
+from workers.inbox.operations import Refused, retry
+from workers.inbox.replaying import replay
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -24,6 +26,11 @@ BODIES = {
     "Approve": payload(),
     "Reject": payload(response="Reject"),
     "timeout": payload(status="timeout"),
+}
+#: Two that cannot be compared: a callback whose value and label differ, and the account webhook, which has the label.
+INCOMPARABLE = {
+    "V1": payload(response_data={"selected_value": "v1", "selected_label": "Quite another word"}),
+    "Label": payload(response="Quite another word"),
 }
 KEY = key(BODIES["Approve"])
 REJECTED = f"{KEY}#{getattr(parse(BODIES['Reject']), 'fingerprint')}"  # noqa: B009 - a union
@@ -50,7 +57,7 @@ def decision(redis: Redis) -> str | None:
 
 
 async def accept(inbox: Inbox, answer: str, trust: str, **more: Any) -> str:
-    [verdict], _ = await inbox.accept([delivery(BODIES[answer], trust=trust, **more)])
+    [verdict], _ = await inbox.accept([delivery((BODIES | INCOMPARABLE)[answer], trust=trust, **more)])
     return verdict
 
 
@@ -118,12 +125,10 @@ async def test_a_second_outcome_of_the_same_trust_makes_a_confirmation_due(inbox
 
 
 async def test_evidence_that_cannot_be_compared_is_neither_conflict_nor_duplicate(inbox: Inbox, redis: Redis) -> None:
-    """A callback whose value and label differ, and the account webhook, which has the label alone."""
     worker = OneWorker(inbox, routes())
-    own = {"selected_value": "v1", "selected_label": "Quite another word"}
-    await inbox.accept([delivery(payload(response_data=own))])
+    await accept(inbox, "V1", "callback")
     await worker.settle()
-    [verdict], _ = await inbox.accept([delivery(payload(response="Quite another word"), trust="signed")])
+    verdict = await accept(inbox, "Label", "signed")
     await worker.settle()
 
     ran = Counter(run.handler for run in worker.runs)
@@ -251,4 +256,79 @@ async def test_stronger_evidence_does_not_wait_for_a_worker_that_died(inbox: Inb
     [item] = (await inbox.claim(10, caller="busy")).items
 
     assert item.event.response == "Reject"
+    assert broken(redis) == []
+
+
+# -- what a person runs again ------------------------------------------------------------------------------------
+
+
+def effects(redis: Redis) -> dict[str, str]:
+    return history.effects(redis, REQUEST)
+
+
+def again(redis: Redis, *names: str, **more: bool) -> int:
+    return replay(redis, routes(), names or (REQUEST,), retention=86_400, **more).effects
+
+
+@pytest.mark.parametrize("verb", ["retry", "replay"])
+async def test_what_ends_nothing_takes_no_effect_from_the_decision(inbox: Inbox, redis: Redis, verb: str) -> None:
+    worker = OneWorker(inbox, routes())
+    await inbox.accept([delivery(claimed())])
+    await worker.claim()
+    for _ in routes().routes:
+        await worker.end("failed")
+    changed = retry(redis, [REQUEST]).effects if verb == "retry" else again(redis)
+    await worker.settle()
+    before = effects(redis)
+    await accept(inbox, "Approve", "confirmed")
+    await worker.settle()
+
+    assert (changed, before) == (2, {})
+    assert {run.handler for run in worker.runs if run.ends} == {"plain", "signed", "strict", "conflicts"}
+    assert broken(redis) == []
+
+
+@pytest.mark.parametrize(("first", "second"), [("V1", "Label"), ("Approve", "Reject")])
+async def test_a_handler_runs_once_a_request_unless_a_person_forces_it(
+    inbox: Inbox, redis: Redis, first: str, second: str
+) -> None:
+    worker = OneWorker(inbox, routes())
+    await accept(inbox, first, "callback")
+    await worker.settle()
+    await accept(inbox, second, "signed")
+    await worker.settle()
+    ran = Counter(run.handler for run in worker.runs)
+    name = decision(redis)
+    assert name is not None
+
+    with pytest.raises(Refused, match=rf"plain ran for another outcome .*: replay --force runs it for {name} too"):
+        again(redis, name, dry_run=True)
+    with pytest.raises(Refused, match="plain ran for another outcome"):
+        again(redis, name)
+    await worker.settle()
+    assert Counter(run.handler for run in worker.runs) == ran
+
+    planned = again(redis, f"plain|{name}", force=True, dry_run=True)
+    assert again(redis, f"plain|{name}", force=True) == planned == 1
+    await worker.settle()
+    assert Counter(run.handler for run in worker.runs) - ran == {"plain": 1}
+    assert effects(redis)["plain"] == name
+    assert broken(redis) == []
+
+
+async def test_what_was_killed_on_weaker_evidence_can_be_run_for_the_decision(inbox: Inbox, redis: Redis) -> None:
+    """It may have done its work, so nothing but a person has it run for another outcome."""
+    worker = OneWorker(inbox, routes())
+    await accept(inbox, "Approve", "callback")
+    await worker.claim()
+    worker.die()
+    await accept(inbox, "Reject", "signed")
+    await worker.expire_leases(redis)
+    await worker.settle()
+
+    assert [run.response for run in worker.runs if run.handler == "plain"] == []
+    assert history.event(redis, REJECTED).overrules  # type: ignore[union-attr]
+    assert again(redis, f"plain|{REJECTED}", force=True) == 1
+    await worker.settle()
+    assert [run.response for run in worker.runs if run.handler == "plain"] == ["Reject"]
     assert broken(redis) == []

@@ -12,6 +12,7 @@ from workers import Router
 from workers.inbox import history, keys
 from workers.inbox.inbox import Inbox
 from workers.inbox.listing import Filter, events
+from workers.inbox.operations import discard
 from workers.inbox.replaying import replay
 
 DAY = 86_400
@@ -179,3 +180,38 @@ async def test_an_open_request_is_tracked_for_longer_than_any_request_lives(inbo
     advance(redis, 62 * DAY)
 
     assert (redis.exists(keys.request(REQUEST)), redis.exists(keys.request("made-up"))) == (1, 0)
+
+
+@pytest.mark.parametrize(("weaker", "stronger"), [("callback", "signed"), ("signed", "confirmed")])
+async def test_a_tombstone_of_weaker_evidence_does_not_bury_the_decision(
+    inbox: Inbox, redis: Redis, router: Router, weaker: str, stronger: str
+) -> None:
+    """Handlers that began for the weaker evidence do not begin again, the others do."""
+    router.on("*", name="careful", trust=stronger)(lambda decision: None)
+    worker = OneWorker(inbox, router)
+    await accept(inbox, ended(1), trust=weaker)
+    await worker.settle()
+    discard(redis, Filter(state="unconfirmed"), reason="nobody confirms it", retention=RETENTION)
+    await worker.settle()
+    forget(redis)
+
+    verdict = await accept(inbox, ended(0.5, response="Reject"), trust=stronger)
+    repeated = await accept(inbox, ended(0.5, response="Reject"), trust=stronger)
+    await worker.settle()
+
+    assert (verdict, repeated) == ("overruled", "duplicate")
+    assert [(run.handler, run.response) for run in worker.runs] == [("pay", "Approve"), ("careful", "Reject")]
+    assert history.effects(redis, REQUEST)["pay"] == "expired"
+    assert broken(redis) == []
+
+
+async def test_stronger_evidence_that_ended_before_the_horizon_stays_buried(
+    inbox: Inbox, redis: Redis, router: Router
+) -> None:
+    await accept(inbox, ended(1), trust="callback")
+    await OneWorker(inbox, router).settle()
+    forget(redis)
+
+    assert await accept(inbox, ended(0.5, response="Reject"), trust="callback") == "stale"
+    assert await accept(inbox, ended(31, response="Reject"), trust="confirmed") == "duplicate"
+    assert await accept(inbox, ended(31, response="Later"), trust="confirmed") == "stale"
