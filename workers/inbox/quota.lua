@@ -13,13 +13,9 @@ local QUARANTINE_BYTES = { callback = 4 * MEBIBYTE, verified = 32 * MEBIBYTE }
 
 local function quarantine_class(trust) return trust == 'callback' and 'callback' or 'verified' end
 
--- Only the fact is kept. An outcome of a tracked request that is open is not lost: HITL.sh's API is asked, once for
--- each request.
-local function refuse_for_good(said, known)
-  if said.outcome ~= '' and known.first_seen and not known.outcome
-    and redis.call('HSETNX', prefix .. 'request:' .. said.request, 'refused', now_text) == 1 then
-    redis.call('ZADD', checks_of(said.request), now, said.request)
-  end
+-- Only the fact is kept. An outcome of a tracked request that is open is not lost: HITL.sh's API is asked.
+local function refuse_for_good(said)
+  if said.outcome ~= '' then ask_soon(said.request) end
   return 'over_quota'
 end
 
@@ -41,7 +37,7 @@ local function over_quota(said, known)
     local used = redis.call('HMGET', quota, 'events', 'bytes', 'unreadable')
     if unreadable and tonumber(used[3] or 0) + size > UNREADABLE then return 'over_quota' end
     if tonumber(used[1] or 0) >= most.events or tonumber(used[2] or 0) >= most.bytes then
-      return bound and refuse_for_good(said, known) or 'busy'
+      return bound and refuse_for_good(said) or 'busy'
     end
     if unreadable then redis.call('HINCRBY', quota, 'unreadable', size) end
     redis.call('HINCRBY', quota, 'events', 1)

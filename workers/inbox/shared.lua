@@ -188,6 +188,21 @@ local function made_at(said)
   return said ~= '' and tonumber(said) * 1000 <= now and said or now_text
 end
 
+-- Seconds between two calls that strangers may cause for one request.
+local STRANGERS_PAUSE = 300
+
+-- A delivery that may be genuine was refused: the open request that it names is worth a call at once. Answers whether
+-- that is new.
+local function ask_soon(request_id)
+  local request = prefix .. 'request:' .. request_id
+  local known = redis.call('HMGET', request, 'first_seen', 'outcome', 'checked_at', 'refused')
+  local rested = not known[3] or now_seconds - tonumber(known[3]) > STRANGERS_PAUSE
+  if not known[1] or known[2] or known[4] or not rested then return false end
+  redis.call('HSET', request, 'refused', now_text)
+  redis.call('ZADD', checks_of(request_id), now, request_id)
+  return true
+end
+
 -- The ledger: a request is known, and worth a call to HITL.sh when its interval is over or its time is out.
 -- `created` and `timeout` are seconds as text, '' where not known. Answers whether it was new.
 local function know(request_id, learned, created, timeout, life)

@@ -1,5 +1,7 @@
 """Quotas of one callback URL and of the quarantine: a flood leaves a count, and room for everything else."""
 
+import time
+
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -37,6 +39,24 @@ async def test_the_url_of_a_request_has_forty_events_kept(inbox: Inbox, redis: R
 
     assert (verdicts.count("accepted"), verdicts.count("over_quota")) == (40, 10)
     assert redis.zcard(keys.EVENTS) == 40
+
+
+async def test_what_it_says_beyond_causes_one_call_in_five_minutes(inbox: Inbox, redis: Redis) -> None:
+    """Each reconcile run that reads the request would else be followed by the next."""
+    bind(redis, "leaked", "r1")
+    await inbox.accept([delivery(claimed("r1", at=ago(number)), callback_id="leaked") for number in range(40)])
+    due = []
+    for number in range(4):
+        redis.zadd(keys.CHECKS, {"r1": 1e15})
+        verdicts, _ = await inbox.accept([delivery(payload("r1", response=f"{number}"), callback_id="leaked")])
+        assert verdicts == ["over_quota"]
+        due.append(redis.zscore(keys.CHECKS, "r1") < 1e15)
+        if due[-1]:  # a reconcile run finds it open
+            redis.hdel(keys.request("r1"), "refused")
+            redis.hset(keys.request("r1"), "checked_at", time.time() + 140 * number)
+        advance(redis, 140)
+
+    assert due == [True, False, False, True]
 
 
 async def test_it_has_a_quarter_of_a_mebibyte_kept_and_one_large_body(inbox: Inbox, redis: Redis) -> None:
