@@ -5,7 +5,7 @@ COPY pyproject.toml constraints.txt README.md ./
 COPY hitlsh hitlsh
 COPY workers workers
 COPY service service
-COPY sandbox sandbox
+COPY hitl_sandbox hitl_sandbox
 RUN python -m venv /opt/hitl && /opt/hitl/bin/pip install --no-cache-dir -c constraints.txt .
 
 FROM python:3.12-slim

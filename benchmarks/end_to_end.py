@@ -8,7 +8,7 @@ import uvloop
 
 from benchmarks import load
 from benchmarks.rig import Rig, deliveries, rig
-from service.supervisor import command
+from service.local.supervisor import command
 
 ROUNDS = 3
 OURS, NAIVE = 12_000, 250

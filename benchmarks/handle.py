@@ -19,10 +19,10 @@ from redis import Redis
 from rq import Queue
 
 from benchmarks.rig import Rig, rig
-from hitlsh.payloads import parse
-from service.supervisor import command
-from workers.inbox.inbox import Inbox
-from workers.inbox.records import Delivery
+from hitlsh.webhooks.parsing import parse
+from service.local.supervisor import command
+from workers.inbox.store import Inbox
+from workers.inbox.values import Delivery
 from workers.queue import enqueue_drain
 from workers.redis_clients import drain_client
 

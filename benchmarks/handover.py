@@ -17,13 +17,13 @@ import msgspec
 from redis import Redis
 
 from benchmarks.rig import Rig
-from hitlsh.payloads import parse
-from service.stack import free_port
-from service.supervisor import command
+from hitlsh.webhooks.parsing import parse
+from service.local.stack import free_port
+from service.local.supervisor import command
 from workers.inbox import keys
-from workers.inbox.inbox import Inbox
-from workers.inbox.ledger import DISCOVERY
-from workers.inbox.records import Delivery
+from workers.inbox.store import Inbox
+from workers.inbox.tracker.tracked_requests import DISCOVERY
+from workers.inbox.values import Delivery
 from workers.redis_clients import drain_client
 
 #: The longest timeout of the handlers is a second longer.
@@ -84,7 +84,7 @@ def _run(folder: Path, workers: int, case: str) -> list[float]:
     running.server.start()
     try:
         if port:
-            running.start(sys.executable, "-m", "sandbox", "--port", str(port), "--db", str(folder / "sandbox.db"))
+            running.start(sys.executable, "-m", "hitl_sandbox", "--port", str(port), "--db", str(folder / "sandbox.db"))
         running.start(*command("clock"))
         life = LIFE if case == "a drain's end" else 600.0
         words = ["work", "--processes", "1"]

@@ -21,11 +21,12 @@ import msgspec
 from redis import Redis
 
 from benchmarks.rig import Rig, rig
-from hitlsh.payloads import parse
-from service.supervisor import command
-from workers.inbox import inbox, keys, pausing
-from workers.inbox.inbox import Inbox
-from workers.inbox.records import Delivery, Line
+from hitlsh.webhooks.parsing import parse
+from service.local.supervisor import command
+from workers.inbox import keys, store
+from workers.inbox.operations import pausing
+from workers.inbox.store import Inbox
+from workers.inbox.values import Delivery, Line
 from workers.redis_clients import drain_client
 
 LEASE = 15
@@ -54,7 +55,7 @@ class Scene:
     def send(self, status: str, response: str | None = None) -> str:
         """Accept an outcome; answers its request."""
         one = delivery(status, response)
-        inbox.accept(self.redis, [one], retention=86_400)
+        store.accept(self.redis, [one], retention=86_400)
         return str(one.content.request_id)  # type: ignore[union-attr]
 
 

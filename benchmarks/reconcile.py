@@ -19,13 +19,13 @@ import msgspec
 
 from benchmarks.simulated_day import DAY, END, HOUR, Day
 from benchmarks.usual_ways import TICK, Client, ListHourly, PollEach
-from workers.sweeps import discovery
-from workers.sweeps.cover import cover
-from workers.sweeps.pace import Pace, pace
-from workers.sweeps.planner import Situation, plan
-from workers.sweeps.progress import Call, Channel, Checkpoint, List, OpenRequest, Row, Rows
-from workers.sweeps.sweep import Sweep
-from workers.sweeps.tokens import Purpose, Rules, Tokens, available, fresh, observe, spend, sweeps_per_hour
+from workers.reconcile import discovery
+from workers.reconcile.check_interval import Pace, pace
+from workers.reconcile.hourly_calls import Purpose, Rules, Tokens, available, fresh, observe, spend, sweeps_per_hour
+from workers.reconcile.page_cover import cover
+from workers.reconcile.planner import Situation, plan
+from workers.reconcile.progress import Call, Channel, Checkpoint, List, OpenRequest, Row, Rows
+from workers.reconcile.state_machine import Sweep
 
 OUTAGE = (8 * HOUR, 14 * HOUR)
 

@@ -17,10 +17,10 @@ import msgspec
 
 from benchmarks.load import request
 from hitlsh.signatures import headers
-from service.app import WEBHOOKS
-from service.embedded_server import EmbeddedServer
-from service.stack import free_port
-from service.supervisor import command
+from service.local.embedded_server import EmbeddedServer
+from service.local.stack import free_port
+from service.local.supervisor import command
+from service.web.app import WEBHOOKS
 
 SECRET = secrets.token_urlsafe(32)
 

@@ -8,7 +8,7 @@ import sys
 from redis import Redis
 
 from hitlsh import single_select
-from service.environment import environment
+from service.cli.environment import environment
 from workers.asking import asking_client, callback_url
 from workers.settings import Settings
 

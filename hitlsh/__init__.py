@@ -18,7 +18,7 @@ from hitlsh.api import (
 )
 from hitlsh.errors import HitlshError
 from hitlsh.events import Event, Reviewer, Unreadable
-from hitlsh.payloads import parse
+from hitlsh.webhooks.parsing import parse
 
 __all__ = [
     "ApiError",

@@ -19,7 +19,7 @@ from itsdangerous import BadData, BadSignature, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from hitlsh.errors import HitlshError
-from hitlsh.structure import nests_within
+from hitlsh.webhooks.json_structure import nests_within
 
 CALLBACK_PATH = "/callbacks/"
 #: Of a state, as JSON.

@@ -7,9 +7,9 @@ import click
 from redis.exceptions import RedisError
 
 from hitlsh.errors import HitlshError
-from service.embedded_server import ServerUnavailable
-from service.private_folder import FolderRefused
-from service.terminal import echo_lines
+from service.cli.output import echo_lines
+from service.local.embedded_server import ServerUnavailable
+from service.local.private_folder import FolderRefused
 from workers.errors import WorkersError
 from workers.settings import SettingsInvalid
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from hitlsh.events import Event
-from hitlsh.payloads import parse
-from workers.inbox.records import Delivery
+from hitlsh.webhooks.parsing import parse
+from workers.inbox.values import Delivery
 
 #: When deliveries arrive: these days, since what ended long ago is stale.
 RECEIVED = datetime.now(UTC).replace(microsecond=0)

@@ -14,12 +14,12 @@ import httpx
 import pytest
 import yaml
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client, single_select
 from hitlsh.callbacks import CallbackSigner
 from hitlsh.signatures import headers
-from sandbox.testing import Sandbox
-from service.embedded_server import EmbeddedServer
-from service.stack import free_port
+from service.local.embedded_server import EmbeddedServer
+from service.local.stack import free_port
 from tests.builders import payload
 
 ROOT = Path(__file__).parent.parent

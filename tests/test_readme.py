@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 from redis import Redis
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
-from sandbox.testing import Sandbox
-from service.cli import cli
-from service.embedded_server import EmbeddedServer
+from service.cli.main import cli
+from service.local.embedded_server import EmbeddedServer
 from workers import Router
-from workers.inbox import ledger
+from workers.inbox.tracker import tracked_requests
 from workers.settings import Settings
 from workers.testing import completed, timed_out
 
@@ -61,7 +61,7 @@ def test_its_asking_asks(
 
         request_id = names["ask_to_pay"](7, loop.id)
 
-    [known] = ledger.load(redis).values()
+    [known] = tracked_requests.load(redis).values()
     assert known.request.id == request_id
     assert known.callback is not None
     assert known.callback.state == {"invoice": 7}

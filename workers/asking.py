@@ -16,12 +16,12 @@ from hitlsh.api import AsyncClient, Client, Sent
 from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.callbacks import CallbackSigner
 from workers.errors import CannotAsk
-from workers.inbox import ledger
-from workers.inbox.api_keys import api_key_hash
+from workers.inbox.tracker import tracked_requests
+from workers.inbox.tracker.api_keys import api_key_hash
+from workers.reconcile.api_reading import callback_of
+from workers.reconcile.budget import AsyncRedisBudget, RedisBudget
+from workers.reconcile.snapshot import rules
 from workers.settings import Settings
-from workers.sweeps.budget import AsyncRedisBudget, RedisBudget
-from workers.sweeps.outlook import rules
-from workers.sweeps.reading import callback_of
 
 #: Seconds by which the clocks may differ; more means that HITL.sh did not take the timeout as it was sent.
 CLOCK_SKEW = 300.0
@@ -41,7 +41,7 @@ class RedisLedger:
 
     def asked(self, created: CreatedRequest, sent: Sent) -> None:
         """Keep it; may be repeated."""
-        ledger.learn(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
+        tracked_requests.learn(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
 
 
 class AsyncRedisLedger:
@@ -55,7 +55,9 @@ class AsyncRedisLedger:
 
     async def asked(self, created: CreatedRequest, sent: Sent) -> None:
         """See `RedisLedger.asked`."""
-        await ledger.alearn(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
+        await tracked_requests.alearn(
+            self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash
+        )
 
 
 def asking_client(settings: Settings, redis: Redis) -> Client:
@@ -100,10 +102,10 @@ def callback_url(settings: Settings, state: Any = None) -> str:
     return signer.url(settings.public_url, signer.mint(state))
 
 
-def entry(created: CreatedRequest, sent: Sent, signer: CallbackSigner | None, now: float) -> ledger.Asked:
+def entry(created: CreatedRequest, sent: Sent, signer: CallbackSigner | None, now: float) -> tracked_requests.Asked:
     """A request as the ledger keeps it; `now`: by our clock, seconds since 1970."""
     created_at = _created_at(created, sent, now)
-    return ledger.Asked(
+    return tracked_requests.Asked(
         request_id=created.request_id,
         created_at=created_at,
         timeout_at=_timeout_at(created, sent, created_at),

@@ -13,14 +13,14 @@ import msgspec
 from redis import Redis
 from redis.exceptions import RedisError
 
-from workers.inbox import api_keys as registered_keys
 from workers.inbox import keys, scripts
-from workers.inbox.api_keys import KeyIndexes
-from workers.inbox.inbox import LONGEST_REQUEST
 from workers.inbox.inbox_clock import Timekeeper
-from workers.inbox.ledger import DISCOVERY
 from workers.inbox.memory import MemoryKeeper
-from workers.inbox.repairing import Repairer
+from workers.inbox.operations.repairing import Repairer
+from workers.inbox.store import LONGEST_REQUEST
+from workers.inbox.tracker import api_keys as registered_keys
+from workers.inbox.tracker.api_keys import KeyIndexes
+from workers.inbox.tracker.tracked_requests import DISCOVERY
 from workers.queue import enqueue_drain, enqueue_sweep
 
 logger = logging.getLogger("hitl.clock")

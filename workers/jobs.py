@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workers import handover
-from workers.drain import Drain, Terms
+from workers.handlers.drain import Drain, Terms
+from workers.handlers.loading import load_router
 from workers.inbox import keys
-from workers.inbox.inbox import Inbox, LeaseKeeper
-from workers.loading import load_router
+from workers.inbox.store import Inbox, LeaseKeeper
 from workers.queue import DRAIN, RECONCILE
+from workers.reconcile import runner
 from workers.redis_clients import drain_client, keeper_client, worker_client
-from workers.router import Router
+from workers.routing.router import Router
 from workers.settings import Settings
-from workers.start_checks import check_confirmation_is_possible, say_if_nothing_is_swept
-from workers.sweeps import running
+from workers.startup_checks import check_confirmation_is_possible, say_if_nothing_is_swept
 from workers.worker import serve
 
 logger = logging.getLogger("hitl.workers")
@@ -86,8 +86,8 @@ def drain() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        retired = runner.run(_drain(_prepared, parent=_worker))
+    with asyncio.Runner(loop_factory=_loop_factory()) as loop_runner:
+        retired = loop_runner.run(_drain(_prepared, parent=_worker))
     if retired:  # the RQ job is its successor's
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
@@ -105,7 +105,7 @@ def sweep() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     redis = worker_client(settings.redis_url)
     try:
-        running.run(settings, redis, stopping=stopping)
+        runner.run(settings, redis, stopping=stopping)
     except Exception:
         redis.set(keys.SWEEPING, 0, nx=True, px=60_000)  # the clock would ask for the same again at once
         raise

@@ -10,20 +10,7 @@ with Client(api_key) as client:
 """
 
 from hitlsh.api.answers import Answer, outcome_of, read_answer
-from hitlsh.api.asking import (
-    Option,
-    Question,
-    boolean,
-    editable_text,
-    multi_select,
-    number,
-    rating,
-    single_select,
-    text,
-)
-from hitlsh.api.bodies import DocumentedLimitWarning
 from hitlsh.api.client import AsyncClient, Client
-from hitlsh.api.contents import Content, audio, file, image, video
 from hitlsh.api.errors import (
     ApiError,
     AskingError,
@@ -40,9 +27,22 @@ from hitlsh.api.errors import (
     UnexpectedReply,
     Unreachable,
 )
-from hitlsh.api.ledger import AsyncLedger, Ledger, Sent
-from hitlsh.api.rate_limit import AsyncBudget, Budget, LocalBudget, RateLimit
-from hitlsh.api.retrying import RetryPolicy
+from hitlsh.api.http.rate_limit import AsyncBudget, Budget, LocalBudget, RateLimit
+from hitlsh.api.http.retrying import RetryPolicy
+from hitlsh.api.questions.builders import (
+    Option,
+    Question,
+    boolean,
+    editable_text,
+    multi_select,
+    number,
+    rating,
+    single_select,
+    text,
+)
+from hitlsh.api.questions.content import Content, audio, file, image, video
+from hitlsh.api.questions.request_body import DocumentedLimitWarning
+from hitlsh.api.request_recorder import AsyncLedger, Ledger, Sent
 
 __all__ = [
     "Answer",

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from hitlsh import fields, responses
 from hitlsh.events import Outcome
+from hitlsh.webhooks import payload_fields, responses
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ def slug(words: str) -> str:
 
 def outcome_of(status: str | None) -> Outcome | None:
     """How a request with this status word has ended; None for one that is open or a word we do not know."""
-    return None if status is None else fields.outcome(fields.status(status))
+    return None if status is None else payload_fields.outcome(payload_fields.status(status))
 
 
 def read_answer(

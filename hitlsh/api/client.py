@@ -8,18 +8,18 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from hitlsh.api import wire
-from hitlsh.api.address import DEFAULT_BASE_URL
-from hitlsh.api.connected import Connected, settled
+from hitlsh.api.client_core import Connected, settled
+from hitlsh.api.descriptors import Awaited, Blocking
 from hitlsh.api.errors import Unreachable
-from hitlsh.api.exchange import Observe, Record, Script, Sleep, Spend, Step
-from hitlsh.api.ledger import AsyncLedger, Ledger
+from hitlsh.api.http import http_transport
+from hitlsh.api.http.credentials import DEFAULT_BASE_URL
+from hitlsh.api.http.exchange import Observe, Record, Script, Sleep, Spend, Step
+from hitlsh.api.http.rate_limit import AsyncBudget, Budget
+from hitlsh.api.http.replies import Answered
+from hitlsh.api.http.retrying import RetryPolicy
 from hitlsh.api.operations import Operation, Wire
 from hitlsh.api.paging import Listing, Walk
-from hitlsh.api.rate_limit import AsyncBudget, Budget
-from hitlsh.api.replies import Answered
-from hitlsh.api.retrying import RetryPolicy
-from hitlsh.api.surface import Awaited, Blocking
+from hitlsh.api.request_recorder import AsyncLedger, Ledger
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class Client(Connected[Blocking]):
         self._timeout = timeout
         self._budget = budget
         self._ledger = ledger
-        self._http = httpx.Client(transport=transport, **wire.options(self._base_url, timeout))
+        self._http = httpx.Client(transport=transport, **http_transport.options(self._base_url, timeout))
 
     def run(self, job: Operation[T] | Script[T]) -> T:
         """Carry out an operation, or a script of several."""
@@ -105,9 +105,11 @@ class Client(Connected[Blocking]):
 
     def _transmit(self, outgoing: Wire) -> Answered | Unreachable:
         try:
-            return wire.answered(self._http.request(**wire.request(outgoing, self._key, self._timeout)))
-        except wire.NO_REPLY as error:
-            return wire.unreachable(outgoing, error)
+            return http_transport.answered(
+                self._http.request(**http_transport.request(outgoing, self._key, self._timeout))
+            )
+        except http_transport.NO_REPLY as error:
+            return http_transport.unreachable(outgoing, error)
 
 
 class AsyncClient(Connected[Awaited]):
@@ -129,7 +131,7 @@ class AsyncClient(Connected[Awaited]):
         self._timeout = timeout
         self._budget = budget
         self._ledger = ledger
-        self._http = httpx.AsyncClient(transport=transport, **wire.options(self._base_url, timeout))
+        self._http = httpx.AsyncClient(transport=transport, **http_transport.options(self._base_url, timeout))
 
     async def run(self, job: Operation[T] | Script[T]) -> T:
         """Carry out an operation, or a script of several."""
@@ -185,6 +187,8 @@ class AsyncClient(Connected[Awaited]):
 
     async def _transmit(self, outgoing: Wire) -> Answered | Unreachable:
         try:
-            return wire.answered(await self._http.request(**wire.request(outgoing, self._key, self._timeout)))
-        except wire.NO_REPLY as error:
-            return wire.unreachable(outgoing, error)
+            return http_transport.answered(
+                await self._http.request(**http_transport.request(outgoing, self._key, self._timeout))
+            )
+        except http_transport.NO_REPLY as error:
+            return http_transport.unreachable(outgoing, error)

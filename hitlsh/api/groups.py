@@ -3,7 +3,7 @@
 from typing import Generic
 
 from hitlsh.api.calls import accounts, chains, loops, request_lists, requests, sessions, uploads, webhooks, workflows
-from hitlsh.api.surface import Call, Group, Mode, Pages, Runner
+from hitlsh.api.descriptors import Call, Group, Mode, Pages, Runner
 
 
 class Loops(Group[Mode], Generic[Mode]):

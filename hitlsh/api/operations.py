@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hitlsh.api.errors import AskingError
-from hitlsh.api.ledger import Made
+from hitlsh.api.request_recorder import Made
 
 T = TypeVar("T")
 

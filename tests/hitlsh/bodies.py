@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from hitlsh.events import Event
-from hitlsh.payloads import parse
+from hitlsh.webhooks.parsing import parse
 
 ID = "7a10000000000000000000a1"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hitlsh.events import Event
-from hitlsh.payloads import decode_event, encode_event, event_from_request, parse
+from hitlsh.webhooks.parsing import decode_event, encode_event, event_from_request, parse
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 BODIES = [(SAMPLES / name).read_bytes() for name in json.loads((SAMPLES / "index.json").read_bytes())]

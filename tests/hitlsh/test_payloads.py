@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hitlsh.events import Unreadable
-from hitlsh.payloads import decode_event, encode_event, parse
+from hitlsh.webhooks.parsing import decode_event, encode_event, parse
 from tests.hitlsh.bodies import ID, callback, event
 
 SAMPLES = Path(__file__).parents[1] / "samples"

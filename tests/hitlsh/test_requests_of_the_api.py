@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hitlsh.payloads import event_from_request
+from hitlsh.webhooks.parsing import event_from_request
 from tests.hitlsh.bodies import ID, event
 
 SAMPLES = Path(__file__).parents[1] / "samples"

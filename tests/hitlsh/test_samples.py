@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from hitlsh.events import Event
-from hitlsh.payloads import parse
-from hitlsh.samples import SAMPLES, SampleInvalid, sample
+from hitlsh.samples.catalog import SAMPLES, SampleInvalid, sample
+from hitlsh.webhooks.parsing import parse
 
 VARIANTS = {
     "callback-v2", "nested", "intro-flat", "data-flat", "global", "n8n-doc", "make-flat", "make-workflow",

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hitlsh.events import Event, Unreadable
-from hitlsh.payloads import encode_event, parse
-from hitlsh.structure import LARGEST_STRUCTURE, is_too_large, nests_within
+from hitlsh.webhooks.json_structure import LARGEST_STRUCTURE, is_too_large, nests_within
+from hitlsh.webhooks.parsing import encode_event, parse
 from tests.hitlsh.bodies import callback, event
 
 LARGEST_BODY = 1 << 20

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.embedded_server import EmbeddedServer
+from service.local.embedded_server import EmbeddedServer
 
 LIBRARIES = [Path("/usr/lib"), Path("/usr/local/lib"), Path("/opt/homebrew/lib")]
 

@@ -4,7 +4,7 @@ import random
 from typing import Literal
 
 from workers import Decision
-from workers.policy import PolicyOptions
+from workers.routing.policy import PolicyOptions
 
 SEED = 11
 TIMEOUT = 0.5

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from service.supervisor import Child
+from service.local.supervisor import Child
 from tests.processes import proc
 from tests.processes.ledger import LEDGER, Ledger
 from tests.processes.stacks import LiveStack

@@ -6,7 +6,7 @@ import time
 import msgspec
 
 from hitlsh.signatures import headers
-from service.app import WEBHOOKS
+from service.web.app import WEBHOOKS
 from tests.builders import payload
 from tests.processes import proc
 from tests.processes.fault_plan import SEED
@@ -16,7 +16,7 @@ from tests.processes.ledger import Execution
 from tests.processes.sender import Posting, Sender
 from tests.processes.stacks import SECRET, key_of
 from tests.processes.targets import Answer
-from workers.inbox import history, listing
+from workers.inbox.queries import lookup, search
 
 DECISIONS = 300
 ROUNDS = 12
@@ -66,16 +66,16 @@ class FaultStorm:
         self.stack.wait_until_settled(WITHIN)
         self.settled_after = time.monotonic() - calm_from
 
-    def records(self) -> list[history.EventRecord]:
+    def records(self) -> list[lookup.EventRecord]:
         return [self.stack.record(event) for event in self.events]
 
-    def effects(self) -> dict[str, history.EffectRecord]:
+    def effects(self) -> dict[str, lookup.EffectRecord]:
         """How each ended, by ``handler|event``."""
         return {f"{effect.handler}|{record.key}": effect for record in self.records() for effect in record.effects}
 
     def dead_letters(self) -> set[str]:
         """What a person would find, the same way."""
-        return {failure.member for failure in listing.failures(self.stack.redis, most=10_000).failures}
+        return {failure.member for failure in search.failures(self.stack.redis, most=10_000).failures}
 
     def leases(self) -> LeaseHistory:
         return LeaseHistory(self.stack.server.folder)

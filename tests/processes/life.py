@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from sandbox.testing import Sandbox
+from hitl_sandbox.testing import Sandbox
 from tests.processes import programs
 from tests.processes.faked_server import FakedServer, library
 from tests.processes.reconcile_gate import Gate

@@ -9,8 +9,8 @@ from typing import Self
 
 import httpx
 
-from service.embedded_server import EmbeddedServer
-from service.supervisor import command
+from service.local.embedded_server import EmbeddedServer
+from service.local.supervisor import command
 from tests.processes import proc
 from tests.processes.observer import Observer
 from tests.processes.stacks import free_port, plain_environment, settings

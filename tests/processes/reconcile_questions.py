@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from hitlsh.api import Client, boolean, multi_select, number, single_select, text
-from hitlsh.api.asking import Question
+from hitlsh.api.questions.builders import Question
 from hitlsh.events import Outcome, Source
 from workers.asking import callback_url
 from workers.settings import Settings

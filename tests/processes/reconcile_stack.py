@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from hitlsh.events import Outcome, Source, Trust
-from sandbox.testing import Sandbox
 from tests.processes import proc
 from tests.processes.fault_stack import FaultStack
 from tests.processes.reconcile_gate import Gate
 from tests.processes.stacks import KEY
 from workers.asking import asking_client
 from workers.inbox import keys
+from workers.reconcile import snapshot
 from workers.settings import Settings
-from workers.sweeps import outlook
 
 API_KEY = "hitl_test_0123456789abcdef0123456789abcdef"
 #: Seconds that a handler's worker holds what it claimed: none is to lose it, however busy this machine is.
@@ -85,7 +85,7 @@ class ReconcileStack(FaultStack):
 
     def wait_for_a_look(self) -> None:
         """Until the very first sweep is over, so that whatever is asked from now on is news."""
-        self.wait(lambda: outlook.read_trail(self.redis).account, 20.0, "a first look at what there is")
+        self.wait(lambda: snapshot.read_trail(self.redis).account, 20.0, "a first look at what there is")
         self.wait(lambda: not self.redis.exists(keys.SWEEPING), 20.0, "that look is over")
 
     def sweeper(self) -> tuple[str, int]:

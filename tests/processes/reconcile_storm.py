@@ -12,7 +12,7 @@ from tests.processes import proc
 from tests.processes.lease_history import commands
 from tests.processes.reconcile_questions import TIMEOUT, Asked, Asker
 from tests.processes.reconcile_stack import ReconcileStack
-from workers.inbox import channel, keys
+from workers.inbox import keys, webhook_health
 
 REQUESTS, ROUNDS = 300, 6
 #: The sandbox's limit; what sweeps may use of it is the default share.
@@ -133,7 +133,7 @@ class ReconcileStorm:
 
     def found(self) -> tuple[int, int]:
         """Decisions by webhook, and by sweep, as the channel's history has it."""
-        hours = channel.history(self.stack.redis, 2)
+        hours = webhook_health.history(self.stack.redis, 2)
         return sum(hour.webhook for hour in hours), sum(hour.sweep for hour in hours)
 
     def takeovers(self) -> list[float]:

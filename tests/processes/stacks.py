@@ -15,15 +15,16 @@ from redis import Redis
 
 from hitlsh.callbacks import CallbackSigner
 from hitlsh.events import Event
-from hitlsh.payloads import parse
 from hitlsh.signatures import headers
-from service.app import WEBHOOKS
-from service.embedded_server import EmbeddedServer
-from service.stack import Stack
-from service.supervisor import FIRST_PAUSE, Child
+from hitlsh.webhooks.parsing import parse
+from service.local.embedded_server import EmbeddedServer
+from service.local.stack import Stack
+from service.local.supervisor import FIRST_PAUSE, Child
+from service.web.app import WEBHOOKS
 from tests.processes import proc
 from tests.processes.observer import Observer
-from workers.inbox import history, keys
+from workers.inbox import keys
+from workers.inbox.queries import lookup
 from workers.redis_clients import command_client
 
 SECRET = "a-webhook-secret-of-these-tests"
@@ -181,12 +182,12 @@ class LiveStack:
             self.stack.check()
             time.sleep(0.02)
 
-    def record(self, event: str) -> history.EventRecord:
-        found = history.event(self.redis, event)
+    def record(self, event: str) -> lookup.EventRecord:
+        found = lookup.event(self.redis, event)
         assert found is not None
         return found
 
-    def effect(self, event: str, handler: str) -> history.EffectRecord:
+    def effect(self, event: str, handler: str) -> lookup.EffectRecord:
         [found] = [effect for effect in self.record(event).effects if effect.handler == handler]
         return found
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from hitlsh.api import boolean
-from service.app import WEBHOOKS
+from service.web.app import WEBHOOKS
 from tests.builders import claimed, payload
 from tests.processes.reconcile_stack import ReconcileStack, reconciling
 

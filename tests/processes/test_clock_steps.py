@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from service.supervisor import Child
+from service.local.supervisor import Child
 from tests.builders import payload
 from tests.processes import proc
 from tests.processes.faked_server import FakedServer

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.cli import cli
+from service.cli.main import cli
 from tests.builders import payload
 from tests.processes import proc
 from tests.processes.programs import Program, run

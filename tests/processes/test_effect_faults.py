@@ -11,8 +11,8 @@ from tests.processes.fault_stack import FaultStack
 from tests.processes.fault_storm import DECISIONS, FaultStorm, answer
 from tests.processes.ledger import Execution
 from tests.processes.targets import Target
-from workers.effects import CRASHES
-from workers.inbox import history
+from workers.handlers.effects import CRASHES
+from workers.inbox.queries import lookup
 
 #: Seconds within which the end of an execution is on record, when nothing is killed.
 SETTLED = 0.5
@@ -112,7 +112,7 @@ def test_the_record_accounts_for_every_execution(storm: FaultStorm) -> None:
             assert effect.errors <= sum(went_wrong(one) for one in runs), (record.key, effect)
 
 
-def settled_at(effect: history.EffectRecord) -> float:
+def settled_at(effect: lookup.EffectRecord) -> float:
     assert effect.settled_at is not None
     return effect.settled_at.timestamp()
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from service.embedded_server import EmbeddedServer
+from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, key, payload
 from tests.processes import proc
 from tests.processes.observer import Observer
 from tests.processes.programs import Program
 from tests.processes.stacks import free_port, settings
 from workers.inbox import keys
-from workers.inbox.inbox import accept
+from workers.inbox.store import accept
 from workers.queue import REFUSED, enqueue_drain
 from workers.redis_clients import command_client
 

@@ -7,7 +7,7 @@ import pytest
 
 from hitlsh.api import Client, boolean
 from hitlsh.signatures import headers
-from service.app import WEBHOOKS
+from service.web.app import WEBHOOKS
 from tests.builders import payload
 from tests.processes.life import DAY, HOUR, OTHER_KEY, Life, living
 from tests.processes.reconcile_stack import API_KEY

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hitlsh.signatures import headers
-from service.app import WEBHOOKS
+from service.web.app import WEBHOOKS
 from tests.builders import payload
 from tests.processes import proc
 from tests.processes.sender import Posting, Sender

@@ -10,8 +10,10 @@ import pytest
 from tests.processes.reconcile_stack import API_KEY, reconciling
 from tests.processes.reconcile_storm import CALLS_AN_HOUR, REQUESTS, ReconcileStorm
 from tests.workers.inbox.invariants import broken
-from workers.inbox import history, keys, ledger
-from workers.sweeps.budget import RedisBudget
+from workers.inbox import keys
+from workers.inbox.queries import lookup
+from workers.inbox.tracker import tracked_requests
+from workers.reconcile.budget import RedisBudget
 
 #: Seconds after the death of a sweep, within which another goes on.
 TAKEOVER = 30.0
@@ -55,12 +57,12 @@ def test_nothing_is_made_up_and_nothing_is_left(storm: ReconcileStorm) -> None:
     redis = storm.stack.redis
     still_open = {one.request for one in storm.asked if one.end is None}
 
-    kept = [event.key for event in history.recent(redis, 2 * REQUESTS)]
+    kept = [event.key for event in lookup.recent(redis, 2 * REQUESTS)]
     assert sorted(kept) == sorted(one.event for one in storm.asked if one.end is not None)
     # A timeout that came by callback waits without haste: `pay` demands confirmation, and is not for timeouts.
-    leisurely = {name for name in ledger.load(redis) if redis.exists(keys.unconfirmed(name))}
+    leisurely = {name for name in tracked_requests.load(redis) if redis.exists(keys.unconfirmed(name))}
     assert all(float(redis.hget(keys.request(name), "hold") or 0) / 1000 > time.time() for name in leisurely)
-    assert ledger.load(redis).keys() - leisurely == still_open
+    assert tracked_requests.load(redis).keys() - leisurely == still_open
     assert redis.zcard(keys.UNCONFIRMED) == len(leisurely)
     assert [redis.zcard(index) for index in (keys.FAILED, keys.OVERRULED, keys.LOST)] == [0] * 3
     assert broken(redis) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hitlsh.api import boolean, single_select
-from service.app import WEBHOOKS
+from service.web.app import WEBHOOKS
 from tests.builders import payload
 from tests.processes.reconcile_stack import ReconcileStack, reconciling
 from tests.workers.inbox.invariants import broken

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.supervisor import Child
+from service.local.supervisor import Child
 from tests.builders import payload
 from tests.processes.fault_stack import FaultStack
 

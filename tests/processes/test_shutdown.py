@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 
 from hitlsh.signatures import headers
-from service.app import WEBHOOKS
+from service.web.app import WEBHOOKS
 from tests.builders import payload
 from tests.processes import proc
 from tests.processes.programs import Dev
 from tests.processes.stacks import SECRET, LiveStack, free_port, key_of
-from workers.inbox import history
+from workers.inbox.queries import lookup
 from workers.redis_clients import command_client
 
 
@@ -100,7 +100,7 @@ def test_a_second_dev_finds_what_the_first_received(tmp_path: Path) -> None:
         first.stop(signal.SIGINT)
 
     with Dev(tmp_path).wait_until_up() as second, command_client(second.redis_url) as redis:
-        record = history.event(redis, event)
+        record = lookup.event(redis, event)
 
     assert record is not None
     assert record.deliveries == 1

@@ -20,10 +20,10 @@ from redis import Redis
 
 from hitlsh import signatures
 from hitlsh.callbacks import CallbackSigner
-from service.app import create_app
-from service.embedded_server import EmbeddedServer
-from service.guarded_protocol import GuardedProtocol
-from service.supervisor import command
+from service.local.embedded_server import EmbeddedServer
+from service.local.supervisor import command
+from service.web.app import create_app
+from service.web.http_protocol import GuardedProtocol
 from workers.inbox import keys
 from workers.settings import Settings
 

@@ -8,8 +8,8 @@ from redis import Redis
 
 from tests.builders import delivery, payload
 from workers.inbox import keys
-from workers.inbox.inbox import LONGEST_REQUEST, pack
 from workers.inbox.scripts import script
+from workers.inbox.store import LONGEST_REQUEST, pack
 
 RETENTION = 86_400
 Run = Callable[..., Result]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
-from sandbox.testing import Sandbox
-from service.api_commands import api
-from service.question_options import NO_ANSWER
+from service.cli.api.commands import api
+from service.cli.question_options import NO_ANSWER
 
 KEY = "hitl_test_0123456789abcdef"
 Run = Callable[..., Result]

@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner, Result
 from redis import Redis
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
-from sandbox.testing import Sandbox
-from service.cli import cli
-from service.embedded_server import EmbeddedServer
-from service.question_options import NO_ANSWER
+from service.cli.main import cli
+from service.cli.question_options import NO_ANSWER
+from service.local.embedded_server import EmbeddedServer
 from tests.service.conftest import CALLBACK_KEY, Receiver, wait_until
 from workers.inbox import keys
-from workers.sweeps.budget import RedisBudget
+from workers.reconcile.budget import RedisBudget
 
 KEY = "hitl_test_0123456789abcdef"
 PICK = ("--option", "Approve", "--option", "Reject", "--default", "Reject")

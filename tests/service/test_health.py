@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from service.embedded_server import EmbeddedServer
+from service.local.embedded_server import EmbeddedServer
 from tests.builders import payload
 from tests.service.conftest import Receiver, serving, wait_until
 

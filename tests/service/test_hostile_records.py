@@ -10,16 +10,16 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, example, given, settings
 from redis import Redis
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from hitlsh.events import Event, Reviewer
-from sandbox.testing import Sandbox
-from service.cli import cli
-from service.embedded_server import EmbeddedServer
+from service.cli.main import cli
+from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, payload
 from tests.service.hostile import EVERY, FORGED, texts, unprintable
-from workers.inbox import pausing
-from workers.inbox.inbox import Inbox
-from workers.inbox.records import Line
+from workers.inbox.operations import pausing
+from workers.inbox.store import Inbox
+from workers.inbox.values import Line
 from workers.redis_clients import drain_client
 
 KEY = "hitl_test_0123456789abcdef"

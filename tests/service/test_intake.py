@@ -13,12 +13,12 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as RedisGone
 
-from service.embedded_server import EmbeddedServer
-from service.intake import ACCEPTED, CONFLICT, DUPLICATE, UNROUTED, Intake, IntakeUnavailable
+from service.local.embedded_server import EmbeddedServer
+from service.web.ingest import ACCEPTED, CONFLICT, DUPLICATE, UNROUTED, Intake, IntakeUnavailable
 from tests.builders import claimed, delivery, payload
 from tests.service.conftest import counters
 from workers.inbox import keys
-from workers.inbox.inbox import Inbox
+from workers.inbox.store import Inbox
 from workers.redis_clients import door_client
 
 

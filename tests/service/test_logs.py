@@ -13,13 +13,13 @@ from hypothesis import example, given
 from redis import Redis
 
 from hitlsh.events import Event
-from service.embedded_server import EmbeddedServer
+from service.local.embedded_server import EmbeddedServer
 from service.logs import LineFormatter, configuration
 from tests.builders import delivery
 from tests.processes import proc
 from tests.processes.programs import Program
 from tests.service.hostile import EVERY, FORGED, texts, unprintable
-from workers.inbox.inbox import Inbox
+from workers.inbox.store import Inbox
 from workers.queue import enqueue_drain
 from workers.redis_clients import drain_client
 

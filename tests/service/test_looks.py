@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 import pytest
 from redis.exceptions import ConnectionError as RedisGone
 
-from service.looks import BURST, Looks
+from service.web.refused_deliveries import BURST, Looks
 from tests.builders import payload
 
 BODY = payload()

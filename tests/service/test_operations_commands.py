@@ -11,13 +11,14 @@ from click.testing import CliRunner, Result
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from service import environment
-from service.cli import cli
-from service.embedded_server import EmbeddedServer
+from service.cli import environment
+from service.cli.main import cli
+from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, key, modes, payload
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox
-from workers.inbox.records import Line
+from workers.inbox import keys
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox
+from workers.inbox.values import Line
 
 KEY = key(payload())
 REQUEST = "66c0ffee00000000000000a1"
@@ -59,7 +60,7 @@ async def failed_inbox(inbox: Inbox) -> Inbox:
 
 
 def states(redis: Redis) -> dict[str, str]:
-    record = history.event(redis, KEY)
+    record = lookup.event(redis, KEY)
     assert record is not None
     return {effect.handler: effect.state for effect in record.effects}
 

@@ -2,9 +2,9 @@ import pytest
 from click.testing import CliRunner, Result
 from redis import Redis
 
-from service.cli import cli
-from service.embedded_server import EmbeddedServer
-from workers.inbox import pausing
+from service.cli.main import cli
+from service.local.embedded_server import EmbeddedServer
+from workers.inbox.operations import pausing
 
 
 @pytest.fixture

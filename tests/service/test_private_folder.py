@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.store import Store
-from service.embedded_server import EmbeddedServer
-from service.environment import KEPT, environment, read, write
-from service.private_folder import FolderRefused, make_private
+from hitl_sandbox.model.store import Store
+from service.cli.environment import KEPT, environment, read, write
+from service.local.embedded_server import EmbeddedServer
+from service.local.private_folder import FolderRefused, make_private
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o277])

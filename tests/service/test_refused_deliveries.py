@@ -15,8 +15,8 @@ from redis import Redis
 
 from hitlsh import signatures
 from hitlsh.callbacks import CallbackSigner
-from service.embedded_server import EmbeddedServer
-from service.looks import BURST, LARGEST
+from service.local.embedded_server import EmbeddedServer
+from service.web.refused_deliveries import BURST, LARGEST
 from tests.builders import payload
 from tests.service.conftest import (
     CALLBACK_KEY,
@@ -31,7 +31,7 @@ from tests.service.conftest import (
     wait_until,
 )
 from workers.inbox import keys
-from workers.inbox.ledger import Asked, learn
+from workers.inbox.tracker.tracked_requests import Asked, learn
 
 REQUEST = "66c0ffee00000000000000a1"
 BODY = payload(REQUEST)

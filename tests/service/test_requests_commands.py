@@ -8,11 +8,12 @@ import pytest
 from click.testing import CliRunner, Result
 from redis import Redis
 
-from service.cli import cli
-from service.embedded_server import EmbeddedServer
+from service.cli.main import cli
+from service.local.embedded_server import EmbeddedServer
 from tests.service.reconciling import Run, accept, await_proof, contradict
-from workers.inbox import api_keys, keys, ledger
-from workers.inbox.ledger import Asked
+from workers.inbox import keys
+from workers.inbox.tracker import api_keys, tracked_requests
+from workers.inbox.tracker.tracked_requests import Asked
 
 HOUR = 3600.0
 
@@ -26,7 +27,7 @@ def run(server: EmbeddedServer, redis: Redis) -> Run:
 
 
 def learn(redis: Redis, request_id: str, *, hours_ago: float = 1.0, **more: Any) -> None:
-    ledger.learn(redis, Asked(request_id=request_id, created_at=time.time() - hours_ago * HOUR, **more))
+    tracked_requests.learn(redis, Asked(request_id=request_id, created_at=time.time() - hours_ago * HOUR, **more))
 
 
 def names(result: Result) -> list[str]:
@@ -83,7 +84,7 @@ def test_open_ones_come_in_the_order_of_their_next_look(run: Run, redis: Redis) 
     for number in range(250):
         learn(redis, f"r{number}", hours_ago=number / 100)
     accept(redis, "r7")
-    redis.zadd(keys.CHECKS, {ledger.DISCOVERY: 1, "r7": 2})  # decided meanwhile
+    redis.zadd(keys.CHECKS, {tracked_requests.DISCOVERY: 1, "r7": 2})  # decided meanwhile
 
     found = names(run("requests", "--state", "open", "--limit", "300"))
 

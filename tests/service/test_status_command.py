@@ -9,15 +9,17 @@ import pytest
 from click.testing import CliRunner, Result
 from redis import Redis
 
-from service.cli import cli
-from service.embedded_server import EmbeddedServer
+from service.cli.main import cli
+from service.local.embedded_server import EmbeddedServer
 from tests.service.reconciling import Run, accept, await_proof, contradict, figures
-from workers.inbox import keys, ledger, pausing
-from workers.inbox.ledger import Asked
+from workers.inbox import keys
+from workers.inbox.operations import pausing
+from workers.inbox.tracker import tracked_requests
+from workers.inbox.tracker.tracked_requests import Asked
 from workers.queue import REFUSED
-from workers.sweeps import trail
-from workers.sweeps.budget import RedisBudget
-from workers.sweeps.trail import Account, Trail
+from workers.reconcile import state
+from workers.reconcile.budget import RedisBudget
+from workers.reconcile.state import Account, Trail
 
 KEY = "hitl_test_0123456789abcdef"
 HOUR = 3600.0
@@ -33,14 +35,14 @@ def run(server: EmbeddedServer, redis: Redis) -> Run:
 
 
 def learn(redis: Redis, request_id: str, *, hours_ago: float = 1.0) -> None:
-    ledger.learn(redis, Asked(request_id=request_id, created_at=time.time() - hours_ago * HOUR))
+    tracked_requests.learn(redis, Asked(request_id=request_id, created_at=time.time() - hours_ago * HOUR))
 
 
 def leave(redis: Redis, **changes: Any) -> None:
     """A trail, as a sweep leaves it."""
     account = Account(began=time.time() - 245, ended=time.time() - 240, calls=3, found=2)
     left = Trail(account=account, promised=6.2 * HOUR)
-    redis.hset(keys.SWEEP, "trail", trail.encode(msgspec.structs.replace(left, **changes)))
+    redis.hset(keys.SWEEP, "trail", state.encode(msgspec.structs.replace(left, **changes)))
 
 
 def reconciliation(run: Run, **environ: str | None) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def test_what_ended_and_awaits_proof_is_not_open(run: Run, redis: Redis) -> None
 
 def test_discovery_is_no_request(run: Run, redis: Redis) -> None:
     learn(redis, "open")
-    redis.zadd(keys.CHECKS, {ledger.DISCOVERY: 1})
+    redis.zadd(keys.CHECKS, {tracked_requests.DISCOVERY: 1})
 
     assert reconciliation(run)["open"] == 1
 

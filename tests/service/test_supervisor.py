@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from service.supervisor import FIRST_PAUSE, Child, Supervisor, command
+from service.local.supervisor import FIRST_PAUSE, Child, Supervisor, command
 from tests.service.conftest import wait_until
 from tests.service.test_embedded_server import is_running
 

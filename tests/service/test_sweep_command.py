@@ -12,16 +12,17 @@ import pytest
 from click.testing import CliRunner, Result
 from redis import Redis
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
-from sandbox.testing import Sandbox
-from service.cli import cli
-from service.embedded_server import EmbeddedServer
-from service.sweep_command import INTERRUPTED
+from service.cli.main import cli
+from service.cli.reconcile import INTERRUPTED
+from service.local.embedded_server import EmbeddedServer
 from tests.service.conftest import wait_until
 from tests.service.reconciling import Run, figures
-from tests.workers.sweeps.asked import HOUR, KEY, ask
-from workers.inbox import history, keys
-from workers.sweeps.budget import RedisBudget
+from tests.workers.reconcile.asked import HOUR, KEY, ask
+from workers.inbox import keys
+from workers.inbox.queries import lookup
+from workers.reconcile.budget import RedisBudget
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_what_no_webhook_told_of_is_found_and_counted(run: Run, redis: Redis, an
 
     assert result.exit_code == 0
     assert (figures(result.stdout)["found"], figures(result.stdout)["calls"]) == (1, 1)
-    [event] = history.recent(redis)
+    [event] = lookup.recent(redis)
     assert (event.content.request_id, event.content.response) == (answered, False)
 
 

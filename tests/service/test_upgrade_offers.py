@@ -18,7 +18,8 @@ from tests.service.conftest import (
     signature_line,
     statuses,
 )
-from workers.inbox import history, keys
+from workers.inbox import keys
+from workers.inbox.queries import lookup
 
 BODY = payload()
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
@@ -36,7 +37,7 @@ SIGNED = signature_line(BODY)
 
 
 def kept_body(redis: Redis, body: bytes) -> bytes | None:
-    record = history.event(redis, key(body))
+    record = lookup.event(redis, key(body))
     return None if record is None else record.body
 
 

@@ -9,12 +9,12 @@ import pytest
 from redis import Redis
 
 from hitlsh.api.models.requests import CreatedRequest
-from service.embedded_server import EmbeddedServer
-from service.waiting import GRACE, decision_of, wait_for_decision
+from service.cli.waiting import GRACE, decision_of, wait_for_decision
+from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery
 from workers.inbox import keys
-from workers.inbox.inbox import LONGEST_REQUEST, pack
 from workers.inbox.scripts import script
+from workers.inbox.store import LONGEST_REQUEST, pack
 from workers.redis_clients import command_client
 
 REQUEST = "66c0ffee00000000000000a1"

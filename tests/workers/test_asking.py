@@ -11,18 +11,18 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import BudgetExhausted, Client, Sent, ServerError, single_select
 from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.callbacks import CallbackSigner, StateTooLarge
-from sandbox.testing import Sandbox
-from service.embedded_server import EmbeddedServer
+from service.local.embedded_server import EmbeddedServer
 from workers.asking import asking_client, async_asking_client, callback_url, entry
 from workers.errors import CannotAsk
 from workers.inbox import keys
+from workers.reconcile import runner
+from workers.reconcile.api_reading import callback_of
+from workers.reconcile.budget import RedisBudget
 from workers.settings import Settings
-from workers.sweeps import running
-from workers.sweeps.budget import RedisBudget
-from workers.sweeps.reading import callback_of
 
 KEY = "hitl_test_0123456789abcdef"
 SECRET = "a-callback-key-of-these-tests-01"
@@ -32,8 +32,8 @@ NOW = 1_772_000_000.0
 
 @pytest.fixture(scope="module")
 def running_sandbox() -> Iterator[Sandbox]:
-    with Sandbox(seed=3) as running:
-        yield running
+    with Sandbox(seed=3) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_what_a_killed_program_asked_is_found_by_a_sweep(
     died = subprocess.run(words, check=False, timeout=30)
     [request] = sandbox.state()["requests"]
     known_before = redis.zcard(keys.ASKED)
-    running.run(settings, redis)
+    runner.run(settings, redis)
 
     assert (died.returncode, known_before) == (-signal.SIGKILL, 0)
     assert known(redis, request["id"])["learned"] == "listing"

@@ -7,8 +7,9 @@ from rq.serializers import JSONSerializer
 
 from tests.builders import claimed, delivery, key, payload
 from workers.clock import BACKLOG, Clock
-from workers.inbox import api_keys, keys
-from workers.inbox.inbox import Inbox
+from workers.inbox import keys
+from workers.inbox.store import Inbox
+from workers.inbox.tracker import api_keys
 from workers.queue import RECONCILE, enqueue_drain, queue
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.conditions import between, compile_condition, compile_keys, describe_condition, slug
 from workers.errors import RouteInvalid
+from workers.routing.conditions import between, compile_condition, compile_keys, describe_condition, slug
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)

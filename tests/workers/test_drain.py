@@ -13,12 +13,14 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, key, modes, payload
 from workers import Decision, GiveUp, RetryLater, Router
-from workers.drain import Drain, Terms
-from workers.effects import CRASHES, UNDECODABLE_TRIES
-from workers.in_hand import MOST_BYTES, EvidenceInMemory
-from workers.inbox import history, keys, operations
-from workers.inbox.inbox import Inbox, LeaseKeeper
-from workers.inbox.records import Line
+from workers.handlers.drain import Drain, Terms
+from workers.handlers.effects import CRASHES, UNDECODABLE_TRIES
+from workers.handlers.executor import MOST_BYTES, EvidenceInMemory
+from workers.inbox import keys
+from workers.inbox.operations import failures
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.values import Line
 
 QUICK = {"backoff": (0.01, 0.01)}
 
@@ -46,10 +48,10 @@ async def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
         await asyncio.sleep(0.005)
 
 
-async def finished(redis: Redis, event_key: str) -> history.EventRecord:
+async def finished(redis: Redis, event_key: str) -> lookup.EventRecord:
     """The record, once nothing of it is due or running."""
     await until(lambda: redis.zcard(keys.DUE) == 0)
-    record = history.event(redis, event_key)
+    record = lookup.event(redis, event_key)
     assert record is not None
     return record
 
@@ -347,7 +349,7 @@ async def test_an_effect_for_a_handler_that_is_gone_is_held_and_comes_back(inbox
 
     await inbox.accept([delivery()])
     async with draining(inbox, redis, before):
-        await until(lambda: (record := history.event(redis, key(payload()))) is not None and record.state == "routed")
+        await until(lambda: (record := lookup.event(redis, key(payload()))) is not None and record.state == "routed")
     async with draining(inbox, redis, after):
         await until(lambda: redis.zcard(keys.HELD) == 1)
 
@@ -410,7 +412,7 @@ async def test_a_drain_that_claims_what_it_still_runs_goes_on_with_that(redis: R
     drain.stop()
     await running
 
-    record = history.event(redis, key(payload()))
+    record = lookup.event(redis, key(payload()))
     assert runs == [1]
     assert record is not None
     assert record.effects[0].state == "done"
@@ -429,7 +431,7 @@ async def test_a_record_that_cannot_be_decoded_stops_nothing_else(inbox: Inbox, 
     async with draining(inbox, redis, router):
         await until(lambda: len(seen) == 2 and redis.hlen(keys.LEASES) == 0)
 
-    record = history.event(redis, broken)
+    record = lookup.event(redis, broken)
     assert record is not None
     assert record.routing is not None
     assert (record.routing.state, record.routing.errors) == ("retry", 1)
@@ -454,7 +456,7 @@ async def test_an_undecodable_record_becomes_a_dead_letter_and_runs_once_when_it
         await until(lambda: redis.zcard(keys.FAILED) == 1)
     assert head is not None
     redis.hset(name, "callback:head", head)
-    operations.retry(redis, [key(payload())])
+    failures.retry(redis, [key(payload())])
     async with draining(inbox, redis, router):
         record = await finished(redis, key(payload()))
 
@@ -496,8 +498,8 @@ async def test_a_field_of_a_newer_version_is_ignored(inbox: Inbox, redis: Redis)
     assert seen == ["Approve"]
 
 
-def history_of(redis: Redis) -> history.EffectRecord:
-    record = history.event(redis, key(payload()))
+def history_of(redis: Redis) -> lookup.EffectRecord:
+    record = lookup.event(redis, key(payload()))
     assert record is not None
     return record.effects[0]
 

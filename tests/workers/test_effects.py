@@ -7,8 +7,9 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import delivery, key, payload
 from tests.workers.test_drain import draining, until
 from workers import Decision, RetryLater, Router
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox
+from workers.inbox import keys
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox
 
 
 @pytest.fixture
@@ -16,8 +17,8 @@ def inbox(async_redis: AsyncRedis) -> Inbox:
     return Inbox(async_redis, retention=86_400, lease=5.0)
 
 
-def effect(redis: Redis) -> history.EffectRecord:
-    record = history.event(redis, key(payload()))
+def effect(redis: Redis) -> lookup.EffectRecord:
+    record = lookup.event(redis, key(payload()))
     assert record is not None
     return record.effects[0]
 

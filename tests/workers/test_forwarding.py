@@ -7,8 +7,8 @@ import pytest
 from tests.workers.sinks.target import target
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.policy import Policy
-from workers.router import Router
+from workers.routing.policy import Policy
+from workers.routing.router import Router
 from workers.sinks import Log, RedisStream, Slack, Webhook
 from workers.testing import completed, decision, timed_out
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from workers.errors import HandlersInvalid
-from workers.loading import load_router
+from workers.handlers.loading import load_router
 
 HANDLERS = """
 from workers import Router

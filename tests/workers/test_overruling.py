@@ -4,14 +4,15 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from hitlsh.payloads import parse
+from hitlsh.webhooks.parsing import parse
 from tests.builders import delivery, key, payload
 from tests.workers.inbox.invariants import broken
 from tests.workers.test_drain import draining, until
 from tests.workers.test_waiting_for_confirmation import REJECTED, Payouts, confirm, waiting
 from workers import Decision, Router
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox
+from workers.inbox import keys
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox
 
 REQUEST = "66c0ffee00000000000000a1"
 KEY = key(payload())
@@ -109,7 +110,7 @@ async def test_what_has_begun_is_flagged_and_does_not_run_again(inbox: Inbox, re
         await nothing_due(redis)
 
     check(redis, payouts)
-    record = history.event(redis, KEY)
+    record = lookup.event(redis, KEY)
     assert record is not None
     assert ([effect.overruled for effect in record.effects], record.conflict) == ([True], True)
     assert redis.hget(keys.request(REQUEST), "event") == f"{KEY}#{FINGERPRINT}".encode()

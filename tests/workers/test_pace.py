@@ -1,6 +1,6 @@
 import time
 
-from workers.pace import CLAIM_SECONDS, WINDOW, Pace
+from workers.handlers.prefetch import CLAIM_SECONDS, WINDOW, Pace
 
 
 def test_nothing_is_claimed_ahead_of_slow_handlers() -> None:

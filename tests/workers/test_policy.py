@@ -8,8 +8,8 @@ import pytest
 
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.policy import Policy
-from workers.router import Router
+from workers.routing.policy import Policy
+from workers.routing.router import Router
 
 
 def handler(made: Decision) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from service.embedded_server import EmbeddedServer
+from service.local.embedded_server import EmbeddedServer
 from tests.processes import proc
 from tests.processes.programs import Program, run
 from tests.processes.stacks import KEY, free_port

@@ -13,9 +13,10 @@ from tests.workers.inbox.invariants import broken
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
 from workers.clock import Clock
-from workers.inbox import keys, pausing
-from workers.inbox.inbox import Inbox
-from workers.inbox.records import Line
+from workers.inbox import keys
+from workers.inbox.operations import pausing
+from workers.inbox.store import Inbox
+from workers.inbox.values import Line
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ async def test_a_resume_that_no_drain_saw_asks_the_clock_for_one(inbox: Inbox, r
 async def test_a_resume_is_forgotten_once_it_is_carried_out(
     inbox: Inbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.drain.RESUME_SEEN", 0.1)
+    monkeypatch.setattr("workers.handlers.drain.RESUME_SEEN", 0.1)
     router = Router()
 
     @router.on("request.completed")

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hitlsh.events import Reviewer
-from workers.conditions import between
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.router import Router
+from workers.routing.conditions import between
+from workers.routing.router import Router
 from workers.testing import cancelled, claimed, completed, decision, timed_out
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

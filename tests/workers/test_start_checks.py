@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from service.cli import cli
+from service.cli.main import cli
 from workers import Router
 from workers.settings import Settings, SettingsInvalid
-from workers.start_checks import check_confirmation_is_possible, say_if_nothing_is_swept
+from workers.startup_checks import check_confirmation_is_possible, say_if_nothing_is_swept
 
 WITHOUT_KEY = Settings(redis_url="redis://127.0.0.1:1")
 WITH_KEY = Settings(redis_url="redis://127.0.0.1:1", api_key="hitl_test_0123456789abcdef")

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from hitlsh.events import Event
-from hitlsh.payloads import parse
+from hitlsh.webhooks.parsing import parse
 from workers.decision import Decision
-from workers.router import Router
+from workers.routing.router import Router
 from workers.testing import REVIEWER, cancelled, claimed, completed, decision, timed_out
 
 #: What the parser reads in the body and the builder set itself.

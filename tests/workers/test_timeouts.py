@@ -12,10 +12,11 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import delivery, key, payload
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
-from workers.drain import Drain, Terms
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox, LeaseKeeper
-from workers.loop_watch import LoopWatch
+from workers.handlers.drain import Drain, Terms
+from workers.handlers.watchdog import LoopWatch
+from workers.inbox import keys
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox, LeaseKeeper
 from workers.testing import completed
 
 
@@ -24,8 +25,8 @@ def inbox(async_redis: AsyncRedis) -> Inbox:
     return Inbox(async_redis, retention=86_400, lease=5.0)
 
 
-def effect(redis: Redis) -> history.EffectRecord:
-    record = history.event(redis, key(payload()))
+def effect(redis: Redis) -> lookup.EffectRecord:
+    record = lookup.event(redis, key(payload()))
     assert record is not None
     return record.effects[0]
 
@@ -82,7 +83,7 @@ async def test_a_stuck_thread_ends_the_drain_after_its_neighbours(inbox: Inbox, 
     let_go.set()
 
     assert len(ended) == 1
-    record = history.event(redis, key(payload()))
+    record = lookup.event(redis, key(payload()))
     assert record is not None
     assert [(it.handler, it.state) for it in record.effects] == [("stuck", "failed"), ("neighbour", "done")]
 

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.router import Router
+from workers.routing.router import Router
 from workers.testing import cancelled, claimed, completed, decision, timed_out
 from workers.trust import LEVELS, is_confirmable
 

@@ -13,8 +13,10 @@ from tests.builders import ago, claimed, delivery, key, payload
 from tests.workers.inbox.invariants import broken
 from tests.workers.test_drain import draining, finished, until
 from workers import Decision, Router
-from workers.inbox import history, keys, pausing
-from workers.inbox.inbox import Inbox
+from workers.inbox import keys
+from workers.inbox.operations import pausing
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox
 
 KEY = key(payload())
 REJECTED = payload(response="Reject")
@@ -59,7 +61,7 @@ async def test_a_leaked_callback_url_cannot_move_money(inbox: Inbox, redis: Redi
         await confirm(inbox, REJECTED)
         await until(lambda: waiting(redis) == 0 and redis.zcard(keys.DUE) == 0)
 
-    record = history.event(redis, KEY)
+    record = lookup.event(redis, KEY)
     assert record is not None
     assert (payouts.paid, len(payouts.noted)) == ([], 1)  # what has noted the other does not run again
     assert (record.state, [one.state for one in record.effects]) == ("overruled", ["done", "superseded"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from hitlsh.api.address import user_agent
+from hitlsh.api.http.credentials import user_agent
 from workers.errors import NotDelivered, RouteInvalid
 from workers.sinks.hook_url import HookUrl
 from workers.sinks.per_loop import PerLoop

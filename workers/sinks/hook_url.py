@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from hitlsh.api.address import is_loopback
+from hitlsh.api.http.credentials import is_loopback
 from workers.errors import RouteInvalid
 from workers.sinks.addresses import why_refused
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 
-from hitlsh.api.rate_limit import retry_after
+from hitlsh.api.http.rate_limit import retry_after
 from workers.errors import GiveUp, NotDelivered, RetryLater
 
 #: Not the target's last word; with every 5xx.

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import msgspec
 
 from hitlsh.api.errors import AskingError
-from hitlsh.api.limits import one_of
 from hitlsh.api.models.optional import ApprovalChain
 from hitlsh.api.operations import Operation, Reply, encode, given, segment
+from hitlsh.api.questions.limits import one_of
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

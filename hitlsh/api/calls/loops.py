@@ -4,9 +4,9 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from hitlsh.api.limits import length
 from hitlsh.api.models.loops import CreatedLoop, DeletedLoop, Loop, Members, RemovedMember
 from hitlsh.api.operations import Operation, Reply, changed, encode, given, segment
+from hitlsh.api.questions.limits import length
 
 
 def create(name: str, icon: str, *, description: str | None = None) -> Operation[CreatedLoop]:

@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from hitlsh.api.bodies import PRIORITIES, Priority
-from hitlsh.api.limits import one_of, whole
 from hitlsh.api.models.requests import Request, RequestPage, RequestSummary
 from hitlsh.api.operations import Operation, Reply, given, segment
 from hitlsh.api.paging import Listing, Page, next_offset
+from hitlsh.api.questions.limits import one_of, whole
+from hitlsh.api.questions.request_body import PRIORITIES, Priority
 
 Sort = Literal["created_at_desc", "created_at_asc", "priority_desc", "status_asc"]
 _SORTS = ("created_at_desc", "created_at_asc", "priority_desc", "status_asc")

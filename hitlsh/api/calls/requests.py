@@ -7,13 +7,8 @@ from urllib.parse import urljoin
 
 from msgspec import UNSET, UnsetType
 
-from hitlsh.api.asking import Question
-from hitlsh.api.bodies import Priority, ProcessingType, check_changes, create_body
-from hitlsh.api.contents import MARKDOWN, Content
 from hitlsh.api.errors import AskingError
-from hitlsh.api.exchange import Script, Sleep
-from hitlsh.api.ledger import Made, Sent
-from hitlsh.api.limits import length, one_of, whole
+from hitlsh.api.http.exchange import Script, Sleep
 from hitlsh.api.models.requests import (
     CancelledRequest,
     CreatedRequest,
@@ -21,6 +16,11 @@ from hitlsh.api.models.requests import (
     RequestFeedback,
 )
 from hitlsh.api.operations import Operation, Reply, changed, encode, given, segment
+from hitlsh.api.questions.builders import Question
+from hitlsh.api.questions.content import MARKDOWN, Content
+from hitlsh.api.questions.limits import length, one_of, whole
+from hitlsh.api.questions.request_body import Priority, ProcessingType, check_changes, create_body
+from hitlsh.api.request_recorder import Made, Sent
 
 #: The documented back-off for polling, in seconds; the last one repeats. About 17 calls in the first hour.
 POLLING = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -43,7 +43,7 @@ def create(
     metadata: Mapping[str, Any] | None = None,
     tags: Sequence[str] | None = None,
 ) -> Operation[CreatedRequest]:
-    """Ask the people of a loop; ``question`` comes from `hitlsh.api.asking`.
+    """Ask the people of a loop; ``question`` comes from `hitlsh.api.questions.builders`.
 
     With ``timeout_seconds`` (60 to 86400) it is time-sensitive, without it is deferred for 30 days. HITL.sh
     knows no idempotency key, so a lost reply is never repeated: `Unreachable` with ``sent`` means look first.

@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
-from hitlsh.api.ledger import Made, Sent
-from hitlsh.api.limits import one_of, whole
 from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.api.models.sessions import Session, Turn
 from hitlsh.api.operations import Operation, Reply, changed, encode, given, segment
 from hitlsh.api.paging import Listing, Page, next_offset
+from hitlsh.api.questions.limits import one_of, whole
+from hitlsh.api.request_recorder import Made, Sent
 
 ActionType = Literal[
     "file_write",

@@ -6,9 +6,9 @@ Until HITL.sh has it, register account webhooks in the dashboard, or give each r
 from collections.abc import Sequence
 
 from hitlsh.api.errors import AskingError
-from hitlsh.api.limits import length, url
 from hitlsh.api.models.optional import Webhook
 from hitlsh.api.operations import Operation, Reply, encode, given, segment
+from hitlsh.api.questions.limits import length, url
 
 
 def create(

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from hitlsh import fields
 from hitlsh.api.answers import Answer, outcome_of, read_answer
 from hitlsh.api.resource import Resource
 from hitlsh.events import Outcome, Reviewer
+from hitlsh.webhooks import payload_fields
 
 
 class Recipient(Resource, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class RequestSummary(Resource, frozen=True, kw_only=True):
     @property
     def reviewer(self) -> Reviewer | None:
         """Who answered, from the id, the e-mail address or the object that HITL.sh gives."""
-        return fields.reviewer(self.response_by, self.response_by_user)
+        return payload_fields.reviewer(self.response_by, self.response_by_user)
 
     def _config(self) -> dict[str, Any]:
         return {}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import AsyncClient, Client, RetryPolicy
-from hitlsh.api.surface import Group, Pages
-from sandbox.testing import Sandbox
+from hitlsh.api.descriptors import Group, Pages
 
 KEY = "hitl_test_0123456789abcdef"
 

@@ -22,8 +22,8 @@ from hitlsh.api import (
     ServerError,
     Unauthorized,
 )
+from hitlsh.api.descriptors import Call, Group, Pages
 from hitlsh.api.groups import Groups
-from hitlsh.api.surface import Call, Group, Pages
 
 KEY = "hitl_live_0123456789abcdef"
 ONCE = RetryPolicy(attempts=1)

@@ -24,8 +24,8 @@ from hitlsh.api import (
     errors,
 )
 from hitlsh.api.calls import accounts
+from hitlsh.api.http.replies import Answered, read, refusal
 from hitlsh.api.operations import to_wire
-from hitlsh.api.replies import Answered, read, refusal
 from hitlsh.errors import HitlshError
 
 NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)

@@ -16,9 +16,9 @@ from hitlsh.api import (
     Unreachable,
 )
 from hitlsh.api.calls import accounts, loops, requests, sessions
-from hitlsh.api.exchange import Exchange, Observe, Script, Sleep, Spend, Step, Transmit
+from hitlsh.api.http.exchange import Exchange, Observe, Script, Sleep, Spend, Step, Transmit
+from hitlsh.api.http.replies import Answered
 from hitlsh.api.operations import Operation
-from hitlsh.api.replies import Answered
 
 NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
 KEY = "hitl_live_0123456789abcdef"

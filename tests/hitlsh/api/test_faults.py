@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import (
     AsyncClient,
     BudgetExhausted,
@@ -18,7 +19,6 @@ from hitlsh.api import (
     Unreachable,
     boolean,
 )
-from sandbox.testing import Sandbox
 
 
 def methods(sandbox: Sandbox) -> list[str]:

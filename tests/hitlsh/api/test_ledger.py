@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import BadRequest, RateLimit, Sent, ServerError, UnexpectedReply, single_select
 from hitlsh.api.models.requests import CreatedRequest
-from sandbox.testing import Sandbox
 from tests.hitlsh.api.conftest import Opener
 
 PICK = single_select("Approve", "Reject")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import BadRequest, Forbidden, NotFound, Unauthorized
-from sandbox.testing import Sandbox
 
 NO_LOOP = "f" * 24
 

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from hitlsh.api.asking import boolean
 from hitlsh.api.calls import accounts, chains, loops, request_lists, requests, sessions, uploads, workflows
 from hitlsh.api.operations import Operation, Reply
+from hitlsh.api.questions.builders import boolean
 from hitlsh.api.resource import Resource
 from hitlsh.events import Reviewer
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import BadRequest, Conflict, Forbidden, NotFound, boolean
 from hitlsh.api.calls.chains import Step
-from sandbox.testing import Sandbox
 
 NOBODY = "f" * 24
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from hitlsh.api import BudgetExhausted, LocalBudget, RateLimit
-from hitlsh.api.rate_limit import read_rate_limit, retry_after
+from hitlsh.api.http.rate_limit import read_rate_limit, retry_after
 
 NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
 HOUR = datetime(2026, 3, 1, 11, 0, tzinfo=UTC)

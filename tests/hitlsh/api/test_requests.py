@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from hitl_sandbox.testing import Sandbox
 from hitlsh.api import (
     BadRequest,
     Forbidden,
@@ -20,7 +21,6 @@ from hitlsh.api import (
     text,
 )
 from hitlsh.api.operations import Operation
-from sandbox.testing import Sandbox
 
 PICK = single_select("Approve", "Reject")
 

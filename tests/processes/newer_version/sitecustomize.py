@@ -2,10 +2,10 @@
 
 import msgspec
 
-from hitlsh import payloads
 from hitlsh.events import Event
+from hitlsh.webhooks import parsing
 
-_encode, _decode = payloads.encode_event, payloads.decode_event
+_encode, _decode = parsing.encode_event, parsing.decode_event
 
 
 def encode_event(event: Event) -> bytes:
@@ -24,5 +24,5 @@ def decode_event(encoded: bytes) -> Event:
     return _decode(msgspec.json.encode(fields))
 
 
-payloads.encode_event = encode_event
-payloads.decode_event = decode_event
+parsing.encode_event = encode_event
+parsing.decode_event = decode_event

@@ -6,10 +6,10 @@ import msgspec
 from redis import Redis
 
 from workers import Router
-from workers.in_hand import _decision, _effect
+from workers.handlers.executor import _decision, _effect
 from workers.inbox import keys
-from workers.inbox.inbox import Inbox
-from workers.inbox.records import Item, Line
+from workers.inbox.store import Inbox
+from workers.inbox.values import Item, Line
 
 
 class Run(msgspec.Struct, frozen=True):

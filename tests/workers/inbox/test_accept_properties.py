@@ -10,7 +10,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import ago, claimed, delivery, payload
 from workers.inbox import keys
-from workers.inbox.inbox import Inbox
+from workers.inbox.store import Inbox
 
 #: One request's story without a contradiction, in several forms of the same facts.
 STORY = [

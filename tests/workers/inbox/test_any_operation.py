@@ -15,13 +15,14 @@ from tests.workers.inbox.passing_time import DAY, pass_time
 from tests.workers.inbox.settles import unsettled
 from workers import Router
 from workers.clock import Clock
-from workers.inbox import keys, pausing
-from workers.inbox.inbox import Inbox
-from workers.inbox.listing import Filter
-from workers.inbox.operations import discard, retry
-from workers.inbox.records import Item, Line
-from workers.inbox.replaying import replay
-from workers.inbox.sweeping import Note, SweepLease
+from workers.inbox import keys
+from workers.inbox.operations import pausing
+from workers.inbox.operations.failures import discard, retry
+from workers.inbox.operations.replaying import replay
+from workers.inbox.queries.search import Filter
+from workers.inbox.store import Inbox
+from workers.inbox.tracker.reconcile_writes import Note, SweepLease
+from workers.inbox.values import Item, Line
 
 HANDLERS = ("pay", "notify", "audit")
 CONDITIONS: dict[str, Any] = {"audit": {"trust": "confirmed"}}

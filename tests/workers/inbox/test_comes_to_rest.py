@@ -11,9 +11,9 @@ from tests.workers.inbox.passing_time import DAY, pass_time
 from tests.workers.inbox.settles import unsettled
 from workers import Router
 from workers.inbox import keys
-from workers.inbox.inbox import Inbox
-from workers.inbox.records import Line
-from workers.inbox.sweeping import Note, SweepLease
+from workers.inbox.store import Inbox
+from workers.inbox.tracker.reconcile_writes import Note, SweepLease
+from workers.inbox.values import Line
 
 REQUEST = "66c0ffee00000000000000a1"
 APPROVED, REJECTED = payload(), payload(response="Reject")

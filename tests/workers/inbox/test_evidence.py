@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from hitlsh.payloads import parse
+from hitlsh.webhooks.parsing import parse
 from tests.builders import claimed, delivery, key, payload
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
 from workers import Router
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox
-from workers.inbox.operations import Refused, retry
-from workers.inbox.replaying import replay
+from workers.inbox import keys
+from workers.inbox.operations.failures import Refused, retry
+from workers.inbox.operations.replaying import replay
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -89,7 +90,7 @@ async def test_the_true_signed_decision_reaches_routes_that_demand_a_signature(i
     assert [(run.handler, run.response) for run in worker.runs if run.handler in {"plain", "signed"}] == [
         ("plain", "Approve"), ("signed", "Reject")
     ]  # fmt: skip
-    record = history.event(redis, KEY)
+    record = lookup.event(redis, KEY)
     assert record is not None
     assert {effect.handler: effect.overruled for effect in record.effects}["plain"] is True
     assert broken(redis) == []
@@ -98,7 +99,7 @@ async def test_the_true_signed_decision_reaches_routes_that_demand_a_signature(i
 async def test_agreeing_evidence_raises_the_trust_and_supplies_its_content(inbox: Inbox, redis: Redis) -> None:
     await accept(inbox, "Approve", "callback", callback_id="one", state={"order": 7})
     verdict = await accept(inbox, "Approve", "signed")
-    record = history.event(redis, KEY)
+    record = lookup.event(redis, KEY)
 
     assert record is not None
     assert (verdict, record.trust, record.callback) == ("duplicate", "signed", None)
@@ -133,7 +134,7 @@ async def test_evidence_that_cannot_be_compared_is_neither_conflict_nor_duplicat
 
     ran = Counter(run.handler for run in worker.runs)
     assert (verdict, ran["plain"], ran["signed"]) == ("accepted", 1, 1)
-    assert [record.conflict for record in history.recent(redis)] == [False, False]
+    assert [record.conflict for record in lookup.recent(redis)] == [False, False]
     assert broken(redis) == []
 
 
@@ -219,7 +220,7 @@ def test_the_decision_and_its_effects_follow_from_the_evidence(
         return
     strongest = max((trust for _, trust in arrived), key=LEVELS.__getitem__)  # type: ignore[index]
     answer = next(answer for answer, trust in arrived if trust == strongest)
-    own = history.event(redis, decision(redis) or "")
+    own = lookup.event(redis, decision(redis) or "")
     assert own is not None
     # Per level the first outcome speaks, between levels the stronger.
     assert getattr(own.content, "response") == (answer if answer != "timeout" else None)  # noqa: B009 - a union
@@ -263,7 +264,7 @@ async def test_stronger_evidence_does_not_wait_for_a_worker_that_died(inbox: Inb
 
 
 def effects(redis: Redis) -> dict[str, str]:
-    return history.effects(redis, REQUEST)
+    return lookup.effects(redis, REQUEST)
 
 
 def again(redis: Redis, *names: str, **more: bool) -> int:
@@ -327,7 +328,7 @@ async def test_what_was_killed_on_weaker_evidence_can_be_run_for_the_decision(in
     await worker.settle()
 
     assert [run.response for run in worker.runs if run.handler == "plain"] == []
-    assert history.event(redis, REJECTED).overrules  # type: ignore[union-attr]
+    assert lookup.event(redis, REJECTED).overrules  # type: ignore[union-attr]
     assert again(redis, f"plain|{REJECTED}", force=True) == 1
     await worker.settle()
     assert [run.response for run in worker.runs if run.handler == "plain"] == ["Reject"]

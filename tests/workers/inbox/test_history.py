@@ -8,12 +8,13 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, key, modes, payload
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox
-from workers.inbox.listing import Filter, events, failures, of_request, resolve
-from workers.inbox.operations import discard
-from workers.inbox.records import Line
-from workers.inbox.walking import CHUNK, CursorInvalid, Place, walk
+from workers.inbox import keys
+from workers.inbox.operations.failures import discard
+from workers.inbox.queries import lookup
+from workers.inbox.queries.pagination import CHUNK, CursorInvalid, Place, walk
+from workers.inbox.queries.search import Filter, events, failures, of_request, resolve
+from workers.inbox.store import Inbox
+from workers.inbox.values import Line
 
 KEY = key(payload())
 REQUEST = "66c0ffee00000000000000a1"
@@ -53,7 +54,7 @@ async def test_a_record_tells_how_each_effect_stands(inbox: Inbox, redis: Redis)
     await inbox.accept([delivery(callback_id="c", state=[])])
     await settle(inbox, pay="failed", notify="done")
 
-    record = history.event(redis, KEY)
+    record = lookup.event(redis, KEY)
 
     assert record is not None
     assert record.callback is not None
@@ -70,7 +71,7 @@ async def test_what_still_runs_has_no_duration(inbox: Inbox, redis: Redis) -> No
     await settle(inbox, pay="retry")
     await inbox.claim(1)
 
-    record = history.event(redis, KEY)
+    record = lookup.event(redis, KEY)
 
     assert record is not None
     assert (record.effects[0].state, record.effects[0].seconds) == ("running", None)
@@ -79,7 +80,7 @@ async def test_what_still_runs_has_no_duration(inbox: Inbox, redis: Redis) -> No
 async def test_a_conflict_has_the_key_under_which_it_is_kept(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery(), delivery(payload(response="Reject"))])
 
-    for record in history.recent(redis):
+    for record in lookup.recent(redis):
         assert getattr(record.content, "key", None) == record.key
 
 
@@ -95,8 +96,8 @@ async def test_a_routing_that_failed_is_told(inbox: Inbox, redis: Redis) -> None
 
 
 async def test_nothing_is_told_of_what_is_not_there(redis: Redis) -> None:
-    assert history.event(redis, "no:such") is None
-    assert history.request(redis, "no such") is None
+    assert lookup.event(redis, "no:such") is None
+    assert lookup.request(redis, "no such") is None
     assert events(redis).events == ()
     assert failures(redis).failures == ()
 

@@ -7,9 +7,10 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, key, modes, payload
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox, LeaseKeeper
-from workers.inbox.records import Item, Line
+from workers.inbox import keys
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.values import Item, Line
 
 RETENTION = 3_600
 
@@ -48,7 +49,7 @@ async def test_an_event_is_kept_and_due(inbox: Inbox, redis: Redis) -> None:
 
     assert (verdicts, drains) == (["accepted"], 0)
     assert redis.zcard(keys.DUE) == 1
-    record = history.event(redis, key(payload()))
+    record = lookup.event(redis, key(payload()))
     assert record is not None
     assert (record.state, record.trust, record.body) == ("due", "callback", payload())
 
@@ -59,7 +60,7 @@ async def test_a_duplicate_is_counted_and_changes_nothing(inbox: Inbox, redis: R
     verdicts, _ = await inbox.accept([delivery()])
 
     assert verdicts == ["duplicate"]
-    record = history.event(redis, key(payload()))
+    record = lookup.event(redis, key(payload()))
     assert record is not None
     assert record.deliveries == 2
     assert redis.zcard(keys.DUE) == 1
@@ -77,7 +78,7 @@ async def test_a_stronger_proof_of_the_same_event_is_kept(inbox: Inbox, redis: R
     await inbox.accept([delivery(trust="signed")])
     await inbox.accept([delivery(trust="callback")])
 
-    record = history.event(redis, key(payload()))
+    record = lookup.event(redis, key(payload()))
     assert record is not None
     assert record.trust == "signed"
 
@@ -89,10 +90,10 @@ async def test_the_first_outcome_stands_and_a_second_is_a_conflict(inbox: Inbox,
     verdicts, _ = await inbox.accept([delivery(second)])
 
     assert verdicts == ["conflict"]
-    request = history.request(redis, "66c0ffee00000000000000a1")
+    request = lookup.request(redis, "66c0ffee00000000000000a1")
     assert request is not None
     assert (request.outcome, request.event, request.conflicts) == ("timeout", key(first), 1)
-    record = history.event(redis, key(second))
+    record = lookup.event(redis, key(second))
     assert record is not None
     assert record.conflict
 
@@ -124,10 +125,10 @@ async def test_a_late_claim_never_undoes_an_outcome(inbox: Inbox, redis: Redis) 
     verdicts, _ = await inbox.accept([delivery(claimed())])
 
     assert verdicts == ["accepted"]
-    request = history.request(redis, "66c0ffee00000000000000a1")
+    request = lookup.request(redis, "66c0ffee00000000000000a1")
     assert request is not None
     assert (request.status, request.outcome) == ("completed", "completed")
-    record = history.event(redis, key(claimed()))
+    record = lookup.event(redis, key(claimed()))
     assert record is not None
     assert record.late
 
@@ -144,7 +145,7 @@ async def test_an_unreadable_body_is_quarantined_and_not_due(inbox: Inbox, redis
     await inbox.accept([delivery(b'{"hello": 1}')])
 
     assert redis.zcard(keys.DUE) == 0
-    [kept] = history.recent(redis)
+    [kept] = lookup.recent(redis)
     assert (kept.state, kept.body) == ("quarantined", b'{"hello": 1}')
     assert redis.zcard(keys.QUARANTINE) == 1
 
@@ -189,9 +190,9 @@ async def test_an_event_is_done_when_all_its_effects_are(inbox: Inbox, redis: Re
     pay, notify = await routed(inbox, "pay", "notify")
 
     await inbox.report([line("done", pay)])
-    halfway = history.event(redis, pay.event_key)
+    halfway = lookup.event(redis, pay.event_key)
     await inbox.report([line("done", notify)])
-    record = history.event(redis, pay.event_key)
+    record = lookup.event(redis, pay.event_key)
 
     assert halfway is not None
     assert record is not None
@@ -206,7 +207,7 @@ async def test_an_event_that_nobody_wants_is_kept_as_unrouted(inbox: Inbox, redi
     await inbox.accept([delivery()])
     await routed(inbox)
 
-    record = history.event(redis, key(payload()))
+    record = lookup.event(redis, key(payload()))
 
     assert record is not None
     assert record.state == "unrouted"
@@ -232,7 +233,7 @@ async def test_a_failed_effect_is_visible_and_keeps_its_event(inbox: Inbox, redi
 
     await inbox.report([line("failed", pay, "", "ValueError: no")])
 
-    record = history.event(redis, pay.event_key)
+    record = lookup.event(redis, pay.event_key)
     assert record is not None
     assert [(effect.state, effect.error) for effect in record.effects] == [("failed", "ValueError: no")]
     assert redis.zrange(keys.FAILED, 0, -1) == [f"pay|{pay.event_key}".encode()]
@@ -272,7 +273,7 @@ async def test_a_report_may_be_repeated_when_its_reply_was_lost(inbox: Inbox, re
     assert await inbox.report(lines) == [True, True]
     assert await inbox.report(lines) == [True, True]
 
-    record = history.event(redis, item.event_key)
+    record = lookup.event(redis, item.event_key)
     assert record is not None
     assert record.state == "routed"
     assert [effect.state for effect in record.effects] == ["done", "running"]
@@ -340,7 +341,7 @@ async def test_the_last_two_attempts_that_went_wrong_are_kept(async_redis: Async
     [third] = (await inbox.claim(10)).items
     await inbox.report([line("failed", third, "", "ValueError: three")])
 
-    record = history.event(redis, pay.event_key)
+    record = lookup.event(redis, pay.event_key)
     assert record is not None
     assert [(attempt.number, attempt.end, attempt.error.split(":")[0]) for attempt in record.effects[0].tries] == [
         (2, "crashed", "the worker died, or lost its lease"),

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from service.embedded_server import EmbeddedServer
+from service.local.embedded_server import EmbeddedServer
 from tests import inbox_clock as simulated
 from tests.builders import delivery, payload
 from workers.clock import Clock
 from workers.inbox import inbox_clock, keys, scripts
-from workers.inbox.inbox import Inbox, LeaseKeeper
 from workers.inbox.inbox_clock import LONGEST_TICK, SECOND, WATCH, Reading, Timekeeper, next_tick
+from workers.inbox.store import Inbox, LeaseKeeper
 from workers.redis_clients import command_client
 
 REPOSITORY = Path(__file__).resolve().parents[3]

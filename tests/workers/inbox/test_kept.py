@@ -6,9 +6,9 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import delivery, key, payload
-from workers.inbox import history
-from workers.inbox.inbox import Inbox
-from workers.inbox.records import Line
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox
+from workers.inbox.values import Line
 
 KEY = key(payload())
 
@@ -20,9 +20,9 @@ async def test_a_worker_that_died_while_it_routed_is_told(redis: Redis, async_re
     await asyncio.sleep(0.02)
     [item] = (await inbox.claim(1)).items
 
-    before = history.event(redis, KEY)
+    before = lookup.event(redis, KEY)
     await inbox.report([Line("route", "", KEY, item.token, "")])
-    after = history.event(redis, KEY)
+    after = lookup.event(redis, KEY)
 
     assert before is not None
     assert after is not None

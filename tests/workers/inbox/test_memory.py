@@ -8,10 +8,11 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import delivery, payload
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox
+from workers.inbox import keys
 from workers.inbox.memory import MemoryKeeper
-from workers.inbox.records import Item, Line
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox
+from workers.inbox.values import Item, Line
 
 TRACEBACK = "Traceback\n" + "  File\n" * 280 + "ValueError: no\n"
 
@@ -64,7 +65,7 @@ async def test_tracebacks_of_unfinished_work_are_dropped_and_its_body_is_not(inb
     with filled(redis, 0.9):
         MemoryKeeper(redis).tend()
 
-    record = history.event(redis, event)
+    record = lookup.event(redis, event)
     assert record is not None
     [effect] = record.effects
     assert (effect.tries, effect.error, record.body, record.body_dropped) == ((), "ValueError: no", payload(), False)
@@ -76,7 +77,7 @@ async def test_the_body_of_a_finished_event_is_dropped_and_the_record_says_so(in
     with filled(redis, 0.9):
         MemoryKeeper(redis).tend()
 
-    record = history.event(redis, event)
+    record = lookup.event(redis, event)
     assert record is not None
     assert (record.body, record.body_dropped, record.content.key) == (b"", True, event)
 
@@ -99,7 +100,7 @@ async def test_nothing_is_dropped_while_there_is_room(inbox: Inbox, redis: Redis
     with filled(redis, 0.7):
         MemoryKeeper(redis).tend()
 
-    record = history.event(redis, event)
+    record = lookup.event(redis, event)
     assert record is not None
     assert record.body == payload()
 

@@ -13,15 +13,17 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import claimed, delivery, key, modes, payload
 from tests.workers.inbox.invariants import broken
 from workers import Decision, Router
-from workers.drain import Drain, Terms
-from workers.inbox import history, keys, pausing
-from workers.inbox.inbox import Inbox, LeaseKeeper
-from workers.inbox.kept import EffectRecord, EventRecord
-from workers.inbox.listing import Filter
-from workers.inbox.operations import Change, discard, retry
-from workers.inbox.records import Item, Line
-from workers.inbox.replaying import replay
-from workers.inbox.walking import CHUNK
+from workers.handlers.drain import Drain, Terms
+from workers.inbox import keys
+from workers.inbox.event_records import EffectRecord, EventRecord
+from workers.inbox.operations import pausing
+from workers.inbox.operations.failures import Change, discard, retry
+from workers.inbox.operations.replaying import replay
+from workers.inbox.queries import lookup
+from workers.inbox.queries.pagination import CHUNK
+from workers.inbox.queries.search import Filter
+from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.values import Item, Line
 
 RETENTION = 3_600
 KEY = key(payload())
@@ -58,7 +60,7 @@ async def settle(inbox: Inbox, **ends: str) -> None:
 
 
 def record(redis: Redis, event_key: str = KEY) -> EventRecord:
-    found = history.event(redis, event_key)
+    found = lookup.event(redis, event_key)
     assert found is not None
     return found
 

@@ -8,11 +8,12 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import ago, claimed, delivery, payload
 from tests.inbox_clock import advance
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox, accept
-from workers.inbox.listing import Filter
-from workers.inbox.operations import discard
-from workers.inbox.records import Delivery
+from workers.inbox import keys
+from workers.inbox.operations.failures import discard
+from workers.inbox.queries import lookup
+from workers.inbox.queries.search import Filter
+from workers.inbox.store import Inbox, accept
+from workers.inbox.values import Delivery
 
 RETENTION = 3_600
 
@@ -114,7 +115,7 @@ async def test_a_quarantined_record_does_not_expire_until_it_is_discarded(inbox:
 
     change = discard(redis, [one.content.key], reason="noise", retention=RETENTION)
 
-    record = history.event(redis, one.content.key)
+    record = lookup.event(redis, one.content.key)
     assert record is not None
     assert (before, change.effects, record.state) == (-1, 1, "discarded")
     assert 0 < int(redis.ttl(keys.event(one.content.key))) <= RETENTION  # type: ignore[arg-type]

@@ -19,9 +19,9 @@ from tests.workers.inbox.settles import unsettled
 from workers import Router
 from workers.clock import Clock
 from workers.inbox import keys
-from workers.inbox.inbox import Inbox
-from workers.inbox.repairing import Repairer
-from workers.inbox.sweeping import Note, SweepLease
+from workers.inbox.operations.repairing import Repairer
+from workers.inbox.store import Inbox
+from workers.inbox.tracker.reconcile_writes import Note, SweepLease
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"

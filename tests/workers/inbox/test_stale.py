@@ -9,11 +9,12 @@ from tests.inbox_clock import advance
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
 from workers import Router
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox
-from workers.inbox.listing import Filter, events
-from workers.inbox.operations import discard
-from workers.inbox.replaying import replay
+from workers.inbox import keys
+from workers.inbox.operations.failures import discard
+from workers.inbox.operations.replaying import replay
+from workers.inbox.queries import lookup
+from workers.inbox.queries.search import Filter, events
+from workers.inbox.store import Inbox
 
 DAY = 86_400
 RETENTION = 30 * DAY
@@ -53,7 +54,7 @@ async def test_what_ended_before_the_retention_is_kept_and_not_routed(
 ) -> None:
     verdict = await accept(inbox, ended(31), trust=trust)
     repeated = await accept(inbox, ended(31), trust=trust)
-    record = history.event(redis, KEY)
+    record = lookup.event(redis, KEY)
 
     assert record is not None
     assert (verdict, repeated, record.state, record.deliveries) == ("stale", "duplicate", "stale", 2)
@@ -201,7 +202,7 @@ async def test_a_tombstone_of_weaker_evidence_does_not_bury_the_decision(
 
     assert (verdict, repeated) == ("overruled", "duplicate")
     assert [(run.handler, run.response) for run in worker.runs] == [("pay", "Approve"), ("careful", "Reject")]
-    assert history.effects(redis, REQUEST)["pay"] == "expired"
+    assert lookup.effects(redis, REQUEST)["pay"] == "expired"
     assert broken(redis) == []
 
 

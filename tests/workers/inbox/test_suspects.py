@@ -11,9 +11,10 @@ from tests.builders import delivery, key, modes, payload
 from tests.workers.inbox.invariants import broken
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
-from workers.inbox import history, keys
-from workers.inbox.inbox import Inbox, LeaseKeeper
-from workers.inbox.records import Item, Line
+from workers.inbox import keys
+from workers.inbox.queries import lookup
+from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.values import Item, Line
 
 LEASE = 0.05
 
@@ -42,7 +43,7 @@ async def settle(inbox: Inbox, item: Item) -> None:
 
 
 def crashes(redis: Redis, name: str) -> int:
-    record = history.event(redis, key(payload(name)))
+    record = lookup.event(redis, key(payload(name)))
     assert record is not None
     return record.effects[0].crashes
 

@@ -11,13 +11,15 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import delivery, key, modes, payload
 from tests.workers.inbox.invariants import broken
 from workers import Router
-from workers.inbox import history, keys, pausing
-from workers.inbox.inbox import Inbox
-from workers.inbox.kept import EventRecord
-from workers.inbox.listing import Filter, events
-from workers.inbox.operations import Refused, discard, retry
-from workers.inbox.records import Item, Line
-from workers.inbox.replaying import replay
+from workers.inbox import keys
+from workers.inbox.event_records import EventRecord
+from workers.inbox.operations import pausing
+from workers.inbox.operations.failures import Refused, discard, retry
+from workers.inbox.operations.replaying import replay
+from workers.inbox.queries import lookup
+from workers.inbox.queries.search import Filter, events
+from workers.inbox.store import Inbox
+from workers.inbox.values import Item, Line
 
 RETENTION = 3_600
 KEY = key(payload())
@@ -32,7 +34,7 @@ async def inbox(async_redis: AsyncRedis, redis: Redis) -> AsyncIterator[Inbox]:
 
 
 def record(redis: Redis, event_key: str = KEY) -> EventRecord:
-    found = history.event(redis, event_key)
+    found = lookup.event(redis, event_key)
     assert found is not None
     return found
 

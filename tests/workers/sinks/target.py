@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from sandbox.testing import free_socket
+from hitl_sandbox.testing import free_socket
 
 #: What becomes of one request; the connection is closed after it.
 Script: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]

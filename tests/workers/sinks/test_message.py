@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 
 from hitlsh.events import Event, Reviewer
-from hitlsh.payloads import parse
-from hitlsh.samples import SAMPLES, sample
+from hitlsh.samples.catalog import SAMPLES, sample
+from hitlsh.webhooks.parsing import parse
 from workers.decision import Decision
 from workers.sinks.message import Message
 from workers.testing import cancelled, claimed, completed, decision, timed_out

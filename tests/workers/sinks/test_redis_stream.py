@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from service.embedded_server import EmbeddedServer
+from service.local.embedded_server import EmbeddedServer
 from workers.errors import NotDelivered, RouteInvalid
 from workers.sinks import RedisStream
 from workers.testing import completed

@@ -16,9 +16,9 @@ from tests.workers.inbox.model.search import CONFLICTS, PLAIN, STRICT, STRICT_CO
 from tests.workers.inbox.model.state import Member, Request
 from tests.workers.inbox.settles import unsettled
 from workers.inbox import keys
-from workers.inbox.inbox import Inbox
-from workers.inbox.records import Item, Line
-from workers.inbox.sweeping import Note, SweepLease
+from workers.inbox.store import Inbox
+from workers.inbox.tracker.reconcile_writes import Note, SweepLease
+from workers.inbox.values import Item, Line
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"

@@ -1,0 +1,66 @@
+"""Approval chains over HTTP."""
+
+from starlette.routing import Route
+
+from hitl_sandbox.api.access import path_request
+from hitl_sandbox.api.call import Call, Reply, endpoint
+from hitl_sandbox.errors import Refusal
+from hitl_sandbox.model.chains import DECIDED, Chain, chain_object, decide, read_steps
+
+
+async def create_chain(call: Call) -> Reply:
+    request, body = path_request(call), await call.body()
+    mode, org_id = body.get("mode"), body.get("org_id")
+    if mode not in ("sequential", "parallel") or not isinstance(org_id, str):
+        raise Refusal(400, "Invalid request body")
+    steps = read_steps(body, mode)
+    if call.house.world.store.find(Chain, parent=request.id):
+        raise Refusal(409, "Approval chain already exists for this request")
+    chain = Chain(
+        id=call.house.world.new_id(),
+        request_id=request.id,
+        org_id=org_id,
+        mode="sequential" if mode == "sequential" else "parallel",
+        steps=steps,
+        created_at=call.house.world.now(),
+    )
+    call.house.world.store.put(chain)
+    shown = {"approval_chain": chain_object(chain)}
+    return Reply(status=201, msg="Approval chain created successfully", data=shown)
+
+
+async def get_chain(call: Call) -> Reply:
+    chains = call.house.world.store.find(Chain, parent=path_request(call).id)
+    if not chains:
+        raise Refusal(404, "Approval chain not found")
+    shown = {"approval_chain": chain_object(chains[0])}
+    return Reply(msg="Approval chain retrieved successfully", data=shown)
+
+
+async def decide_step(call: Call) -> Reply:
+    chain = call.house.world.store.get(Chain, call.object_id("chain_id", "chain"))
+    if chain is None:
+        raise Refusal(404, "Approval chain not found")
+    body = await call.body()
+    order, decision, comment = body.get("step_order"), body.get("decision"), body.get("comment")
+    if isinstance(order, bool) or not isinstance(order, int) or not isinstance(comment, str | None):
+        raise Refusal(400, "Invalid request body")
+    if decision not in DECIDED:
+        raise Refusal(400, "Decision must be 'approve' or 'reject'")
+    decided = decide(
+        chain,
+        order=order,
+        user_id=call.key.user_id,
+        decision="approve" if decision == "approve" else "reject",
+        comment=comment,
+        now=call.house.world.now(),
+    )
+    call.house.world.store.put(decided)
+    return Reply(msg="Decision submitted successfully", data={"approval_chain": chain_object(decided)})
+
+
+routes = [
+    Route("/requests/{request_id}/approval-chain", endpoint(create_chain), methods=["POST"]),
+    Route("/requests/{request_id}/approval-chain", endpoint(get_chain)),
+    Route("/approval-chains/{chain_id}/decide", endpoint(decide_step), methods=["POST"]),
+]

@@ -1,0 +1,74 @@
+"""The sandbox as one Starlette application."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+
+from hitl_sandbox import control
+from hitl_sandbox.api import account, chains, feedback, loops, requests, sessions, turns, uploads, webhooks, workflows
+from hitl_sandbox.api.call import refused
+from hitl_sandbox.application import House
+from hitl_sandbox.errors import Refusal
+from hitl_sandbox.origin import HostCheck
+from hitl_sandbox.page import views
+from hitl_sandbox.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RESOURCES = (account, loops, requests, feedback, webhooks, uploads, chains, sessions, turns, workflows)
+
+
+def build_app(settings: Settings) -> Starlette:
+    api: list[BaseRoute] = [route for resource in RESOURCES for route in resource.routes]
+    app = Starlette(
+        routes=[
+            # Published material writes every path with and without the /api segment.
+            Mount("/v1/api", routes=api),
+            Mount("/v1", routes=api),
+            Mount("/sandbox", routes=[*control.routes, *views.live_routes]),
+            *views.routes,
+        ],
+        middleware=[Middleware(HostCheck, allowed=settings.allow_hosts)],
+        exception_handlers={HTTPException: _failed, Exception: _failed},
+        lifespan=_lifespan,
+    )
+    app.state.house = House(settings)
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """The router's 404 and 405, and our own mistakes, in the API's envelope."""
+    status, detail = 500, "Internal server error"
+    if isinstance(error, HTTPException):
+        status, detail = error.status_code, error.detail
+    return refused(Refusal(status, detail))
+
+
+def _report(timeline: asyncio.Task[None]) -> None:
+    """Without the timeline nothing times out and nothing is delivered: say so at once."""
+    if not timeline.cancelled() and (error := timeline.exception()) is not None:
+        logger.error("timeline.stopped", exc_info=error)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    house: House = app.state.house
+    house.courier.resume()
+    timeline = asyncio.create_task(house.timeline.run())
+    timeline.add_done_callback(_report)
+    try:
+        yield
+    finally:
+        timeline.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await timeline
+        await house.close()

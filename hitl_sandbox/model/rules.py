@@ -1,0 +1,164 @@
+"""The rules of a create body, in the vendor's order and wording."""
+
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+from hitl_sandbox.errors import Refusal
+from hitl_sandbox.model.answers import check_default
+from hitl_sandbox.model.questions import RESPONSE_TYPES, check_config
+from hitl_sandbox.model.records import Ask
+
+PROCESSING_TYPES = ("time-sensitive", "deferred")
+CONTENT_TYPES = ("markdown", "image", "file", "video", "audio")
+PRIORITIES = ("low", "medium", "high", "critical")
+PLATFORMS = ("n8n", "zapier", "web_portal", "api", "mobile", "webhook")
+STATUSES = ("pending", "completed", "timeout", "cancelled")
+
+THIRTY_DAYS = 30 * 86400
+#: The longest wait each kind takes: the reference caps both at a day, samples ask for more when deferred.
+LONGEST = {"time-sensitive": 86400, "deferred": THIRTY_DAYS}
+
+SINGLE_ATTACHMENTS = ("file_url", "file_type", "file_name", "video_url", "audio_url")
+LISTED_ATTACHMENTS = ("image_urls", "file_urls", "file_types", "file_names", "video_urls", "audio_urls")
+EXTRAS = ("metadata", "tags")
+
+
+def read_ask(body: dict[str, Any], *, strict: bool = False) -> Ask:
+    """The validated question of a create body; raises ``Refusal`` at the first rule it breaks."""
+    text = _request_text(body)
+    processing_type = _one_of(body, "processing_type", PROCESSING_TYPES)
+    content_type = _one_of(body, "type", CONTENT_TYPES)
+    priority = _one_of(body, "priority", PRIORITIES)
+    platform = _one_of(body if strict else {"platform": "api", **body}, "platform", PLATFORMS)
+    timeout_seconds = _timeout_seconds(body, processing_type)
+    _check_attachments(body, content_type)
+    response_type = _one_of(body, "response_type", RESPONSE_TYPES)
+    config = _mapping(body, "response_config")
+    if config is None:
+        raise invalid("response_config is required")
+    check_config(response_type, config, strict=strict)
+    if body.get("default_response") is None:
+        raise invalid("default_response is required")
+    check_default(response_type, config, body["default_response"])
+    return Ask(
+        processing_type=processing_type,
+        type=content_type,
+        priority=priority,
+        request_text=text,
+        response_type=response_type,
+        response_config=config,
+        default_response=body["default_response"],
+        platform=platform,
+        platform_version=_text(body, "platform_version"),
+        timeout_seconds=timeout_seconds,
+        image_url=_text(body, "image_url"),
+        context=_mapping(body, "context"),
+        callback_url=_callback_url(body),
+        attachments={name: body[name] for name in SINGLE_ATTACHMENTS + LISTED_ATTACHMENTS if name in body},
+        extras={name: body[name] for name in EXTRAS if name in body},
+    )
+
+
+def as_body(ask: Ask) -> dict[str, Any]:
+    """A create body that reads as this question: what PATCH merges into."""
+    names = ("attachments", "extras")
+    fields = {name: getattr(ask, name) for name in ask.__struct_fields__ if name not in names}
+    return {**fields, **ask.attachments, **ask.extras}
+
+
+def invalid(issue: str) -> Refusal:
+    return Refusal(400, "Validation failed", issue)
+
+
+def _request_text(body: dict[str, Any]) -> str:
+    text = body.get("request_text")
+    if text is None or text == "":
+        raise Refusal(400, "Request text is required")
+    if not isinstance(text, str) or len(text) > 2000:
+        raise invalid("request_text must be between 1 and 2000 characters")
+    return text
+
+
+def _one_of(body: dict[str, Any], name: str, choices: tuple[str, ...]) -> str:
+    value = body.get(name)
+    if value is None:
+        raise invalid(f"{name} is required")
+    if value not in choices:
+        raise invalid(f"{name} must be one of: {', '.join(choices)}")
+    return str(value)
+
+
+def _timeout_seconds(body: dict[str, Any], processing_type: str) -> int | None:
+    value = body.get("timeout_seconds")
+    if value is None:
+        if processing_type == "time-sensitive":
+            raise Refusal(400, "timeout_seconds is required for time-sensitive requests")
+        return None
+    longest = LONGEST[processing_type]
+    if isinstance(value, bool) or not isinstance(value, int) or not 60 <= value <= longest:
+        raise invalid(f"timeout_seconds must be between 60 and {longest}")
+    return value
+
+
+def _check_attachments(body: dict[str, Any], content_type: str) -> None:
+    for name in ("image_url", *SINGLE_ATTACHMENTS):
+        _text(body, name)
+    for name in LISTED_ATTACHMENTS:
+        _texts(body, name)
+    if content_type == "image" and not (body.get("image_url") or body.get("image_urls")):
+        raise Refusal(400, "Image URL is required when type is image")
+    if content_type in ("file", "video", "audio"):
+        single, several = f"{content_type}_url", f"{content_type}_urls"
+        if not (body.get(single) or body.get(several)):
+            raise invalid(f"{single} is required when type is {content_type}")
+
+
+def _text(body: dict[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise invalid(f"{name} must be a string")
+    return value
+
+
+def _texts(body: dict[str, Any], name: str) -> None:
+    value = body.get(name)
+    if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+        raise invalid(f"{name} must be an array of strings")
+
+
+def _mapping(body: dict[str, Any], name: str) -> dict[str, Any] | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise invalid(f"{name} must be an object")
+    return value
+
+
+def _callback_url(body: dict[str, Any]) -> str | None:
+    url = _text(body, "callback_url")
+    if url is None:
+        return None
+    check_url(url, "callback_url")
+    return url
+
+
+def check_url(url: str, name: str) -> None:
+    """HTTPS, or plain HTTP to this machine and its neighbours."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        raise invalid(f"{name} must be a valid URL") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise invalid(f"{name} must be a valid URL")
+    if parts.scheme == "http" and not _nearby(host):
+        raise invalid(f"{name} must use HTTPS")
+
+
+def _nearby(host: str) -> bool:
+    """Loopback and private addresses, and the dotless names that containers call each other by."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local", ".internal"))
+    return address.is_loopback or address.is_private

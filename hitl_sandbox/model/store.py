@@ -1,0 +1,141 @@
+"""Everything the sandbox remembers, in one SQLite table of JSON records."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from typing import TypeVar
+
+import msgspec
+
+from hitl_sandbox.model.agents import Session, Turn
+from hitl_sandbox.model.chains import Chain
+from hitl_sandbox.model.records import Key, Loop, Record, Request, Upload
+from hitl_sandbox.webhooks.records import Delivery, Webhook
+
+R = TypeVar("R", bound=Record)
+
+KINDS: dict[str, type[Record]] = {
+    record.kind: record for record in (Key, Loop, Request, Webhook, Delivery, Session, Turn, Chain, Upload)
+}
+
+LAYOUT = """
+CREATE TABLE IF NOT EXISTS record (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL,
+    owner TEXT, parent TEXT, due REAL, body BLOB NOT NULL, UNIQUE (kind, id));
+CREATE INDEX IF NOT EXISTS record_due ON record (due) WHERE due IS NOT NULL;
+CREATE INDEX IF NOT EXISTS record_owner ON record (kind, owner);
+CREATE INDEX IF NOT EXISTS record_parent ON record (kind, parent);
+CREATE TABLE IF NOT EXISTS usage (
+    key_id TEXT NOT NULL, hour INTEGER NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (key_id, hour));
+CREATE TABLE IF NOT EXISTS call (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, key_id TEXT, method TEXT NOT NULL,
+    path TEXT NOT NULL, query TEXT NOT NULL, status INTEGER NOT NULL, fault TEXT);
+"""
+
+PUT = """
+INSERT INTO record (kind, id, owner, parent, due, body) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (kind, id) DO UPDATE SET owner = excluded.owner, parent = excluded.parent,
+    due = excluded.due, body = excluded.body
+"""
+
+
+class Store:
+    """Records by kind and id, in the order they were first kept."""
+
+    def __init__(self, path: str | None = None) -> None:
+        if path and path != ":memory:":
+            _make_private(path)
+        # Built in one thread and served from another, but never used by two at once.
+        self._sqlite = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+        self._sqlite.execute("PRAGMA journal_mode = WAL")
+        self._sqlite.execute("PRAGMA synchronous = OFF")
+        self._sqlite.executescript(LAYOUT)
+
+    def close(self) -> None:
+        self._sqlite.close()
+
+    def clear(self) -> None:
+        self._sqlite.executescript("DELETE FROM record; DELETE FROM usage; DELETE FROM call;")
+
+    def put(self, record: R) -> R:
+        body = msgspec.json.encode(record)
+        self._sqlite.execute(PUT, (record.kind, record.id, record.owner(), record.parent(), record.due(), body))
+        return record
+
+    def get(self, kind: type[R], record_id: str) -> R | None:
+        query = "SELECT body FROM record WHERE kind = ? AND id = ?"
+        row = self._sqlite.execute(query, (kind.kind, record_id)).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=kind)
+
+    def find(self, kind: type[R], *, owner: str | None = None, parent: str | None = None) -> list[R]:
+        query = """SELECT body FROM record WHERE kind = ?1 AND (?2 IS NULL OR owner = ?2)
+                   AND (?3 IS NULL OR parent = ?3) ORDER BY seq"""
+        rows = self._sqlite.execute(query, (kind.kind, owner, parent))
+        return [msgspec.json.decode(row[0], type=kind) for row in rows]
+
+    def latest(self, kind: type[R], limit: int) -> list[R]:
+        query = "SELECT body FROM record WHERE kind = ? ORDER BY seq DESC LIMIT ?"
+        rows = self._sqlite.execute(query, (kind.kind, limit))
+        return [msgspec.json.decode(row[0], type=kind) for row in rows]
+
+    def scheduled(self, kind: type[R]) -> list[R]:
+        """Those that something is due for; of requests, the open ones."""
+        query = "SELECT body FROM record WHERE due IS NOT NULL AND kind = ? ORDER BY seq"
+        rows = self._sqlite.execute(query, (kind.kind,))
+        return [msgspec.json.decode(row[0], type=kind) for row in rows]
+
+    def delete(self, record: Record) -> None:
+        self._sqlite.execute("DELETE FROM record WHERE kind = ? AND id = ?", (record.kind, record.id))
+
+    def next_due(self) -> float | None:
+        due: float | None = self._sqlite.execute("SELECT min(due) FROM record WHERE due IS NOT NULL").fetchone()[0]
+        return due
+
+    def due(self, moment: float) -> Iterator[Record]:
+        """The records that are due at the moment, soonest first."""
+        query = "SELECT kind, body FROM record WHERE due <= ? ORDER BY due, seq"
+        for kind, body in self._sqlite.execute(query, (moment,)).fetchall():
+            yield msgspec.json.decode(body, type=KINDS[kind])
+
+    def used(self, key_id: str, hour: int) -> int:
+        query = "SELECT used FROM usage WHERE key_id = ? AND hour = ?"
+        row = self._sqlite.execute(query, (key_id, hour)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def use(self, key_id: str, hour: int, amount: int) -> None:
+        """Count calls against an hour; a negative amount gives back, never below zero."""
+        query = """INSERT INTO usage VALUES (?1, ?2, max(?3, 0))
+                   ON CONFLICT (key_id, hour) DO UPDATE SET used = max(used + ?3, 0)"""
+        self._sqlite.execute(query, (key_id, hour, amount))
+
+    def log_call(
+        self,
+        *,
+        at: float,
+        key_id: str | None,
+        method: str,
+        path: str,
+        query: str,
+        status: int,
+        fault: str | None,
+    ) -> None:
+        row = (at, key_id, method, path, query, status, fault)
+        self._sqlite.execute(
+            "INSERT INTO call (at, key_id, method, path, query, status, fault) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+
+    def calls(self) -> list[dict[str, object]]:
+        names = ("at", "key_id", "method", "path", "query", "status", "fault")
+        rows = self._sqlite.execute(f"SELECT {', '.join(names)} FROM call ORDER BY seq")  # noqa: S608 - constants
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _make_private(path: str) -> None:
+    """Only the owner may read it: it holds secrets and answers. SQLite gives its other files the same mode."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,201 @@
+"""What can be asked of people: one builder per response type, checked before a call is spent.
+
+Limits are those of https://docs.hitl.sh (responses/types); the messages name the field and the limit.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from hitlsh.api.answers import Answer, read_answer
+from hitlsh.api.errors import AskingError
+from hitlsh.api.operations import given
+from hitlsh.api.questions.defaults import check_boolean, check_choice, check_choices, check_number, check_words
+from hitlsh.api.questions.limits import whole
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """An option of a select with a value of its own; a plain string stands for both."""
+
+    value: str
+    label: str
+    description: str | None = None
+    color: str | None = None
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A response type with its configuration; made by the builders of this module."""
+
+    response_type: str
+    response_config: dict[str, Any]
+    check: Callable[[Mapping[str, Any], Any], Any]
+
+    def default(self, default_response: Any) -> Any:
+        """The default in the form HITL.sh expects; raises `AskingError` when it does not fit."""
+        if default_response is None:
+            raise AskingError("default_response is missing: say what holds when nobody answers in time")
+        return self.check(self.response_config, default_response)
+
+    def answer(self, response_data: Any) -> Answer | None:
+        """Read an answer to this question; None when there is none."""
+        return read_answer(response_data, self.response_type, self.response_config)
+
+
+def single_select(*options: str | Option, required: bool = False) -> Question:
+    """One of 1 to 20 options; two to ten are easy to read on a phone."""
+    config = {"options": _options(options), "required": required}
+    return Question(response_type="single_select", response_config=config, check=check_choice)
+
+
+def multi_select(
+    *options: str | Option,
+    min_selections: int = 1,
+    max_selections: int | None = None,
+    required: bool = False,
+) -> Question:
+    """Several of 1 to 20 options; without ``max_selections`` all may be chosen."""
+    listed = _options(options)
+    most = len(listed) if max_selections is None else max_selections
+    whole("max_selections", most, 1, len(listed))
+    whole("min_selections", min_selections, 0, most)
+    config = {
+        "options": listed,
+        "min_selections": min_selections,
+        "max_selections": most,
+        "required": required,
+    }
+    return Question(response_type="multi_select", response_config=config, check=check_choices)
+
+
+def rating(
+    scale_min: float = 1,
+    scale_max: float = 5,
+    *,
+    scale_step: float = 1,
+    labels: Mapping[int, str] | None = None,
+    required: bool = False,
+) -> Question:
+    """A rating from ``scale_min`` to ``scale_max``; labels are for single points of the scale."""
+    _ordered("scale_min", scale_min, "scale_max", scale_max)
+    if not _finite(scale_step) or scale_step <= 0:
+        raise AskingError(f"scale_step is {scale_step!r}: it must be above 0")
+    config: dict[str, Any] = {
+        "scale_min": scale_min,
+        "scale_max": scale_max,
+        "scale_step": scale_step,
+        "required": required,
+    }
+    if labels is not None:
+        config["labels"] = {str(point): label for point, label in labels.items()}
+    return Question(response_type="rating", response_config=config, check=check_number)
+
+
+def number(
+    min_value: float,
+    max_value: float,
+    *,
+    decimal_places: int = 2,
+    prefix: str | None = None,
+    suffix: str | None = None,
+    placeholder: str | None = None,
+    required: bool = False,
+) -> Question:
+    """A number in a range; negative ones are allowed exactly when the range has some."""
+    _ordered("min_value", min_value, "max_value", max_value)
+    whole("decimal_places", decimal_places, 0, 10)
+    config = {
+        "min_value": min_value,
+        "max_value": max_value,
+        "decimal_places": decimal_places,
+        "allow_negative": min_value < 0,
+        "required": required,
+    }
+    config |= given(prefix=prefix, suffix=suffix, placeholder=placeholder)
+    return Question(response_type="number", response_config=config, check=check_number)
+
+
+def text(
+    *, max_length: int = 1000, min_length: int = 0, placeholder: str | None = None, required: bool = False
+) -> Question:
+    """Free text of up to 5000 characters."""
+    config = _lengths(min_length, max_length) | {"required": required} | given(placeholder=placeholder)
+    return Question(response_type="text", response_config=config, check=check_words)
+
+
+def editable_text(
+    draft: str,
+    *,
+    max_length: int = 5000,
+    min_length: int = 0,
+    placeholder: str | None = None,
+    required: bool = False,
+) -> Question:
+    """A draft that the reviewer may change before it is accepted."""
+    config = _lengths(min_length, max_length) | {"required": required} | given(placeholder=placeholder)
+    if len(draft) > max_length:
+        raise AskingError(f"draft_text has {len(draft)} characters: max_length allows {max_length}")
+    return Question(response_type="editable_text", response_config={"draft_text": draft} | config, check=check_words)
+
+
+def boolean(
+    true_label: str = "Yes",
+    false_label: str = "No",
+    *,
+    true_color: str | None = None,
+    false_color: str | None = None,
+    required: bool = False,
+) -> Question:
+    """A yes or a no, in your words."""
+    config: dict[str, Any] = {"true_label": true_label, "false_label": false_label, "required": required}
+    for field in ("true_label", "false_label"):
+        _length(field, config[field], 100)
+    if true_label == false_label:
+        raise AskingError(f"true_label and false_label are both {true_label!r}: nobody could tell them apart")
+    config |= given(true_color=true_color, false_color=false_color)
+    return Question(response_type="boolean", response_config=config, check=check_boolean)
+
+
+def _options(options: tuple[str | Option, ...]) -> list[Any]:
+    if not 1 <= len(options) <= 20:
+        raise AskingError(f"options has {len(options)} entries: give 1 to 20")
+    values = [option.value if isinstance(option, Option) else option for option in options]
+    labels = [option.label if isinstance(option, Option) else option for option in options]
+    for position, (value, label) in enumerate(zip(values, labels, strict=True)):
+        _length(f"options[{position}].value", value, 100)
+        _length(f"options[{position}].label", label, 200)
+    for field, words in (("value", values), ("label", labels)):
+        twice = next((word for word in words if words.count(word) > 1), None)
+        if twice is not None:
+            raise AskingError(f"options has the {field} {twice!r} twice: every {field} must differ")
+    return [_shown(option) for option in options]
+
+
+def _shown(option: str | Option) -> Any:
+    if isinstance(option, str):
+        return option
+    fields = given(description=option.description, color=option.color)
+    return {"value": option.value, "label": option.label} | fields
+
+
+def _lengths(min_length: int, max_length: int) -> dict[str, Any]:
+    whole("max_length", max_length, 1, 5000)
+    whole("min_length", min_length, 0, max_length)
+    return {"min_length": min_length, "max_length": max_length}
+
+
+def _length(field: str, words: Any, most: int) -> None:
+    if not isinstance(words, str) or not words.strip():
+        raise AskingError(f"{field} is {words!r}: give some text")
+    if len(words) > most:
+        raise AskingError(f"{field} has {len(words)} characters: the limit is {most}")
+
+
+def _ordered(low_field: str, low: float, high_field: str, high: float) -> None:
+    if not (_finite(low) and _finite(high) and low < high):
+        raise AskingError(f"{low_field} is {low!r} and {high_field} is {high!r}: the first must be the smaller number")
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,50 @@
+"""What the reviewer looks at beside the text: an image, files, a video or audio, each by URL."""
+
+from typing import Any
+
+import msgspec
+
+from hitlsh.api.errors import AskingError
+from hitlsh.api.operations import given
+from hitlsh.api.questions.limits import url
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """A request's ``type`` and the fields that go with it."""
+
+    type: str
+    fields: dict[str, Any] = {}
+
+
+#: Text only, which may hold Markdown.
+MARKDOWN = Content(type="markdown")
+
+
+def image(*urls: str) -> Content:
+    """One image, or several."""
+    return _linked("image", urls)
+
+
+def video(*urls: str) -> Content:
+    """One video, or several; HITL.sh stores none, so they lie elsewhere."""
+    return _linked("video", urls)
+
+
+def audio(*urls: str) -> Content:
+    """One recording, or several; HITL.sh stores none, so they lie elsewhere."""
+    return _linked("audio", urls)
+
+
+def file(address: str, *, file_type: str | None = None, file_name: str | None = None) -> Content:
+    """A document. The create page asks for MIME type and name too; ``uploads.document`` returns all three."""
+    url("file_url", address)
+    return Content(type="file", fields={"file_url": address} | given(file_type=file_type, file_name=file_name))
+
+
+def _linked(kind: str, urls: tuple[str, ...]) -> Content:
+    if not urls:
+        raise AskingError(f"{kind}() has no address: give one or several")
+    for address in urls:
+        url(f"{kind}_url", address)
+    fields: dict[str, Any] = {f"{kind}_url": urls[0]}
+    return Content(type=kind, fields=fields if len(urls) == 1 else fields | {f"{kind}_urls": list(urls)})

@@ -1,0 +1,144 @@
+"""One delivery of every documented form, made fresh: sending one is never a duplicate.
+
+The values are invented; the shapes are those of the vendor's pages.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Literal
+
+import msgspec
+
+from hitlsh.errors import HitlshError
+from hitlsh.samples import other_events as events
+from hitlsh.samples import request_events as requests
+from hitlsh.samples.context import Json, Scene, fresh_id, set_scene
+
+Door = Literal["signed", "callback"]
+Body = Callable[[Scene], Json]
+#: Name, summary, whether somebody answers in it, and what makes its body.
+Row = tuple[str, str, bool, Body]
+
+
+class SampleInvalid(HitlshError, ValueError):
+    """There is no such sample, or it has no place for what it was asked to carry."""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that ``sample`` can make."""
+
+    name: str
+    #: Which of the receiver's doors takes it: signed account webhooks, or unsigned ones at a callback URL.
+    door: Door
+    summary: str
+    #: Whether somebody answers in it.
+    answered: bool
+
+
+def sample(
+    name: str,
+    *,
+    request_id: str | None = None,
+    now: datetime | None = None,
+    response: Any = msgspec.UNSET,
+) -> bytes:
+    """Return the body of one delivery, with fresh ids and the time at hand unless they are given.
+
+    ``response`` replaces what the reviewer answered, in any form. Raises SampleInvalid.
+    """
+    if name not in SAMPLES:
+        raise SampleInvalid(f"there is no sample {name!r}; choose one of {', '.join(SAMPLES)}")
+    if response is not msgspec.UNSET and not SAMPLES[name].answered:
+        raise SampleInvalid(f"nobody answers in the sample {name!r}; leave the response out")
+    scene = set_scene(request_id or fresh_id(), now or datetime.now(UTC), response)
+    return msgspec.json.encode(_TABLE[name][1](scene))
+
+
+def _table(door: Door, rows: tuple[Row, ...]) -> dict[str, tuple[Sample, Body]]:
+    return {
+        name: (Sample(name=name, door=door, summary=summary, answered=answered), body)
+        for name, summary, answered, body in rows
+    }
+
+
+_CALLBACK: tuple[Row, ...] = (
+    (
+        "callback-v2.completed",
+        "a person chose an option",
+        True,
+        requests.answered_callback({"selected_value": "Approve"}),
+    ),
+    (
+        "callback-v2.multi_select",
+        "a person chose several options",
+        True,
+        requests.answered_callback({"selected_values": ["damaged", "late"], "selected_labels": ["Damaged", "Late"]}),
+    ),
+    (
+        "callback-v2.rating",
+        "a person rated",
+        True,
+        requests.answered_callback({"rating": 4, "rating_label": "Good"}),
+    ),
+    (
+        "callback-v2.number",
+        "a person gave a number",
+        True,
+        requests.answered_callback({"number": 37.5, "formatted_value": "$37.50"}),
+    ),
+    (
+        "callback-v2.boolean",
+        "a person said no",
+        True,
+        requests.answered_callback({"boolean": False, "boolean_label": "No"}),
+    ),
+    (
+        "callback-v2.text",
+        "a person wrote an answer",
+        True,
+        requests.answered_callback("Refund the postage only."),
+    ),
+    (
+        "callback-v2.editable_text",
+        "a person revised a draft",
+        True,
+        requests.answered_callback({"revised_text": "We are sorry.", "was_edited": True}),
+    ),
+    (
+        "callback-v2.timeout",
+        "nobody answered in time",
+        False,
+        lambda scene: requests.callback(scene, "timeout"),
+    ),
+    (
+        "callback-v2.cancelled",
+        "the asker withdrew",
+        False,
+        lambda scene: requests.callback(scene, "cancelled"),
+    ),
+    ("intro-flat.completed", "the API introduction's form", True, requests.intro_flat),
+    ("make-flat.completed", "the form the Make page posts to a callback URL", True, requests.make_flat),
+    ("make-workflow.completed", "a workflow ran to its end", True, events.make_workflow),
+    ("handoff.completed", "the self-hosted sibling's form", True, requests.handoff),
+    ("n8n-resume.completed", "what the first n8n node takes", True, requests.n8n_resume),
+)
+_SIGNED: tuple[Row, ...] = (
+    ("nested.completed", "a person answered (account webhook)", True, requests.nested_completed),
+    ("nested.claimed", "a reviewer took the request", False, requests.nested_claimed),
+    ("nested.timeout", "nobody answered in time, with the default", False, requests.nested_timeout),
+    ("nested.cancelled", "the asker withdrew", False, requests.nested_cancelled),
+    ("nested.member_joined", "a reviewer joined the loop", False, events.member_joined),
+    ("data-flat.completed", "the form the handler samples read", True, requests.data_flat),
+    ("global.completed", "a decision as the global webhook words it", True, requests.global_completed),
+    ("global.created", "a request was made", False, requests.global_created),
+    ("global.loop_archived", "a loop was archived", False, events.loop_archived),
+    ("global.user_joined", "a user joined", False, events.user_joined),
+    ("global.system_error", "HITL.sh reports trouble", False, events.system_error),
+    ("n8n-doc.completed", "the form of the first n8n page", True, requests.n8n_doc),
+    ("turn.resolved", "a person decided an agent's turn", True, events.turn_resolved),
+    ("legacy-r0.completed", "the withdrawn first API", True, events.legacy),
+)
+_TABLE = _table("callback", _CALLBACK) | _table("signed", _SIGNED)
+#: Every sample by its name; the form that the documents call current comes first.
+SAMPLES: Mapping[str, Sample] = MappingProxyType({name: row[0] for name, row in _TABLE.items()})

@@ -1,0 +1,134 @@
+"""Events that end no request: turns, workflow executions, loops, users, the system, and the withdrawn API."""
+
+from hitlsh.events import Event
+from hitlsh.webhooks import event_keys
+from hitlsh.webhooks.outcomes import Json
+from hitlsh.webhooks.payload_fields import event_name, identifier, mapping, moment, outcome, reviewer, settle, text
+from hitlsh.webhooks.responses import normalise
+
+#: Events which the documents name without printing a payload, by the family before the dot.
+_NAMED_ONLY = {
+    "api_key": "nested",
+    "loop": "global",
+    "user": "global",
+    "system": "global",
+    "template": "legacy-r0",
+}
+
+
+def turn(payload: Json, turn: Json, body: bytes) -> Event | None:
+    """Read a turn of an agent session; its backing request reports its own end."""
+    name, turn_id = event_name(payload.get("event")), identifier(turn.get("id"))
+    if name is None:
+        return None
+    answer = normalise(turn.get("human_decision"))
+    once = name == "turn.resolved"
+    timestamp = payload.get("timestamp")
+    return Event(
+        variant="turn.resolved",
+        name=name,
+        key=event_keys.of_fact(name, turn_id, body) if once else event_keys.of_occasion(name, turn_id, timestamp, body),
+        request_id=identifier(turn.get("request_id")),
+        status=text(turn.get("status")),
+        source=None if answer.value is None else "human",
+        response=answer.value,
+        response_type=answer.type,
+        labels=answer.labels,
+        occurred_at=moment(timestamp, turn.get("updated_at")),
+        created_at=moment(turn.get("created_at")),
+    )
+
+
+def execution(payload: Json, body: bytes) -> Event | None:
+    """Read a workflow's end as its action node tells it."""
+    name, state = settle("execution", event_name(payload.get("event")), text(payload.get("status")))
+    if name is None:
+        return None
+    completed = outcome(state) == "completed"
+    answer = normalise(payload.get("response_data") if completed else None)
+    person = reviewer(payload.get("response_by_user"), payload.get("response_by")) if completed else None
+    return Event(
+        variant="make-workflow",
+        name=name,
+        key=event_keys.of_fact(name, identifier(payload.get("execution_id")), body),
+        request_id=identifier(payload.get("request_id")),
+        status=state,
+        # A workflow may run to its end without asking anybody.
+        source=None if answer.value is None and person is None else "human",
+        response=answer.value,
+        response_type=text(payload.get("response_type")) or answer.type,
+        labels=answer.labels,
+        reviewer=person,
+        occurred_at=moment(payload.get("completed_at"), payload.get("timestamp")),
+    )
+
+
+def membership(payload: Json, data: Json, loop: Json, body: bytes) -> Event | None:
+    """Read an account webhook about a loop and, mostly, one of its members."""
+    member = mapping(data.get("member")) or {}
+    ids = (identifier(loop.get("id")), identifier(member.get("user_id"), member.get("id")))
+    resource_id = ":".join(part for part in ids if part)
+    return _occasion("nested", payload, resource_id, body, loop_id=ids[0], loop_name=text(loop.get("name")))
+
+
+def loop_or_user(payload: Json, data: Json, body: bytes) -> Event | None:
+    """Read a global webhook about a loop, a user or the system."""
+    ids = (identifier(data.get("loop_id")), identifier(data.get("user_id")))
+    resource_id = ":".join(part for part in ids if part)
+    loop_name = text(data.get("name")) if ids[0] else None
+    return _occasion("global", payload, resource_id, body, loop_id=ids[0], loop_name=loop_name)
+
+
+def named_only(payload: Json, body: bytes) -> Event | None:
+    """Read an event of which the documents give the name alone."""
+    family, dot, _ = (event_name(payload.get("event")) or "").partition(".")
+    variant = _NAMED_ONLY.get(family) if dot else None
+    return _occasion(variant, payload, None, body) if variant else None
+
+
+def legacy(payload: Json, review: Json, body: bytes) -> Event | None:
+    """Read the withdrawn first API: a review is no request of today's, so it ends none."""
+    name, review_id = event_name(payload.get("event")), identifier(review.get("id"), review.get("review_id"))
+    if name is None:
+        return None
+    completed = name == "review.completed"
+    given = review.get("decision", review.get("response", review.get("response_data")))
+    answer = normalise(given if completed else None)
+    timestamp = payload.get("timestamp")
+    return Event(
+        variant="legacy-r0",
+        name=name,
+        key=event_keys.of_occasion(name, review_id, timestamp, body),
+        request_id=review_id,
+        status=text(review.get("status")),
+        source=None if answer.value is None else "human",
+        response=answer.value,
+        response_type=answer.type,
+        labels=answer.labels,
+        reviewer=reviewer(review.get("reviewer"), review.get("reviewer_id")) if completed else None,
+        metadata=mapping(review.get("metadata")),
+        occurred_at=moment(review.get("completed_at") if completed else None, timestamp),
+        created_at=moment(review.get("created_at")),
+    )
+
+
+def _occasion(
+    variant: str,
+    payload: Json,
+    resource_id: str | None,
+    body: bytes,
+    *,
+    loop_id: str | None = None,
+    loop_name: str | None = None,
+) -> Event | None:
+    name, timestamp = event_name(payload.get("event")), payload.get("timestamp")
+    if name is None:
+        return None
+    return Event(
+        variant=variant,
+        name=name,
+        key=event_keys.of_occasion(name, resource_id, timestamp, body),
+        loop_id=loop_id,
+        loop_name=loop_name,
+        occurred_at=moment(timestamp),
+    )

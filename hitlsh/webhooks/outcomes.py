@@ -1,0 +1,142 @@
+"""What a payload says about one request, whatever form it says it in."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from hitlsh.events import Event, Outcome, Reviewer, Source
+from hitlsh.webhooks import event_keys
+from hitlsh.webhooks.payload_fields import (
+    event_name,
+    identifier,
+    mapping,
+    metadata,
+    moment,
+    outcome,
+    reviewer,
+    settle,
+    text,
+)
+from hitlsh.webhooks.responses import Answer, fingerprint, normalise
+
+Json = dict[str, Any]
+
+_SOURCES: dict[Outcome, Source] = {
+    "completed": "human",
+    "timeout": "vendor_default",
+    "cancelled": "cancelled",
+}
+_NO_LOOP: Json = {}
+_NO_ANSWER = Answer(None, (), None)
+#: Forms whose answer is a word of their own ("approved"), not the option that was chosen.
+_OWN_WORDS = frozenset({"global", "n8n-doc"})
+
+
+class Report(NamedTuple):
+    """Where one payload form keeps what it says about a request."""
+
+    variant: str
+    name: Any
+    #: The object that carries status, response and times.
+    request: Json
+    request_id: str | None
+    response_data: Any
+    loop: Any = None
+    person: Any = None
+    timestamp: Any = None
+    body: bytes = b""
+
+
+def read(report: Report) -> Event | None:
+    """Return the event, or None where no event name or, for an outcome, no request id can be made out."""
+    name, state = settle("request", event_name(report.name), text(report.request.get("status")))
+    if name is None:
+        return None
+    ended = outcome(state)
+    if ended is None:
+        return _ongoing(report, name, state)
+    if report.request_id is None:
+        return None
+    return _ended(report, name, ended, report.request_id)
+
+
+def _ended(report: Report, name: str, ended: Outcome, request_id: str) -> Event:
+    request = report.request
+    loop = mapping(report.loop) or _NO_LOOP
+    given = normalise(report.response_data)
+    default = request.get("default_response")
+    if default is None and ended == "timeout":
+        default = given.value
+    # Nobody answered a request that timed out or was cancelled, whatever its response fields say.
+    answer = given if ended == "completed" else _NO_ANSWER
+    return Event(
+        variant=report.variant,
+        name=name,
+        key=event_keys.of_outcome(ended, request_id),
+        request_id=request_id,
+        loop_id=identifier(request.get("loop_id"), loop.get("id")),
+        loop_name=text(loop.get("name")),
+        status=ended,
+        outcome=ended,
+        source=_SOURCES[ended],
+        response=answer.value,
+        response_type=text(request.get("response_type")) or answer.type,
+        labels=answer.labels,
+        default_response=default,
+        reviewer=_answered_by(report) if ended == "completed" else None,
+        metadata=metadata(request),
+        occurred_at=_ended_at(report, ended),
+        created_at=moment(request.get("created_at")),
+        timeout_at=moment(request.get("timeout_at")),
+        fingerprint=_fingerprint(report, ended, answer),
+    )
+
+
+def _ongoing(report: Report, name: str, state: str | None) -> Event:
+    request = report.request
+    loop = mapping(report.loop) or _NO_LOOP
+    # Only the n8n node's form carries an answer without a word on the request's state.
+    answer = normalise(report.response_data) if report.variant == "n8n-resume" else _NO_ANSWER
+    claimed_at, updated_at = request.get("claimed_at"), request.get("updated_at")
+    return Event(
+        variant=report.variant,
+        name=name,
+        key=event_keys.of_occasion(name, report.request_id, report.timestamp or claimed_at or updated_at, report.body),
+        request_id=report.request_id,
+        loop_id=identifier(request.get("loop_id"), loop.get("id")),
+        loop_name=text(loop.get("name")),
+        status=state,
+        response=answer.value,
+        response_type=text(request.get("response_type")) or answer.type,
+        labels=answer.labels,
+        default_response=request.get("default_response"),
+        reviewer=reviewer(request.get("claimed_by"), report.person, request.get("reviewer_id")),
+        metadata=metadata(request),
+        occurred_at=moment(report.timestamp, claimed_at, updated_at),
+        created_at=moment(request.get("created_at")),
+        timeout_at=moment(request.get("timeout_at")),
+    )
+
+
+def _answered_by(report: Report) -> Reviewer | None:
+    request = report.request
+    return reviewer(
+        request.get("response_by"),
+        request.get("response_by_user"),
+        report.person,
+        request.get("reviewer_id"),
+    )
+
+
+def _ended_at(report: Report, ended: Outcome) -> datetime | None:
+    request = report.request
+    if ended == "completed":
+        own = request.get("response_at") or request.get("completed_at")
+    else:
+        own = request.get("timeout_at" if ended == "timeout" else "cancelled_at")
+    return moment(own, report.timestamp, request.get("updated_at"))
+
+
+def _fingerprint(report: Report, ended: Outcome, answer: Answer) -> str | None:
+    if ended == "completed" and report.variant in _OWN_WORDS:
+        return None
+    return fingerprint(ended, answer)

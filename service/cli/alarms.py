@@ -1,0 +1,68 @@
+"""What a person must know first of all, each with where to look. Values in, sentences out."""
+
+import msgspec
+
+from service.cli.durations import counted, since
+from workers.reconcile.status import Standing
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """Something is wrong that no sweep puts right."""
+
+    #: silent, overruled, key_refused or rate_limited.
+    kind: str
+    text: str
+
+
+def alarms(found: Standing) -> list[Alarm]:
+    """The most urgent first."""
+    texts = {
+        "overruled": _overruled(found),
+        "key_refused": _key_refused(found),
+        "silent": _silent(found),
+        "rate_limited": _limited(found),
+    }
+    return [Alarm(kind=kind, text=text) for kind, text in texts.items() if text is not None]
+
+
+def _overruled(found: Standing) -> str | None:
+    count = found.counts.overruled_lately
+    if not count:
+        return None
+    return (
+        f"Stronger evidence overruled {counted(count, 'event')} in the last 24 h: somebody may know a callback URL or "
+        "a webhook secret of yours. Look at `hitl-receiver requests --state overruled`: after a signed one, change "
+        "the secret of the webhook at HITL.sh; after a callback, see who has its URL (a new key in place of those in "
+        "HITL_CALLBACK_SECRETS ends all of them)."
+    )
+
+
+def _key_refused(found: Standing) -> str | None:
+    account = found.trail.account
+    if account is None or account.trouble != "key_refused":
+        return None
+    return (
+        "HITL.sh refuses the API key, so nothing that the webhooks miss is found: put a key that works in "
+        "HITL_API_KEY of `work` and `clock`, and see `hitl-receiver api test`."
+    )
+
+
+def _silent(found: Standing) -> str | None:
+    silent_since = found.trail.silent_since
+    if silent_since is None:
+        return None
+    return (
+        f"Decisions are made and no webhook tells of them, as was noticed {since(silent_since, found.counts.now)}: see "
+        "that HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right. `hitl-receiver channel` shows "
+        "since when."
+    )
+
+
+def _limited(found: Standing) -> str | None:
+    if not found.limited_lately:
+        return None
+    last = "" if found.limited_at is None else f", the last {since(found.limited_at, found.counts.now)}"
+    return (
+        f"HITL.sh refused {counted(found.limited, 'call')} of sweeps with 429{last}: other programs may use the same "
+        "API key. Give them one of their own, or leave them more with HITL_SWEEP_SHARE and HITL_ASK_RESERVE."
+    )

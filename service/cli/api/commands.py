@@ -1,0 +1,141 @@
+"""``hitl-receiver api``: the everyday calls to HITL.sh from a terminal, as tables or as JSON."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import click
+
+from hitlsh.api import Client
+from hitlsh.api.http.credentials import DEFAULT_BASE_URL
+from hitlsh.api.models.requests import Request, RequestSummary
+from service.cli.api.errors import in_a_line
+from service.cli.api.tables import cell, show
+from service.cli.environment import environment
+from service.cli.question_options import NO_ANSWER, Asking, asking, show_created
+from workers.settings import api_keys_of
+
+as_json = click.option("--json", "json_wanted", is_flag=True, help="Print what HITL.sh sent, as JSON.")
+
+
+@click.group("api")
+def api() -> None:
+    """Call HITL.sh: the key is HITL_API_KEY, the address HITL_BASE_URL (default: production).
+
+    Every call costs one of the key's 100 per hour.
+    """
+
+
+@api.command("test")
+@as_json
+def test_key(json_wanted: bool) -> None:
+    """Show whose key this is and what it may do."""
+    with client_from_env() as client:
+        key = client.test()
+        limit = client.rate_limit
+    left = None if limit is None else f"{limit.remaining} of {limit.limit}, until {cell(limit.reset_at)}"
+    rows = [(key.email, key.account_status, ", ".join(key.permissions), left)]
+    show(key, ("ACCOUNT", "STATUS", "PERMISSIONS", "CALLS LEFT"), rows, json_wanted)
+
+
+@api.command("loops")
+@as_json
+def list_loops(json_wanted: bool) -> None:
+    """List your loops."""
+    with client_from_env() as client:
+        loops = client.loops.list()
+    rows = [(loop.id, loop.name, loop.member_count, loop.pending_count, loop.created_at) for loop in loops]
+    show(loops, ("ID", "NAME", "MEMBERS", "PENDING", "CREATED"), rows, json_wanted)
+
+
+@api.command("members")
+@click.argument("loop_id")
+@as_json
+def list_members(loop_id: str, json_wanted: bool) -> None:
+    """List the people of a loop."""
+    with client_from_env() as client:
+        found = client.loops.members(loop_id)
+    rows = [(person.user_id, person.email, person.status, person.joined_at) for person in found.members]
+    show(found, ("ID", "EMAIL", "STATUS", "JOINED"), rows, json_wanted)
+
+
+@api.command("list")
+@click.option("--status", help="pending, completed, timeout or cancelled.")
+@click.option("--loop", "loop_id", help="Only this loop's requests.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many at most.")
+@as_json
+def list_requests(status: str | None, loop_id: str | None, limit: int, json_wanted: bool) -> None:
+    """List the requests this key created, the newest first; one call per hundred."""
+    with client_from_env() as client:
+        walk = client.requests.list(status=status, loop_id=loop_id, page_size=min(limit, 100))
+        found = tuple(islice(walk, limit))
+    rows = [_row(request) for request in found]
+    show(found, ("ID", "STATUS", "ANSWER", "BY", "CREATED", "TEXT"), rows, json_wanted)
+
+
+@api.command("get")
+@click.argument("request_id")
+@as_json
+def get_request(request_id: str, json_wanted: bool) -> None:
+    """Show one request."""
+    with client_from_env() as client:
+        request = client.requests.get(request_id)
+    _show_request(request, json_wanted)
+
+
+@api.command("cancel")
+@click.argument("request_id")
+@as_json
+def cancel_request(request_id: str, json_wanted: bool) -> None:
+    """Take a pending request back, for good."""
+    with client_from_env() as client:
+        cancelled = client.requests.cancel(request_id)
+    show(cancelled, ("ID", "STATUS"), [(cancelled.request_id, cancelled.status)], json_wanted)
+
+
+@api.command("ask")
+@asking
+@click.option("--wait", "waiting", is_flag=True, help="Poll for the outcome; exit with 3 if nobody answered.")
+@click.option("--every", type=float, help="Seconds between polls, instead of 5, 10, 30, 60, 120, 300, …")
+@as_json
+def ask(asked: Asking, waiting: bool, every: float | None, json_wanted: bool) -> None:
+    """Ask the people of a loop, and with --wait print what they said.
+
+    The inbox is not told: `hitl-receiver ask` is the one that keeps track of the request, and waits for the
+    webhook rather than poll.
+    """
+    with client_from_env() as client:
+        created = asked.put(client, asked.loop, asked.callback_url)
+        request = client.requests.wait(created.request_id, every=every) if waiting else None
+    if request is None:
+        show_created(created, json_wanted)
+    else:
+        _show_request(request, json_wanted)
+        click.get_current_context().exit(0 if request.answer is not None else NO_ANSWER)
+
+
+@contextmanager
+def client_from_env() -> Iterator[Client]:
+    """A client for one command; what goes wrong becomes one line and exit status 1."""
+    with in_a_line():
+        environ = environment()
+        keys = api_keys_of(environ)
+        if not keys:
+            raise click.ClickException("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
+        address = environ.get("HITL_BASE_URL", "").strip() or DEFAULT_BASE_URL
+        with Client(keys[-1], base_url=address) as client:
+            yield client
+
+
+def _show_request(request: Request, json_wanted: bool) -> None:
+    heads = ("ID", "STATUS", "ANSWER", "BY", "CREATED", "TEXT")
+    show(request, heads, [_row(request)], json_wanted)
+
+
+def _row(request: RequestSummary) -> tuple[Any, ...]:
+    reviewer = request.reviewer
+    by = None if reviewer is None else reviewer.name or reviewer.email or reviewer.id
+    answer = None if request.answer is None else json.dumps(request.answer.value, ensure_ascii=False)
+    return request.id, request.status, answer, by, request.created_at, request.request_text

@@ -1,0 +1,207 @@
+"""The command line."""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from hitlsh.samples.catalog import SAMPLES
+from service import logs
+from service.cli.api.commands import api
+from service.cli.ask import ask
+from service.cli.environment import environment
+from service.cli.events import events, failed, show
+from service.cli.insecure_option import insecure
+from service.cli.json_option import parse_json
+from service.cli.operations import discard, replay, retry
+from service.cli.output import echo, escape_message, print_json
+from service.cli.pause import pause, resume
+from service.cli.reconcile import sweep
+from service.cli.requests import channel, requests
+from service.cli.status import status
+from service.errors import explain
+from service.local import dev as dev_stack
+from workers.settings import Settings
+
+
+class _Commands(click.Group):
+    """Escapes the messages that click itself prints; some hold what HITL.sh or Redis said."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            raise escape_message(error) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="hitl-receiver")
+@click.option("--log-level", default="INFO", show_default=True, envvar="HITL_LOG_LEVEL",
+              type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False))  # fmt: skip
+def cli(log_level: str) -> None:
+    """Receive HITL.sh decisions and run your handlers for them.
+
+    HITL.sh asks people questions for AI systems and posts each answer to a webhook. This is the other end:
+    `serve` verifies and keeps what HITL.sh posts, `work` runs your handlers, `clock` sees that nothing due
+    is forgotten; all three read their settings from the environment. `dev` runs everything on this machine.
+    """
+    logs.configure(log_level.upper())
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), envvar="PORT",
+              show_envvar=True, help="Port to listen on.")  # fmt: skip
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
+@insecure
+def serve(host: str, port: int, processes: int) -> None:
+    """Receive: the web process that verifies and keeps deliveries.
+
+    Needs REDIS_URL and at least one of HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS. HITL.sh posts to
+    /webhooks/hitl (account webhooks) and /callbacks/TOKEN (callback URLs); /health/live and /health/ready
+    are for your platform.
+    """
+    from service.web.server import run
+
+    with explain():
+        run(Settings.from_env(receives=True), host=host, port=port, processes=processes)
+
+
+@cli.command()
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64),
+              help="Worker processes; each runs handlers of its own.")  # fmt: skip
+@click.option("--queue", default=None, type=click.Choice(["hitl", "hitl-reconcile"]),
+              help="Serve this RQ queue only: handlers, or reconcile runs. [default: both]")  # fmt: skip
+@insecure
+def work(processes: int, queue: Literal["hitl", "hitl-reconcile"] | None) -> None:
+    """Handle: the RQ workers that run your handlers, and one for reconcile runs if HITL_API_KEY is set.
+
+    Needs REDIS_URL and HITL_HANDLERS (reconcile runs alone do without). SIGTERM lets handlers in flight finish
+    (20 seconds at the most).
+
+    \b
+    hitl-receiver work --processes 4
+    hitl-receiver work --queue hitl-reconcile
+    """
+    from service.local.worker_processes import run
+
+    with explain():
+        run(Settings.from_env(handles=queue != "hitl-reconcile"), processes=processes, queue=queue)
+
+
+@cli.command()
+@insecure
+def clock() -> None:
+    """Look once a second that what is due has a worker. Run one or more; needs REDIS_URL."""
+    from service.local.worker_processes import run_clock
+
+    with explain():
+        run_clock(Settings.from_env())
+
+
+@cli.command()
+@click.option("--folder", default=".hitl", show_default=True, type=click.Path(path_type=Path, file_okay=False),
+              help="Where the embedded server keeps its data.")  # fmt: skip
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port of the door.")
+@click.option("--handlers", default=None, help="package.module[:attribute]; else HITL_HANDLERS, else the examples.")
+@insecure
+def dev(folder: Path, port: int, handlers: str | None) -> None:
+    """Run everything here: an embedded Valkey, the web process, a worker and the clock.
+
+    Reads `.env` in this folder; what it lacks (secrets, mostly) is made up once and kept with the data.
+    Ctrl+C stops all of it; what was received stays for the next run.
+    """
+    with explain():
+        dev_stack.run(folder, port=port, handlers=handlers)
+
+
+@cli.command()
+def demo() -> None:
+    """Go the whole way once, on free ports and a throw-away folder, and show what happened."""
+    from service.local.demo import run
+
+    with explain():
+        sys.exit(run())
+
+
+@cli.command()
+@click.argument("sample", type=click.Choice(sorted(SAMPLES)), required=False, metavar="[SAMPLE]")
+@click.option("--to", default=None, metavar="URL", help="Where to post: a callback URL, or the address of a receiver.")
+@click.option("--response", default=None, metavar="JSON", help="The answer, such as '\"Reject\"' or 'false'.")
+@click.option("--request-id", default=None, help="Of the request; a fresh one by default.")
+@click.option("--state", default=None, metavar="JSON", help="State for the callback URL that is minted.")
+@insecure
+def send(sample: str | None, to: str | None, response: str | None, request_id: str | None, state: str | None) -> None:
+    """Post a sample as HITL.sh would; without SAMPLE, list them.
+
+    A sample of a callback goes to a callback URL (minted with HITL_CALLBACK_SECRETS unless --to names one),
+    the others are signed with HITL_WEBHOOK_SECRETS. Without settings in the environment, those of the `dev`
+    stack in this folder are used.
+    """
+    from service.cli.sending import list_samples, send_sample
+
+    with explain():
+        if sample is None:
+            list_samples()
+            return
+        sys.exit(send_sample(sample, to=to, response=parse_json(response, "--response"), answered=response is not None,
+                             request_id=request_id, state=parse_json(state, "--state")))  # fmt: skip
+
+
+@cli.command("callback-url")
+@click.option("--state", default=None, metavar="JSON",
+              help="Any JSON; comes back as decision.state (small: it travels in the URL).")  # fmt: skip
+@insecure
+def callback_url(state: str | None) -> None:
+    """Mint a callback URL, for the callback_url of a request at HITL.sh.
+
+    Needs HITL_CALLBACK_SECRETS and HITL_PUBLIC_URL (or a `dev` stack in this folder). Whoever knows the URL
+    can answer in HITL.sh's name: treat it as a password.
+    """
+    from service.cli.sending import mint
+
+    with explain():
+        echo(mint(parse_json(state, "--state")))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def routes(as_json: bool) -> None:
+    """Print the routing table of your handlers (HITL_HANDLERS)."""
+    from workers.handlers.loading import load_router
+
+    with explain():
+        settings = Settings.from_env({**environment(), "REDIS_URL": "redis://unused"}, handles=True)
+        assert settings.handlers is not None
+        table = [{"handler": route.name, "when": route.describe()} for route in load_router(settings.handlers).routes]
+    if as_json:
+        print_json(table)
+        return
+    width = max(len(row["handler"]) for row in table)
+    for row in table:
+        echo(f"{row['handler']:<{width}}  {row['when']}")
+
+
+for command in (
+    ask,
+    api,
+    status,
+    sweep,
+    requests,
+    channel,
+    events,
+    show,
+    failed,
+    retry,
+    discard,
+    replay,
+    pause,
+    resume,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    logs.log_uncaught()
+    cli(prog_name="hitl-receiver")

@@ -1,0 +1,108 @@
+"""What is asked of people, as both `ask` commands are told on the command line."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from hitlsh.api import Client, Question, boolean, editable_text, multi_select, number, rating, single_select, text
+from hitlsh.api.models.requests import CreatedRequest
+from hitlsh.api.questions.request_body import PRIORITIES, Priority
+from service.cli.api.tables import show
+
+Result = TypeVar("Result")
+
+#: The exit status of ``--wait`` when nobody answered: never to be taken for a decision.
+NO_ANSWER = 3
+
+_TYPES = ("single_select", "multi_select", "boolean", "rating", "number", "text", "editable_text")
+
+
+class Asking(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of a question, by their names in Python."""
+
+    loop: str
+    words: str
+    kind: str
+    options: tuple[str, ...]
+    low: float
+    high: float
+    draft: str
+    defaults: tuple[str, ...]
+    timeout: int | None
+    priority: Priority
+    callback_url: str | None
+
+    def put(self, client: Client, loop_id: str, callback_url: str | None) -> CreatedRequest:
+        """Ask the people of this loop."""
+        return client.requests.create(
+            loop_id,
+            self.words,
+            self._question(),
+            default_response=self._default(),
+            priority=self.priority,
+            timeout_seconds=self.timeout,
+            callback_url=callback_url,
+        )
+
+    def _question(self) -> Question:
+        if self.kind in ("single_select", "multi_select"):
+            return (single_select if self.kind == "single_select" else multi_select)(*self.options)
+        if self.kind in ("rating", "number"):
+            return (rating if self.kind == "rating" else number)(_tidy(self.low), _tidy(self.high))
+        if self.kind == "boolean":
+            return boolean(*self.options)
+        return text() if self.kind == "text" else editable_text(self.draft)
+
+    def _default(self) -> Any:
+        """The words of the command line as the type wants them; what does not fit is refused when asking."""
+        if self.kind == "multi_select":
+            return [words for words in self.defaults if words]
+        if self.kind not in ("rating", "number"):
+            return self.defaults[-1]
+        try:
+            return json.loads(self.defaults[-1])
+        except ValueError:
+            return self.defaults[-1]
+
+
+_OPTIONS = (
+    click.option("--loop", required=True, help="Whom to ask: the id of a loop, for `ask` its name too."),
+    click.option("--text", "words", required=True, help="What is to be decided; may hold Markdown."),
+    click.option("--type", "kind", default="single_select", show_default=True, type=click.Choice(_TYPES)),
+    click.option("--option", "options", multiple=True, help="An option of a select; give it several times."),
+    click.option("--min", "low", type=float, default=1, show_default=True, help="Of a rating or number."),
+    click.option("--max", "high", type=float, default=5, show_default=True, help="Of a rating or number."),
+    click.option("--draft", default="", help="The draft of an editable_text."),
+    click.option("--default", "defaults", multiple=True, required=True, help="What holds when nobody answers."),
+    click.option("--timeout", type=int, help="Seconds, 60 to 86400; without it 30 days."),
+    click.option("--priority", default="medium", type=click.Choice(PRIORITIES)),
+    click.option("--callback-url", help="Where HITL.sh posts the outcome."),
+)
+
+
+def asking(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Adds the options of a question, which reach the command as one `Asking`."""
+
+    @wraps(command)
+    def gathered(**given: Any) -> Result:
+        asked = Asking(**{name: given.pop(name) for name in Asking.__struct_fields__})
+        return command(asked, **given)
+
+    for option in reversed(_OPTIONS):
+        gathered = option(gathered)
+    return gathered
+
+
+def show_created(created: CreatedRequest, json_wanted: bool) -> None:
+    """The request, without waiting for what becomes of it."""
+    rows = [(created.request_id, created.status, created.timeout_at, created.polling_url)]
+    show(created, ("ID", "STATUS", "TIMES OUT", "POLL"), rows, json_wanted)
+
+
+def _tidy(value: float) -> float:
+    """1 rather than 1.0, as HITL.sh's own examples have it."""
+    return int(value) if value.is_integer() else value

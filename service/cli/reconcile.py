@@ -1,0 +1,108 @@
+"""`hitl-receiver sweep`: ask HITL.sh by hand for what the webhooks missed."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+
+import click
+from redis import Redis
+
+from service.cli.columns import print_lines
+from service.cli.connection import connected
+from service.cli.durations import duration, iso
+from service.cli.environment import environment
+from service.cli.filters import as_json
+from service.cli.output import echo, print_json
+from service.cli.reconcile_tables import account_fields, account_lines, outlook_fields, outlook_lines
+from service.errors import Unfit
+from workers.inbox.tracker import tracked_counts
+from workers.reconcile import runner, snapshot, status
+from workers.reconcile.state import Account
+from workers.settings import Settings
+
+#: Seconds: a person waits, and no handler wants its worker back.
+SLICE = 120.0
+#: As a shell says that a program was interrupted.
+INTERRUPTED = 130
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what a sweep would do, at what cost, and why; asks nothing.")
+@as_json
+def sweep(dry_run: bool, json_wanted: bool) -> None:
+    """Ask HITL.sh now for what the webhooks missed; what is found goes to your handlers as from a webhook.
+
+    The clock has workers do this by themselves, when something is worth a call. By hand it keeps to the same
+    plan and the same calls an hour. Ctrl+C ends it after the call in hand. Needs HITL_API_KEY and REDIS_URL,
+    or the `dev` stack in this folder. Exits with 1 on trouble, and when another sweep is under way.
+    """
+    with connected() as redis:
+        settings = Settings.from_env(environment())
+        if settings.api_key is None:
+            raise Unfit("HITL_API_KEY is not set, so HITL.sh cannot be asked: set it to the API key of your account.")
+        if dry_run:
+            _say_what_would_be(settings, settings.api_key, redis, json_wanted)
+            return
+        with _stoppable() as stopping:
+            account = runner.run(settings, redis, stopping=stopping, seconds=SLICE)
+        if account is None:
+            raise click.ClickException(_why_not(redis))
+        _say_how_it_went(account, redis, json_wanted)
+    click.get_current_context().exit(_status(account, stopped=stopping.is_set()))
+
+
+def _say_what_would_be(settings: Settings, api_key: str, redis: Redis, json_wanted: bool) -> None:
+    seen = snapshot.look(settings, redis)
+    calls = status.calls(redis, settings, api_key, seen.now)
+    if json_wanted:
+        print_json(outlook_fields(seen, calls, settings))
+        return
+    print_lines(outlook_lines(seen, calls, settings))
+    if status.under_way(redis) is not None:
+        echo(f"Not now: {_why_not(redis)}", prefix="\n")
+
+
+def _say_how_it_went(account: Account, redis: Redis, json_wanted: bool) -> None:
+    counts = tracked_counts.counts(redis)
+    if json_wanted:
+        print_json({**account_fields(account), "next_look_at": iso(counts.next_look)})
+        return
+    print_lines(account_lines(account, counts.next_look, counts.now))
+
+
+def _why_not(redis: Redis) -> str:
+    found = status.under_way(redis)
+    if found is None:
+        return "another sweep was under way and has ended by now: try again."
+    left = duration(found.seconds)
+    if found.held_off:
+        return f"a worker could not sweep, and none begins for another {left}: its log says why; has it HITL_API_KEY?"
+    return f"another sweep is under way; its lease lasts another {left}, unless it is renewed."
+
+
+def _status(account: Account, *, stopped: bool) -> int:
+    if account.trouble is not None:
+        return 1
+    return INTERRUPTED if stopped else 0
+
+
+@contextmanager
+def _stoppable() -> Iterator[Event]:
+    """Set by Ctrl+C and SIGTERM; a second one ends the program as ever."""
+    stopping = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

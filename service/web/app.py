@@ -1,0 +1,114 @@
+"""The web process, composed."""
+
+import gc
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
+from service.web.endpoints import BODY_SECONDS, callback_door, signed_door
+from service.web.ingest import Intake
+from workers.handlers.loading import load_router
+from workers.inbox.store import Inbox
+from workers.queue import enqueue_drain
+from workers.redis_clients import command_client, door_client
+from workers.settings import Settings
+
+logger = logging.getLogger("hitl.door")
+
+WEBHOOKS = "/webhooks/hitl"
+
+
+def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Starlette:
+    """The ASGI application. Opens no connection before its lifespan begins."""
+    redis = door_client(settings.redis_url)
+    asking = command_client(settings.redis_url)
+    inbox = Inbox(redis, retention=settings.retention, lease=settings.lease_seconds)
+    intake = Intake(inbox, hears=_hears(settings), ask_for_drain=lambda: enqueue_drain(asking))
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await intake.start()
+        # What start-up built stays: keep the collector from walking it on the hot path.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        try:
+            yield
+        finally:
+            await intake.close()
+            await redis.aclose()
+            asking.close()
+
+    app = Starlette(
+        routes=[*_doors(settings, intake, body_seconds), *_health(intake)],
+        exception_handlers={HTTPException: _stranger(intake)},
+        lifespan=lifespan,
+    )
+    # A redirect is not followed by webhook senders: both spellings are routes of their own.
+    app.router.redirect_slashes = False
+    return app
+
+
+def from_environment() -> Starlette:
+    """For uvicorn, which imports the application in each of its processes."""
+    return create_app(Settings.from_env(receives=True))
+
+
+def callback_signer(settings: Settings) -> CallbackSigner:
+    return CallbackSigner(settings.callback_secrets)
+
+
+def _hears(settings: Settings) -> Callable[[str], bool]:
+    if settings.handlers is None:
+        return lambda _name: True  # the workers know; nothing is lost by saying 202
+    router = load_router(settings.handlers)
+    return router.hears
+
+
+def _stranger(intake: Intake) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answers whoever knocks where no door is: 404 and 405, without a word."""
+
+    async def refuse(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        reason = "method_not_allowed" if error.status_code == 405 else "not_found"
+        logger.info("delivery.refused status=%d reason=%s", error.status_code, reason)
+        intake.count(reason)
+        return Response(status_code=error.status_code, headers=error.headers)
+
+    return refuse
+
+
+def _doors(settings: Settings, intake: Intake, body_seconds: float) -> list[BaseRoute]:
+    routes: list[BaseRoute] = []
+    if settings.webhook_secrets:
+        door = signed_door(intake, settings.webhook_secrets, max_body=settings.max_body, body_seconds=body_seconds)
+        routes += [Route(path, door, methods=["POST"]) for path in (WEBHOOKS, f"{WEBHOOKS}/")]
+    if settings.callback_secrets:
+        door = callback_door(intake, callback_signer(settings), max_body=settings.max_body, body_seconds=body_seconds)
+        routes += [
+            Route(path, door, methods=["POST"]) for path in (f"{CALLBACK_PATH}{{token}}", f"{CALLBACK_PATH}{{token}}/")
+        ]
+    return routes
+
+
+def _health(intake: Intake) -> list[BaseRoute]:
+    async def live(_request: Request) -> Response:
+        return PlainTextResponse("live\n")
+
+    async def ready(_request: Request) -> Response:
+        if intake.ready:
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse("not ready\n", status_code=503, headers={"retry-after": "5"})
+
+    return [
+        Route(path, endpoint)
+        for name, endpoint in (("live", live), ("ready", ready))
+        for path in (f"/health/{name}", f"/health/{name}/")
+    ]

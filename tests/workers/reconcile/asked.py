@@ -1,0 +1,38 @@
+"""Requests asked two hours ago, and sweeps that look for them."""
+
+import time
+from typing import Any
+
+from redis import Redis
+
+from hitlsh.api import Client, boolean
+from workers.inbox.store import Callback
+from workers.inbox.tracker import tracked_requests
+from workers.inbox.tracker.api_keys import api_key_hash
+from workers.inbox.tracker.tracked_requests import Asked
+from workers.reconcile import runner
+from workers.reconcile.state import Account
+from workers.settings import Settings
+
+KEY = "hitl_test_0123456789abcdef0123456789abcdef"
+CALLBACK_KEY = "a-callback-key-of-these-tests-01"
+HOUR = 3600.0
+
+
+def ask(api: Client, redis: Redis, loop: str, *, known: bool = True, **more: Any) -> str:
+    created = api.requests.create(loop, "Pay?", boolean(), default_response=False, timeout_seconds=86_400, **more)
+    if known:
+        learn(redis, created.request_id, **more)
+    return created.request_id
+
+
+def learn(redis: Redis, request_id: str, callback: Callback | None = None, **_more: Any) -> None:
+    created_at = time.time() - 2 * HOUR
+    asked = Asked(request_id=request_id, created_at=created_at, timeout_at=created_at + 86_400, callback=callback)
+    tracked_requests.learn(redis, asked, key_hash=api_key_hash(KEY))
+
+
+def sweep(settings: Settings, redis: Redis) -> Account:
+    account = runner.run(settings, redis)
+    assert account is not None
+    return account

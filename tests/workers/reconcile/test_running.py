@@ -1,0 +1,303 @@
+"""A sweep against a HITL.sh that is really asked, and a ledger in a real server."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from msgspec import structs
+from redis import Redis
+
+from hitl_sandbox.testing import Sandbox
+from hitlsh.api import Client
+from service.local.embedded_server import EmbeddedServer
+from tests.builders import delivery, payload
+from tests.processes.proc import until
+from tests.workers.reconcile.asked import HOUR, KEY, ask, learn, sweep
+from workers.inbox import keys, scripts
+from workers.inbox.queries import lookup
+from workers.inbox.store import Callback, pack
+from workers.inbox.tracker import tracked_requests
+from workers.inbox.tracker.reconcile_writes import LeaseLost, Note, SweepLease
+from workers.inbox.tracker.tracked_requests import Asked
+from workers.reconcile import runner, snapshot, state
+from workers.reconcile.budget import RedisBudget
+from workers.settings import Settings
+
+
+def test_a_decision_that_no_webhook_told_of_is_found(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    sandbox.answer(request, True)
+    sandbox.advance(2 * HOUR)
+
+    account = sweep(settings, redis)
+
+    assert (account.found, account.calls) == (1, 1)
+    [event] = lookup.recent(redis)
+    assert (event.key, event.trust, event.content.response) == (f"request.completed:{request}", "confirmed", True)
+    assert redis.zcard(keys.CHECKS) == 0
+
+
+def test_an_open_request_is_checked_and_looked_at_later(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+
+    account = sweep(settings, redis)
+
+    assert (account.found, account.trouble) == (0, None)
+    assert redis.zscore(keys.CHECKS, request) > (time.time() + 600) * 1000
+    assert snapshot.look(settings, redis).plan.kind == "nothing"
+
+
+def test_what_was_asked_through_us_keeps_its_state_and_its_default(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop, known=False)
+    created_at = time.time() - 2 * HOUR
+    callback = Callback(id="an-id", state={"order": 7})
+    tracked_requests.learn(
+        redis, Asked(request_id=request, created_at=created_at, callback=callback, default_response=False)
+    )
+    sandbox.advance(25 * HOUR)
+
+    sweep(settings, redis)
+
+    [event] = lookup.recent(redis)
+    assert (event.content.source, event.content.default_response) == ("vendor_default", False)
+    assert event.callback == callback
+
+
+def test_what_was_asked_and_answered_while_the_sweep_began_keeps_its_state(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
+) -> None:
+    request = ask(api, redis, loop, known=False)
+    sandbox.answer(request, True)
+    sandbox.fault("slow", seconds=1.0, match={"method": "GET"})
+
+    with ThreadPoolExecutor(1) as threads:
+        swept = threads.submit(sweep, discovering, redis)
+        until(lambda: redis.exists(keys.SWEEPING) and redis.hexists(keys.SWEEP, "started"), 5, "it asks")
+        learn(redis, request, callback=Callback(id="an-id", state={"order": 7}))
+        account = swept.result()
+
+    [event] = lookup.recent(redis)
+    assert (event.content.response, event.callback.state, account.found) == (True, {"order": 7}, 1)
+
+
+def test_a_sweep_and_a_webhook_of_one_decision_are_one_event(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    sandbox.answer(request, True)
+    sandbox.advance(2 * HOUR)
+    sweep(settings, redis)
+
+    learn(redis, request)
+    again = sweep(settings, redis)
+
+    assert (again.found, again.calls) == (0, 0)
+    assert redis.zcard(keys.EVENTS) == 1
+
+
+def test_a_request_that_hitl_sh_does_not_know_is_lost_only_when_that_is_certain(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    api.loops.delete(loop)
+    sandbox.advance(2 * HOUR)
+
+    first = sweep(settings, redis)
+    assert (first.lost, redis.zcard(keys.LOST)) == (0, 0)
+    redis.hset(keys.request(request), mapping={"missing": time.time() - 400, "hold": (time.time() - 1) * 1000})
+    second = sweep(settings, redis)
+
+    assert (second.lost, redis.zscore(keys.CHECKS, request)) == (1, None)
+    assert lookup.request(redis, request).status == "lost"
+
+
+def test_a_lost_request_whose_decision_arrives_is_lost_no_more(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    redis.zadd(keys.LOST, {request: 1})
+    redis.hset(keys.request(request), mapping={"refused": 1, "status": "lost"})
+    sandbox.answer(request, True)
+    sandbox.advance(2 * HOUR)
+
+    sweep(settings, redis)
+
+    assert redis.zcard(keys.LOST) == 0
+    assert lookup.request(redis, request).outcome == "completed"
+
+
+def test_requests_asked_elsewhere_are_discovered(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
+) -> None:
+    ended, still_open = ask(api, redis, loop, known=False), ask(api, redis, loop, known=False)
+    sandbox.answer(ended, False)
+    sandbox.advance(2 * HOUR)
+
+    account = sweep(discovering, redis)
+
+    assert (account.found, account.discovered) == (1, 2)
+    assert [event.content.response for event in lookup.recent(redis)] == [False]
+    assert tracked_requests.load(redis)[still_open].request.learned == "listing"
+
+
+def test_the_very_first_sweep_delivers_nothing_older_than_the_lookback(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
+) -> None:
+    old = ask(api, redis, loop, known=False)
+    sandbox.answer(old, True)
+    still_open = ask(api, redis, loop, known=False)
+    sandbox.advance(2 * HOUR)
+    recent = ask(api, redis, loop, known=False)
+    sandbox.answer(recent, True)
+
+    sweep(replace(discovering, lookback=HOUR), redis)
+
+    assert [event.content.request_id for event in lookup.recent(redis)] == [recent]
+    assert still_open in tracked_requests.load(redis)
+
+
+def test_nothing_is_discovered_where_that_is_off(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    known, unknown = ask(api, redis, loop), ask(api, redis, loop, known=False)
+    for request in (known, unknown):
+        sandbox.answer(request, True)
+    sandbox.advance(2 * HOUR)
+
+    account = sweep(settings, redis)
+
+    assert (account.found, account.discovered) == (1, 0)
+    assert [event.content.request_id for event in lookup.recent(redis)] == [known]
+
+
+def test_a_key_that_is_refused_stops_the_sweep_and_loses_nothing(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+
+    sandbox.fault("error", times=None, status=401)
+
+    account = sweep(settings, redis)
+
+    assert account.trouble == "key_refused"
+    assert time.time() * 1000 < redis.zscore(keys.CHECKS, request) < (time.time() + 60) * 1000
+
+
+def test_trouble_makes_sweeps_rest_for_longer_each_time_until_one_goes_well(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+
+    rests = []
+    for refusals in (1, 1, 0):
+        sandbox.clear_faults()
+        sandbox.fault("error", times=refusals, status=401)
+        redis.zadd(keys.CHECKS, dict.fromkeys(redis.zrange(keys.CHECKS, 0, -1), 0))
+        sweep(settings, redis)
+        rests.append(float(redis.hget(keys.SWEEP, "rests_until")) - time.time())
+
+    assert 10 < rests[0] <= 15 < rests[1] <= 30
+    assert rests[2] < 0
+
+
+def test_an_exhausted_limit_is_counted_and_waited_out(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    request = ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+    sandbox.fault("rate_limit", times=2)
+
+    account = sweep(settings, redis)
+
+    assert account.trouble == "rate_limited"
+    assert redis.hget(keys.COUNTERS, "api_429") == b"1"
+    assert redis.zscore(keys.CHECKS, request) > time.time() * 1000
+
+
+def test_of_two_sweeps_one_runs(redis: Redis, settings: Settings) -> None:
+    redis.set(keys.SWEEPING, 99, px=5_000)
+
+    assert runner.run(settings, redis) is None
+
+
+def test_what_a_dead_sweep_left_is_gone_on_with(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
+) -> None:
+    for _ in range(3):
+        sandbox.answer(ask(api, redis, loop), True)
+    sandbox.advance(2 * HOUR)
+    redis.set(keys.SWEEPING, 99, px=300)
+
+    deadline = time.monotonic() + 5
+    while (account := runner.run(settings, redis)) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert account is not None
+    assert account.found == 3
+
+
+def test_a_list_that_grows_while_it_is_read_hides_nothing(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
+) -> None:
+    asked = [ask(api, redis, loop, known=number % 2 == 0) for number in range(250)]
+    for request in asked:
+        sandbox.answer(request, True)
+    sandbox.advance(2 * HOUR)
+    sandbox.fault("drift", rows=7, times=None)
+
+    for _ in range(5):
+        sweep(discovering, redis)
+
+    assert {event.content.request_id for event in lookup.recent(redis, 300)} >= set(asked)
+
+
+def test_a_sweep_that_lost_its_lease_writes_nothing(redis: Redis, settings: Settings) -> None:
+    lease = SweepLease(redis, seconds=5, retention=60)
+    lease.acquire()
+    redis.set(keys.SWEEPING, lease.token + 1)
+
+    with pytest.raises(LeaseLost):
+        lease.write([Note("open", "r1", "1", "2")], began=time.time())
+
+    assert redis.zcard(keys.CHECKS) == 0
+
+
+def test_what_is_overdue_borrows_though_discovery_has_no_call(
+    redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
+) -> None:
+    sweep(discovering, redis)
+    request = ask(api, redis, loop)
+    redis.hset(keys.request(request), "timeout_at", time.time() - HOUR)
+    sandbox.answer(request, True)
+    starved = replace(discovering, sweep_share=0.01)
+    budget = RedisBudget(redis, KEY, rules=snapshot.rules(starved), purpose="sweep")
+    while budget.spend() == 0:
+        pass
+    trail_left = snapshot.read_trail(redis)
+    hungry = structs.replace(trail_left, horizon=structs.replace(trail_left.horizon, looked_at=1.0))
+    redis.hset(keys.SWEEP, "trail", state.encode(hungry))
+
+    account = sweep(starved, redis)
+
+    assert account.found == 1
+
+
+def test_a_signed_webhook_brings_the_state_of_what_was_asked(redis: Redis, server: EmbeddedServer) -> None:
+    callback = Callback(id="an-id", state={"order": 7})
+    tracked_requests.learn(redis, Asked(request_id="r1", created_at=time.time(), callback=callback))
+
+    batch = pack([delivery(payload("r1"), trust="signed")])
+    scripts.script(redis, "accept")(keys=[keys.PREFIX], args=[60, 120, batch])
+
+    [event] = lookup.recent(redis)
+    assert event.callback == callback

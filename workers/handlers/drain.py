@@ -1,0 +1,279 @@
+"""The drain: works the inbox from inside one RQ job, and stays resident between bursts.
+
+Claims due work in batches, routes events, runs `async def` handlers on one loop and `def` handlers in
+threads, and reports in batches. It waits blocked, not polling; it ends when told to, or when the worker that
+forked it is gone. After a bounded life it hands over: it claims until its successor claims, then finishes what runs.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from workers.handlers.executor import InHand
+from workers.handlers.lease_renewal import LeaseThread
+from workers.handlers.watchdog import LoopWatch
+from workers.inbox.store import Caller, Inbox, LeaseKeeper
+from workers.routing.router import Router
+
+logger = logging.getLogger("hitl.workers")
+
+#: Seconds that an idle drain blocks at a time; a stop is heard in between.
+WAIT = 1.0
+#: Seconds after which a drain asks again for a successor that did not come.
+ASK_AGAIN = 10.0
+#: Seconds between two slices of a resume.
+RESUME_PAUSE = 0.005
+#: Seconds until a resume that was carried out is forgotten.
+RESUME_SEEN = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a drain may use, and for how long."""
+
+    concurrency: int = 50
+    threads: int = 8
+    lease: float = 15.0
+    #: Seconds after which a drain hands over to a fresh process: what handlers leak goes with the old one. At least
+    #: the longest timeout of a route, so that no more than one predecessor still finishes.
+    life: float = 600.0
+    #: Seconds that handlers in flight have left once the drain was told to stop.
+    grace: float = 20.0
+
+
+class Drain:
+    """One run over the inbox."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        router: Router,
+        keeper: LeaseKeeper,
+        terms: Terms,
+        *,
+        parent: int | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+        ask_for_successor: Callable[[], None] | None = None,
+    ) -> None:
+        """`parent`: pid of the worker that forked this process; the drain ends when it is gone.
+
+        `on_ready` is called after the first claim. `ask_for_successor` is called when the life is over, and calls for
+        `retire` once the successor is ready; without it the drain retires at once.
+        """
+        self._inbox = inbox
+        self._router = router
+        self._terms = terms
+        self._id = uuid.uuid4().hex
+        self._parent = os.getppid() if parent is None else parent
+        self._hand = InHand(
+            inbox,
+            router,
+            concurrency=terms.concurrency,
+            threads=terms.threads,
+            lease=terms.lease,
+            on_stuck=self._recycle,
+        )
+        self._leases = LeaseThread(keeper, self._hand.leases, lease=terms.lease)
+        self._on_ready: Callable[[], None] | None = on_ready
+        self._ask_for_successor = ask_for_successor or self.retire
+        self._ask_at = time.monotonic() + max(terms.life, self._longest())
+        self._recycled = False
+        #: A successor claims in its place.
+        self.retired = False
+        self._watch = LoopWatch(router.routes)
+        self._caps = {route.name: cap for route in router.routes if (cap := route.policy.concurrency)}
+        self._stopping = asyncio.Event()
+        #: Seconds that the next claim may wait for something to become due.
+        self._patience = 0.0
+        #: A suspect waits for this drain, which is to run it alone.
+        self._suspects_wait = False
+        #: After a suspect, healthy work goes on for as long as that took, unless there is none.
+        self._healthy_until = 0.0
+
+    @property
+    def settled(self) -> int:
+        """How many effects came to an end here."""
+        return self._hand.settled
+
+    def stop(self, *, grace: float | None = None) -> None:
+        """Claim no more; finish what runs, within the grace."""
+        self._hand.stop(self._terms.grace if grace is None else grace)
+        self._stopping.set()
+
+    def retire(self) -> None:
+        """Claim no more, because a successor does; what runs has the time that its route gives it."""
+        self.retired = True
+        self.stop(grace=self._longest())
+
+    async def run(self) -> int:
+        """Work until stopped or retired; answers how many effects were settled."""
+        self._leases.start()
+        self._watch.start()
+        presence = asyncio.create_task(self._stay_present())
+        resuming = asyncio.create_task(self._resume_held_forever())
+        try:
+            await self._claim_until_stopped()
+            await self._hand.finish()
+        finally:
+            presence.cancel()
+            resuming.cancel()
+            await asyncio.wait({presence, resuming}, timeout=1.0)
+            self._leases.stop()
+            self._watch.stop()
+        return self.settled
+
+    # -- claiming ------------------------------------------------------------------------------------
+
+    async def _claim_until_stopped(self) -> None:
+        while not self._stopping.is_set():
+            room = self._hand.room()
+            if not room:
+                await self._wait_for_change()
+                continue
+            try:
+                await self._claim(room)
+                if self._on_ready is not None:
+                    self._on_ready()
+                    self._on_ready = None
+            except RedisError as error:
+                logger.warning("inbox.unreachable error=%s", type(error).__name__)
+                await self._pause(0.5)
+
+    async def _claim(self, room: int) -> None:
+        is_suspects_turn = self._suspects_wait and time.monotonic() > self._healthy_until
+        caller: Caller = "busy" if not self._hand.empty else "suspect" if is_suspects_turn else "idle"
+        most_bytes = self._hand.room_in_bytes()
+        if self._patience:
+            claim = await self._inbox.claim_when_woken(
+                room, self._patience, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
+            )
+        else:
+            claim = await self._inbox.claim(
+                room, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
+            )
+        self._suspects_wait = claim.suspects_wait
+        # Something was due: look again at once. Nothing: wait until something is.
+        self._patience = 0.0 if claim.items or claim.undecodable else min(WAIT, max(0.001, claim.next_due_in or WAIT))
+        self._hand.return_undecodable(claim.undecodable)
+        self._hand.take(claim.items, claim.paused)
+        if any(item.suspect for item in claim.items):
+            # What a worker died with runs alone: nobody else goes down with it again.
+            began = time.monotonic()
+            await self._wait_until_empty()
+            self._healthy_until = 2 * time.monotonic() - began
+        elif claim.suspects_wait and (not claim.items or time.monotonic() > self._healthy_until):
+            await self._wait_until_empty()
+
+    async def _wait_until_empty(self) -> None:
+        while not self._hand.empty and not self._stopping.is_set():
+            await self._wait_for_change()
+        self._patience = 0.0
+
+    async def _wait_for_change(self) -> None:
+        self._hand.changed.clear()
+        await self._until_stopped(self._hand.changed.wait())
+
+    async def _pause(self, seconds: float) -> None:
+        await self._until_stopped(asyncio.sleep(seconds))
+
+    async def _until_stopped(self, waiting: Coroutine[Any, Any, object]) -> None:
+        """Wait for it, or until this drain is told to stop; raises what it raises."""
+        task = asyncio.ensure_future(waiting)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not task.done():
+                task.cancel()
+                # Bounded: redis-py may swallow a cancellation that meets it while it connects.
+                await asyncio.wait({task}, timeout=0.5)
+        if task.done() and not task.cancelled():
+            task.result()
+
+    def _recycle(self) -> None:
+        """A thread that does not end cannot be stopped: a successor takes over, and this process ends."""
+        if not self._recycled:
+            logger.warning("drain.recycled: a thread does not end")
+            self._recycled, self._ask_at = True, time.monotonic()
+
+    def _longest(self) -> float:
+        return max((route.policy.timeout for route in self._router.routes), default=0.0)
+
+    # -- resuming ------------------------------------------------------------------------------------
+
+    async def _resume_held_forever(self) -> None:
+        """At first, and when a person resumes a handler: what is held goes on, as there is room for it."""
+        #: When this drain had carried them out, by id.
+        carried_out: dict[bytes, float] = {}
+        is_first = True
+        while not self._stopping.is_set():
+            with contextlib.suppress(RedisError):  # a second later again
+                resumes = await self._inbox.resumes()
+                if is_first or resumes - carried_out.keys():
+                    await self._resume_held()
+                    is_first = False
+                    carried_out |= dict.fromkeys(resumes - carried_out.keys(), time.monotonic())
+                # Drains with other handlers have seen them too by then.
+                if ended := [each for each, at in carried_out.items() if time.monotonic() > at + RESUME_SEEN]:
+                    await self._inbox.end_resumes(ended)
+                    carried_out = {each: at for each, at in carried_out.items() if each not in ended}
+            await self._pause(1.0)
+
+    async def _resume_held(self) -> None:
+        names = [route.name for route in self._router.routes]
+        cursor, count = 0, 0
+        while not self._stopping.is_set():
+            resumed = 0
+            if spare := self._hand.spare_room():
+                resumed, cursor, is_over = await self._inbox.resume(names, most=spare, caps=self._caps, cursor=cursor)
+                count += resumed
+                if is_over:
+                    break
+            await asyncio.sleep(RESUME_PAUSE)
+        if count:
+            logger.info("effects.resumed count=%d", count)
+
+    # -- being there ---------------------------------------------------------------------------------
+
+    async def _stay_present(self) -> None:
+        """Once a second: announce this drain, and see whether its life or its worker is over."""
+        try:
+            while not self._stopping.is_set():
+                if os.getppid() != self._parent:
+                    logger.warning("worker.gone: its drain ends too")
+                    self.stop()
+                    break
+                await self._announce()
+                if time.monotonic() > self._ask_at:
+                    self._ask_at = time.monotonic() + ASK_AGAIN
+                    self._ask_for_successor()
+                await self._pause(1.0)
+        finally:
+            await self._leave()
+        await self._outlive_parent()
+        self.stop()
+
+    async def _outlive_parent(self) -> None:
+        while os.getppid() == self._parent:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(1.0)
+
+    async def _announce(self) -> None:
+        try:
+            await self._inbox.announce(self._id, seconds=3.0)
+        except RedisError:
+            return  # a second later again
+
+    async def _leave(self) -> None:
+        try:
+            await self._inbox.leave(self._id)
+        except RedisError:
+            return  # it is forgotten within seconds

@@ -1,0 +1,322 @@
+"""What a drain has in hand: begun as there is room, and reported as it ends."""
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+
+import msgspec
+from redis.exceptions import RedisError
+
+from workers.decision import Decision
+from workers.handlers.effects import CRASHES, run, undecodable
+from workers.handlers.prefetch import Pace
+from workers.handlers.threads import HandlerThreads
+from workers.inbox.group_commit import GroupCommit
+from workers.inbox.store import Inbox
+from workers.inbox.values import Item, Line, Undecodable
+from workers.routing.route import Route
+from workers.routing.router import Router
+
+logger = logging.getLogger("hitl.workers")
+
+#: A drain claims no more while what it has in hand has this many bytes of evidence. Decoded, a large decision takes two
+#: to five times as much memory.
+MOST_BYTES = 32 << 20
+
+
+class EvidenceInMemory:
+    """Counts the bytes of evidence that are in memory: once for an event and all of its effects that share it."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._uses: Counter[int] = Counter()
+
+    def hold(self, item: Item) -> None:
+        shared = id(item.event)
+        if not self._uses[shared]:
+            self.size += item.size
+        self._uses[shared] += 1
+
+    def release(self, item: Item) -> None:
+        shared = id(item.event)
+        self._uses[shared] -= 1
+        if not self._uses[shared]:
+            del self._uses[shared]
+            self.size -= item.size
+
+
+class InHand:
+    """Claimed items, from the claim to the report."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        router: Router,
+        *,
+        concurrency: int,
+        threads: int,
+        lease: float,
+        on_stuck: Callable[[], None],
+    ) -> None:
+        """`on_stuck` is called when a `def` handler outlives its timeout."""
+        self._inbox = inbox
+        self._router = router
+        self._concurrency = concurrency
+        self._threads = HandlerThreads(threads)
+        self._lease_ms = int(lease * 1000)
+        self._on_stuck = on_stuck
+        self._reports: GroupCommit[Line, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
+        #: Leases, member to token.
+        self._held: dict[str, int] = {}
+        #: Handlers that run, member to the token under which they will report.
+        self._at_work: dict[str, int] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        #: Those of them whose thread outlived its handler's timeout.
+        self._overdue: set[asyncio.Task[None]] = set()
+        #: Handlers that run: a place is free when its handler ends, not when that is on record.
+        self._busy = 0
+        self._memory = EvidenceInMemory()
+        #: Claimed and not begun: what will be wanted while the next claim is on its way.
+        self._ready: deque[Item] = deque()
+        self._paused: frozenset[str] = frozenset()
+        self._pace = Pace()
+        self._give_up_at: float | None = None
+        #: Set whenever something ended.
+        self.changed = asyncio.Event()
+        self.settled = 0
+
+    @property
+    def empty(self) -> bool:
+        return not self._running
+
+    def leases(self) -> list[tuple[str, int]]:
+        """What is held, as (member, token); may be called from another thread."""
+        return list(self._held.copy().items())  # a copy is made in one step, iteration is not
+
+    def room(self) -> int:
+        """How many more items are wanted: 0 unless what was claimed ahead is half used up, so that claims
+        come in batches."""
+        ahead = self._pace.ahead(self._concurrency)
+        if len(self._ready) > ahead // 2 or not self.room_in_bytes():
+            return 0
+        return max(0, self._concurrency + ahead - self._busy - len(self._ready))
+
+    def spare_room(self) -> int:
+        """How many items may be added to what is due without keeping new work from a place: up to half are in use."""
+        if not self.room_in_bytes():
+            return 0
+        half = (self._concurrency + self._pace.ahead(self._concurrency) + 1) // 2
+        return max(0, half - self._busy - len(self._ready))
+
+    def room_in_bytes(self) -> int:
+        """How many more bytes of evidence are wanted."""
+        return max(0, MOST_BYTES - self._memory.size)
+
+    def take(self, items: Iterable[Item], paused: frozenset[str]) -> None:
+        """Begin these, now or as there is room."""
+        self._paused = paused
+        for item in items:
+            self._held[item.member] = item.token
+            if item.member in self._at_work:
+                # After an outage longer than a lease a drain may claim what it still runs: it goes on with that.
+                self._at_work[item.member] = item.token
+            else:
+                self._memory.hold(item)
+                self._ready.append(item)
+        self._start_ready()
+
+    def return_undecodable(self, items: Iterable[Undecodable]) -> None:
+        """Have these tried again later, perhaps by another version of this program, and give them up in the end."""
+        for item in items:
+            line = undecodable(item)
+            log = logger.warning if line.word else logger.error
+            log(
+                "record.undecodable handler=%s event=%s errors=%d retry_in=%s reason=%s: if a newer version wrote it, "
+                "update this worker; then `hitl-receiver retry` what failed",
+                item.handler or "-", item.event_key, item.errors + 1,
+                f"{int(line.word) / 1000:g}" if line.word else "never", item.reason,
+            )  # fmt: skip
+            self._reports.submit(line)
+
+    def stop(self, grace: float) -> None:
+        """Begin nothing more; what was not begun is given back."""
+        give_up_at = time.monotonic() + grace
+        self._give_up_at = give_up_at if self._give_up_at is None else min(give_up_at, self._give_up_at)
+
+    async def finish(self) -> None:
+        """Wait for what runs in its time, within the grace, and until all is on record."""
+        self._start_ready()  # gives back what was not begun
+        while (in_time := self._running - self._overdue) and (left := (self._give_up_at or 0.0) - time.monotonic()) > 0:
+            await asyncio.wait(in_time, timeout=min(left, 0.25))  # the grace may shrink meanwhile
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=2.0)
+        await self._reports.close()
+        self._threads.close()
+
+    def _start_ready(self) -> None:
+        while self._ready and (self._busy < self._concurrency or self._give_up_at is not None):
+            item = self._ready.popleft()
+            self._start(item)
+            self._memory.release(item)
+
+    def _start(self, item: Item) -> None:
+        if self._give_up_at is not None:
+            self._reports.submit(Line("release", item.handler, item.event_key, item.token))
+            del self._held[item.member]
+            return
+        if item.handler:
+            self._start_effect(self._router.get(item.handler), item)
+            return
+        if item.crashes >= CRASHES:
+            wrong = f"{item.crashes} workers died while they routed this event or began its handlers"
+            self._reports.submit(Line("failed", "", item.event_key, item.token, "", wrong))
+            del self._held[item.member]
+            return
+        decision = _decision(item)
+        routes = self._router.match(decision)
+        # Where the request has other outcomes, which of them has which effects is for the record to say.
+        at_once = not item.suspect and not item.has_rivals
+        begun = [route for route in routes if at_once and self._may_begin(route)]
+        modes = [route.with_mode("run" if route in begun else "due") for route in routes]
+        modes += [
+            wait.route.with_mode(f"{'await' if wait.is_urgent else 'later'}-{wait.needs}")
+            for wait in self._router.waits(decision)
+        ]
+        suspect = "suspect" if item.suspect else ""
+        # Handlers need not wait for this line: should it be lost with this process, the event is due
+        # again when its lease runs out. Their own lines come after it, in the same order.
+        routed = self._reports.submit(Line("route", "", item.event_key, item.token, ",".join(modes), suspect))
+        self._memory.hold(item)
+        started = [self._start_effect(route, _effect(item, route.name)) for route in begun]
+        routed.add_done_callback(lambda reply: self._hold_effects(item, reply, started))
+
+    def _may_begin(self, route: Route) -> bool:
+        """At once, with the routing; else its effect is due, and the claim sees what stands in its way."""
+        return not route.policy.concurrency and route.name not in self._paused
+
+    def _hold_effects(
+        self, item: Item, reply: asyncio.Future[bool], started: list[tuple[asyncio.Task[None], Item]]
+    ) -> None:
+        """Once the routing is on record, the leases are those of the effects; until then, that of the event."""
+        self._memory.release(item)
+        self._drop(item.member, item.token)
+        if reply.cancelled() or reply.exception() or not reply.result():
+            logger.warning("event.lease_lost event=%s", item.event_key)
+            return
+        for task, effect in started:
+            if not task.done():
+                self._held.setdefault(effect.member, effect.token)
+
+    def _start_effect(self, route: Route | None, item: Item) -> tuple[asyncio.Task[None], Item]:
+        task = asyncio.create_task(self._work(route, item))
+        self._running.add(task)
+        self._at_work[item.member] = item.token
+        self._busy += 1
+        self._memory.hold(item)
+        task.add_done_callback(lambda task: self._ended(task, item))
+        return task, item
+
+    def _ended(self, task: asyncio.Task[None], item: Item) -> None:
+        self._memory.release(item)
+        self._running.discard(task)
+        self._overdue.discard(task)
+        self.changed.set()
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("drain.broken", exc_info=error)
+
+    def _note_overdue(self) -> None:
+        if task := asyncio.current_task():
+            self._overdue.add(task)
+        self._on_stuck()
+
+    async def _work(self, route: Route | None, item: Item) -> None:
+        try:
+            if route is None:
+                logger.warning("handler.missing handler=%s event=%s", item.handler, item.event_key)
+                line = Line("held", item.handler, item.event_key, item.token)
+            else:
+                line = await run(route, _decision(item), item, self._threads, self._note_overdue)
+                if (
+                    line.verb == "retry"
+                    and not route.is_async
+                    and (task := asyncio.current_task())
+                    and task.cancelling()
+                ):
+                    # Its thread goes on until this process ends.
+                    line = msgspec.structs.replace(line, word=str(max(int(line.word), self._lease_ms)))
+        except asyncio.CancelledError:
+            # Told to stop and out of grace: another worker runs it again, at once. It has begun, so it is not
+            # released. A thread goes on until this process ends, so that its effect waits for a lease.
+            delay = 0 if route is None or route.is_async else self._lease_ms
+            line = Line("retry", item.handler, item.event_key, item.token, str(delay))
+        finally:
+            self._busy -= 1
+            self._pace.ended()
+            self._start_ready()
+            self.changed.set()
+        token = self._at_work.pop(item.member, item.token)
+        if token != line.token:
+            line = msgspec.structs.replace(line, token=token)
+        try:
+            if await self._reports.submit(line):
+                self.settled += 1
+            else:
+                logger.warning("effect.lease_lost handler=%s event=%s", item.handler, item.event_key)
+        finally:
+            self._drop(item.member, token)
+
+    def _drop(self, member: str, token: int) -> None:
+        """Let go of a lease, but not of that of a later claim, which may come before the reply to a report."""
+        if self._held.get(member) == token:
+            del self._held[member]
+
+    async def _report(self, lines: list[Line]) -> list[bool]:
+        """Nobody else can claim while Redis is away, so a report is worth repeating until it is heard."""
+        while True:
+            try:
+                return await self._inbox.report(lines)
+            except RedisError as error:
+                if self._give_up_at is not None and time.monotonic() > self._give_up_at:
+                    raise
+                logger.warning("report.delayed lines=%d error=%s", len(lines), type(error).__name__)
+                await asyncio.sleep(0.2)
+
+
+def _effect(item: Item, handler: str) -> Item:
+    """The first attempt of a handler on an event that was just routed."""
+    return Item(
+        handler=handler,
+        event_key=item.event_key,
+        token=item.token,
+        attempt=1,
+        errors=0,
+        crashes=0,
+        suspect=False,
+        event=item.event,
+        body=item.body,
+        trust=item.trust,
+        received_at=item.received_at,
+        state=item.state,
+        late=item.late,
+        conflict=item.conflict,
+        overrules=item.overrules,
+        size=item.size,
+    )
+
+
+def _decision(item: Item) -> Decision:
+    return Decision.from_event(
+        item.event,
+        trust=item.trust,
+        state=item.state,
+        received_at=item.received_at,
+        late=item.late,
+        conflict=item.conflict,
+        overrules=item.overrules,
+        attempt=item.attempt,
+        body=item.body,
+    )

@@ -1,0 +1,79 @@
+"""The user's router, found by the name of its module."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from workers.errors import HandlersInvalid
+from workers.routing.callables import place_of
+from workers.routing.event_names import did_you_mean
+from workers.routing.router import Router
+
+_SPEC = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::(?P<attribute>[A-Za-z_]\w*))?")
+
+
+def load_router(spec: str) -> Router:
+    """The router at ``package.module[:attribute]``, the attribute being ``router`` if not said.
+
+    Looks in the current directory too. Raises `HandlersInvalid` when there is none to use; what the module
+    itself raises passes untouched.
+    """
+    matched = _SPEC.fullmatch(spec)
+    if matched is None:
+        raise HandlersInvalid(f"handlers {spec!r}: write package.module or package.module:attribute{_as_module(spec)}")
+    module, attribute = _imported(matched["module"]), matched["attribute"] or "router"
+    return _checked(_attribute(module, attribute), f"{module.__name__}:{attribute}")
+
+
+def _imported(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module is there, what it imports is not
+        raise HandlersInvalid(
+            f"no module {error.name!r} on the way to {name!r}: looked in {here} and on the Python path; "
+            f"check the name, or start from the directory that holds it"
+        ) from None
+
+
+def _attribute(module: ModuleType, attribute: str) -> Any:
+    if attribute in vars(module):
+        return vars(module)[attribute]
+    found = [name for name, value in vars(module).items() if isinstance(value, Router)]
+    if not found:
+        raise HandlersInvalid(
+            f"{module.__name__} has no {attribute!r}, nor any Router: write `from workers import Router` and "
+            f"`router = Router()` there"
+        )
+    raise HandlersInvalid(
+        f"{module.__name__} has no {attribute!r}{did_you_mean(attribute, found)}; its routers are "
+        f"{', '.join(found)}: write {module.__name__}:{found[0]}"
+    )
+
+
+def _checked(router: Any, place: str) -> Router:
+    if not isinstance(router, Router):
+        called = place_of(router) if callable(router) else f"a {type(router).__name__}"
+        raise HandlersInvalid(f"{place} is {called}, not a Router: name the Router itself")
+    if not router.routes:
+        raise HandlersInvalid(
+            f'{place} has no handlers: put @router.on("request.completed") above a function, '
+            f"and see that the module of each function is imported"
+        )
+    return router
+
+
+def _as_module(spec: str) -> str:
+    """A path to a file, as the module it probably is."""
+    path, _, attribute = spec.partition(":")
+    if not path.endswith(".py"):
+        return ""
+    module = path.removesuffix(".py").strip("./").replace("/", ".")
+    return f" (did you mean {module}{':' if attribute else ''}{attribute}?)"

@@ -1,0 +1,153 @@
+"""Finding events and effects: by filters, page by page, never the whole inbox in memory."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import cast
+
+import msgspec
+from redis import Redis
+
+from hitlsh.events import Event, Unreadable
+from workers.inbox import keys
+from workers.inbox.event_records import EffectRecord, EventSummary
+from workers.inbox.queries import lookup
+from workers.inbox.queries.pagination import Place, walk
+from workers.routing.event_names import hears
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What to look for: all that is given must hold; nothing given is everything."""
+
+    #: Of the event, or of any of its effects.
+    state: str | None = None
+    #: A name such as ``request.completed``, or a beginning and a star: ``request.*``.
+    event: str | None = None
+    #: Id or name.
+    loop: str | None = None
+    handler: str | None = None
+    request: str | None = None
+    #: Aware; of an event when it was accepted, of a failed effect when it failed. `until` is not included.
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def admits(self, content: Event | Unreadable) -> bool:
+        """Whether what the event says is looked for; a body that says nothing only if nothing is asked of it."""
+        if not isinstance(content, Event):
+            return self.event is None and self.loop is None and self.request is None
+        return (
+            (self.event is None or hears((self.event,), content.name))
+            and (self.loop is None or self.loop in (content.loop_id, content.loop_name))
+            and (self.request is None or self.request == content.request_id)
+        )
+
+    def wants(self, found: EventSummary) -> bool:
+        """Whether the event is looked for, times apart."""
+        states = {found.state, *(effect.state for effect in found.effects)}
+        return (
+            self.admits(found.content)
+            and (self.state is None or self.state in states)
+            and (self.handler is None or any(effect.handler == self.handler for effect in found.effects))
+        )
+
+
+#: Everything.
+ALL = Filter()
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """An effect (or the routing) of an event that failed for good: a person is awaited."""
+
+    event: EventSummary
+    effect: EffectRecord
+    failed_at: datetime
+
+    @property
+    def member(self) -> str:
+        """How `retry` and `discard` call it."""
+        return f"{self.effect.handler}|{self.event.key}"
+
+
+class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Events, newest first, and where the next page begins: None on the last."""
+
+    events: tuple[EventSummary, ...]
+    cursor: str | None
+
+
+class FailurePage(msgspec.Struct, frozen=True, kw_only=True):
+    """Failures, newest first, and where the next page begins: None on the last."""
+
+    failures: tuple[Failure, ...]
+    cursor: str | None
+
+
+def events(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str | None = None) -> EventPage:
+    """A page of the events looked for, newest first; `cursor` is the previous page's.
+
+    Raises `CursorInvalid`.
+    """
+    found: list[EventSummary] = []
+    last: Place | None = None
+    for places in walk(redis, keys.EVENTS, since=sought.since, until=sought.until, after=Place.of(cursor)):
+        by_key = {summary.key: summary for summary in lookup.summaries(redis, [place.member for place in places])}
+        for place in places:
+            if len(found) == most:
+                return EventPage(events=tuple(found), cursor=str(last))
+            last = place
+            if place.member in by_key and sought.wants(by_key[place.member]):
+                found.append(by_key[place.member])
+    return EventPage(events=tuple(found), cursor=None)
+
+
+def failures(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str | None = None) -> FailurePage:
+    """A page of what failed for good, the latest first. Raises `CursorInvalid`."""
+    found: list[Failure] = []
+    last: Place | None = None
+    for places in walk(redis, keys.FAILED, since=sought.since, until=sought.until, after=Place.of(cursor)):
+        by_member = {failure.member: failure for failure in among(redis, places, sought)}
+        for place in places:
+            if len(found) == most:
+                return FailurePage(failures=tuple(found), cursor=str(last))
+            last = place
+            if place.member in by_member:
+                found.append(by_member[place.member])
+    return FailurePage(failures=tuple(found), cursor=None)
+
+
+def among(redis: Redis, places: Sequence[Place], sought: Filter) -> Iterator[Failure]:
+    """Those effects of an index (`failed` or `held`) that are looked for."""
+    named = [(place, *split(place.member)) for place in places]
+    wanted = [one for one in named if sought.handler in (None, one[1])]
+    by_key = {summary.key: summary for summary in lookup.summaries(redis, {key for _, _, key in wanted})}
+    for place, handler, key in wanted:
+        summary = by_key.get(key)
+        effect = effect_of(summary, handler) if summary else None
+        if summary and effect and sought.admits(summary.content) and sought.state in (None, effect.state):
+            yield Failure(event=summary, effect=effect, failed_at=place.at)
+
+
+def effect_of(found: EventSummary, handler: str) -> EffectRecord | None:
+    """The effect of that name; of no name, the routing."""
+    if not handler:
+        return found.routing
+    return next((effect for effect in found.effects if effect.handler == handler), None)
+
+
+def split(member: str) -> tuple[str, str]:
+    """Handler and event key of ``handler|event key``."""
+    handler, _, key = member.partition("|")
+    return handler, key
+
+
+def of_request(redis: Redis, request_id: str) -> list[str]:
+    """Keys of the events of a request, oldest first."""
+    found = cast("bytes | None", redis.hget(keys.request(request_id), "history"))
+    return [key for key in (found or b"").decode().split() if redis.exists(keys.event(key))]
+
+
+def resolve(redis: Redis, name: str) -> list[str]:
+    """Keys of the events meant by an event key, ``handler|event key`` or a request id; empty for none."""
+    _, key = split(name) if "|" in name else ("", name)
+    if redis.exists(keys.event(key)):
+        return [key]
+    return [] if "|" in name else of_request(redis, name)

@@ -1,0 +1,85 @@
+"""What a sweep writes: under a lease, fenced, so that of two sweeps only the later one is heard."""
+
+from collections.abc import Iterable
+from typing import Literal, cast
+
+import msgspec
+from redis import Redis
+
+from workers.inbox import keys, scripts
+from workers.inbox.store import LONGEST_REQUEST, fencing_token, frame
+from workers.inbox.tracker.api_keys import script_keys
+
+Verb = Literal["open", "ended", "missing", "due", "hold", "sweep"]
+
+_RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+_RELEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
+
+class LeaseLost(Exception):
+    """Another sweep took over: this one was too slow for too long."""
+
+
+class Note(msgspec.Struct, frozen=True):
+    """One line of what a sweep learned; see swept.lua."""
+
+    verb: Verb
+    request_id: str
+    first: str | bytes = ""
+    second: str = ""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What the notes came to."""
+
+    new: int = 0
+    lost: int = 0
+    overruled: int = 0
+
+
+class SweepLease:
+    """At most one sweep runs, on whichever host; it is taken over when its lease has run out."""
+
+    def __init__(self, redis: Redis, *, seconds: float, retention: int) -> None:
+        """`retention`: seconds that finished work is kept."""
+        #: Hash of the API key that is used now.
+        self.key_hash = ""
+        self._redis = redis
+        self._milliseconds = int(seconds * 1000)
+        self._retention = retention
+        self._renew = redis.register_script(_RENEW)
+        self._release = redis.register_script(_RELEASE)
+        self._swept = scripts.script(redis, "swept")
+        self.token = 0
+
+    def acquire(self) -> bool:
+        """Answers whether it is ours now."""
+        token = fencing_token()
+        if not self._redis.set(keys.SWEEPING, token, nx=True, px=self._milliseconds):
+            return False
+        self.token = token
+        return True
+
+    def renew(self, held: Iterable[tuple[str, int]]) -> list[str]:
+        """As a keeper of leases does: answers the names of those that were lost."""
+        return [name for name, token in held if not self._renew(keys=[keys.SWEEPING], args=[token, self._milliseconds])]
+
+    def release(self) -> None:
+        """Let the next one begin at once."""
+        self._release(keys=[keys.SWEEPING], args=[self.token])
+
+    def write(self, notes: Iterable[Note], *, began: float) -> Written:
+        """Keep what was learned; raises `LeaseLost` when another sweep has begun, and then nothing is written."""
+        words = (word for note in notes for word in (note.verb, note.request_id, note.first, note.second))
+        life = LONGEST_REQUEST + self._retention
+        arguments = (self.token, life, self._retention, f"{began:.6f}", frame(words))
+        heard, *counts = cast("list[int]", self._swept(keys=script_keys(self.key_hash), args=arguments))
+        if not heard:
+            raise LeaseLost
+        return Written(*counts)

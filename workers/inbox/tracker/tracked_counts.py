@@ -1,0 +1,92 @@
+"""How the ledger stands, in figures: quick, however many requests it holds."""
+
+from typing import Any, cast
+
+import msgspec
+from redis import Redis
+
+from workers.inbox import inbox_clock, keys, scripts
+from workers.inbox.tracker import api_keys
+from workers.inbox.tracker.api_keys import KeyIndexes
+
+LATELY = 24 * 3600
+
+
+class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are seconds since 1970, by the inbox clock."""
+
+    now: float
+    #: Requests that have no outcome yet, and when the oldest of them was created.
+    open: int
+    oldest: str | None
+    oldest_at: float | None
+    #: Requests of API keys that are polled no more: nobody can say what became of them.
+    unreachable: int
+    #: Requests that have ended as we were told, and that wait to be confirmed.
+    awaiting_proof: int
+    #: Effects that wait for stronger evidence.
+    unconfirmed: int
+    lost: int
+    #: Outcomes that stronger evidence overruled: all that are kept, and those of the last 24 hours.
+    overruled: int
+    overruled_lately: int
+    #: When something is next worth a call to HITL.sh, which is left alone for a while after trouble.
+    next_look: float | None
+
+
+def counts(redis: Redis) -> LedgerCounts:
+    """A few round trips, two more for each API key."""
+    now = inbox_clock.now(redis)
+    known = api_keys.read(redis)
+    polled = [_of_key(redis, indexes) for indexes in known.polled]
+    gone = [_of_key(redis, indexes) for indexes in known.gone]
+    oldest = min((one for one in polled if one.oldest is not None), key=_created, default=None)
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.zcard(keys.UNCONFIRMED)
+        pipe.zcard(keys.LOST)
+        pipe.zcard(keys.OVERRULED)
+        pipe.zcount(keys.OVERRULED, int((now - LATELY) * 1000), "+inf")
+        unconfirmed, lost, overruled, lately = pipe.execute()
+    return LedgerCounts(
+        now=now,
+        open=sum(one.open for one in polled),
+        oldest=None if oldest is None else oldest.oldest,
+        oldest_at=None if oldest is None else oldest.oldest_at,
+        unreachable=sum(one.open for one in gone),
+        awaiting_proof=sum(one.awaiting for one in polled),
+        unconfirmed=unconfirmed,
+        lost=lost,
+        overruled=overruled,
+        overruled_lately=lately,
+        next_look=min((one.next_look for one in polled if one.next_look is not None), default=None),
+    )
+
+
+class _Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one API key."""
+
+    open: int
+    awaiting: int
+    oldest: str | None
+    oldest_at: float
+    next_look: float | None
+
+
+def _of_key(redis: Redis, indexes: KeyIndexes) -> _Counts:
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.zrange(indexes.checks, 0, 0, withscores=True)
+        pipe.hget(indexes.state, "rests_until")
+        first, rests_until = pipe.execute()
+    script = scripts.script(redis, "open_requests")
+    open_count, awaiting, oldest, created = cast("list[Any]", script(keys=[keys.PREFIX], args=[indexes.suffix]))
+    return _Counts(
+        open=open_count,
+        awaiting=awaiting,
+        oldest=oldest.decode() or None,
+        oldest_at=float(created),
+        next_look=max(first[0][1] / 1000, float(rests_until or 0)) if first else None,
+    )
+
+
+def _created(counts: _Counts) -> float:
+    return counts.oldest_at

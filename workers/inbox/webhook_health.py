@@ -1,0 +1,54 @@
+"""How the webhooks do: decisions found by webhook and by sweep, lately and hour by hour."""
+
+from datetime import UTC, datetime
+from typing import cast
+
+import msgspec
+from redis import Redis
+
+from workers.inbox import inbox_clock, keys
+from workers.reconcile.progress import Channel
+
+HOUR = 3600
+#: Hours over which the rate of decisions is measured, the present one counted in part.
+RECENT = 3
+
+
+class Hour(msgspec.Struct, frozen=True, kw_only=True):
+    """Decisions of one hour, by how they were first learned of."""
+
+    begins_at: datetime
+    webhook: int = 0
+    sweep: int = 0
+    #: Of those found by a sweep: their webhook came all the same, later.
+    overtaken: int = 0
+
+
+def health(redis: Redis) -> tuple[Channel, int]:
+    """The channel as the planner sees it, and how many decisions sweeps have found since the last webhook."""
+    now = inbox_clock.now(redis)
+    fields = cast("dict[bytes, bytes]", redis.hgetall(keys.CHANNEL))
+    recent = history(redis, RECENT)
+    passed = (RECENT - 1) + (now % HOUR) / HOUR
+    channel = Channel(
+        loss=float(fields.get(b"loss", 0)),
+        ended_per_hour=sum(hour.webhook + hour.sweep for hour in recent) / passed,
+        last_webhook=float(fields[b"last_webhook"]) if b"last_webhook" in fields else None,
+    )
+    return channel, int(fields.get(b"since_webhook", 0))
+
+
+def history(redis: Redis, hours: int) -> list[Hour]:
+    """The latest hours, oldest first; kept for 31 days."""
+    latest = int(inbox_clock.now(redis)) // HOUR
+    numbers = range(latest - hours + 1, latest + 1)
+    with redis.pipeline(transaction=False) as pipe:
+        for number in numbers:
+            pipe.hgetall(keys.channel(number))
+        found = cast("list[dict[bytes, bytes]]", pipe.execute())
+    return [_hour(number, fields) for number, fields in zip(numbers, found, strict=True)]
+
+
+def _hour(number: int, fields: dict[bytes, bytes]) -> Hour:
+    counts = {name.decode(): int(count) for name, count in fields.items()}
+    return Hour(begins_at=datetime.fromtimestamp(number * HOUR, UTC), **counts)

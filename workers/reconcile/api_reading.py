@@ -1,0 +1,72 @@
+"""What HITL.sh's API shows, as a sweep's rows and as deliveries for the inbox."""
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from hitlsh.api.models.requests import Request, RequestPage, RequestSummary
+from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner
+from hitlsh.events import Event, Unreadable
+from hitlsh.webhooks.parsing import event_from_request
+from workers.inbox.store import Callback
+from workers.inbox.tracker.tracked_requests import Known
+from workers.inbox.values import Delivery, stamp
+from workers.reconcile.progress import Row, Rows
+
+#: A request or a page of them.
+Found = TypeVar("Found", Request, RequestPage)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def row(shown: RequestSummary, now: float) -> Row:
+    """A request whose status we do not know is taken for open: nothing is made up about it."""
+    created = shown.created_at.timestamp() if shown.created_at is not None else now
+    return Row(id=shown.id, created_at=created, ended=shown.outcome is not None)
+
+
+def created(shown: RequestSummary) -> str:
+    """As the ledger's script takes it: '' where HITL.sh does not show it."""
+    return "" if shown.created_at is None else stamp(shown.created_at)
+
+
+def timeout(shown: RequestSummary) -> str:
+    return "" if shown.timeout_at is None else stamp(shown.timeout_at)
+
+
+def rows(page: RequestPage, now: float, offset: int) -> Rows:
+    """The end of a list is believed only when HITL.sh says so; not every version of its API does."""
+    more = page.has_more
+    if more is None and page.total is not None:
+        more = offset + len(page.requests) < page.total
+    return Rows(rows=tuple(row(shown, now) for shown in page.requests), more=more is not False)
+
+
+def delivery(shown: RequestSummary, known: Known | None, callback: Callback | None, received_at: datetime) -> Delivery:
+    """What the request ended with, as if a webhook had told it, with what the ledger knows beside."""
+    written = dict(shown.raw)
+    if known is not None and known.default_response is not None and written.get("default_response") is None:
+        written["default_response"] = msgspec.json.decode(known.default_response)
+    body = _encode(shown.raw)
+    content: Event | Unreadable | None = event_from_request(written)
+    return Delivery(
+        content=content if content is not None else Unreadable.of(body, "unknown_shape"),
+        body=body,
+        trust="confirmed",
+        received_at=received_at,
+        callback_id=callback.id if callback is not None else None,
+        state=callback.state if callback is not None else None,
+    )
+
+
+def callback_of(address: str | None, signer: CallbackSigner | None) -> Callback | None:
+    """What a request's callback URL carries if it is one of ours; None for anybody else's."""
+    if address is None or signer is None or CALLBACK_PATH not in address:
+        return None
+    token = address.rsplit(CALLBACK_PATH, 1)[1].strip("/")
+    try:
+        found = signer.read(token)
+    except CallbackInvalid:
+        return None
+    return Callback(id=found.id, state=found.state)

@@ -1,0 +1,217 @@
+"""Which calls to make now, as few as will do, and why. Values in, values out.
+
+The ledger gives its open requests; what is due among them is looked for in the cheapest of these ways:
+
+* ``page``: unfiltered pages, newest first, at the offsets where the due requests are known to be;
+* ``open``: the open listings first; what is absent there has perhaps ended and is then asked for;
+* ``single``: one call for each, where they lie far apart;
+* ``nothing``.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from operator import itemgetter
+from typing import Literal
+
+import msgspec
+
+from workers.reconcile.check_interval import Pace, chance, urgent
+from workers.reconcile.page_cover import Window, cover
+from workers.reconcile.progress import Channel, Checkpoint, OpenRequest
+
+#: Decisions to be expected for each call; with fewer, what is due may wait for company.
+WORTH = 1.5
+#: Company may have come after this share of the shortest interval: plan again then.
+COMPANY_AFTER = 0.25
+
+Kind = Literal["nothing", "page", "open", "single"]
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a plan depends on."""
+
+    now: float
+    known: tuple[OpenRequest, ...]
+    #: What of it is worth a call now, most overdue first; worked out where it is not given.
+    due: tuple[OpenRequest, ...] | None = None
+    channel: Channel
+    pace: Pace
+    #: Calls that a sweep may make now, and those it may make for what is overdue.
+    calls: int
+    borrowed: int = 0
+    page_size: int = 100
+    overlap: int = 5
+    #: The listings that show open requests: add ``claimed`` where HITL.sh has been seen to use it.
+    open_statuses: tuple[str, ...] = ("pending",)
+    #: Of a sweep that was cut short.
+    checkpoint: Checkpoint | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to look for, how, at which expected cost in calls."""
+
+    kind: Kind
+    #: A sentence for people.
+    reason: str
+    cost: int = 0
+    #: How many calls the sweep may make.
+    calls: int = 0
+    #: Most urgent first.
+    targets: tuple[OpenRequest, ...] = ()
+    page_size: int = 100
+    overlap: int = 5
+    open_statuses: tuple[str, ...] = ()
+    checkpoint: Checkpoint | None = None
+    #: Of ``nothing``: when to plan again, unless something happens before; None when only the budget is waited for.
+    again_at: float | None = None
+
+
+def plan(situation: Situation) -> Plan:
+    """The cheapest way to learn what became of everything that is due."""
+    if situation.calls < 1:
+        return _borrowed(situation)
+    due = _due(situation)
+    return _cheapest(situation, due, situation.calls) if due else _idle(situation)
+
+
+def _borrowed(situation: Situation) -> Plan:
+    """Without calls of its own, a sweep looks only for what has very likely ended."""
+    if situation.borrowed < 1:
+        return Plan(kind="nothing", reason="the budget has no call for sweeps now")
+    pressing = tuple(request for request in _due(situation) if urgent(request, situation.now))
+    if not pressing:
+        return Plan(kind="nothing", reason="the budget has no call for routine checks now, and nothing is overdue")
+    return _cheapest(situation, pressing, situation.borrowed)
+
+
+def _due(situation: Situation) -> tuple[OpenRequest, ...]:
+    return tuple(due_requests(situation)) if situation.due is None else situation.due
+
+
+def due_requests(situation: Situation) -> list[OpenRequest]:
+    """What is worth a call now, most overdue first."""
+    pace, now = situation.pace, situation.now
+    due = [(moment, request.id, request) for request in situation.known if (moment := pace.due_at(request)) <= now]
+    due.sort(key=itemgetter(0, 1))
+    return [request for _, _, request in due]
+
+
+class _Way(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to look for some of what is due."""
+
+    targets: tuple[OpenRequest, ...]
+    cost: int
+    #: Decisions that it will probably find.
+    expected: float
+
+    def finds(self) -> float:
+        return self.expected / self.cost if self.cost else 0.0
+
+
+def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], calls: int) -> Plan:
+    chances = {request.id: chance(request, situation.channel, situation.now) for request in due}
+    windows = cover(((request.newer, request.id) for request in due), _span(situation))
+    pages = _by_pages(situation, due, windows, chances)
+    listed, proofs = _open_first(situation, due, windows, chances)
+    through_open = _Way(targets=due, cost=listed + proofs, expected=sum(chances.values()))
+    resuming = situation.checkpoint is not None and not situation.checkpoint.done
+    walked = situation.checkpoint is not None and situation.checkpoint.done
+    if resuming or (not walked and _better(through_open, pages)):
+        how = f"{listed} open page{_s(listed)} and about {proofs} call{_s(proofs)} for what has left them"
+        how += ", continued" if resuming else f", instead of {len(windows)} for the pages that hold them"
+        return _planned(situation, through_open, calls, "open", how)
+    if not pages.targets:
+        return _waiting(situation, due)
+    together = len(pages.targets) > pages.cost
+    how = f"{pages.cost} {'newest-first page' if together else 'single call'}{_s(pages.cost)}"
+    how += f", instead of {through_open.cost} through the open list"
+    return _planned(situation, pages, calls, "page" if together else "single", how)
+
+
+def _better(through_open: _Way, pages: _Way) -> bool:
+    if 0 < pages.cost <= through_open.cost and len(pages.targets) == len(through_open.targets):
+        return False
+    return through_open.cost < pages.cost or through_open.finds() >= max(WORTH, pages.finds())
+
+
+def _by_pages(
+    situation: Situation, due: Sequence[OpenRequest], windows: Sequence[Window], chances: Mapping[str, float]
+) -> _Way:
+    """The pages worth a call: they show enough, or something that has waited for company long enough."""
+    known = {request.id: request for request in due}
+    absent = situation.checkpoint.absent if situation.checkpoint is not None else {}
+
+    def pressing(name: str) -> bool:
+        return (
+            name in absent or urgent(known[name], situation.now) or situation.pace.late_at(known[name]) <= situation.now
+        )
+
+    good = [
+        window
+        for window in windows
+        if sum(chances[name] for name in window.ids) >= WORTH or any(pressing(name) for name in window.ids)
+    ]
+    wanted = {name for window in good for name in window.ids}
+    return _Way(
+        targets=tuple(request for request in due if request.id in wanted),
+        cost=len(good),
+        expected=sum(chances[name] for name in wanted),
+    )
+
+
+def _planned(situation: Situation, way: _Way, calls: int, kind: Kind, how: str) -> Plan:
+    pressing = sum(urgent(request, situation.now) for request in way.targets)
+    reason = f"{len(way.targets)} due ({pressing} past due or refused) of {len(situation.known)} open: {how}"
+    through_open = kind == "open"
+    return Plan(
+        kind=kind,
+        reason=reason if way.cost <= calls else f"{reason}; the budget has {calls} now, the rest follows",
+        cost=way.cost,
+        calls=calls,
+        targets=way.targets,
+        page_size=situation.page_size,
+        overlap=situation.overlap,
+        open_statuses=situation.open_statuses if through_open else (),
+        checkpoint=situation.checkpoint,
+    )
+
+
+def _open_first(
+    situation: Situation, due: Sequence[OpenRequest], windows: Sequence[Window], chances: Mapping[str, float]
+) -> tuple[int, int]:
+    """Pages of the open listings down to the oldest that is due, and the calls that prove who has ended."""
+    oldest = min(request.created_at for request in due)
+    reached = len([request for request in situation.known if request.created_at >= oldest])
+    pages = max(1, -(-reached // _span(situation))) + len(situation.open_statuses) - 1
+    return pages, max(0, round(sum(_some_ended(window, chances) for window in windows)))
+
+
+def _some_ended(window: Window, chances: Mapping[str, float]) -> float:
+    return 1.0 - prod(1.0 - chances[name] for name in window.ids)
+
+
+def _waiting(situation: Situation, due: Sequence[OpenRequest]) -> Plan:
+    latest = min(situation.pace.late_at(request) for request in due)
+    wait = f"{latest - situation.now:.0f} s at most"
+    return Plan(
+        kind="nothing",
+        reason=f"{len(due)} due, but a call would bring little: they wait for company, {wait}",
+        again_at=min(latest, situation.now + COMPANY_AFTER * situation.pace.shortest),
+    )
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _span(situation: Situation) -> int:
+    return max(1, situation.page_size - situation.overlap)
+
+
+def _idle(situation: Situation) -> Plan:
+    if not situation.known:
+        return Plan(kind="nothing", reason="nothing is open")
+    soonest = min(situation.pace.due_at(request) for request in situation.known)
+    wait = f"{soonest - situation.now:.0f} s"
+    reason = f"none of {len(situation.known)} open requests is worth a call for another {wait}"
+    return Plan(kind="nothing", reason=reason, again_at=soonest)

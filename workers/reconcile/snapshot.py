@@ -1,0 +1,170 @@
+"""What a sweep would do now, and why: read, not written. For the sweep itself, and for people."""
+
+import logging
+from collections.abc import Iterable
+
+import msgspec
+from redis import Redis
+
+from workers.inbox import inbox_clock, webhook_health
+from workers.inbox.tracker import api_keys, tracked_requests
+from workers.inbox.tracker.api_keys import KeyIndexes, api_key_hash
+from workers.inbox.tracker.tracked_requests import Known
+from workers.reconcile import check_interval, planner, state
+from workers.reconcile.budget import RedisBudget
+from workers.reconcile.check_interval import Pace, Promise
+from workers.reconcile.hourly_calls import Rules, Tokens, sweeps_per_hour
+from workers.reconcile.planner import Plan, Situation
+from workers.reconcile.progress import Channel, OpenRequest
+from workers.reconcile.state import Trail
+from workers.settings import Settings
+
+logger = logging.getLogger("hitl.sweeps")
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """The state at a moment, and what follows from it."""
+
+    #: By the inbox clock, seconds since 1970.
+    now: float
+    trail: Trail
+    known: dict[str, Known]
+    channel: Channel
+    tokens: Tokens
+    #: Calls that a sweep may make now.
+    calls: int
+    #: Of them, for what somebody said who cannot be verified.
+    calls_for_unverified: int
+    pace: Pace
+    plan: Plan
+    promise: Promise
+    #: What the plan was made from.
+    situation: Situation
+
+    @property
+    def wholes(self) -> list[Known]:
+        """Requests that are asked for by themselves, now, before all else."""
+        return [known for known in self.known.values() if known.needs_whole and self.is_due_anyway(known)]
+
+    @property
+    def unverified(self) -> list[Known]:
+        """Due because of what somebody said who cannot be verified: after all else, what we know better first."""
+        due = [known for known in self.known.values() if known.unverified and known.hold <= self.now]
+        return sorted((known for known in due if not self.is_due_anyway(known)), key=is_hearsay)
+
+    def is_due_anyway(self, known: Known) -> bool:
+        """Whether it is worth a call now, whatever somebody said who cannot be verified."""
+        if known.hold > self.now or is_hearsay(known):
+            return False
+        return not known.unverified or self.pace.due_at(scheduled(known)) <= self.now
+
+    def plan_for(self, requests: tuple[OpenRequest, ...], calls: int) -> Plan:
+        """How to look for these alone, with so many calls."""
+        changes = {"due": requests, "calls": calls, "borrowed": 0, "checkpoint": None}
+        return planner.plan(msgspec.structs.replace(self.situation, **changes))
+
+    @property
+    def pressing(self) -> bool:
+        """Something in the plan has very likely ended, or awaits proof: it may borrow."""
+        return any(check_interval.urgent(request, self.now) for request in self.plan.targets)
+
+    @property
+    def waits_for_company(self) -> bool:
+        """What is due is too little for a call."""
+        return self.plan.kind == "nothing" and self.calls > 0
+
+
+def scheduled(known: Known) -> OpenRequest:
+    """The request as it is, without what somebody said of it who cannot be verified."""
+    return msgspec.structs.replace(known.request, refused=False) if known.unverified else known.request
+
+
+def is_hearsay(known: Known) -> bool:
+    """Whether nothing but a callback URL speaks of it: whoever has one can make it up."""
+    return known.request.learned == "callback"
+
+
+def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: KeyIndexes | None = None) -> Outlook:
+    """Everything that a plan depends on, and the plan; for the current API key unless told."""
+    key = settings.api_key if api_key is None else api_key
+    assert key is not None
+    indexes = indexes if indexes is not None else api_keys.read(redis).indexes(api_key_hash(key))
+    now = inbox_clock.now(redis)
+    known = tracked_requests.load(redis, indexes)
+    left = read_trail(redis, indexes)
+    health, _ = webhook_health.health(redis)
+    routine = RedisBudget(redis, key, rules=rules(settings), purpose="sweep")
+    calls, tokens = routine.available(), routine.tokens()
+    requests = tuple(
+        scheduled(one) for one in known.values() if one.hold <= now and not one.needs_whole and not is_hearsay(one)
+    )
+    intervals = check_interval.pace(
+        requests,
+        health,
+        now=now,
+        calls_per_hour=sweeps_per_hour(tokens, rules(settings)),
+        bound=settings.check_within,
+    )
+    situation = Situation(
+        now=now,
+        known=requests,
+        channel=health,
+        pace=intervals,
+        calls=calls,
+        borrowed=routine.available("overdue"),
+        open_statuses=statuses(left),
+        checkpoint=left.checkpoint,
+    )
+    oldest = max((now - request.created_at for request in requests), default=0.0)
+    return Outlook(
+        now=now,
+        trail=left,
+        known=known,
+        channel=health,
+        tokens=tokens,
+        calls=calls,
+        calls_for_unverified=routine.available("unverified"),
+        pace=intervals,
+        plan=planner.plan(situation),
+        situation=situation,
+        promise=check_interval.promise(len(requests), intervals, oldest_age=oldest),
+    )
+
+
+def read_trail(redis: Redis, indexes: KeyIndexes | None = None) -> Trail:
+    """What the last sweep left; of the current API key unless told."""
+    found = redis.hget((indexes or api_keys.read(redis).current).state, "trail")
+    return Trail() if found is None else state.decode(found)
+
+
+def rules(settings: Settings) -> Rules:
+    return Rules(share=settings.sweep_share, reserve=settings.ask_reserve, floor=min(0.1, settings.sweep_share))
+
+
+def statuses(left: Trail) -> tuple[str, ...]:
+    """The lists that show open requests."""
+    return ("pending", "claimed") if left.claimed else ("pending",)
+
+
+def overdue(requests: Iterable[OpenRequest], now: float) -> int:
+    """How many are past their time, as far as we know."""
+    return sum(
+        request.timeout_at is not None and request.timeout_at + check_interval.GRACE <= now for request in requests
+    )
+
+
+def sounded(left: Trail, redis: Redis, past_due: int, now: float) -> Trail:
+    """The trail with the alarm raised, or taken back: decisions are made, and no webhook tells of them."""
+    health, since_webhook = webhook_health.health(redis)
+    silent = health.silent(past_due + since_webhook, now)
+    if silent and left.silent_since is None:
+        logger.error(
+            "channel.silent: %d decisions found by sweeps and %d requests past due since the last webhook; see that "
+            "HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right",
+            since_webhook, past_due,
+        )  # fmt: skip
+        return msgspec.structs.replace(left, silent_since=now)
+    if not silent and left.silent_since is not None:
+        logger.warning("channel.heard: webhooks arrive again")
+        return msgspec.structs.replace(left, silent_since=None)
+    return left

@@ -1,0 +1,70 @@
+"""What one sweep leaves to the next, and to whoever asks how it went."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from workers.reconcile.discovery import Horizon
+from workers.reconcile.progress import Checkpoint
+
+Trouble = Literal["unreachable", "refused", "rate_limited", "key_refused", "budget", "unexpected"]
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one sweep went. Times are seconds since 1970."""
+
+    began: float
+    ended: float = 0.0
+    #: Why these calls and no others.
+    reason: str = ""
+    #: What they were expected to be, and what they were.
+    cost: int = 0
+    calls: int = 0
+    #: Decisions that nobody had told us of.
+    found: int = 0
+    #: Requests that nobody had told us of.
+    discovered: int = 0
+    #: Events that HITL.sh said are true, and that it overruled.
+    confirmed: int = 0
+    overruled: int = 0
+    lost: int = 0
+    #: Why it ended early, if it did, and in which words.
+    trouble: Trouble | None = None
+    said: str = ""
+
+
+class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Kept after every page."""
+
+    horizon: Horizon | None = None
+    checkpoint: Checkpoint | None = None
+    #: On the very first start the open requests are read through once: where that stands.
+    first: Checkpoint | None = None
+    #: HITL.sh has been seen to call open requests `claimed`, and lists them under that word.
+    claimed: bool = False
+    #: Sweeps in a row that ended in trouble.
+    failures: int = 0
+    #: Since when requests are past due and no webhook has come.
+    silent_since: float | None = None
+    account: Account | None = None
+    #: Seconds within which every open request is checked, and a warning where that is too long.
+    promised: float | None = None
+    warning: str | None = None
+
+
+def together(accounts: Sequence[Account]) -> Account:
+    """The account of several sweeps that one run made, one after another."""
+    first, *others = accounts
+    for other in others:
+        counts = {name: getattr(first, name) + getattr(other, name) for name in _COUNTS}
+        trouble = {} if first.trouble is not None else {"trouble": other.trouble, "said": other.said}
+        reason = f"{first.reason}; with another key: {other.reason}"
+        first = msgspec.structs.replace(first, ended=other.ended, reason=reason, **counts, **trouble)
+    return first
+
+
+_COUNTS = ("cost", "calls", "found", "discovered", "confirmed", "overruled", "lost")
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Trail).decode

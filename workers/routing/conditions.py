@@ -1,0 +1,190 @@
+"""Conditions: a value, a collection of values, a range or a predicate, compiled once into a test.
+
+Equality is JSON's, not Python's: ``True`` is not 1 (while 4 is 4.0). A list matches when any of its
+elements does. None matches only where the condition says None.
+"""
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from workers.errors import RouteInvalid
+from workers.routing.callables import check_predicate, name_of
+
+#: What `compile_condition` makes of a condition.
+Test: TypeAlias = Callable[[Any], bool]
+Predicate: TypeAlias = Callable[[Any], Any]
+
+
+class Between(msgspec.Struct, frozen=True):
+    """The numbers from `low` to `high`, both included; made by `between`."""
+
+    low: float
+    high: float
+
+    def __repr__(self) -> str:
+        return f"between({self.low!r}, {self.high!r})"
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+Value: TypeAlias = str | bool | int | float | None
+Condition: TypeAlias = Value | Between | Collection[Value | Between] | Predicate
+#: Keys with a condition each, all of which must hold; a condition may again be such a mapping.
+Keys: TypeAlias = Mapping[str, Any] | Predicate
+
+
+def between(low: float, high: float) -> Between:
+    """The condition "a number from `low` to `high`", both included; ``math.inf`` leaves a side open."""
+    for bound in (low, high):
+        if not _is_number(bound) or math.isnan(bound):
+            raise RouteInvalid(f"between({low!r}, {high!r}): {bound!r} is not a number; give two numbers")
+    if high < low:
+        raise RouteInvalid(f"between({low!r}, {high!r}) holds no number: write between({high!r}, {low!r})")
+    return Between(low, high)
+
+
+def slug(text: str) -> str:
+    """The value HITL.sh makes of an option's label: ``Approve with Warning`` is ``approve_with_warning``.
+
+    Empty for a text without a letter: ``-1`` and ``1`` are two answers.
+    """
+    found = _NOT_WORD.sub("_", text.lower()).strip("_")
+    return found if any(character.isalpha() for character in found) else ""
+
+
+_NOT_WORD = re.compile(r"\W+")
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A condition that is no predicate, taken apart by type so that True and 1 stay two things."""
+
+    strings: frozenset[str] = frozenset()
+    numbers: frozenset[int | float] = frozenset()
+    bools: frozenset[bool] = frozenset()
+    none: bool = False
+    ranges: tuple[Between | range, ...] = ()
+
+    @classmethod
+    def of(cls, condition: Any, where: str) -> "Choice":
+        """The values in a condition; raises `RouteInvalid`, naming `where`, for what can never match."""
+        members = list(_members(condition, where))
+        return cls(
+            strings=frozenset(value for value in members if isinstance(value, str)),
+            numbers=frozenset(value for value in members if _is_number(value)),
+            bools=frozenset(value for value in members if isinstance(value, bool)),
+            none=None in members,
+            ranges=tuple(value for value in members if isinstance(value, Between | range)),
+        )
+
+    @property
+    def only_strings(self) -> bool:
+        """No number, bool or range among the values: fit for a field that holds words."""
+        return not (self.numbers or self.bools or self.ranges)
+
+    def test(self) -> Test:
+        """Whether a JSON value, or any element of a list, is one of these."""
+        accepts = self._accepts()
+        return lambda value: any(map(accepts, value)) if isinstance(value, (list, tuple)) else accepts(value)
+
+    def _accepts(self) -> Test:
+        if self == Choice(strings=self.strings):
+            strings = self.strings
+            return lambda value: isinstance(value, str) and value in strings
+        return self._accepts_any_type
+
+    def _accepts_any_type(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return value in self.strings
+        if value is None:
+            return self.none
+        if isinstance(value, bool):
+            return value in self.bools
+        if isinstance(value, (int, float)):
+            return value in self.numbers or any(_in_range(value, span) for span in self.ranges)
+        return False
+
+
+def compile_condition(condition: Any, where: str) -> Test:
+    """A test of one field's value; raises `RouteInvalid`, naming `where`, for what can never match."""
+    if callable(condition):
+        return compile_predicate(condition, where)
+    return Choice.of(condition, where).test()
+
+
+def compile_keys(keys: Any, where: str) -> Test:
+    """A test of a JSON object: every key fits its condition; a missing key counts as None."""
+    if callable(keys):
+        return compile_predicate(keys, where)
+    if not isinstance(keys, Mapping) or not keys:
+        raise RouteInvalid(f"{where}={keys!r}: give the keys to look at, such as {where}={{'tier': 'gold'}}")
+    tests = tuple((_key(key, where), _compile_member(keys[key], f"{where}[{key!r}]")) for key in keys)
+
+    def test(value: Any) -> bool:
+        known = value if isinstance(value, dict) else {}
+        return all(fits(known.get(key)) for key, fits in tests)
+
+    return test
+
+
+def compile_predicate(predicate: Any, where: str) -> Test:
+    """A test that asks the user's own function; it raises what the function raises."""
+    check_predicate(predicate, where)
+    return lambda value: bool(predicate(value))
+
+
+def describe_condition(condition: Any) -> str:
+    """The condition as it might be typed, on one line and not too long."""
+    if callable(condition):
+        return name_of(condition).replace("<lambda>", "lambda")
+    if isinstance(condition, set | frozenset):
+        condition = sorted(condition, key=repr)
+    text = repr(condition)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _compile_member(condition: Any, where: str) -> Test:
+    nested = isinstance(condition, Mapping)
+    return compile_keys(condition, where) if nested else compile_condition(condition, where)
+
+
+def _key(key: Any, where: str) -> str:
+    if not isinstance(key, str):
+        raise RouteInvalid(f"{where}: the key {key!r} is not a string; keys of JSON objects are")
+    return key
+
+
+def _members(condition: Any, where: str) -> Iterable[Any]:
+    if not isinstance(condition, list | tuple | set | frozenset):
+        return [_checked(condition, where)]
+    if not condition:
+        raise RouteInvalid(f"{where}={condition!r} is empty and matches nothing: name a value or leave it out")
+    return [_checked(member, where) for member in condition]
+
+
+def _checked(value: Any, where: str) -> Any:
+    if isinstance(value, range) and not value:
+        raise RouteInvalid(f"{where}={value!r} is empty and matches nothing: the end of a range is not part of it")
+    if isinstance(value, float) and math.isnan(value):
+        raise RouteInvalid(f"{where}={value!r}: NaN equals nothing; name a number")
+    if value is None or isinstance(value, str | int | float | Between | range):
+        return value
+    raise RouteInvalid(
+        f"{where}: {value!r} is no condition; give a string, number, bool, a list of these, "
+        f"between(low, high) or a function of the value"
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _in_range(value: float, span: Between | range) -> bool:
+    if isinstance(span, Between):
+        return value in span
+    # A float searches a range element by element, an int is found by arithmetic.
+    return value % 1 == 0 and int(value) in span

@@ -1,0 +1,139 @@
+"""What each option of `@router.on(...)` asks of a decision: one compiler per option."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, get_args
+
+from hitlsh.events import Outcome, Source
+from workers.decision import Decision
+from workers.errors import RouteInvalid
+from workers.routing.callables import check_predicate
+from workers.routing.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate, slug
+from workers.routing.event_names import did_you_mean
+
+#: Free text says what it says: "Approve!" is not the option "approve".
+EXACT_TYPES = ("text", "editable_text")
+RESPONSE_TYPES = (*EXACT_TYPES, "single_select", "multi_select", "rating", "number", "boolean")
+
+#: Takes the option's name and its condition; raises `RouteInvalid` for what could never hold.
+Compiler: TypeAlias = Callable[[str, Any], Test]
+
+
+def _when(option: str, condition: Any) -> Test:
+    check_predicate(condition, option)
+    return lambda decision: bool(condition(decision))
+
+
+def _response(option: str, condition: Any) -> Test:
+    if callable(condition):
+        judge = compile_predicate(condition, option)
+        return lambda decision: judge(decision.response)
+    choice = Choice.of(condition, option)
+    accepts, strings = choice.test(), choice.strings
+    if not strings:
+        return lambda decision: accepts(decision.response)
+    slugs = frozenset(filter(None, map(slug, strings)))
+
+    def test(decision: Decision) -> bool:
+        if accepts(decision.response):
+            return True
+        if decision.response_type in EXACT_TYPES:
+            return False
+        return any(
+            spelling in strings or spelling in slugs or (slug(spelling) or None) in strings
+            for spelling in _spellings(decision)
+        )
+
+    return test
+
+
+def _spellings(decision: Decision) -> list[str]:
+    """What the reviewer chose, in every spelling that the payload gives."""
+    response = decision.response
+    chosen = response if isinstance(response, (list, tuple)) else (response,)
+    return [spelling for spelling in (*chosen, *decision.labels) if isinstance(spelling, str)]
+
+
+def _loop(option: str, condition: Any) -> Test:
+    if callable(condition):
+        judge = compile_predicate(condition, option)
+        return lambda decision: any(map(judge, _known(decision.loop_id, decision.loop_name)))
+    choice = _strings(option, condition)
+    names, none = choice.strings, choice.none
+
+    def test(decision: Decision) -> bool:
+        loop_id, loop_name = decision.loop_id, decision.loop_name
+        return loop_id in names or loop_name in names or (none and loop_id is None and loop_name is None)
+
+    return test
+
+
+def _known(*words: str | None) -> list[str | None]:
+    return [word for word in words if word is not None] or [None]
+
+
+def _reviewer(option: str, condition: Any) -> Test:
+    if callable(condition):
+        judge = compile_predicate(condition, option)
+        return lambda decision: judge(decision.reviewer)
+    choice = _strings(option, condition)
+    names, emails, none = choice.strings, frozenset(map(str.casefold, choice.strings)), choice.none
+
+    def test(decision: Decision) -> bool:
+        reviewer = decision.reviewer
+        if reviewer is None:
+            return none
+        by_email = reviewer.email is not None and reviewer.email.casefold() in emails
+        return by_email or reviewer.id in names or reviewer.name in names
+
+    return test
+
+
+def _strings(option: str, condition: Any) -> Choice:
+    choice = Choice.of(condition, option)
+    if not choice.only_strings:
+        raise RouteInvalid(f"{option}={condition!r}: ids and names are strings; write {option}='...'")
+    return choice
+
+
+def _metadata(option: str, condition: Any) -> Test:
+    fits = compile_keys(condition, option)
+    return lambda decision: fits(decision.metadata)
+
+
+def _state(option: str, condition: Any) -> Test:
+    fits = compile_keys(condition, option)
+    return lambda decision: fits(decision.state)
+
+
+def _word(known: tuple[str, ...], read: Callable[[Decision], str | None]) -> Compiler:
+    """A field that holds one of a few words; any other is a slip of the pen."""
+
+    def compile_word(option: str, condition: Any) -> Test:
+        fits = compile_condition(condition, option)
+        if not callable(condition):
+            _check_words(option, Choice.of(condition, option), known)
+        return lambda decision: fits(read(decision))
+
+    return compile_word
+
+
+def _check_words(option: str, choice: Choice, known: tuple[str, ...]) -> None:
+    unknown = sorted(choice.strings - set(known))
+    if unknown or not choice.only_strings:
+        wrong = repr(unknown[0]) if unknown else "a number"
+        hint = did_you_mean(unknown[0], known) if unknown else ""
+        raise RouteInvalid(f"{option}: {wrong} is none of {', '.join(known)}{hint}; a function may ask for others")
+
+
+#: By the option's name, in the order to tell them.
+COMPILERS: dict[str, Compiler] = {
+    "loop": _loop,
+    "response": _response,
+    "response_type": _word(RESPONSE_TYPES, lambda decision: decision.response_type),
+    "reviewer": _reviewer,
+    "metadata": _metadata,
+    "state": _state,
+    "source": _word(get_args(Source), lambda decision: decision.source),
+    "outcome": _word(get_args(Outcome), lambda decision: decision.outcome),
+    "when": _when,
+}

@@ -1,0 +1,116 @@
+"""Adding routes to routes: one function is one route, and every name is taken once."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from workers.errors import RouteInvalid
+from workers.routing.callables import check_name, is_async, name_of, place_of, route_name
+from workers.routing.decision_fields import COMPILERS
+from workers.routing.policy import POLICY_OPTIONS, Policy
+from workers.routing.route import Route, Rule
+from workers.routing.route_options import check_known, compile_options
+from workers.trust import check_minimum
+
+#: The options of `on` and `forward`; `otherwise` takes all but the conditions.
+OPTIONS = (*COMPILERS, "trust", "late", "conflict", "name", *POLICY_OPTIONS)
+OTHERWISE_OPTIONS = ("late", "conflict", "name", *POLICY_OPTIONS)
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What one decorator says: when its function is wanted, how it is tried, and what it is called."""
+
+    rule: Rule
+    policy: Policy
+    name: str | None = None
+    otherwise: bool = False
+
+
+def terms(
+    events: tuple[str, ...],
+    options: Mapping[str, Any],
+    known: Collection[str],
+    *,
+    late: bool,
+    conflict: bool,
+    name: str | None,
+    otherwise: bool = False,
+) -> Terms:
+    """The terms that these options state; raises `RouteInvalid` for what could never work."""
+    check_known(options, known)
+    for option, flag in (("late", late), ("conflict", conflict)):
+        if not isinstance(flag, bool):
+            raise RouteInvalid(f"{option}={flag!r}: write {option}=True to run for such decisions too")
+    conditions = {option: options[option] for option in COMPILERS if option in options}
+    policy = Policy.of({option: options[option] for option in POLICY_OPTIONS if option in options})
+    requirements = compile_options(conditions, events)
+    trust = check_minimum(options.get("trust", "callback"), events)
+    rule = Rule(events=events, requirements=requirements, trust=trust, late=late, conflict=conflict)
+    return Terms(rule=rule, policy=policy, name=name, otherwise=otherwise)
+
+
+def with_handler(routes: Iterable[Route], handler: Any, asked: Terms) -> list[Route]:
+    """The routes and this handler's; a handler that is among them already gets one more rule."""
+    kept = list(routes)
+    for place, known in enumerate(kept):
+        if known.handler is handler:
+            kept[place] = _stacked(known, asked)
+            return kept
+    return [*kept, _route(handler, asked, route_name(handler, asked.name))]
+
+
+def with_sink(routes: Iterable[Route], send: Any, asked: Terms, name: str) -> list[Route]:
+    """The routes and one of its own for the sink, even where the same sink is among them already."""
+    kept = list(routes)
+    own = check_name(name if asked.name is None else asked.name)
+    if any(route.name == own for route in kept):
+        raise RouteInvalid(f"forward(...): there is a route named {own!r} already; pass name='...' to tell them apart")
+    return [*kept, _route(send, asked, own)]
+
+
+def _route(handler: Any, asked: Terms, name: str) -> Route:
+    return Route(
+        name=name,
+        handler=handler,
+        is_async=is_async(handler),
+        rules=(asked.rule,),
+        otherwise=asked.otherwise,
+        policy=asked.policy,
+    )
+
+
+def by_name(routes: Iterable[Route]) -> dict[str, Route]:
+    """The routes by name, in order; raises `RouteInvalid` for a name or an `otherwise` given twice."""
+    kept: dict[str, Route] = {}
+    for route in routes:
+        if (first := kept.setdefault(route.name, route)) is not route:
+            raise RouteInvalid(
+                f"{place_of(first.handler)} and {place_of(route.handler)} are both named {route.name!r}: "
+                f"give one of them name='...' (in the lowest decorator, if several are stacked)"
+            )
+    fallbacks = [route.name for route in kept.values() if route.otherwise]
+    if len(fallbacks) > 1:
+        raise RouteInvalid(
+            f"{fallbacks[0]!r} and {fallbacks[1]!r} are both `otherwise`: keep one, "
+            f"or write @router.on('*') for what should always run"
+        )
+    return kept
+
+
+def _stacked(known: Route, asked: Terms) -> Route:
+    """Decorators run from the lowest to the topmost: the newest rule is the first to read."""
+    called = place_of(known.handler)
+    if asked.otherwise or known.otherwise:
+        raise RouteInvalid(f"{called} has a route: `otherwise` stands alone, without any `on`")
+    if asked.name is not None and known.name not in {asked.name, name_of(known.handler)}:
+        raise RouteInvalid(
+            f"{called} is named {known.name!r} and {asked.name!r}: one function is one route, so name it once"
+        )
+    return structs.replace(
+        known,
+        rules=(asked.rule, *known.rules),
+        policy=known.policy.joined(asked.policy),
+        name=known.name if asked.name is None else check_name(asked.name),
+    )

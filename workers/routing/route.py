@@ -1,0 +1,150 @@
+"""A route: one handler, and when it is wanted."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hitlsh.events import Trust
+from workers.decision import Decision
+from workers.routing.event_names import hears
+from workers.routing.policy import Policy
+from workers.routing.route_options import Requirement
+from workers.trust import LEVELS, ends_requests, is_confirmable
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What one `@router.on(...)` asks for; all of it must hold."""
+
+    events: tuple[str, ...]
+    requirements: tuple[Requirement, ...] = ()
+    #: The least that it demands.
+    trust: Trust = "callback"
+    #: Late or conflicting decisions are wanted too.
+    late: bool = False
+    conflict: bool = False
+
+    def hears(self, event: str) -> bool:
+        """An event of that name might be wanted."""
+        return hears(self.events, event)
+
+    def admits(self, decision: Decision) -> bool:
+        """A conflict is wanted where conflicts are, a latecomer where those are, anything else everywhere."""
+        return self.conflict if decision.conflict else self.late or not decision.late
+
+    def demands_more(self, decision: Decision) -> bool:
+        """The trust of the decision is too little, and some outcome of its request is for this rule."""
+        return LEVELS[self.trust] > LEVELS[decision.trust] and self.admits(decision) and ends_requests(self.events)
+
+    def matches(self, decision: Decision) -> bool:
+        """Whether all holds; raises what a predicate raises."""
+        return self.hears(decision.event) and self.accepts(decision)
+
+    def accepts(self, decision: Decision) -> bool:
+        """As `matches`, for a decision whose event name is known to be heard."""
+        if (decision.late or decision.conflict) and not self.admits(decision):
+            return False
+        if self.trust != "callback" and LEVELS[decision.trust] < LEVELS[self.trust]:
+            return False
+        for requirement in self.requirements:  # noqa: SIM110 - a generator costs as much as the tests
+            if not requirement.test(decision):
+                return False
+        return True
+
+    def describe(self) -> str:
+        """One line: ``request.completed [response='Approve', late]``."""
+        flags = [flag for flag in ("late", "conflict") if getattr(self, flag)]
+        trust = [f"trust={self.trust!r}"] if self.trust != "callback" else []
+        asked = ", ".join([*(requirement.describe() for requirement in self.requirements), *trust, *flags])
+        return ", ".join(self.events) + (f" [{asked}]" if asked else "")
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One handler with its rules: wanted when any of them holds."""
+
+    #: Effects are kept under it: renaming a route orphans those in flight.
+    name: str
+    #: The function as it was written.
+    handler: Callable[[Decision], Any]
+    #: Calling the handler gives a coroutine.
+    is_async: bool
+    rules: tuple[Rule, ...]
+    #: Wanted only where no other route is.
+    otherwise: bool = False
+    policy: Policy = Policy()
+
+    def hears(self, event: str) -> bool:
+        """Some rule might want an event of that name; asks no predicate."""
+        return any(rule.hears(event) for rule in self.rules)
+
+    def matches(self, decision: Decision) -> bool:
+        """Whether any rule holds; raises what a predicate raised when none does.
+
+        Of an `otherwise` route only its own rule is asked, not whether other routes match.
+        """
+        return any_accepts([rule for rule in self.rules if rule.hears(decision.event)], decision)
+
+    @property
+    def demands_confirmation(self) -> bool:
+        """Some rule takes only what HITL.sh's API confirms."""
+        return any(rule.trust == "confirmed" for rule in self.rules)
+
+    @property
+    def takes_conflicts(self) -> bool:
+        """Some rule asks for outcomes that differ from the decision."""
+        return any(rule.conflict for rule in self.rules)
+
+    def with_mode(self, mode: str) -> str:
+        """One of the handlers that an event is routed to, as report.lua and again.lua read it."""
+        return f"{self.name}:{mode}" + (":conflict" if self.takes_conflicts else "")
+
+    def waits(self, decision: Decision) -> "Wait | None":
+        """What it waits for where the trust of the decision is too little for it; never raises.
+
+        Also where the decision as it is would not be for it: what was posted may be forged, to stand where the
+        true decision should be.
+        """
+        if not is_confirmable(decision):
+            return None
+        unmet = [rule for rule in self.rules if rule.demands_more(decision)]
+        if not unmet or self._may_want(decision, self.rules):
+            return None
+        needs = min((rule.trust for rule in unmet), key=LEVELS.__getitem__)
+        stronger = msgspec.structs.replace(decision, trust=needs)
+        return Wait(self, needs, is_urgent=self._may_want(stronger, unmet))
+
+    @staticmethod
+    def _may_want(decision: Decision, rules: "Sequence[Rule]") -> bool:
+        try:
+            return any_accepts([rule for rule in rules if rule.hears(decision.event)], decision)
+        except Exception:  # noqa: BLE001 - a predicate is the user's: undecided is not unwanted
+            return True
+
+    def describe(self) -> str:
+        """When it is wanted, and what of its policy is not the default, on one line."""
+        wanted = " or ".join(rule.describe() for rule in self.rules)
+        policy = self.policy.describe()
+        return ("otherwise: " if self.otherwise else "") + wanted + (f" ({policy})" if policy else "")
+
+
+class Wait(NamedTuple):
+    """A route whose effect waits for stronger evidence."""
+
+    route: Route
+    needs: Trust
+    #: The decision is for the route once it has that trust; else only to see whether another is.
+    is_urgent: bool
+
+
+def any_accepts(rules: Sequence[Rule], decision: Decision) -> bool:
+    """Whether one of the rules holds; one that raises does not hide another that holds."""
+    failure: Exception | None = None
+    for rule in rules:
+        try:
+            if rule.accepts(decision):
+                return True
+        except Exception as error:  # noqa: BLE001 - a predicate is the user's; raised again below
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return False

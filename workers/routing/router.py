@@ -1,0 +1,248 @@
+"""The router: handlers, registered once at import, and which of them a decision is for."""
+
+import warnings
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, Unpack, overload
+
+from msgspec import structs
+
+from workers.decision import Decision
+from workers.errors import RouteInvalid
+from workers.routing.callables import check_handler, check_name
+from workers.routing.event_names import check_events, did_you_mean, slip
+from workers.routing.forwarding import SINK_CONCURRENCY, Sink, events_of, sender, sink_name
+from workers.routing.policy import PolicyOptions
+from workers.routing.registration import OPTIONS, OTHERWISE_OPTIONS, Terms, by_name, terms, with_handler, with_sink
+from workers.routing.route import Route, Wait, any_accepts
+from workers.routing.route_options import RouteOptions
+from workers.trust import is_confirmable
+
+Handler = TypeVar("Handler", bound=Callable[[Decision], Any])
+#: Names of events come from outside: so many are remembered, the rest looked up each time.
+_MOST_NAMES = 256
+
+
+class _Candidate(NamedTuple):
+    """A route that hears an event name."""
+
+    route: Route
+    #: The test of those of its rules that hear it.
+    accepts: Callable[[Decision], bool]
+
+
+class Router:
+    """Handlers and when they are wanted; pure, and asked for every event."""
+
+    def __init__(self) -> None:
+        self._routes: dict[str, Route] = {}
+        self._otherwise: Route | None = None
+        #: Those of which some rule demands more trust than the least.
+        self._demanding: tuple[Route, ...] = ()
+        self._heard: dict[str, tuple[_Candidate, ...]] = {}
+
+    # -- registering -----------------------------------------------------------------------------------
+
+    def on(
+        self,
+        *events: str,
+        late: bool = False,
+        conflict: bool = False,
+        name: str | None = None,
+        **options: Unpack[RouteOptions],
+    ) -> Callable[[Handler], Handler]:
+        """Run the function for these events, where every condition holds; stack it for "or".
+
+        An event is a name, or a beginning and a star: ``"request.*"``. A condition is a value, a collection
+        of values, a range (`between`) or a function of the value; a list answer matches by any of its
+        elements, and what is None matches only ``[None, ...]`` or a function. Functions are asked last,
+        `when` (of the whole decision) at the very end, and nothing is asked once something does not hold.
+
+        * `response`: compared with the response and its labels, in the label's or the slug's spelling.
+        * `loop`: its id or name. `reviewer`: id, e-mail or name; a function gets the `Reviewer` or None.
+        * `metadata`, `state`: ``{"key": condition}``, or a function of the whole.
+        * `response_type`, `source`, `outcome`: one of the words of `Decision`, or several.
+        * `trust`: the least that the function demands: ``"callback"``, ``"signed"`` or ``"confirmed"``. Where a
+          decision has less, the function waits until stronger evidence comes, and runs on what that says: a signed
+          delivery for ``"signed"``, or HITL.sh's API, which is asked. It does not run if that says otherwise.
+        * `late`, `conflict`: run also for what arrived after its request had ended, or differs from the decision
+          (see `Decision`). By default such events are kept and run nothing.
+        * `name`: what the effects are kept under; the function's own name by default.
+
+        How it is tried, with the defaults of `Policy`: `attempts`, ``backoff=(first, longest)`` and `timeout`
+        in seconds, and `concurrency`, how many attempts may run at once across all workers.
+
+        Raises `RouteInvalid` for what could never work.
+        """
+        asked = terms(_checked(events), options, OPTIONS, late=late, conflict=conflict, name=name)
+
+        def register(handler: Handler) -> Handler:
+            self._add(handler, asked)
+            return handler
+
+        return register
+
+    @overload
+    def otherwise(self, handler: Handler, /) -> Handler: ...
+
+    @overload
+    def otherwise(
+        self,
+        handler: None = None,
+        /,
+        *,
+        late: bool = False,
+        conflict: bool = False,
+        name: str | None = None,
+        **policy: Unpack[PolicyOptions],
+    ) -> Callable[[Handler], Handler]: ...
+
+    def otherwise(
+        self,
+        handler: Any = None,
+        /,
+        *,
+        late: bool = False,
+        conflict: bool = False,
+        name: str | None = None,
+        **policy: Unpack[PolicyOptions],
+    ) -> Any:
+        """Run the function for every event that no other route wants, nor would want with more trust; with or without
+        parentheses.
+        """
+        asked = terms(("*",), policy, OTHERWISE_OPTIONS, late=late, conflict=conflict, name=name, otherwise=True)
+
+        def register(handler: Handler) -> Handler:
+            self._add(handler, asked)
+            return handler
+
+        return register if handler is None else register(handler)
+
+    def forward(
+        self,
+        sink: Sink,
+        *,
+        on: str | Collection[str],
+        late: bool = False,
+        conflict: bool = False,
+        name: str | None = None,
+        **options: Unpack[RouteOptions],
+    ) -> None:
+        """Send to the sink every decision that `on` with the same events and options would run a function for.
+
+        One effect of its own, tried and kept as failed like any handler's. Unless you say otherwise, 10 run at
+        once (`concurrency`), so that a target that stalls leaves room for the others, and its name is the
+        sink's. Raises `RouteInvalid`, also for a name that is taken.
+        """
+        send = sender(sink)
+        stated = {"concurrency": SINK_CONCURRENCY, **options}
+        asked = terms(_checked(events_of(on)), stated, OPTIONS, late=late, conflict=conflict, name=name)
+        self._keep(with_sink(self.routes, send, asked, sink_name(sink)))
+
+    def include(self, other: "Router", prefix: str | None = None) -> None:
+        """Take over another router's routes as they are now, named ``prefix.name``: all of them or, on a
+        name that is taken, none (`RouteInvalid`). Its `otherwise` becomes that of the whole.
+        """
+        if other is self or not isinstance(other, Router):
+            raise RouteInvalid(f"include({other!r}): give another Router, such as include(billing.router)")
+        before = "" if prefix is None else f"{check_name(prefix)}."
+        added = [structs.replace(route, name=check_name(f"{before}{route.name}")) for route in other.routes]
+        self._keep([*self._routes.values(), *added])
+
+    # -- asking ----------------------------------------------------------------------------------------
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Every route, in the order declared."""
+        return tuple(self._routes.values())
+
+    def match(self, decision: Decision) -> tuple[Route, ...]:
+        """Every route that the decision is for as it is, in the order declared; never raises.
+
+        Where a predicate raises, its route is among them: undecided is not unwanted, and `Route.matches`
+        will say what is wrong where it can be seen and tried again.
+        """
+        found = []
+        for route, accepts in self._candidates(decision.event):
+            try:
+                if accepts(decision):
+                    found.append(route)
+            except Exception:  # noqa: BLE001 - a predicate is the user's; its effect raises the same, visibly
+                found.append(route)
+        rest = self._otherwise
+        if not found and rest is not None and rest.matches(decision) and not self._is_awaited(decision):
+            found.append(rest)
+        return tuple(found)
+
+    def waits(self, decision: Decision) -> tuple[Wait, ...]:
+        """Every route that demands more trust than the decision has, and what it waits for; never raises."""
+        if not self._demanding or not is_confirmable(decision):
+            return ()
+        return tuple(wait for route in self._demanding if (wait := route.waits(decision)))
+
+    def _is_awaited(self, decision: Decision) -> bool:
+        """Some route runs for the decision once it has more trust."""
+        return any(wait.is_urgent for wait in self.waits(decision))
+
+    @property
+    def demands_confirmation(self) -> tuple[str, ...]:
+        """Names of the routes that take only what HITL.sh's API confirms."""
+        return tuple(route.name for route in self.routes if route.demands_confirmation)
+
+    def hears(self, event: str) -> bool:
+        """Some route might want an event of that name; asks no predicate."""
+        return self._otherwise is not None or bool(self._candidates(event))
+
+    def get(self, name: str) -> Route | None:
+        """The route of that name, if there is one."""
+        return self._routes.get(name)
+
+    def __getitem__(self, name: str) -> Route:
+        if name not in self._routes:
+            raise KeyError(f"no route is named {name!r}{did_you_mean(name, self._routes)}")
+        return self._routes[name]
+
+    def __repr__(self) -> str:
+        return f"<Router: {', '.join(self._routes) or 'no routes'}>"
+
+    # -- keeping ---------------------------------------------------------------------------------------
+
+    def _candidates(self, event: str) -> tuple[_Candidate, ...]:
+        heard = self._heard.get(event)
+        if heard is None:
+            heard = tuple(_candidate(route, event) for route in self._routes.values() if _may_hear(route, event))
+            if len(self._heard) < _MOST_NAMES:
+                self._heard[event] = heard
+        return heard
+
+    def _add(self, handler: Any, asked: Terms) -> None:
+        check_handler(handler)
+        self._keep(with_handler(self.routes, handler, asked))
+
+    def _keep(self, routes: Iterable[Route]) -> None:
+        """All of these routes, or on a fault none of them."""
+        kept = by_name(routes)
+        self._otherwise = next((route for route in kept.values() if route.otherwise), None)
+        self._demanding = tuple(
+            route for route in kept.values() if any(rule.trust != "callback" for rule in route.rules)
+        )
+        self._routes, self._heard = kept, {}
+
+
+def _checked(events: tuple[Any, ...]) -> tuple[str, ...]:
+    for event in check_events(events):
+        if meant := slip(event):
+            warnings.warn(f"on({event!r}): HITL.sh documents no such event; is it {meant!r}?", stacklevel=3)
+    return events
+
+
+def _may_hear(route: Route, event: str) -> bool:
+    return not route.otherwise and route.hears(event)
+
+
+def _candidate(route: Route, event: str) -> _Candidate:
+    rules = tuple(rule for rule in route.rules if rule.hears(event))
+    return _Candidate(
+        route,
+        accepts=rules[0].accepts if len(rules) == 1 else partial(any_accepts, rules),
+    )

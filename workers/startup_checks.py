@@ -1,0 +1,32 @@
+"""What is seen to before a process starts: that its settings can do what the handlers ask."""
+
+import logging
+from collections.abc import Sequence
+
+from workers.routing.router import Router
+from workers.settings import Settings, SettingsInvalid
+
+logger = logging.getLogger("hitl.sweeps")
+
+
+def check_confirmation_is_possible(settings: Settings, router: Router) -> None:
+    """Raises `SettingsInvalid` where handlers demand confirmed decisions and no API key is set to confirm them."""
+    waiting = router.demands_confirmation
+    if settings.api_key is None and waiting:
+        problem = (
+            f"HITL_API_KEY is not set, and {_listed(waiting)} may have to wait until HITL.sh confirms a decision, "
+            "which without a key never happens: set HITL_API_KEY to the API key of your account (here and for "
+            "`clock`), or take the condition on trust from the route"
+        )
+        raise SettingsInvalid([problem])
+
+
+def say_if_nothing_is_swept(settings: Settings) -> None:
+    """Once, at the start: a decision whose webhook is lost stays unknown."""
+    if settings.api_key is None:
+        logger.warning("sweeps.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for")
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
