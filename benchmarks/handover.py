@@ -35,7 +35,7 @@ _KEY = "hitl_dev_benchmark"
 
 #: A worker whose drains have a short life.
 _WORKER = """
-from workers.drain import Terms
+from workers.handlers.drain import Terms
 Terms.__init__.__kwdefaults__["life"] = {life}
 from service.cli import main
 import sys

@@ -107,7 +107,7 @@ def test_the_record_accounts_for_every_execution(storm: FaultStorm) -> None:
         routed_again = record.routing.crashes if record.routing else 0
         for effect in record.effects:
             runs = executions[f"{effect.handler}|{record.key}"]
-            assert effect.attempts == 1 + effect.errors + effect.crashes, (record.key, effect)
+            assert effect.attempts == 1 + effect.errors + effect.crashes + stopped(effect), (record.key, effect)
             assert len(runs) <= effect.attempts + routed_again, (record.key, effect)
             assert effect.errors <= sum(went_wrong(one) for one in runs), (record.key, effect)
 
@@ -126,6 +126,14 @@ def timed_out(execution: Execution, until: float) -> bool:
     return execution.handler in THREADED and until - execution.begun >= TIMEOUT
 
 
+def stopped(effect: lookup.EffectRecord) -> int:
+    """Attempts that a drain cut short because the thread of another effect did not end: neither error nor crash."""
+    count = effect.attempts - 1 - effect.errors - effect.crashes
+    remembered = sum(one.end == "retry" and not one.error for one in effect.tries)
+    assert remembered <= count <= remembered + effect.attempts - len(effect.tries), effect
+    return count
+
+
 def repeats(storm: FaultStorm) -> Counter[str]:
     by_effect = storm.stack.ledger.by_effect().values()
     return Counter(reason(storm, *pair) for runs in by_effect for pair in pairwise(runs))
@@ -142,6 +150,8 @@ def reason(storm: FaultStorm, earlier: Execution, later: Execution) -> str:
         return "its work-horse was killed" if fault.pid else "the server was away for longer than its lease"
     if timed_out(earlier, earlier.ended or later.begun):
         return "it timed out"
+    if stopped(storm.effects()[earlier.effect]):
+        return "its drain ended"
     return "nothing explains it"
 
 

@@ -146,7 +146,7 @@ def test_a_child_has_the_environment_it_was_given_over_ours() -> None:
 
 SUPERVISOR = """
 import sys
-from service.supervisor import Child, Supervisor
+from service.local.supervisor import Child, Supervisor
 supervisor = Supervisor([Child(name="c", argv=[sys.executable, "-c", *sys.argv[1:]], environ={}, grace=5.0)])
 supervisor.run()
 """

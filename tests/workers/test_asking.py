@@ -131,7 +131,7 @@ from redis import Redis
 from hitlsh import single_select
 from hitlsh.api import Client
 from workers.asking import RedisLedger
-from workers.sweeps.reading import callback_of
+from workers.reconcile.api_reading import callback_of
 
 class Killed(RedisLedger):
     def asked(self, created, sent):
