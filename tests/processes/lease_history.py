@@ -69,8 +69,8 @@ class LeaseHistory:
             self.unfenced.append(member)
 
 
-def commands(file: BinaryIO) -> Iterator[list[bytes]]:
-    """The commands in an append-only file (https://valkey.io/topics/protocol/)."""
+def commands(file: BinaryIO, *, at_least: int = 1) -> Iterator[list[bytes]]:
+    """The commands of so many words in an append-only file (https://valkey.io/topics/protocol/)."""
     while line := file.readline():
         if not line.startswith(b"*"):
             continue
@@ -79,4 +79,5 @@ def commands(file: BinaryIO) -> Iterator[list[bytes]]:
             size = int(file.readline()[1:])
             words.append(file.read(size))
             file.read(2)
-        yield words
+        if len(words) >= at_least:
+            yield words

@@ -155,7 +155,7 @@ class ReconcileStorm:
         found, free = list[tuple[int, bool]](), True
         for path in sorted(self.stack.server.folder.glob("appendonlydir/*.incr.aof")):
             with path.open("rb") as file:
-                for name, key, *words in commands(file):
+                for name, key, *words in commands(file, at_least=2):
                     if key == keys.SWEEPING.encode() and name.upper() == b"SET":
                         found.append((int(words[0]), free))
                         free = False

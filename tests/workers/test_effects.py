@@ -26,7 +26,7 @@ def effect(redis: Redis) -> lookup.EffectRecord:
 async def test_a_retry_that_counts_uses_the_attempts_up(inbox: Inbox, redis: Redis) -> None:
     router = Router()
 
-    @router.on("request.completed", attempts=3)
+    @router.on("request.completed", attempts=3, backoff=(0.01, 0.05))
     async def busy(decision: Decision) -> None:
         raise RetryLater(0.01, "the target is busy", counts=True)
 
