@@ -26,7 +26,7 @@ from service.local.supervisor import command
 from workers.inbox import keys, store
 from workers.inbox.operations import pausing
 from workers.inbox.store import Inbox
-from workers.inbox.values import Delivery, Line
+from workers.inbox.values import Delivery, Settlement
 from workers.redis_clients import drain_client
 
 LEASE = 15
@@ -114,8 +114,8 @@ async def _hold(url: str, count: int) -> None:
     for start in range(0, count, 200):
         await into.accept([delivery("completed", "Held") for _ in range(min(200, count - start))])
         items = (await into.claim(200)).items
-        await into.report([Line("route", "", one.event_key, one.token, "held:run") for one in items])
-        await into.report([Line("held", "held", one.event_key, one.token) for one in items])
+        await into.report([Settlement("route", "", one.event_key, one.token, "held:run") for one in items])
+        await into.report([Settlement("held", "held", one.event_key, one.token) for one in items])
     await client.aclose()
 
 

@@ -21,7 +21,16 @@ from benchmarks.simulated_day import DAY, END, HOUR, Day
 from benchmarks.usual_ways import TICK, Client, ListHourly, PollEach
 from workers.reconcile import discovery
 from workers.reconcile.check_interval import Pace, pace
-from workers.reconcile.hourly_calls import Purpose, Rules, Tokens, available, fresh, observe, spend, sweeps_per_hour
+from workers.reconcile.hourly_calls import (
+    Purpose,
+    Rules,
+    Tokens,
+    available,
+    fresh,
+    observe,
+    reconcile_calls_per_hour,
+    spend,
+)
 from workers.reconcile.page_cover import cover
 from workers.reconcile.planner import Situation, plan
 from workers.reconcile.progress import Call, Channel, Checkpoint, List, OpenRequest, Row, Rows
@@ -46,12 +55,12 @@ class Ours(Client):
         self.checkpoint: Checkpoint | None = None
         self._recent: deque[float] = deque()
         #: Nothing is worth a call before, as far as the last plan knew.
-        self.again_at = 0.0
+        self.retry_at = 0.0
 
     def asked(self, one: int) -> None:
         super().asked(one)
         self.due_at[one] = self.pace.due_at(self.open[one])
-        self.again_at = min(self.again_at, self.due_at[one])
+        self.retry_at = min(self.retry_at, self.due_at[one])
         self.pay("asking", self.day.created[one])
 
     def learn(self, one: int, *, by_webhook: bool) -> None:
@@ -65,13 +74,13 @@ class Ours(Client):
         now = self.vendor.now
         if int(now / TICK) % 15 == 0:
             self._set_pace(now)
-            self.again_at = 0.0
+            self.retry_at = 0.0
         self._sweep(now)
         self._discover(now)
 
     def _sweep(self, now: float) -> None:
         calls, borrowed = (available(self.tokens, self.rules, purpose, now) for purpose in ("sweep", "overdue"))
-        if now < self.again_at or max(calls, borrowed) < 1:
+        if now < self.retry_at or max(calls, borrowed) < 1:
             return
         found = plan(
             Situation(
@@ -85,7 +94,7 @@ class Ours(Client):
                 checkpoint=self.checkpoint,
             )
         )
-        self.again_at = 0.0 if found.again_at is None else found.again_at
+        self.retry_at = 0.0 if found.retry_at is None else found.retry_at
         if found.kind != "nothing":
             self._carry_out(Sweep(found), "sweep" if calls else "overdue")
 
@@ -101,7 +110,7 @@ class Ours(Client):
             self._recent.popleft()
         rate = len(self._recent) / (min(now, 3 * HOUR) / HOUR)
         self.channel = msgspec.structs.replace(self.channel, ended_per_hour=rate)
-        calls = sweeps_per_hour(self.tokens, self.rules)
+        calls = reconcile_calls_per_hour(self.tokens, self.rules)
         known = [self._placed(one) for one in self.open]
         self.pace = pace(known, self.channel, now=now, calls_per_hour=calls)
         self.due_at = {one: self.pace.due_at(request) for one, request in self.open.items()}

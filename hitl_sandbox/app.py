@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount
 from hitl_sandbox import control
 from hitl_sandbox.api import account, chains, feedback, loops, requests, sessions, turns, uploads, webhooks, workflows
 from hitl_sandbox.api.call import refused
-from hitl_sandbox.application import House
+from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.origin import HostCheck
 from hitl_sandbox.page import views
@@ -40,7 +40,7 @@ def build_app(settings: Settings) -> Starlette:
         exception_handlers={HTTPException: _failed, Exception: _failed},
         lifespan=_lifespan,
     )
-    app.state.house = House(settings)
+    app.state.parts = SandboxParts(settings)
     app.router.redirect_slashes = False
     return app
 
@@ -61,9 +61,9 @@ def _report(timeline: asyncio.Task[None]) -> None:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    house: House = app.state.house
-    house.courier.resume()
-    timeline = asyncio.create_task(house.timeline.run())
+    parts: SandboxParts = app.state.parts
+    parts.webhook_sender.resume()
+    timeline = asyncio.create_task(parts.timeline.run())
     timeline.add_done_callback(_report)
     try:
         yield
@@ -71,4 +71,4 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         timeline.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await timeline
-        await house.close()
+        await parts.close()

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from hitl_sandbox.api.call import json_response, refused
 from hitl_sandbox.api.resources import loop_object, member_object, request_object
 from hitl_sandbox.api.webhooks import read_webhook, webhook_object
-from hitl_sandbox.application import House
+from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.clock import iso
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.faults import read_fault
@@ -21,7 +21,7 @@ from hitl_sandbox.model.records import Request as Asked
 from hitl_sandbox.origin import check_same_site
 from hitl_sandbox.webhooks.records import EVERYONE, Delivery, Webhook
 
-Control = Callable[[House, Request, dict[str, Any]], Awaitable[Any]]
+Control = Callable[[SandboxParts, Request, dict[str, Any]], Awaitable[Any]]
 
 
 def control(handler: Control) -> Callable[[Request], Awaitable[Response]]:
@@ -30,7 +30,7 @@ def control(handler: Control) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
         try:
             check_same_site(request)
-            return json_response(await handler(request.app.state.house, request, await _body(request)))
+            return json_response(await handler(request.app.state.parts, request, await _body(request)))
         except Refusal as refusal:
             return refused(refusal)
 
@@ -53,24 +53,24 @@ def _need(body: dict[str, Any], name: str) -> Any:
     return body[name]
 
 
-async def answer(house: House, request: Request, body: dict[str, Any]) -> Any:
-    asked = house.desk.answer(request.path_params["id"], _need(body, "response_data"), body.get("reviewer"))
-    return _request(house, asked)
+async def answer(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    asked = parts.lifecycle.answer(request.path_params["id"], _need(body, "response_data"), body.get("reviewer"))
+    return _request(parts, asked)
 
 
-async def claim(house: House, request: Request, body: dict[str, Any]) -> Any:
-    return _request(house, house.desk.claim(request.path_params["id"], body.get("reviewer")))
+async def claim(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    return _request(parts, parts.lifecycle.claim(request.path_params["id"], body.get("reviewer")))
 
 
-async def release(house: House, request: Request, body: dict[str, Any]) -> Any:
-    return _request(house, house.desk.release(house.desk.find(request.path_params["id"])))
+async def release(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    return _request(parts, parts.lifecycle.release(parts.lifecycle.find(request.path_params["id"])))
 
 
-def _request(house: House, asked: Asked) -> dict[str, Any]:
-    return request_object(asked, house.world.settings, house.desk.answered_by(asked))
+def _request(parts: SandboxParts, asked: Asked) -> dict[str, Any]:
+    return request_object(asked, parts.sandbox_state.settings, parts.lifecycle.answered_by(asked))
 
 
-async def set_member(house: House, request: Request, body: dict[str, Any]) -> Any:
+async def set_member(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
     email = _need(body, "email")
     if not isinstance(email, str) or not email:
         raise Refusal(400, f"email must be a non-empty string, not {email!r}")
@@ -78,62 +78,62 @@ async def set_member(house: House, request: Request, body: dict[str, Any]) -> An
         if body.get(name, choices[0]) not in choices:
             raise Refusal(400, f"{name} must be one of: {', '.join(choices)}")
     options = {name: value for name, value in body.items() if name in ("status", "role", "device", "name")}
-    member = house.loops.set_member(request.path_params["id"], email, **options)
+    member = parts.loops.set_member(request.path_params["id"], email, **options)
     return {**member_object(member, r1=True), "name": member.name}
 
 
-async def set_key(house: House, request: Request, body: dict[str, Any]) -> Any:
+async def set_key(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
     token, email = _need(body, "key"), _need(body, "email")
-    key = house.world.add_key(token, email, active=body.get("active", True))
+    key = parts.sandbox_state.add_key(token, email, active=body.get("active", True))
     return {"api_key_id": key.id, "user_id": key.user_id, "email": key.email, "active": key.active}
 
 
-async def advance(house: House, request: Request, body: dict[str, Any]) -> Any:
+async def advance(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
     seconds = _need(body, "seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
         raise Refusal(400, "seconds must be a number, 0 or greater", "the clock only goes forward")
-    await house.timeline.advance(seconds)
-    return await clock(house, request, body)
+    await parts.timeline.advance(seconds)
+    return await clock(parts, request, body)
 
 
-async def clock(house: House, request: Request, body: dict[str, Any]) -> Any:
-    now = house.world.now()
-    return {"now": now, "iso": iso(now), "speed": house.world.clock.speed}
+async def clock(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    now = parts.sandbox_state.now()
+    return {"now": now, "iso": iso(now), "speed": parts.sandbox_state.clock.speed}
 
 
-async def settle(house: House, request: Request, body: dict[str, Any]) -> Any:
-    await house.timeline.settle()
-    return await clock(house, request, body)
+async def settle(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    await parts.timeline.settle()
+    return await clock(parts, request, body)
 
 
-async def arm_fault(house: House, request: Request, body: dict[str, Any]) -> Any:
-    house.world.faults.arm(read_fault(body))
-    return {"faults": house.world.faults.armed()}
+async def arm_fault(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    parts.sandbox_state.faults.arm(read_fault(body))
+    return {"faults": parts.sandbox_state.faults.armed()}
 
 
-async def list_faults(house: House, request: Request, body: dict[str, Any]) -> Any:
-    return {"faults": house.world.faults.armed()}
+async def list_faults(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    return {"faults": parts.sandbox_state.faults.armed()}
 
 
-async def clear_faults(house: House, request: Request, body: dict[str, Any]) -> Any:
-    house.world.faults.clear()
+async def clear_faults(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    parts.sandbox_state.faults.clear()
     return {"faults": []}
 
 
-async def add_webhook(house: House, request: Request, body: dict[str, Any]) -> Any:
+async def add_webhook(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
     """An account webhook that hears of every account, as the one named at start does."""
-    world, described = house.world, {"events": ["*"], **body}
-    webhook = read_webhook(described, webhook_id=world.new_id(), user_id=EVERYONE, now=world.now())
-    world.store.put(webhook)
+    sandbox_state, described = parts.sandbox_state, {"events": ["*"], **body}
+    webhook = read_webhook(described, webhook_id=sandbox_state.new_id(), user_id=EVERYONE, now=sandbox_state.now())
+    sandbox_state.store.put(webhook)
     return webhook_object(webhook)
 
 
-async def send(house: House, request: Request, body: dict[str, Any]) -> Any:
+async def send(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
     """Deliver any body at all: a documented payload no route causes, or one that is broken."""
     signature = body.get("signature", "none")
     if signature not in ("none", "sha256", "bare"):
         raise Refusal(400, f"Unknown signature {signature!r}", "use one of none, sha256, bare")
-    delivery = house.announcer.send(
+    delivery = parts.announcer.send(
         channel="direct",
         url=_need(body, "url"),
         event=str(body.get("event", "direct")),
@@ -147,28 +147,28 @@ async def send(house: House, request: Request, body: dict[str, Any]) -> Any:
     return delivery_object(delivery)
 
 
-async def configure(house: House, request: Request, body: dict[str, Any]) -> Any:
+async def configure(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
     """Change settings while running; those read at start (allow_hosts, db, seed, start, webhook) need a restart."""
-    house.world.settings = house.world.settings.changed(body)
-    house.world.clock.set_speed(house.world.settings.speed)
-    house.world.changes.announce()
+    parts.sandbox_state.settings = parts.sandbox_state.settings.changed(body)
+    parts.sandbox_state.clock.set_speed(parts.sandbox_state.settings.speed)
+    parts.sandbox_state.changes.announce()
     return {"changed": sorted(body)}
 
 
-async def reset(house: House, request: Request, body: dict[str, Any]) -> Any:
-    await house.reset(body.get("seed"))
-    return await clock(house, request, body)
+async def reset(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    await parts.reset(body.get("seed"))
+    return await clock(parts, request, body)
 
 
-async def calls(house: House, request: Request, body: dict[str, Any]) -> Any:
-    made = house.world.store.calls()
+async def calls(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    made = parts.sandbox_state.store.calls()
     per_key = Counter(str(call["key_id"]) for call in made if call["key_id"] is not None)
     return {"total": len(made), "per_key": dict(per_key), "calls": made}
 
 
-async def deliveries(house: House, request: Request, body: dict[str, Any]) -> Any:
+async def deliveries(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
     wanted = request.query_params.get("request_id")
-    found = house.world.store.find(Delivery, parent=wanted)
+    found = parts.sandbox_state.store.find(Delivery, parent=wanted)
     return {"deliveries": [delivery_object(delivery) for delivery in found]}
 
 
@@ -178,17 +178,17 @@ def delivery_object(delivery: Delivery) -> dict[str, Any]:
     return shown
 
 
-async def state(house: House, request: Request, body: dict[str, Any]) -> Any:
+async def state(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
     """Everything, in one reply."""
-    store, settings = house.world.store, house.world.settings
+    store, settings = parts.sandbox_state.store, parts.sandbox_state.settings
     return {
-        "clock": await clock(house, request, body),
+        "clock": await clock(parts, request, body),
         "loops": [loop_object(loop, settings) for loop in store.find(Loop)],
-        "requests": [_request(house, asked) for asked in store.find(Asked)],
+        "requests": [_request(parts, asked) for asked in store.find(Asked)],
         "webhooks": [webhook_object(webhook) for webhook in store.find(Webhook)],
-        "faults": house.world.faults.armed(),
-        **await deliveries(house, request, body),
-        "calls": await calls(house, request, body),
+        "faults": parts.sandbox_state.faults.armed(),
+        **await deliveries(parts, request, body),
+        "calls": await calls(parts, request, body),
     }
 
 

@@ -35,5 +35,5 @@ class SandboxServer(uvicorn.Server):
             self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.state.house.world.changes.close()
+        self._app.state.parts.sandbox_state.changes.close()
         await super().shutdown(sockets)

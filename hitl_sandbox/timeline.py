@@ -5,19 +5,25 @@ from collections.abc import Callable
 
 from hitl_sandbox.model.agents import Session
 from hitl_sandbox.model.records import Record, Request
-from hitl_sandbox.model.request_lifecycle import Desk
-from hitl_sandbox.model.state import World
+from hitl_sandbox.model.request_lifecycle import RequestLifecycle
+from hitl_sandbox.model.state import SandboxState
 from hitl_sandbox.webhooks.records import Delivery
-from hitl_sandbox.webhooks.sender import Courier
+from hitl_sandbox.webhooks.sender import WebhookSender
 
 
 class Timeline:
     """Runs whatever the store says is due, in order; ``advance`` goes through the future step by step."""
 
-    def __init__(self, world: World, courier: Courier, desk: Desk, session_due: Callable[[Session], None]) -> None:
-        self._world = world
-        self._courier = courier
-        self._desk = desk
+    def __init__(
+        self,
+        sandbox_state: SandboxState,
+        webhook_sender: WebhookSender,
+        lifecycle: RequestLifecycle,
+        session_due: Callable[[Session], None],
+    ) -> None:
+        self._world = sandbox_state
+        self._courier = webhook_sender
+        self._desk = lifecycle
         self._session_due = session_due
         self._moving = asyncio.Lock()
 

@@ -20,14 +20,14 @@ def explain() -> Iterator[None]:
     try:
         yield
     except (SettingsInvalid, ServerUnavailable, FolderRefused, WorkersError, HitlshError) as error:
-        raise Unfit(str(error)) from error
+        raise CommandError(str(error)) from error
     except RedisError as error:
-        raise Unfit(
+        raise CommandError(
             f"Redis does not answer as it should ({type(error).__name__}: {error}). Is REDIS_URL right, and is it up?"
         ) from error
 
 
-class Unfit(click.ClickException):
+class CommandError(click.ClickException):
     """Ends the program with a sentence on standard error."""
 
     exit_code = 2

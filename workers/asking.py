@@ -27,7 +27,7 @@ from workers.settings import Settings
 CLOCK_SKEW = 300.0
 
 
-class RedisLedger:
+class RedisRequestRecorder:
     """Has the inbox wait for each request that is asked."""
 
     def __init__(self, redis: Redis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
@@ -71,7 +71,7 @@ def asking_client(settings: Settings, redis: Redis) -> Client:
         key,
         base_url=settings.base_url,
         budget=RedisBudget(redis, key, rules=rules(settings), purpose="asking"),
-        ledger=RedisLedger(redis, _signer(settings), api_key=key),
+        ledger=RedisRequestRecorder(redis, _signer(settings), api_key=key),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workers import handover
-from workers.handlers.drain import Drain, Terms
+from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.loading import load_router
 from workers.inbox import keys
 from workers.inbox.store import Inbox, LeaseKeeper
@@ -21,7 +21,7 @@ from workers.reconcile import runner
 from workers.redis_clients import drain_client, keeper_client, worker_client
 from workers.routing.router import Router
 from workers.settings import Settings
-from workers.startup_checks import check_confirmation_is_possible, say_if_nothing_is_swept
+from workers.startup_checks import check_confirmation_is_possible, warn_if_nothing_is_reconciled
 from workers.worker import serve
 
 logger = logging.getLogger("hitl.workers")
@@ -33,13 +33,13 @@ class Work:
 
     settings: Settings
     router: Router
-    terms: Terms
+    terms: DrainOptions
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Work":
         """Imports the user's handlers; raises `HandlersInvalid`, `SettingsInvalid` and what their module raises."""
         assert settings.handlers is not None
-        terms = Terms(
+        terms = DrainOptions(
             concurrency=settings.handler_concurrency,
             threads=settings.handler_threads,
             lease=settings.lease_seconds,
@@ -56,7 +56,7 @@ _worker: int | None = None
 
 def work(prepared: Work) -> None:
     """Serve the queue of drains in this process until SIGTERM or SIGINT."""
-    say_if_nothing_is_swept(prepared.settings)
+    warn_if_nothing_is_reconciled(prepared.settings)
     _prepare(prepared)
     serve(prepared.settings.redis_url, DRAIN)
 

@@ -56,6 +56,6 @@ def check_client(url: str) -> Redis:
     return Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(_BACKOFF, 0))
 
 
-def hurry(redis: Redis) -> None:
+def limit_retries(redis: Redis) -> None:
     """Wait no more than a second for a server that is away: whoever uses this client is about to end."""
     redis.set_retry(Retry(_BACKOFF, 3))

@@ -60,7 +60,7 @@ class Settings:
     #: Seconds: of what a sweep finds, nothing decided longer ago than that before its API key's first use is delivered.
     lookback: float = 86_400.0
     #: Of the API's calls in an hour: what sweeps may use, and what they leave for asking.
-    sweep_share: float = 0.5
+    reconcile_share: float = 0.5
     ask_reserve: float = 0.2
     #: Seconds within which every open request is to be checked; a warning is shown where the calls do not suffice.
     check_within: float = 86_400.0
@@ -101,7 +101,7 @@ class Settings:
             handler_threads=reader.number("HITL_HANDLER_THREADS", 8, int, 1, 1_000, "threads"),
             discover=reader.switch("HITL_DISCOVER", default=True),
             lookback=reader.duration("HITL_LOOKBACK", "24h", least=0),
-            sweep_share=reader.number("HITL_SWEEP_SHARE", 0.5, float, 0.01, 1, "a share of the calls, as a number"),
+            reconcile_share=reader.number("HITL_SWEEP_SHARE", 0.5, float, 0.01, 1, "a share of the calls, as a number"),
             ask_reserve=reader.number("HITL_ASK_RESERVE", 0.2, float, 0, 0.9, "a share of the calls, as a number"),
             check_within=reader.duration("HITL_CHECK_WITHIN", "24h", least=1),
         )

@@ -5,7 +5,7 @@ from typing import Any, get_args
 from hitlsh.events import Trust
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.routing.event_names import OUTCOMES, did_you_mean, hears
+from workers.routing.event_names import OUTCOMES, did_you_mean, listens_to
 
 #: Weakest first: a callback URL of ours, HITL.sh's signature, read at HITL.sh's API.
 LEVELS: dict[Trust, int] = {"callback": 1, "signed": 2, "confirmed": 3}
@@ -30,7 +30,7 @@ def check_minimum(minimum: Any, events: tuple[str, ...]) -> Trust:
 
 def ends_requests(events: tuple[str, ...]) -> bool:
     """Some of these names or patterns stand for the end of a request."""
-    return any(hears(events, outcome) for outcome in OUTCOMES)
+    return any(listens_to(events, outcome) for outcome in OUTCOMES)
 
 
 def is_confirmable(decision: Decision) -> bool:

@@ -22,7 +22,7 @@ from rq.worker import WorkerStatus
 from workers import handover
 from workers.inbox.memory import release_reserve
 from workers.queue import JobKind, ReceiverJob, ReceiverQueue, queue
-from workers.redis_clients import hurry, worker_client
+from workers.redis_clients import limit_retries, worker_client
 
 logger = logging.getLogger("hitl.workers")
 
@@ -141,7 +141,7 @@ class HitlWorker(Worker):
     def handle_warm_shutdown_request(self) -> None:
         super().handle_warm_shutdown_request()
         self.shutdown_asked = True
-        hurry(self.connection)
+        limit_retries(self.connection)
         self._stop_work_horses()
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
@@ -165,7 +165,7 @@ class HitlWorker(Worker):
 
     def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
         # In the work-horse, after its job: what RQ writes now is not worth a minute of waiting.
-        hurry(self.connection)
+        limit_retries(self.connection)
         super().handle_execution_ended(job, queue, heartbeat_ttl)
 
     def set_state(self, state: str, pipeline: Any = None) -> None:

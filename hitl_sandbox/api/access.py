@@ -7,7 +7,7 @@ from hitl_sandbox.model.records import Loop, Request
 
 def visible_loop(call: Call, loop_id: str) -> Loop:
     """A loop the caller created or belongs to."""
-    loop = call.house.world.store.get(Loop, loop_id)
+    loop = call.parts.sandbox_state.store.get(Loop, loop_id)
     if loop is None:
         raise Refusal(404, "Loop not found")
     if all(member.user_id != call.key.user_id for member in loop.members):
@@ -29,7 +29,7 @@ def path_request(call: Call) -> Request:
 
 
 def own_request(call: Call, request_id: str) -> Request:
-    request = call.house.desk.find(request_id)
+    request = call.parts.lifecycle.find(request_id)
     if request.api_key_id != call.key.id:
         raise Refusal(403, "Access denied to this request")
     return request

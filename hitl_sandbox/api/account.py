@@ -13,8 +13,8 @@ PERMISSIONS = ["loops:read", "loops:write", "requests:read", "requests:write"]
 async def test_key(call: Call) -> Reply:
     rate_limit = {
         "limit": call.settings.rate_limit,
-        "remaining": call.house.quota.remaining(call.key),
-        "reset_at": iso(call.house.quota.resets_at()),
+        "remaining": call.parts.quota.remaining(call.key),
+        "reset_at": iso(call.parts.quota.resets_at()),
     }
     account = {
         "api_key_id": call.key.id,

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from hitl_sandbox.api.keys import identify
-from hitl_sandbox.application import House
+from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.faults import Fault
 from hitl_sandbox.model.ids import is_object_id
@@ -31,11 +31,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class Call:
     """What a handler is given: who calls, the house, and the request's parts."""
 
-    def __init__(self, request: Request, house: House, key: Key) -> None:
+    def __init__(self, request: Request, parts: SandboxParts, key: Key) -> None:
         self.request = request
-        self.house = house
+        self.parts = parts
         self.key = key
-        self.settings = house.world.settings
+        self.settings = parts.sandbox_state.settings
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
@@ -69,37 +69,37 @@ def endpoint(handler: Handler) -> Endpoint:
     """The handler behind the whole door. Order of checks: key, quota, then the handler's own."""
 
     async def serve(request: Request) -> Response:
-        house: House = request.app.state.house
+        parts: SandboxParts = request.app.state.parts
         try:
-            key = identify(request.headers.get("authorization"), house.world)
+            key = identify(request.headers.get("authorization"), parts.sandbox_state)
         except Refusal as refusal:
-            return _logged(request, house, None, refused(refusal), None)
+            return _logged(request, parts, None, refused(refusal), None)
         facts = {"method": request.method, "path": request.url.path, "key_id": key.id}
-        fault = _strike(house, facts)
+        fault = _strike(parts, facts)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
-        response = await _answer(handler, Call(request, house, key), fault)
-        response.headers.update(house.quota.headers(key))
+        response = await _answer(handler, Call(request, parts, key), fault)
+        response.headers.update(parts.quota.headers(key))
         if fault is not None and fault.kind == "rate_limit":
             response.headers["X-RateLimit-Remaining"] = "0"
-        return _logged(request, house, key, response, fault)
+        return _logged(request, parts, key, response, fault)
 
     return serve
 
 
-def _strike(house: House, facts: dict[str, str]) -> Fault | None:
+def _strike(parts: SandboxParts, facts: dict[str, str]) -> Fault | None:
     """The first API fault armed for this call; ``drift`` is taken by the list itself."""
     for kind in ("slow", "error", "rate_limit", "truncated_json", "wrong_content_type"):
-        if (fault := house.world.faults.take(kind, facts)) is not None:
+        if (fault := parts.sandbox_state.faults.take(kind, facts)) is not None:
             return fault
     return None
 
 
 async def _answer(handler: Handler, call: Call, fault: Fault | None) -> Response:
     try:
-        call.house.quota.spend(call.key)
+        call.parts.quota.spend(call.key)
         if fault is not None and fault.kind == "rate_limit":
-            raise call.house.quota.refusal(call.key)
+            raise call.parts.quota.refusal(call.key)
         if fault is not None and fault.kind == "error" and fault.stage == "before":
             raise _failure(fault.status)
         reply = await handler(call)
@@ -145,9 +145,11 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
-def _logged(request: Request, house: House, key: Key | None, response: Response, fault: Fault | None) -> Response:
-    house.world.store.log_call(
-        at=house.world.now(),
+def _logged(
+    request: Request, parts: SandboxParts, key: Key | None, response: Response, fault: Fault | None
+) -> Response:
+    parts.sandbox_state.store.log_call(
+        at=parts.sandbox_state.now(),
         key_id=None if key is None else key.id,
         method=request.method,
         path=request.url.path,

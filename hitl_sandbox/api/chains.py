@@ -14,23 +14,23 @@ async def create_chain(call: Call) -> Reply:
     if mode not in ("sequential", "parallel") or not isinstance(org_id, str):
         raise Refusal(400, "Invalid request body")
     steps = read_steps(body, mode)
-    if call.house.world.store.find(Chain, parent=request.id):
+    if call.parts.sandbox_state.store.find(Chain, parent=request.id):
         raise Refusal(409, "Approval chain already exists for this request")
     chain = Chain(
-        id=call.house.world.new_id(),
+        id=call.parts.sandbox_state.new_id(),
         request_id=request.id,
         org_id=org_id,
         mode="sequential" if mode == "sequential" else "parallel",
         steps=steps,
-        created_at=call.house.world.now(),
+        created_at=call.parts.sandbox_state.now(),
     )
-    call.house.world.store.put(chain)
+    call.parts.sandbox_state.store.put(chain)
     shown = {"approval_chain": chain_object(chain)}
     return Reply(status=201, msg="Approval chain created successfully", data=shown)
 
 
 async def get_chain(call: Call) -> Reply:
-    chains = call.house.world.store.find(Chain, parent=path_request(call).id)
+    chains = call.parts.sandbox_state.store.find(Chain, parent=path_request(call).id)
     if not chains:
         raise Refusal(404, "Approval chain not found")
     shown = {"approval_chain": chain_object(chains[0])}
@@ -38,7 +38,7 @@ async def get_chain(call: Call) -> Reply:
 
 
 async def decide_step(call: Call) -> Reply:
-    chain = call.house.world.store.get(Chain, call.object_id("chain_id", "chain"))
+    chain = call.parts.sandbox_state.store.get(Chain, call.object_id("chain_id", "chain"))
     if chain is None:
         raise Refusal(404, "Approval chain not found")
     body = await call.body()
@@ -53,9 +53,9 @@ async def decide_step(call: Call) -> Reply:
         user_id=call.key.user_id,
         decision="approve" if decision == "approve" else "reject",
         comment=comment,
-        now=call.house.world.now(),
+        now=call.parts.sandbox_state.now(),
     )
-    call.house.world.store.put(decided)
+    call.parts.sandbox_state.store.put(decided)
     return Reply(msg="Decision submitted successfully", data={"approval_chain": chain_object(decided)})
 
 

@@ -22,12 +22,12 @@ async def add_feedback(call: Call) -> Reply:
         raise Refusal(400, "Feedback can only be added to completed requests")
     if request.feedback is not None:
         raise Refusal(400, "Feedback has already been added to this request")
-    now = call.house.world.now()
-    call.house.world.store.put(msgspec.structs.replace(request, feedback=feedback, updated_at=now))
-    call.house.world.changes.announce()
+    now = call.parts.sandbox_state.now()
+    call.parts.sandbox_state.store.put(msgspec.structs.replace(request, feedback=feedback, updated_at=now))
+    call.parts.sandbox_state.changes.announce()
     added: dict[str, Any] = {"request_id": request.id, "feedback": feedback}
     if call.settings.r1_replies:
-        added["feedback_id"] = call.house.world.new_id()
+        added["feedback_id"] = call.parts.sandbox_state.new_id()
         added["submitted_at"] = iso(now)
         added["reviewer_notified"] = True
     return Reply(msg="Feedback added successfully", data=added)

@@ -3,10 +3,10 @@
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.ids import digest_id
 from hitl_sandbox.model.records import Key
-from hitl_sandbox.model.state import World
+from hitl_sandbox.model.state import SandboxState
 
 
-def identify(authorization: str | None, world: World) -> Key:
+def identify(authorization: str | None, sandbox_state: SandboxState) -> Key:
     """The key of an Authorization header; unless keys were named at start, an unknown one is welcome."""
     if authorization is None:
         raise Refusal(401, "Missing Authorization header")
@@ -16,9 +16,9 @@ def identify(authorization: str | None, world: World) -> Key:
     token = token.strip()
     if not token:
         raise Refusal(401, "Empty API key")
-    key = world.store.get(Key, digest_id(f"key:{token}"))
-    if key is None and not world.settings.keys:
-        key = world.add_key(token, f"owner-{digest_id(token)[:6]}@example.com")
+    key = sandbox_state.store.get(Key, digest_id(f"key:{token}"))
+    if key is None and not sandbox_state.settings.keys:
+        key = sandbox_state.add_key(token, f"owner-{digest_id(token)[:6]}@example.com")
     if key is None:
         raise Refusal(401, "Invalid API key")
     if not key.active:

@@ -17,7 +17,7 @@ from hitl_sandbox.model.rules import invalid
 async def create_loop(call: Call) -> Reply:
     body = await call.body()
     name, icon = _name(body), _icon(body)
-    loop = call.house.loops.create(call.key, name=name, icon=icon, description=_description(body))
+    loop = call.parts.loops.create(call.key, name=name, icon=icon, description=_description(body))
     created = {"loop": loop_object(loop, call.settings), **invitation(loop, str(call.request.base_url))}
     return Reply(status=201, msg="Loop created successfully with QR code", data=created)
 
@@ -25,7 +25,7 @@ async def create_loop(call: Call) -> Reply:
 async def list_loops(call: Call) -> Reply:
     loops = [
         loop_object(loop, call.settings)
-        for loop in call.house.world.store.find(Loop)
+        for loop in call.parts.sandbox_state.store.find(Loop)
         if any(member.user_id == call.key.user_id for member in loop.members)
     ]
     return Reply(msg="Loops retrieved successfully", data={"loops": loops, "count": len(loops)})
@@ -44,17 +44,17 @@ async def update_loop(call: Call) -> Reply:
     changes = {field: read(body) for field, read in readers.items() if field in body}
     if not changes:
         raise Refusal(400, "At least one field must be provided for update")
-    changed = call.house.loops.change(loop, **changes)
+    changed = call.parts.loops.change(loop, **changes)
     return Reply(msg="Loop updated successfully", data={"loop": loop_object(changed, call.settings)})
 
 
 async def delete_loop(call: Call) -> Reply:
     loop_id = call.object_id("loop_id", "loop")
     loop = own_loop(call, loop_id, "Only loop creator can delete the loop")
-    requests = call.house.loops.delete(loop)
+    requests = call.parts.loops.delete(loop)
     deleted: dict[str, Any] = {"loop_id": loop.id}
     if call.settings.r1_replies:
-        deleted["deleted_at"] = iso(call.house.world.now())
+        deleted["deleted_at"] = iso(call.parts.sandbox_state.now())
         deleted["deleted_data"] = {
             "members_removed": len(loop.members),
             "requests_deleted": len(requests),
@@ -95,11 +95,11 @@ async def remove_member(call: Call) -> Reply:
     loop_id = call.object_id("loop_id", "loop")
     loop = own_loop(call, loop_id, "Only loop creator can remove members")
     user_id = call.object_id("user_id", "user")
-    call.house.loops.remove_member(loop, user_id)
+    call.parts.loops.remove_member(loop, user_id)
     removed = {"loop_id": loop.id, "user_id": user_id}
     if not call.settings.r1_replies:
         return Reply(msg="Member removed successfully", data=removed)
-    removed["removed_at"] = iso(call.house.world.now())
+    removed["removed_at"] = iso(call.parts.sandbox_state.now())
     return Reply(msg="Member removed from loop successfully", data=removed)
 
 

@@ -24,7 +24,7 @@ async def create_request(call: Call) -> Reply:
 
 
 def _create(call: Call, loop: Loop, body: dict[str, Any]) -> Reply:
-    request = call.house.desk.create(call.key, loop, read_ask(body, strict=call.settings.strict))
+    request = call.parts.lifecycle.create(call.key, loop, read_ask(body, strict=call.settings.strict))
     created = {
         "request_id": request.id,
         "status": request.status,
@@ -63,7 +63,7 @@ def _from_quickstart(body: dict[str, Any]) -> dict[str, Any]:
 
 async def list_loop_requests(call: Call) -> Reply:
     loop = visible_loop(call, call.object_id("loop_id", "loop"))
-    found = call.house.world.store.find(Request, owner=call.key.id, parent=loop.id)
+    found = call.parts.sandbox_state.store.find(Request, owner=call.key.id, parent=loop.id)
     shown = [_shown(call, request) for request in reversed(found)]
     listed = {"loop_id": loop.id, "requests": shown, "count": len(shown)}
     return Reply(msg="Loop requests retrieved successfully", data=listed)
@@ -71,10 +71,10 @@ async def list_loop_requests(call: Call) -> Reply:
 
 async def list_requests(call: Call) -> Reply:
     listing = read_listing(call.request.query_params, claims=call.settings.claims)
-    store = call.house.world.store
+    store = call.parts.sandbox_state.store
     matches = listing.choose(store.find(Request, owner=call.key.id, parent=listing.loop_id))
     facts = {"method": "GET", "path": call.request.url.path, "key_id": call.key.id}
-    drift = call.house.world.faults.take("drift", facts) if listing.offset > 0 else None
+    drift = call.parts.sandbox_state.faults.take("drift", facts) if listing.offset > 0 else None
     page, total = listing.page(matches, drifted=0 if drift is None else drift.rows)
     next_offset = listing.offset + len(page)
     has_more = next_offset < total
@@ -102,16 +102,16 @@ async def amend_request(call: Call) -> Reply:
         raise Refusal(405, "Method not allowed")
     request = path_request(call)
     ask = read_ask({**as_body(request.ask), **await call.body()}, strict=False)
-    amended = call.house.desk.amend(request, ask)
+    amended = call.parts.lifecycle.amend(request, ask)
     return Reply(msg="Request updated successfully", data={"request": _shown(call, amended)})
 
 
 async def cancel_request(call: Call) -> Reply:
     """Any body, such as a reason, is taken and ignored."""
-    request = call.house.desk.cancel(path_request(call))
+    request = call.parts.lifecycle.cancel(path_request(call))
     refund = refund_info(request)
     if refund["refunded"]:
-        call.house.quota.give_back(call.key)
+        call.parts.quota.give_back(call.key)
     cancelled: dict[str, Any] = {"request_id": request.id, "status": request.status}
     if call.settings.r1_replies:
         cancelled["cancelled_at"] = iso(request.updated_at)
@@ -121,7 +121,7 @@ async def cancel_request(call: Call) -> Reply:
 
 
 def _shown(call: Call, request: Request) -> dict[str, Any]:
-    return request_object(request, call.settings, call.house.desk.answered_by(request))
+    return request_object(request, call.settings, call.parts.lifecycle.answered_by(request))
 
 
 routes = [

@@ -25,7 +25,7 @@ async def create_session(call: Call) -> Reply:
         if not isinstance(loop_id, str) or not is_object_id(loop_id):
             raise Refusal(400, "Invalid loop ID format")
         loop = own_loop(call, loop_id.lower(), "Access denied to this loop")
-    session = call.house.sessions.create(call.key, agent_type=agent_type, loop=loop, context=context)
+    session = call.parts.sessions.create(call.key, agent_type=agent_type, loop=loop, context=context)
     return Reply(status=201, msg="session created", data={"session": session_object(session)})
 
 
@@ -44,7 +44,7 @@ async def list_sessions(call: Call) -> Reply:
         raise invalid(f"status must be one of: {', '.join(SESSION_STATUSES)}")
     found = [
         session_object(session)
-        for session in reversed(call.house.world.store.find(Session, owner=call.key.id))
+        for session in reversed(call.parts.sandbox_state.store.find(Session, owner=call.key.id))
         if status in (None, session.status) and agent in (None, session.agent_type)
     ]
     page = found[offset : offset + limit]
@@ -74,13 +74,13 @@ async def update_session(call: Call) -> Reply:
         if not isinstance(reviewer_id, str):
             raise invalid("reviewer_id must be a string")
         changes["reviewer_id"] = None if reviewer_id == "" else reviewer_id
-    session = call.house.sessions.touch(session, **changes)
+    session = call.parts.sessions.touch(session, **changes)
     return Reply(msg="session updated", data={"session": session_object(session)})
 
 
 def transition(name: str, done: str) -> Handler:
     async def move(call: Call) -> Reply:
-        session = call.house.sessions.move(path_session(call), name)
+        session = call.parts.sessions.move(path_session(call), name)
         return Reply(msg=f"session {done}", data={"session": session_object(session)})
 
     return move
@@ -88,7 +88,7 @@ def transition(name: str, done: str) -> Handler:
 
 def path_session(call: Call) -> Session:
     """The session of the path, if this key began it."""
-    session = call.house.world.store.get(Session, call.object_id("session_id", "session"))
+    session = call.parts.sandbox_state.store.get(Session, call.object_id("session_id", "session"))
     if session is None or session.api_key_id != call.key.id:
         raise Refusal(404, "session not found")
     return session

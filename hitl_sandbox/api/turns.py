@@ -26,16 +26,16 @@ async def create_turn(call: Call) -> Reply:
     for name in ("agent_prompt", "proposed_tool"):
         if not isinstance(body.get(name), str | None):
             raise invalid(f"{name} must be a string")
-    loop = call.house.world.store.get(Loop, session.loop_id)
+    loop = call.parts.sandbox_state.store.get(Loop, session.loop_id)
     if loop is None:
         raise Refusal(404, "Loop not found")
-    turn = call.house.sessions.propose(call.key, session, loop, body)
+    turn = call.parts.sessions.propose(call.key, session, loop, body)
     return Reply(status=201, msg="turn created", data={"turn": turn_object(turn)})
 
 
 async def list_turns(call: Call) -> Reply:
     session = path_session(call)
-    turns = [turn_object(turn) for turn in call.house.world.store.find(Turn, parent=session.id)]
+    turns = [turn_object(turn) for turn in call.parts.sandbox_state.store.find(Turn, parent=session.id)]
     return Reply(msg="turns retrieved", data={"turns": turns, "count": len(turns)})
 
 
@@ -45,11 +45,11 @@ async def get_turn(call: Call) -> Reply:
 
 async def wait_for_turn(call: Call) -> Reply:
     """Answers when the turn is decided, or 408 with ``error: false`` when the (real) time is up."""
-    turn, world = _path_turn(call), call.house.world
+    turn, sandbox_state = _path_turn(call), call.parts.sandbox_state
     ends = time.monotonic() + _patience(call.request.query_params.get("timeout", "60"))
-    while turn.human_decision is None and not world.changes.closed:
+    while turn.human_decision is None and not sandbox_state.changes.closed:
         left = ends - time.monotonic()
-        if left <= 0 or not await world.changes.after(world.changes.number, left):
+        if left <= 0 or not await sandbox_state.changes.after(sandbox_state.changes.number, left):
             break
         turn = _path_turn(call)
     if turn.human_decision is not None:
@@ -71,7 +71,7 @@ async def decide_turn(call: Call) -> Reply:
         raise invalid(f"decision must be one of: {', '.join(DECISIONS)}")
     if not isinstance(comment, str | None):
         raise invalid("comment must be a string")
-    resolved = call.house.sessions.resolve(session, turn, decision, comment)
+    resolved = call.parts.sessions.resolve(session, turn, decision, comment)
     return Reply(msg="turn resolved", data={"turn": turn_object(resolved)})
 
 
@@ -84,7 +84,7 @@ async def report_action(call: Call) -> Reply:
     if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
         raise invalid("files_modified must be an array of strings")
     changed = msgspec.structs.replace(turn, action_taken=_trimmed(action), files_modified=tuple(files))
-    call.house.world.store.put(changed)
+    call.parts.sandbox_state.store.put(changed)
     return Reply(msg="action recorded", data={"turn": turn_object(changed)})
 
 
@@ -95,7 +95,7 @@ def _trimmed(action: dict[str, Any]) -> dict[str, Any]:
 
 def _path_turn(call: Call) -> Turn:
     session = path_session(call)
-    turn = call.house.world.store.get(Turn, call.object_id("turn_id", "turn"))
+    turn = call.parts.sandbox_state.store.get(Turn, call.object_id("turn_id", "turn"))
     if turn is None or turn.session_id != session.id:
         raise Refusal(404, "turn not found")
     return turn

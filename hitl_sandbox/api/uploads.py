@@ -56,8 +56,8 @@ async def _keep(call: Call, types: dict[str, str], megabytes: int) -> tuple[Uplo
     if file_type is None:
         allowed = ", ".join(suffix.removeprefix(".").upper() for suffix in types)
         raise Refusal(400, "Unsupported file type", f"allowed types are {allowed}")
-    upload = Upload(id=call.house.world.new_id(), file_name=name, file_type=file_type, content=content)
-    call.house.world.store.put(upload)
+    upload = Upload(id=call.parts.sandbox_state.new_id(), file_name=name, file_type=file_type, content=content)
+    call.parts.sandbox_state.store.put(upload)
     return upload, f"{call.request.base_url}uploads/{upload.id}"
 
 

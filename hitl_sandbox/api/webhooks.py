@@ -13,9 +13,9 @@ from hitl_sandbox.webhooks.records import Webhook
 
 
 async def register_webhook(call: Call) -> Reply:
-    world, body = call.house.world, await call.body()
-    webhook = read_webhook(body, webhook_id=world.new_id(), user_id=call.key.user_id, now=world.now())
-    world.store.put(webhook)
+    sandbox_state, body = call.parts.sandbox_state, await call.body()
+    webhook = read_webhook(body, webhook_id=sandbox_state.new_id(), user_id=call.key.user_id, now=sandbox_state.now())
+    sandbox_state.store.put(webhook)
     return Reply(status=201, msg="Webhook created successfully", data={"webhook": webhook_object(webhook)})
 
 
@@ -61,7 +61,7 @@ async def change_webhook(call: Call) -> Reply:
         "loop_id": webhook.loop_id,
     }
     changed = read_webhook(merged | body, webhook_id=webhook.id, user_id=webhook.user_id, now=webhook.created_at)
-    call.house.world.store.put(changed)
+    call.parts.sandbox_state.store.put(changed)
     return Reply(msg="Webhook updated successfully", data={"webhook": webhook_object(changed)})
 
 
@@ -70,15 +70,15 @@ async def test_webhook(call: Call) -> Reply:
     webhook = _own_webhook(call)
     body = {
         "event": "webhook.test",
-        "timestamp": iso(call.house.world.now()),
+        "timestamp": iso(call.parts.sandbox_state.now()),
         "data": {"webhook_id": webhook.id},
     }
-    delivery = call.house.announcer.to_webhook(webhook, "webhook.test", body, variant="test")
+    delivery = call.parts.announcer.to_webhook(webhook, "webhook.test", body, variant="test")
     return Reply(msg="Test event sent", data={"webhook_id": webhook.id, "delivery_id": delivery.id})
 
 
 def _own_webhook(call: Call) -> Webhook:
-    webhook = call.house.world.store.get(Webhook, call.object_id("webhook_id", "webhook"))
+    webhook = call.parts.sandbox_state.store.get(Webhook, call.object_id("webhook_id", "webhook"))
     if webhook is None or webhook.user_id != call.key.user_id:
         raise Refusal(404, "Webhook not found")
     return webhook

@@ -6,7 +6,7 @@ from hitl_sandbox.api.call import Call, Reply, endpoint
 
 
 async def trigger(call: Call) -> Reply:
-    request = call.house.workflows.trigger(call.key, call.path("workflow_id"), await call.json())
+    request = call.parts.workflows.trigger(call.key, call.path("workflow_id"), await call.json())
     links = request.links
     started = {"execution_id": links.execution_id, "workflow_id": links.workflow_id, "status": "running"}
     return Reply(msg="Workflow triggered successfully", data=started)

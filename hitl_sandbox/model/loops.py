@@ -7,13 +7,13 @@ import msgspec
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.ids import digest_id
 from hitl_sandbox.model.records import OPEN, Key, Loop, Member, Request
-from hitl_sandbox.model.state import World
+from hitl_sandbox.model.state import SandboxState
 from hitl_sandbox.webhooks.announcer import Announcer
 
 
 class Loops:
-    def __init__(self, world: World, announcer: Announcer) -> None:
-        self._world = world
+    def __init__(self, sandbox_state: SandboxState, announcer: Announcer) -> None:
+        self._world = sandbox_state
         self._announcer = announcer
 
     def create(self, key: Key, *, name: str, icon: str, description: str | None) -> Loop:

@@ -5,14 +5,14 @@ from typing import Any
 from hitl_sandbox.clock import iso
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.records import Key
-from hitl_sandbox.model.state import World
+from hitl_sandbox.model.state import SandboxState
 
 HOUR = 3600
 
 
 class Quota:
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, sandbox_state: SandboxState) -> None:
+        self._world = sandbox_state
 
     def _hour(self) -> int:
         return int(self._world.now() // HOUR)

@@ -9,15 +9,15 @@ from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.answers import read_answer
 from hitl_sandbox.model.records import OPEN, Ask, Key, Links, Loop, Member, Notified, Request
 from hitl_sandbox.model.rules import THIRTY_DAYS
-from hitl_sandbox.model.state import World
+from hitl_sandbox.model.state import SandboxState
 from hitl_sandbox.webhooks.announcer import Announcer
 
 
-class Desk:
+class RequestLifecycle:
     """Every change of a request's state, each announced to whoever is owed it."""
 
-    def __init__(self, world: World, announcer: Announcer) -> None:
-        self._world = world
+    def __init__(self, sandbox_state: SandboxState, announcer: Announcer) -> None:
+        self._world = sandbox_state
         self._announcer = announcer
         #: Called with each request that has just ended, and the reviewer who ended it.
         self.on_end: list[Callable[[Request, Member | None], None]] = []

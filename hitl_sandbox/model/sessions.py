@@ -9,8 +9,8 @@ from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.agents import Session, Turn
 from hitl_sandbox.model.loops import Loops
 from hitl_sandbox.model.records import OPEN, Ask, Key, Links, Loop, Member, Request
-from hitl_sandbox.model.request_lifecycle import Desk
-from hitl_sandbox.model.state import World
+from hitl_sandbox.model.request_lifecycle import RequestLifecycle
+from hitl_sandbox.model.state import SandboxState
 from hitl_sandbox.webhooks.announcer import Announcer
 
 AGENTS = ("claude", "codex")
@@ -26,12 +26,14 @@ TRANSITIONS = {"pause": ("active", "paused"), "resume": ("paused", "active")}
 
 
 class Sessions:
-    def __init__(self, world: World, loops: Loops, desk: Desk, announcer: Announcer) -> None:
-        self._world = world
+    def __init__(
+        self, sandbox_state: SandboxState, loops: Loops, lifecycle: RequestLifecycle, announcer: Announcer
+    ) -> None:
+        self._world = sandbox_state
         self._loops = loops
-        self._desk = desk
+        self._desk = lifecycle
         self._announcer = announcer
-        desk.on_end.append(self._request_ended)
+        lifecycle.on_end.append(self._request_ended)
 
     def create(self, key: Key, *, agent_type: str, loop: Loop | None, context: dict[str, Any]) -> Session:
         if loop is None:

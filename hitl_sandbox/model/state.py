@@ -9,7 +9,7 @@ from hitl_sandbox.model.store import Store
 from hitl_sandbox.settings import Settings
 
 
-class World:
+class SandboxState:
     """Settings, time, memory and mischief; ``reset`` puts all of it back to how it started."""
 
     def __init__(self, settings: Settings) -> None:

@@ -6,16 +6,16 @@ import msgspec
 
 from hitl_sandbox.model.loops import Loops
 from hitl_sandbox.model.records import Ask, Key, Links, Loop, Request
-from hitl_sandbox.model.request_lifecycle import Desk
+from hitl_sandbox.model.request_lifecycle import RequestLifecycle
 from hitl_sandbox.model.rules import check_url
-from hitl_sandbox.model.state import World
+from hitl_sandbox.model.state import SandboxState
 
 
 class Workflows:
-    def __init__(self, world: World, loops: Loops, desk: Desk) -> None:
-        self._world = world
+    def __init__(self, sandbox_state: SandboxState, loops: Loops, lifecycle: RequestLifecycle) -> None:
+        self._world = sandbox_state
         self._loops = loops
-        self._desk = desk
+        self._desk = lifecycle
 
     def trigger(self, key: Key, workflow_id: str, sent: Any) -> Request:
         """Ask a person to approve or reject what was sent; the end is posted to its ``callback_url``."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from hitl_sandbox.application import House
+from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.model.answers import show_answer
 from hitl_sandbox.model.records import OPEN, Loop, Member, Request
 from hitl_sandbox.model.rules import PRIORITIES
@@ -71,8 +71,8 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     speed: float
 
 
-def board(house: House) -> Board:
-    store, settings = house.world.store, house.world.settings
+def board(parts: SandboxParts) -> Board:
+    store, settings = parts.sandbox_state.store, parts.sandbox_state.settings
     loops = {loop.id: loop for loop in store.find(Loop)}
     waiting = store.scheduled(Request)
     waiting.sort(key=lambda request: (-PRIORITIES.index(request.ask.priority), request.created_at))
@@ -82,9 +82,9 @@ def board(house: House) -> Board:
     return Board(
         queue=tuple(_card(request, loops[request.loop_id], settings.claims) for request in waiting[:SHOWN_QUEUE]),
         waiting=len(waiting),
-        history=tuple(_entry(house, request, loops) for request in ended[:SHOWN_HISTORY]),
-        now=house.world.now(),
-        speed=house.world.clock.speed,
+        history=tuple(_entry(parts, request, loops) for request in ended[:SHOWN_HISTORY]),
+        now=parts.sandbox_state.now(),
+        speed=parts.sandbox_state.clock.speed,
     )
 
 
@@ -131,11 +131,11 @@ def _default(default: Any) -> str:
     return str(default) if default != "" else "an empty text"
 
 
-def _entry(house: House, request: Request, loops: dict[str, Loop]) -> Entry:
-    deliveries = tuple(house.world.store.find(Delivery, parent=request.id))
+def _entry(parts: SandboxParts, request: Request, loops: dict[str, Loop]) -> Entry:
+    deliveries = tuple(parts.sandbox_state.store.find(Delivery, parent=request.id))
     attempts = sum(len(delivery.attempts) for delivery in deliveries)
     states = "".join(delivery.state[0] for delivery in deliveries)
-    by = house.desk.answered_by(request)
+    by = parts.lifecycle.answered_by(request)
     return Entry(
         id=request.id,
         version=f"{request.updated_at}-{attempts}-{states}",

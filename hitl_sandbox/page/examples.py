@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hitl_sandbox.application import House
+from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.model.records import Loop
 from hitl_sandbox.model.rules import read_ask
 from hitl_sandbox.settings import OWNER
@@ -84,18 +84,18 @@ ASKED: tuple[dict[str, Any], ...] = (
 )
 
 
-def ask_examples(house: House) -> None:
+def ask_examples(parts: SandboxParts) -> None:
     """Ask them all in the example loop, by the first key named at start or by one of our own."""
-    token, email = next(iter(house.world.settings.keys.items()), (DEMO_KEY, OWNER))
-    key = house.world.add_key(token, email)
-    loops = house.world.store.find(Loop, owner=key.user_id)
+    token, email = next(iter(parts.sandbox_state.settings.keys.items()), (DEMO_KEY, OWNER))
+    key = parts.sandbox_state.add_key(token, email)
+    loops = parts.sandbox_state.store.find(Loop, owner=key.user_id)
     loop = next((loop for loop in loops if loop.name == LOOP), None)
     if loop is None:
-        loop = house.loops.create(key, name=LOOP, icon="👋", description="Made by the example button")
+        loop = parts.loops.create(key, name=LOOP, icon="👋", description="Made by the example button")
         for reviewer in REVIEWERS:
-            house.loops.set_member(loop.id, reviewer)
-        loop = house.world.store.get(Loop, loop.id) or loop
+            parts.loops.set_member(loop.id, reviewer)
+        loop = parts.sandbox_state.store.get(Loop, loop.id) or loop
     for asked in ASKED:
         timed = "time-sensitive" if "timeout_seconds" in asked else "deferred"
         ask = read_ask({"processing_type": timed, "type": "markdown", "platform": "web_portal", **asked})
-        house.desk.create(key, loop, ask)
+        parts.lifecycle.create(key, loop, ask)

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from hitl_sandbox.application import House
+from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.clock import iso
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.invitation import code_picture
@@ -54,9 +54,9 @@ templates.filters["iso"] = iso
 
 def show(request: Request, problem: str = "", status: int = 200) -> Response:
     origin = str(request.base_url).rstrip("/")
-    house: House = request.app.state.house
+    parts: SandboxParts = request.app.state.parts
     page = templates.get_template("template.html")
-    html = page.render(board=board(house), origin=origin, problem=problem)
+    html = page.render(board=board(parts), origin=origin, problem=problem)
     return HTMLResponse(html, status, headers=PAGE_HEADERS)
 
 
@@ -64,7 +64,7 @@ async def page(request: Request) -> Response:
     return show(request)
 
 
-Action = Callable[[House, Request], Awaitable[None]]
+Action = Callable[[SandboxParts, Request], Awaitable[None]]
 
 
 def action(act: Action) -> Callable[[Request], Awaitable[Response]]:
@@ -74,7 +74,7 @@ def action(act: Action) -> Callable[[Request], Awaitable[Response]]:
         scripted = request.headers.get("accept") == "application/json"
         try:
             check_same_site(request)
-            await act(request.app.state.house, request)
+            await act(request.app.state.parts, request)
         except Refusal as refusal:
             problem = refusal.msg if refusal.data is None else f"{refusal.msg}: {refusal.data}"
             if scripted:
@@ -85,41 +85,41 @@ def action(act: Action) -> Callable[[Request], Awaitable[Response]]:
     return serve
 
 
-async def answer(house: House, request: Request) -> None:
-    asked, _ = house.desk.open_request(request.path_params["id"])
+async def answer(parts: SandboxParts, request: Request) -> None:
+    asked, _ = parts.lifecycle.open_request(request.path_params["id"])
     async with request.form() as form:
-        house.desk.answer(asked.id, read_form(asked.ask, form), str(form.get("reviewer") or "") or None)
+        parts.lifecycle.answer(asked.id, read_form(asked.ask, form), str(form.get("reviewer") or "") or None)
 
 
-async def claim(house: House, request: Request) -> None:
+async def claim(parts: SandboxParts, request: Request) -> None:
     async with request.form() as form:
-        house.desk.claim(request.path_params["id"], str(form.get("reviewer") or "") or None)
+        parts.lifecycle.claim(request.path_params["id"], str(form.get("reviewer") or "") or None)
 
 
-async def release(house: House, request: Request) -> None:
-    house.desk.release(house.desk.find(request.path_params["id"]))
+async def release(parts: SandboxParts, request: Request) -> None:
+    parts.lifecycle.release(parts.lifecycle.find(request.path_params["id"]))
 
 
-async def advance(house: House, request: Request) -> None:
+async def advance(parts: SandboxParts, request: Request) -> None:
     async with request.form() as form:
         seconds = str(form.get("seconds"))
     if not seconds.isdecimal():
         raise Refusal(400, "Invalid number of seconds", "give a whole number, 0 or greater")
-    await house.timeline.advance(int(seconds))
+    await parts.timeline.advance(int(seconds))
 
 
-async def examples(house: House, request: Request) -> None:
-    ask_examples(house)
+async def examples(parts: SandboxParts, request: Request) -> None:
+    ask_examples(parts)
 
 
 async def live(request: Request) -> Response:
     """Server-sent events: the number of the latest change, whenever there is one."""
-    house: House = request.app.state.house
-    return StreamingResponse(_changes(house), media_type="text/event-stream", headers=PAGE_HEADERS)
+    parts: SandboxParts = request.app.state.parts
+    return StreamingResponse(_changes(parts), media_type="text/event-stream", headers=PAGE_HEADERS)
 
 
-async def _changes(house: House) -> AsyncIterator[str]:
-    changes = house.world.changes
+async def _changes(parts: SandboxParts) -> AsyncIterator[str]:
+    changes = parts.sandbox_state.changes
     while not changes.closed:
         seen = changes.number
         yield f"data: {seen}\n\n"
@@ -128,8 +128,8 @@ async def _changes(house: House) -> AsyncIterator[str]:
 
 
 async def upload(request: Request) -> Response:
-    house: House = request.app.state.house
-    kept = house.world.store.get(Upload, request.path_params["id"])
+    parts: SandboxParts = request.app.state.parts
+    kept = parts.sandbox_state.store.get(Upload, request.path_params["id"])
     if kept is None:
         raise HTTPException(404)
     return Response(kept.content, media_type=kept.file_type, headers=UPLOAD_HEADERS)

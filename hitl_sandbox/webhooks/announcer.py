@@ -7,11 +7,11 @@ import msgspec
 
 from hitl_sandbox.clock import iso
 from hitl_sandbox.model.records import Loop, Member, Request
-from hitl_sandbox.model.state import World
+from hitl_sandbox.model.state import SandboxState
 from hitl_sandbox.webhooks.payloads import FORMS
 from hitl_sandbox.webhooks.records import EVERYONE, Delivery, Webhook
 from hitl_sandbox.webhooks.request_events import Fact
-from hitl_sandbox.webhooks.sender import Courier
+from hitl_sandbox.webhooks.sender import WebhookSender
 
 TERMINAL = ("request.completed", "request.timeout", "request.cancelled")
 #: The account events with a documented payload; the others are names only, and nothing is made up for them.
@@ -36,9 +36,9 @@ def subscribes(patterns: tuple[str, ...], event: str, loop_id: str | None) -> bo
 class Announcer:
     """Writes each fact in the form its receiver is owed."""
 
-    def __init__(self, world: World, courier: Courier) -> None:
-        self._world = world
-        self._courier = courier
+    def __init__(self, sandbox_state: SandboxState, webhook_sender: WebhookSender) -> None:
+        self._world = sandbox_state
+        self._courier = webhook_sender
 
     def request_event(self, event: str, request: Request, loop: Loop, reviewer: Member | None = None) -> None:
         settings = self._world.settings

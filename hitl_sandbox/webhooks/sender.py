@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from hitl_sandbox.faults import Fault
-from hitl_sandbox.model.state import World
+from hitl_sandbox.model.state import SandboxState
 from hitl_sandbox.webhooks.records import Attempt, Delivery, Webhook
 
 #: Retried although they are 4xx, by account webhooks only.
@@ -25,11 +25,11 @@ def is_worth_retrying(channel: str, status: int) -> bool:
     return status >= 500 or (channel == "account" and status in RETRIED_4XX)
 
 
-class Courier:
+class WebhookSender:
     """Runs attempts as tasks, so that a slow receiver holds up nobody else."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, sandbox_state: SandboxState) -> None:
+        self._world = sandbox_state
         self._client = httpx.AsyncClient(
             follow_redirects=False,
             trust_env=False,  # a proxy would not find receivers on this machine

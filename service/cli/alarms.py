@@ -3,7 +3,7 @@
 import msgspec
 
 from service.cli.durations import counted, since
-from workers.reconcile.status import Standing
+from workers.reconcile.status import ReconcileStatus
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,7 +14,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def alarms(found: Standing) -> list[Alarm]:
+def alarms(found: ReconcileStatus) -> list[Alarm]:
     """The most urgent first."""
     texts = {
         "overruled": _overruled(found),
@@ -25,8 +25,8 @@ def alarms(found: Standing) -> list[Alarm]:
     return [Alarm(kind=kind, text=text) for kind, text in texts.items() if text is not None]
 
 
-def _overruled(found: Standing) -> str | None:
-    count = found.counts.overruled_lately
+def _overruled(found: ReconcileStatus) -> str | None:
+    count = found.counts.recently_overruled
     if not count:
         return None
     return (
@@ -37,9 +37,9 @@ def _overruled(found: Standing) -> str | None:
     )
 
 
-def _key_refused(found: Standing) -> str | None:
-    account = found.trail.account
-    if account is None or account.trouble != "key_refused":
+def _key_refused(found: ReconcileStatus) -> str | None:
+    report = found.state.report
+    if report is None or report.trouble != "key_refused":
         return None
     return (
         "HITL.sh refuses the API key, so nothing that the webhooks miss is found: put a key that works in "
@@ -47,8 +47,8 @@ def _key_refused(found: Standing) -> str | None:
     )
 
 
-def _silent(found: Standing) -> str | None:
-    silent_since = found.trail.silent_since
+def _silent(found: ReconcileStatus) -> str | None:
+    silent_since = found.state.silent_since
     if silent_since is None:
         return None
     return (
@@ -58,8 +58,8 @@ def _silent(found: Standing) -> str | None:
     )
 
 
-def _limited(found: Standing) -> str | None:
-    if not found.limited_lately:
+def _limited(found: ReconcileStatus) -> str | None:
+    if not found.is_limited:
         return None
     last = "" if found.limited_at is None else f", the last {since(found.limited_at, found.counts.now)}"
     return (

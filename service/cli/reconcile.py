@@ -16,10 +16,10 @@ from service.cli.environment import environment
 from service.cli.filters import as_json
 from service.cli.output import echo, print_json
 from service.cli.reconcile_tables import account_fields, account_lines, outlook_fields, outlook_lines
-from service.errors import Unfit
+from service.errors import CommandError
 from workers.inbox.tracker import tracked_counts
 from workers.reconcile import runner, snapshot, status
-from workers.reconcile.state import Account
+from workers.reconcile.state import ReconcileReport
 from workers.settings import Settings
 
 #: Seconds: a person waits, and no handler wants its worker back.
@@ -41,16 +41,18 @@ def sweep(dry_run: bool, json_wanted: bool) -> None:
     with connected() as redis:
         settings = Settings.from_env(environment())
         if settings.api_key is None:
-            raise Unfit("HITL_API_KEY is not set, so HITL.sh cannot be asked: set it to the API key of your account.")
+            raise CommandError(
+                "HITL_API_KEY is not set, so HITL.sh cannot be asked: set it to the API key of your account."
+            )
         if dry_run:
             _say_what_would_be(settings, settings.api_key, redis, json_wanted)
             return
         with _stoppable() as stopping:
-            account = runner.run(settings, redis, stopping=stopping, seconds=SLICE)
-        if account is None:
+            report = runner.run(settings, redis, stopping=stopping, seconds=SLICE)
+        if report is None:
             raise click.ClickException(_why_not(redis))
-        _say_how_it_went(account, redis, json_wanted)
-    click.get_current_context().exit(_status(account, stopped=stopping.is_set()))
+        _say_how_it_went(report, redis, json_wanted)
+    click.get_current_context().exit(_status(report, stopped=stopping.is_set()))
 
 
 def _say_what_would_be(settings: Settings, api_key: str, redis: Redis, json_wanted: bool) -> None:
@@ -60,20 +62,20 @@ def _say_what_would_be(settings: Settings, api_key: str, redis: Redis, json_want
         print_json(outlook_fields(seen, calls, settings))
         return
     print_lines(outlook_lines(seen, calls, settings))
-    if status.under_way(redis) is not None:
+    if status.active_run(redis) is not None:
         echo(f"Not now: {_why_not(redis)}", prefix="\n")
 
 
-def _say_how_it_went(account: Account, redis: Redis, json_wanted: bool) -> None:
+def _say_how_it_went(report: ReconcileReport, redis: Redis, json_wanted: bool) -> None:
     counts = tracked_counts.counts(redis)
     if json_wanted:
-        print_json({**account_fields(account), "next_look_at": iso(counts.next_look)})
+        print_json({**account_fields(report), "next_look_at": iso(counts.next_check)})
         return
-    print_lines(account_lines(account, counts.next_look, counts.now))
+    print_lines(account_lines(report, counts.next_check, counts.now))
 
 
 def _why_not(redis: Redis) -> str:
-    found = status.under_way(redis)
+    found = status.active_run(redis)
     if found is None:
         return "another sweep was under way and has ended by now: try again."
     left = duration(found.seconds)
@@ -82,8 +84,8 @@ def _why_not(redis: Redis) -> str:
     return f"another sweep is under way; its lease lasts another {left}, unless it is renewed."
 
 
-def _status(account: Account, *, stopped: bool) -> int:
-    if account.trouble is not None:
+def _status(report: ReconcileReport, *, stopped: bool) -> int:
+    if report.trouble is not None:
         return 1
     return INTERRUPTED if stopped else 0
 

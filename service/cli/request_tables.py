@@ -21,7 +21,7 @@ def entry_row(entry: Entry, now: float) -> tuple[str, ...]:
         cell(entry.created_at),
         cell(entry.timeout_at),
         _checked(entry, now),
-        _next_look(entry, now),
+        _next_check(entry, now),
         state_words(entry),
     )
 
@@ -40,7 +40,7 @@ def print_entry(entry: Entry, now: float) -> None:
         "created": cell(entry.created_at),
         "times out": cell(entry.timeout_at),
         "checked": _checked(entry, now),
-        "next look": _next_look(entry, now),
+        "next look": _next_check(entry, now),
     }
     for label, text in rows.items():
         if text != "-":
@@ -63,5 +63,5 @@ def _checked(entry: Entry, now: float) -> str:
     return "-" if entry.checked_at is None else since(entry.checked_at.timestamp(), now)
 
 
-def _next_look(entry: Entry, now: float) -> str:
-    return until(None if entry.next_look is None else entry.next_look.timestamp(), now)
+def _next_check(entry: Entry, now: float) -> str:
+    return until(None if entry.next_check is None else entry.next_check.timestamp(), now)

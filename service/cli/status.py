@@ -18,7 +18,7 @@ from service.cli.status_tables import standing_fields, standing_lines
 from workers.inbox import keys
 from workers.inbox.operations import pausing
 from workers.queue import REFUSED
-from workers.reconcile.status import standing
+from workers.reconcile.status import read_status
 from workers.settings import Settings
 
 
@@ -31,7 +31,7 @@ def status(json_wanted: bool) -> None:
     """
     with connected() as redis:
         counts, paused = _counts(redis), sorted(pausing.paused(redis))
-        found = standing(Settings.from_env(environment()), redis)
+        found = read_status(Settings.from_env(environment()), redis)
     raised = alarms(found)
     if json_wanted:
         told = {"reconciliation": standing_fields(found), "alarms": msgspec.to_builtins(raised)}

@@ -10,7 +10,7 @@ from workers.clock import Clock
 from workers.inbox import keys
 from workers.redis_clients import command_client
 from workers.settings import Settings, SettingsInvalid
-from workers.startup_checks import say_if_nothing_is_swept
+from workers.startup_checks import warn_if_nothing_is_reconciled
 
 #: Seconds: the drain's own grace and a little more.
 WORKER_GRACE = 30.0
@@ -54,7 +54,7 @@ def _see_that_api_key_is_set(settings: Settings) -> None:
 
 def run_clock(settings: Settings) -> None:
     """Tick until SIGTERM or Ctrl+C."""
-    say_if_nothing_is_swept(settings)
+    warn_if_nothing_is_reconciled(settings)
     check_redis_once(settings.redis_url)
     # Looking again in a second is its patience: a client of little serves, and does not delay a stop.
     clock = Clock(

@@ -30,7 +30,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
     redis = door_client(settings.redis_url)
     asking = command_client(settings.redis_url)
     inbox = Inbox(redis, retention=settings.retention, lease=settings.lease_seconds)
-    intake = Intake(inbox, hears=_hears(settings), ask_for_drain=lambda: enqueue_drain(asking))
+    intake = Intake(inbox, listens_to=_hears(settings), ask_for_drain=lambda: enqueue_drain(asking))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -69,7 +69,7 @@ def _hears(settings: Settings) -> Callable[[str], bool]:
     if settings.handlers is None:
         return lambda _name: True  # the workers know; nothing is lost by saying 202
     router = load_router(settings.handlers)
-    return router.hears
+    return router.listens_to
 
 
 def _stranger(intake: Intake) -> Callable[[Request, Exception], Awaitable[Response]]:

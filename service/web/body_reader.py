@@ -20,7 +20,7 @@ class Refused(Exception):
     body: bytes | None = field(default=None, kw_only=True, repr=False)
 
 
-class SenderGone(Exception):
+class ClientDisconnected(Exception):
     """The sender hung up before its body was complete: there is nobody to answer."""
 
 
@@ -73,7 +73,7 @@ class Bodies:
 async def _next_chunk(receive: Receive) -> Message:
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise SenderGone
+        raise ClientDisconnected
     return message
 
 

@@ -17,7 +17,7 @@ from hitlsh.events import Event, Trust, Unreadable
 from hitlsh.signatures import SignatureInvalid, header_values, verify
 from hitlsh.webhooks.parsing import parse
 from service.web import refused_deliveries
-from service.web.body_reader import Bodies, Refused, SenderGone, bare, unsupported
+from service.web.body_reader import Bodies, ClientDisconnected, Refused, bare, unsupported
 from service.web.ingest import OVER_QUOTA, Intake, IntakeUnavailable
 from workers.inbox.values import Delivery
 
@@ -71,13 +71,13 @@ class Door:
             logger.info("delivery.refused status=%d reason=%s", status, reason)
             if status == 401:
                 unproven = await self._unproven(scope, receive, refused.body)
-        except SenderGone:
+        except ClientDisconnected:
             self._intake.count("sender_gone")
             return
         self._intake.count(reason)
         await _answer(send, status)
         if unproven is not None:
-            self._intake.looks.look(unproven)
+            self._intake.inspector.inspect(unproven)
 
     async def _take(self, scope: Scope, receive: Receive, received_at: datetime) -> tuple[int, str]:
         proof = self._admit(scope)
@@ -103,14 +103,14 @@ class Door:
 
     async def _unproven(self, scope: Scope, receive: Receive, body: bytes | None) -> bytes | None:
         """The body of a delivery that is refused, if it may be looked at."""
-        if not refused_deliveries.is_worth_a_look(scope, body) or not self._intake.looks.may_look():
+        if not refused_deliveries.is_worth_inspecting(scope, body) or not self._intake.inspector.may_inspect():
             return None
         if body is not None:
             return body
         try:
             seconds = min(refused_deliveries.SECONDS, self._body_seconds)
             return await self._bodies.read(scope, receive, most=refused_deliveries.LARGEST, seconds=seconds)
-        except (Refused, SenderGone):
+        except (Refused, ClientDisconnected):
             return None
 
 

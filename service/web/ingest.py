@@ -10,7 +10,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from hitlsh.events import Event
-from service.web.refused_deliveries import Looks
+from service.web.refused_deliveries import Inspector
 from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
 from workers.inbox.store import Inbox
 from workers.inbox.values import Delivery, Verdict
@@ -76,12 +76,12 @@ class Intake:
         self,
         inbox: Inbox,
         *,
-        hears: Callable[[str], bool],
+        listens_to: Callable[[str], bool],
         ask_for_drain: Callable[[], bool],
     ) -> None:
         """`hears`: whether some route may want an event of this name. `ask_for_drain` may block."""
         self._inbox = inbox
-        self._hears = hears
+        self._hears = listens_to
         self._ask_for_drain = ask_for_drain
         self._commits: GroupCommit[Delivery, Verdict] = GroupCommit(
             self._flush, weigh=lambda delivery: len(delivery.body), waiting=5_000
@@ -95,7 +95,7 @@ class Intake:
         self._pulse: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         #: At what a door refused.
-        self.looks = Looks(inbox.refused, count=self.count)
+        self.inspector = Inspector(inbox.refused, count=self.count)
 
     @property
     def ready(self) -> bool:
@@ -111,7 +111,7 @@ class Intake:
     async def close(self) -> None:
         """Keep what was taken; refuse what comes after."""
         await self._commits.close()
-        await self.looks.close()
+        await self.inspector.close()
         self._closing.set()
         if self._pulse is not None:
             await self._pulse  # not cancelled: it may be about to write the counters

@@ -32,10 +32,10 @@ SECONDS = 2.0
 RATE = 10.0
 BURST = 10.0
 #: Seconds of CPU that cost as much as one look: bodies made to be slow (10 ms) are looked at less often.
-DEAR = 0.002
+CPU_SECONDS_PER_INSPECTION = 0.002
 
 
-class Looks:
+class Inspector:
     """Reads the request out of refused bodies, seldom, and has those made due that we wait for."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Looks:
         self._asking: asyncio.Task[None] | None = None
         self._closed = False
 
-    def may_look(self) -> bool:
+    def may_inspect(self) -> bool:
         """Whether there may be one more look now; if so, it is counted as taken."""
         now = self._clock()
         self._credit = min(BURST, self._credit + (now - self._credited_at) * RATE)
@@ -66,12 +66,12 @@ class Looks:
         self._credit -= 1
         return True
 
-    def look(self, body: bytes) -> None:
+    def inspect(self, body: bytes) -> None:
         """Answers at once; Redis is asked in the background, one call at a time for whatever was named."""
         self._count("refused_looked_at", 1)
         started = time.thread_time()
         content = parse(body)
-        self._credit -= (time.thread_time() - started) / DEAR
+        self._credit -= (time.thread_time() - started) / CPU_SECONDS_PER_INSPECTION
         named = content.request_id if isinstance(content, Event) else None
         if named is None or len(named) > LONGEST_ID or self._closed:
             return
@@ -104,7 +104,7 @@ class Looks:
                 )
 
 
-def is_worth_a_look(scope: Scope, body: bytes | None) -> bool:
+def is_worth_inspecting(scope: Scope, body: bytes | None) -> bool:
     """Whether a body may be one of HITL.sh's: by its headers alone, where it was not read yet (None).
 
     One that the sender wants to be asked for is not: who has proven nothing is asked for nothing.

@@ -56,17 +56,28 @@ SLOW: dict[str, Callable[[], bytes]] = {
 }
 
 
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """The least of three: what other programs on the machine cost does not count."""
+    return min(_cpu_seconds(work) for _ in range(3))
+
+
+def _cpu_seconds(work: Callable[[], object]) -> float:
+    started = time.thread_time()
+    work()
+    return time.thread_time() - started
+
+
 @pytest.mark.parametrize("made", SLOW.values(), ids=SLOW)
 def test_a_body_made_to_be_slow_is_not(made: Callable[[], bytes]) -> None:
     body = made()
     assert len(body) <= LARGEST_BODY
 
-    started = time.thread_time()
-    read = parse(body)
-    if isinstance(read, Event):
-        encode_event(read)
+    def read() -> None:
+        content = parse(body)
+        if isinstance(content, Event):
+            encode_event(content)
 
-    assert time.thread_time() - started < MOST_SECONDS
+    assert cpu_seconds(read) < MOST_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -76,11 +87,8 @@ def test_the_largest_structure_that_is_read_is_not_slow_either(unit: bytes, end:
     outside = len(unit.strip(b'"')) + 1
     body = NOTES + b",".join([unit] * ((LARGEST_STRUCTURE - 100) // outside)) + end
 
-    started = time.thread_time()
-    read = parse(body)
-
-    assert time.thread_time() - started < MOST_SECONDS
-    assert isinstance(read, Event)
+    assert cpu_seconds(lambda: parse(body)) < MOST_SECONDS
+    assert isinstance(parse(body), Event)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,9 @@ def test_a_duplicate_is_acknowledged_and_counted(receiver: Receiver, redis: Redi
 
 
 @pytest.mark.parametrize("name", ["X-HITL-Signature-256", "X-HITL-Signature", "x-hitl-signature"])
-@pytest.mark.parametrize("value", [HEX, HEX.upper(), f"sha256={HEX}", f"SHA256={HEX}"])
+@pytest.mark.parametrize(
+    "value", [HEX, HEX.upper(), f"sha256={HEX}", f"SHA256={HEX}"], ids=["hex", "HEX", "sha256=hex", "SHA256=hex"]
+)
 def test_a_signature_counts_in_every_documented_spelling(receiver: Receiver, name: str, value: str) -> None:
     assert receiver.post(BODY, headers={name: value}).status_code == 202
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 import pytest
 from redis.exceptions import ConnectionError as RedisGone
 
-from service.web.refused_deliveries import BURST, Looks
+from service.web.refused_deliveries import BURST, Inspector
 from tests.builders import payload
 
 BODY = payload()
@@ -48,23 +48,23 @@ def count(counted: dict[str, int]) -> Callable[[str, int], None]:
 
 async def test_there_are_ten_looks_a_second(count: Callable[[str, int], None]) -> None:
     clock = Clock()
-    looks = Looks(Asking(), count=count, clock=clock)
+    inspector = Inspector(Asking(), count=count, clock=clock)
 
-    at_once = [looks.may_look() for _ in range(12)]
+    at_once = [inspector.may_inspect() for _ in range(12)]
     clock.now += 0.5
-    later = [looks.may_look() for _ in range(12)]
+    later = [inspector.may_inspect() for _ in range(12)]
 
     assert (sum(at_once), sum(later)) == (10, 5)
 
 
 async def test_a_body_made_to_be_slow_is_paid_for(count: Callable[[str, int], None]) -> None:
     clock = Clock()
-    looks = Looks(Asking(), count=count, clock=clock)
+    inspector = Inspector(Asking(), count=count, clock=clock)
     slow = b'{"event":"a.b","half":"\\ud800","data":[' + b",".join([b"[" * 58 + b"]" * 58] * 270) + b"]}"
 
     taken = 0
-    while looks.may_look():
-        looks.look(slow)
+    while inspector.may_inspect():
+        inspector.inspect(slow)
         taken += 1
 
     assert taken < BURST / 2
@@ -72,14 +72,14 @@ async def test_a_body_made_to_be_slow_is_paid_for(count: Callable[[str, int], No
 
 async def test_what_is_named_while_a_call_is_in_flight_goes_in_the_next(count: Callable[[str, int], None]) -> None:
     asking = Asking()
-    looks = Looks(asking, count=count)
+    inspector = Inspector(asking, count=count)
 
     for request_id in ("a", "b", "c", "b"):
-        looks.look(payload(request_id))
+        inspector.inspect(payload(request_id))
         await asyncio.sleep(0)
     before = list(asking.calls)
     asking.let.set()
-    await looks.close()
+    await inspector.close()
 
     assert before == [{"a"}]
     assert asking.calls == [{"a"}, {"b", "c"}]
@@ -87,12 +87,12 @@ async def test_what_is_named_while_a_call_is_in_flight_goes_in_the_next(count: C
 
 async def test_after_closing_nothing_is_looked_at(count: Callable[[str, int], None]) -> None:
     asking = Asking()
-    looks = Looks(asking, count=count)
-    await looks.close()
+    inspector = Inspector(asking, count=count)
+    await inspector.close()
 
-    looks.look(BODY)
+    inspector.inspect(BODY)
 
-    assert not looks.may_look()
+    assert not inspector.may_inspect()
     assert asking.calls == []
 
 
@@ -101,9 +101,9 @@ async def test_an_error_of_redis_is_counted_and_forgotten(
 ) -> None:
     asking = Asking(RedisGone("gone"))
     asking.let.set()
-    looks = Looks(asking, count=count)
+    inspector = Inspector(asking, count=count)
 
-    looks.look(BODY)
-    await looks.close()
+    inspector.inspect(BODY)
+    await inspector.close()
 
     assert counted == {"refused_looked_at": 1, "refused_not_asked": 1}

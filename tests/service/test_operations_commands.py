@@ -18,7 +18,7 @@ from tests.builders import delivery, key, modes, payload
 from workers.inbox import keys
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
-from workers.inbox.values import Line
+from workers.inbox.values import Settlement
 
 KEY = key(payload())
 REQUEST = "66c0ffee00000000000000a1"
@@ -45,10 +45,10 @@ def inbox(async_redis: AsyncRedis) -> Inbox:
 async def settle(inbox: Inbox, **ends: Any) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
-        await inbox.report([Line("route", "", item.event_key, item.token, modes(*ends))])
+        await inbox.report([Settlement("route", "", item.event_key, item.token, modes(*ends))])
         for handler, end in ends.items():
             wrong = TRACEBACK if end == "failed" else ""
-            await inbox.report([Line(end, handler, item.event_key, item.token, "0", wrong)])
+            await inbox.report([Settlement(end, handler, item.event_key, item.token, "0", wrong)])
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from workers.inbox.tracker.tracked_requests import Asked
 from workers.queue import REFUSED
 from workers.reconcile import state
 from workers.reconcile.budget import RedisBudget
-from workers.reconcile.state import Account, Trail
+from workers.reconcile.state import ReconcileReport, ReconcileState
 
 KEY = "hitl_test_0123456789abcdef"
 HOUR = 3600.0
@@ -40,8 +40,8 @@ def learn(redis: Redis, request_id: str, *, hours_ago: float = 1.0) -> None:
 
 def leave(redis: Redis, **changes: Any) -> None:
     """A trail, as a sweep leaves it."""
-    account = Account(began=time.time() - 245, ended=time.time() - 240, calls=3, found=2)
-    left = Trail(account=account, promised=6.2 * HOUR)
+    account = ReconcileReport(began=time.time() - 245, ended=time.time() - 240, calls=3, found=2)
+    left = ReconcileState(report=account, guaranteed_interval=6.2 * HOUR)
     redis.hset(keys.SWEEP, "trail", state.encode(msgspec.structs.replace(left, **changes)))
 
 
@@ -215,7 +215,7 @@ def test_a_contradiction_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
 
 
 def test_a_refused_key_is_an_alarm_and_its_words_steer_no_terminal(run: Run, redis: Redis) -> None:
-    leave(redis, account=Account(began=time.time(), trouble="key_refused", said="401\x1b[2J"))
+    leave(redis, report=ReconcileReport(began=time.time(), trouble="key_refused", said="401\x1b[2J"))
 
     assert alarms(run) == ["key_refused"]
     assert "\x1b" not in run().stdout
@@ -232,7 +232,7 @@ def test_a_429_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
 
 
 def test_trouble_that_passes_is_told_and_no_alarm(run: Run, redis: Redis) -> None:
-    leave(redis, account=Account(began=time.time(), trouble="unreachable", said="no answer in 8 s"))
+    leave(redis, report=ReconcileReport(began=time.time(), trouble="unreachable", said="no answer in 8 s"))
 
     assert alarms(run) == []
     assert "ended early, unreachable: no answer in 8 s" in words(run())

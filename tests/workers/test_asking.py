@@ -130,10 +130,10 @@ import os, signal, sys
 from redis import Redis
 from hitlsh import single_select
 from hitlsh.api import Client
-from workers.asking import RedisLedger
+from workers.asking import RedisRequestRecorder
 from workers.reconcile.api_reading import callback_of
 
-class Killed(RedisLedger):
+class Killed(RedisRequestRecorder):
     def asked(self, created, sent):
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -13,14 +13,14 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, key, modes, payload
 from workers import Decision, GiveUp, RetryLater, Router
-from workers.handlers.drain import Drain, Terms
+from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.effects import CRASHES, UNDECODABLE_TRIES
-from workers.handlers.executor import MOST_BYTES, EvidenceInMemory
+from workers.handlers.executor import MOST_BYTES, EvidenceMemory
 from workers.inbox import keys
 from workers.inbox.operations import failures
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox, LeaseKeeper
-from workers.inbox.values import Line
+from workers.inbox.values import Settlement
 
 QUICK = {"backoff": (0.01, 0.01)}
 
@@ -32,7 +32,7 @@ def inbox(async_redis: AsyncRedis) -> Inbox:
 
 @asynccontextmanager
 async def draining(inbox: Inbox, redis: Redis, router: Router, **terms: Any) -> AsyncIterator[Drain]:
-    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(**({"lease": 5.0} | terms)))
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), DrainOptions(**({"lease": 5.0} | terms)))
     running = asyncio.create_task(drain.run())
     try:
         yield drain
@@ -243,7 +243,7 @@ async def test_a_long_handler_keeps_its_lease(redis: Redis, async_redis: AsyncRe
         time.sleep(1.5)
 
     await inbox.accept([delivery()])
-    drain = Drain(inbox, router, LeaseKeeper(redis, lease=0.6), Terms(lease=0.6))
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=0.6), DrainOptions(lease=0.6))
     running = asyncio.create_task(drain.run())
     await asyncio.sleep(1.0)
     stolen = await inbox.claim(10)
@@ -263,7 +263,7 @@ async def test_a_handler_that_blocks_the_loop_keeps_its_lease(redis: Redis, asyn
         time.sleep(1.5)
 
     await inbox.accept([delivery()])
-    drain = Drain(inbox, router, LeaseKeeper(redis, lease=0.6), Terms(lease=0.6))
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=0.6), DrainOptions(lease=0.6))
     running = asyncio.create_task(drain.run())
     await asyncio.sleep(0.1)
     await until(lambda: redis.zcard(keys.DUE) == 0)
@@ -283,7 +283,7 @@ async def test_a_drain_gives_way_to_no_rq_job(inbox: Inbox, redis: Redis) -> Non
 
 
 async def test_a_drain_without_a_successor_ends_when_its_life_is_over(inbox: Inbox, redis: Redis) -> None:
-    drain = Drain(inbox, Router(), LeaseKeeper(redis, lease=5.0), Terms(life=0.5))
+    drain = Drain(inbox, Router(), LeaseKeeper(redis, lease=5.0), DrainOptions(life=0.5))
 
     await asyncio.wait_for(drain.run(), 3.0)
 
@@ -301,7 +301,7 @@ async def test_a_drain_claims_after_its_life_until_it_is_retired(inbox: Inbox, r
         inbox,
         router,
         LeaseKeeper(redis, lease=5.0),
-        Terms(life=0.1),
+        DrainOptions(life=0.1),
         ask_for_successor=lambda: asked.append(redis.zcard(keys.DRAINS)),
     )
     running = asyncio.create_task(drain.run())
@@ -405,7 +405,7 @@ async def test_a_drain_that_claims_what_it_still_runs_goes_on_with_that(redis: R
 
     await inbox.accept([delivery()])
     # The keeper's own lease is long: it does not renew in time, as if Redis had been away.
-    drain = Drain(inbox, router, LeaseKeeper(redis, lease=60.0), Terms(lease=60.0))
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=60.0), DrainOptions(lease=60.0))
     running = asyncio.create_task(drain.run())
     await asyncio.sleep(0.1)
     await until(lambda: redis.zcard(keys.DUE) == 0)
@@ -472,7 +472,7 @@ async def test_an_undecodable_effect_has_not_begun(inbox: Inbox, redis: Redis) -
 
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
-    await inbox.report([Line("route", "", item.event_key, item.token, modes("pay:due"))])
+    await inbox.report([Settlement("route", "", item.event_key, item.token, modes("pay:due"))])
     redis.hset(keys.event(item.event_key), "callback:head", b"{")
     async with draining(inbox, redis, router):
         await until(lambda: history_of(redis).errors == 1)
@@ -527,7 +527,7 @@ async def test_what_is_in_hand_is_bounded_in_bytes(inbox: Inbox, redis: Redis) -
 async def test_an_event_and_its_effects_count_once_and_are_forgotten(inbox: Inbox) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
-    memory = EvidenceInMemory()
+    memory = EvidenceMemory()
 
     memory.hold(item)
     memory.hold(msgspec.structs.replace(item, handler="pay"))

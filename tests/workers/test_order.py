@@ -14,7 +14,7 @@ from workers.inbox import keys
 from workers.inbox.operations import pausing
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
-from workers.inbox.values import Line
+from workers.inbox.values import Settlement
 
 REQUEST = "66c0ffee00000000000000a1"
 EARLY, LATER = claimed(at=ago(110)), claimed(at=ago(80))
@@ -224,11 +224,13 @@ async def test_the_poison_is_found_and_its_neighbours_succeed(redis: Redis, asyn
             poison = item.event.request_id == "66c0ffee0000000000000001"
             if item.handler == "":
                 word = "pay:due" if item.suspect else "pay:run"
-                await inbox.report([Line("route", "", item.event_key, item.token, word, "suspect" * item.suspect)])
+                await inbox.report(
+                    [Settlement("route", "", item.event_key, item.token, word, "suspect" * item.suspect)]
+                )
             elif item.crashes >= 3:
-                await inbox.report([Line("failed", item.handler, item.event_key, item.token, "", "died")])
+                await inbox.report([Settlement("failed", item.handler, item.event_key, item.token, "", "died")])
             elif not poison:
-                await inbox.report([Line("done", item.handler, item.event_key, item.token)])
+                await inbox.report([Settlement("done", item.handler, item.event_key, item.token)])
 
     states = {record.content.request_id: record.effects[0].state for record in lookup.recent(redis)}  # type: ignore[union-attr]
     assert states == {

@@ -16,7 +16,7 @@ from workers.clock import Clock
 from workers.inbox import keys
 from workers.inbox.operations import pausing
 from workers.inbox.store import Inbox
-from workers.inbox.values import Line
+from workers.inbox.values import Settlement
 
 
 @pytest.fixture
@@ -28,8 +28,10 @@ async def hold(inbox: Inbox, names: Iterable[str], handler: str = "pay") -> None
     """Events of these requests whose effect of this handler is held."""
     await inbox.accept([delivery(payload(name)) for name in names])
     while items := (await inbox.claim(200)).items:
-        await inbox.report([Line("route", "", one.event_key, one.token, modes(f"{handler}:run")) for one in items])
-        await inbox.report([Line("held", handler, one.event_key, one.token) for one in items])
+        await inbox.report(
+            [Settlement("route", "", one.event_key, one.token, modes(f"{handler}:run")) for one in items]
+        )
+        await inbox.report([Settlement("held", handler, one.event_key, one.token) for one in items])
 
 
 async def test_a_slice_makes_no_more_due_than_there_is_room_for(inbox: Inbox, redis: Redis) -> None:
@@ -120,10 +122,10 @@ async def test_effects_that_wait_for_room_go_on_when_their_cap_is_gone(inbox: In
 
     await inbox.accept([delivery(payload(f"a{n}")) for n in range(5)])
     for item in (await inbox.claim(10)).items:
-        await inbox.report([Line("route", "", item.event_key, item.token, modes("pay:due"))])
+        await inbox.report([Settlement("route", "", item.event_key, item.token, modes("pay:due"))])
     [running] = (await inbox.claim(10, caps={"pay": 1})).items
     waiting = redis.zcard(keys.waiting("pay"))
-    await inbox.report([Line("done", "pay", running.event_key, running.token)])
+    await inbox.report([Settlement("done", "pay", running.event_key, running.token)])
     async with draining(inbox, redis, router):
         await until(lambda: len(paid) == 4)
 

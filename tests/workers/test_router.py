@@ -97,15 +97,15 @@ def test_hears_asks_no_predicate():
     router = Router()
     router.on("request.completed", when=boom)(handler)
 
-    assert router.hears("request.completed")
-    assert not router.hears("request.timeout")
+    assert router.listens_to("request.completed")
+    assert not router.listens_to("request.timeout")
 
 
 def test_with_otherwise_everything_is_heard():
     router = Router()
     router.otherwise(handler)
 
-    assert router.hears("panel.convened")
+    assert router.listens_to("panel.convened")
 
 
 def test_more_event_names_than_are_remembered_are_still_routed():

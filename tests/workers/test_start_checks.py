@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from service.cli.main import cli
 from workers import Router
 from workers.settings import Settings, SettingsInvalid
-from workers.startup_checks import check_confirmation_is_possible, say_if_nothing_is_swept
+from workers.startup_checks import check_confirmation_is_possible, warn_if_nothing_is_reconciled
 
 WITHOUT_KEY = Settings(redis_url="redis://127.0.0.1:1")
 WITH_KEY = Settings(redis_url="redis://127.0.0.1:1", api_key="hitl_test_0123456789abcdef")
@@ -78,8 +78,8 @@ def test_work_refuses_to_start_and_names_whom_it_is_about(
 def test_without_a_key_it_is_said_once_that_nothing_is_looked_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="hitl.sweeps")
 
-    say_if_nothing_is_swept(WITH_KEY)
-    say_if_nothing_is_swept(WITHOUT_KEY)
+    warn_if_nothing_is_reconciled(WITH_KEY)
+    warn_if_nothing_is_reconciled(WITHOUT_KEY)
 
     assert [record.message for record in caplog.records] == [
         "sweeps.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for"

@@ -12,7 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import delivery, key, payload
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
-from workers.handlers.drain import Drain, Terms
+from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.watchdog import LoopWatch
 from workers.inbox import keys
 from workers.inbox.queries import lookup
@@ -78,7 +78,7 @@ async def test_a_stuck_thread_ends_the_drain_after_its_neighbours(inbox: Inbox, 
         ended.append(decision.request_id)
 
     await inbox.accept([delivery()])
-    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(lease=5.0))
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), DrainOptions(lease=5.0))
     await asyncio.wait_for(drain.run(), 10)
     let_go.set()
 
@@ -135,7 +135,7 @@ async def test_the_retry_of_a_thread_that_is_late_waits_until_the_thread_has_end
 
     await inbox.accept([delivery()])
     while not redis.zcard(keys.FAILED):  # a drain ends for a thread that is late
-        drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(lease=5.0))
+        drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), DrainOptions(lease=5.0))
         await asyncio.wait_for(drain.run(), 10)
 
     [(_, first_ended), (second_began, _)] = spans
@@ -157,7 +157,7 @@ async def test_what_a_thread_did_late_is_done(inbox: Inbox, redis: Redis) -> Non
         await asyncio.sleep(0.8)
 
     await inbox.accept([delivery()])
-    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(lease=5.0))
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), DrainOptions(lease=5.0))
     await asyncio.wait_for(drain.run(), 10)
 
     assert runs == [1]
@@ -174,7 +174,7 @@ async def test_the_retry_of_a_thread_that_does_not_end_is_due_once_its_process_i
         let_go.wait(20)
 
     await inbox.accept([delivery()])
-    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), Terms(lease=5.0))
+    drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), DrainOptions(lease=5.0))
     await asyncio.wait_for(drain.run(), 10)
     nothing = await inbox.claim(10)
     let_go.set()

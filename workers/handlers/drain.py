@@ -17,7 +17,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from workers.handlers.executor import InHand
+from workers.handlers.executor import EffectExecutor
 from workers.handlers.lease_renewal import LeaseThread
 from workers.handlers.watchdog import LoopWatch
 from workers.inbox.store import Caller, Inbox, LeaseKeeper
@@ -36,7 +36,7 @@ RESUME_SEEN = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class DrainOptions:
     """What a drain may use, and for how long."""
 
     concurrency: int = 50
@@ -57,7 +57,7 @@ class Drain:
         inbox: Inbox,
         router: Router,
         keeper: LeaseKeeper,
-        terms: Terms,
+        terms: DrainOptions,
         *,
         parent: int | None = None,
         on_ready: Callable[[], None] = lambda: None,
@@ -73,7 +73,7 @@ class Drain:
         self._terms = terms
         self._id = uuid.uuid4().hex
         self._parent = os.getppid() if parent is None else parent
-        self._hand = InHand(
+        self._hand = EffectExecutor(
             inbox,
             router,
             concurrency=terms.concurrency,

@@ -10,7 +10,7 @@ from typing import cast
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater
 from workers.handlers.threads import HandlerThreads, Outlived
-from workers.inbox.values import Item, Line, Undecodable, Verb
+from workers.inbox.values import Item, Settlement, Undecodable, Verb
 from workers.routing.route import Route
 
 logger = logging.getLogger("hitl.workers")
@@ -35,7 +35,7 @@ class HandlerTimedOut(Exception):
 
 async def run(
     route: Route, decision: Decision, item: Item, threads: HandlerThreads, on_stuck: Callable[[], None]
-) -> Line:
+) -> Settlement:
     """Call the handler; answers the line that settles its effect. Never raises, but for cancellation.
 
     `on_stuck` is called when a `def` handler did not end in its time. What becomes of its effect is known when its
@@ -61,11 +61,11 @@ async def run(
     return _line("done", item)
 
 
-def undecodable(item: Undecodable) -> Line:
+def undecodable(item: Undecodable) -> Settlement:
     """What becomes of an item whose record this version cannot decode: no handler began."""
     errors = item.errors + 1
     delay = UNDECODABLE_DELAY * 2.0**item.errors
-    return Line(
+    return Settlement(
         "undecodable",
         item.handler,
         item.event_key,
@@ -75,7 +75,7 @@ def undecodable(item: Undecodable) -> Line:
     )
 
 
-def _unwanted(route: Route, decision: Decision, item: Item) -> Line:
+def _unwanted(route: Route, decision: Decision, item: Item) -> Settlement:
     """An effect may be older than today's conditions, or than what HITL.sh's API says of its event."""
     if wait := route.waits(decision):
         return _line("unconfirmed", item, word=wait.needs)
@@ -122,7 +122,7 @@ async def _call(
         raise  # the handler's own
 
 
-def _later(route: Route, item: Item, signal: RetryLater) -> Line:
+def _later(route: Route, item: Item, signal: RetryLater) -> Settlement:
     if not signal.counts:
         return _line("retry", item, word=_milliseconds(signal.delay))
     wrong, errors = f"RetryLater: {signal}", item.errors + 1
@@ -136,7 +136,7 @@ def _later(route: Route, item: Item, signal: RetryLater) -> Line:
     return _line("retry", item, word=_milliseconds(delay), wrong=wrong)
 
 
-def _failed(route: Route, item: Item, error: BaseException) -> Line:
+def _failed(route: Route, item: Item, error: BaseException) -> Settlement:
     errors = item.errors + 1
     wrong = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
     if errors >= route.policy.attempts:
@@ -160,5 +160,5 @@ def _milliseconds(seconds: float) -> str:
     return str(int(min(max(0.0, seconds), LONGEST_DELAY) * 1000))
 
 
-def _line(verb: Verb, item: Item, *, word: str = "", wrong: str = "") -> Line:
-    return Line(verb, item.handler, item.event_key, item.token, word, wrong)
+def _line(verb: Verb, item: Item, *, word: str = "", wrong: str = "") -> Settlement:
+    return Settlement(verb, item.handler, item.event_key, item.token, word, wrong)

@@ -15,7 +15,7 @@ from workers.handlers.prefetch import Pace
 from workers.handlers.threads import HandlerThreads
 from workers.inbox.group_commit import GroupCommit
 from workers.inbox.store import Inbox
-from workers.inbox.values import Item, Line, Undecodable
+from workers.inbox.values import Item, Settlement, Undecodable
 from workers.routing.route import Route
 from workers.routing.router import Router
 
@@ -26,7 +26,7 @@ logger = logging.getLogger("hitl.workers")
 MOST_BYTES = 32 << 20
 
 
-class EvidenceInMemory:
+class EvidenceMemory:
     """Counts the bytes of evidence that are in memory: once for an event and all of its effects that share it."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class EvidenceInMemory:
             self.size -= item.size
 
 
-class InHand:
+class EffectExecutor:
     """Claimed items, from the claim to the report."""
 
     def __init__(
@@ -67,7 +67,7 @@ class InHand:
         self._threads = HandlerThreads(threads)
         self._lease_ms = int(lease * 1000)
         self._on_stuck = on_stuck
-        self._reports: GroupCommit[Line, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
+        self._reports: GroupCommit[Settlement, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
         #: Leases, member to token.
         self._held: dict[str, int] = {}
         #: Handlers that run, member to the token under which they will report.
@@ -77,7 +77,7 @@ class InHand:
         self._overdue: set[asyncio.Task[None]] = set()
         #: Handlers that run: a place is free when its handler ends, not when that is on record.
         self._busy = 0
-        self._memory = EvidenceInMemory()
+        self._memory = EvidenceMemory()
         #: Claimed and not begun: what will be wanted while the next claim is on its way.
         self._ready: deque[Item] = deque()
         self._paused: frozenset[str] = frozenset()
@@ -165,7 +165,7 @@ class InHand:
 
     def _start(self, item: Item) -> None:
         if self._give_up_at is not None:
-            self._reports.submit(Line("release", item.handler, item.event_key, item.token))
+            self._reports.submit(Settlement("release", item.handler, item.event_key, item.token))
             del self._held[item.member]
             return
         if item.handler:
@@ -173,7 +173,7 @@ class InHand:
             return
         if item.crashes >= CRASHES:
             wrong = f"{item.crashes} workers died while they routed this event or began its handlers"
-            self._reports.submit(Line("failed", "", item.event_key, item.token, "", wrong))
+            self._reports.submit(Settlement("failed", "", item.event_key, item.token, "", wrong))
             del self._held[item.member]
             return
         decision = _decision(item)
@@ -189,7 +189,7 @@ class InHand:
         suspect = "suspect" if item.suspect else ""
         # Handlers need not wait for this line: should it be lost with this process, the event is due
         # again when its lease runs out. Their own lines come after it, in the same order.
-        routed = self._reports.submit(Line("route", "", item.event_key, item.token, ",".join(modes), suspect))
+        routed = self._reports.submit(Settlement("route", "", item.event_key, item.token, ",".join(modes), suspect))
         self._memory.hold(item)
         started = [self._start_effect(route, _effect(item, route.name)) for route in begun]
         routed.add_done_callback(lambda reply: self._hold_effects(item, reply, started))
@@ -237,7 +237,7 @@ class InHand:
         try:
             if route is None:
                 logger.warning("handler.missing handler=%s event=%s", item.handler, item.event_key)
-                line = Line("held", item.handler, item.event_key, item.token)
+                line = Settlement("held", item.handler, item.event_key, item.token)
             else:
                 line = await run(route, _decision(item), item, self._threads, self._note_overdue)
                 if (
@@ -252,7 +252,7 @@ class InHand:
             # Told to stop and out of grace: another worker runs it again, at once. It has begun, so it is not
             # released. A thread goes on until this process ends, so that its effect waits for a lease.
             delay = 0 if route is None or route.is_async else self._lease_ms
-            line = Line("retry", item.handler, item.event_key, item.token, str(delay))
+            line = Settlement("retry", item.handler, item.event_key, item.token, str(delay))
         finally:
             self._busy -= 1
             self._pace.ended()
@@ -274,7 +274,7 @@ class InHand:
         if self._held.get(member) == token:
             del self._held[member]
 
-    async def _report(self, lines: list[Line]) -> list[bool]:
+    async def _report(self, lines: list[Settlement]) -> list[bool]:
         """Nobody else can claim while Redis is away, so a report is worth repeating until it is heard."""
         while True:
             try:

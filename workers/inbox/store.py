@@ -21,7 +21,7 @@ from hitlsh.webhooks.parsing import decode_event, encode_event
 from workers.inbox import keys, scripts
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.tracker.api_keys import script_keys
-from workers.inbox.values import Claim, Delivery, Item, Line, Undecodable, Verdict, moment, stamp
+from workers.inbox.values import Claim, Delivery, Item, Settlement, Undecodable, Verdict, moment, stamp
 
 #: A request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
 LONGEST_REQUEST = 31 * 86_400
@@ -132,7 +132,7 @@ class Inbox:
         most_bytes = min(most_bytes, CLAIM_BYTES)
         return [most, self._lease, most_bytes, caller, self._retention, *known_as, fencing_token(), *pairs]
 
-    async def report(self, lines: Iterable[Line]) -> list[bool]:
+    async def report(self, lines: Iterable[Settlement]) -> list[bool]:
         """Write down what was done; False for a line whose lease had passed to another worker."""
         batch = frame(
             word

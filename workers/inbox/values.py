@@ -83,7 +83,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     paused: frozenset[str]
 
 
-class Line(msgspec.Struct, frozen=True):
+class Settlement(msgspec.Struct, frozen=True):
     """One line of a worker's report; see report.lua."""
 
     verb: Verb

@@ -43,19 +43,19 @@ _NO_ID = (BadRequest, AskingError)
 class Stopped(Exception):
     """No more calls for now; what was learned so far stands."""
 
-    def __init__(self, trouble: Trouble, said: str, again_at: float | None = None) -> None:
+    def __init__(self, trouble: Trouble, said: str, retry_at: float | None = None) -> None:
         super().__init__(said)
         self.trouble: Trouble = trouble
         self.said = said
         #: When a call is possible again (seconds since 1970), if that is known.
-        self.again_at = again_at
+        self.retry_at = retry_at
 
 
-class Withheld(Exception):
+class RequestWithheld(Exception):
     """HITL.sh fails to show this one request, and others it shows: no reason to stop."""
 
 
-class SweepBudget:
+class ReconcileBudget:
     """Pays from the share of sweeps; what is overdue or awaits proof may borrow from what is kept for asking."""
 
     def __init__(self, redis: Redis, api_key: str, rules: Rules) -> None:
@@ -73,7 +73,7 @@ class SweepBudget:
         wait = self._routine.spend()
         return self._borrowing.spend() if wait > 0 and self.purpose == "overdue" else wait
 
-    def left_for_unverified(self) -> int:
+    def calls_for_unverified(self) -> int:
         """Calls that may be made now for what somebody said who cannot be verified."""
         return self._capped.available()
 
@@ -82,7 +82,7 @@ class SweepBudget:
         self._routine.observe(rate_limit)
 
 
-class Caller:
+class ApiCaller:
     """Makes the calls that a sweep names. Raises `Stopped` where none can be made."""
 
     def __init__(self, client: Client, now: Callable[[], float]) -> None:
@@ -96,12 +96,12 @@ class Caller:
         """The answer as the sweep's machine takes it, and what HITL.sh showed."""
         if isinstance(call, List):
             return self._page(call)
-        found = self.whole(call)
+        found = self.full_fetch(call)
         if isinstance(found, Missing):
             return found, {}
         return api_reading.row(found, self._now()), {found.id: found}
 
-    def whole(self, call: Get) -> Request | Missing:
+    def full_fetch(self, call: Get) -> Request | Missing:
         """One request with all that HITL.sh shows of it; raises `Withheld` where that fails for this one alone."""
         try:
             return self._made(lambda: self._client.requests.get(call.id))
@@ -115,7 +115,7 @@ class Caller:
             self._see_a_list()
             if isinstance(stopped.__cause__, _NO_ID):
                 return Missing(id=call.id)
-            raise Withheld(stopped.said) from stopped
+            raise RequestWithheld(stopped.said) from stopped
 
     def _see_a_list(self) -> None:
         """Tells one request's trouble from everybody's; once a sweep. Raises `Stopped`."""

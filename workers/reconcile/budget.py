@@ -107,7 +107,7 @@ def _read(found: dict[bytes, bytes], rules: Rules) -> Tokens:
     if not found:
         return fresh(rules)
     numbers = {name.decode(): float(number) for name, number in found.items()}
-    whole = {name: int(number) for name, number in numbers.items()}
+    full_fetch = {name: int(number) for name, number in numbers.items()}
     flags = {name: numbers[name] == 1 for name in ("told", "top_of_hour")}
     times = {"resets_at": numbers["resets_at"] or None, "closed_until": numbers["closed_until"]}
-    return msgspec.convert(whole | flags | times, Tokens)
+    return msgspec.convert(full_fetch | flags | times, Tokens)

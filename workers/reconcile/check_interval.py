@@ -131,7 +131,7 @@ def _wanted(shortest: float, age: float) -> float:
     return share if share < OLD else max(shortest, OLD)
 
 
-class Promise(msgspec.Struct, frozen=True, kw_only=True):
+class GuaranteedInterval(msgspec.Struct, frozen=True, kw_only=True):
     """Every open request is checked at least every so many seconds."""
 
     seconds: float
@@ -139,7 +139,9 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     warning: str | None = None
 
 
-def promise(open_count: int, pace: Pace, *, page_size: int = 100, overlap: int = 5, oldest_age: float = 0.0) -> Promise:
+def guaranteed_interval(
+    open_count: int, pace: Pace, *, page_size: int = 100, overlap: int = 5, oldest_age: float = 0.0
+) -> GuaranteedInterval:
     """What the pace keeps for this many open requests.
 
     It may wait for company for twice its interval. A round then reads the open listing; while it lasts, each
@@ -149,8 +151,8 @@ def promise(open_count: int, pace: Pace, *, page_size: int = 100, overlap: int =
     round_seconds = 2 * pages * HOUR / pace.calls_per_hour
     seconds = min(pace.bound, 2 * pace.interval(oldest_age)) + round_seconds
     if seconds <= pace.bound + min(HOUR, pace.bound):
-        return Promise(seconds=seconds)
-    return Promise(
+        return GuaranteedInterval(seconds=seconds)
+    return GuaranteedInterval(
         seconds=seconds,
         warning=(
             f"{open_count} open requests need {pages} pages a round, and {pace.calls_per_hour:.0f} calls an hour "

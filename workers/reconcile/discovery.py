@@ -18,7 +18,7 @@ OVERLAP = 5
 HUNGRY = 4.0
 
 
-class Descent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NewestPages(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a walk of several pages stands: all from `newest` down to `last` has been shown."""
 
     #: Where the next page begins.
@@ -42,7 +42,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seen_to: float
     #: When that was last brought forward.
     looked_at: float | None = None
-    descent: Descent | None = None
+    descent: NewestPages | None = None
 
     def due_at(self, interval: float) -> float:
         """When discovery is worth a call: each `interval` seconds, and at once while a walk is under way."""
@@ -91,7 +91,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         newest = self._newest(call, page)
         if page.rows[-1].created_at < self.seen_to or not page.more or self._at_end(call, page):
             return self._done(newest, now)
-        walk = self.descent or Descent(offset=call.offset, newest=newest, last=math.inf, last_id="")
+        walk = self.descent or NewestPages(offset=call.offset, newest=newest, last=math.inf, last_id="")
         return msgspec.structs.replace(self, descent=_onward(walk, call, page, newest))
 
     def _newest(self, call: List, page: Rows) -> float:
@@ -112,13 +112,13 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Horizon(since=self.since, seen_to=seen_to, looked_at=now)
 
 
-def _onward(walk: Descent, call: List, page: Rows, newest: float) -> Descent:
+def _onward(walk: NewestPages, call: List, page: Rows, newest: float) -> NewestPages:
     """From the end of this page, where that lies deeper or is the walk's own."""
     bottom, own = page.rows[-1], call.offset == walk.offset
     deeper = bottom.created_at <= walk.last
     overlap = min(walk.overlap, max(1, call.limit // 2))
     offset = call.offset + len(page.rows) - min(overlap, len(page.rows) // 2)
-    return Descent(
+    return NewestPages(
         offset=offset if own or deeper else walk.offset,
         newest=newest,
         last=bottom.created_at if deeper else walk.last,

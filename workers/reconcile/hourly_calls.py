@@ -92,7 +92,7 @@ def unverified_left(tokens: Tokens, rules: Rules) -> int:
     return max(0, math.ceil(rules.unverified * tokens.limit) - tokens.unverified)
 
 
-def sweeps_per_hour(tokens: Tokens, rules: Rules) -> float:
+def reconcile_calls_per_hour(tokens: Tokens, rules: Rules) -> float:
     """Calls that routine sweeps can count on in an hour, if asking goes on as in the hour before: for the pace."""
     asking = max(tokens.asked_before, tokens.asked, rules.reserve * tokens.limit)
     return min(rules.share * tokens.limit, max(rules.floor * tokens.limit, tokens.limit - asking))

@@ -3,7 +3,7 @@
 from workers.reconcile.progress import Checkpoint, List, Rows
 
 
-class OpenWalk:
+class OpenPages:
     """Newest first, down to the oldest target, through each open listing.
 
     Rows that end meanwhile leave the list and those behind them move up: pages overlap, wider after a page that

@@ -63,7 +63,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     open_statuses: tuple[str, ...] = ()
     checkpoint: Checkpoint | None = None
     #: Of ``nothing``: when to plan again, unless something happens before; None when only the budget is waited for.
-    again_at: float | None = None
+    retry_at: float | None = None
 
 
 def plan(situation: Situation) -> Plan:
@@ -78,10 +78,10 @@ def _borrowed(situation: Situation) -> Plan:
     """Without calls of its own, a sweep looks only for what has very likely ended."""
     if situation.borrowed < 1:
         return Plan(kind="nothing", reason="the budget has no call for sweeps now")
-    pressing = tuple(request for request in _due(situation) if urgent(request, situation.now))
-    if not pressing:
+    may_borrow = tuple(request for request in _due(situation) if urgent(request, situation.now))
+    if not may_borrow:
         return Plan(kind="nothing", reason="the budget has no call for routine checks now, and nothing is overdue")
-    return _cheapest(situation, pressing, situation.borrowed)
+    return _cheapest(situation, may_borrow, situation.borrowed)
 
 
 def _due(situation: Situation) -> tuple[OpenRequest, ...]:
@@ -141,7 +141,7 @@ def _by_pages(
     known = {request.id: request for request in due}
     absent = situation.checkpoint.absent if situation.checkpoint is not None else {}
 
-    def pressing(name: str) -> bool:
+    def may_borrow(name: str) -> bool:
         return (
             name in absent or urgent(known[name], situation.now) or situation.pace.late_at(known[name]) <= situation.now
         )
@@ -149,7 +149,7 @@ def _by_pages(
     good = [
         window
         for window in windows
-        if sum(chances[name] for name in window.ids) >= WORTH or any(pressing(name) for name in window.ids)
+        if sum(chances[name] for name in window.ids) >= WORTH or any(may_borrow(name) for name in window.ids)
     ]
     wanted = {name for window in good for name in window.ids}
     return _Way(
@@ -160,8 +160,8 @@ def _by_pages(
 
 
 def _planned(situation: Situation, way: _Way, calls: int, kind: Kind, how: str) -> Plan:
-    pressing = sum(urgent(request, situation.now) for request in way.targets)
-    reason = f"{len(way.targets)} due ({pressing} past due or refused) of {len(situation.known)} open: {how}"
+    may_borrow = sum(urgent(request, situation.now) for request in way.targets)
+    reason = f"{len(way.targets)} due ({may_borrow} past due or refused) of {len(situation.known)} open: {how}"
     through_open = kind == "open"
     return Plan(
         kind=kind,
@@ -196,7 +196,7 @@ def _waiting(situation: Situation, due: Sequence[OpenRequest]) -> Plan:
     return Plan(
         kind="nothing",
         reason=f"{len(due)} due, but a call would bring little: they wait for company, {wait}",
-        again_at=min(latest, situation.now + COMPANY_AFTER * situation.pace.shortest),
+        retry_at=min(latest, situation.now + COMPANY_AFTER * situation.pace.shortest),
     )
 
 
@@ -214,4 +214,4 @@ def _idle(situation: Situation) -> Plan:
     soonest = min(situation.pace.due_at(request) for request in situation.known)
     wait = f"{soonest - situation.now:.0f} s"
     reason = f"none of {len(situation.known)} open requests is worth a call for another {wait}"
-    return Plan(kind="nothing", reason=reason, again_at=soonest)
+    return Plan(kind="nothing", reason=reason, retry_at=soonest)

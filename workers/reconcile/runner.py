@@ -18,16 +18,16 @@ from workers.handlers.lease_renewal import LeaseThread
 from workers.inbox import inbox_clock, keys
 from workers.inbox.tracker import api_keys
 from workers.inbox.tracker.api_keys import KeyIndexes
-from workers.inbox.tracker.reconcile_writes import LeaseLost, Note, SweepLease
+from workers.inbox.tracker.reconcile_writes import LeaseLost, Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import DISCOVERY, Known
 from workers.reconcile import api_reading, discovery, snapshot
-from workers.reconcile.api_calls import Caller, Shown, Stopped, SweepBudget, Withheld
+from workers.reconcile.api_calls import ApiCaller, ReconcileBudget, RequestWithheld, Shown, Stopped
 from workers.reconcile.discovery import Horizon
-from workers.reconcile.open_pages import OpenWalk
+from workers.reconcile.open_pages import OpenPages
 from workers.reconcile.planner import Plan
 from workers.reconcile.progress import Checkpoint, Findings, Get, List, Missing, Row, Rows
-from workers.reconcile.recorder import Record
-from workers.reconcile.state import Account, together
+from workers.reconcile.recorder import Recorder
+from workers.reconcile.state import ReconcileReport, merge_reports
 from workers.reconcile.state_machine import Sweep
 from workers.settings import Settings
 
@@ -50,12 +50,14 @@ _RETRIES = RetryPolicy(attempts=2, max_wait=2.0)
 _CHUNK = 1_000
 
 
-def run(settings: Settings, redis: Redis, *, stopping: Event | None = None, seconds: float = SLICE) -> Account | None:
+def run(
+    settings: Settings, redis: Redis, *, stopping: Event | None = None, seconds: float = SLICE
+) -> ReconcileReport | None:
     """Sweep once, with each API key; None when another sweep is under way. `stopping` ends it after the call in hand.
 
     Of several keys those that have something to do share the time; the account is of all of them.
     """
-    lease = SweepLease(redis, seconds=LEASE, retention=settings.retention)
+    lease = ReconcileLease(redis, seconds=LEASE, retention=settings.retention)
     if not lease.acquire():
         return None
     keeper = LeaseThread(lease, lambda: [("sweep", lease.token)], lease=LEASE)
@@ -64,11 +66,11 @@ def run(settings: Settings, redis: Redis, *, stopping: Event | None = None, seco
         stopping = stopping or Event()
         every = _polled(settings, redis)
         polled = [one for one in every if len(every) == 1 or _is_due(redis, one.indexes)] or every
-        accounts = []
+        reports = []
         for one in polled:
             lease.key_hash = one.indexes.key_hash
-            accounts.append(_Run(settings, redis, lease, one, stopping, seconds / len(polled)).go())
-        return together(accounts)
+            reports.append(ReconcileRunner(settings, redis, lease, one, stopping, seconds / len(polled)).run())
+        return merge_reports(reports)
     except LeaseLost:
         logger.warning("sweep.overtaken: another sweep went on in its place")
         return None
@@ -100,15 +102,15 @@ def _polled(settings: Settings, redis: Redis) -> list[_Polled]:
 def _is_due(redis: Redis, indexes: KeyIndexes) -> bool:
     """Something is worth a call, and HITL.sh is not left alone after trouble with this key."""
     now = inbox_clock.now(redis)
-    trail, rests_until = redis.hmget(indexes.state, "trail", "rests_until")
-    return float(rests_until or 0) <= now and (trail is None or redis.zcount(indexes.checks, "-inf", now * 1000) > 0)
+    state, rests_until = redis.hmget(indexes.state, "trail", "rests_until")
+    return float(rests_until or 0) <= now and (state is None or redis.zcount(indexes.checks, "-inf", now * 1000) > 0)
 
 
-class _Run:
+class ReconcileRunner:
     """One sweep with one API key, under its lease."""
 
     def __init__(
-        self, settings: Settings, redis: Redis, lease: SweepLease, polled: _Polled, stopping: Event, seconds: float
+        self, settings: Settings, redis: Redis, lease: ReconcileLease, polled: _Polled, stopping: Event, seconds: float
     ) -> None:
         self._settings = settings
         self._redis = redis
@@ -116,156 +118,164 @@ class _Run:
         self._indexes = polled.indexes
         self._stopping = stopping
         self._stops_at = time.monotonic() + seconds
-        self._outlook = snapshot.look(settings, redis, polled.api_key, polled.indexes)
-        self._record = Record(settings, redis, lease, self._outlook, self._indexes, next_hash=polled.next_hash)
+        self._snapshot = snapshot.look(settings, redis, polled.api_key, polled.indexes)
+        self._recorder = Recorder(settings, redis, lease, self._snapshot, self._indexes, next_hash=polled.next_hash)
         self._signer = CallbackSigner(settings.callback_secrets) if settings.callback_secrets else None
         #: When what was due and not settled is worth another look; None for after a while.
-        self._again_at: float | None = None
+        self._retry_at: float | None = None
         #: Until then HITL.sh is left alone, whatever else becomes due; 0.0 without trouble.
-        self._rests_until = 0.0
+        self._quiet_until = 0.0
         #: Until then there is no call for what somebody said who cannot be verified.
-        self._unverified_at = 0.0
+        self._next_unverified_at = 0.0
 
-    def go(self) -> Account:
-        key, record = self._polled.api_key, self._record
-        budget = SweepBudget(self._redis, key, snapshot.rules(self._settings))
+    def run(self) -> ReconcileReport:
+        key, recorder = self._polled.api_key, self._recorder
+        budget = ReconcileBudget(self._redis, key, snapshot.rules(self._settings))
         with Client(key, base_url=self._settings.base_url, timeout=8.0, retries=_RETRIES, budget=budget) as client:
-            caller = Caller(client, record.now)
+            api = ApiCaller(client, recorder.now)
             try:
-                self._work(caller, budget)
+                self._work(api, budget)
             except Stopped as stopped:
-                self._stopped(stopped)
+                self._record_stop(stopped)
             finally:
-                record.tell(calls=caller.made, ended=record.now())
-        self._leave()
-        return record.account
+                recorder.update_report(calls=api.made, ended=recorder.now())
+        self._finish()
+        return recorder.report
 
-    def _work(self, caller: Caller, budget: SweepBudget) -> None:
+    def _work(self, api: ApiCaller, budget: ReconcileBudget) -> None:
         budget.purpose = "overdue"
-        self._prove_wholes(caller, self._outlook.wholes)
+        self._fetch_in_full(api, self._snapshot.needs_full_fetch)
         budget.purpose = "sweep"
-        if self._settings.discover and (self._record.trail.horizon is None or self._record.trail.first is not None):
+        if self._settings.discover and (self._recorder.state.horizon is None or self._recorder.state.first is not None):
             # Places in the list are known once all that stands in it is.
-            self._record.tell(reason="a first look at what there is", cost=0)
-            self._discover(caller)
-            self._look_into_unverified(caller, budget)
-            self._again_at = self._record.now()
+            self._recorder.update_report(reason="a first look at what there is", cost=0)
+            self._discover(api)
+            self._check_unverified(api, budget)
+            self._retry_at = self._recorder.now()
             return
-        horizon = self._record.trail.horizon
-        hungry = horizon is not None and horizon.comes_first(self._interval, self._record.now())
-        if self._settings.discover and hungry:
+        horizon = self._recorder.state.horizon
+        is_starved = horizon is not None and horizon.comes_first(self._interval, self._recorder.now())
+        if self._settings.discover and is_starved:
             try:
-                self._discover(caller)
+                self._discover(api)
             except Stopped as stopped:
                 if stopped.trouble != "budget":
                     raise  # else what is overdue may borrow still
-        budget.purpose = "overdue" if self._outlook.pressing else "sweep"
-        self._carry_out(caller, self._outlook.plan)
+        budget.purpose = "overdue" if self._snapshot.may_borrow else "sweep"
+        self._carry_out(api, self._snapshot.plan)
         budget.purpose = "sweep"
         if self._settings.discover:
-            self._discover(caller)
-        self._look_into_unverified(caller, budget)
+            self._discover(api)
+        self._check_unverified(api, budget)
 
     # -- the calls ------------------------------------------------------------------------------------
 
-    def _goes_on(self) -> bool:
+    def _has_time(self) -> bool:
         """False when this slice is over; the rest is due at once."""
         over = self._stopping.is_set() or time.monotonic() > self._stops_at
         if over:
-            self._again_at = self._record.now()
+            self._retry_at = self._recorder.now()
         return not over
 
-    def _look_into_unverified(self, caller: Caller, budget: SweepBudget) -> None:
+    def _check_unverified(self, api: ApiCaller, budget: ReconcileBudget) -> None:
         """After all else, and from a cap of its own."""
-        names = [known.request.id for known in self._outlook.unverified]
-        due = [known for name in names if (known := self._record.known.get(name)) is not None and known.unverified]
+        names = [known.request.id for known in self._snapshot.unverified]
+        due = [known for name in names if (known := self._recorder.known.get(name)) is not None and known.unverified]
         if not due:
             return
         budget.purpose = "unverified"
         try:
-            listed = tuple(known.request for known in due if not known.needs_whole and not snapshot.is_hearsay(known))
-            if listed and (calls := budget.left_for_unverified()):
-                self._carry_out(caller, self._outlook.plan_for(listed, calls), keeps_place=False)
-            self._prove_wholes(caller, [known for known in due if known.needs_whole or snapshot.is_hearsay(known)])
+            listed = tuple(
+                known.request for known in due if not known.needs_full_fetch and not snapshot.is_only_claimed(known)
+            )
+            if listed and (calls := budget.calls_for_unverified()):
+                self._carry_out(api, self._snapshot.plan_only(listed, calls), keeps_place=False)
+            self._fetch_in_full(
+                api, [known for known in due if known.needs_full_fetch or snapshot.is_only_claimed(known)]
+            )
         except Stopped as stopped:
             if stopped.trouble != "budget":
                 raise
-            now = self._record.now()
-            self._unverified_at = max(now + PATIENCE, min(stopped.again_at or now, now + HOUR))
+            now = self._recorder.now()
+            self._next_unverified_at = max(now + PATIENCE, min(stopped.retry_at or now, now + HOUR))
         finally:
             budget.purpose = "sweep"
 
-    def _prove_wholes(self, caller: Caller, wholes: Sequence[Known]) -> None:
+    def _fetch_in_full(self, api: ApiCaller, needs_full_fetch: Sequence[Known]) -> None:
         """What came by a callback URL that may be another request's is asked for by itself, with its own URL."""
-        for known in wholes:
-            if not self._goes_on():
+        for known in needs_full_fetch:
+            if not self._has_time():
                 return
             try:
-                whole = caller.whole(Get(id=known.request.id))
-            except Withheld as withheld:
+                full_fetch = api.full_fetch(Get(id=known.request.id))
+            except RequestWithheld as withheld:
                 self._withhold(known.request.id, withheld)
                 continue
-            if isinstance(whole, Missing):
-                self._record.note(Findings(missing=(whole.id,)), {}, whole=True)
+            if isinstance(full_fetch, Missing):
+                self._recorder.save(Findings(missing=(full_fetch.id,)), {}, full_fetch=True)
                 continue
-            found = Findings(ended=(whole.id,)) if whole.outcome is not None else Findings(open=(whole.id,))
-            self._record.note(
-                found, {whole.id: whole}, whole=api_reading.callback_of(whole.callback_url, self._signer) or True
+            found = (
+                Findings(ended=(full_fetch.id,)) if full_fetch.outcome is not None else Findings(open=(full_fetch.id,))
+            )
+            self._recorder.save(
+                found,
+                {full_fetch.id: full_fetch},
+                full_fetch=api_reading.callback_of(full_fetch.callback_url, self._signer) or True,
             )
 
-    def _carry_out(self, caller: Caller, plan: Plan, *, keeps_place: bool = True) -> None:
+    def _carry_out(self, api: ApiCaller, plan: Plan, *, keeps_place: bool = True) -> None:
         """`keeps_place`: whoever takes over goes on from its checkpoint."""
         if plan.kind == "nothing":
             return
         sweep = Sweep(plan)
-        while (call := sweep.next_call()) is not None and self._goes_on():
+        while (call := sweep.next_call()) is not None and self._has_time():
             try:
-                answer, shown = caller.answer(call)
-            except Withheld as withheld:
+                answer, shown = api.answer(call)
+            except RequestWithheld as withheld:
                 assert isinstance(call, Get)
                 self._withhold(call.id, withheld)
                 sweep.step(call, Row(id=call.id, created_at=0.0, ended=False))  # nothing is noted of it: it is left out
                 continue
             findings = sweep.step(call, answer)
-            horizon = self._record.trail.horizon
-            if horizon is not None and isinstance(call, List) and isinstance(answer, Rows) and _dated(shown):
-                horizon = horizon.step(call, answer, self._record.now())
-            place = sweep.checkpoint if keeps_place else self._record.trail.checkpoint
-            self._record.note(findings, shown, checkpoint=place, horizon=horizon)
+            horizon = self._recorder.state.horizon
+            if horizon is not None and isinstance(call, List) and isinstance(answer, Rows) and _has_dates(shown):
+                horizon = horizon.step(call, answer, self._recorder.now())
+            place = sweep.checkpoint if keeps_place else self._recorder.state.checkpoint
+            self._recorder.save(findings, shown, checkpoint=place, horizon=horizon)
 
-    def _withhold(self, request_id: str, withheld: Withheld) -> None:
+    def _withhold(self, request_id: str, withheld: RequestWithheld) -> None:
         logger.warning("request.withheld request=%r again_in=%.0f: %s", request_id, LONGEST_BACKOFF, withheld)
-        self._record.withhold(request_id, self._record.now() + LONGEST_BACKOFF)
+        self._recorder.withhold(request_id, self._recorder.now() + LONGEST_BACKOFF)
 
-    def _discover(self, caller: Caller) -> None:
-        record = self._record
-        if record.trail.horizon is None:
-            record.leave(horizon=discovery.fresh(self._since(), 0.0), first=Checkpoint())
+    def _discover(self, api: ApiCaller) -> None:
+        recorder = self._recorder
+        if recorder.state.horizon is None:
+            recorder.update_state(horizon=discovery.fresh(self._since(), 0.0), first=Checkpoint())
             # In whole seconds, as HITL.sh says when something was decided: what is decided from now on counts.
-            record.write([Note("sweep", "started", str(int(record.now())))])
-        self._read_all_open(caller)
-        while (horizon := cast("Horizon", record.trail.horizon)).due_at(self._interval) <= record.now():
-            if not self._goes_on():
+            recorder.write([Note("sweep", "started", str(int(recorder.now())))])
+        self._read_all_open(api)
+        while (horizon := cast("Horizon", recorder.state.horizon)).due_at(self._interval) <= recorder.now():
+            if not self._has_time():
                 return
             call = horizon.next_call(PAGE)
-            answer, shown = caller.answer(call)
+            answer, shown = api.answer(call)
             page = cast("Rows", answer)
-            if not _dated(shown):
-                record.note(_all_of(page), shown)
+            if not _has_dates(shown):
+                recorder.save(_findings_of(page), shown)
                 raise Stopped("unexpected", "a list shows requests without created_at: nobody can say where it ends")
-            record.note(_all_of(page), shown, horizon=horizon.step(call, page, record.now()))
+            recorder.save(_findings_of(page), shown, horizon=horizon.step(call, page, recorder.now()))
 
-    def _read_all_open(self, caller: Caller) -> None:
+    def _read_all_open(self, api: ApiCaller) -> None:
         """Once in a ledger's life: what is open may have been asked long ago."""
-        if (stands := self._record.trail.first) is None:
+        if (stands := self._recorder.state.first) is None:
             return
-        walk = OpenWalk(snapshot.statuses(self._record.trail), PAGE, 0.0, stands)
-        while self._record.trail.first is not None and self._goes_on():
-            answer, shown = caller.answer(walk.next_call())
+        walk = OpenPages(snapshot.statuses(self._recorder.state), PAGE, 0.0, stands)
+        while self._recorder.state.first is not None and self._has_time():
+            answer, shown = api.answer(walk.next_call())
             page = cast("Rows", answer)
             walk.take(page)
             left = walk.checkpoint
-            self._record.note(_all_of(page), shown, first=None if left.done else left)
+            self._recorder.save(_findings_of(page), shown, first=None if left.done else left)
 
     def _since(self) -> float:
         """Nothing that ended before is a decision of this key: it was not used yet."""
@@ -274,86 +284,86 @@ class _Run:
     @property
     def _interval(self) -> float:
         """Seconds until a request just asked is worth a call, and between two discoveries."""
-        return min(self._outlook.pace.shortest, self._outlook.pace.bound)
+        return min(self._snapshot.pace.shortest, self._snapshot.pace.bound)
 
     # -- what is left ---------------------------------------------------------------------------------
 
-    def _stopped(self, stopped: Stopped) -> None:
-        record, now = self._record, self._record.now()
-        record.tell(trouble=stopped.trouble, said=stopped.said[:500])
+    def _record_stop(self, stopped: Stopped) -> None:
+        recorder, now = self._recorder, self._recorder.now()
+        recorder.update_report(trouble=stopped.trouble, said=stopped.said[:500])
         if stopped.trouble == "budget":
-            self._again_at = max(now + PATIENCE, min(stopped.again_at or now, now + HOUR))
+            self._retry_at = max(now + PATIENCE, min(stopped.retry_at or now, now + HOUR))
             return
-        record.leave(failures=record.trail.failures + 1)
-        wait = min(LONGEST_BACKOFF, BACKOFF * 2.0 ** min(record.trail.failures - 1, 10))
-        self._again_at = self._rests_until = max(now + wait, min(stopped.again_at or now, now + HOUR))
+        recorder.update_state(failures=recorder.state.failures + 1)
+        wait = min(LONGEST_BACKOFF, BACKOFF * 2.0 ** min(recorder.state.failures - 1, 10))
+        self._retry_at = self._quiet_until = max(now + wait, min(stopped.retry_at or now, now + HOUR))
         if stopped.trouble == "rate_limited":
             self._redis.hincrby(keys.COUNTERS, "api_429", 1)
             self._redis.hset(self._indexes.state, "limited_at", f"{now:.6f}")
-        again_in = self._again_at - now
+        again_in = self._retry_at - now
         logger.warning("sweep.stopped trouble=%s again_in=%.0f: %s", stopped.trouble, again_in, stopped.said)
 
-    def _leave(self) -> None:
+    def _finish(self) -> None:
         """Say when what is left is worth a call, and how this sweep went."""
-        record, told = self._record, self._outlook.promise
-        if record.account.trouble is None:
-            record.leave(failures=0)
-        spoken_of = (known.request for known in record.known.values() if not snapshot.is_hearsay(known))
-        overdue = snapshot.overdue(spoken_of, record.now())
-        record.trail = snapshot.sounded(record.trail, self._redis, overdue, record.now())
-        record.leave(account=record.account, promised=told.seconds, warning=told.warning)
-        moments = {name: self._next_look(known) for name, known in record.known.items()}
+        recorder, told = self._recorder, self._snapshot.guaranteed_interval
+        if recorder.report.trouble is None:
+            recorder.update_state(failures=0)
+        spoken_of = (known.request for known in recorder.known.values() if not snapshot.is_only_claimed(known))
+        overdue = snapshot.overdue(spoken_of, recorder.now())
+        recorder.state = snapshot.update_alarm(recorder.state, self._redis, overdue, recorder.now())
+        recorder.update_state(report=recorder.report, guaranteed_interval=told.seconds, warning=told.warning)
+        moments = {name: self._next_check(known) for name, known in recorder.known.items()}
         if self._settings.discover:
             moments[DISCOVERY] = self._next_discovery()
         else:  # it may have been on before
             self._redis.zrem(self._indexes.checks, DISCOVERY)
         notes = [Note("due", name, str(int(moment * 1000))) for name, moment in moments.items()]
         notes.append(Note("sweep", "shortest", str(self._interval)))
-        notes.append(Note("sweep", "rests_until", f"{self._rests_until:.6f}"))
+        notes.append(Note("sweep", "rests_until", f"{self._quiet_until:.6f}"))
         for start in range(0, len(notes), _CHUNK):
-            record.write(notes[start : start + _CHUNK])
+            recorder.write(notes[start : start + _CHUNK])
         logger.info(
             "sweep.ended calls=%d found=%d discovered=%d trouble=%s: %s",
-            record.account.calls, record.account.found, record.account.discovered, record.account.trouble,
-            record.account.reason,
+            recorder.report.calls, recorder.report.found, recorder.report.discovered, recorder.report.trouble,
+            recorder.report.reason,
         )  # fmt: skip
 
     def _next_discovery(self) -> float:
-        horizon = self._record.trail.horizon
+        horizon = self._recorder.state.horizon
         return self._at_least(horizon.due_at(self._interval) if horizon is not None else 0.0)
 
-    def _next_look(self, known: Known) -> float:
-        now = self._record.now()
+    def _next_check(self, known: Known) -> float:
+        now = self._recorder.now()
         if known.hold > now:
             return known.hold
         if not known.unverified:
-            return self._next_routine_look(known)
-        soonest = max(self._at_least(now), self._unverified_at)
-        return soonest if snapshot.is_hearsay(known) else min(soonest, self._next_routine_look(known))
+            return self._next_routine_check(known)
+        soonest = max(self._at_least(now), self._next_unverified_at)
+        return soonest if snapshot.is_only_claimed(known) else min(soonest, self._next_routine_check(known))
 
-    def _next_routine_look(self, known: Known) -> float:
-        now, pace = self._record.now(), self._outlook.pace
+    def _next_routine_check(self, known: Known) -> float:
+        now, pace = self._recorder.now(), self._snapshot.pace
         due = pace.due_at(snapshot.scheduled(known))
-        if due <= now and self._outlook.waits_for_company and self._again_at is None:
-            return max(now + PATIENCE, self._outlook.plan.again_at or pace.late_at(known.request))
+        if due <= now and self._snapshot.deferred_for_batching and self._retry_at is None:
+            return max(now + PATIENCE, self._snapshot.plan.retry_at or pace.late_at(known.request))
         return self._at_least(due)
 
     def _at_least(self, due: float) -> float:
         """Not sooner than calls are possible again."""
-        now = self._record.now()
+        now = self._recorder.now()
         if due > now:
             return due
-        if self._again_at is not None:
-            return self._again_at
+        if self._retry_at is not None:
+            return self._retry_at
         # What this sweep saw early on may be due again by its end.
-        return due if due > self._record.began else now + PATIENCE
+        return due if due > self._recorder.began else now + PATIENCE
 
 
-def _dated(shown: Shown) -> bool:
+def _has_dates(shown: Shown) -> bool:
     return all(one.created_at is not None for one in shown.values())
 
 
-def _all_of(page: Rows) -> Findings:
+def _findings_of(page: Rows) -> Findings:
     """What a page that nobody planned shows."""
     return Findings(
         ended=tuple(row.id for row in page.rows if row.ended),

@@ -12,22 +12,22 @@ from workers.inbox.tracker.api_keys import KeyIndexes, api_key_hash
 from workers.inbox.tracker.tracked_requests import Known
 from workers.reconcile import check_interval, planner, state
 from workers.reconcile.budget import RedisBudget
-from workers.reconcile.check_interval import Pace, Promise
-from workers.reconcile.hourly_calls import Rules, Tokens, sweeps_per_hour
+from workers.reconcile.check_interval import GuaranteedInterval, Pace
+from workers.reconcile.hourly_calls import Rules, Tokens, reconcile_calls_per_hour
 from workers.reconcile.planner import Plan, Situation
 from workers.reconcile.progress import Channel, OpenRequest
-from workers.reconcile.state import Trail
+from workers.reconcile.state import ReconcileState
 from workers.settings import Settings
 
 logger = logging.getLogger("hitl.sweeps")
 
 
-class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The state at a moment, and what follows from it."""
 
     #: By the inbox clock, seconds since 1970.
     now: float
-    trail: Trail
+    state: ReconcileState
     known: dict[str, Known]
     channel: Channel
     tokens: Tokens
@@ -37,39 +37,39 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     calls_for_unverified: int
     pace: Pace
     plan: Plan
-    promise: Promise
+    guaranteed_interval: GuaranteedInterval
     #: What the plan was made from.
     situation: Situation
 
     @property
-    def wholes(self) -> list[Known]:
+    def needs_full_fetch(self) -> list[Known]:
         """Requests that are asked for by themselves, now, before all else."""
-        return [known for known in self.known.values() if known.needs_whole and self.is_due_anyway(known)]
+        return [known for known in self.known.values() if known.needs_full_fetch and self.is_due_anyway(known)]
 
     @property
     def unverified(self) -> list[Known]:
         """Due because of what somebody said who cannot be verified: after all else, what we know better first."""
         due = [known for known in self.known.values() if known.unverified and known.hold <= self.now]
-        return sorted((known for known in due if not self.is_due_anyway(known)), key=is_hearsay)
+        return sorted((known for known in due if not self.is_due_anyway(known)), key=is_only_claimed)
 
     def is_due_anyway(self, known: Known) -> bool:
         """Whether it is worth a call now, whatever somebody said who cannot be verified."""
-        if known.hold > self.now or is_hearsay(known):
+        if known.hold > self.now or is_only_claimed(known):
             return False
         return not known.unverified or self.pace.due_at(scheduled(known)) <= self.now
 
-    def plan_for(self, requests: tuple[OpenRequest, ...], calls: int) -> Plan:
+    def plan_only(self, requests: tuple[OpenRequest, ...], calls: int) -> Plan:
         """How to look for these alone, with so many calls."""
         changes = {"due": requests, "calls": calls, "borrowed": 0, "checkpoint": None}
         return planner.plan(msgspec.structs.replace(self.situation, **changes))
 
     @property
-    def pressing(self) -> bool:
+    def may_borrow(self) -> bool:
         """Something in the plan has very likely ended, or awaits proof: it may borrow."""
         return any(check_interval.urgent(request, self.now) for request in self.plan.targets)
 
     @property
-    def waits_for_company(self) -> bool:
+    def deferred_for_batching(self) -> bool:
         """What is due is too little for a call."""
         return self.plan.kind == "nothing" and self.calls > 0
 
@@ -79,30 +79,32 @@ def scheduled(known: Known) -> OpenRequest:
     return msgspec.structs.replace(known.request, refused=False) if known.unverified else known.request
 
 
-def is_hearsay(known: Known) -> bool:
+def is_only_claimed(known: Known) -> bool:
     """Whether nothing but a callback URL speaks of it: whoever has one can make it up."""
     return known.request.learned == "callback"
 
 
-def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: KeyIndexes | None = None) -> Outlook:
+def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: KeyIndexes | None = None) -> Snapshot:
     """Everything that a plan depends on, and the plan; for the current API key unless told."""
     key = settings.api_key if api_key is None else api_key
     assert key is not None
     indexes = indexes if indexes is not None else api_keys.read(redis).indexes(api_key_hash(key))
     now = inbox_clock.now(redis)
     known = tracked_requests.load(redis, indexes)
-    left = read_trail(redis, indexes)
+    left = read_state(redis, indexes)
     health, _ = webhook_health.health(redis)
     routine = RedisBudget(redis, key, rules=rules(settings), purpose="sweep")
     calls, tokens = routine.available(), routine.tokens()
     requests = tuple(
-        scheduled(one) for one in known.values() if one.hold <= now and not one.needs_whole and not is_hearsay(one)
+        scheduled(one)
+        for one in known.values()
+        if one.hold <= now and not one.needs_full_fetch and not is_only_claimed(one)
     )
     intervals = check_interval.pace(
         requests,
         health,
         now=now,
-        calls_per_hour=sweeps_per_hour(tokens, rules(settings)),
+        calls_per_hour=reconcile_calls_per_hour(tokens, rules(settings)),
         bound=settings.check_within,
     )
     situation = Situation(
@@ -116,9 +118,9 @@ def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
         checkpoint=left.checkpoint,
     )
     oldest = max((now - request.created_at for request in requests), default=0.0)
-    return Outlook(
+    return Snapshot(
         now=now,
-        trail=left,
+        state=left,
         known=known,
         channel=health,
         tokens=tokens,
@@ -127,21 +129,21 @@ def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
         pace=intervals,
         plan=planner.plan(situation),
         situation=situation,
-        promise=check_interval.promise(len(requests), intervals, oldest_age=oldest),
+        guaranteed_interval=check_interval.guaranteed_interval(len(requests), intervals, oldest_age=oldest),
     )
 
 
-def read_trail(redis: Redis, indexes: KeyIndexes | None = None) -> Trail:
+def read_state(redis: Redis, indexes: KeyIndexes | None = None) -> ReconcileState:
     """What the last sweep left; of the current API key unless told."""
     found = redis.hget((indexes or api_keys.read(redis).current).state, "trail")
-    return Trail() if found is None else state.decode(found)
+    return ReconcileState() if found is None else state.decode(found)
 
 
 def rules(settings: Settings) -> Rules:
-    return Rules(share=settings.sweep_share, reserve=settings.ask_reserve, floor=min(0.1, settings.sweep_share))
+    return Rules(share=settings.reconcile_share, reserve=settings.ask_reserve, floor=min(0.1, settings.reconcile_share))
 
 
-def statuses(left: Trail) -> tuple[str, ...]:
+def statuses(left: ReconcileState) -> tuple[str, ...]:
     """The lists that show open requests."""
     return ("pending", "claimed") if left.claimed else ("pending",)
 
@@ -153,7 +155,7 @@ def overdue(requests: Iterable[OpenRequest], now: float) -> int:
     )
 
 
-def sounded(left: Trail, redis: Redis, past_due: int, now: float) -> Trail:
+def update_alarm(left: ReconcileState, redis: Redis, past_due: int, now: float) -> ReconcileState:
     """The trail with the alarm raised, or taken back: decisions are made, and no webhook tells of them."""
     health, since_webhook = webhook_health.health(redis)
     silent = health.silent(past_due + since_webhook, now)

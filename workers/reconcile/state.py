@@ -11,7 +11,7 @@ from workers.reconcile.progress import Checkpoint
 Trouble = Literal["unreachable", "refused", "rate_limited", "key_refused", "budget", "unexpected"]
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ReconcileReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How one sweep went. Times are seconds since 1970."""
 
     began: float
@@ -34,7 +34,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     said: str = ""
 
 
-class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ReconcileState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Kept after every page."""
 
     horizon: Horizon | None = None
@@ -47,15 +47,15 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failures: int = 0
     #: Since when requests are past due and no webhook has come.
     silent_since: float | None = None
-    account: Account | None = None
+    report: ReconcileReport | None = None
     #: Seconds within which every open request is checked, and a warning where that is too long.
-    promised: float | None = None
+    guaranteed_interval: float | None = None
     warning: str | None = None
 
 
-def together(accounts: Sequence[Account]) -> Account:
+def merge_reports(reports: Sequence[ReconcileReport]) -> ReconcileReport:
     """The account of several sweeps that one run made, one after another."""
-    first, *others = accounts
+    first, *others = reports
     for other in others:
         counts = {name: getattr(first, name) + getattr(other, name) for name in _COUNTS}
         trouble = {} if first.trouble is not None else {"trouble": other.trouble, "said": other.said}
@@ -67,4 +67,4 @@ def together(accounts: Sequence[Account]) -> Account:
 _COUNTS = ("cost", "calls", "found", "discovered", "confirmed", "overruled", "lost")
 
 encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(Trail).decode
+decode = msgspec.json.Decoder(ReconcileState).decode

@@ -8,7 +8,7 @@ from bisect import bisect_left, insort
 
 import msgspec
 
-from workers.reconcile.open_pages import OpenWalk
+from workers.reconcile.open_pages import OpenPages
 from workers.reconcile.page_cover import Window, cover
 from workers.reconcile.planner import Plan
 from workers.reconcile.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, OpenRequest, Row, Rows
@@ -39,7 +39,7 @@ class Sweep:
         #: Where targets were found, less where they were expected: rows that the ledger does not know of.
         self._drifts = list(begin.drifts)
         oldest = min((request.created_at for request in plan.targets), default=0.0)
-        self._walk = OpenWalk(plan.open_statuses, plan.page_size, oldest, begin)
+        self._walk = OpenPages(plan.open_statuses, plan.page_size, oldest, begin)
         self._window: Window | None = None
         self._calls = 0
 

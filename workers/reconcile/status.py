@@ -9,11 +9,11 @@ from redis import Redis
 from workers.inbox import keys, webhook_health
 from workers.inbox.tracker import api_keys, tracked_counts
 from workers.inbox.tracker.api_keys import api_key_hash
-from workers.inbox.tracker.tracked_counts import LedgerCounts
+from workers.inbox.tracker.tracked_counts import TrackedCounts
 from workers.inbox.webhook_health import Hour
 from workers.reconcile import hourly_calls, snapshot
 from workers.reconcile.budget import RedisBudget
-from workers.reconcile.state import Trail
+from workers.reconcile.state import ReconcileState
 from workers.settings import Settings
 
 #: Hours of webhooks that are summed up.
@@ -40,7 +40,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     surprises: int
 
 
-class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
+class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
     """Who holds the lease of sweeps."""
 
     #: Until its lease runs out, unless it is renewed.
@@ -49,15 +49,15 @@ class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
     held_off: bool
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class ReconcileStatus(msgspec.Struct, frozen=True, kw_only=True):
     """All that there is to say of it; None for the calls where there is no API key."""
 
-    counts: LedgerCounts
-    trail: Trail
-    under_way: UnderWay | None
+    counts: TrackedCounts
+    state: ReconcileState
+    active_run: ActiveRun | None
     calls: Calls | None
     #: Nobody has looked yet what there is; the clock asks for that at once.
-    first_look: bool
+    is_first_run: bool
     #: Decisions of the last 24 hours, by how they were found.
     webhooks: Hour
     #: Answers of 429 that sweeps got in all, and when the last came; None where nobody wrote that down.
@@ -67,25 +67,25 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ever(self) -> bool:
         """A sweep has been made, wherever its key is."""
-        return self.trail.account is not None or self.trail.horizon is not None
+        return self.state.report is not None or self.state.horizon is not None
 
     @property
-    def limited_lately(self) -> bool:
+    def is_limited(self) -> bool:
         """In the last 24 hours, as far as is known."""
         return self.limited > 0 and (self.limited_at is None or self.counts.now - self.limited_at < HOURS * 3600)
 
 
-def standing(settings: Settings, redis: Redis) -> Standing:
+def read_status(settings: Settings, redis: Redis) -> ReconcileStatus:
     """A dozen round trips, however much there is."""
     known = api_keys.read(redis)
     current = known.current if settings.api_key is None else known.indexes(api_key_hash(settings.api_key))
-    counts, trail = tracked_counts.counts(redis), snapshot.read_trail(redis, current)
-    return Standing(
+    counts, state = tracked_counts.counts(redis), snapshot.read_state(redis, current)
+    return ReconcileStatus(
         counts=counts,
-        trail=trail,
-        under_way=under_way(redis),
+        state=state,
+        active_run=active_run(redis),
         calls=None if settings.api_key is None else calls(redis, settings, settings.api_key, counts.now),
-        first_look=settings.discover and trail.horizon is None,
+        is_first_run=settings.discover and state.horizon is None,
         webhooks=total(webhook_health.history(redis, HOURS)),
         limited=int(redis.hget(keys.COUNTERS, "api_429") or 0),
         limited_at=float(found) if (found := redis.hget(current.state, "limited_at")) is not None else None,
@@ -95,28 +95,28 @@ def standing(settings: Settings, redis: Redis) -> Standing:
 def calls(redis: Redis, settings: Settings, api_key: str, now: float) -> Calls:
     """The budget as it is now: what the last call left may be of an hour that has ended."""
     budget = RedisBudget(redis, api_key, rules=snapshot.rules(settings))
-    account = hourly_calls.observe(budget.tokens(), now, remaining=None)
+    report = hourly_calls.observe(budget.tokens(), now, remaining=None)
     return Calls(
-        limit=account.limit,
+        limit=report.limit,
         asking=budget.available("asking"),
         routine=budget.available("sweep"),
         overdue=budget.available("overdue"),
-        resets_at=account.resets_at,
-        told=account.told,
-        asked=account.asked,
-        swept=account.swept,
-        unverified=account.unverified,
-        surprises=account.surprises,
+        resets_at=report.resets_at,
+        told=report.told,
+        asked=report.asked,
+        swept=report.swept,
+        unverified=report.unverified,
+        surprises=report.surprises,
     )
 
 
-def under_way(redis: Redis) -> UnderWay | None:
+def active_run(redis: Redis) -> ActiveRun | None:
     """Who holds the lease, if anybody does."""
     with redis.pipeline() as pipe:
         pipe.get(keys.SWEEPING)
         pipe.pttl(keys.SWEEPING)
         token, left = cast("tuple[bytes | None, int]", pipe.execute())
-    return None if token is None else UnderWay(seconds=max(0, left) / 1000, held_off=token == b"0")
+    return None if token is None else ActiveRun(seconds=max(0, left) / 1000, held_off=token == b"0")
 
 
 def total(hours: Sequence[Hour]) -> Hour:

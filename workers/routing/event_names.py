@@ -53,7 +53,7 @@ def _checked(event: Any) -> str:
     return event
 
 
-def slip(event: str) -> str | None:
+def closest_event_name(event: str) -> str | None:
     """The documented name that was probably meant, when `event` is almost one."""
     families = tuple(f"{name.split('.')[0]}.*" for name in DOCUMENTED)
     known = families if event.endswith("*") else DOCUMENTED
@@ -61,7 +61,7 @@ def slip(event: str) -> str | None:
     return close[0] if close and event not in known else None
 
 
-def hears(events: Sequence[str], name: str) -> bool:
+def listens_to(events: Sequence[str], name: str) -> bool:
     """Whether one of the names or patterns stands for this event name."""
     return any(name.startswith(event[:-1]) if event.endswith("*") else name == event for event in events)
 

@@ -19,7 +19,7 @@ OPTIONS = (*COMPILERS, "trust", "late", "conflict", "name", *POLICY_OPTIONS)
 OTHERWISE_OPTIONS = ("late", "conflict", "name", *POLICY_OPTIONS)
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What one decorator says: when its function is wanted, how it is tried, and what it is called."""
 
     rule: Rule
@@ -28,7 +28,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     otherwise: bool = False
 
 
-def terms(
+def route_spec(
     events: tuple[str, ...],
     options: Mapping[str, Any],
     known: Collection[str],
@@ -37,7 +37,7 @@ def terms(
     conflict: bool,
     name: str | None,
     otherwise: bool = False,
-) -> Terms:
+) -> RouteSpec:
     """The terms that these options state; raises `RouteInvalid` for what could never work."""
     check_known(options, known)
     for option, flag in (("late", late), ("conflict", conflict)):
@@ -48,36 +48,36 @@ def terms(
     requirements = compile_options(conditions, events)
     trust = check_minimum(options.get("trust", "callback"), events)
     rule = Rule(events=events, requirements=requirements, trust=trust, late=late, conflict=conflict)
-    return Terms(rule=rule, policy=policy, name=name, otherwise=otherwise)
+    return RouteSpec(rule=rule, policy=policy, name=name, otherwise=otherwise)
 
 
-def with_handler(routes: Iterable[Route], handler: Any, asked: Terms) -> list[Route]:
+def with_handler(routes: Iterable[Route], handler: Any, spec: RouteSpec) -> list[Route]:
     """The routes and this handler's; a handler that is among them already gets one more rule."""
     kept = list(routes)
     for place, known in enumerate(kept):
         if known.handler is handler:
-            kept[place] = _stacked(known, asked)
+            kept[place] = _stacked(known, spec)
             return kept
-    return [*kept, _route(handler, asked, route_name(handler, asked.name))]
+    return [*kept, _route(handler, spec, route_name(handler, spec.name))]
 
 
-def with_sink(routes: Iterable[Route], send: Any, asked: Terms, name: str) -> list[Route]:
+def with_sink(routes: Iterable[Route], send: Any, spec: RouteSpec, name: str) -> list[Route]:
     """The routes and one of its own for the sink, even where the same sink is among them already."""
     kept = list(routes)
-    own = check_name(name if asked.name is None else asked.name)
+    own = check_name(name if spec.name is None else spec.name)
     if any(route.name == own for route in kept):
         raise RouteInvalid(f"forward(...): there is a route named {own!r} already; pass name='...' to tell them apart")
-    return [*kept, _route(send, asked, own)]
+    return [*kept, _route(send, spec, own)]
 
 
-def _route(handler: Any, asked: Terms, name: str) -> Route:
+def _route(handler: Any, spec: RouteSpec, name: str) -> Route:
     return Route(
         name=name,
         handler=handler,
         is_async=is_async(handler),
-        rules=(asked.rule,),
-        otherwise=asked.otherwise,
-        policy=asked.policy,
+        rules=(spec.rule,),
+        otherwise=spec.otherwise,
+        policy=spec.policy,
     )
 
 
@@ -99,18 +99,18 @@ def by_name(routes: Iterable[Route]) -> dict[str, Route]:
     return kept
 
 
-def _stacked(known: Route, asked: Terms) -> Route:
+def _stacked(known: Route, spec: RouteSpec) -> Route:
     """Decorators run from the lowest to the topmost: the newest rule is the first to read."""
     called = place_of(known.handler)
-    if asked.otherwise or known.otherwise:
+    if spec.otherwise or known.otherwise:
         raise RouteInvalid(f"{called} has a route: `otherwise` stands alone, without any `on`")
-    if asked.name is not None and known.name not in {asked.name, name_of(known.handler)}:
+    if spec.name is not None and known.name not in {spec.name, name_of(known.handler)}:
         raise RouteInvalid(
-            f"{called} is named {known.name!r} and {asked.name!r}: one function is one route, so name it once"
+            f"{called} is named {known.name!r} and {spec.name!r}: one function is one route, so name it once"
         )
     return structs.replace(
         known,
-        rules=(asked.rule, *known.rules),
-        policy=known.policy.joined(asked.policy),
-        name=known.name if asked.name is None else check_name(asked.name),
+        rules=(spec.rule, *known.rules),
+        policy=known.policy.joined(spec.policy),
+        name=known.name if spec.name is None else check_name(spec.name),
     )

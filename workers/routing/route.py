@@ -7,7 +7,7 @@ import msgspec
 
 from hitlsh.events import Trust
 from workers.decision import Decision
-from workers.routing.event_names import hears
+from workers.routing.event_names import listens_to
 from workers.routing.policy import Policy
 from workers.routing.route_options import Requirement
 from workers.trust import LEVELS, ends_requests, is_confirmable
@@ -24,9 +24,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     late: bool = False
     conflict: bool = False
 
-    def hears(self, event: str) -> bool:
+    def listens_to(self, event: str) -> bool:
         """An event of that name might be wanted."""
-        return hears(self.events, event)
+        return listens_to(self.events, event)
 
     def admits(self, decision: Decision) -> bool:
         """A conflict is wanted where conflicts are, a latecomer where those are, anything else everywhere."""
@@ -38,7 +38,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def matches(self, decision: Decision) -> bool:
         """Whether all holds; raises what a predicate raises."""
-        return self.hears(decision.event) and self.accepts(decision)
+        return self.listens_to(decision.event) and self.accepts(decision)
 
     def accepts(self, decision: Decision) -> bool:
         """As `matches`, for a decision whose event name is known to be heard."""
@@ -55,8 +55,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """One line: ``request.completed [response='Approve', late]``."""
         flags = [flag for flag in ("late", "conflict") if getattr(self, flag)]
         trust = [f"trust={self.trust!r}"] if self.trust != "callback" else []
-        asked = ", ".join([*(requirement.describe() for requirement in self.requirements), *trust, *flags])
-        return ", ".join(self.events) + (f" [{asked}]" if asked else "")
+        spec = ", ".join([*(requirement.describe() for requirement in self.requirements), *trust, *flags])
+        return ", ".join(self.events) + (f" [{spec}]" if spec else "")
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -73,16 +73,16 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     otherwise: bool = False
     policy: Policy = Policy()
 
-    def hears(self, event: str) -> bool:
+    def listens_to(self, event: str) -> bool:
         """Some rule might want an event of that name; asks no predicate."""
-        return any(rule.hears(event) for rule in self.rules)
+        return any(rule.listens_to(event) for rule in self.rules)
 
     def matches(self, decision: Decision) -> bool:
         """Whether any rule holds; raises what a predicate raised when none does.
 
         Of an `otherwise` route only its own rule is asked, not whether other routes match.
         """
-        return any_accepts([rule for rule in self.rules if rule.hears(decision.event)], decision)
+        return any_accepts([rule for rule in self.rules if rule.listens_to(decision.event)], decision)
 
     @property
     def demands_confirmation(self) -> bool:
@@ -116,7 +116,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     @staticmethod
     def _may_want(decision: Decision, rules: "Sequence[Rule]") -> bool:
         try:
-            return any_accepts([rule for rule in rules if rule.hears(decision.event)], decision)
+            return any_accepts([rule for rule in rules if rule.listens_to(decision.event)], decision)
         except Exception:  # noqa: BLE001 - a predicate is the user's: undecided is not unwanted
             return True
 

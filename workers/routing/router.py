@@ -10,10 +10,18 @@ from msgspec import structs
 from workers.decision import Decision
 from workers.errors import RouteInvalid
 from workers.routing.callables import check_handler, check_name
-from workers.routing.event_names import check_events, did_you_mean, slip
+from workers.routing.event_names import check_events, closest_event_name, did_you_mean
 from workers.routing.forwarding import SINK_CONCURRENCY, Sink, events_of, sender, sink_name
 from workers.routing.policy import PolicyOptions
-from workers.routing.registration import OPTIONS, OTHERWISE_OPTIONS, Terms, by_name, terms, with_handler, with_sink
+from workers.routing.registration import (
+    OPTIONS,
+    OTHERWISE_OPTIONS,
+    RouteSpec,
+    by_name,
+    route_spec,
+    with_handler,
+    with_sink,
+)
 from workers.routing.route import Route, Wait, any_accepts
 from workers.routing.route_options import RouteOptions
 from workers.trust import is_confirmable
@@ -74,10 +82,10 @@ class Router:
 
         Raises `RouteInvalid` for what could never work.
         """
-        asked = terms(_checked(events), options, OPTIONS, late=late, conflict=conflict, name=name)
+        spec = route_spec(_checked(events), options, OPTIONS, late=late, conflict=conflict, name=name)
 
         def register(handler: Handler) -> Handler:
-            self._add(handler, asked)
+            self._add(handler, spec)
             return handler
 
         return register
@@ -110,10 +118,10 @@ class Router:
         """Run the function for every event that no other route wants, nor would want with more trust; with or without
         parentheses.
         """
-        asked = terms(("*",), policy, OTHERWISE_OPTIONS, late=late, conflict=conflict, name=name, otherwise=True)
+        spec = route_spec(("*",), policy, OTHERWISE_OPTIONS, late=late, conflict=conflict, name=name, otherwise=True)
 
         def register(handler: Handler) -> Handler:
-            self._add(handler, asked)
+            self._add(handler, spec)
             return handler
 
         return register if handler is None else register(handler)
@@ -136,8 +144,8 @@ class Router:
         """
         send = sender(sink)
         stated = {"concurrency": SINK_CONCURRENCY, **options}
-        asked = terms(_checked(events_of(on)), stated, OPTIONS, late=late, conflict=conflict, name=name)
-        self._keep(with_sink(self.routes, send, asked, sink_name(sink)))
+        spec = route_spec(_checked(events_of(on)), stated, OPTIONS, late=late, conflict=conflict, name=name)
+        self._keep(with_sink(self.routes, send, spec, sink_name(sink)))
 
     def include(self, other: "Router", prefix: str | None = None) -> None:
         """Take over another router's routes as they are now, named ``prefix.name``: all of them or, on a
@@ -189,7 +197,7 @@ class Router:
         """Names of the routes that take only what HITL.sh's API confirms."""
         return tuple(route.name for route in self.routes if route.demands_confirmation)
 
-    def hears(self, event: str) -> bool:
+    def listens_to(self, event: str) -> bool:
         """Some route might want an event of that name; asks no predicate."""
         return self._otherwise is not None or bool(self._candidates(event))
 
@@ -215,9 +223,9 @@ class Router:
                 self._heard[event] = heard
         return heard
 
-    def _add(self, handler: Any, asked: Terms) -> None:
+    def _add(self, handler: Any, spec: RouteSpec) -> None:
         check_handler(handler)
-        self._keep(with_handler(self.routes, handler, asked))
+        self._keep(with_handler(self.routes, handler, spec))
 
     def _keep(self, routes: Iterable[Route]) -> None:
         """All of these routes, or on a fault none of them."""
@@ -231,17 +239,17 @@ class Router:
 
 def _checked(events: tuple[Any, ...]) -> tuple[str, ...]:
     for event in check_events(events):
-        if meant := slip(event):
+        if meant := closest_event_name(event):
             warnings.warn(f"on({event!r}): HITL.sh documents no such event; is it {meant!r}?", stacklevel=3)
     return events
 
 
 def _may_hear(route: Route, event: str) -> bool:
-    return not route.otherwise and route.hears(event)
+    return not route.otherwise and route.listens_to(event)
 
 
 def _candidate(route: Route, event: str) -> _Candidate:
-    rules = tuple(rule for rule in route.rules if rule.hears(event))
+    rules = tuple(rule for rule in route.rules if rule.listens_to(event))
     return _Candidate(
         route,
         accepts=rules[0].accepts if len(rules) == 1 else partial(any_accepts, rules),

@@ -69,8 +69,8 @@ def list_members(loop_id: str, json_wanted: bool) -> None:
 def list_requests(status: str | None, loop_id: str | None, limit: int, json_wanted: bool) -> None:
     """List the requests this key created, the newest first; one call per hundred."""
     with client_from_env() as client:
-        walk = client.requests.list(status=status, loop_id=loop_id, page_size=min(limit, 100))
-        found = tuple(islice(walk, limit))
+        scan = client.requests.list(status=status, loop_id=loop_id, page_size=min(limit, 100))
+        found = tuple(islice(scan, limit))
     rows = [_row(request) for request in found]
     show(found, ("ID", "STATUS", "ANSWER", "BY", "CREATED", "TEXT"), rows, json_wanted)
 

@@ -9,7 +9,7 @@ from workers import Router
 from workers.handlers.executor import _decision, _effect
 from workers.inbox import keys
 from workers.inbox.store import Inbox
-from workers.inbox.values import Item, Line
+from workers.inbox.values import Item, Settlement
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class OneWorker:
         item = self._items.pop(0)
         route = self._router[item.handler]
         decision = _decision(item)
-        line = Line(verb, item.handler, item.event_key, item.token, "0")
+        line = Settlement(verb, item.handler, item.event_key, item.token, "0")
         if not route.matches(decision):
             wait = route.waits(decision)
             line = msgspec.structs.replace(
@@ -102,7 +102,7 @@ class OneWorker:
             for wait in self._router.waits(decision)
         ]
         await self._inbox.report(
-            [Line("route", "", item.event_key, item.token, ",".join(modes), "suspect" * item.suspect)]
+            [Settlement("route", "", item.event_key, item.token, ",".join(modes), "suspect" * item.suspect)]
         )
         for route in routes if at_once else ():
             self._begin(_effect(item, route.name))

@@ -21,8 +21,8 @@ from workers.inbox.operations.failures import discard, retry
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries.search import Filter
 from workers.inbox.store import Inbox
-from workers.inbox.tracker.reconcile_writes import Note, SweepLease
-from workers.inbox.values import Item, Line
+from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
+from workers.inbox.values import Item, Settlement
 
 HANDLERS = ("pay", "notify", "audit")
 CONDITIONS: dict[str, Any] = {"audit": {"trust": "confirmed"}}
@@ -57,9 +57,9 @@ steps = st.one_of(
 )
 
 
-def _settled(end: Any, handler: str, item: Item) -> Line:
+def _settled(end: Any, handler: str, item: Item) -> Settlement:
     detail = "confirmed" if end == "unconfirmed" else "0"
-    return Line(end, handler, item.event_key, item.token, detail, "no")
+    return Settlement(end, handler, item.event_key, item.token, detail, "no")
 
 
 class House:
@@ -100,7 +100,7 @@ class House:
 
     async def answer(self, verb: Any, request_id: str) -> None:
         """HITL.sh's API shows the request as open, or not at all."""
-        lease = SweepLease(self.redis, seconds=60, retention=86_400)
+        lease = ReconcileLease(self.redis, seconds=60, retention=86_400)
         assert lease.acquire()
         lease.write([Note(verb, request_id)], began=0)
         lease.release()
@@ -110,7 +110,7 @@ class House:
         await self.accept(body)
         for item in (await self.inbox.claim(10)).items:
             if not item.handler:
-                await self.inbox.report([Line("route", "", item.event_key, item.token, modes(*ends))])
+                await self.inbox.report([Settlement("route", "", item.event_key, item.token, modes(*ends))])
             names = [item.handler] if item.handler else list(ends)
             await self.inbox.report([_settled(ends.get(name, "done"), name, item) for name in names])
 
@@ -124,7 +124,7 @@ class House:
             if handler or end == "failed":
                 await self.inbox.report([_settled(end, handler, item)])
             else:
-                await self.inbox.report([Line("route", "", item.event_key, item.token, modes(*names))])
+                await self.inbox.report([Settlement("route", "", item.event_key, item.token, modes(*names))])
                 self.held += [(name.removesuffix(":run"), item) for name in names if name.endswith(":run")]
         self.held = self.held[2:]
 

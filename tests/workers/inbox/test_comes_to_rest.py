@@ -12,8 +12,8 @@ from tests.workers.inbox.settles import unsettled
 from workers import Router
 from workers.inbox import keys
 from workers.inbox.store import Inbox
-from workers.inbox.tracker.reconcile_writes import Note, SweepLease
-from workers.inbox.values import Line
+from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
+from workers.inbox.values import Settlement
 
 REQUEST = "66c0ffee00000000000000a1"
 APPROVED, REJECTED = payload(), payload(response="Reject")
@@ -32,7 +32,7 @@ async def accept(inbox: Inbox, body: bytes, trust: str) -> None:
 def find_open(redis: Redis, times: int = 3) -> None:
     """HITL.sh's API shows the request as open."""
     for _ in range(times):
-        lease = SweepLease(redis, seconds=60, retention=RETENTION)
+        lease = ReconcileLease(redis, seconds=60, retention=RETENTION)
         assert lease.acquire()
         lease.write([Note("open", REQUEST)], began=0)
         lease.release()
@@ -85,7 +85,7 @@ async def test_what_is_overruled_while_it_is_routed_is_not_claimed_for_ever(inbo
     await accept(inbox, APPROVED, "callback")
     [item] = (await inbox.claim(1)).items
     await accept(inbox, REJECTED, "signed")
-    await inbox.report([Line("route", "", item.event_key, item.token, "auditor:await-confirmed:conflict")])
+    await inbox.report([Settlement("route", "", item.event_key, item.token, "auditor:await-confirmed:conflict")])
 
     await OneWorker(inbox, with_auditor()).settle()  # raises where claims never end
 

@@ -11,10 +11,10 @@ from tests.builders import claimed, delivery, key, modes, payload
 from workers.inbox import keys
 from workers.inbox.operations.failures import discard
 from workers.inbox.queries import lookup
-from workers.inbox.queries.pagination import CHUNK, CursorInvalid, Place, walk
+from workers.inbox.queries.pagination import CHUNK, CursorInvalid, Position, scan
 from workers.inbox.queries.search import Filter, events, failures, of_request, resolve
 from workers.inbox.store import Inbox
-from workers.inbox.values import Line
+from workers.inbox.values import Settlement
 
 KEY = key(payload())
 REQUEST = "66c0ffee00000000000000a1"
@@ -28,9 +28,9 @@ def inbox(async_redis: AsyncRedis) -> Inbox:
 async def settle(inbox: Inbox, **ends: Any) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
-        await inbox.report([Line("route", "", item.event_key, item.token, modes(*ends))])
+        await inbox.report([Settlement("route", "", item.event_key, item.token, modes(*ends))])
         for handler, end in ends.items():
-            await inbox.report([Line(end, handler, item.event_key, item.token, "0", f"{handler}: no")])
+            await inbox.report([Settlement(end, handler, item.event_key, item.token, "0", f"{handler}: no")])
 
 
 def keys_of(redis: Redis, sought: Filter) -> list[str]:
@@ -87,7 +87,7 @@ async def test_a_conflict_has_the_key_under_which_it_is_kept(inbox: Inbox, redis
 async def test_a_routing_that_failed_is_told(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
-    await inbox.report([Line("failed", "", KEY, item.token, "", "3 workers died")])
+    await inbox.report([Settlement("failed", "", KEY, item.token, "", "3 workers died")])
 
     [failure] = failures(redis).failures
 
@@ -207,18 +207,18 @@ def test_a_walk_that_takes_away_what_it_meets_misses_nothing(redis: Redis, oldes
     bounds = {"since": second(0) + timedelta(milliseconds=1), "until": second(0) + timedelta(milliseconds=4)}
 
     met = []
-    for places in walk(redis, "index", oldest_first=oldest_first, chunk=size, **bounds):
-        met += [place.member for place in places]
-        redis.zrem("index", *(place.member for place in places))
+    for positions in scan(redis, "index", oldest_first=oldest_first, chunk=size, **bounds):
+        met += [position.member for position in positions]
+        redis.zrem("index", *(position.member for position in positions))
 
     expected = [f"m{n:02}" for n in range(4, 16)]
     assert met == (expected if oldest_first else expected[::-1])
 
 
 def test_a_place_is_its_own_cursor() -> None:
-    place = Place("pay|request.completed:a@b", 1_772_366_400_123.25)
+    position = Position("pay|request.completed:a@b", 1_772_366_400_123.25)
 
-    assert Place.of(str(place)) == place
+    assert Position.of(str(position)) == position
 
 
 # -- names -------------------------------------------------------------------------------------------

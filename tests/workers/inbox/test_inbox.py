@@ -10,7 +10,7 @@ from tests.builders import claimed, delivery, key, modes, payload
 from workers.inbox import keys
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox, LeaseKeeper
-from workers.inbox.values import Item, Line
+from workers.inbox.values import Item, Settlement
 
 RETENTION = 3_600
 
@@ -25,8 +25,8 @@ def short(async_redis: AsyncRedis) -> Inbox:
     return Inbox(async_redis, retention=RETENTION, lease=0.001)
 
 
-def line(verb: str, item: Item, word: str = "", wrong: str = "") -> Line:
-    return Line(verb, item.handler, item.event_key, item.token, word, wrong)  # type: ignore[arg-type]
+def line(verb: str, item: Item, word: str = "", wrong: str = "") -> Settlement:
+    return Settlement(verb, item.handler, item.event_key, item.token, word, wrong)  # type: ignore[arg-type]
 
 
 async def routed(inbox: Inbox, *handlers: str) -> list[Item]:
@@ -368,7 +368,7 @@ async def test_a_claim_whose_answer_was_lost_is_answered_again(inbox: Inbox, red
 async def test_what_was_settled_meanwhile_is_not_given_again(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload("r1"))])
     [item] = (await inbox.claim(10, claimant="d")).items
-    await inbox.report([Line("route", "", item.event_key, item.token, "")])
+    await inbox.report([Settlement("route", "", item.event_key, item.token, "")])
     inbox._claims_heard["d"] = 0
 
     assert (await inbox.claim(10, claimant="d")).items == []

@@ -12,7 +12,7 @@ from workers.inbox import keys
 from workers.inbox.memory import MemoryKeeper
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
-from workers.inbox.values import Item, Line
+from workers.inbox.values import Item, Settlement
 
 TRACEBACK = "Traceback\n" + "  File\n" * 280 + "ValueError: no\n"
 
@@ -38,10 +38,10 @@ async def fail(inbox: Inbox, times: int) -> str:
     """An event whose one handler failed so often and is due again; answers its key."""
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
-    await inbox.report([Line("route", "", item.event_key, item.token, "pay:due")])
+    await inbox.report([Settlement("route", "", item.event_key, item.token, "pay:due")])
     for _ in range(times):
         [effect] = (await inbox.claim(1)).items
-        await inbox.report([Line("retry", "pay", effect.event_key, effect.token, "0", TRACEBACK)])
+        await inbox.report([Settlement("retry", "pay", effect.event_key, effect.token, "0", TRACEBACK)])
     return item.event_key
 
 
@@ -49,7 +49,7 @@ async def finish(inbox: Inbox, body: bytes) -> str:
     """An event that nobody routes."""
     await inbox.accept([delivery(body)])
     [item] = (await inbox.claim(1)).items
-    await inbox.report([Line("route", "", item.event_key, item.token)])
+    await inbox.report([Settlement("route", "", item.event_key, item.token)])
     return item.event_key
 
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import claimed, delivery, key, modes, payload
 from tests.workers.inbox.invariants import broken
 from workers import Decision, Router
-from workers.handlers.drain import Drain, Terms
+from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys
 from workers.inbox.event_records import EffectRecord, EventRecord
 from workers.inbox.operations import pausing
@@ -23,7 +23,7 @@ from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import CHUNK
 from workers.inbox.queries.search import Filter
 from workers.inbox.store import Inbox, LeaseKeeper
-from workers.inbox.values import Item, Line
+from workers.inbox.values import Item, Settlement
 
 RETENTION = 3_600
 KEY = key(payload())
@@ -48,8 +48,8 @@ def router(*handlers: str, on: str = "request.*", **conditions: Any) -> Router:
     return made
 
 
-def line(verb: Any, item: Item, handler: str, word: str = "", wrong: str = "") -> Line:
-    return Line(verb, handler, item.event_key, item.token, word, wrong)
+def line(verb: Any, item: Item, handler: str, word: str = "", wrong: str = "") -> Settlement:
+    return Settlement(verb, handler, item.event_key, item.token, word, wrong)
 
 
 async def settle(inbox: Inbox, **ends: str) -> None:
@@ -413,7 +413,7 @@ async def test_a_drain_runs_what_was_retried_and_replayed(inbox: Inbox, redis: R
 
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed")
-    drain = Drain(inbox, routes, LeaseKeeper(redis, lease=15.0), Terms(lease=15.0))
+    drain = Drain(inbox, routes, LeaseKeeper(redis, lease=15.0), DrainOptions(lease=15.0))
     running = asyncio.create_task(drain.run())
     retry(redis, Filter())
     await until(lambda: record(redis).state == "done")

@@ -21,7 +21,7 @@ from workers.clock import Clock
 from workers.inbox import keys
 from workers.inbox.operations.repairing import Repairer
 from workers.inbox.store import Inbox
-from workers.inbox.tracker.reconcile_writes import Note, SweepLease
+from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -103,7 +103,7 @@ class Life:
 
     async def answer(self, verb: Any) -> None:
         had = self.redis.hget(keys.request(REQUEST), "event")
-        lease = SweepLease(self.redis, seconds=60, retention=RETENTION)
+        lease = ReconcileLease(self.redis, seconds=60, retention=RETENTION)
         assert lease.acquire()
         lease.write([Note(verb, REQUEST)], began=0)
         lease.release()

@@ -14,7 +14,7 @@ from workers import Decision, Router
 from workers.inbox import keys
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox, LeaseKeeper
-from workers.inbox.values import Item, Line
+from workers.inbox.values import Item, Settlement
 
 LEASE = 0.05
 
@@ -34,12 +34,12 @@ async def die_with(mortal: Inbox, names: str) -> None:
     """A worker dies with the effect `pay` of these requests in hand."""
     await mortal.accept([delivery(payload(name)) for name in names])
     for item in (await mortal.claim(len(names))).items:
-        await mortal.report([Line("route", "", item.event_key, item.token, modes("pay:run"))])
+        await mortal.report([Settlement("route", "", item.event_key, item.token, modes("pay:run"))])
     await asyncio.sleep(LEASE + 0.02)
 
 
 async def settle(inbox: Inbox, item: Item) -> None:
-    assert await inbox.report([Line("done", item.handler, item.event_key, item.token)]) == [True]
+    assert await inbox.report([Settlement("done", item.handler, item.event_key, item.token)]) == [True]
 
 
 def crashes(redis: Redis, name: str) -> int:
@@ -135,7 +135,7 @@ async def test_a_worker_that_was_only_slow_keeps_what_it_has_until_it_is_claimed
     await inbox.claim(10, caller="busy")
     lost = LeaseKeeper(redis, lease=15.0).renew([(member.decode(), int(token))])
     nothing = await inbox.claim(10, caller="suspect")
-    settled = await inbox.report([Line("done", "pay", key(payload("a")), int(token))])
+    settled = await inbox.report([Settlement("done", "pay", key(payload("a")), int(token))])
 
     assert (lost, nothing.items, settled) == ([], [], [True])
     assert (crashes(redis, "a"), redis.zcard(keys.SUSPECTS)) == (0, 0)

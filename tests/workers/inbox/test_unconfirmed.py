@@ -19,7 +19,7 @@ from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import lookup
 from workers.inbox.queries.search import Filter, events
 from workers.inbox.store import Inbox
-from workers.inbox.values import Item, Line
+from workers.inbox.values import Item, Settlement
 
 RETENTION = 3_600
 KEY = key(payload())
@@ -43,8 +43,8 @@ def states(redis: Redis, event_key: str = KEY) -> dict[str, str]:
     return {one.handler: one.state for one in record(redis, event_key).effects}
 
 
-def line(verb: Any, item: Item, handler: str, word: str = "", wrong: str = "") -> Line:
-    return Line(verb, handler, item.event_key, item.token, word, wrong)
+def line(verb: Any, item: Item, handler: str, word: str = "", wrong: str = "") -> Settlement:
+    return Settlement(verb, handler, item.event_key, item.token, word, wrong)
 
 
 async def routed(inbox: Inbox, *names: str, body: bytes | None = None) -> Item:

@@ -11,7 +11,7 @@ from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.inbox.tracker.tracked_requests import Asked
 from workers.reconcile import runner
-from workers.reconcile.state import Account
+from workers.reconcile.state import ReconcileReport
 from workers.settings import Settings
 
 KEY = "hitl_test_0123456789abcdef0123456789abcdef"
@@ -32,7 +32,7 @@ def learn(redis: Redis, request_id: str, callback: Callback | None = None, **_mo
     tracked_requests.learn(redis, asked, key_hash=api_key_hash(KEY))
 
 
-def sweep(settings: Settings, redis: Redis) -> Account:
-    account = runner.run(settings, redis)
-    assert account is not None
-    return account
+def sweep(settings: Settings, redis: Redis) -> ReconcileReport:
+    report = runner.run(settings, redis)
+    assert report is not None
+    return report

@@ -80,9 +80,9 @@ def test_an_old_key_that_is_listed_is_still_polled(
     sandbox.answer(request, True)
     sandbox.advance(2 * HOUR)
 
-    account = sweep(replace(settings, api_key=other, earlier_api_keys=(KEY,)), redis)
+    report = sweep(replace(settings, api_key=other, earlier_api_keys=(KEY,)), redis)
 
-    assert (account.found, account.trouble) == (1, None)
+    assert (report.found, report.trouble) == (1, None)
     assert states(redis) == {request: "completed"}
 
 
@@ -95,12 +95,12 @@ def test_requests_of_a_key_that_is_gone_are_unreachable_and_never_lost(
 
     accounts = [sweep(replace(settings, api_key=other), redis) for _ in range(3)]
 
-    assert [account.lost for account in accounts] == [0, 0, 0]
+    assert [report.lost for report in accounts] == [0, 0, 0]
     assert states(redis) == {request: "unreachable"}
     counts = tracked_counts.counts(redis)
     assert (counts.open, counts.unreachable, counts.lost) == (0, 1, 0)
     [listed] = tracked_listing.listing(redis, "unreachable").entries
-    assert (listed.request_id, listed.next_look) == (request, None)
+    assert (listed.request_id, listed.next_check) == (request, None)
 
     assert sweep(settings, redis).found == 1
 
@@ -120,7 +120,7 @@ async def test_a_request_that_a_webhook_told_of_is_looked_for_with_every_key(
 
     accounts = [await asyncio.to_thread(sweep, both, redis) for _ in range(2)]
 
-    assert sum(account.found for account in accounts) == 1
+    assert sum(report.found for report in accounts) == 1
     assert redis.zcard(keys.LOST) == 0
 
 

@@ -69,9 +69,9 @@ async def test_what_was_discarded_while_it_waited_for_proof_is_not_asked_for(
     await desk.post(request, True)
 
     discard(redis, [f"pay|request.completed:{request}"], reason="forged", retention=60)
-    account = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(sweep, settings, redis)
 
-    assert (account.calls, due(redis)) == (0, [])
+    assert (report.calls, due(redis)) == (0, [])
 
 
 @pytest.mark.parametrize("asked", [True, False])
@@ -82,9 +82,9 @@ async def test_what_nobody_waits_for_any_more_is_looked_at_once_at_the_most(
     await desk.post(request, True)
     redis.delete(keys.unconfirmed(request))
 
-    account = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(sweep, settings, redis)
 
-    assert account.calls > 0
+    assert report.calls > 0
     assert due(redis) == []
 
 
@@ -98,7 +98,7 @@ async def test_a_forged_request_ends_as_lost_and_is_forgotten(
     accounts.append(await asyncio.to_thread(sweep, settings, redis))
 
     # One call, and one that tells a request that is gone from a key that may see nothing.
-    assert ([account.calls for account in accounts], accounts[0].overruled) == ([2, 0], 1)
+    assert ([report.calls for report in accounts], accounts[0].overruled) == ([2, 0], 1)
     assert lookup.request(redis, UNKNOWN).status != "completed"
     assert redis.ttl(keys.request(UNKNOWN)) > 0
     assert redis.zcard(keys.CHECKS) == redis.zcard(keys.LOST) == 0
@@ -134,9 +134,9 @@ async def test_an_id_that_hitl_sh_never_gave_stops_no_sweep(
     await asyncio.to_thread(sandbox.advance, 2 * HOUR)
     await desk.post(name, True, callback_id="leaked")
 
-    account = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(sweep, settings, redis)
 
-    assert (account.found, account.trouble) == (1, None)
+    assert (report.found, report.trouble) == (1, None)
 
 
 async def test_a_request_that_hitl_sh_fails_to_show_keeps_no_other_from_being_proven(
@@ -168,9 +168,9 @@ async def test_a_flood_of_made_up_requests_leaves_calls_for_the_others(
     await desk.inbox.accept([delivery(payload(f"{number:024x}"), callback_id="leaked") for number in range(99)])
     await desk.work()
 
-    account = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(sweep, settings, redis)
 
-    assert (account.found, account.trouble) == (1, None)
+    assert (report.found, report.trouble) == (1, None)
     assert snapshot.look(settings, redis).calls > 0
 
 
@@ -182,10 +182,10 @@ async def test_made_up_requests_cost_no_more_than_their_cap_and_wait_for_the_nex
     accounts = [await asyncio.to_thread(sweep, settings, redis) for _ in range(3)]
 
     # A tenth of the thousand that the sandbox allows.
-    assert sum(account.calls for account in accounts) == 100
-    assert [account.trouble for account in accounts] == [None] * 3
+    assert sum(report.calls for report in accounts) == 100
+    assert [report.trouble for report in accounts] == [None] * 3
     assert due(redis) == []
-    assert snapshot.read_trail(redis).silent_since is None
+    assert snapshot.read_state(redis).silent_since is None
 
 
 async def test_a_request_that_only_a_callback_url_speaks_of_moves_no_other_in_the_list(
@@ -224,9 +224,9 @@ async def test_refused_deliveries_are_looked_into_within_the_cap_and_take_nothin
     spent = budget.tokens().unverified
     sandbox.answer(requests[0], True)
 
-    account = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(sweep, settings, redis)
 
-    assert account.found == 1
+    assert report.found == 1
     assert budget.tokens().unverified == spent
 
 
@@ -238,7 +238,7 @@ def test_an_hour_that_is_said_to_end_in_years_is_not_waited_for(
     sandbox.fault("error", times=None, status=429)
     sandbox.advance(10 * 365 * 24 * HOUR)
 
-    account = sweep(settings, redis)
+    report = sweep(settings, redis)
 
-    assert account.trouble == "rate_limited"
+    assert report.trouble == "rate_limited"
     assert float(redis.hget(keys.SWEEP, "rests_until")) <= time.time() + HOUR

@@ -123,7 +123,7 @@ def test_everything_is_found_or_reported_missing_and_no_call_is_refused(
     while days.ledger.overlooked or days.ledger.first is not None:
         assert vendor.now < settled_by, f"overlooked: {days.ledger.overlooked}"
         days.ledger.sweep(LIMIT, lambda: None)
-        vendor.now = days.ledger.next_look
+        vendor.now = days.ledger.next_check
 
     listed = [request for request in vendor.requests.values() if request.id in days.ledger.found]
     assert all(request.decided_at is not None and request.decided_at >= START - LOOKBACK for request in listed)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.workers.reconcile.list_server import ListServer
-from workers.reconcile.check_interval import GRACE, Pace, pace, promise
+from workers.reconcile.check_interval import GRACE, Pace, guaranteed_interval, pace
 from workers.reconcile.planner import Plan, Situation, plan
 from workers.reconcile.progress import Channel, Checkpoint, OpenRequest
 from workers.reconcile.state_machine import Sweep
@@ -84,8 +84,8 @@ def test_a_plan_of_nothing_says_when_to_plan_again() -> None:
     young = made(request(created_at=NOW - 60))
     lonely = made(request(created_at=NOW - 100_000, last_checked=NOW - 12_000), channel=Channel(loss=0.1))
 
-    assert (young.again_at, lonely.again_at) == (NOW + 540, NOW + 150)
-    assert made(request(), calls=0, borrowed=0).again_at is None
+    assert (young.retry_at, lonely.retry_at) == (NOW + 540, NOW + 150)
+    assert made(request(), calls=0, borrowed=0).retry_at is None
 
 
 def test_without_calls_only_what_is_overdue_borrows() -> None:
@@ -143,8 +143,8 @@ def test_fewer_calls_stretch_every_interval() -> None:
 
 
 def test_what_is_promised_fits_the_calls_or_comes_with_a_warning() -> None:
-    kept = promise(200, Pace(shortest=600, calls_per_hour=50))
-    broken = promise(50_000, Pace(shortest=600, calls_per_hour=5))
+    kept = guaranteed_interval(200, Pace(shortest=600, calls_per_hour=50))
+    broken = guaranteed_interval(50_000, Pace(shortest=600, calls_per_hour=5))
 
     assert (kept.seconds, kept.warning) == (2 * 600 + 2 * 3 * 72, None)
     assert broken.warning is not None

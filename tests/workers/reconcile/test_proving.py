@@ -17,7 +17,7 @@ from tests.builders import delivery, payload
 from tests.workers.inbox.invariants import broken
 from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, learn, sweep
 from workers import Decision, Router
-from workers.handlers.drain import Drain, Terms
+from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys
 from workers.inbox.queries import lookup
 from workers.inbox.store import Callback, Inbox, LeaseKeeper
@@ -50,7 +50,7 @@ class Desk:
 
     async def work(self) -> None:
         """Until nothing is due."""
-        drain = Drain(self.inbox, self.router, LeaseKeeper(self.redis, lease=5.0), Terms(lease=5.0))
+        drain = Drain(self.inbox, self.router, LeaseKeeper(self.redis, lease=5.0), DrainOptions(lease=5.0))
         running = asyncio.create_task(drain.run())
         await until(lambda: self.redis.zcard(keys.DUE) == 0)
         drain.stop()
@@ -78,10 +78,10 @@ async def test_what_hitl_sh_confirms_is_handled_as_hitl_sh_tells_it(
     await desk.post(request, True, trust="signed")
     assert desk.seen == [("tell", True)]
 
-    account = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(sweep, settings, redis)
     await desk.work()
 
-    assert (account.confirmed, account.overruled, account.calls) == (1, 0, 1)
+    assert (report.confirmed, report.overruled, report.calls) == (1, 0, 1)
     assert desk.seen == [("tell", True), ("pay", True)]
     assert (desk.decisions[0].trust, desk.decisions[0].reviewer.name) == ("confirmed", None)
     assert redis.zcard(keys.CHECKS) == redis.zcard(keys.UNCONFIRMED) == 0
@@ -94,10 +94,10 @@ async def test_another_answer_at_hitl_sh_contradicts_what_was_posted(
     await asyncio.to_thread(sandbox.answer, request, False)
     await desk.post(request, True)
 
-    account = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(sweep, settings, redis)
     await desk.work()
 
-    assert account.overruled == 1
+    assert report.overruled == 1
     assert desk.seen == [("tell", True), ("pay", False)]
     assert (desk.decisions[0].conflict, desk.decisions[0].overrules) == (False, True)
     assert "decision.overruled" in caplog.text
@@ -131,10 +131,10 @@ async def test_the_true_answer_after_a_forged_one_is_handled(
 
     await asyncio.to_thread(sandbox.answer, request, True)
     await desk.post(request, True, trust="signed")
-    account = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(sweep, settings, redis)
     await desk.work()
 
-    assert account.confirmed == 1
+    assert report.confirmed == 1
     assert desk.seen.count(("pay", True)) == 1
 
 
@@ -194,10 +194,10 @@ async def test_many_that_wait_for_proof_share_a_page(
     await desk.inbox.accept([delivery(payload(request, True), trust="signed") for request in requests])
     await desk.work()
 
-    account = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(sweep, settings, redis)
     await desk.work()
 
-    assert (account.confirmed, account.calls) == (30, 1)
+    assert (report.confirmed, report.calls) == (30, 1)
     assert desk.seen.count(("pay", True)) == 30
 
 

@@ -18,7 +18,7 @@ from workers.inbox import keys, scripts
 from workers.inbox.queries import lookup
 from workers.inbox.store import Callback, pack
 from workers.inbox.tracker import tracked_requests
-from workers.inbox.tracker.reconcile_writes import LeaseLost, Note, SweepLease
+from workers.inbox.tracker.reconcile_writes import LeaseLost, Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import Asked
 from workers.reconcile import runner, snapshot, state
 from workers.reconcile.budget import RedisBudget
@@ -32,9 +32,9 @@ def test_a_decision_that_no_webhook_told_of_is_found(
     sandbox.answer(request, True)
     sandbox.advance(2 * HOUR)
 
-    account = sweep(settings, redis)
+    report = sweep(settings, redis)
 
-    assert (account.found, account.calls) == (1, 1)
+    assert (report.found, report.calls) == (1, 1)
     [event] = lookup.recent(redis)
     assert (event.key, event.trust, event.content.response) == (f"request.completed:{request}", "confirmed", True)
     assert redis.zcard(keys.CHECKS) == 0
@@ -46,9 +46,9 @@ def test_an_open_request_is_checked_and_looked_at_later(
     request = ask(api, redis, loop)
     sandbox.advance(2 * HOUR)
 
-    account = sweep(settings, redis)
+    report = sweep(settings, redis)
 
-    assert (account.found, account.trouble) == (0, None)
+    assert (report.found, report.trouble) == (0, None)
     assert redis.zscore(keys.CHECKS, request) > (time.time() + 600) * 1000
     assert snapshot.look(settings, redis).plan.kind == "nothing"
 
@@ -82,10 +82,10 @@ def test_what_was_asked_and_answered_while_the_sweep_began_keeps_its_state(
         swept = threads.submit(sweep, discovering, redis)
         until(lambda: redis.exists(keys.SWEEPING) and redis.hexists(keys.SWEEP, "started"), 5, "it asks")
         learn(redis, request, callback=Callback(id="an-id", state={"order": 7}))
-        account = swept.result()
+        report = swept.result()
 
     [event] = lookup.recent(redis)
-    assert (event.content.response, event.callback.state, account.found) == (True, {"order": 7}, 1)
+    assert (event.content.response, event.callback.state, report.found) == (True, {"order": 7}, 1)
 
 
 def test_a_sweep_and_a_webhook_of_one_decision_are_one_event(
@@ -141,9 +141,9 @@ def test_requests_asked_elsewhere_are_discovered(
     sandbox.answer(ended, False)
     sandbox.advance(2 * HOUR)
 
-    account = sweep(discovering, redis)
+    report = sweep(discovering, redis)
 
-    assert (account.found, account.discovered) == (1, 2)
+    assert (report.found, report.discovered) == (1, 2)
     assert [event.content.response for event in lookup.recent(redis)] == [False]
     assert tracked_requests.load(redis)[still_open].request.learned == "listing"
 
@@ -172,9 +172,9 @@ def test_nothing_is_discovered_where_that_is_off(
         sandbox.answer(request, True)
     sandbox.advance(2 * HOUR)
 
-    account = sweep(settings, redis)
+    report = sweep(settings, redis)
 
-    assert (account.found, account.discovered) == (1, 0)
+    assert (report.found, report.discovered) == (1, 0)
     assert [event.content.request_id for event in lookup.recent(redis)] == [known]
 
 
@@ -186,9 +186,9 @@ def test_a_key_that_is_refused_stops_the_sweep_and_loses_nothing(
 
     sandbox.fault("error", times=None, status=401)
 
-    account = sweep(settings, redis)
+    report = sweep(settings, redis)
 
-    assert account.trouble == "key_refused"
+    assert report.trouble == "key_refused"
     assert time.time() * 1000 < redis.zscore(keys.CHECKS, request) < (time.time() + 60) * 1000
 
 
@@ -217,9 +217,9 @@ def test_an_exhausted_limit_is_counted_and_waited_out(
     sandbox.advance(2 * HOUR)
     sandbox.fault("rate_limit", times=2)
 
-    account = sweep(settings, redis)
+    report = sweep(settings, redis)
 
-    assert account.trouble == "rate_limited"
+    assert report.trouble == "rate_limited"
     assert redis.hget(keys.COUNTERS, "api_429") == b"1"
     assert redis.zscore(keys.CHECKS, request) > time.time() * 1000
 
@@ -239,11 +239,11 @@ def test_what_a_dead_sweep_left_is_gone_on_with(
     redis.set(keys.SWEEPING, 99, px=300)
 
     deadline = time.monotonic() + 5
-    while (account := runner.run(settings, redis)) is None and time.monotonic() < deadline:
+    while (report := runner.run(settings, redis)) is None and time.monotonic() < deadline:
         time.sleep(0.05)
 
-    assert account is not None
-    assert account.found == 3
+    assert report is not None
+    assert report.found == 3
 
 
 def test_a_list_that_grows_while_it_is_read_hides_nothing(
@@ -262,7 +262,7 @@ def test_a_list_that_grows_while_it_is_read_hides_nothing(
 
 
 def test_a_sweep_that_lost_its_lease_writes_nothing(redis: Redis, settings: Settings) -> None:
-    lease = SweepLease(redis, seconds=5, retention=60)
+    lease = ReconcileLease(redis, seconds=5, retention=60)
     lease.acquire()
     redis.set(keys.SWEEPING, lease.token + 1)
 
@@ -279,17 +279,17 @@ def test_what_is_overdue_borrows_though_discovery_has_no_call(
     request = ask(api, redis, loop)
     redis.hset(keys.request(request), "timeout_at", time.time() - HOUR)
     sandbox.answer(request, True)
-    starved = replace(discovering, sweep_share=0.01)
+    starved = replace(discovering, reconcile_share=0.01)
     budget = RedisBudget(redis, KEY, rules=snapshot.rules(starved), purpose="sweep")
     while budget.spend() == 0:
         pass
-    trail_left = snapshot.read_trail(redis)
-    hungry = structs.replace(trail_left, horizon=structs.replace(trail_left.horizon, looked_at=1.0))
-    redis.hset(keys.SWEEP, "trail", state.encode(hungry))
+    trail_left = snapshot.read_state(redis)
+    is_starved = structs.replace(trail_left, horizon=structs.replace(trail_left.horizon, looked_at=1.0))
+    redis.hset(keys.SWEEP, "trail", state.encode(is_starved))
 
-    account = sweep(starved, redis)
+    report = sweep(starved, redis)
 
-    assert account.found == 1
+    assert report.found == 1
 
 
 def test_a_signed_webhook_brings_the_state_of_what_was_asked(redis: Redis, server: EmbeddedServer) -> None:

@@ -6,9 +6,9 @@ import msgspec
 
 from workers.reconcile.check_interval import Pace, pace
 from workers.reconcile.discovery import Horizon, fresh, wanted
-from workers.reconcile.hourly_calls import HOUR, Purpose, Rules, available, observe, spend, sweeps_per_hour
+from workers.reconcile.hourly_calls import HOUR, Purpose, Rules, available, observe, reconcile_calls_per_hour, spend
 from workers.reconcile.hourly_calls import fresh as fresh_tokens
-from workers.reconcile.open_pages import OpenWalk
+from workers.reconcile.open_pages import OpenPages
 from workers.reconcile.planner import Situation, plan
 from workers.reconcile.progress import (
     Answer,
@@ -160,7 +160,7 @@ class Ledger:
 
     @property
     def pace(self) -> Pace:
-        calls = sweeps_per_hour(self.tokens, self.rules)
+        calls = reconcile_calls_per_hour(self.tokens, self.rules)
         return pace(
             self.placed, self.channel, now=self.vendor.now, calls_per_hour=calls, page_size=PAGE, overlap=OVERLAP
         )
@@ -188,7 +188,7 @@ class Ledger:
         while self.first is not None:
             if not self._may(allowed, "sweep"):
                 return False
-            walk = OpenWalk(self.statuses, PAGE, 0.0, self.first)
+            walk = OpenPages(self.statuses, PAGE, 0.0, self.first)
             page = self._answer(walk.next_call())
             assert isinstance(page, Rows)
             walk.take(page)
@@ -271,7 +271,7 @@ class Ledger:
     # -- the end --------------------------------------------------------------------------------------
 
     @property
-    def next_look(self) -> float:
+    def next_check(self) -> float:
         """When the clock would enqueue the next sweep."""
         pace, now = self.pace, self.vendor.now
         moments = [self.horizon.due_at(pace.shortest), *(pace.due_at(one) for one in self.known.values())]

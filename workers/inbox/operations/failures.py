@@ -15,7 +15,7 @@ from workers.errors import WorkersError
 from workers.inbox import keys, scripts
 from workers.inbox.event_records import EventSummary
 from workers.inbox.queries import lookup
-from workers.inbox.queries.pagination import until_now, walk
+from workers.inbox.queries.pagination import scan, until_now
 from workers.inbox.queries.search import Filter, among, effect_of, resolve, split
 
 #: Members named as examples of what a change is about.
@@ -117,16 +117,16 @@ def _members(
         return
     for index in indexes:
         until = until_now(redis, chosen.until)
-        for places in walk(redis, index, since=chosen.since, until=until, oldest_first=True):
-            found = among(redis, places, chosen)
+        for positions in scan(redis, index, since=chosen.since, until=until, oldest_first=True):
+            found = among(redis, positions, chosen)
             yield [one.member for one in found if one.effect.state in states and wanted(one.event)]
 
 
 def _quarantined(redis: Redis, chosen: Filter) -> Iterator[list[str]]:
     """The quarantined records of a filter, batch by batch, each as ``|event key``."""
     until = until_now(redis, chosen.until)
-    for places in walk(redis, keys.QUARANTINE, since=chosen.since, until=until, oldest_first=True):
-        found = lookup.summaries(redis, [place.member for place in places])
+    for positions in scan(redis, keys.QUARANTINE, since=chosen.since, until=until, oldest_first=True):
+        found = lookup.summaries(redis, [position.member for position in positions])
         yield [f"|{event.key}" for event in found if chosen.wants(event)]
 
 

@@ -13,7 +13,7 @@ from workers.inbox import keys, scripts
 from workers.inbox.event_records import EventRecord
 from workers.inbox.operations.failures import EXAMPLES, Change, Chosen, or_refuse
 from workers.inbox.queries import lookup
-from workers.inbox.queries.pagination import until_now, walk
+from workers.inbox.queries.pagination import scan, until_now
 from workers.inbox.queries.search import Filter, effect_of, resolve, split
 from workers.inbox.store import accept
 from workers.inbox.values import Delivery
@@ -70,10 +70,10 @@ def _chosen(redis: Redis, chosen: Chosen) -> Iterator[tuple[list[EventRecord], s
         for name in dict.fromkeys(chosen):
             yield list(lookup.records(redis, resolve(redis, name))), split(name)[0] or None if "|" in name else None
         return
-    for places in walk(
+    for positions in scan(
         redis, keys.EVENTS, since=chosen.since, until=until_now(redis, chosen.until), oldest_first=True, chunk=BATCH
     ):
-        records = lookup.records(redis, [place.member for place in places])
+        records = lookup.records(redis, [position.member for position in positions])
         wanted = msgspec.structs.replace(chosen, handler=None)
         yield [record for record in records if wanted.wants(record) or _unread(record, wanted)], chosen.handler
 

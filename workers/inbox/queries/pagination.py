@@ -19,7 +19,7 @@ class CursorInvalid(WorkersError):
     """A page was asked for by something that is no cursor of ours."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True):
     """One member of an index and its score, in milliseconds since 1970."""
 
     member: str
@@ -47,16 +47,16 @@ class Place(msgspec.Struct, frozen=True):
         return f"{self.score}@{self.member}"
 
 
-def walk(
+def scan(
     redis: Redis,
     index: str,
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-    after: Place | None = None,
+    after: Position | None = None,
     oldest_first: bool = False,
     chunk: int = CHUNK,
-) -> Iterator[list[Place]]:
+) -> Iterator[list[Position]]:
     """The members from `since` to before `until`, newest first unless told, a chunk at a time.
 
     What is added meanwhile at the far side is seen, what is taken away makes nobody miss another: each chunk
@@ -68,13 +68,13 @@ def walk(
         begin = _first(redis, index, lowest, highest, oldest_first)
         if after is not None:
             begin = max(begin, _behind(redis, index, after, oldest_first))
-        places = _chunk(redis, index, begin, chunk, oldest_first)
-        within = [place for place in places if lowest <= place.score < highest]
+        positions = _chunk(redis, index, begin, chunk, oldest_first)
+        within = [position for position in positions if lowest <= position.score < highest]
         if within:
             yield within
-        if len(within) < len(places) or not places:
+        if len(within) < len(positions) or not positions:
             return
-        after = places[-1]
+        after = positions[-1]
 
 
 def until_now(redis: Redis, until: datetime | None) -> datetime:
@@ -83,12 +83,12 @@ def until_now(redis: Redis, until: datetime | None) -> datetime:
     return now if until is None else min(until, now)
 
 
-def _chunk(redis: Redis, index: str, begin: int, most: int, oldest_first: bool) -> list[Place]:
+def _chunk(redis: Redis, index: str, begin: int, most: int, oldest_first: bool) -> list[Position]:
     found = cast(
         "list[tuple[bytes, float]]",
         redis.zrange(index, begin, begin + most - 1, desc=not oldest_first, withscores=True),
     )
-    return [Place(member.decode(), float(score)) for member, score in found]
+    return [Position(member.decode(), float(score)) for member, score in found]
 
 
 def _first(redis: Redis, index: str, lowest: float, highest: float, oldest_first: bool) -> int:
@@ -98,7 +98,7 @@ def _first(redis: Redis, index: str, lowest: float, highest: float, oldest_first
     return 0 if math.isinf(highest) else redis.zcount(index, highest, "+inf")
 
 
-def _behind(redis: Redis, index: str, last: Place, oldest_first: bool) -> int:
+def _behind(redis: Redis, index: str, last: Position, oldest_first: bool) -> int:
     """The rank behind the last place seen; if that is gone, where those of its time begin."""
     rank = redis.zrank(index, last.member) if oldest_first else redis.zrevrank(index, last.member)
     if rank is not None and redis.zscore(index, last.member) == last.score:

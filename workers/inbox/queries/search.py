@@ -11,8 +11,8 @@ from hitlsh.events import Event, Unreadable
 from workers.inbox import keys
 from workers.inbox.event_records import EffectRecord, EventSummary
 from workers.inbox.queries import lookup
-from workers.inbox.queries.pagination import Place, walk
-from workers.routing.event_names import hears
+from workers.inbox.queries.pagination import Position, scan
+from workers.routing.event_names import listens_to
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(content, Event):
             return self.event is None and self.loop is None and self.request is None
         return (
-            (self.event is None or hears((self.event,), content.name))
+            (self.event is None or listens_to((self.event,), content.name))
             and (self.loop is None or self.loop in (content.loop_id, content.loop_name))
             and (self.request is None or self.request == content.request_id)
         )
@@ -87,43 +87,45 @@ def events(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str | 
     Raises `CursorInvalid`.
     """
     found: list[EventSummary] = []
-    last: Place | None = None
-    for places in walk(redis, keys.EVENTS, since=sought.since, until=sought.until, after=Place.of(cursor)):
-        by_key = {summary.key: summary for summary in lookup.summaries(redis, [place.member for place in places])}
-        for place in places:
+    last: Position | None = None
+    for positions in scan(redis, keys.EVENTS, since=sought.since, until=sought.until, after=Position.of(cursor)):
+        by_key = {
+            summary.key: summary for summary in lookup.summaries(redis, [position.member for position in positions])
+        }
+        for position in positions:
             if len(found) == most:
                 return EventPage(events=tuple(found), cursor=str(last))
-            last = place
-            if place.member in by_key and sought.wants(by_key[place.member]):
-                found.append(by_key[place.member])
+            last = position
+            if position.member in by_key and sought.wants(by_key[position.member]):
+                found.append(by_key[position.member])
     return EventPage(events=tuple(found), cursor=None)
 
 
 def failures(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str | None = None) -> FailurePage:
     """A page of what failed for good, the latest first. Raises `CursorInvalid`."""
     found: list[Failure] = []
-    last: Place | None = None
-    for places in walk(redis, keys.FAILED, since=sought.since, until=sought.until, after=Place.of(cursor)):
-        by_member = {failure.member: failure for failure in among(redis, places, sought)}
-        for place in places:
+    last: Position | None = None
+    for positions in scan(redis, keys.FAILED, since=sought.since, until=sought.until, after=Position.of(cursor)):
+        by_member = {failure.member: failure for failure in among(redis, positions, sought)}
+        for position in positions:
             if len(found) == most:
                 return FailurePage(failures=tuple(found), cursor=str(last))
-            last = place
-            if place.member in by_member:
-                found.append(by_member[place.member])
+            last = position
+            if position.member in by_member:
+                found.append(by_member[position.member])
     return FailurePage(failures=tuple(found), cursor=None)
 
 
-def among(redis: Redis, places: Sequence[Place], sought: Filter) -> Iterator[Failure]:
+def among(redis: Redis, positions: Sequence[Position], sought: Filter) -> Iterator[Failure]:
     """Those effects of an index (`failed` or `held`) that are looked for."""
-    named = [(place, *split(place.member)) for place in places]
+    named = [(position, *split(position.member)) for position in positions]
     wanted = [one for one in named if sought.handler in (None, one[1])]
     by_key = {summary.key: summary for summary in lookup.summaries(redis, {key for _, _, key in wanted})}
-    for place, handler, key in wanted:
+    for position, handler, key in wanted:
         summary = by_key.get(key)
         effect = effect_of(summary, handler) if summary else None
         if summary and effect and sought.admits(summary.content) and sought.state in (None, effect.state):
-            yield Failure(event=summary, effect=effect, failed_at=place.at)
+            yield Failure(event=summary, effect=effect, failed_at=position.at)
 
 
 def effect_of(found: EventSummary, handler: str) -> EffectRecord | None:

@@ -43,7 +43,7 @@ class Written(msgspec.Struct, frozen=True):
     overruled: int = 0
 
 
-class SweepLease:
+class ReconcileLease:
     """At most one sweep runs, on whichever host; it is taken over when its lease has run out."""
 
     def __init__(self, redis: Redis, *, seconds: float, retention: int) -> None:

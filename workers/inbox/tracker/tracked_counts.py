@@ -12,7 +12,7 @@ from workers.inbox.tracker.api_keys import KeyIndexes
 LATELY = 24 * 3600
 
 
-class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
+class TrackedCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Times are seconds since 1970, by the inbox clock."""
 
     now: float
@@ -23,18 +23,18 @@ class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
     #: Requests of API keys that are polled no more: nobody can say what became of them.
     unreachable: int
     #: Requests that have ended as we were told, and that wait to be confirmed.
-    awaiting_proof: int
+    awaiting_confirmation: int
     #: Effects that wait for stronger evidence.
     unconfirmed: int
     lost: int
     #: Outcomes that stronger evidence overruled: all that are kept, and those of the last 24 hours.
     overruled: int
-    overruled_lately: int
+    recently_overruled: int
     #: When something is next worth a call to HITL.sh, which is left alone for a while after trouble.
-    next_look: float | None
+    next_check: float | None
 
 
-def counts(redis: Redis) -> LedgerCounts:
+def counts(redis: Redis) -> TrackedCounts:
     """A few round trips, two more for each API key."""
     now = inbox_clock.now(redis)
     known = api_keys.read(redis)
@@ -47,18 +47,18 @@ def counts(redis: Redis) -> LedgerCounts:
         pipe.zcard(keys.OVERRULED)
         pipe.zcount(keys.OVERRULED, int((now - LATELY) * 1000), "+inf")
         unconfirmed, lost, overruled, lately = pipe.execute()
-    return LedgerCounts(
+    return TrackedCounts(
         now=now,
         open=sum(one.open for one in polled),
         oldest=None if oldest is None else oldest.oldest,
         oldest_at=None if oldest is None else oldest.oldest_at,
         unreachable=sum(one.open for one in gone),
-        awaiting_proof=sum(one.awaiting for one in polled),
+        awaiting_confirmation=sum(one.awaiting for one in polled),
         unconfirmed=unconfirmed,
         lost=lost,
         overruled=overruled,
-        overruled_lately=lately,
-        next_look=min((one.next_look for one in polled if one.next_look is not None), default=None),
+        recently_overruled=lately,
+        next_check=min((one.next_check for one in polled if one.next_check is not None), default=None),
     )
 
 
@@ -69,7 +69,7 @@ class _Counts(msgspec.Struct, frozen=True, kw_only=True):
     awaiting: int
     oldest: str | None
     oldest_at: float
-    next_look: float | None
+    next_check: float | None
 
 
 def _of_key(redis: Redis, indexes: KeyIndexes) -> _Counts:
@@ -84,7 +84,7 @@ def _of_key(redis: Redis, indexes: KeyIndexes) -> _Counts:
         awaiting=awaiting,
         oldest=oldest.decode() or None,
         oldest_at=float(created),
-        next_look=max(first[0][1] / 1000, float(rests_until or 0)) if first else None,
+        next_check=max(first[0][1] / 1000, float(rests_until or 0)) if first else None,
     )
 
 

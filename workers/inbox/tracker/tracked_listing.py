@@ -11,7 +11,7 @@ import msgspec
 from redis import Redis
 
 from workers.inbox import keys
-from workers.inbox.queries.pagination import CHUNK, walk
+from workers.inbox.queries.pagination import CHUNK, scan
 from workers.inbox.tracker import api_keys
 from workers.inbox.tracker.api_keys import ApiKeys, KeyIndexes
 from workers.inbox.tracker.tracked_requests import DISCOVERY
@@ -23,7 +23,7 @@ _FIELDS = (
 )  # fmt: skip
 
 
-class Overruling(msgspec.Struct, frozen=True, kw_only=True):
+class OverruledBy(msgspec.Struct, frozen=True, kw_only=True):
     """An outcome of which stronger evidence says otherwise."""
 
     event: str
@@ -45,7 +45,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     #: When HITL.sh last told us that it is open.
     checked_at: datetime | None
     #: When it is next worth a call; None when it is not.
-    next_look: datetime | None
+    next_check: datetime | None
     #: Handlers wait until HITL.sh confirms how it ended.
     unconfirmed: bool
     #: A delivery that names it was refused since it was last checked.
@@ -55,7 +55,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     #: Key of the event that decided it.
     event: str | None
     #: Only where overruled events are listed.
-    overruled: Overruling | None = None
+    overruled: OverruledBy | None = None
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 #: Of a request, and what is listed of it besides.
-_Named: TypeAlias = tuple[str, Overruling | None]
+_Named: TypeAlias = tuple[str, OverruledBy | None]
 
 
 def entry(redis: Redis, request_id: str) -> Entry | None:
@@ -118,15 +118,15 @@ def _named(redis: Redis, known: ApiKeys, state: State | None) -> Iterator[Sequen
         case "unconfirmed":
             yield from _awaiting_proof(redis)
         case "overruled":
-            for places in walk(redis, keys.OVERRULED):
-                yield _overrulings(redis, [place.member for place in places])
+            for positions in scan(redis, keys.OVERRULED):
+                yield _overrulings(redis, [position.member for position in positions])
 
 
 def _merged(redis: Redis, indexes: Sequence[str], *, oldest_first: bool = False) -> Iterator[Sequence[_Named]]:
     """The requests of several indexes in the order of one."""
-    walks = [chain.from_iterable(walk(redis, index, oldest_first=oldest_first)) for index in indexes]
-    places = merge(*walks, key=attrgetter("score"), reverse=not oldest_first)
-    names = ((place.member, None) for place in places if place.member != DISCOVERY)
+    walks = [chain.from_iterable(scan(redis, index, oldest_first=oldest_first)) for index in indexes]
+    positions = merge(*walks, key=attrgetter("score"), reverse=not oldest_first)
+    names = ((position.member, None) for position in positions if position.member != DISCOVERY)
     while chunk := list(islice(names, CHUNK)):
         yield chunk
 
@@ -134,8 +134,8 @@ def _merged(redis: Redis, indexes: Sequence[str], *, oldest_first: bool = False)
 def _awaiting_proof(redis: Redis) -> Iterator[Sequence[_Named]]:
     """Several effects of one request may wait: it is named once."""
     seen = set[str]()
-    for places in walk(redis, keys.UNCONFIRMED):
-        event_keys = [place.member.partition("|")[2] for place in places]
+    for positions in scan(redis, keys.UNCONFIRMED):
+        event_keys = [position.member.partition("|")[2] for position in positions]
         requests = [fields[0].decode() for fields in _of_events(redis, event_keys, "request") if fields[0]]
         fresh = [name for name in dict.fromkeys(requests) if name not in seen]
         seen.update(fresh)
@@ -145,7 +145,7 @@ def _awaiting_proof(redis: Redis) -> Iterator[Sequence[_Named]]:
 def _overrulings(redis: Redis, event_keys: Sequence[str]) -> Sequence[_Named]:
     found = zip(event_keys, _of_events(redis, event_keys, "request", "overruled"), strict=True)
     return [
-        (request.decode(), Overruling(event=key, by=by.decode()))
+        (request.decode(), OverruledBy(event=key, by=by.decode()))
         for key, (request, by) in found
         if request is not None and by is not None
     ]
@@ -166,7 +166,7 @@ def _read(redis: Redis, known: ApiKeys, named: Sequence[_Named]) -> list[Entry]:
             pipe.zscore(keys.UNVERIFIED, request_id)
         replies = iter(pipe.execute())
     found = list(zip(named, replies, replies, replies, strict=True))
-    indexes = [_indexes(known, values, *places) for _, values, *places in found]
+    indexes = [_indexes(known, values, *positions) for _, values, *positions in found]
     with redis.pipeline(transaction=False) as pipe:
         for (request_id, _), own in zip(named, indexes, strict=True):
             pipe.zscore(own.asked, request_id)
@@ -182,17 +182,17 @@ def _read(redis: Redis, known: ApiKeys, named: Sequence[_Named]) -> list[Entry]:
     ]
 
 
-def _indexes(known: ApiKeys, values: Sequence[bytes | None], *places: float | None) -> KeyIndexes:
+def _indexes(known: ApiKeys, values: Sequence[bytes | None], *positions: float | None) -> KeyIndexes:
     """As the scripts find the key of a request."""
     key_hash = values[_FIELDS.index("api_key")]
     if key_hash is not None:
         return known.indexes(key_hash.decode())
-    return known.current if all(place is None for place in places) else known.indexes("")
+    return known.current if all(position is None for position in positions) else known.indexes("")
 
 
 def _entry(
     request_id: str,
-    overruled: Overruling | None,
+    overruled: OverruledBy | None,
     values: Sequence[bytes | None],
     created: float | None,
     look: float | None,
@@ -209,7 +209,7 @@ def _entry(
         created_at=_moment(fields.get("created_at", created)),
         timeout_at=_moment(fields.get("timeout_at")),
         checked_at=_moment(fields.get("checked_at")),
-        next_look=_moment(look / 1000) if look is not None and is_polled else None,
+        next_check=_moment(look / 1000) if look is not None and is_polled else None,
         unconfirmed=bool(unconfirmed),
         refused="refused" in fields,
         missing="missing" in fields,

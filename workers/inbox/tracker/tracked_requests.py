@@ -70,9 +70,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     #: is not the request's own. It is worth a call only after all else.
     unverified: bool = False
     #: It has ended as far as we were told, and handlers wait until HITL.sh itself says so.
-    awaits_proof: bool = False
+    awaits_confirmation: bool = False
     #: Only the request itself, with its callback URL, can prove it: what came by a callback URL may be another's.
-    needs_whole: bool = False
+    needs_full_fetch: bool = False
     #: Not worth a call before (seconds since 1970).
     hold: float = 0.0
     callback: Callback | None = None
@@ -124,10 +124,10 @@ def known(redis: Redis, ids: Sequence[str], indexes: KeyIndexes = _FIRST) -> dic
             pipe.zrevrank(indexes.asked, request_id)
         replies = pipe.execute()
     found: dict[str, Known] = {}
-    for request_id, values, place in zip(ids, replies[::2], replies[1::2], strict=True):
+    for request_id, values, position in zip(ids, replies[::2], replies[1::2], strict=True):
         fields = {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None}
         if "created_at" in fields or "outcome" in fields:
-            found[request_id] = _known(request_id, fields, place or 0)
+            found[request_id] = _known(request_id, fields, position or 0)
     doubted = {request_id for request_id, values in zip(ids, replies[::2], strict=True) if values[-1] is not None}
     return found | _proofs(redis, found, doubted)
 
@@ -147,7 +147,7 @@ def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> Known:
     return Known(
         request=request,
         unverified=request.learned == "callback" or "refused" in fields,
-        awaits_proof="outcome" in fields,
+        awaits_confirmation="outcome" in fields,
         hold=hold,
         callback=_decode_callback(fields["callback"]) if "callback" in fields else None,
         default_response=fields.get("default"),
@@ -159,7 +159,7 @@ def _proofs(redis: Redis, found: Mapping[str, Known], doubted: set[str]) -> dict
 
     `doubted`: HITL.sh has not confirmed them once already.
     """
-    waiting = [request_id for request_id, one in found.items() if one.awaits_proof]
+    waiting = [request_id for request_id, one in found.items() if one.awaits_confirmation]
     return {
         request_id: _to_prove(found[request_id], _posted(redis, request_id), is_doubted=request_id in doubted)
         for request_id in waiting
@@ -187,7 +187,7 @@ def _to_prove(known: Known, posted: Sequence[tuple[bytes | None, bytes | None]],
     return msgspec.structs.replace(
         known,
         unverified=known.request.learned == "callback" or not any(is_verified(*one) for one in posted),
-        needs_whole=own is None and any(callback is not None for _, callback in posted),
+        needs_full_fetch=own is None and any(callback is not None for _, callback in posted),
     )
 
 

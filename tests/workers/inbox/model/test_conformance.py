@@ -17,8 +17,8 @@ from tests.workers.inbox.model.state import Member, Request
 from tests.workers.inbox.settles import unsettled
 from workers.inbox import keys
 from workers.inbox.store import Inbox
-from workers.inbox.tracker.reconcile_writes import Note, SweepLease
-from workers.inbox.values import Item, Line
+from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
+from workers.inbox.values import Item, Settlement
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -68,7 +68,7 @@ class Inboxes:
         await self.inbox.accept([delivery(BODIES[content], trust=WORDS[int(level)])])
 
     async def _open(self, before: Node) -> None:
-        lease = SweepLease(self.redis, seconds=60, retention=86_400)
+        lease = ReconcileLease(self.redis, seconds=60, retention=86_400)
         assert lease.acquire()
         lease.write([Note("open", REQUEST)], began=0)
         lease.release()
@@ -104,7 +104,7 @@ class Inboxes:
         await self._end(before, what, "release")
 
     async def _report(self, verb: Any, handler: str, item: Item, word: str, wrong: str = "") -> None:
-        assert await self.inbox.report([Line(verb, handler, item.event_key, item.token, word, wrong)]) == [True]
+        assert await self.inbox.report([Settlement(verb, handler, item.event_key, item.token, word, wrong)]) == [True]
 
     async def _kill(self, before: Node, worker: str) -> None:
         if held := self.held[int(worker)]:
