@@ -154,11 +154,11 @@ class _Reconciling:
         self.runs: set[object] = set()
 
     def __call__(self) -> None:
-        self.runs.add(self._redis.get(keys.SWEEPING))
+        self.runs.add(self._redis.get(keys.RECONCILE_LEASE))
         if time.monotonic() - self._last > RECONCILE_EVERY:
             self._last = time.monotonic()
             self._redis.zadd(keys.CHECKS, {DISCOVERY: 1})
-            self._redis.hset(keys.SWEEP, "rests_until", 0)
+            self._redis.hset(keys.RECONCILE_STATE, "rests_until", 0)
 
 
 async def _accept(inbox: Inbox, answer: str, sent: dict[str, float]) -> None:

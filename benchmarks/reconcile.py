@@ -34,13 +34,13 @@ from workers.reconcile.hourly_calls import (
 from workers.reconcile.page_cover import cover
 from workers.reconcile.planner import Situation, plan
 from workers.reconcile.progress import Call, Channel, Checkpoint, List, OpenRequest, Row, Rows
-from workers.reconcile.state_machine import Sweep
+from workers.reconcile.state_machine import ReconcileRun
 
 OUTAGE = (8 * HOUR, 14 * HOUR)
 
 
 class Ours(Client):
-    """The pace, the planner, the sweep and the budget, as the sweep job will use them."""
+    """The pace, the planner, the reconcile run and the budget, as the reconcile job will use them."""
 
     def __init__(self, day: Day) -> None:
         super().__init__(day)
@@ -75,11 +75,11 @@ class Ours(Client):
         if int(now / TICK) % 15 == 0:
             self._set_pace(now)
             self.retry_at = 0.0
-        self._sweep(now)
+        self._reconcile(now)
         self._discover(now)
 
-    def _sweep(self, now: float) -> None:
-        calls, borrowed = (available(self.tokens, self.rules, purpose, now) for purpose in ("sweep", "overdue"))
+    def _reconcile(self, now: float) -> None:
+        calls, borrowed = (available(self.tokens, self.rules, purpose, now) for purpose in ("reconcile", "overdue"))
         if now < self.retry_at or max(calls, borrowed) < 1:
             return
         found = plan(
@@ -96,7 +96,7 @@ class Ours(Client):
         )
         self.retry_at = 0.0 if found.retry_at is None else found.retry_at
         if found.kind != "nothing":
-            self._carry_out(Sweep(found), "sweep" if calls else "overdue")
+            self._carry_out(ReconcileRun(found), "reconcile" if calls else "overdue")
 
     def _due(self, now: float) -> tuple[OpenRequest, ...]:
         due = sorted((moment, one) for one, moment in self.due_at.items() if moment <= now)
@@ -115,19 +115,19 @@ class Ours(Client):
         self.pace = pace(known, self.channel, now=now, calls_per_hour=calls)
         self.due_at = {one: self.pace.due_at(request) for one, request in self.open.items()}
 
-    def _carry_out(self, sweep: Sweep, purpose: Purpose) -> None:
+    def _carry_out(self, reconcile: ReconcileRun, purpose: Purpose) -> None:
         found: list[int] = []
-        while (call := sweep.next_call()) is not None and (answer := self._answer(call, purpose)) is not None:
-            findings = sweep.step(call, answer)
+        while (call := reconcile.next_call()) is not None and (answer := self._answer(call, purpose)) is not None:
+            findings = reconcile.step(call, answer)
             found += self._note(findings.open, findings.ended)
-        self.checkpoint = sweep.checkpoint
+        self.checkpoint = reconcile.checkpoint
         self._count_bound(found)
 
     def _discover(self, now: float) -> None:
         """What was asked elsewhere is looked for too, though here there is none: that costs calls all the same."""
         found: list[int] = []
         while self.horizon.due_at(self.pace.shortest) <= now:
-            answer = self._answer(self.horizon.next_call(100), "sweep")
+            answer = self._answer(self.horizon.next_call(100), "reconcile")
             if not isinstance(answer, Rows):
                 break
             rows = answer.rows

@@ -17,7 +17,7 @@ def main(text: str) -> None:
     settings = Settings.from_env({"REDIS_URL": "redis://localhost:6379/0", **environment()})
     if settings.api_key is None or settings.public_url is None:
         sys.exit("HITL_API_KEY and HITL_PUBLIC_URL are not set: start `make run` in another terminal, or set them.")
-    # The inbox is told what is asked: should the webhook be lost, a sweep brings the decision.
+    # The inbox is told what is asked: should the webhook be lost, a reconcile run brings the decision.
     with Redis.from_url(settings.redis_url) as redis, asking_client(settings, redis) as client:
         loop = client.loops.list()[0]
         created = client.requests.create(

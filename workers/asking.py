@@ -1,4 +1,4 @@
-"""Asking people through us: the inbox then waits for the decision, and the key's calls are shared with sweeps.
+"""Asking people through us: the inbox then waits for the decision, and the key's calls are shared with reconcile runs.
 
 from workers.asking import asking_client, callback_url
 
@@ -63,7 +63,7 @@ class AsyncRedisLedger:
 def asking_client(settings: Settings, redis: Redis) -> Client:
     """A client whose requests the inbox knows; raises `CannotAsk` without an API key.
 
-    Every call is charged to the key's hour, of which sweeps leave a reserve for asking. A call that would have
+    Every call is charged to the key's hour, of which reconcile runs leave a reserve for asking. A call that would have
     to wait for longer than the client is patient raises `BudgetExhausted`, which says when calls return.
     """
     key = _key(settings)

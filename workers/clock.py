@@ -21,7 +21,7 @@ from workers.inbox.store import LONGEST_REQUEST
 from workers.inbox.tracker import api_keys as registered_keys
 from workers.inbox.tracker.api_keys import KeyIndexes
 from workers.inbox.tracker.tracked_requests import DISCOVERY
-from workers.queue import enqueue_drain, enqueue_sweep
+from workers.queue import enqueue_drain, enqueue_reconcile
 
 logger = logging.getLogger("hitl.clock")
 
@@ -85,8 +85,10 @@ class Clock:
         """Answers whether a drain was asked for."""
         found = self._look()
         self._see_that_reconcile_runs_are_served(found)
-        if any(found.sweep_is_possible(key) and (key.checks or self._first_look_is_wanted(key)) for key in found.keys):
-            enqueue_sweep(self._redis)
+        if any(
+            found.reconcile_is_possible(key) and (key.checks or self._first_look_is_wanted(key)) for key in found.keys
+        ):
+            enqueue_reconcile(self._redis)
         return found.drain_is_wanted and enqueue_drain(self._redis)
 
     def _first_look_is_wanted(self, found: "_KeyLook") -> bool:
@@ -138,17 +140,17 @@ class Clock:
             pipe.zcount(keys.DUE, "-inf", now)
             pipe.zcount(keys.DUE, "-inf", now - BACKLOG)
             pipe.zcount(keys.DRAINS, now, "+inf")
-            pipe.exists(keys.SWEEPING)
+            pipe.exists(keys.RECONCILE_LEASE)
             pipe.lindex(keys.RQ_RECONCILE_QUEUE, -1)
             pipe.exists(keys.RESUMES)
             for indexes in polled:
                 pipe.zcount(indexes.checks, "-inf", now)
                 pipe.zscore(indexes.checks, DISCOVERY)
                 pipe.hget(indexes.state, "rests_until")
-            due, overdue, drains, sweeping, waiting_run, resumes, *found = pipe.execute()
+            due, overdue, drains, reconciling, waiting_run, resumes, *found = pipe.execute()
         replies = iter(found)
         each = tuple(_KeyLook(*values) for values in zip(replies, replies, replies, strict=True))
-        return _Look(now, due, overdue, drains, sweeping, waiting_run, resumes, each)
+        return _Look(now, due, overdue, drains, reconciling, waiting_run, resumes, each)
 
 
 class _KeyLook(msgspec.Struct, frozen=True):
@@ -168,7 +170,7 @@ class _Look(msgspec.Struct, frozen=True):
     due: int
     overdue: int
     drains: int
-    sweeping: int
+    reconciling: int
     #: The oldest RQ job that waits on the queue of reconcile runs.
     waiting_run: bytes | None
     #: Somebody asked for held effects to go on, and no drain has seen to it yet.
@@ -181,6 +183,6 @@ class _Look(msgspec.Struct, frozen=True):
         """Something is due and nobody resident, or it has been due for so long that one is not enough."""
         return bool(self.overdue or ((self.due or self.resumes) and not self.drains))
 
-    def sweep_is_possible(self, key: _KeyLook) -> bool:
+    def reconcile_is_possible(self, key: _KeyLook) -> bool:
         """Nobody is at it, and HITL.sh is not left alone after trouble with this key."""
-        return not self.sweeping and float(key.rests_until or 0) * 1000 <= self.now
+        return not self.reconciling and float(key.rests_until or 0) * 1000 <= self.now

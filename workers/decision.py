@@ -21,7 +21,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     #: Equal for every delivery and every attempt: pass it on as an idempotency key. Another outcome of the same
     #: request has another key. At most 256 characters.
     event_key: str
-    #: The payload form it came in, such as ``callback-v2`` or ``nested``; ``api`` when a sweep found it.
+    #: The payload form it came in, such as ``callback-v2`` or ``nested``; ``api`` when a reconcile run found it.
     variant: str
     #: How we know that it is real: ``signed`` (HMAC), ``callback`` (our signed URL) or ``confirmed`` (read
     #: at the API).

@@ -61,7 +61,7 @@ def work(prepared: Work) -> None:
     serve(prepared.settings.redis_url, DRAIN)
 
 
-def reconcile(settings: Settings) -> None:
+def serve_reconcile_runs(settings: Settings) -> None:
     """Serve the queue of reconcile runs in this process until SIGTERM or SIGINT. Loads no handlers."""
     _prepare(settings)
     serve(settings.redis_url, RECONCILE)
@@ -96,7 +96,7 @@ def drain() -> None:
         os._exit(0)
 
 
-def sweep() -> None:
+def reconcile() -> None:
     """The RQ job: a reconcile run, which asks HITL.sh for what the webhooks missed. The next one goes on from there."""
     if not isinstance(_prepared, Settings):
         raise NotOurWorker
@@ -107,7 +107,7 @@ def sweep() -> None:
     try:
         runner.run(settings, redis, stopping=stopping)
     except Exception:
-        redis.set(keys.SWEEPING, 0, nx=True, px=60_000)  # the clock would ask for the same again at once
+        redis.set(keys.RECONCILE_LEASE, 0, nx=True, px=60_000)  # the clock would ask for the same again at once
         raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

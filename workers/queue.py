@@ -50,8 +50,8 @@ class JobKind:
 DRAIN = JobKind(queue=keys.QUEUE, prefix="drain-", function="workers.jobs.drain", description="work the inbox")
 RECONCILE = JobKind(
     queue=keys.RECONCILE_QUEUE,
-    prefix="sweep-",
-    function="workers.jobs.sweep",
+    prefix="reconcile-",
+    function="workers.jobs.reconcile",
     description="ask HITL.sh for what the webhooks missed",
 )
 _KINDS = (DRAIN, RECONCILE)
@@ -158,7 +158,7 @@ def enqueue_drain(redis: Redis) -> bool:
     return _enqueue(redis, DRAIN)
 
 
-def enqueue_sweep(redis: Redis) -> bool:
+def enqueue_reconcile(redis: Redis) -> bool:
     """Ask for a reconcile run, unless one waits already; answers whether it did."""
     return _enqueue(redis, RECONCILE)
 

@@ -57,9 +57,9 @@ class Settings:
     handler_threads: int = 8
     #: Requests that did not come through us are looked for in HITL.sh's lists.
     discover: bool = True
-    #: Seconds: of what a sweep finds, nothing decided longer ago than that before its API key's first use is delivered.
+    #: Seconds: a reconcile run delivers nothing that was decided longer ago than that before the API key's first use.
     lookback: float = 86_400.0
-    #: Of the API's calls in an hour: what sweeps may use, and what they leave for asking.
+    #: Of the API's calls in an hour: what reconcile runs may use, and what they leave for asking.
     reconcile_share: float = 0.5
     ask_reserve: float = 0.2
     #: Seconds within which every open request is to be checked; a warning is shown where the calls do not suffice.
@@ -101,7 +101,9 @@ class Settings:
             handler_threads=reader.number("HITL_HANDLER_THREADS", 8, int, 1, 1_000, "threads"),
             discover=reader.switch("HITL_DISCOVER", default=True),
             lookback=reader.duration("HITL_LOOKBACK", "24h", least=0),
-            reconcile_share=reader.number("HITL_SWEEP_SHARE", 0.5, float, 0.01, 1, "a share of the calls, as a number"),
+            reconcile_share=reader.number(
+                "HITL_RECONCILE_SHARE", 0.5, float, 0.01, 1, "a share of the calls, as a number"
+            ),
             ask_reserve=reader.number("HITL_ASK_RESERVE", 0.2, float, 0, 0.9, "a share of the calls, as a number"),
             check_within=reader.duration("HITL_CHECK_WITHIN", "24h", least=1),
         )

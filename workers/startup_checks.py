@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from workers.routing.router import Router
 from workers.settings import Settings, SettingsInvalid
 
-logger = logging.getLogger("hitl.sweeps")
+logger = logging.getLogger("hitl.reconcile")
 
 
 def check_confirmation_is_possible(settings: Settings, router: Router) -> None:
@@ -24,7 +24,7 @@ def check_confirmation_is_possible(settings: Settings, router: Router) -> None:
 def warn_if_nothing_is_reconciled(settings: Settings) -> None:
     """Once, at the start: a decision whose webhook is lost stays unknown."""
     if settings.api_key is None:
-        logger.warning("sweeps.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for")
+        logger.warning("reconcile runs.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for")
 
 
 def _listed(names: Sequence[str]) -> str:

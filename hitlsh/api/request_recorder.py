@@ -34,7 +34,7 @@ class Ledger(Protocol):
     """Told of each request once HITL.sh has made it; one may be shared by many clients.
 
     By then people have been asked, so the caller gets the request whatever becomes of the record: what a ledger
-    raises is logged as ``ledger.failed``. A sweep that looks for unknown requests finds this one later.
+    raises is logged as ``ledger.failed``. A reconcile run that looks for unknown requests finds this one later.
     """
 
     def asked(self, created: CreatedRequest, sent: Sent) -> None:

@@ -7,7 +7,7 @@ from workers.reconcile.status import ReconcileStatus
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
-    """Something is wrong that no sweep puts right."""
+    """Something is wrong that no reconcile run puts right."""
 
     #: silent, overruled, key_refused or rate_limited.
     kind: str
@@ -63,6 +63,6 @@ def _limited(found: ReconcileStatus) -> str | None:
         return None
     last = "" if found.limited_at is None else f", the last {since(found.limited_at, found.counts.now)}"
     return (
-        f"HITL.sh refused {counted(found.limited, 'call')} of sweeps with 429{last}: other programs may use the same "
-        "API key. Give them one of their own, or leave them more with HITL_SWEEP_SHARE and HITL_ASK_RESERVE."
+        f"HITL.sh refused {counted(found.limited, 'call')} of reconcile runs with 429{last}: other programs may use "
+        "the same API key. Give them one of their own, or leave them more with HITL_RECONCILE_SHARE and HITL_ASK_RESERVE."
     )

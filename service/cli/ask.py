@@ -41,10 +41,10 @@ def ask(asked: Asking, state: str | None, waiting: bool, every: float, json_want
     """Ask the people of a loop; the inbox waits for what they say, and your handlers get it.
 
     The callback URL is minted here, with HITL_CALLBACK_SECRETS and HITL_PUBLIC_URL, and bound to this request.
-    Should its webhook be lost, a sweep brings the decision. Costs one of the key's calls (HITL_API_KEY), two
+    Should its webhook be lost, a reconcile run brings the decision. Costs one of the key's calls (HITL_API_KEY), two
     when the loop is given by its name. Reads REDIS_URL, or the `dev` stack in this folder.
 
-    With --wait, no further call is made: the decision is awaited in the inbox, where a webhook or a sweep
+    With --wait, no further call is made: the decision is awaited in the inbox, where a webhook or a reconcile run
     brings it.
     """
     with connected() as redis:
@@ -74,7 +74,7 @@ def _callback_url(settings: Settings, given: str | None, state: Any, *, stated: 
     except CannotAsk as missing:
         if stated:
             raise
-        echo(f"no callback URL, so a sweep has to find the decision: {missing}", err=True)
+        echo(f"no callback URL, so a reconcile run has to find the decision: {missing}", err=True)
         return None
 
 

@@ -17,7 +17,7 @@ from service.cli.json_option import parse_json
 from service.cli.operations import discard, replay, retry
 from service.cli.output import echo, escape_message, print_json
 from service.cli.pause import pause, resume
-from service.cli.reconcile import sweep
+from service.cli.reconcile import reconcile
 from service.cli.requests import channel, requests
 from service.cli.status import status
 from service.errors import explain
@@ -187,7 +187,7 @@ for command in (
     ask,
     api,
     status,
-    sweep,
+    reconcile,
     requests,
     channel,
     events,

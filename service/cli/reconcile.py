@@ -1,4 +1,4 @@
-"""`hitl-receiver sweep`: ask HITL.sh by hand for what the webhooks missed."""
+"""`hitl-receiver reconcile`: ask HITL.sh by hand for what the webhooks missed."""
 
 import signal
 from collections.abc import Iterator
@@ -29,14 +29,16 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only say what a sweep would do, at what cost, and why; asks nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only say what a reconcile run would do, at what cost, and why; asks nothing."
+)
 @as_json
-def sweep(dry_run: bool, json_wanted: bool) -> None:
+def reconcile(dry_run: bool, json_wanted: bool) -> None:
     """Ask HITL.sh now for what the webhooks missed; what is found goes to your handlers as from a webhook.
 
     The clock has workers do this by themselves, when something is worth a call. By hand it keeps to the same
     plan and the same calls an hour. Ctrl+C ends it after the call in hand. Needs HITL_API_KEY and REDIS_URL,
-    or the `dev` stack in this folder. Exits with 1 on trouble, and when another sweep is under way.
+    or the `dev` stack in this folder. Exits with 1 on trouble, and when another reconcile run is under way.
     """
     with connected() as redis:
         settings = Settings.from_env(environment())
@@ -77,11 +79,13 @@ def _say_how_it_went(report: ReconcileReport, redis: Redis, json_wanted: bool) -
 def _why_not(redis: Redis) -> str:
     found = status.active_run(redis)
     if found is None:
-        return "another sweep was under way and has ended by now: try again."
+        return "another reconcile run was under way and has ended by now: try again."
     left = duration(found.seconds)
     if found.held_off:
-        return f"a worker could not sweep, and none begins for another {left}: its log says why; has it HITL_API_KEY?"
-    return f"another sweep is under way; its lease lasts another {left}, unless it is renewed."
+        return (
+            f"a worker could not reconcile, and none begins for another {left}: its log says why; has it HITL_API_KEY?"
+        )
+    return f"another reconcile run is under way; its lease lasts another {left}, unless it is renewed."
 
 
 def _status(report: ReconcileReport, *, stopped: bool) -> int:

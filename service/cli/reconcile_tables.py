@@ -1,4 +1,4 @@
-"""A sweep for a terminal or a program: how one went, and what the next would do."""
+"""A reconcile run for a terminal or a program: how one went, and what the next would do."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from workers.settings import Settings
 
 
 def account_lines(report: ReconcileReport, next_check: float | None, now: float) -> list[Line]:
-    """What one sweep did."""
+    """What one reconcile run did."""
     lines = [
         Line("calls", report.calls, f"{report.cost} expected" if report.cost else ""),
         Line("found", report.found, "decisions that nobody had told us of"),
@@ -39,12 +39,12 @@ def account_fields(report: ReconcileReport) -> dict[str, Any]:
 
 
 def outlook_lines(outlook: Snapshot, calls: Calls, settings: Settings) -> list[Line]:
-    """What a sweep would do now, and what there is to do it with."""
+    """What a reconcile run would do now, and what there is to do it with."""
     open_count, awaiting = _known(outlook)
     lines = [
         Line("plan", None, plan_words(outlook, settings)),
         Line("calls", first_calls(outlook, settings), _cost_words(outlook, settings)),
-        Line("routine", calls.routine, f"calls that a sweep may make now {hour_words(calls)}"),
+        Line("routine", calls.routine, f"calls that a reconcile run may make now {hour_words(calls)}"),
         Line("borrowed", calls.overdue, "for what is overdue or awaits proof"),
         Line("open requests", open_count, "known"),
         Line("await proof", awaiting, "requests that have ended, as we were told"),
@@ -90,12 +90,12 @@ def hour_words(calls: Calls) -> str:
 
 
 def is_first_run(outlook: Snapshot, settings: Settings) -> bool:
-    """A sweep looks first at what there is: what stands where in HITL.sh's list is not known before."""
+    """A reconcile run looks first at what there is: what stands where in HITL.sh's list is not known before."""
     return settings.discover and _is_first(outlook.state)
 
 
 def first_calls(outlook: Snapshot, settings: Settings) -> int:
-    """The least that a sweep would make of calls, were none to bring more to do."""
+    """The least that a reconcile run would make of calls, were none to bring more to do."""
     if is_first_run(outlook, settings):
         return _by_themselves(outlook) + 1
     return _by_themselves(outlook) + outlook.plan.cost + _discovers_now(outlook, settings)

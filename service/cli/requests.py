@@ -48,9 +48,9 @@ def requests(state: str | None, limit: int, json_wanted: bool) -> None:
 @click.option("--hours", default=24, show_default=True, type=click.IntRange(1, KEPT), help="So far back.")
 @as_json
 def channel(hours: int, json_wanted: bool) -> None:
-    """Show how decisions were found, hour by hour: by webhook or by sweep, and what share no webhook told of.
+    """Show how decisions were found, hour by hour: by webhook or by reconcile run, and what share no webhook told of.
 
-    Overtaken: found by a sweep, and its webhook came all the same, later. Times are UTC. Reads REDIS_URL, or
+    Overtaken: found by a reconcile run, and its webhook came all the same, later. Times are UTC. Reads REDIS_URL, or
     the `dev` stack in this folder.
     """
     with connected() as redis:
@@ -63,7 +63,7 @@ def channel(hours: int, json_wanted: bool) -> None:
             {
                 "begins_at": hour.begins_at.isoformat(),
                 "webhook": hour.webhook,
-                "sweep": hour.sweep,
+                "reconcile": hour.reconcile,
                 "overtaken": hour.overtaken,
                 "lost": share_lost(hour),
             }

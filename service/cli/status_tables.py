@@ -27,7 +27,7 @@ def standing_lines(found: ReconcileStatus) -> list[Line]:
         Line("overruled", counts.overruled, _overruled_words(found)),
         *_call_lines(found),
         *_webhook_lines(found),
-        *_sweep_lines(found),
+        *_reconcile_lines(found),
     ]
 
 
@@ -46,7 +46,7 @@ def standing_fields(found: ReconcileStatus) -> dict[str, Any]:
         "overruled_24h": counts.recently_overruled,
         "next_look_at": iso(counts.next_check),
         "under_way": found.active_run is not None and not found.active_run.held_off,
-        "last_sweep": None if state.report is None else account_fields(state.report),
+        "last_run": None if state.report is None else account_fields(state.report),
         "failures": state.failures,
         "promise": {"seconds": state.guaranteed_interval, "warning": state.warning},
         "calls": None if found.calls is None else calls_fields(found.calls),
@@ -81,7 +81,7 @@ def _overruled_words(found: ReconcileStatus) -> str:
 def _call_lines(found: ReconcileStatus) -> list[Line]:
     if found.calls is None:
         return []
-    spent = f"{found.calls.asked} asked, {found.calls.swept} swept"
+    spent = f"{found.calls.asked} asked, {found.calls.reconciled} reconciled"
     if found.calls.unverified:
         spent += f" ({found.calls.unverified} for what could not be verified)"
     if found.calls.surprises:
@@ -94,15 +94,19 @@ def _webhook_lines(found: ReconcileStatus) -> list[Line]:
     late = f"; of {hours.overtaken:,} the webhook came all the same, later" if hours.overtaken else ""
     return [
         Line("by webhook", hours.webhook, "decisions of the last 24 h"),
-        Line("by sweep", hours.sweep, f"decisions that no webhook had told of{late}" if hours.sweep else ""),
+        Line(
+            "by reconcile run",
+            hours.reconcile,
+            f"decisions that no webhook had told of{late}" if hours.reconcile else "",
+        ),
     ]
 
 
-def _sweep_lines(found: ReconcileStatus) -> list[Line]:
+def _reconcile_lines(found: ReconcileStatus) -> list[Line]:
     if found.calls is None and not found.ever:
-        return [Line("sweeps", None, _OFF)]
+        return [Line("reconcile runs", None, _OFF)]
     lines = [] if found.calls is not None else [Line("calls left", None, _NO_KEY_HERE)]
-    lines.append(Line("last sweep", None, _last_words(found.state.report, found.counts.now)))
+    lines.append(Line("last reconcile run", None, _last_words(found.state.report, found.counts.now)))
     lines.append(Line("next look", None, _next_words(found)))
     if found.state.guaranteed_interval is not None:
         lines.append(Line("promise", None, promise_words(found.state.guaranteed_interval)))
@@ -132,10 +136,10 @@ def _next_words(found: ReconcileStatus) -> str:
     return f"{until(counts.next_check, counts.now)}{late}"
 
 
-def _under_way_words(sweep: ActiveRun) -> str:
-    if sweep.held_off:
+def _under_way_words(reconcile: ActiveRun) -> str:
+    if reconcile.held_off:
         return (
-            f"a worker could not sweep, and the next look is {duration(sweep.seconds)} off: has it HITL_API_KEY? "
+            f"a worker could not reconcile; the next run is {duration(reconcile.seconds)} off: has it HITL_API_KEY? "
             "Its log says what was wrong"
         )
-    return "a sweep is under way"
+    return "a reconcile run is under way"

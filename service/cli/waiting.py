@@ -1,4 +1,4 @@
-"""Waiting for a decision in the inbox, where a webhook or a sweep brings it: no call to HITL.sh."""
+"""Waiting for a decision in the inbox, where a webhook or a reconcile run brings it: no call to HITL.sh."""
 
 import json
 import time

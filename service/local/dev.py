@@ -26,7 +26,7 @@ SANDBOX_OFFSET = 100
 _SECRETS = ("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS")
 _SHARED = (
     *_SECRETS, "HITL_PUBLIC_URL", "HITL_INSECURE", "HITL_HANDLERS", "HITL_API_KEY", "HITL_API_KEYS", "HITL_BASE_URL",
-    "HITL_DISCOVER", "HITL_LOOKBACK", "HITL_SWEEP_SHARE", "HITL_ASK_RESERVE", "HITL_CHECK_WITHIN",
+    "HITL_DISCOVER", "HITL_LOOKBACK", "HITL_RECONCILE_SHARE", "HITL_ASK_RESERVE", "HITL_CHECK_WITHIN",
 )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def _print_banner(stack: Stack, settings: Settings, names: list[str], folder: Pa
         if settings.handlers == "examples.handlers":
             rows.append(("ask", f"{_python()} examples/ask.py     (in another terminal)"))
     if settings.api_key is not None:
-        rows.append(("sweeps", f"HITL.sh is asked for what the webhooks miss: {program()} status"))
+        rows.append(("reconcile runs", f"HITL.sh is asked for what the webhooks miss: {program()} status"))
     rows.append(("try", f"{program()} send callback-v2.completed     (`send` alone lists samples)"))
     echo()
     echo("hitl-receiver is running; Ctrl+C stops it.")

@@ -26,7 +26,7 @@ def run(settings: Settings, *, processes: int, queue: QueueName | None = None) -
     if queue == keys.RECONCILE_QUEUE:
         _see_that_api_key_is_set(settings)
         check_redis_once(settings.redis_url)
-        jobs.reconcile(settings)
+        jobs.serve_reconcile_runs(settings)
         return
     work = jobs.Work.from_settings(settings)  # a mistake in the handlers is told first, and once
     check_redis_once(settings.redis_url)

@@ -1,7 +1,7 @@
 """A look at what was refused: it may be HITL.sh itself, and the wrong secret ours.
 
 HITL.sh does not repeat what is answered with 401, so a decision that we cannot verify would come to light
-only when a sweep next asks for its request. Whatever a refused body says is believed for one thing alone:
+only when a reconcile run next asks for its request. Whatever a refused body says is believed for one thing alone:
 if it names a request that we wait for, HITL.sh is worth a call now. Nothing else of it is kept or logged.
 
 Anybody can knock, so all of it is bounded: how much is read, how often, how much time it takes, and how
@@ -92,7 +92,7 @@ class Inspector:
                 async with asyncio.timeout(DOOR_PATIENCE):
                     known = await self._refused(named)
             except (RedisError, TimeoutError):
-                # Not tried again: the sweep comes to these requests all the same, only later.
+                # Not tried again: the reconcile run comes to these requests all the same, only later.
                 self._count("refused_not_asked", len(named))
                 continue
             self._count("refused_known", known)

@@ -1,4 +1,4 @@
-"""Between sweeps and the sandbox: who came when, held in the middle of a sweep, or turned away."""
+"""Between reconcile runs and the sandbox: who came when, held in the middle of a reconcile run, or turned away."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ _CHUNK = 65_536
 
 
 class Visit(msgspec.Struct, kw_only=True):
-    """One connection: a sweep makes all its calls over one, one after another."""
+    """One connection: a reconcile run makes all its calls over one, one after another."""
 
     opened: float
     closed: float | None = None
@@ -24,7 +24,7 @@ class Visit(msgspec.Struct, kw_only=True):
 
 
 class Gate:
-    """Forwards to a port of this machine; counts calls by the ends of their heads, for sweeps make only GETs."""
+    """Forwards to a port of this machine; counts calls by the ends of their heads: reconcile runs make only GETs."""
 
     def __init__(self, port: int) -> None:
         """`port`: where the sandbox listens."""

@@ -1,4 +1,4 @@
-"""A whole stack that sweeps, with a sandbox for HITL.sh and a gate between the two."""
+"""A whole stack that reconciles, with a sandbox for HITL.sh and a gate between the two."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,7 +40,7 @@ class Handled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReconcileStack(FaultStack):
-    """Two workers that sweep through a gate; whoever asks goes past it."""
+    """Two workers that reconcile through a gate; whoever asks goes past it."""
 
     def __init__(
         self, folder: Path, sandbox: Sandbox, gate: Gate, more: Mapping[str, str], *, handlers: str, workers: int = 2
@@ -80,15 +80,15 @@ class ReconcileStack(FaultStack):
         return [one for one in self.handled() if (one.handler, one.request) == (handler, request)]
 
     def reads(self) -> int:
-        """Calls of sweeps, as the sandbox counts: nobody else here reads."""
+        """Calls of reconcile runs, as the sandbox counts: nobody else here reads."""
         return sum(call["method"] == "GET" for call in self.sandbox.calls())
 
     def wait_for_a_look(self) -> None:
-        """Until the very first sweep is over, so that whatever is asked from now on is news."""
+        """Until the very first reconcile run is over, so that whatever is asked from now on is news."""
         self.wait(lambda: snapshot.read_state(self.redis).account, 20.0, "a first look at what there is")
-        self.wait(lambda: not self.redis.exists(keys.SWEEPING), 20.0, "that look is over")
+        self.wait(lambda: not self.redis.exists(keys.RECONCILE_LEASE), 20.0, "that look is over")
 
-    def sweeper(self) -> tuple[str, int]:
+    def reconciler(self) -> tuple[str, int]:
         """The process that serves reconcile runs, and its work-horse."""
         return "reconcile", next(iter(proc.children(self.pid("reconcile"))), 0)
 

@@ -1,4 +1,4 @@
-"""300 requests while callbacks are lost, and sweeps, the web process and the clock are killed."""
+"""300 requests while callbacks are lost, and reconcile runs, the web process and the clock are killed."""
 
 import random
 import time
@@ -15,20 +15,20 @@ from tests.processes.reconcile_stack import ReconcileStack
 from workers.inbox import keys, webhook_health
 
 REQUESTS, ROUNDS = 300, 6
-#: The sandbox's limit; what sweeps may use of it is the default share.
+#: The sandbox's limit; what reconcile runs may use of it is the default share.
 CALLS_AN_HOUR = 1_000
 #: Seconds without a web process: longer than the sandbox tries to deliver a callback.
 OUTAGE = 9.0
-#: Sweeps that are left alone after one was killed.
+#: Reconcile runs that are left alone after one was killed.
 UNHARMED = 2
-#: Seconds within which a sweep must come round to the one call that kills it.
+#: Seconds within which a reconcile run must come round to the one call that kills it.
 TO_A_CALL = 40.0
 #: Seconds within which all is found and handled, once all has ended.
 WITHIN = 45.0
 
 
 class Kill(msgspec.Struct, frozen=True, kw_only=True):
-    """A sweep died, waiting for the reply to its call of that number."""
+    """A reconcile run died, waiting for the reply to its call of that number."""
 
     at: float
     call: int
@@ -56,12 +56,12 @@ class ReconcileStorm:
         self.sandbox.fault("drop", times=None, probability=1 / 3, match={"channel": "callback"})
         self.sandbox.fault("duplicate", times=None, probability=1 / 2, match={"channel": "callback"})
         troubles: list[Callable[[], None]] = [
-            lambda: self._kill_a_sweep(call=1),
+            lambda: self._kill_a_run(call=1),
             self._go_without_the_web,
-            lambda: self._kill_a_sweep(call=2),
+            lambda: self._kill_a_run(call=2),
             self._kill_the_clock,
-            lambda: self._kill_a_sweep(call=2, worker_too=True),
-            self._let_sweeps_go_on,
+            lambda: self._kill_a_run(call=2, worker_too=True),
+            self._let_runs_go_on,
         ]
         with self.stack.asker() as ours, self.stack.elsewhere() as others:
             asker = Asker(ours, others, self.stack.asking, loop, self._dice)
@@ -100,23 +100,23 @@ class ReconcileStorm:
     def _go_without_the_web(self) -> None:
         self.stack.kill("web")
         self.stack.child("web").restart_at = time.monotonic() + OUTAGE
-        self._let_sweeps_go_on()
+        self._let_runs_go_on()
 
     def _kill_the_clock(self) -> None:
         self.stack.kill("clock")
-        self._let_sweeps_go_on()
+        self._let_runs_go_on()
 
-    def _let_sweeps_go_on(self) -> None:
+    def _let_runs_go_on(self) -> None:
         enough = len(self.gate.visits) + UNHARMED
-        self.stack.wait(lambda: len(self.gate.visits) >= enough, TO_A_CALL, f"{UNHARMED} more sweeps begin")
+        self.stack.wait(lambda: len(self.gate.visits) >= enough, TO_A_CALL, f"{UNHARMED} more reconcile runs begin")
 
-    def _kill_a_sweep(self, *, call: int, worker_too: bool = False) -> None:
+    def _kill_a_run(self, *, call: int, worker_too: bool = False) -> None:
         """In the middle: the call is made and paid for, and its reply on the way."""
         self.gate.hold(call)
-        self.stack.wait(lambda: self.gate.held, TO_A_CALL, f"a sweep makes its call number {call}")
-        name, horse = self.stack.sweeper()
-        assert horse, "a call was made, and RQ runs no sweep"
-        assert self.stack.redis.exists(keys.SWEEPING)
+        self.stack.wait(lambda: self.gate.held, TO_A_CALL, f"a reconcile run makes its call number {call}")
+        name, horse = self.stack.reconciler()
+        assert horse, "a call was made, and RQ runs no reconcile run"
+        assert self.stack.redis.exists(keys.RECONCILE_LEASE)
         if worker_too:
             self.stack.kill(name)
         proc.kill(horse)
@@ -132,18 +132,18 @@ class ReconcileStorm:
     # -- how it went -----------------------------------------------------------------------------------
 
     def found(self) -> tuple[int, int]:
-        """Decisions by webhook, and by sweep, as the channel's history has it."""
+        """Decisions by webhook, and by reconcile run, as the channel's history has it."""
         hours = webhook_health.history(self.stack.redis, 2)
-        return sum(hour.webhook for hour in hours), sum(hour.sweep for hour in hours)
+        return sum(hour.webhook for hour in hours), sum(hour.reconcile for hour in hours)
 
     def takeovers(self) -> list[float]:
-        """Seconds from each kill until another sweep made a call."""
+        """Seconds from each kill until another reconcile run made a call."""
         return [
             min(visit.opened - kill.at for visit in self.gate.visits if visit.opened > kill.at) for kill in self.kills
         ]
 
     def overlaps(self) -> list[str]:
-        """Sweeps that began before the one before had ended: there must be none."""
+        """Reconcile runs that began before the one before had ended: there must be none."""
         return [
             f"one began {(before.closed or time.time()) - after.opened:.3f} s before the end of the other"
             for before, after in pairwise(self.gate.visits)
@@ -151,14 +151,14 @@ class ReconcileStorm:
         ]
 
     def leases(self) -> list[tuple[int, bool]]:
-        """Each lease of a sweep, by its fencing token, and whether it was free then: from the server's own file."""
+        """Each lease of a reconcile run: its fencing token, and whether it was free. From the server's own file."""
         found, free = list[tuple[int, bool]](), True
         for path in sorted(self.stack.server.folder.glob("appendonlydir/*.incr.aof")):
             with path.open("rb") as file:
                 for name, key, *words in commands(file, at_least=2):
-                    if key == keys.SWEEPING.encode() and name.upper() == b"SET":
+                    if key == keys.RECONCILE_LEASE.encode() and name.upper() == b"SET":
                         found.append((int(words[0]), free))
                         free = False
-                    elif key == keys.SWEEPING.encode() and name.upper() in {b"DEL", b"UNLINK"}:
+                    elif key == keys.RECONCILE_LEASE.encode() and name.upper() in {b"DEL", b"UNLINK"}:
                         free = True
         return found

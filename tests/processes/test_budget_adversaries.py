@@ -45,7 +45,7 @@ def test_an_unbound_callback_url_costs_a_capped_number_of_calls(tmp_path: Path) 
 @pytest.mark.slow
 def test_refused_posts_that_name_known_requests_never_spend_past_the_share(tmp_path: Path) -> None:
     limit, share = 350, 0.01
-    quiet = QUICK | {"HITL_CHECK_WITHIN": "24h", "HITL_SWEEP_SHARE": str(share)}
+    quiet = QUICK | {"HITL_CHECK_WITHIN": "24h", "HITL_RECONCILE_SHARE": str(share)}
     with reconciling(tmp_path, quiet, seed=1, rate_limit=limit) as stack:
         asked = ask(stack, 312)
         # From new to old, and further apart than pages overlap: the page that shows one does not show the next.
@@ -54,7 +54,7 @@ def test_refused_posts_that_name_known_requests_never_spend_past_the_share(tmp_p
 
         for request in refused:
             assert stack.post_to(WEBHOOKS, payload(request, True)).status_code == 401
-            stack.pause(1.5)  # each has a sweep of its own
+            stack.pause(1.5)  # each has a reconcile run of its own
         stack.pause(5.0)
 
         print(f"\n{stack.reads()} calls for {len(refused)} refused posts, of a share of {share * limit}")

@@ -24,7 +24,7 @@ MENTIONS = {
     "send": ["HITL_CALLBACK_SECRETS", "HITL_WEBHOOK_SECRETS"],
     "serve": ["REDIS_URL", "HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS", "PORT"],
     "status": ["REDIS_URL"],
-    "sweep": ["HITL_API_KEY", "REDIS_URL"],
+    "reconcile": ["HITL_API_KEY", "REDIS_URL"],
     "work": ["REDIS_URL", "HITL_HANDLERS"],
 }
 ANY_REDIS = {"REDIS_URL": "redis://127.0.0.1:1/0"}

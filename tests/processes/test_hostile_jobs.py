@@ -125,7 +125,7 @@ def rubbish(attack: Attack) -> None:
     attack.push(b"\xff\xfe")
     attack.push("a b:c/../d")
     attack.push(attack.job("drain-1", zlib.compress(b"[" * 50_000_000)))
-    attack.push(attack.job("sweep-1", ["workers.jobs.sweep", None, [], {}]))
+    attack.push(attack.job("reconcile-1", ["workers.jobs.reconcile", None, [], {}]))
     attack.push(
         attack.job("drain-2", DRAIN, status="nonsense", timeout="nonsense", created_at="nonsense", meta=b"\xff")
     )

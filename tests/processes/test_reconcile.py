@@ -1,4 +1,4 @@
-"""Webhooks are lost, refused and forged, sweeps are killed: every decision arrives, once, and nothing is made up."""
+"""Webhooks are lost, refused and forged, reconcile runs are killed: each decision arrives once, and no other."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from workers.inbox.queries import lookup
 from workers.inbox.tracker import tracked_requests
 from workers.reconcile.budget import RedisBudget
 
-#: Seconds after the death of a sweep, within which another goes on.
+#: Seconds after the death of a reconcile run, within which another goes on.
 TAKEOVER = 30.0
 #: Another run, with other dice: RECONCILE_SEED=2.
 SEED = int(os.environ.get("RECONCILE_SEED", "1"))
@@ -70,12 +70,12 @@ def test_nothing_is_made_up_and_nothing_is_left(storm: ReconcileStorm) -> None:
 
 @pytest.mark.slow
 def test_each_decision_is_counted_by_the_way_that_found_it(storm: ReconcileStorm) -> None:
-    by_webhook, by_sweep = storm.found()
+    by_webhook, by_reconcile = storm.found()
     deliveries = storm.sandbox.deliveries()
     # One that was taken by a web process killed before it answered counts as failed there.
     posted = {one["request_id"] for one in deliveries if one["attempts"]}
 
-    assert by_webhook + by_sweep == sum(one.end is not None for one in storm.asked)
+    assert by_webhook + by_reconcile == sum(one.end is not None for one in storm.asked)
     assert 0 < by_webhook <= len(posted)
     assert sum(one["state"] == "dropped" for one in deliveries) > 0.25 * len({one["request_id"] for one in deliveries})
 
@@ -92,7 +92,7 @@ def test_the_calls_stay_within_the_budget(storm: ReconcileStorm) -> None:
 
 
 @pytest.mark.slow
-def test_two_sweeps_never_run_at_once(storm: ReconcileStorm) -> None:
+def test_two_runs_never_run_at_once(storm: ReconcileStorm) -> None:
     leases = storm.leases()
 
     assert storm.overlaps() == []
@@ -102,7 +102,7 @@ def test_two_sweeps_never_run_at_once(storm: ReconcileStorm) -> None:
 
 
 @pytest.mark.slow
-def test_another_sweep_goes_on_soon_after_one_was_killed(storm: ReconcileStorm) -> None:
+def test_another_reconcile_run_goes_on_soon_after_one_was_killed(storm: ReconcileStorm) -> None:
     assert len(storm.kills) == 3
     assert max(storm.takeovers()) <= TAKEOVER
 
@@ -110,15 +110,18 @@ def test_another_sweep_goes_on_soon_after_one_was_killed(storm: ReconcileStorm) 
 def table(storm: ReconcileStorm) -> str:
     deliveries = storm.sandbox.deliveries()
     called_back = {delivery["request_id"] for delivery in deliveries}
-    by_webhook, by_sweep = storm.found()
-    reads, sweeps = storm.stack.reads(), len(storm.gate.visits)
+    by_webhook, by_reconcile = storm.found()
+    reads, runs = storm.stack.reads(), len(storm.gate.visits)
     rows = [
         ("requests", f"{len(storm.asked)}: {counted(str(one.end) for one in storm.asked)}"),
         ("asked", counted(one.way for one in storm.asked)),
         ("callbacks", f"of {len(called_back)} requests: {counted(delivery['state'] for delivery in deliveries)}"),
-        ("found", f"{by_webhook} by webhook, {by_sweep} by sweep"),
+        ("found", f"{by_webhook} by webhook, {by_reconcile} by reconcile run"),
         ("calls", f"{counted(call['method'] for call in storm.sandbox.calls())} of {CALLS_AN_HOUR}"),
-        ("of sweeps", f"{reads} in {sweeps} sweeps, {reads / max(1, by_sweep):.2f} a decision they found"),
+        (
+            "of reconcile runs",
+            f"{reads} in {runs} reconcile runs, {reads / max(1, by_reconcile):.2f} a decision they found",
+        ),
         ("takeovers after", ", ".join(f"{seconds:.1f} s" for seconds in storm.takeovers())),
         ("settled after", f"{storm.settled_after:.1f} s; the whole {storm.took:.1f} s"),
     ]

@@ -13,7 +13,7 @@ from tests.workers.inbox.invariants import broken
 from workers.asking import callback_url
 from workers.inbox import keys
 
-#: Nothing but what is tested here makes a sweep look: no discovery, and a day between two checks.
+#: Nothing but what is tested here makes a reconcile run look: no discovery, and a day between two checks.
 ALONE = {"HITL_DISCOVER": "0", "HITL_CHECK_WITHIN": "24h"}
 #: Seconds within which what HITL.sh knows is handled, once a request is due.
 SOON = 15.0
@@ -55,7 +55,7 @@ def test_what_is_posted_to_a_leaked_callback_url_moves_no_money(tmp_path: Path) 
             wait_for_reads(stack, calls)
             let_time_pass(stack, request)
         stack.wait(lambda: stack.redis.zcard(keys.OVERRULED), SOON, "the forged one is overruled")
-        stack.wait(lambda: stack.logged("ERROR hitl.sweeps decision.overruled"), SOON, "an alarm is logged")
+        stack.wait(lambda: stack.logged("ERROR hitl.reconcile decision.overruled"), SOON, "an alarm is logged")
         assert stack.handled() == []
 
         stack.sandbox.answer(request, "Reject")
@@ -99,18 +99,18 @@ def test_an_api_that_is_away_is_left_alone_for_a_while_and_then_asked_again(tmp_
             asked = [client.requests.create(loop, "?", boolean(), default_response=True).request_id for _ in range(5)]
             for request in asked:
                 stack.sandbox.answer(request, False)
-            stack.wait(lambda: stack.logged("sweep.stopped trouble=unreachable"), SOON, "a sweep gives up")
+            stack.wait(lambda: stack.logged("reconcile.stopped trouble=unreachable"), SOON, "a reconcile run gives up")
             # One more becomes due while it is left alone.
             asked.append(client.requests.create(loop, "?", boolean(), default_response=True).request_id)
             stack.sandbox.answer(asked[-1], False)
         stack.pause(6.0)
-        tries, calls = len(stack.logged("sweep.stopped")), stack.reads() - before
+        tries, calls = len(stack.logged("reconcile.stopped")), stack.reads() - before
         stack.sandbox.clear_faults()
         if how == "no connection":
             stack.gate.open()
         seconds = stack.wait(lambda: len(stack.handled()) == 12, 20.0, "all are handled")
 
-        print(f"\n{how}: {tries} sweep and {calls} calls while it was away; found {seconds:.1f} s after it was back")
+        print(f"\n{how}: {tries} runs and {calls} calls while it was away; found {seconds:.1f} s after it was back")
         assert (tries, calls <= 2) == (1, True)
         assert {(one.request, one.response, one.trust) for one in stack.handled()} == {
             (request, False, "confirmed") for request in asked
@@ -126,12 +126,12 @@ def ask(stack: ReconcileStack, *, state: object) -> tuple[str, str]:
 
 
 def wait_for_reads(stack: ReconcileStack, many: int) -> None:
-    stack.wait(lambda: stack.reads() == many, SOON, f"sweeps make {many} calls in all")
+    stack.wait(lambda: stack.reads() == many, SOON, f"reconcile runs make {many} calls in all")
 
 
 def let_time_pass(stack: ReconcileStack, request: str) -> None:
     """As if HITL.sh had been asked for it some minutes ago."""
-    stack.wait(lambda: not stack.redis.exists(keys.SWEEPING), SOON, "the sweep is over")
+    stack.wait(lambda: not stack.redis.exists(keys.RECONCILE_LEASE), SOON, "the reconcile run is over")
     if stack.redis.zscore(keys.CHECKS, request) is not None:
         before = int((time.time() - 1) * 1000)
         stack.redis.hset(keys.request(request), "hold", before)

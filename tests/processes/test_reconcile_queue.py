@@ -43,7 +43,7 @@ def test_a_reconcile_run_takes_nothing_from_a_drain_that_is_busy(stack: Reconcil
     # Neither the run that goes on nor the one that follows keeps the drain from claiming.
     first = stack.send(payload(request_id=uuid.uuid4().hex, response="Approve"))
     stack.wait_for(first, "quick", seconds=2.0)
-    stack.wait(lambda: not stack.redis.exists(keys.SWEEPING), 2 * SOON, "the run gives up, and is over")
+    stack.wait(lambda: not stack.redis.exists(keys.RECONCILE_LEASE), 2 * SOON, "the run gives up, and is over")
     second = stack.send(payload(request_id=uuid.uuid4().hex, response="Approve"))
     stack.wait_for(second, "quick", seconds=2.0)
 
@@ -72,7 +72,7 @@ def test_a_killed_reconcile_process_is_taken_over(stack: ReconcileStack, whole: 
     stack.gate.hold(1)
     stack.sandbox.answer(request, False)
     stack.wait(lambda: stack.gate.held, SOON, "a reconcile run makes a call")
-    name, horse = stack.sweeper()
+    name, horse = stack.reconciler()
     assert horse
 
     if whole:

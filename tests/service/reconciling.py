@@ -23,7 +23,7 @@ def accept(redis: Redis, request_id: str, **more: Any) -> str:
 
 
 def contradict(redis: Redis, key: str, *, at: float, by: str = "open") -> None:
-    """As a sweep leaves it."""
+    """As a reconcile run leaves it."""
     redis.hset(keys.event(key), "overruled", by)
     redis.zadd(keys.OVERRULED, {key: at * 1000})
 

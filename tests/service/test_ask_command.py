@@ -141,7 +141,9 @@ def test_without_a_secret_it_asks_without_a_callback_url_and_says_so(run: Run, s
     result = run(*PICK, HITL_CALLBACK_SECRETS=None)
 
     assert result.exit_code == 0
-    assert result.stderr.startswith("no callback URL, so a sweep has to find the decision: HITL_CALLBACK_SECRETS")
+    assert result.stderr.startswith(
+        "no callback URL, so a reconcile run has to find the decision: HITL_CALLBACK_SECRETS"
+    )
     assert len(result.stderr.splitlines()) == 1
     assert sandbox.state()["requests"][0]["callback_url"] is None
 

@@ -186,11 +186,11 @@ def test_a_request_is_shown_above_its_events(run: Run, redis: Redis) -> None:
 
 def test_the_hours_are_a_table_with_a_bar(run: Run, redis: Redis) -> None:
     hour = int(time.time()) // 3600
-    redis.hset(keys.channel(hour), mapping={"webhook": 6, "sweep": 4, "overtaken": 1})
+    redis.hset(keys.channel(hour), mapping={"webhook": 6, "reconcile": 4, "overtaken": 1})
 
     heads, before, now, together = run("channel", "--hours", "2").stdout.splitlines()
 
-    assert heads.split() == ["HOUR", "WEBHOOK", "SWEEP", "OVERTAKEN", "LOST"]
+    assert heads.split() == ["HOUR", "WEBHOOK", "RECONCILE_STATE", "OVERTAKEN", "LOST"]
     assert before.split()[2:] == ["0", "0", "0", "-"]
     assert now.split()[2:] == ["6", "4", "1", "30.0%", "█" * 24 + "▒" * 4 + "░" * 12]
     assert together.split()[:5] == ["together", "6", "4", "1", "30.0%"]
@@ -201,7 +201,7 @@ def test_a_webhook_that_came_an_hour_later_makes_no_negative_loss(run: Run, redi
 
     [found] = json.loads(run("channel", "--hours", "1", "--json").stdout)
 
-    assert (found["webhook"], found["sweep"], found["overtaken"], found["lost"]) == (5, 0, 2, 0.0)
+    assert (found["webhook"], found["reconcile"], found["overtaken"], found["lost"]) == (5, 0, 2, 0.0)
 
 
 def test_hours_without_decisions_are_shown_as_they_are(run: Run) -> None:

@@ -39,10 +39,10 @@ def learn(redis: Redis, request_id: str, *, hours_ago: float = 1.0) -> None:
 
 
 def leave(redis: Redis, **changes: Any) -> None:
-    """A trail, as a sweep leaves it."""
+    """A trail, as a reconcile run leaves it."""
     account = ReconcileReport(began=time.time() - 245, ended=time.time() - 240, calls=3, found=2)
     left = ReconcileState(report=account, guaranteed_interval=6.2 * HOUR)
-    redis.hset(keys.SWEEP, "trail", state.encode(msgspec.structs.replace(left, **changes)))
+    redis.hset(keys.RECONCILE_STATE, "state", state.encode(msgspec.structs.replace(left, **changes)))
 
 
 def reconciliation(run: Run, **environ: str | None) -> dict[str, Any]:
@@ -113,29 +113,29 @@ def test_discovery_is_no_request(run: Run, redis: Redis) -> None:
     assert reconciliation(run)["open"] == 1
 
 
-def test_the_last_sweep_and_the_promise_are_told(run: Run, redis: Redis) -> None:
+def test_the_last_reconcile_run_and_the_promise_are_told(run: Run, redis: Redis) -> None:
     leave(redis)
 
     shown = words(run())
 
-    assert "last sweep 4 min ago: 3 calls, 2 found" in shown
+    assert "last reconcile run 4 min ago: 3 calls, 2 found" in shown
     assert "promise every open request is checked within 6.2 h" in shown
 
 
 def test_a_promise_that_cannot_be_kept_comes_with_its_warning(run: Run, redis: Redis) -> None:
-    leave(redis, warning="give sweeps a larger share")
+    leave(redis, warning="give reconcile runs a larger share")
 
-    assert "warning give sweeps a larger share" in words(run())
-    assert reconciliation(run)["promise"]["warning"] == "give sweeps a larger share"
+    assert "warning give reconcile runs a larger share" in words(run())
+    assert reconciliation(run)["promise"]["warning"] == "give reconcile runs a larger share"
 
 
 def test_the_calls_of_this_hour_are_told(run: Run, redis: Redis) -> None:
     RedisBudget(redis, KEY, purpose="asking").spend()
-    RedisBudget(redis, KEY, purpose="sweep").spend()
+    RedisBudget(redis, KEY, purpose="reconcile").spend()
 
     found = reconciliation(run)["calls"]
 
-    assert (found["asking"], found["asked"], found["swept"], found["surprises"]) == (48, 1, 1, 0)
+    assert (found["asking"], found["asked"], found["reconcile"], found["surprises"]) == (48, 1, 1, 0)
     assert "calls left 48 of 100 an hour, until " in words(run())
 
 
@@ -148,19 +148,21 @@ def test_the_calls_of_an_hour_that_has_ended_are_not_told(run: Run, redis: Redis
     assert (found["asking"], found["asked"], found["resets_at"]) == (50, 0, None)
 
 
-def test_webhooks_and_sweeps_of_a_day_are_summed_up(run: Run, redis: Redis) -> None:
+def test_webhooks_and_runs_of_a_day_are_summed_up(run: Run, redis: Redis) -> None:
     hour = int(time.time()) // 3600
-    redis.hset(keys.channel(hour), mapping={"webhook": 1_000, "sweep": 3})
+    redis.hset(keys.channel(hour), mapping={"webhook": 1_000, "reconcile": 3})
     redis.hset(keys.channel(hour - 5), mapping={"webhook": 234, "overtaken": 1})
 
-    assert reconciliation(run)["webhooks_24h"] == {"webhook": 1_234, "sweep": 3, "overtaken": 1}
-    assert "by sweep 3 decisions that no webhook had told of; of 1 the webhook came all the same" in words(run())
+    assert reconciliation(run)["webhooks_24h"] == {"webhook": 1_234, "reconcile": 3, "overtaken": 1}
+    assert "by reconcile run 3 decisions that no webhook had told of; of 1 the webhook came all the same" in words(
+        run()
+    )
 
 
-def test_a_sweep_under_way_is_told(run: Run, redis: Redis) -> None:
-    redis.set(keys.SWEEPING, 7, px=9_000)
+def test_a_reconcile_run_under_way_is_told(run: Run, redis: Redis) -> None:
+    redis.set(keys.RECONCILE_LEASE, 7, px=9_000)
 
-    assert "next look a sweep is under way" in words(run())
+    assert "next look a reconcile run is under way" in words(run())
     assert reconciliation(run)["under_way"] is True
 
 
@@ -181,17 +183,17 @@ def test_without_a_key_it_says_that_nothing_is_looked_for(run: Run) -> None:
     result = run(HITL_API_KEY=None)
 
     assert result.exit_code == 0
-    assert "sweeps HITL_API_KEY is not set: HITL.sh is asked for nothing" in words(result)
+    assert "reconcile runs HITL_API_KEY is not set: HITL.sh is asked for nothing" in words(result)
     assert reconciliation(run, HITL_API_KEY=None)["configured"] is False
 
 
-def test_where_the_key_is_elsewhere_the_sweeps_are_told_and_the_calls_are_not(run: Run, redis: Redis) -> None:
+def test_where_the_key_is_elsewhere_the_runs_are_told_and_the_calls_are_not(run: Run, redis: Redis) -> None:
     leave(redis)
 
     shown = words(run(HITL_API_KEY=None))
 
     assert "calls left not known here: HITL_API_KEY is not set" in shown
-    assert "last sweep 4 min ago" in shown
+    assert "last reconcile run 4 min ago" in shown
 
 
 # -- alarms --------------------------------------------------------------------------------------------
@@ -224,9 +226,9 @@ def test_a_refused_key_is_an_alarm_and_its_words_steer_no_terminal(run: Run, red
 def test_a_429_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
     redis.hincrby(keys.COUNTERS, "api_429", 2)
     unknown_when = alarms(run)
-    redis.hset(keys.SWEEP, "limited_at", time.time() - 23 * HOUR)
+    redis.hset(keys.RECONCILE_STATE, "limited_at", time.time() - 23 * HOUR)
     lately = alarms(run)
-    redis.hset(keys.SWEEP, "limited_at", time.time() - 25 * HOUR)
+    redis.hset(keys.RECONCILE_STATE, "limited_at", time.time() - 25 * HOUR)
 
     assert (unknown_when, lately, alarms(run)) == (["rate_limited"], ["rate_limited"], [])
 
@@ -240,7 +242,7 @@ def test_trouble_that_passes_is_told_and_no_alarm(run: Run, redis: Redis) -> Non
 
 def test_what_waits_for_a_worker_and_what_was_refused_is_shown(run: Run, redis: Redis) -> None:
     redis.rpush(keys.RQ_QUEUE, "drain-1")
-    redis.rpush(keys.RQ_RECONCILE_QUEUE, "sweep-1", "sweep-2")
+    redis.rpush(keys.RQ_RECONCILE_QUEUE, "reconcile-1", "reconcile-2")
     redis.hset(keys.COUNTERS, REFUSED, 3)
 
     told = json.loads(run("--json").stdout)

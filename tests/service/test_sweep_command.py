@@ -1,4 +1,4 @@
-"""`hitl-receiver sweep` against a sandbox: what it finds, prints and ends with, and what it would do."""
+"""`hitl-receiver reconcile` against a sandbox: what it finds, prints and ends with, and what it would do."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def loop(api: Client, sandbox: Sandbox) -> str:
 
 @pytest.fixture
 def run(server: EmbeddedServer, redis: Redis, sandbox: Sandbox) -> Run:
-    """Runs `sweep`, without discovery unless told."""
+    """Runs `reconcile`, without discovery unless told."""
 
     def invoke(*words: str, **environ: str | None) -> Result:
         env = {
@@ -56,7 +56,7 @@ def run(server: EmbeddedServer, redis: Redis, sandbox: Sandbox) -> Run:
             "HITL_BASE_URL": sandbox.base_url,
             "HITL_DISCOVER": "0",
         }
-        return CliRunner().invoke(cli, ("sweep", *words), env=env | environ)
+        return CliRunner().invoke(cli, ("reconcile", *words), env=env | environ)
 
     return invoke
 
@@ -76,7 +76,7 @@ def kept(redis: Redis) -> dict[bytes, bytes]:
     return {name: redis.dump(name) for name in redis.scan_iter() if name not in passing}
 
 
-# -- sweeping ------------------------------------------------------------------------------------------
+# -- reconciling ------------------------------------------------------------------------------------------
 
 
 def test_what_no_webhook_told_of_is_found_and_counted(run: Run, redis: Redis, answered: str) -> None:
@@ -88,7 +88,7 @@ def test_what_no_webhook_told_of_is_found_and_counted(run: Run, redis: Redis, an
     assert (event.content.request_id, event.content.response) == (answered, False)
 
 
-def test_a_program_gets_all_that_a_sweep_did(run: Run, answered: str) -> None:
+def test_a_program_gets_all_that_a_reconcile_run_did(run: Run, answered: str) -> None:
     told = json.loads(run("--json").stdout)
 
     assert (told["found"], told["calls"], told["trouble"], told["next_look_at"]) == (1, 1, None, None)
@@ -145,19 +145,19 @@ def test_without_a_key_nobody_can_be_asked(run: Run, sandbox: Sandbox) -> None:
     assert sandbox.calls() == []
 
 
-def test_of_two_sweeps_the_second_says_how_long_the_first_has_its_lease(run: Run, redis: Redis) -> None:
-    redis.set(keys.SWEEPING, 99, px=9_500)
+def test_of_two_runs_the_second_says_how_long_the_first_has_its_lease(run: Run, redis: Redis) -> None:
+    redis.set(keys.RECONCILE_LEASE, 99, px=9_500)
 
     result = run()
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: another sweep is under way; its lease lasts another ")
+    assert result.stderr.startswith("Error: another reconcile run is under way; its lease lasts another ")
 
 
-def test_a_worker_that_could_not_sweep_is_no_sweep(run: Run, redis: Redis) -> None:
-    redis.set(keys.SWEEPING, 0, px=60_000)
+def test_a_worker_that_could_not_reconcile_is_no_reconcile_run(run: Run, redis: Redis) -> None:
+    redis.set(keys.RECONCILE_LEASE, 0, px=60_000)
 
-    assert "a worker could not sweep, and none begins for another" in run().stderr
+    assert "a worker could not reconcile, and none begins for another" in run().stderr
 
 
 def test_ctrl_c_ends_it_after_the_call_in_hand(
@@ -178,7 +178,7 @@ def test_ctrl_c_ends_it_after_the_call_in_hand(
 
 def _interrupt(redis: Redis) -> None:
     """While the first of its two calls is in flight."""
-    wait_until(lambda: redis.exists(keys.SWEEPING))
+    wait_until(lambda: redis.exists(keys.RECONCILE_LEASE))
     time.sleep(0.4)
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -231,16 +231,16 @@ def test_a_promise_that_is_too_long_comes_with_a_warning(run: Run, redis: Redis,
     for _ in range(3):
         ask(api, redis, loop)
 
-    result = run("--dry-run", HITL_CHECK_WITHIN="1s", HITL_SWEEP_SHARE="0.01")
+    result = run("--dry-run", HITL_CHECK_WITHIN="1s", HITL_RECONCILE_SHARE="0.01")
 
     assert "warning" in result.stdout
-    assert "give sweeps a larger share of the budget" in " ".join(result.stdout.split())
+    assert "give reconcile runs a larger share of the budget" in " ".join(result.stdout.split())
 
 
-def test_a_dry_run_beside_a_sweep_says_so(run: Run, redis: Redis) -> None:
-    redis.set(keys.SWEEPING, 99, px=9_500)
+def test_a_dry_run_beside_a_reconcile_run_says_so(run: Run, redis: Redis) -> None:
+    redis.set(keys.RECONCILE_LEASE, 99, px=9_500)
 
     result = run("--dry-run")
 
     assert result.exit_code == 0
-    assert "Not now: another sweep is under way" in result.stdout
+    assert "Not now: another reconcile run is under way" in result.stdout

@@ -143,7 +143,7 @@ with Client(key, base_url=base_url, ledger=Killed(Redis.from_url(redis_url))) as
 """
 
 
-def test_what_a_killed_program_asked_is_found_by_a_sweep(
+def test_what_a_killed_program_asked_is_found_by_a_reconcile_run(
     server: EmbeddedServer, redis: Redis, sandbox: Sandbox, settings: Settings, loop_id: str
 ) -> None:
     words = [sys.executable, "-c", DIES, KEY, sandbox.base_url, server.url, loop_id]

@@ -79,7 +79,7 @@ async def test_the_clock_forgets_what_has_expired_and_nothing_else(redis: Redis,
     assert redis.zcard(keys.QUARANTINE) == 0
 
 
-def test_a_request_that_is_worth_a_call_asks_for_one_sweep(redis: Redis) -> None:
+def test_a_request_that_is_worth_a_call_asks_for_one_reconcile_run(redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
     clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
 
@@ -87,15 +87,15 @@ def test_a_request_that_is_worth_a_call_asks_for_one_sweep(redis: Redis) -> None
     clock.tick()
 
     [job] = queue(redis, RECONCILE).jobs
-    assert (job.func_name, job.id.startswith("sweep-")) == ("workers.jobs.sweep", True)
+    assert (job.func_name, job.id.startswith("reconcile-")) == ("workers.jobs.reconcile", True)
 
 
-def test_no_sweep_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: Redis) -> None:
+def test_no_reconcile_run_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: Redis) -> None:
     clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
     redis.zadd(keys.CHECKS, {"r1": now(redis) + 60_000})
     clock.tick()
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
-    redis.set(keys.SWEEPING, 7)
+    redis.set(keys.RECONCILE_LEASE, 7)
     clock.tick()
 
     assert queue(redis, RECONCILE).count == 0
@@ -104,10 +104,10 @@ def test_no_sweep_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: 
 def test_after_trouble_with_hitl_sh_it_is_left_alone_whatever_becomes_due(redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
     clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
-    redis.hset(keys.SWEEP, "rests_until", time.time() + 60)
+    redis.hset(keys.RECONCILE_STATE, "rests_until", time.time() + 60)
     clock.tick()
     resting = queue(redis, RECONCILE).count
-    redis.hset(keys.SWEEP, "rests_until", time.time() - 1)
+    redis.hset(keys.RECONCILE_STATE, "rests_until", time.time() - 1)
     clock.tick()
 
     assert (resting, queue(redis, RECONCILE).count) == (0, 1)
@@ -127,7 +127,7 @@ def test_each_key_that_is_polled_has_what_is_due_looked_for_and_no_other(redis: 
     assert (alone, queue(redis, RECONCILE).count) == (0, 1)
 
 
-def test_without_an_api_key_nothing_is_swept(redis: Redis) -> None:
+def test_without_an_api_key_nothing_is_reconciled(redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
 
     Clock(redis, retention=60, discovers=True).tick()
@@ -135,7 +135,7 @@ def test_without_an_api_key_nothing_is_swept(redis: Redis) -> None:
     assert queue(redis, RECONCILE).count == 0
 
 
-def test_the_first_tick_has_a_sweep_look_what_there_is(redis: Redis) -> None:
+def test_the_first_tick_has_a_reconcile_run_look_what_there_is(redis: Redis) -> None:
     Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",), discovers=True).tick()
 
     assert queue(redis, RECONCILE).count == 1

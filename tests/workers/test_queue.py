@@ -17,7 +17,7 @@ from workers.queue import (
     JobRefused,
     ReceiverJob,
     enqueue_drain,
-    enqueue_sweep,
+    enqueue_reconcile,
     queue,
 )
 
@@ -28,12 +28,12 @@ def write(redis: Redis, job_id: str, call: object, **fields: str) -> None:
 
 
 def test_drains_and_reconcile_runs_have_queues_of_their_own(redis: Redis) -> None:
-    assert (enqueue_drain(redis), enqueue_sweep(redis)) == (True, True)
-    assert (enqueue_drain(redis), enqueue_sweep(redis)) == (False, False)
+    assert (enqueue_drain(redis), enqueue_reconcile(redis)) == (True, True)
+    assert (enqueue_drain(redis), enqueue_reconcile(redis)) == (False, False)
 
     [drain], [run] = queue(redis).jobs, queue(redis, RECONCILE).jobs
     assert (drain.func_name, drain.origin, drain.timeout) == ("workers.jobs.drain", "hitl", -1)
-    assert (run.func_name, run.origin, run.timeout) == ("workers.jobs.sweep", "hitl-reconcile", -1)
+    assert (run.func_name, run.origin, run.timeout) == ("workers.jobs.reconcile", "hitl-reconcile", -1)
 
 
 def test_a_drain_is_asked_for_before_whatever_others_put_there(redis: Redis) -> None:
@@ -75,7 +75,7 @@ def test_of_a_job_that_is_ours_nothing_is_read_but_its_status(redis: Redis) -> N
     assert (job.retries_left, job.meta, job.description) == (None, {}, DRAIN.description)
 
 
-@pytest.mark.parametrize("function", [jobs.drain, jobs.sweep])
+@pytest.mark.parametrize("function", [jobs.drain, jobs.reconcile])
 def test_our_functions_refuse_to_run_in_a_plain_rq_worker(function: object) -> None:
     with pytest.raises(jobs.NotOurWorker, match="run `hitl-receiver work`"):
         function()  # type: ignore[operator]

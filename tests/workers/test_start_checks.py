@@ -76,11 +76,11 @@ def test_work_refuses_to_start_and_names_whom_it_is_about(
 
 
 def test_without_a_key_it_is_said_once_that_nothing_is_looked_for(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="hitl.sweeps")
+    caplog.set_level(logging.INFO, logger="hitl.reconcile")
 
     warn_if_nothing_is_reconciled(WITH_KEY)
     warn_if_nothing_is_reconciled(WITHOUT_KEY)
 
     assert [record.message for record in caplog.records] == [
-        "sweeps.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for"
+        "reconcile runs.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for"
     ]

@@ -82,7 +82,7 @@ async def test_what_is_confirmed_runs_once_however_often_it_is_delivered(inbox: 
     assert (record.state, record.deliveries, broken(redis)) == ("done", 5, [])
 
 
-async def test_what_a_sweep_found_first_does_not_wait(inbox: Inbox, redis: Redis) -> None:
+async def test_what_a_reconcile_run_found_first_does_not_wait(inbox: Inbox, redis: Redis) -> None:
     payouts = Payouts()
 
     async with draining(inbox, redis, payouts.router):

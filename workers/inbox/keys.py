@@ -15,10 +15,10 @@
 | `unconfirmed:<request>` | set | the events of a request that wait for that |
 | `overruled` | sorted set | outcomes that stronger evidence overruled, by the time when it came |
 | `lost` | sorted set | requests that HITL.sh does not know any more, by the time when that was certain |
-| `sweeping` | string | the fencing token of the sweep that runs; expires with its lease |
-| `sweep` | hash | what one sweep leaves to the next: checkpoint, horizon, pace, rest after trouble, the last report |
-| `asked:<hash>`, `unverified:<hash>`, `checks:<hash>`, `sweep:<hash>` | | the same for each API key after the first |
-| `channel`, `channel:<hour>` | hashes | decisions found by webhook and by sweep: lately, and in each hour since 1970 |
+| `reconcile_lease` | string | the fencing token of the reconcile run that runs; expires with its lease |
+| `reconcile` | hash | what one reconcile run leaves to the next: checkpoint, horizon, pause, last report |
+| `asked:<hash>`, `unverified:<hash>`, `checks:<hash>`, `reconcile:<hash>` | | the same for each further API key |
+| `channel`, `channel:<hour>` | hashes | decisions by webhook and by reconcile run: lately, and by hour since 1970 |
 | `budget:<hash of an API key>` | hash | the calls of this hour |
 | `due` | sorted set | what is due when (milliseconds): `\\|<event key>` to route, `<handler>\\|<event key>` to run |
 | `leases` | hash | who holds what: member of `due` to fencing token |
@@ -107,6 +107,6 @@ CHECKS = f"{PREFIX}checks"
 UNCONFIRMED = f"{PREFIX}unconfirmed"
 OVERRULED = f"{PREFIX}overruled"
 LOST = f"{PREFIX}lost"
-SWEEPING = f"{PREFIX}sweeping"
-SWEEP = f"{PREFIX}sweep"
+RECONCILE_LEASE = f"{PREFIX}reconciling"
+RECONCILE_STATE = f"{PREFIX}reconcile run"
 CHANNEL = f"{PREFIX}channel"

@@ -1,4 +1,4 @@
-"""How the webhooks do: decisions found by webhook and by sweep, lately and hour by hour."""
+"""How the webhooks do: decisions found by webhook and by reconcile run, lately and hour by hour."""
 
 from datetime import UTC, datetime
 from typing import cast
@@ -19,20 +19,20 @@ class Hour(msgspec.Struct, frozen=True, kw_only=True):
 
     begins_at: datetime
     webhook: int = 0
-    sweep: int = 0
-    #: Of those found by a sweep: their webhook came all the same, later.
+    reconcile: int = 0
+    #: Of those found by a reconcile run: their webhook came all the same, later.
     overtaken: int = 0
 
 
 def health(redis: Redis) -> tuple[Channel, int]:
-    """The channel as the planner sees it, and how many decisions sweeps have found since the last webhook."""
+    """The channel as the planner sees it, and how many decisions reconcile runs have found since the last webhook."""
     now = inbox_clock.now(redis)
     fields = cast("dict[bytes, bytes]", redis.hgetall(keys.CHANNEL))
     recent = history(redis, RECENT)
     passed = (RECENT - 1) + (now % HOUR) / HOUR
     channel = Channel(
         loss=float(fields.get(b"loss", 0)),
-        ended_per_hour=sum(hour.webhook + hour.sweep for hour in recent) / passed,
+        ended_per_hour=sum(hour.webhook + hour.reconcile for hour in recent) / passed,
         last_webhook=float(fields[b"last_webhook"]) if b"last_webhook" in fields else None,
     )
     return channel, int(fields.get(b"since_webhook", 0))

@@ -1,4 +1,4 @@
-"""A sweep's calls to HITL.sh, charged to the shared budget, and what their failures mean for it."""
+"""A reconcile run's calls to HITL.sh, charged to the shared budget, and what their failures mean for it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -56,15 +56,15 @@ class RequestWithheld(Exception):
 
 
 class ReconcileBudget:
-    """Pays from the share of sweeps; what is overdue or awaits proof may borrow from what is kept for asking."""
+    """Pays from the share of reconcile runs; overdue or unconfirmed requests may borrow from the reserve for asking."""
 
     def __init__(self, redis: Redis, api_key: str, rules: Rules) -> None:
         def budget(purpose: Purpose) -> RedisBudget:
             return RedisBudget(redis, api_key, rules=rules, purpose=purpose)
 
-        self._routine, self._borrowing, self._capped = budget("sweep"), budget("overdue"), budget("unverified")
+        self._routine, self._borrowing, self._capped = budget("reconcile"), budget("overdue"), budget("unverified")
         #: What the calls are made for.
-        self.purpose: Purpose = "sweep"
+        self.purpose: Purpose = "reconcile"
 
     def spend(self) -> float:
         """See `hitlsh.api.Budget`."""
@@ -83,7 +83,7 @@ class ReconcileBudget:
 
 
 class ApiCaller:
-    """Makes the calls that a sweep names. Raises `Stopped` where none can be made."""
+    """Makes the calls that a reconcile run names. Raises `Stopped` where none can be made."""
 
     def __init__(self, client: Client, now: Callable[[], float]) -> None:
         self._client = client
@@ -93,7 +93,7 @@ class ApiCaller:
         self.made = 0
 
     def answer(self, call: Call) -> tuple[Answer, Shown]:
-        """The answer as the sweep's machine takes it, and what HITL.sh showed."""
+        """The answer as the reconcile run's machine takes it, and what HITL.sh showed."""
         if isinstance(call, List):
             return self._page(call)
         found = self.full_fetch(call)
@@ -118,7 +118,7 @@ class ApiCaller:
             raise RequestWithheld(stopped.said) from stopped
 
     def _see_a_list(self) -> None:
-        """Tells one request's trouble from everybody's; once a sweep. Raises `Stopped`."""
+        """Tells one request's trouble from everybody's; once a reconcile run. Raises `Stopped`."""
         if not self._lists:
             self._page(List(offset=0, limit=1))
 

@@ -1,4 +1,4 @@
-"""What HITL.sh's API shows, as a sweep's rows and as deliveries for the inbox."""
+"""What HITL.sh's API shows, as a reconcile run's rows and as deliveries for the inbox."""
 
 from datetime import datetime
 from typing import TypeVar

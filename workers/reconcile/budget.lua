@@ -13,7 +13,7 @@ local rules = { per_hour = tonumber(ARGV[3]), share = tonumber(ARGV[4]), reserve
 if not now then now = read_clock(KEYS[2]) / 1000000 end
 
 -- Flags are 0 or 1; resets_at is 0 until the first call.
-local names = { 'limit', 'left', 'resets_at', 'told', 'top_of_hour', 'closed_until', 'asked', 'swept',
+local names = { 'limit', 'left', 'resets_at', 'told', 'top_of_hour', 'closed_until', 'asked', 'reconcile',
   'asked_before', 'surprises', 'unverified' }
 local first = { limit = rules.per_hour, left = math.max(1, math.floor(rules.per_hour / 2)) }
 local kept = redis.call('HMGET', key, unpack(names))
@@ -27,7 +27,7 @@ local function turn()
   tokens.left = tokens.told == 1 and tokens.limit or math.max(1, math.floor(tokens.limit / 2))
   tokens.resets_at = tokens.top_of_hour == 1 and tokens.resets_at + (hours + 1) * HOUR or 0
   tokens.asked_before = hours < 1 and tokens.asked or 0
-  tokens.asked, tokens.swept, tokens.unverified = 0, 0, 0
+  tokens.asked, tokens.reconciled, tokens.unverified = 0, 0, 0
 end
 
 local function unverified_left()
@@ -41,16 +41,16 @@ local function available(purpose)
   if purpose == 'overdue' then return math.max(0, tokens.left - math.ceil(reserve / 2)) end
   local rest = tokens.resets_at == 0 and HOUR or math.max(0, math.min(HOUR, tokens.resets_at - now))
   local expected = math.ceil(tokens.asked_before * rest / HOUR)
-  local floor = math.ceil(rules.floor * tokens.limit) - tokens.swept
+  local floor = math.ceil(rules.floor * tokens.limit) - tokens.reconciled
   local held = math.max(reserve, math.min(expected, tokens.left - floor))
-  local routine = math.max(0, math.min(math.floor(rules.share * tokens.limit) - tokens.swept, tokens.left - held))
+  local routine = math.max(0, math.min(math.floor(rules.share * tokens.limit) - tokens.reconciled, tokens.left - held))
   return purpose == 'unverified' and math.min(routine, unverified_left()) or routine
 end
 
 local function spend(purpose)
   if tokens.resets_at == 0 then tokens.resets_at = now + HOUR end
   if available(purpose) >= 1 then
-    local payer = purpose == 'asking' and 'asked' or 'swept'
+    local payer = purpose == 'asking' and 'asked' or 'reconcile'
     tokens.left, tokens[payer] = tokens.left - 1, tokens[payer] + 1
     if purpose == 'unverified' then tokens.unverified = tokens.unverified + 1 end
     return 0
@@ -75,7 +75,7 @@ local function observe(remaining, resets_at, limit)
     return
   end
   local new = tokens.told == 0 or (tokens.resets_at > 0 and resets_at > tokens.resets_at + 1)
-  local ours = new and tokens.limit - tokens.asked - tokens.swept or tokens.left
+  local ours = new and tokens.limit - tokens.asked - tokens.reconciled or tokens.left
   tokens.left = math.max(0, math.min(ours, remaining))
   tokens.resets_at, tokens.told, tokens.top_of_hour = resets_at, 1, resets_at % HOUR == 0 and 1 or 0
 end

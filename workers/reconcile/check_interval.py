@@ -98,7 +98,7 @@ def pace(
     overlap: int = 5,
     bound: float = 24 * HOUR,
 ) -> Pace:
-    """The intervals for these open requests, with so many calls an hour for sweeps."""
+    """The intervals for these open requests, with so many calls an hour for reconcile runs."""
     alarm = min(1.0, channel.loss / ALARMING_LOSS)
     allowed = max(0.1, min(calls_per_hour, CALM + alarm * (calls_per_hour - CALM)))
     lost_per_second = channel.loss * channel.ended_per_hour / HOUR
@@ -157,6 +157,6 @@ def guaranteed_interval(
         warning=(
             f"{open_count} open requests need {pages} pages a round, and {pace.calls_per_hour:.0f} calls an hour "
             f"check each only every {seconds / HOUR:.2g} h, not every {pace.bound / HOUR:.2g} h: "
-            "give sweeps a larger share of the budget, or accept a longer bound"
+            "give reconcile runs a larger share of the budget, or accept a longer bound"
         ),
     )

@@ -16,9 +16,9 @@ UNTOLD = 60.0
 #: Seconds: an "hour" that ends later than that is a slip of whoever said so, and would close the account for as long.
 FARTHEST = 86_400.0
 
-#: Who pays: a person or program that asks, a routine sweep, a sweep for a decision that is overdue, or one for what
+#: Who pays: a person or program that asks, a routine reconcile run, one for a decision that is overdue, or one for what
 #: somebody said who cannot be verified.
-Purpose = Literal["asking", "sweep", "overdue", "unverified"]
+Purpose = Literal["asking", "reconcile", "overdue", "unverified"]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,13 +26,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     #: HITL.sh's limit, until its headers say another.
     per_hour: int = 100
-    #: What routine sweeps may use.
+    #: What routine reconcile runs may use.
     share: float = 0.5
     #: Kept for asking, whatever else is due; overdue decisions may borrow half of it.
     reserve: float = 0.2
-    #: Sweeps get this much even where asking used more than its reserve in the hour before.
+    #: Reconcile runs get this much even where asking used more than its reserve in the hour before.
     floor: float = 0.1
-    #: Of what routine sweeps may use, so much may go on what somebody said who cannot be verified.
+    #: Of what routine reconcile runs may use, so much may go on what somebody said who cannot be verified.
     unverified: float = 0.1
 
     def __post_init__(self) -> None:
@@ -57,8 +57,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     #: Until then nothing is spent: a 429 came that did not say when the hour ends.
     closed_until: float = 0.0
     asked: int = 0
-    swept: int = 0
-    #: Of the swept ones: on what somebody said who cannot be verified.
+    reconciled: int = 0
+    #: Of the reconciled ones: on what somebody said who cannot be verified.
     unverified: int = 0
     #: Asked in the hour before: about as many are to be expected in this one.
     asked_before: int = 0
@@ -81,10 +81,10 @@ def available(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> int
     reserve = max(0, math.ceil(rules.reserve * tokens.limit) - tokens.asked)
     if purpose == "overdue":
         return max(0, tokens.left - math.ceil(reserve / 2))
-    floor = math.ceil(rules.floor * tokens.limit) - tokens.swept
+    floor = math.ceil(rules.floor * tokens.limit) - tokens.reconciled
     kept = max(reserve, min(_expected(tokens, now), tokens.left - floor))
-    routine = max(0, min(math.floor(rules.share * tokens.limit) - tokens.swept, tokens.left - kept))
-    return routine if purpose == "sweep" else min(routine, unverified_left(tokens, rules))
+    routine = max(0, min(math.floor(rules.share * tokens.limit) - tokens.reconciled, tokens.left - kept))
+    return routine if purpose == "reconcile" else min(routine, unverified_left(tokens, rules))
 
 
 def unverified_left(tokens: Tokens, rules: Rules) -> int:
@@ -93,7 +93,7 @@ def unverified_left(tokens: Tokens, rules: Rules) -> int:
 
 
 def reconcile_calls_per_hour(tokens: Tokens, rules: Rules) -> float:
-    """Calls that routine sweeps can count on in an hour, if asking goes on as in the hour before: for the pace."""
+    """Calls an hour that routine reconcile runs can count on, if asking goes on as in the hour before."""
     asking = max(tokens.asked_before, tokens.asked, rules.reserve * tokens.limit)
     return min(rules.share * tokens.limit, max(rules.floor * tokens.limit, tokens.limit - asking))
 
@@ -110,7 +110,7 @@ def spend(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> tuple[T
         tokens,
         left=tokens.left - 1,
         asked=tokens.asked + by_asking,
-        swept=tokens.swept + (not by_asking),
+        reconciled=tokens.reconciled + (not by_asking),
         unverified=tokens.unverified + (purpose == "unverified"),
     ), 0.0
 
@@ -138,7 +138,7 @@ def observe(
 
 
 def _told(tokens: Tokens, remaining: int, resets_at: float) -> Tokens:
-    spent = tokens.asked + tokens.swept
+    spent = tokens.asked + tokens.reconciled
     if not tokens.told:
         # What we spent since our first call may still be in flight: not counted there, but ours.
         left = min(tokens.limit - spent, remaining)
@@ -162,7 +162,7 @@ def _turned(tokens: Tokens, now: float) -> Tokens:
         left=tokens.limit if tokens.told else max(1, tokens.limit // 2),
         resets_at=tokens.resets_at + (hours + 1) * HOUR if tokens.top_of_hour else None,
         asked=0,
-        swept=0,
+        reconciled=0,
         unverified=0,
         asked_before=tokens.asked if hours < 1 else 0,
     )

@@ -36,14 +36,14 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     due: tuple[OpenRequest, ...] | None = None
     channel: Channel
     pace: Pace
-    #: Calls that a sweep may make now, and those it may make for what is overdue.
+    #: Calls that a reconcile run may make now, and those it may make for what is overdue.
     calls: int
     borrowed: int = 0
     page_size: int = 100
     overlap: int = 5
     #: The listings that show open requests: add ``claimed`` where HITL.sh has been seen to use it.
     open_statuses: tuple[str, ...] = ("pending",)
-    #: Of a sweep that was cut short.
+    #: Of a reconcile run that was cut short.
     checkpoint: Checkpoint | None = None
 
 
@@ -54,7 +54,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     #: A sentence for people.
     reason: str
     cost: int = 0
-    #: How many calls the sweep may make.
+    #: How many calls the reconcile run may make.
     calls: int = 0
     #: Most urgent first.
     targets: tuple[OpenRequest, ...] = ()
@@ -75,9 +75,9 @@ def plan(situation: Situation) -> Plan:
 
 
 def _borrowed(situation: Situation) -> Plan:
-    """Without calls of its own, a sweep looks only for what has very likely ended."""
+    """Without calls of its own, a reconcile run looks only for what has very likely ended."""
     if situation.borrowed < 1:
-        return Plan(kind="nothing", reason="the budget has no call for sweeps now")
+        return Plan(kind="nothing", reason="the budget has no call for reconcile runs now")
     may_borrow = tuple(request for request in _due(situation) if urgent(request, situation.now))
     if not may_borrow:
         return Plan(kind="nothing", reason="the budget has no call for routine checks now, and nothing is overdue")

@@ -1,4 +1,4 @@
-"""The values of a sweep: what the ledger knows, what HITL.sh answers, and where a sweep was cut short.
+"""The values of a reconcile run: what the ledger knows, what HITL.sh answers, and where a reconcile run was cut short.
 
 Times are seconds since the epoch. All of it can be kept as JSON.
 """
@@ -27,7 +27,7 @@ class OpenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sweep needs of one request as HITL.sh shows it."""
+    """What a reconcile run needs of one request as HITL.sh shows it."""
 
     id: str
     created_at: float
@@ -76,16 +76,16 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     ended: tuple[str, ...] = ()
     #: Set `last_checked` of these, and clear `refused`.
     open: tuple[str, ...] = ()
-    #: Absent where they were expected. Proves nothing: the sweep asks for each by itself.
+    #: Absent where they were expected. Proves nothing: the reconcile run asks for each by itself.
     hints: tuple[str, ...] = ()
     #: HITL.sh does not know these any more, as far as this key may see.
     missing: tuple[str, ...] = ()
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a sweep stands; keep it after every answer.
+    """Where a reconcile run stands; keep it after every answer.
 
-    All else that a sweep learns is in the ledger by then (`last_checked`), so a sweep that dies loses one page.
+    All else that a run learns is in the request tracker by then (`last_checked`): a run that dies loses one page.
     """
 
     #: The walk through the open listings: in which of them, where, and whether it has reached the end.
@@ -102,7 +102,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """How the webhooks do, from how decisions were found lately."""
 
-    #: The share of decisions that a sweep had to find, as a moving average.
+    #: The share of decisions that a reconcile run had to find, as a moving average.
     loss: float = 0.0
     #: Decisions in an hour, by whichever way.
     ended_per_hour: float = 0.0

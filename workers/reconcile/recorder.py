@@ -1,4 +1,4 @@
-"""What a sweep has learned, kept as it goes: endings given to the inbox, the ledger corrected, its own trail left."""
+"""Saves what a reconcile run learns, page by page: outcomes, the state of tracked requests, and its own state."""
 
 import logging
 import time
@@ -24,14 +24,14 @@ from workers.reconcile.snapshot import Snapshot
 from workers.reconcile.state import ReconcileReport
 from workers.settings import Settings
 
-logger = logging.getLogger("hitl.sweeps")
+logger = logging.getLogger("hitl.reconcile")
 
 #: Deliveries given to the inbox in one call.
 _BATCH = 64
 
 
 class Recorder:
-    """Of one sweep. Its methods raise `LeaseLost` once another sweep has begun."""
+    """Of one reconcile run. Its methods raise `LeaseLost` once another reconcile run has begun."""
 
     def __init__(
         self, settings: Settings, redis: Redis, lease: ReconcileLease, snapshot_taken: Snapshot, indexes: KeyIndexes,
@@ -51,7 +51,7 @@ class Recorder:
         self.report = ReconcileReport(
             began=snapshot_taken.now, reason=snapshot_taken.plan.reason, cost=snapshot_taken.plan.cost
         )
-        #: What is open still, or waits for proof, as far as this sweep has seen.
+        #: What is open still, or waits for proof, as far as this reconcile run has seen.
         self.known = dict(snapshot_taken.known)
 
     def now(self) -> float:
@@ -63,13 +63,13 @@ class Recorder:
         self.state = msgspec.structs.replace(self.state, **changes)
 
     def update_report(self, **changes: Any) -> None:
-        """Change the account of this sweep."""
+        """Change the account of this reconcile run."""
         self.report = msgspec.structs.replace(self.report, **changes)
 
     def save(
         self, findings: Findings, shown: Shown, *, full_fetch: Callback | bool = False, **trail_changes: Any
     ) -> None:
-        """Keep what an answer proves, and only then where the sweep stands.
+        """Keep what an answer proves, and only then where the reconcile run stands.
 
         `whole`: it is the answer to a call for this one request; its callback, if that is ours.
         """
@@ -95,7 +95,7 @@ class Recorder:
 
     def write(self, notes: Iterable[Note]) -> None:
         """These, and the trail."""
-        written = self._lease.write([*notes, Note("sweep", "trail", state.encode(self.state))], began=self.began)
+        written = self._lease.write([*notes, Note("state", "state", state.encode(self.state))], began=self.began)
         if written.lost:
             logger.warning("request.lost count=%d: HITL.sh does not know them any more", written.lost)
         if written.overruled:
@@ -116,7 +116,7 @@ class Recorder:
             self.known[name] = msgspec.structs.replace(self.known[name], hold=until)
 
     def _load_changes(self, ended: Sequence[str]) -> None:
-        """What was asked or posted since this sweep began has a state by now, or awaits proof."""
+        """What was asked or posted since this reconcile run began has a state by now, or awaits proof."""
         unsure = [name for name in ended if (known := self.known.get(name)) is None or known.callback is None]
         decided = tracked_requests.decided(self._redis, unsure)
         self.known |= tracked_requests.known(

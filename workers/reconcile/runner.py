@@ -1,4 +1,4 @@
-"""A sweep carried out: the ledger read, a plan made, the calls charged and made, what they prove accepted.
+"""A reconcile run carried out: the ledger read, a plan made, the calls charged and made, what they prove accepted.
 
 Everything is written down page by page, under a lease: whoever takes over goes on from there.
 """
@@ -28,23 +28,23 @@ from workers.reconcile.planner import Plan
 from workers.reconcile.progress import Checkpoint, Findings, Get, List, Missing, Row, Rows
 from workers.reconcile.recorder import Recorder
 from workers.reconcile.state import ReconcileReport, merge_reports
-from workers.reconcile.state_machine import Sweep
+from workers.reconcile.state_machine import ReconcileRun
 from workers.settings import Settings
 
-logger = logging.getLogger("hitl.sweeps")
+logger = logging.getLogger("hitl.reconcile")
 
-#: Seconds that a sweep holds its lease; another takes over when it has died.
+#: Seconds that a reconcile run holds its lease; another takes over when it has died.
 LEASE = 15.0
-#: Seconds of work after which a sweep leaves the rest to the next one, so that handlers get their worker back.
+#: Seconds of work after which a reconcile run leaves the rest to the next one, so that handlers get their worker back.
 SLICE = 10.0
 PAGE = 100
-#: Seconds until a sweep that met trouble is tried again: doubled each time.
+#: Seconds until a reconcile run that met trouble is tried again: doubled each time.
 BACKOFF, LONGEST_BACKOFF = 15.0, 900.0
 #: Seconds: whatever HITL.sh says, it is asked again after that.
 HOUR = 3600.0
 #: Seconds between two looks while calls are wanted and there are none.
 PATIENCE = 60.0
-#: A call that fails is the next sweep's; only a hiccup is waited out.
+#: A call that fails is the next reconcile run's; only a hiccup is waited out.
 _RETRIES = RetryPolicy(attempts=2, max_wait=2.0)
 #: Lines written to the ledger in one step.
 _CHUNK = 1_000
@@ -53,14 +53,14 @@ _CHUNK = 1_000
 def run(
     settings: Settings, redis: Redis, *, stopping: Event | None = None, seconds: float = SLICE
 ) -> ReconcileReport | None:
-    """Sweep once, with each API key; None when another sweep is under way. `stopping` ends it after the call in hand.
+    """Reconcile once, with each API key; None when another run is active. `stopping` ends it after the current call.
 
     Of several keys those that have something to do share the time; the account is of all of them.
     """
     lease = ReconcileLease(redis, seconds=LEASE, retention=settings.retention)
     if not lease.acquire():
         return None
-    keeper = LeaseThread(lease, lambda: [("sweep", lease.token)], lease=LEASE)
+    keeper = LeaseThread(lease, lambda: [("reconcile", lease.token)], lease=LEASE)
     keeper.start()
     try:
         stopping = stopping or Event()
@@ -72,7 +72,7 @@ def run(
             reports.append(ReconcileRunner(settings, redis, lease, one, stopping, seconds / len(polled)).run())
         return merge_reports(reports)
     except LeaseLost:
-        logger.warning("sweep.overtaken: another sweep went on in its place")
+        logger.warning("reconcile.overtaken: another reconcile run went on in its place")
         return None
     finally:
         keeper.stop()
@@ -102,12 +102,12 @@ def _polled(settings: Settings, redis: Redis) -> list[_Polled]:
 def _is_due(redis: Redis, indexes: KeyIndexes) -> bool:
     """Something is worth a call, and HITL.sh is not left alone after trouble with this key."""
     now = inbox_clock.now(redis)
-    state, rests_until = redis.hmget(indexes.state, "trail", "rests_until")
+    state, rests_until = redis.hmget(indexes.state, "state", "rests_until")
     return float(rests_until or 0) <= now and (state is None or redis.zcount(indexes.checks, "-inf", now * 1000) > 0)
 
 
 class ReconcileRunner:
-    """One sweep with one API key, under its lease."""
+    """One reconcile run with one API key, under its lease."""
 
     def __init__(
         self, settings: Settings, redis: Redis, lease: ReconcileLease, polled: _Polled, stopping: Event, seconds: float
@@ -145,7 +145,7 @@ class ReconcileRunner:
     def _work(self, api: ApiCaller, budget: ReconcileBudget) -> None:
         budget.purpose = "overdue"
         self._fetch_in_full(api, self._snapshot.needs_full_fetch)
-        budget.purpose = "sweep"
+        budget.purpose = "reconcile"
         if self._settings.discover and (self._recorder.state.horizon is None or self._recorder.state.first is not None):
             # Places in the list are known once all that stands in it is.
             self._recorder.update_report(reason="a first look at what there is", cost=0)
@@ -161,9 +161,9 @@ class ReconcileRunner:
             except Stopped as stopped:
                 if stopped.trouble != "budget":
                     raise  # else what is overdue may borrow still
-        budget.purpose = "overdue" if self._snapshot.may_borrow else "sweep"
+        budget.purpose = "overdue" if self._snapshot.may_borrow else "reconcile"
         self._carry_out(api, self._snapshot.plan)
-        budget.purpose = "sweep"
+        budget.purpose = "reconcile"
         if self._settings.discover:
             self._discover(api)
         self._check_unverified(api, budget)
@@ -199,7 +199,7 @@ class ReconcileRunner:
             now = self._recorder.now()
             self._next_unverified_at = max(now + PATIENCE, min(stopped.retry_at or now, now + HOUR))
         finally:
-            budget.purpose = "sweep"
+            budget.purpose = "reconcile"
 
     def _fetch_in_full(self, api: ApiCaller, needs_full_fetch: Sequence[Known]) -> None:
         """What came by a callback URL that may be another request's is asked for by itself, with its own URL."""
@@ -227,20 +227,22 @@ class ReconcileRunner:
         """`keeps_place`: whoever takes over goes on from its checkpoint."""
         if plan.kind == "nothing":
             return
-        sweep = Sweep(plan)
-        while (call := sweep.next_call()) is not None and self._has_time():
+        reconcile = ReconcileRun(plan)
+        while (call := reconcile.next_call()) is not None and self._has_time():
             try:
                 answer, shown = api.answer(call)
             except RequestWithheld as withheld:
                 assert isinstance(call, Get)
                 self._withhold(call.id, withheld)
-                sweep.step(call, Row(id=call.id, created_at=0.0, ended=False))  # nothing is noted of it: it is left out
+                reconcile.step(
+                    call, Row(id=call.id, created_at=0.0, ended=False)
+                )  # nothing is noted of it: it is left out
                 continue
-            findings = sweep.step(call, answer)
+            findings = reconcile.step(call, answer)
             horizon = self._recorder.state.horizon
             if horizon is not None and isinstance(call, List) and isinstance(answer, Rows) and _has_dates(shown):
                 horizon = horizon.step(call, answer, self._recorder.now())
-            place = sweep.checkpoint if keeps_place else self._recorder.state.checkpoint
+            place = reconcile.checkpoint if keeps_place else self._recorder.state.checkpoint
             self._recorder.save(findings, shown, checkpoint=place, horizon=horizon)
 
     def _withhold(self, request_id: str, withheld: RequestWithheld) -> None:
@@ -252,7 +254,7 @@ class ReconcileRunner:
         if recorder.state.horizon is None:
             recorder.update_state(horizon=discovery.fresh(self._since(), 0.0), first=Checkpoint())
             # In whole seconds, as HITL.sh says when something was decided: what is decided from now on counts.
-            recorder.write([Note("sweep", "started", str(int(recorder.now())))])
+            recorder.write([Note("state", "started", str(int(recorder.now())))])
         self._read_all_open(api)
         while (horizon := cast("Horizon", recorder.state.horizon)).due_at(self._interval) <= recorder.now():
             if not self._has_time():
@@ -301,10 +303,10 @@ class ReconcileRunner:
             self._redis.hincrby(keys.COUNTERS, "api_429", 1)
             self._redis.hset(self._indexes.state, "limited_at", f"{now:.6f}")
         again_in = self._retry_at - now
-        logger.warning("sweep.stopped trouble=%s again_in=%.0f: %s", stopped.trouble, again_in, stopped.said)
+        logger.warning("reconcile.stopped trouble=%s again_in=%.0f: %s", stopped.trouble, again_in, stopped.said)
 
     def _finish(self) -> None:
-        """Say when what is left is worth a call, and how this sweep went."""
+        """Say when what is left is worth a call, and how this reconcile run went."""
         recorder, told = self._recorder, self._snapshot.guaranteed_interval
         if recorder.report.trouble is None:
             recorder.update_state(failures=0)
@@ -318,12 +320,12 @@ class ReconcileRunner:
         else:  # it may have been on before
             self._redis.zrem(self._indexes.checks, DISCOVERY)
         notes = [Note("due", name, str(int(moment * 1000))) for name, moment in moments.items()]
-        notes.append(Note("sweep", "shortest", str(self._interval)))
-        notes.append(Note("sweep", "rests_until", f"{self._quiet_until:.6f}"))
+        notes.append(Note("state", "shortest", str(self._interval)))
+        notes.append(Note("state", "rests_until", f"{self._quiet_until:.6f}"))
         for start in range(0, len(notes), _CHUNK):
             recorder.write(notes[start : start + _CHUNK])
         logger.info(
-            "sweep.ended calls=%d found=%d discovered=%d trouble=%s: %s",
+            "reconcile.finished calls=%d found=%d discovered=%d trouble=%s: %s",
             recorder.report.calls, recorder.report.found, recorder.report.discovered, recorder.report.trouble,
             recorder.report.reason,
         )  # fmt: skip
@@ -355,7 +357,7 @@ class ReconcileRunner:
             return due
         if self._retry_at is not None:
             return self._retry_at
-        # What this sweep saw early on may be due again by its end.
+        # What this reconcile run saw early on may be due again by its end.
         return due if due > self._recorder.began else now + PATIENCE
 
 

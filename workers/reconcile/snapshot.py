@@ -1,4 +1,4 @@
-"""What a sweep would do now, and why: read, not written. For the sweep itself, and for people."""
+"""What a reconcile run would do now, and why: read, not written. For the reconcile run itself, and for people."""
 
 import logging
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from workers.reconcile.progress import Channel, OpenRequest
 from workers.reconcile.state import ReconcileState
 from workers.settings import Settings
 
-logger = logging.getLogger("hitl.sweeps")
+logger = logging.getLogger("hitl.reconcile")
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     known: dict[str, Known]
     channel: Channel
     tokens: Tokens
-    #: Calls that a sweep may make now.
+    #: Calls that a reconcile run may make now.
     calls: int
     #: Of them, for what somebody said who cannot be verified.
     calls_for_unverified: int
@@ -93,7 +93,7 @@ def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
     known = tracked_requests.load(redis, indexes)
     left = read_state(redis, indexes)
     health, _ = webhook_health.health(redis)
-    routine = RedisBudget(redis, key, rules=rules(settings), purpose="sweep")
+    routine = RedisBudget(redis, key, rules=rules(settings), purpose="reconcile")
     calls, tokens = routine.available(), routine.tokens()
     requests = tuple(
         scheduled(one)
@@ -134,8 +134,8 @@ def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
 
 
 def read_state(redis: Redis, indexes: KeyIndexes | None = None) -> ReconcileState:
-    """What the last sweep left; of the current API key unless told."""
-    found = redis.hget((indexes or api_keys.read(redis).current).state, "trail")
+    """What the last reconcile run left; of the current API key unless told."""
+    found = redis.hget((indexes or api_keys.read(redis).current).state, "state")
     return ReconcileState() if found is None else state.decode(found)
 
 
@@ -161,8 +161,8 @@ def update_alarm(left: ReconcileState, redis: Redis, past_due: int, now: float) 
     silent = health.silent(past_due + since_webhook, now)
     if silent and left.silent_since is None:
         logger.error(
-            "channel.silent: %d decisions found by sweeps and %d requests past due since the last webhook; see that "
-            "HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right",
+            "channel.silent: %d decisions found by reconcile runs and %d requests past due since the last webhook; "
+            "check that HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right",
             since_webhook, past_due,
         )  # fmt: skip
         return msgspec.structs.replace(left, silent_since=now)

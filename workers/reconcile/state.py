@@ -1,4 +1,4 @@
-"""What one sweep leaves to the next, and to whoever asks how it went."""
+"""What one reconcile run leaves to the next, and to whoever asks how it went."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -12,7 +12,7 @@ Trouble = Literal["unreachable", "refused", "rate_limited", "key_refused", "budg
 
 
 class ReconcileReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How one sweep went. Times are seconds since 1970."""
+    """How one reconcile run went. Times are seconds since 1970."""
 
     began: float
     ended: float = 0.0
@@ -43,7 +43,7 @@ class ReconcileState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     first: Checkpoint | None = None
     #: HITL.sh has been seen to call open requests `claimed`, and lists them under that word.
     claimed: bool = False
-    #: Sweeps in a row that ended in trouble.
+    #: Reconcile runs in a row that ended in trouble.
     failures: int = 0
     #: Since when requests are past due and no webhook has come.
     silent_since: float | None = None
@@ -54,7 +54,7 @@ class ReconcileState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 def merge_reports(reports: Sequence[ReconcileReport]) -> ReconcileReport:
-    """The account of several sweeps that one run made, one after another."""
+    """The account of several reconcile runs that one run made, one after another."""
     first, *others = reports
     for other in others:
         counts = {name: getattr(first, name) + getattr(other, name) for name in _COUNTS}

@@ -1,4 +1,4 @@
-"""One sweep as a machine without I/O: it names the next call, is told the answer, and says what that proves.
+"""One reconcile run as a machine without I/O: it names the next call, is told the answer, and says what that proves.
 
 An absent row proves nothing, for pages move while they are read: only a row, or a call for the request itself.
 A target that two pages did not show is asked for by itself, so every answer brings the end nearer.
@@ -19,8 +19,8 @@ PATIENCE = 2
 DRIFTS_KEPT = 50
 
 
-class Sweep:
-    """Carries out a plan: ``while (call := sweep.next_call()) is not None: sweep.step(answer to the call)``.
+class ReconcileRun:
+    """Carries out a plan: ``while (call := run.next_call()) is not None: run.step(call, answer)``.
 
     The caller charges the budget for each call, stops where it likes, and keeps `checkpoint` beside what it
     learned, after each step. A call that failed is simply not stepped: `next_call` names it again.

@@ -24,7 +24,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     """The API calls of this hour."""
 
     limit: int
-    #: That anybody who asks may make now, a routine sweep, and a sweep for what is overdue or awaits proof.
+    #: Calls that may be made now: to ask, for a routine run, and for a run on overdue or unconfirmed requests.
     asking: int
     routine: int
     overdue: int
@@ -33,19 +33,19 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     #: HITL.sh itself has said when the hour ends.
     told: bool
     asked: int
-    swept: int
-    #: Of the swept ones: on what somebody said who cannot be verified.
+    reconciled: int
+    #: Of the reconciled ones: on what somebody said who cannot be verified.
     unverified: int
     #: How often HITL.sh had nothing left while we thought otherwise.
     surprises: int
 
 
 class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds the lease of sweeps."""
+    """Who holds the lease of reconcile runs."""
 
     #: Until its lease runs out, unless it is renewed.
     seconds: float
-    #: No sweep, but a worker that could not make one: none is asked for until that runs out.
+    #: No reconcile run, but a worker that could not make one: none is asked for until that runs out.
     held_off: bool
 
 
@@ -60,13 +60,13 @@ class ReconcileStatus(msgspec.Struct, frozen=True, kw_only=True):
     is_first_run: bool
     #: Decisions of the last 24 hours, by how they were found.
     webhooks: Hour
-    #: Answers of 429 that sweeps got in all, and when the last came; None where nobody wrote that down.
+    #: Answers of 429 that reconcile runs got in all, and when the last came; None where nobody wrote that down.
     limited: int
     limited_at: float | None = None
 
     @property
     def ever(self) -> bool:
-        """A sweep has been made, wherever its key is."""
+        """A reconcile run has been made, wherever its key is."""
         return self.state.report is not None or self.state.horizon is not None
 
     @property
@@ -99,12 +99,12 @@ def calls(redis: Redis, settings: Settings, api_key: str, now: float) -> Calls:
     return Calls(
         limit=report.limit,
         asking=budget.available("asking"),
-        routine=budget.available("sweep"),
+        routine=budget.available("reconcile"),
         overdue=budget.available("overdue"),
         resets_at=report.resets_at,
         told=report.told,
         asked=report.asked,
-        swept=report.swept,
+        reconciled=report.reconciled,
         unverified=report.unverified,
         surprises=report.surprises,
     )
@@ -113,8 +113,8 @@ def calls(redis: Redis, settings: Settings, api_key: str, now: float) -> Calls:
 def active_run(redis: Redis) -> ActiveRun | None:
     """Who holds the lease, if anybody does."""
     with redis.pipeline() as pipe:
-        pipe.get(keys.SWEEPING)
-        pipe.pttl(keys.SWEEPING)
+        pipe.get(keys.RECONCILE_LEASE)
+        pipe.pttl(keys.RECONCILE_LEASE)
         token, left = cast("tuple[bytes | None, int]", pipe.execute())
     return None if token is None else ActiveRun(seconds=max(0, left) / 1000, held_off=token == b"0")
 
@@ -124,6 +124,6 @@ def total(hours: Sequence[Hour]) -> Hour:
     return Hour(
         begins_at=hours[0].begins_at,
         webhook=sum(hour.webhook for hour in hours),
-        sweep=sum(hour.sweep for hour in hours),
+        reconcile=sum(hour.reconcile for hour in hours),
         overtaken=sum(hour.overtaken for hour in hours),
     )

@@ -250,11 +250,11 @@ def test_a_new_timekeeper_leaves_a_step_to_one_that_knows(world: World) -> None:
 def test_a_reconcile_run_that_died_holds_off_the_next_for_a_minute_at_the_most(world: World) -> None:
     timekeeper = world.timekeeper()
     timekeeper.keep(world.redis)
-    world.redis.set(keys.SWEEPING, 7, px=int(HOUR * 1000))  # the server's clock was set back by an hour
+    world.redis.set(keys.RECONCILE_LEASE, 7, px=int(HOUR * 1000))  # the server's clock was set back by an hour
 
     world.run(1, timekeeper)
 
-    assert 0 < world.redis.pttl(keys.SWEEPING) <= 60_000
+    assert 0 < world.redis.pttl(keys.RECONCILE_LEASE) <= 60_000
 
 
 def test_of_two_that_tick_at_once_one_wins(world: World) -> None:

@@ -81,7 +81,7 @@ async def test_what_is_tracked_as_open_is_delivered_however_late(inbox: Inbox, r
 
 
 async def test_what_ended_before_the_first_start_with_the_api_key_is_stale(inbox: Inbox, redis: Redis) -> None:
-    redis.hset(keys.SWEEP, "since", RECEIVED.timestamp() - DAY)
+    redis.hset(keys.RECONCILE_STATE, "since", RECEIVED.timestamp() - DAY)
 
     assert [await accept(inbox, ended(days, request_id=f"r{days}")) for days in (2, 0.5)] == ["stale", "accepted"]
 

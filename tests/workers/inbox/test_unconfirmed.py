@@ -56,7 +56,7 @@ async def routed(inbox: Inbox, *names: str, body: bytes | None = None) -> Item:
 
 
 async def confirm(inbox: Inbox, body: bytes | None = None) -> None:
-    """HITL.sh's API tells of it, as a sweep hands it on."""
+    """HITL.sh's API tells of it, as a reconcile run hands it on."""
     await inbox.accept([delivery(body, trust="confirmed")])
 
 

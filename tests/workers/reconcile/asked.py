@@ -1,4 +1,4 @@
-"""Requests asked two hours ago, and sweeps that look for them."""
+"""Requests asked two hours ago, and reconcile runs that look for them."""
 
 import time
 from typing import Any
@@ -32,7 +32,7 @@ def learn(redis: Redis, request_id: str, callback: Callback | None = None, **_mo
     tracked_requests.learn(redis, asked, key_hash=api_key_hash(KEY))
 
 
-def sweep(settings: Settings, redis: Redis) -> ReconcileReport:
+def reconcile(settings: Settings, redis: Redis) -> ReconcileReport:
     report = runner.run(settings, redis)
     assert report is not None
     return report

@@ -12,7 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from tests.builders import claimed, delivery
-from tests.workers.reconcile.asked import HOUR, KEY, ask, learn, sweep
+from tests.workers.reconcile.asked import HOUR, KEY, ask, learn, reconcile
 from workers.inbox import keys
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
@@ -45,30 +45,30 @@ def states(redis: Redis) -> dict[str, str | None]:
 def test_a_new_key_runs_no_decision_of_before_its_first_start(
     redis: Redis, sandbox: Sandbox, loop: str, discovering: Settings, other: str
 ) -> None:
-    sweep(discovering, redis)
+    reconcile(discovering, redis)
     old, still_open = (ask_elsewhere(sandbox, redis, other) for _ in range(2))
     sandbox.answer(old, True)
     rotated = replace(discovering, api_key=other, lookback=SOON)
 
-    first = sweep(rotated, redis)
+    first = reconcile(rotated, redis)
     sandbox.answer(still_open, True)
     redis.hset(
         keys.request(still_open), mapping={"checked_at": time.time() - 2 * HOUR, "timeout_at": time.time() - HOUR}
     )
-    second = sweep(rotated, redis)
+    second = reconcile(rotated, redis)
 
     assert (first.found, second.found) == (0, 1)
     assert [event.content.request_id for event in lookup.recent(redis)] == [still_open]
 
 
 def test_a_new_key_has_a_horizon_and_a_rest_of_its_own(redis: Redis, discovering: Settings, other: str) -> None:
-    sweep(discovering, redis)
-    before = redis.hgetall(keys.SWEEP)
+    reconcile(discovering, redis)
+    before = redis.hgetall(keys.RECONCILE_STATE)
 
-    sweep(replace(discovering, api_key=other, lookback=SOON), redis)
+    reconcile(replace(discovering, api_key=other, lookback=SOON), redis)
 
-    assert redis.hgetall(keys.SWEEP) == before
-    own = redis.hgetall(f"{keys.SWEEP}:{api_key_hash(other)}")
+    assert redis.hgetall(keys.RECONCILE_STATE) == before
+    own = redis.hgetall(f"{keys.RECONCILE_STATE}:{api_key_hash(other)}")
     assert float(own[b"since"]) == pytest.approx(time.time() - SOON, abs=5)
     assert float(before[b"since"]) == pytest.approx(time.time() - discovering.lookback, abs=30)
 
@@ -80,7 +80,7 @@ def test_an_old_key_that_is_listed_is_still_polled(
     sandbox.answer(request, True)
     sandbox.advance(2 * HOUR)
 
-    report = sweep(replace(settings, api_key=other, earlier_api_keys=(KEY,)), redis)
+    report = reconcile(replace(settings, api_key=other, earlier_api_keys=(KEY,)), redis)
 
     assert (report.found, report.trouble) == (1, None)
     assert states(redis) == {request: "completed"}
@@ -93,7 +93,7 @@ def test_requests_of_a_key_that_is_gone_are_unreachable_and_never_lost(
     sandbox.answer(request, True)
     sandbox.advance(2 * HOUR)
 
-    accounts = [sweep(replace(settings, api_key=other), redis) for _ in range(3)]
+    accounts = [reconcile(replace(settings, api_key=other), redis) for _ in range(3)]
 
     assert [report.lost for report in accounts] == [0, 0, 0]
     assert states(redis) == {request: "unreachable"}
@@ -102,14 +102,14 @@ def test_requests_of_a_key_that_is_gone_are_unreachable_and_never_lost(
     [listed] = tracked_listing.listing(redis, "unreachable").entries
     assert (listed.request_id, listed.next_check) == (request, None)
 
-    assert sweep(settings, redis).found == 1
+    assert reconcile(settings, redis).found == 1
 
 
 async def test_a_request_that_a_webhook_told_of_is_looked_for_with_every_key(
     redis: Redis, async_redis: AsyncRedis, sandbox: Sandbox, api: Client, loop: str, settings: Settings, other: str
 ) -> None:
     both = replace(settings, api_key=other, earlier_api_keys=(KEY,))
-    await asyncio.to_thread(sweep, both, redis)
+    await asyncio.to_thread(reconcile, both, redis)
     request = ask(api, redis, loop, known=False)
     await asyncio.to_thread(sandbox.answer, request, True)
     await asyncio.to_thread(sandbox.advance, 2 * HOUR)
@@ -118,7 +118,7 @@ async def test_a_request_that_a_webhook_told_of_is_looked_for_with_every_key(
     await Inbox(async_redis, retention=86_400, lease=5.0).accept([delivery(msgspec.json.encode(body), trust="signed")])
     assert list(tracked_requests.load(redis, api_keys.read(redis).current)) == [request]
 
-    accounts = [await asyncio.to_thread(sweep, both, redis) for _ in range(2)]
+    accounts = [await asyncio.to_thread(reconcile, both, redis) for _ in range(2)]
 
     assert sum(report.found for report in accounts) == 1
     assert redis.zcard(keys.LOST) == 0
@@ -130,8 +130,8 @@ def test_what_was_known_before_any_key_belongs_to_the_first(
     request = ask(api, redis, loop, known=False)
     tracked_requests.learn(redis, tracked_requests.Asked(request_id=request, created_at=time.time() - 2 * HOUR))
 
-    sweep(settings, redis)
-    sweep(replace(settings, api_key=other), redis)
+    reconcile(settings, redis)
+    reconcile(replace(settings, api_key=other), redis)
 
     assert states(redis) == {request: "unreachable"}
 
@@ -140,7 +140,7 @@ def test_no_key_stands_in_redis(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings, other: str
 ) -> None:
     learn(redis, ask(api, redis, loop))
-    sweep(replace(discovering, api_key=other, earlier_api_keys=(KEY,)), redis)
+    reconcile(replace(discovering, api_key=other, earlier_api_keys=(KEY,)), redis)
 
     kept = b"".join(redis.dump(name) or b"" for name in redis.scan_iter()) + b"".join(redis.scan_iter())
     assert KEY.encode() not in kept

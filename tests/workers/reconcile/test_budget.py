@@ -15,7 +15,7 @@ from workers.reconcile.hourly_calls import HOUR, Purpose, Rules, Tokens, availab
 
 START = 1_800_000_000.0 + 1234
 RULES = Rules(per_hour=20)
-PURPOSES: tuple[Purpose, ...] = ("asking", "sweep", "overdue", "unverified")
+PURPOSES: tuple[Purpose, ...] = ("asking", "reconcile", "overdue", "unverified")
 
 
 class Vendor:
@@ -71,11 +71,11 @@ def test_until_hitl_sh_says_when_its_hour_ends_half_the_limit_is_used() -> None:
     assert available(fresh(RULES), RULES, "asking", START) == 10
 
 
-def test_sweeps_use_their_share_and_no_more() -> None:
-    assert available(told(), RULES, "sweep", START) == 10
+def test_runs_use_their_share_and_no_more() -> None:
+    assert available(told(), RULES, "reconcile", START) == 10
 
 
-def test_sweeps_leave_the_reserve_to_asking_and_overdue_ones_borrow_half() -> None:
+def test_runs_leave_the_reserve_to_asking_and_overdue_ones_borrow_half() -> None:
     tokens = told(remaining=5)
 
     assert [available(tokens, RULES, purpose, START) for purpose in PURPOSES] == [5, 1, 3, 1]
@@ -84,9 +84,9 @@ def test_sweeps_leave_the_reserve_to_asking_and_overdue_ones_borrow_half() -> No
 def test_what_cannot_be_verified_has_a_cap_of_its_own_that_borrows_nothing() -> None:
     tokens = drained(told(), "unverified")
 
-    assert (tokens.unverified, tokens.swept, available(tokens, RULES, "sweep", START)) == (2, 2, 8)
+    assert (tokens.unverified, tokens.reconciled, available(tokens, RULES, "reconcile", START)) == (2, 2, 8)
     assert spend(tokens, RULES, "unverified", START + 600)[1] == HOUR - 600 + 1
-    assert available(drained(told(), "sweep"), RULES, "unverified", START) == 0
+    assert available(drained(told(), "reconcile"), RULES, "unverified", START) == 0
 
 
 def test_what_was_asked_in_the_hour_before_is_left_to_asking() -> None:
@@ -94,7 +94,7 @@ def test_what_was_asked_in_the_hour_before_is_left_to_asking() -> None:
 
     later = observe(tokens, START + HOUR + 1, remaining=20, resets_at=START + 2 * HOUR, limit=20)
 
-    assert available(later, RULES, "sweep", START + HOUR + 1) == 2
+    assert available(later, RULES, "reconcile", START + HOUR + 1) == 2
 
 
 def test_a_full_hour_says_when_the_next_begins() -> None:
@@ -114,7 +114,7 @@ def test_an_hour_that_is_said_to_end_in_years_closes_nothing_for_longer_than_an_
 
     tokens = observe(tokens, START, remaining=0, resets_at=START + 10 * 365 * 86_400)
 
-    assert spend(tokens, RULES, "sweep", START + HOUR + 2)[1] == 0.0
+    assert spend(tokens, RULES, "reconcile", START + HOUR + 2)[1] == 0.0
 
 
 @pytest.mark.parametrize("wrong", [{"per_hour": 0}, {"share": 2.0}, {"reserve": -1.0}])
@@ -163,14 +163,14 @@ def observed(remaining: int) -> RateLimit:
 
 
 async def test_many_processes_draw_on_one_account(redis: Redis, async_redis: AsyncRedis) -> None:
-    sweeps = RedisBudget(redis, "key", purpose="sweep")
+    runs = RedisBudget(redis, "key", purpose="reconcile")
     asking = AsyncRedisBudget(async_redis, "key")
     await asking.observe(observed(3))
 
     waits = [await asking.spend() for _ in range(4)]
 
-    assert (waits[:3], waits[3] > 0, sweeps.spend() > 0) == ([0.0] * 3, True, True)
-    assert (await asking.available(), sweeps.available(), sweeps.tokens().asked) == (0, 0, 3)
+    assert (waits[:3], waits[3] > 0, runs.spend() > 0) == ([0.0] * 3, True, True)
+    assert (await asking.available(), runs.available(), runs.tokens().asked) == (0, 0, 3)
 
 
 def test_another_key_has_another_account(redis: Redis) -> None:

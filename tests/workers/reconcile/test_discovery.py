@@ -71,7 +71,7 @@ def test_a_page_from_elsewhere_is_no_use() -> None:
     assert horizon.step(List(offset=70, limit=2), rows(4500, 4400), NOW) is horizon
 
 
-def test_a_page_that_a_sweep_read_brings_the_walk_on() -> None:
+def test_a_page_that_a_reconcile_run_read_brings_the_walk_on() -> None:
     horizon = walking(fresh(NOW, 1000), rows(4900, 4800, 4700))
 
     found = horizon.step(List(offset=2, limit=3), rows(4750, 4500, 4400), NOW)

@@ -14,7 +14,7 @@ from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from hitlsh.callbacks import CallbackSigner
 from tests.builders import claimed, delivery, payload
-from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, learn, sweep
+from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, learn, reconcile
 from tests.workers.reconcile.test_proving import Desk
 from workers.inbox import keys
 from workers.inbox.operations.failures import discard
@@ -55,7 +55,7 @@ async def test_two_requests_asked_with_one_callback_url_are_both_handled(
     await asyncio.to_thread(sandbox.advance, 2 * HOUR)
 
     await desk.post(requests[0], True, callback_id="shared", state={"order": 7})
-    await asyncio.to_thread(sweep, settings, redis)
+    await asyncio.to_thread(reconcile, settings, redis)
     await desk.work()
 
     assert sorted(decision.request_id for decision in desk.decisions) == sorted(requests)
@@ -69,7 +69,7 @@ async def test_what_was_discarded_while_it_waited_for_proof_is_not_asked_for(
     await desk.post(request, True)
 
     discard(redis, [f"pay|request.completed:{request}"], reason="forged", retention=60)
-    report = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(reconcile, settings, redis)
 
     assert (report.calls, due(redis)) == (0, [])
 
@@ -82,7 +82,7 @@ async def test_what_nobody_waits_for_any_more_is_looked_at_once_at_the_most(
     await desk.post(request, True)
     redis.delete(keys.unconfirmed(request))
 
-    report = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(reconcile, settings, redis)
 
     assert report.calls > 0
     assert due(redis) == []
@@ -92,10 +92,10 @@ async def test_a_forged_request_ends_as_lost_and_is_forgotten(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     await desk.post(UNKNOWN, True)
-    accounts = [await asyncio.to_thread(sweep, settings, redis)]
+    accounts = [await asyncio.to_thread(reconcile, settings, redis)]
 
     await desk.inbox.accept([delivery(claimed(UNKNOWN))])
-    accounts.append(await asyncio.to_thread(sweep, settings, redis))
+    accounts.append(await asyncio.to_thread(reconcile, settings, redis))
 
     # One call, and one that tells a request that is gone from a key that may see nothing.
     assert ([report.calls for report in accounts], accounts[0].overruled) == ([2, 0], 1)
@@ -114,19 +114,19 @@ async def test_a_request_that_says_it_is_made_in_the_future_is_checked_all_the_s
     assert redis.zscore(keys.UNVERIFIED, UNKNOWN) < time.time() + 1
 
 
-def test_discovery_that_was_switched_off_asks_for_no_more_sweeps(
+def test_discovery_that_was_switched_off_asks_for_no_more_runs(
     redis: Redis, sandbox: Sandbox, settings: Settings, discovering: Settings
 ) -> None:
-    sweep(discovering, redis)
+    reconcile(discovering, redis)
     redis.zadd(keys.CHECKS, {"*": 1})
 
-    sweep(settings, redis)
+    reconcile(settings, redis)
 
     assert due(redis) == []
 
 
 @pytest.mark.parametrize("name", ["req_abc123", ".", "a/b"])
-async def test_an_id_that_hitl_sh_never_gave_stops_no_sweep(
+async def test_an_id_that_hitl_sh_never_gave_stops_no_reconcile_run(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings, name: str
 ) -> None:
     request = ask(api, redis, loop)
@@ -134,7 +134,7 @@ async def test_an_id_that_hitl_sh_never_gave_stops_no_sweep(
     await asyncio.to_thread(sandbox.advance, 2 * HOUR)
     await desk.post(name, True, callback_id="leaked")
 
-    report = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(reconcile, settings, redis)
 
     assert (report.found, report.trouble) == (1, None)
 
@@ -151,7 +151,7 @@ async def test_a_request_that_hitl_sh_fails_to_show_keeps_no_other_from_being_pr
         await desk.post(request, True, callback_id=signer.read(token).id)
     await asyncio.to_thread(sandbox.fault, "error", times=None, match={"path": f"*{broken}*"})
 
-    accounts = [await asyncio.to_thread(sweep, settings, redis) for _ in range(2)]
+    accounts = [await asyncio.to_thread(reconcile, settings, redis) for _ in range(2)]
     await desk.work()
 
     assert [decision.request_id for decision in desk.decisions] == [whole]
@@ -168,7 +168,7 @@ async def test_a_flood_of_made_up_requests_leaves_calls_for_the_others(
     await desk.inbox.accept([delivery(payload(f"{number:024x}"), callback_id="leaked") for number in range(99)])
     await desk.work()
 
-    report = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(reconcile, settings, redis)
 
     assert (report.found, report.trouble) == (1, None)
     assert snapshot.look(settings, redis).calls > 0
@@ -179,7 +179,7 @@ async def test_made_up_requests_cost_no_more_than_their_cap_and_wait_for_the_nex
 ) -> None:
     await desk.inbox.accept([delivery(overdue_claim(f"{number:024x}"), callback_id="leaked") for number in range(150)])
 
-    accounts = [await asyncio.to_thread(sweep, settings, redis) for _ in range(3)]
+    accounts = [await asyncio.to_thread(reconcile, settings, redis) for _ in range(3)]
 
     # A tenth of the thousand that the sandbox allows.
     assert sum(report.calls for report in accounts) == 100
@@ -204,7 +204,7 @@ async def test_a_request_that_a_callback_url_told_of_counts_like_others_once_hit
     await desk.inbox.accept([delivery(overdue_claim(request))])
     assert tracked_requests.load(redis)[request].unverified
 
-    await asyncio.to_thread(sweep, settings, redis)
+    await asyncio.to_thread(reconcile, settings, redis)
 
     assert not tracked_requests.load(redis)[request].unverified
     assert redis.zscore(keys.ASKED, request) is not None
@@ -224,7 +224,7 @@ async def test_refused_deliveries_are_looked_into_within_the_cap_and_take_nothin
     spent = budget.tokens().unverified
     sandbox.answer(requests[0], True)
 
-    report = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(reconcile, settings, redis)
 
     assert report.found == 1
     assert budget.tokens().unverified == spent
@@ -238,7 +238,7 @@ def test_an_hour_that_is_said_to_end_in_years_is_not_waited_for(
     sandbox.fault("error", times=None, status=429)
     sandbox.advance(10 * 365 * 24 * HOUR)
 
-    report = sweep(settings, redis)
+    report = reconcile(settings, redis)
 
     assert report.trouble == "rate_limited"
-    assert float(redis.hget(keys.SWEEP, "rests_until")) <= time.time() + HOUR
+    assert float(redis.hget(keys.RECONCILE_STATE, "rests_until")) <= time.time() + HOUR

@@ -1,4 +1,4 @@
-"""Planner, sweep, discovery and budget together, against a list that moves: nothing missed, nothing made up."""
+"""Planner, reconcile run, discovery and budget together, against a list that moves: nothing missed, nothing made up."""
 
 from collections.abc import Iterator
 
@@ -13,11 +13,11 @@ BOUND = 30 * HOUR
 
 Step = tuple[str, int]
 VERBS = ["ask", "ask", "foreign", "complete", "complete", "cancel", "claim", "webhook", "refuse", "delete", "wait"]
-steps = st.lists(st.tuples(st.sampled_from([*VERBS, "sweep", "sweep"]), st.integers(0, 200)), max_size=80)
+steps = st.lists(st.tuples(st.sampled_from([*VERBS, "reconcile", "reconcile"]), st.integers(0, 200)), max_size=80)
 
 
 class Days:
-    """A series of steps, taken one by one, also between the calls of a sweep."""
+    """A series of steps, taken one by one, also between the calls of a reconcile run."""
 
     def __init__(self, vendor: Vendor, taken: Iterator[Step]) -> None:
         self.vendor = vendor
@@ -26,15 +26,15 @@ class Days:
 
     def go(self) -> None:
         for verb, number in self._steps:
-            if verb == "sweep":
-                self.ledger.sweep(number % 6 + 1, self._meanwhile)
+            if verb == "reconcile":
+                self.ledger.reconcile(number % 6 + 1, self._meanwhile)
             else:
                 getattr(self, verb)(number)
 
     def _meanwhile(self) -> None:
         """The list moves while it is read."""
-        verb, number = next(self._steps, ("sweep", 0))
-        if verb not in ("sweep", "wait"):
+        verb, number = next(self._steps, ("reconcile", 0))
+        if verb not in ("reconcile", "wait"):
             getattr(self, verb)(number)
 
     def _open(self, number: int) -> Request | None:
@@ -122,7 +122,7 @@ def test_everything_is_found_or_reported_missing_and_no_call_is_refused(
     settled_by = vendor.now + BOUND
     while days.ledger.overlooked or days.ledger.first is not None:
         assert vendor.now < settled_by, f"overlooked: {days.ledger.overlooked}"
-        days.ledger.sweep(LIMIT, lambda: None)
+        days.ledger.reconcile(LIMIT, lambda: None)
         vendor.now = days.ledger.next_check
 
     listed = [request for request in vendor.requests.values() if request.id in days.ledger.found]

@@ -6,7 +6,7 @@ from tests.workers.reconcile.list_server import ListServer
 from workers.reconcile.check_interval import GRACE, Pace, guaranteed_interval, pace
 from workers.reconcile.planner import Plan, Situation, plan
 from workers.reconcile.progress import Channel, Checkpoint, OpenRequest
-from workers.reconcile.state_machine import Sweep
+from workers.reconcile.state_machine import ReconcileRun
 
 NOW = 1_000_000.0
 LOSING = Channel(loss=1.0, ended_per_hour=80)
@@ -116,10 +116,10 @@ def test_a_plan_that_is_carried_out_finds_everything() -> None:
     server.ask(500)
     for number in range(0, 500, 7):
         server.end(f"r{number}")
-    sweep, found = Sweep(made(*server.known())), set[str]()
+    reconcile, found = ReconcileRun(made(*server.known())), set[str]()
 
-    while (call := sweep.next_call()) is not None:
-        found.update(sweep.step(call, server.answer(call)).ended)
+    while (call := reconcile.next_call()) is not None:
+        found.update(reconcile.step(call, server.answer(call)).ended)
 
     assert (found, server.calls) == ({f"r{number}" for number in range(0, 500, 7)}, 6)
 

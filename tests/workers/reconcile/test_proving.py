@@ -15,7 +15,7 @@ from hitlsh.api import Client
 from hitlsh.callbacks import CallbackSigner
 from tests.builders import delivery, payload
 from tests.workers.inbox.invariants import broken
-from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, learn, sweep
+from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, learn, reconcile
 from workers import Decision, Router
 from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys
@@ -78,7 +78,7 @@ async def test_what_hitl_sh_confirms_is_handled_as_hitl_sh_tells_it(
     await desk.post(request, True, trust="signed")
     assert desk.seen == [("tell", True)]
 
-    report = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(reconcile, settings, redis)
     await desk.work()
 
     assert (report.confirmed, report.overruled, report.calls) == (1, 0, 1)
@@ -94,7 +94,7 @@ async def test_another_answer_at_hitl_sh_contradicts_what_was_posted(
     await asyncio.to_thread(sandbox.answer, request, False)
     await desk.post(request, True)
 
-    report = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(reconcile, settings, redis)
     await desk.work()
 
     assert report.overruled == 1
@@ -113,7 +113,7 @@ async def test_what_is_open_at_hitl_sh_is_asked_again_before_it_is_overruled(
     for looks in range(3):
         assert redis.zcard(keys.OVERRULED) == 0, looks
         redis.hdel(keys.request(request), "hold")
-        await asyncio.to_thread(sweep, settings, redis)
+        await asyncio.to_thread(reconcile, settings, redis)
 
     assert redis.zcard(keys.OVERRULED) == 1
     assert lookup.request(redis, request).outcome is None
@@ -127,11 +127,11 @@ async def test_the_true_answer_after_a_forged_one_is_handled(
     await desk.post(request, True)
     for _ in range(3):
         redis.hdel(keys.request(request), "hold")
-        await asyncio.to_thread(sweep, settings, redis)
+        await asyncio.to_thread(reconcile, settings, redis)
 
     await asyncio.to_thread(sandbox.answer, request, True)
     await desk.post(request, True, trust="signed")
-    report = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(reconcile, settings, redis)
     await desk.work()
 
     assert report.confirmed == 1
@@ -145,7 +145,7 @@ async def test_a_request_that_hitl_sh_does_not_know_contradicts_what_was_posted(
 
     for _ in range(3):
         redis.hdel(keys.request("66c0ffee00000000000000a1"), "hold")
-        await asyncio.to_thread(sweep, settings, redis)
+        await asyncio.to_thread(reconcile, settings, redis)
 
     [event] = lookup.recent(redis)
     assert event.overruled == "missing"
@@ -164,7 +164,7 @@ async def test_the_state_of_an_unknown_callback_url_is_believed_only_of_its_own_
         await asyncio.to_thread(sandbox.answer, request, True)
         await desk.post(request, True, callback_id=signer.read(token).id, state={"order": 7})
 
-    await asyncio.to_thread(sweep, settings, redis)
+    await asyncio.to_thread(reconcile, settings, redis)
     await desk.work()
 
     assert {decision.request_id: decision.state for decision in desk.decisions} == {own: {"order": 7}, other: None}
@@ -194,20 +194,20 @@ async def test_many_that_wait_for_proof_share_a_page(
     await desk.inbox.accept([delivery(payload(request, True), trust="signed") for request in requests])
     await desk.work()
 
-    report = await asyncio.to_thread(sweep, settings, redis)
+    report = await asyncio.to_thread(reconcile, settings, redis)
     await desk.work()
 
     assert (report.confirmed, report.calls) == (30, 1)
     assert desk.seen.count(("pay", True)) == 30
 
 
-async def test_a_sweep_that_found_it_first_leaves_nothing_to_prove(
+async def test_a_reconcile_run_that_found_it_first_leaves_nothing_to_prove(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     request = ask(api, redis, loop)
     await asyncio.to_thread(sandbox.answer, request, True)
     await asyncio.to_thread(sandbox.advance, 2 * HOUR)
-    await asyncio.to_thread(sweep, settings, redis)
+    await asyncio.to_thread(reconcile, settings, redis)
 
     await desk.work()
     await desk.post(request, True)
@@ -229,7 +229,7 @@ async def test_what_is_posted_cannot_keep_the_true_decision_from_who_demands_pro
     await desk.work()
     at_leisure = redis.zscore(keys.CHECKS, request)
     redis.hdel(keys.request(request), "hold")
-    await asyncio.to_thread(sweep, settings, redis)
+    await asyncio.to_thread(reconcile, settings, redis)
     await desk.work()
 
     assert at_leisure > time.time() * 1000
@@ -244,7 +244,7 @@ async def test_a_forged_end_of_another_kind_is_found_out(
 
     await desk.post(request, None, status="cancelled")
     redis.hdel(keys.request(request), "hold")
-    await asyncio.to_thread(sweep, settings, redis)
+    await asyncio.to_thread(reconcile, settings, redis)
     await desk.work()
 
     assert desk.seen.count(("pay", True)) == 1
@@ -261,7 +261,7 @@ async def test_what_was_asked_through_us_is_never_overruled_because_a_key_may_no
 
     for key in (other, other, other, KEY):
         redis.hdel(keys.request(request), "hold")
-        await asyncio.to_thread(sweep, replace(settings, api_key=key), redis)
+        await asyncio.to_thread(reconcile, replace(settings, api_key=key), redis)
     await desk.work()
 
     assert ("pay", True) in desk.seen

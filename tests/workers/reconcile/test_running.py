@@ -1,4 +1,4 @@
-"""A sweep against a HITL.sh that is really asked, and a ledger in a real server."""
+"""A reconcile run against a HITL.sh that is really asked, and a ledger in a real server."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from hitlsh.api import Client
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, payload
 from tests.processes.proc import until
-from tests.workers.reconcile.asked import HOUR, KEY, ask, learn, sweep
+from tests.workers.reconcile.asked import HOUR, KEY, ask, learn, reconcile
 from workers.inbox import keys, scripts
 from workers.inbox.queries import lookup
 from workers.inbox.store import Callback, pack
@@ -32,7 +32,7 @@ def test_a_decision_that_no_webhook_told_of_is_found(
     sandbox.answer(request, True)
     sandbox.advance(2 * HOUR)
 
-    report = sweep(settings, redis)
+    report = reconcile(settings, redis)
 
     assert (report.found, report.calls) == (1, 1)
     [event] = lookup.recent(redis)
@@ -46,7 +46,7 @@ def test_an_open_request_is_checked_and_looked_at_later(
     request = ask(api, redis, loop)
     sandbox.advance(2 * HOUR)
 
-    report = sweep(settings, redis)
+    report = reconcile(settings, redis)
 
     assert (report.found, report.trouble) == (0, None)
     assert redis.zscore(keys.CHECKS, request) > (time.time() + 600) * 1000
@@ -64,14 +64,14 @@ def test_what_was_asked_through_us_keeps_its_state_and_its_default(
     )
     sandbox.advance(25 * HOUR)
 
-    sweep(settings, redis)
+    reconcile(settings, redis)
 
     [event] = lookup.recent(redis)
     assert (event.content.source, event.content.default_response) == ("vendor_default", False)
     assert event.callback == callback
 
 
-def test_what_was_asked_and_answered_while_the_sweep_began_keeps_its_state(
+def test_what_was_asked_and_answered_while_the_reconcile_run_began_keeps_its_state(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
 ) -> None:
     request = ask(api, redis, loop, known=False)
@@ -79,25 +79,27 @@ def test_what_was_asked_and_answered_while_the_sweep_began_keeps_its_state(
     sandbox.fault("slow", seconds=1.0, match={"method": "GET"})
 
     with ThreadPoolExecutor(1) as threads:
-        swept = threads.submit(sweep, discovering, redis)
-        until(lambda: redis.exists(keys.SWEEPING) and redis.hexists(keys.SWEEP, "started"), 5, "it asks")
+        reconciled = threads.submit(reconcile, discovering, redis)
+        until(
+            lambda: redis.exists(keys.RECONCILE_LEASE) and redis.hexists(keys.RECONCILE_STATE, "started"), 5, "it asks"
+        )
         learn(redis, request, callback=Callback(id="an-id", state={"order": 7}))
-        report = swept.result()
+        report = reconciled.result()
 
     [event] = lookup.recent(redis)
     assert (event.content.response, event.callback.state, report.found) == (True, {"order": 7}, 1)
 
 
-def test_a_sweep_and_a_webhook_of_one_decision_are_one_event(
+def test_a_reconcile_run_and_a_webhook_of_one_decision_are_one_event(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     request = ask(api, redis, loop)
     sandbox.answer(request, True)
     sandbox.advance(2 * HOUR)
-    sweep(settings, redis)
+    reconcile(settings, redis)
 
     learn(redis, request)
-    again = sweep(settings, redis)
+    again = reconcile(settings, redis)
 
     assert (again.found, again.calls) == (0, 0)
     assert redis.zcard(keys.EVENTS) == 1
@@ -110,10 +112,10 @@ def test_a_request_that_hitl_sh_does_not_know_is_lost_only_when_that_is_certain(
     api.loops.delete(loop)
     sandbox.advance(2 * HOUR)
 
-    first = sweep(settings, redis)
+    first = reconcile(settings, redis)
     assert (first.lost, redis.zcard(keys.LOST)) == (0, 0)
     redis.hset(keys.request(request), mapping={"missing": time.time() - 400, "hold": (time.time() - 1) * 1000})
-    second = sweep(settings, redis)
+    second = reconcile(settings, redis)
 
     assert (second.lost, redis.zscore(keys.CHECKS, request)) == (1, None)
     assert lookup.request(redis, request).status == "lost"
@@ -128,7 +130,7 @@ def test_a_lost_request_whose_decision_arrives_is_lost_no_more(
     sandbox.answer(request, True)
     sandbox.advance(2 * HOUR)
 
-    sweep(settings, redis)
+    reconcile(settings, redis)
 
     assert redis.zcard(keys.LOST) == 0
     assert lookup.request(redis, request).outcome == "completed"
@@ -141,14 +143,14 @@ def test_requests_asked_elsewhere_are_discovered(
     sandbox.answer(ended, False)
     sandbox.advance(2 * HOUR)
 
-    report = sweep(discovering, redis)
+    report = reconcile(discovering, redis)
 
     assert (report.found, report.discovered) == (1, 2)
     assert [event.content.response for event in lookup.recent(redis)] == [False]
     assert tracked_requests.load(redis)[still_open].request.learned == "listing"
 
 
-def test_the_very_first_sweep_delivers_nothing_older_than_the_lookback(
+def test_the_very_first_reconcile_run_delivers_nothing_older_than_the_lookback(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
 ) -> None:
     old = ask(api, redis, loop, known=False)
@@ -158,7 +160,7 @@ def test_the_very_first_sweep_delivers_nothing_older_than_the_lookback(
     recent = ask(api, redis, loop, known=False)
     sandbox.answer(recent, True)
 
-    sweep(replace(discovering, lookback=HOUR), redis)
+    reconcile(replace(discovering, lookback=HOUR), redis)
 
     assert [event.content.request_id for event in lookup.recent(redis)] == [recent]
     assert still_open in tracked_requests.load(redis)
@@ -172,13 +174,13 @@ def test_nothing_is_discovered_where_that_is_off(
         sandbox.answer(request, True)
     sandbox.advance(2 * HOUR)
 
-    report = sweep(settings, redis)
+    report = reconcile(settings, redis)
 
     assert (report.found, report.discovered) == (1, 0)
     assert [event.content.request_id for event in lookup.recent(redis)] == [known]
 
 
-def test_a_key_that_is_refused_stops_the_sweep_and_loses_nothing(
+def test_a_key_that_is_refused_stops_the_reconcile_run_and_loses_nothing(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     request = ask(api, redis, loop)
@@ -186,13 +188,13 @@ def test_a_key_that_is_refused_stops_the_sweep_and_loses_nothing(
 
     sandbox.fault("error", times=None, status=401)
 
-    report = sweep(settings, redis)
+    report = reconcile(settings, redis)
 
     assert report.trouble == "key_refused"
     assert time.time() * 1000 < redis.zscore(keys.CHECKS, request) < (time.time() + 60) * 1000
 
 
-def test_trouble_makes_sweeps_rest_for_longer_each_time_until_one_goes_well(
+def test_trouble_makes_runs_rest_for_longer_each_time_until_one_goes_well(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     ask(api, redis, loop)
@@ -203,8 +205,8 @@ def test_trouble_makes_sweeps_rest_for_longer_each_time_until_one_goes_well(
         sandbox.clear_faults()
         sandbox.fault("error", times=refusals, status=401)
         redis.zadd(keys.CHECKS, dict.fromkeys(redis.zrange(keys.CHECKS, 0, -1), 0))
-        sweep(settings, redis)
-        rests.append(float(redis.hget(keys.SWEEP, "rests_until")) - time.time())
+        reconcile(settings, redis)
+        rests.append(float(redis.hget(keys.RECONCILE_STATE, "rests_until")) - time.time())
 
     assert 10 < rests[0] <= 15 < rests[1] <= 30
     assert rests[2] < 0
@@ -217,26 +219,26 @@ def test_an_exhausted_limit_is_counted_and_waited_out(
     sandbox.advance(2 * HOUR)
     sandbox.fault("rate_limit", times=2)
 
-    report = sweep(settings, redis)
+    report = reconcile(settings, redis)
 
     assert report.trouble == "rate_limited"
     assert redis.hget(keys.COUNTERS, "api_429") == b"1"
     assert redis.zscore(keys.CHECKS, request) > time.time() * 1000
 
 
-def test_of_two_sweeps_one_runs(redis: Redis, settings: Settings) -> None:
-    redis.set(keys.SWEEPING, 99, px=5_000)
+def test_of_two_runs_one_runs(redis: Redis, settings: Settings) -> None:
+    redis.set(keys.RECONCILE_LEASE, 99, px=5_000)
 
     assert runner.run(settings, redis) is None
 
 
-def test_what_a_dead_sweep_left_is_gone_on_with(
+def test_what_a_dead_reconcile_run_left_is_gone_on_with(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     for _ in range(3):
         sandbox.answer(ask(api, redis, loop), True)
     sandbox.advance(2 * HOUR)
-    redis.set(keys.SWEEPING, 99, px=300)
+    redis.set(keys.RECONCILE_LEASE, 99, px=300)
 
     deadline = time.monotonic() + 5
     while (report := runner.run(settings, redis)) is None and time.monotonic() < deadline:
@@ -256,15 +258,15 @@ def test_a_list_that_grows_while_it_is_read_hides_nothing(
     sandbox.fault("drift", rows=7, times=None)
 
     for _ in range(5):
-        sweep(discovering, redis)
+        reconcile(discovering, redis)
 
     assert {event.content.request_id for event in lookup.recent(redis, 300)} >= set(asked)
 
 
-def test_a_sweep_that_lost_its_lease_writes_nothing(redis: Redis, settings: Settings) -> None:
+def test_a_reconcile_run_that_lost_its_lease_writes_nothing(redis: Redis, settings: Settings) -> None:
     lease = ReconcileLease(redis, seconds=5, retention=60)
     lease.acquire()
-    redis.set(keys.SWEEPING, lease.token + 1)
+    redis.set(keys.RECONCILE_LEASE, lease.token + 1)
 
     with pytest.raises(LeaseLost):
         lease.write([Note("open", "r1", "1", "2")], began=time.time())
@@ -275,19 +277,19 @@ def test_a_sweep_that_lost_its_lease_writes_nothing(redis: Redis, settings: Sett
 def test_what_is_overdue_borrows_though_discovery_has_no_call(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
 ) -> None:
-    sweep(discovering, redis)
+    reconcile(discovering, redis)
     request = ask(api, redis, loop)
     redis.hset(keys.request(request), "timeout_at", time.time() - HOUR)
     sandbox.answer(request, True)
     starved = replace(discovering, reconcile_share=0.01)
-    budget = RedisBudget(redis, KEY, rules=snapshot.rules(starved), purpose="sweep")
+    budget = RedisBudget(redis, KEY, rules=snapshot.rules(starved), purpose="reconcile")
     while budget.spend() == 0:
         pass
     trail_left = snapshot.read_state(redis)
     is_starved = structs.replace(trail_left, horizon=structs.replace(trail_left.horizon, looked_at=1.0))
-    redis.hset(keys.SWEEP, "trail", state.encode(is_starved))
+    redis.hset(keys.RECONCILE_STATE, "state", state.encode(is_starved))
 
-    report = sweep(starved, redis)
+    report = reconcile(starved, redis)
 
     assert report.found == 1
 

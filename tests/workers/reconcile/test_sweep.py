@@ -1,4 +1,4 @@
-"""A sweep settles everything that it looks for, however the list moves under it."""
+"""A reconcile run settles everything that it looks for, however the list moves under it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.workers.reconcile.list_server import ListServer
 from workers.reconcile.planner import Plan
 from workers.reconcile.progress import Findings, Get, List, Missing, OpenRequest, Row, Rows
-from workers.reconcile.state_machine import Sweep
+from workers.reconcile.state_machine import ReconcileRun
 
 PAGE = 10
 
@@ -25,10 +25,10 @@ def planned(targets: tuple[OpenRequest, ...], **changes: Any) -> Plan:
     return Plan(**(defaults | changes))
 
 
-def carry_out(sweep: Sweep, server: ListServer) -> list[Findings]:
+def carry_out(reconcile: ReconcileRun, server: ListServer) -> list[Findings]:
     found = []
-    while (call := sweep.next_call()) is not None:
-        found.append(sweep.step(call, server.answer(call)))
+    while (call := reconcile.next_call()) is not None:
+        found.append(reconcile.step(call, server.answer(call)))
     return found
 
 
@@ -41,7 +41,7 @@ def test_one_page_finds_what_ended_on_it() -> None:
     server.ask(5)
     server.end("r2")
 
-    found = carry_out(Sweep(planned(server.known())), server)
+    found = carry_out(ReconcileRun(planned(server.known())), server)
 
     assert found == [Findings(ended=("r2",), open=("r4", "r3", "r1", "r0"))]
 
@@ -51,7 +51,7 @@ def test_pages_that_hold_nothing_due_are_not_read() -> None:
     server.ask(100)
     due = server.known()[10:12]
 
-    found = carry_out(Sweep(planned(due)), server)
+    found = carry_out(ReconcileRun(planned(due)), server)
 
     assert (len(found), server.calls) == (1, 1)
 
@@ -60,7 +60,7 @@ def test_a_request_far_from_all_others_is_asked_for_by_itself() -> None:
     server = ListServer()
     server.ask(100)
 
-    assert Sweep(planned(server.known()[10:11])).next_call() == Get(id="r10")
+    assert ReconcileRun(planned(server.known()[10:11])).next_call() == Get(id="r10")
 
 
 def test_an_absent_row_is_a_hint_and_a_call_is_the_proof() -> None:
@@ -69,7 +69,7 @@ def test_an_absent_row_is_a_hint_and_a_call_is_the_proof() -> None:
     known = server.known()
     server.delete("r2")
 
-    found = carry_out(Sweep(planned(known)), server)
+    found = carry_out(ReconcileRun(planned(known)), server)
 
     assert [(step.hints, step.missing) for step in found] == [(("r2",), ()), ((), ("r2",))]
 
@@ -80,7 +80,7 @@ def test_rows_of_others_are_followed_to_where_they_pushed_ours() -> None:
     known = server.known()
     server.ask(PAGE)
 
-    found = carry_out(Sweep(planned(known)), server)
+    found = carry_out(ReconcileRun(planned(known)), server)
 
     assert {name for step in found for name in step.open} >= {"r0", "r1", "r2", "r3"}
     assert server.calls == 2
@@ -92,22 +92,22 @@ def test_what_left_the_open_list_is_asked_for() -> None:
     for name in ("r3", "r20"):
         server.end(name)
 
-    found = carry_out(Sweep(planned(server.known(), kind="open", open_statuses=("pending",))), server)
+    found = carry_out(ReconcileRun(planned(server.known(), kind="open", open_statuses=("pending",))), server)
 
     assert ended(found) == {"r3", "r20"}
     assert server.calls == 5
 
 
-def test_a_sweep_that_is_cut_short_goes_on_where_it_stood() -> None:
+def test_a_reconcile_run_that_is_cut_short_goes_on_where_it_stood() -> None:
     server = ListServer()
     server.ask(60)
     server.end("r1")
-    first = Sweep(planned(server.known(), kind="open", open_statuses=("pending",), calls=2))
+    first = ReconcileRun(planned(server.known(), kind="open", open_statuses=("pending",), calls=2))
     seen = {name for step in carry_out(first, server) for name in step.open}
     assert first.checkpoint is not None
     rest = tuple(request for request in server.known() if request.id not in seen)
 
-    again = Sweep(planned(rest, kind="open", open_statuses=("pending",), checkpoint=first.checkpoint))
+    again = ReconcileRun(planned(rest, kind="open", open_statuses=("pending",), checkpoint=first.checkpoint))
 
     assert again.next_call() == List(offset=first.checkpoint.offset, limit=PAGE, status="pending")
     assert ended(carry_out(again, server)) == {"r1"}
@@ -116,14 +116,14 @@ def test_a_sweep_that_is_cut_short_goes_on_where_it_stood() -> None:
 def test_a_page_of_nothing_new_moves_the_cursor_by_a_whole_page() -> None:
     rows = tuple(Row(id=f"r{n}", created_at=float(n), ended=False) for n in range(20, 10, -1))
     targets = (OpenRequest(id="r0", created_at=0.0),)
-    sweep = Sweep(planned(targets, kind="open", open_statuses=("pending",)))
+    reconcile = ReconcileRun(planned(targets, kind="open", open_statuses=("pending",)))
     offsets = []
 
     for _ in range(3):
-        call = sweep.next_call()
+        call = reconcile.next_call()
         assert isinstance(call, List)
         offsets.append(call.offset)
-        sweep.step(call, Rows(rows=rows))
+        reconcile.step(call, Rows(rows=rows))
 
     assert offsets == [0, 8, 18]
 
@@ -132,25 +132,27 @@ def test_a_short_page_of_nothing_new_ends_the_walk() -> None:
     server = ListServer()
     server.says_more = False
     server.ask(17)
-    sweep = Sweep(planned((OpenRequest(id="x", created_at=-1.0, newer=17),), kind="open", open_statuses=("pending",)))
+    reconcile = ReconcileRun(
+        planned((OpenRequest(id="x", created_at=-1.0, newer=17),), kind="open", open_statuses=("pending",))
+    )
 
-    carry_out(sweep, server)
+    carry_out(reconcile, server)
 
     assert server.calls == 4  # 0 to 10, 8 to 17, 15 to 17 again, and the call for what is absent
 
 
 def test_a_torn_list_widens_the_overlap() -> None:
     targets = (OpenRequest(id="r0", created_at=0.0),)
-    sweep = Sweep(planned(targets, kind="open", open_statuses=("pending",)))
+    reconcile = ReconcileRun(planned(targets, kind="open", open_statuses=("pending",)))
     overlaps = []
 
     for newest in (90, 70, 50, 30):
-        call = sweep.next_call()
+        call = reconcile.next_call()
         assert call is not None
         rows = tuple(Row(id=f"r{n}", created_at=float(n), ended=False) for n in range(newest, newest - 10, -1))
-        sweep.step(call, Rows(rows=rows))
-        assert sweep.checkpoint is not None
-        overlaps.append(sweep.checkpoint.overlap)
+        reconcile.step(call, Rows(rows=rows))
+        assert reconcile.checkpoint is not None
+        overlaps.append(reconcile.checkpoint.overlap)
 
     assert overlaps == [2, 4, 5, 5]
 
@@ -158,18 +160,18 @@ def test_a_torn_list_widens_the_overlap() -> None:
 def test_a_call_that_failed_is_named_again() -> None:
     server = ListServer()
     server.ask(5)
-    sweep = Sweep(planned(server.known()))
+    reconcile = ReconcileRun(planned(server.known()))
 
-    assert sweep.next_call() == sweep.next_call()
+    assert reconcile.next_call() == reconcile.next_call()
 
 
 def test_a_request_of_another_key_is_missing() -> None:
-    sweep = Sweep(planned((OpenRequest(id="x", created_at=0.0, newer=50),)))
-    call = sweep.next_call()
+    reconcile = ReconcileRun(planned((OpenRequest(id="x", created_at=0.0, newer=50),)))
+    call = reconcile.next_call()
     assert call == Get(id="x")
 
-    assert sweep.step(call, Missing(id="x")) == Findings(missing=("x",))
-    assert sweep.next_call() is None
+    assert reconcile.step(call, Missing(id="x")) == Findings(missing=("x",))
+    assert reconcile.next_call() is None
 
 
 changes = st.lists(
@@ -207,9 +209,11 @@ def test_everything_that_had_ended_is_found_however_the_list_moves(
 
     while left:
         statuses = ("pending",) if through_open else ()
-        sweep = Sweep(planned(tuple(left.values()), open_statuses=statuses, checkpoint=checkpoint, calls=slices))
-        while (call := sweep.next_call()) is not None:
-            found = sweep.step(call, server.answer(call))
+        reconcile = ReconcileRun(
+            planned(tuple(left.values()), open_statuses=statuses, checkpoint=checkpoint, calls=slices)
+        )
+        while (call := reconcile.next_call()) is not None:
+            found = reconcile.step(call, server.answer(call))
             assert not set(found.ended) - {row.id for row in server.rows if row.ended}
             settled |= set(found.ended) | set(found.missing)
             for name in (*found.ended, *found.open, *found.missing):
@@ -221,6 +225,6 @@ def test_everything_that_had_ended_is_found_however_the_list_moves(
                     getattr(server, verb)(f"r{number}")
             steps += 1
             assert steps <= 20 + 5 * size + len(drift) * 6, "it makes no progress"
-        checkpoint = sweep.checkpoint
+        checkpoint = reconcile.checkpoint
 
     assert must <= settled

@@ -23,7 +23,7 @@ from workers.reconcile.progress import (
     Row,
     Rows,
 )
-from workers.reconcile.state_machine import Sweep
+from workers.reconcile.state_machine import ReconcileRun
 
 PAGE, OVERLAP = 10, 2
 LIMIT = 20
@@ -99,7 +99,7 @@ def _row(request: Request) -> Row:
 
 
 class Ledger:
-    """What we know, and sweeps of it as `workers.reconcile.runner` makes them; every step is checked for lies."""
+    """What we know, and reconcile runs of it as `workers.reconcile.runner` makes them; every step is checked."""
 
     def __init__(self, vendor: Vendor) -> None:
         self.vendor = vendor
@@ -150,7 +150,7 @@ class Ledger:
         if (known := self.known.get(request.id)) is not None:
             self.known[request.id] = msgspec.structs.replace(known, refused=True)
 
-    # -- sweeping -------------------------------------------------------------------------------------
+    # -- reconciling -------------------------------------------------------------------------------------
 
     @property
     def placed(self) -> tuple[OpenRequest, ...]:
@@ -165,7 +165,7 @@ class Ledger:
             self.placed, self.channel, now=self.vendor.now, calls_per_hour=calls, page_size=PAGE, overlap=OVERLAP
         )
 
-    def sweep(self, calls: int, meanwhile: Callable[[], None]) -> None:
+    def reconcile(self, calls: int, meanwhile: Callable[[], None]) -> None:
         """At most so many calls, and something happens after each."""
         allowed = iter(range(calls))
         if not self._read_all_open(allowed, meanwhile):
@@ -176,7 +176,7 @@ class Ledger:
         self._discover(allowed, meanwhile)
 
     def _discover(self, allowed: Iterator[int], meanwhile: Callable[[], None]) -> None:
-        while self.horizon.due_at(self.pace.shortest) <= self.vendor.now and self._may(allowed, "sweep"):
+        while self.horizon.due_at(self.pace.shortest) <= self.vendor.now and self._may(allowed, "reconcile"):
             call = self.horizon.next_call(PAGE)
             page = self._answer(call)
             assert isinstance(page, Rows)
@@ -186,7 +186,7 @@ class Ledger:
 
     def _read_all_open(self, allowed: Iterator[int], meanwhile: Callable[[], None]) -> bool:
         while self.first is not None:
-            if not self._may(allowed, "sweep"):
+            if not self._may(allowed, "reconcile"):
                 return False
             walk = OpenPages(self.statuses, PAGE, 0.0, self.first)
             page = self._answer(walk.next_call())
@@ -198,7 +198,7 @@ class Ledger:
         return True
 
     def _carry_out(self, allowed: Iterator[int], meanwhile: Callable[[], None]) -> None:
-        now, calls = self.vendor.now, available(self.tokens, self.rules, "sweep", self.vendor.now)
+        now, calls = self.vendor.now, available(self.tokens, self.rules, "reconcile", self.vendor.now)
         made = plan(
             Situation(
                 now=now,
@@ -215,17 +215,17 @@ class Ledger:
         )
         if made.kind == "nothing":
             return
-        sweep = Sweep(made)
-        while (call := sweep.next_call()) is not None and self._may(allowed, "sweep" if calls else "overdue"):
+        reconcile = ReconcileRun(made)
+        while (call := reconcile.next_call()) is not None and self._may(allowed, "reconcile" if calls else "overdue"):
             answer = self._answer(call)
-            findings = sweep.step(call, answer)
+            findings = reconcile.step(call, answer)
             if isinstance(call, List) and isinstance(answer, Rows):
                 self._saw(call, answer)
-            self.checkpoint = None if sweep.checkpoint is None else _kept(sweep.checkpoint)
+            self.checkpoint = None if reconcile.checkpoint is None else _kept(reconcile.checkpoint)
             self._note(findings, answer)
             meanwhile()
-        if sweep.next_call() is None:
-            self.checkpoint = sweep.checkpoint
+        if reconcile.next_call() is None:
+            self.checkpoint = reconcile.checkpoint
 
     def _may(self, allowed: Iterator[int], purpose: Purpose) -> bool:
         return next(allowed, None) is not None and self.pays(purpose)
@@ -272,7 +272,7 @@ class Ledger:
 
     @property
     def next_check(self) -> float:
-        """When the clock would enqueue the next sweep."""
+        """When the clock would enqueue the next reconcile run."""
         pace, now = self.pace, self.vendor.now
         moments = [self.horizon.due_at(pace.shortest), *(pace.due_at(one) for one in self.known.values())]
         return max(now + 300.0, min(moments))

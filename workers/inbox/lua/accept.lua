@@ -29,14 +29,14 @@ end
 
 -- Not if it was made before there was anybody to tell.
 local function count_found(by, order)
-  local started = by == 'sweep' and order ~= '' and redis.call('HGET', reconcile_state(), 'started')
+  local started = by == 'reconcile' and order ~= '' and redis.call('HGET', reconcile_state(), 'started')
   if started and tonumber(order) < tonumber(started) then return end
-  count(by, function(loss) return loss + 0.05 * ((by == 'sweep' and 1 or 0) - loss) end)
+  count(by, function(loss) return loss + 0.05 * ((by == 'reconcile' and 1 or 0) - loss) end)
 end
 
--- A webhook that comes after a sweep has found its decision was slow, not lost.
+-- A webhook that comes after a reconcile run has found its decision was slow, not lost.
 local function count_overtaken(request, trust)
-  if trust == 'confirmed' or redis.call('HGET', request, 'found') ~= 'sweep' then return end
+  if trust == 'confirmed' or redis.call('HGET', request, 'found') ~= 'reconcile' then return end
   redis.call('HSET', request, 'found', 'both')
   count('overtaken', function(loss) return math.max(0, loss - 0.05) end)
 end
@@ -46,7 +46,7 @@ local function write_tally()
   local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(now_seconds / 3600)
   redis.call('HSET', channel, 'loss', string.format('%.6f', loss))
   if tally.webhook or tally.overtaken then redis.call('HSET', channel, 'last_webhook', now_text, 'since_webhook', 0) end
-  if tally.sweep then redis.call('HINCRBY', channel, 'since_webhook', tally.sweep) end
+  if tally.reconcile then redis.call('HINCRBY', channel, 'since_webhook', tally.reconcile) end
   for by, more in pairs(tally) do redis.call('HINCRBY', hour, by, more) end
   redis.call('EXPIRE', hour, 31 * 86400)
 end
@@ -187,7 +187,7 @@ end
 local function decide_first(request_id, key, said, known)
   local request = prefix .. 'request:' .. request_id
   local created = known.created_at or made_at(said.created)
-  local by = said.trust == 'confirmed' and 'sweep' or 'webhook'
+  local by = said.trust == 'confirmed' and 'reconcile' or 'webhook'
   redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text,
     'speaks:' .. said.trust, key, 'learned', known.learned or learned[said.trust], 'created_at', created, 'found', by,
     'history', with_history(known, key), 'turn', known.turn or key)

@@ -7,7 +7,7 @@ local lookback, configured = tonumber(ARGV[1]), table.concat(ARGV, ' ', 2)
 for i = 2, #ARGV do
   use_key(ARGV[i])
   local used_at = tonumber(redis.call('HGET', prefix .. 'api_keys', ARGV[i]))
-  redis.call('HSETNX', of_key('sweep', ARGV[i]), 'since', string.format('%.6f', used_at - lookback))
+  redis.call('HSETNX', of_key('reconcile', ARGV[i]), 'since', string.format('%.6f', used_at - lookback))
 end
 redis.call('HSET', prefix .. 'api_keys', 'configured', configured)
 return api_keys().first

@@ -55,7 +55,7 @@ local function place_of(request_id)
 end
 local function asked_of(request_id) return (place_of(request_id)) end
 local function checks_of(request_id) return of_key('checks', key_of(request_id)) end
-local function reconcile_state() return of_key('sweep', used_key or api_keys().current) end
+local function reconcile_state() return of_key('reconcile', used_key or api_keys().current) end
 
 -- From now on it belongs to this key, and is known in this way.
 local function belong(request_id, api_key, learned)

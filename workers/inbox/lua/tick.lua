@@ -20,7 +20,7 @@ local _, server = read_clock(clock)
 if server < tonumber(ARGV[3]) or server - tonumber(ARGV[3]) > LATE then return 0 end
 redis.call('HSET', clock, 'tick', ARGV[2], 'server', ARGV[3], 'inbox', ARGV[4], 'rate', ARGV[5])
 -- The server expires this key by its own clock: set back by an hour, it would keep it for an hour.
-if redis.call('PTTL', prefix .. 'sweeping') > LONGEST_HOLD then redis.call('PEXPIRE', prefix .. 'sweeping', LONGEST_HOLD) end
+if redis.call('PTTL', prefix .. 'reconcile_lease') > LONGEST_HOLD then redis.call('PEXPIRE', prefix .. 'reconcile_lease', LONGEST_HOLD) end
 local moved = math.floor((inbox_clock(clock) - micros) / 1000)
 if moved > 0 then
   for _, member in ipairs(redis.call('HKEYS', leases)) do redis.call('ZADD', due, 'XX', 'INCR', moved, member) end

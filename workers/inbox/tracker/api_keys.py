@@ -43,7 +43,7 @@ class KeyIndexes(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> str:
-        return keys.SWEEP + self.suffix
+        return keys.RECONCILE_STATE + self.suffix
 
 
 class ApiKeys(msgspec.Struct, frozen=True, kw_only=True):

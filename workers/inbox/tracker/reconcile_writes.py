@@ -1,4 +1,4 @@
-"""What a sweep writes: under a lease, fenced, so that of two sweeps only the later one is heard."""
+"""What a reconcile run writes: under a lease, fenced, so that of two reconcile runs only the later one is heard."""
 
 from collections.abc import Iterable
 from typing import Literal, cast
@@ -10,7 +10,7 @@ from workers.inbox import keys, scripts
 from workers.inbox.store import LONGEST_REQUEST, fencing_token, frame
 from workers.inbox.tracker.api_keys import script_keys
 
-Verb = Literal["open", "ended", "missing", "due", "hold", "sweep"]
+Verb = Literal["open", "ended", "missing", "due", "hold", "state"]
 
 _RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -23,11 +23,11 @@ return redis.call('DEL', KEYS[1])
 
 
 class LeaseLost(Exception):
-    """Another sweep took over: this one was too slow for too long."""
+    """Another reconcile run took over: this one was too slow for too long."""
 
 
 class Note(msgspec.Struct, frozen=True):
-    """One line of what a sweep learned; see swept.lua."""
+    """One line of what a reconcile run learned; see reconcile.lua."""
 
     verb: Verb
     request_id: str
@@ -44,7 +44,7 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class ReconcileLease:
-    """At most one sweep runs, on whichever host; it is taken over when its lease has run out."""
+    """At most one reconcile run runs, on whichever host; it is taken over when its lease has run out."""
 
     def __init__(self, redis: Redis, *, seconds: float, retention: int) -> None:
         """`retention`: seconds that finished work is kept."""
@@ -55,31 +55,35 @@ class ReconcileLease:
         self._retention = retention
         self._renew = redis.register_script(_RENEW)
         self._release = redis.register_script(_RELEASE)
-        self._swept = scripts.script(redis, "swept")
+        self._reconciled = scripts.script(redis, "reconcile")
         self.token = 0
 
     def acquire(self) -> bool:
         """Answers whether it is ours now."""
         token = fencing_token()
-        if not self._redis.set(keys.SWEEPING, token, nx=True, px=self._milliseconds):
+        if not self._redis.set(keys.RECONCILE_LEASE, token, nx=True, px=self._milliseconds):
             return False
         self.token = token
         return True
 
     def renew(self, held: Iterable[tuple[str, int]]) -> list[str]:
         """As a keeper of leases does: answers the names of those that were lost."""
-        return [name for name, token in held if not self._renew(keys=[keys.SWEEPING], args=[token, self._milliseconds])]
+        return [
+            name
+            for name, token in held
+            if not self._renew(keys=[keys.RECONCILE_LEASE], args=[token, self._milliseconds])
+        ]
 
     def release(self) -> None:
         """Let the next one begin at once."""
-        self._release(keys=[keys.SWEEPING], args=[self.token])
+        self._release(keys=[keys.RECONCILE_LEASE], args=[self.token])
 
     def write(self, notes: Iterable[Note], *, began: float) -> Written:
-        """Keep what was learned; raises `LeaseLost` when another sweep has begun, and then nothing is written."""
+        """Keep what was learned. Raises `LeaseLost`, and writes nothing, when another run has begun."""
         words = (word for note in notes for word in (note.verb, note.request_id, note.first, note.second))
         life = LONGEST_REQUEST + self._retention
         arguments = (self.token, life, self._retention, f"{began:.6f}", frame(words))
-        heard, *counts = cast("list[int]", self._swept(keys=script_keys(self.key_hash), args=arguments))
+        heard, *counts = cast("list[int]", self._reconciled(keys=script_keys(self.key_hash), args=arguments))
         if not heard:
             raise LeaseLost
         return Written(*counts)

@@ -63,7 +63,7 @@ def _words(asked: Asked) -> list[str | bytes]:
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that is worth a call sooner or later, as a sweep sees it."""
+    """A request that is worth a call sooner or later, as a reconcile run sees it."""
 
     request: OpenRequest
     #: What makes it due now was said by nobody who can be verified: by a refused delivery, or by a callback URL that

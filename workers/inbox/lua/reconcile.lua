@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Write down what a sweep learned. Fenced: only the sweep that holds the lease is heard. Safe to repeat.
+-- Write down what a reconcile run learned. Fenced: only the reconcile run that holds the lease is heard. Safe to repeat.
 --
--- ARGV     fencing token, longest life of an open request in seconds, retention in seconds, when the sweep
+-- ARGV     fencing token, longest life of an open request in seconds, retention in seconds, when the reconcile run
 --          began (seconds), and one frame with 4 words a line: verb, request id, and two of the verb's own:
 --            open     created_at | timeout_at   HITL.sh shows it as open ('' where not shown)
 --            ended    created_at | -            it ended before the horizon: only its place is of use
@@ -9,13 +9,13 @@
 --                                               the other key is asked ('' for none) where none was shown it
 --            due      when (milliseconds) | -   its next call, unless something else became of it meanwhile
 --            hold     until (milliseconds) | -  HITL.sh fails to show it: not worth a call before
---            sweep    text | -                  a field of the sweep's own record, named by the second word
--- Answers  {0} when the lease has passed to another sweep and nothing was written, else
+--            state    text | -                  a field of the state of reconciliation, named by the second word
+-- Answers  {0} when the lease has passed to another reconcile run and nothing was written, else
 --          {1, requests that are new to us, requests lost, outcomes overruled}
 local token, life, began = ARGV[1], ARGV[2], tonumber(ARGV[4])
 retention = ARGV[3]
 frame = ARGV[5]
-if redis.call('GET', prefix .. 'sweeping') ~= token then return { 0 } end
+if redis.call('GET', prefix .. 'reconcile_lease') ~= token then return { 0 } end
 local new, lost, overruled = 0, 0, 0
 -- Seconds until HITL.sh is asked again about what somebody posted and it does not confirm: it may be late itself.
 local DOUBTS = { 60, 300 }
@@ -141,7 +141,7 @@ while position <= #frame do
     plan(request_id, request, first)
   elseif verb == 'hold' then
     if redis.call('ZADD', checks_of(request_id), 'XX', 'CH', first, request_id) == 1 then redis.call('HSET', request, 'hold', first) end
-  elseif verb == 'sweep' then
+  elseif verb == 'state' then
     redis.call('HSET', reconcile_state(), request_id, first)
   end
 end
