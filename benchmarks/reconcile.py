@@ -20,11 +20,11 @@ import msgspec
 from benchmarks.simulated_day import DAY, END, HOUR, Day
 from benchmarks.usual_ways import TICK, Client, ListHourly, PollEach
 from workers.reconcile import discovery
-from workers.reconcile.check_interval import Pace, pace
+from workers.reconcile.check_interval import CheckIntervals, intervals
 from workers.reconcile.hourly_calls import (
     Purpose,
     Rules,
-    Tokens,
+    HourlyCalls,
     available,
     fresh,
     observe,
@@ -33,7 +33,7 @@ from workers.reconcile.hourly_calls import (
 )
 from workers.reconcile.page_cover import cover
 from workers.reconcile.planner import Situation, plan
-from workers.reconcile.progress import Call, Channel, Checkpoint, List, OpenRequest, Row, Rows
+from workers.reconcile.progress import Call, Checkpoint, List, OpenRequest, Row, Rows, WebhookHealth
 from workers.reconcile.state_machine import ReconcileRun
 
 OUTAGE = (8 * HOUR, 14 * HOUR)
@@ -45,11 +45,11 @@ class Ours(Client):
     def __init__(self, day: Day) -> None:
         super().__init__(day)
         self.rules = Rules(per_hour=day.limit)
-        self.tokens: Tokens = fresh(self.rules)
-        self.channel = Channel()
-        self.pace = Pace()
+        self.tokens: HourlyCalls = fresh(self.rules)
+        self.webhook_health = WebhookHealth()
+        self.intervals = CheckIntervals()
         #: When each open request is worth a call, at this pace.
-        self.due_at = {one: self.pace.due_at(request) for one, request in self.open.items()}
+        self.due_at = {one: self.intervals.due_at(request) for one, request in self.open.items()}
         self.bound = 0
         self.horizon = discovery.fresh(0.0, 0.0)
         self.checkpoint: Checkpoint | None = None
@@ -59,13 +59,13 @@ class Ours(Client):
 
     def asked(self, one: int) -> None:
         super().asked(one)
-        self.due_at[one] = self.pace.due_at(self.open[one])
+        self.due_at[one] = self.intervals.due_at(self.open[one])
         self.retry_at = min(self.retry_at, self.due_at[one])
         self.pay("asking", self.day.created[one])
 
     def learn(self, one: int, *, by_webhook: bool) -> None:
         if one in self.open:
-            self.channel = self.channel.told(by_webhook=by_webhook, now=self.vendor.now)
+            self.webhook_health = self.webhook_health.told(by_webhook=by_webhook, now=self.vendor.now)
             self._recent.append(self.vendor.now)
             del self.due_at[one]
         super().learn(one, by_webhook=by_webhook)
@@ -87,8 +87,8 @@ class Ours(Client):
                 now=now,
                 known=tuple(self.open.values()),
                 due=self._due(now),
-                channel=self.channel,
-                pace=self.pace,
+                webhook_health=self.webhook_health,
+                intervals=self.intervals,
                 calls=calls,
                 borrowed=borrowed,
                 checkpoint=self.checkpoint,
@@ -109,11 +109,11 @@ class Ours(Client):
         while self._recent and self._recent[0] < now - 3 * HOUR:
             self._recent.popleft()
         rate = len(self._recent) / (min(now, 3 * HOUR) / HOUR)
-        self.channel = msgspec.structs.replace(self.channel, ended_per_hour=rate)
+        self.webhook_health = msgspec.structs.replace(self.webhook_health, ended_per_hour=rate)
         calls = reconcile_calls_per_hour(self.tokens, self.rules)
         known = [self._placed(one) for one in self.open]
-        self.pace = pace(known, self.channel, now=now, calls_per_hour=calls)
-        self.due_at = {one: self.pace.due_at(request) for one, request in self.open.items()}
+        self.intervals = intervals(known, self.webhook_health, now=now, calls_per_hour=calls)
+        self.due_at = {one: self.intervals.due_at(request) for one, request in self.open.items()}
 
     def _carry_out(self, reconcile: ReconcileRun, purpose: Purpose) -> None:
         found: list[int] = []
@@ -126,7 +126,7 @@ class Ours(Client):
     def _discover(self, now: float) -> None:
         """What was asked elsewhere is looked for too, though here there is none: that costs calls all the same."""
         found: list[int] = []
-        while self.horizon.due_at(self.pace.shortest) <= now:
+        while self.horizon.due_at(self.intervals.shortest) <= now:
             answer = self._answer(self.horizon.next_call(100), "reconcile")
             if not isinstance(answer, Rows):
                 break
@@ -163,7 +163,7 @@ class Ours(Client):
 
     def checked(self, one: int) -> None:
         self.open[one] = msgspec.structs.replace(self.open[one], last_checked=self.vendor.now)
-        self.due_at[one] = self.pace.due_at(self.open[one])
+        self.due_at[one] = self.intervals.due_at(self.open[one])
 
     def pay(self, purpose: Purpose, now: float) -> bool:
         self.tokens, wait = spend(self.tokens, self.rules, purpose, now)

@@ -41,7 +41,7 @@ class RedisRequestRecorder:
 
     def asked(self, created: CreatedRequest, sent: Sent) -> None:
         """Keep it; may be repeated."""
-        tracked_requests.learn(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
+        tracked_requests.track(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
 
 
 class AsyncRedisLedger:
@@ -55,7 +55,7 @@ class AsyncRedisLedger:
 
     async def asked(self, created: CreatedRequest, sent: Sent) -> None:
         """See `RedisLedger.asked`."""
-        await tracked_requests.alearn(
+        await tracked_requests.atrack(
             self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash
         )
 
@@ -102,10 +102,12 @@ def callback_url(settings: Settings, state: Any = None) -> str:
     return signer.url(settings.public_url, signer.mint(state))
 
 
-def entry(created: CreatedRequest, sent: Sent, signer: CallbackSigner | None, now: float) -> tracked_requests.Asked:
+def entry(
+    created: CreatedRequest, sent: Sent, signer: CallbackSigner | None, now: float
+) -> tracked_requests.NewRequest:
     """A request as the ledger keeps it; `now`: by our clock, seconds since 1970."""
     created_at = _created_at(created, sent, now)
-    return tracked_requests.Asked(
+    return tracked_requests.NewRequest(
         request_id=created.request_id,
         created_at=created_at,
         timeout_at=_timeout_at(created, sent, created_at),

@@ -11,7 +11,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 #: How long the web process waits for Redis, in seconds, before it answers 503.
-DOOR_PATIENCE = 2.0
+RECEIVER_TIMEOUT = 2.0
 _BACKOFF = ExponentialWithJitterBackoff(base=0.05, cap=2.0)
 
 
@@ -19,8 +19,8 @@ def door_client(url: str) -> AsyncRedis:
     """For the web process: gives up within `DOOR_PATIENCE`, so that HITL.sh is told to come again."""
     return AsyncRedis.from_url(
         url,
-        socket_timeout=DOOR_PATIENCE,
-        socket_connect_timeout=DOOR_PATIENCE,
+        socket_timeout=RECEIVER_TIMEOUT,
+        socket_connect_timeout=RECEIVER_TIMEOUT,
         retry=AsyncRetry(_BACKOFF, 1),
     )
 

@@ -52,9 +52,9 @@ def _silent(found: ReconcileStatus) -> str | None:
     if silent_since is None:
         return None
     return (
-        f"Decisions are made and no webhook tells of them, as was noticed {since(silent_since, found.counts.now)}: see "
-        "that HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right. `hitl-receiver channel` shows "
-        "since when."
+        f"Decisions are made, but no webhook delivers them (noticed {since(silent_since, found.counts.now)}). Check that "
+        "HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right. `hitl-receiver webhook-health` shows since "
+        "when."
     )
 
 
@@ -64,5 +64,5 @@ def _limited(found: ReconcileStatus) -> str | None:
     last = "" if found.limited_at is None else f", the last {since(found.limited_at, found.counts.now)}"
     return (
         f"HITL.sh refused {counted(found.limited, 'call')} of reconcile runs with 429{last}: other programs may use "
-        "the same API key. Give them one of their own, or leave them more with HITL_RECONCILE_SHARE and HITL_ASK_RESERVE."
+        "the same API key. Give them another key, or leave them more calls: HITL_RECONCILE_SHARE, HITL_ASK_RESERVE."
     )

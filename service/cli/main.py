@@ -18,7 +18,7 @@ from service.cli.operations import discard, replay, retry
 from service.cli.output import echo, escape_message, print_json
 from service.cli.pause import pause, resume
 from service.cli.reconcile import reconcile
-from service.cli.requests import channel, requests
+from service.cli.requests import requests, webhook_health
 from service.cli.status import status
 from service.errors import explain
 from service.local import dev as dev_stack
@@ -189,7 +189,7 @@ for command in (
     status,
     reconcile,
     requests,
-    channel,
+    webhook_health,
     events,
     show,
     failed,

@@ -138,7 +138,7 @@ def _next_discovery(outlook: Snapshot, settings: Settings) -> float | None:
     if not settings.discover:
         return None
     horizon = outlook.state.horizon
-    interval = min(outlook.pace.shortest, outlook.pace.bound)
+    interval = min(outlook.intervals.shortest, outlook.intervals.bound)
     due = 0.0 if horizon is None else horizon.due_at(interval)
     return max(outlook.now, due)
 

@@ -1,4 +1,4 @@
-"""`hitl-receiver requests` and `channel`: what is waited for, and whether the webhooks bring it."""
+"""`hitl-receiver requests` and `webhook-health`: what is waited for, and whether the webhooks bring it."""
 
 from typing import cast, get_args
 
@@ -47,7 +47,7 @@ def requests(state: str | None, limit: int, json_wanted: bool) -> None:
 @click.command()
 @click.option("--hours", default=24, show_default=True, type=click.IntRange(1, KEPT), help="So far back.")
 @as_json
-def channel(hours: int, json_wanted: bool) -> None:
+def webhook_health(hours: int, json_wanted: bool) -> None:
     """Show how decisions were found, hour by hour: by webhook or by reconcile run, and what share no webhook told of.
 
     Overtaken: found by a reconcile run, and its webhook came all the same, later. Times are UTC. Reads REDIS_URL, or

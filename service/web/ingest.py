@@ -14,7 +14,7 @@ from service.web.refused_deliveries import Inspector
 from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
 from workers.inbox.store import Inbox
 from workers.inbox.values import Delivery, Verdict
-from workers.redis_clients import DOOR_PATIENCE
+from workers.redis_clients import RECEIVER_TIMEOUT
 
 logger = logging.getLogger("hitl.door")
 
@@ -155,7 +155,7 @@ class Intake:
 
     async def _flush(self, deliveries: list[Delivery]) -> list[Verdict]:
         try:
-            async with asyncio.timeout(SHORT_PATIENCE if self._trouble == "redis_slow" else DOOR_PATIENCE):
+            async with asyncio.timeout(SHORT_PATIENCE if self._trouble == "redis_slow" else RECEIVER_TIMEOUT):
                 verdicts, drains = await self._inbox.accept(deliveries)
         except (RedisError, TimeoutError) as error:
             self._note(_slug(error))
@@ -195,7 +195,7 @@ class Intake:
         """
         counted, self._counters = self._counters, Counter()
         try:
-            async with asyncio.timeout(DOOR_PATIENCE):
+            async with asyncio.timeout(RECEIVER_TIMEOUT):
                 await self._inbox.count(counted + Counter({"beats": 1}))
                 await self._inbox.keep_clock()
                 full = await self._is_full()

@@ -20,7 +20,7 @@ from hitlsh.events import Event
 from hitlsh.webhooks.parsing import parse
 from service.web.body_reader import header, unsupported
 from workers.inbox.store import LONGEST_ID
-from workers.redis_clients import DOOR_PATIENCE
+from workers.redis_clients import RECEIVER_TIMEOUT
 
 logger = logging.getLogger("hitl.door")
 
@@ -89,7 +89,7 @@ class Inspector:
         while self._named:
             named, self._named = self._named, set()
             try:
-                async with asyncio.timeout(DOOR_PATIENCE):
+                async with asyncio.timeout(RECEIVER_TIMEOUT):
                     known = await self._refused(named)
             except (RedisError, TimeoutError):
                 # Not tried again: the reconcile run comes to these requests all the same, only later.

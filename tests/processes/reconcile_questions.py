@@ -29,7 +29,7 @@ SOURCES: dict[Outcome, Source] = {"completed": "human", "timeout": "vendor_defau
 TIMEOUT = 60
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request, and how it is to end."""
 
     request: str
@@ -67,7 +67,7 @@ class Asker:
         self._settings, self._loop, self._dice = settings, loop, dice
         self._number = 0
 
-    def ask(self) -> Asked:
+    def ask(self) -> NewRequest:
         self._number += 1
         way, end = _drawn(self._dice, WAYS), _drawn(self._dice, ENDS)
         question, default, answers = self._dice.choice(QUESTIONS)
@@ -81,7 +81,7 @@ class Asker:
             callback_url=callback_url(self._settings, state) if way == "called back" else None,
         )
         response = self._dice.choice(answers) if end == "completed" else None
-        return Asked(request=created.request_id, way=way, state=state, end=end, response=response)
+        return NewRequest(request=created.request_id, way=way, state=state, end=end, response=response)
 
 
 def _drawn(dice: random.Random, shares: dict[Any, float]) -> Any:

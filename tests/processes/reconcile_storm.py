@@ -10,7 +10,7 @@ import msgspec
 from hitlsh.api import Client
 from tests.processes import proc
 from tests.processes.lease_history import commands
-from tests.processes.reconcile_questions import TIMEOUT, Asked, Asker
+from tests.processes.reconcile_questions import TIMEOUT, Asker, NewRequest
 from tests.processes.reconcile_stack import ReconcileStack
 from workers.inbox import keys, webhook_health
 
@@ -41,12 +41,12 @@ class ReconcileStorm:
 
     def __init__(self, stack: ReconcileStack, seed: int) -> None:
         self.stack, self.sandbox, self.gate = stack, stack.sandbox, stack.gate
-        self.asked: list[Asked] = []
+        self.asked: list[NewRequest] = []
         self.kills: list[Kill] = []
         #: Seconds from the last end of a request to the last handler's.
         self.settled_after = 0.0
         self.took = 0.0
-        self._undecided: list[Asked] = []
+        self._undecided: list[NewRequest] = []
         self._dice = random.Random(seed)
 
     def rage(self) -> None:

@@ -66,7 +66,7 @@ COMMANDS = [
     ("discard", "--all", "--dry-run", "--reason", "x"),
     ("status",),
     ("requests",),
-    ("channel",),
+    ("webhook-health",),
     ("resume", "pay"),
 ]
 JSON_COMMANDS = [

@@ -22,7 +22,7 @@ from workers.inbox.store import Inbox
 from workers.redis_clients import door_client
 
 
-class Asked:
+class NewRequest:
     """Counts how often a drain was asked for, and from which threads."""
 
     def __init__(self, error: Exception | None = None) -> None:
@@ -48,9 +48,9 @@ def inbox(door_redis: AsyncRedis) -> Inbox:
     return Inbox(door_redis, retention=3_600, lease=15.0)
 
 
-def intake_of(inbox: Inbox, asked: Asked | None = None) -> Intake:
+def intake_of(inbox: Inbox, asked: NewRequest | None = None) -> Intake:
     """An intake for which only completed requests have a route."""
-    return Intake(inbox, listens_to=lambda name: name == "request.completed", ask_for_drain=asked or Asked())
+    return Intake(inbox, listens_to=lambda name: name == "request.completed", ask_for_drain=asked or NewRequest())
 
 
 async def test_an_event_with_a_route_is_accepted_once(inbox: Inbox) -> None:
@@ -83,7 +83,7 @@ async def test_a_second_outcome_of_one_request_is_a_conflict(inbox: Inbox) -> No
 
 
 async def test_a_drain_is_asked_for_in_a_thread_and_once_for_many(inbox: Inbox) -> None:
-    asked = Asked()
+    asked = NewRequest()
     intake = intake_of(inbox, asked)
 
     for number in range(20):
@@ -95,7 +95,7 @@ async def test_a_drain_is_asked_for_in_a_thread_and_once_for_many(inbox: Inbox) 
 
 
 async def test_no_drain_is_asked_for_while_one_is_resident(inbox: Inbox) -> None:
-    asked = Asked()
+    asked = NewRequest()
     intake = intake_of(inbox, asked)
     await inbox.announce("drain-1", 60.0)
 
@@ -106,7 +106,7 @@ async def test_no_drain_is_asked_for_while_one_is_resident(inbox: Inbox) -> None
 
 
 async def test_a_drain_that_cannot_be_asked_for_costs_the_sender_nothing(inbox: Inbox) -> None:
-    intake = intake_of(inbox, Asked(RedisGone("gone")))
+    intake = intake_of(inbox, NewRequest(RedisGone("gone")))
 
     assert await intake.accept(delivery()) == ACCEPTED
     await intake.close()

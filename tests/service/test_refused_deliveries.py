@@ -31,7 +31,7 @@ from tests.service.conftest import (
     wait_until,
 )
 from workers.inbox import keys
-from workers.inbox.tracker.tracked_requests import Asked, learn
+from workers.inbox.tracker.tracked_requests import NewRequest, track
 
 REQUEST = "66c0ffee00000000000000a1"
 BODY = payload(REQUEST)
@@ -49,7 +49,7 @@ def serving(server: EmbeddedServer, redis: Redis, tmp_path: Path) -> Serving:
 
 
 def ask(redis: Redis, request_id: str = REQUEST) -> None:
-    learn(redis, Asked(request_id=request_id, created_at=time.time(), timeout_at=time.time() + 3_600))
+    track(redis, NewRequest(request_id=request_id, created_at=time.time(), timeout_at=time.time() + 3_600))
 
 
 def due(redis: Redis) -> list[str]:

@@ -1,4 +1,4 @@
-"""`hitl-receiver requests` and `channel`, and what `show` tells of a request."""
+"""`hitl-receiver requests` and `webhook-health`, and what `show` tells of a request."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from service.local.embedded_server import EmbeddedServer
 from tests.service.reconciling import Run, accept, await_proof, contradict
 from workers.inbox import keys
 from workers.inbox.tracker import api_keys, tracked_requests
-from workers.inbox.tracker.tracked_requests import Asked
+from workers.inbox.tracker.tracked_requests import NewRequest
 
 HOUR = 3600.0
 
@@ -26,8 +26,8 @@ def run(server: EmbeddedServer, redis: Redis) -> Run:
     return invoke
 
 
-def learn(redis: Redis, request_id: str, *, hours_ago: float = 1.0, **more: Any) -> None:
-    tracked_requests.learn(redis, Asked(request_id=request_id, created_at=time.time() - hours_ago * HOUR, **more))
+def track(redis: Redis, request_id: str, *, hours_ago: float = 1.0, **more: Any) -> None:
+    tracked_requests.track(redis, NewRequest(request_id=request_id, created_at=time.time() - hours_ago * HOUR, **more))
 
 
 def names(result: Result) -> list[str]:
@@ -39,7 +39,7 @@ def names(result: Result) -> list[str]:
 
 
 def test_requests_are_a_table(run: Run, redis: Redis) -> None:
-    learn(redis, "r1", hours_ago=0, timeout_at=time.time() + 60)
+    track(redis, "r1", hours_ago=0, timeout_at=time.time() + 60)
     redis.hset(keys.request("r1"), "checked_at", time.time() - 300)
 
     heads, row = run("requests").stdout.splitlines()
@@ -50,8 +50,8 @@ def test_requests_are_a_table(run: Run, redis: Redis) -> None:
 
 
 def test_all_that_is_known_is_listed_newest_first(run: Run, redis: Redis) -> None:
-    learn(redis, "old", hours_ago=9)
-    learn(redis, "new", hours_ago=1)
+    track(redis, "old", hours_ago=9)
+    track(redis, "new", hours_ago=1)
     accept(redis, "told", created_at="2020-03-01T12:00:00Z")
 
     found = json.loads(run("requests", "--json").stdout)
@@ -64,9 +64,9 @@ def test_all_that_is_known_is_listed_newest_first(run: Run, redis: Redis) -> Non
 
 def test_requests_of_a_key_that_is_polled_no_more_are_unreachable(run: Run, redis: Redis) -> None:
     api_keys.configure(redis, ["the old key"], lookback=60)
-    learn(redis, "of-the-old-key", hours_ago=2)
+    track(redis, "of-the-old-key", hours_ago=2)
     api_keys.configure(redis, ["the new key"], lookback=60)
-    learn(redis, "of-the-new-key")
+    track(redis, "of-the-new-key")
 
     found = json.loads(run("requests", "--json").stdout)
 
@@ -82,7 +82,7 @@ def test_requests_of_a_key_that_is_polled_no_more_are_unreachable(run: Run, redi
 
 def test_open_ones_come_in_the_order_of_their_next_look(run: Run, redis: Redis) -> None:
     for number in range(250):
-        learn(redis, f"r{number}", hours_ago=number / 100)
+        track(redis, f"r{number}", hours_ago=number / 100)
     accept(redis, "r7")
     redis.zadd(keys.CHECKS, {tracked_requests.DISCOVERY: 1, "r7": 2})  # decided meanwhile
 
@@ -93,7 +93,7 @@ def test_open_ones_come_in_the_order_of_their_next_look(run: Run, redis: Redis) 
 
 def test_there_may_be_more_than_are_shown(run: Run, redis: Redis) -> None:
     for name in ("r1", "r2", "r3"):
-        learn(redis, name)
+        track(redis, name)
 
     result = run("requests", "--limit", "2")
 
@@ -103,8 +103,8 @@ def test_there_may_be_more_than_are_shown(run: Run, redis: Redis) -> None:
 
 
 def test_lost_ones_are_listed(run: Run, redis: Redis) -> None:
-    learn(redis, "r1")
-    learn(redis, "r2")
+    track(redis, "r1")
+    track(redis, "r2")
     redis.hset(keys.request("r1"), "status", "lost")
     redis.zadd(keys.LOST, {"r1": 1})
 
@@ -124,7 +124,7 @@ def test_a_request_whose_effects_await_proof_is_listed_once(run: Run, redis: Red
 
 
 def test_what_was_overruled_is_listed_with_what_is_true(run: Run, redis: Redis) -> None:
-    learn(redis, "r1")
+    track(redis, "r1")
     key = accept(redis, "r1")
     contradict(redis, key, at=time.time(), by="missing")
 
@@ -146,7 +146,7 @@ def test_what_came_by_another_requests_callback_url_is_listed_though_its_request
 
 
 def test_doubts_about_an_open_request_are_told(run: Run, redis: Redis) -> None:
-    learn(redis, "r1")
+    track(redis, "r1")
     redis.hset(keys.request("r1"), mapping={"refused": 1, "missing": 2})
 
     assert run("requests").stdout.rstrip().endswith("open, refused delivery, missing at the last look")
@@ -162,7 +162,7 @@ def test_nothing_to_list_is_said_and_no_success(run: Run) -> None:
 
 
 def test_a_request_that_waits_is_shown(run: Run, redis: Redis) -> None:
-    learn(redis, "r1")
+    track(redis, "r1")
 
     result = run("show", "r1")
 
@@ -172,7 +172,7 @@ def test_a_request_that_waits_is_shown(run: Run, redis: Redis) -> None:
 
 
 def test_a_request_is_shown_above_its_events(run: Run, redis: Redis) -> None:
-    learn(redis, "r1")
+    track(redis, "r1")
     key = accept(redis, "r1")
 
     shown = run("show", "r1").stdout
@@ -181,31 +181,31 @@ def test_a_request_is_shown_above_its_events(run: Run, redis: Redis) -> None:
     assert f"\n\n{key}\n" in shown
 
 
-# -- channel -------------------------------------------------------------------------------------------
+# -- webhook-health -------------------------------------------------------------------------------------------
 
 
 def test_the_hours_are_a_table_with_a_bar(run: Run, redis: Redis) -> None:
     hour = int(time.time()) // 3600
-    redis.hset(keys.channel(hour), mapping={"webhook": 6, "reconcile": 4, "overtaken": 1})
+    redis.hset(keys.webhook_health(hour), mapping={"webhook": 6, "reconcile": 4, "overtaken": 1})
 
-    heads, before, now, together = run("channel", "--hours", "2").stdout.splitlines()
+    heads, before, now, together = run("webhook-health", "--hours", "2").stdout.splitlines()
 
-    assert heads.split() == ["HOUR", "WEBHOOK", "RECONCILE_STATE", "OVERTAKEN", "LOST"]
+    assert heads.split() == ["HOUR", "WEBHOOK", "RECONCILED", "OVERTAKEN", "LOST"]
     assert before.split()[2:] == ["0", "0", "0", "-"]
     assert now.split()[2:] == ["6", "4", "1", "30.0%", "█" * 24 + "▒" * 4 + "░" * 12]
     assert together.split()[:5] == ["together", "6", "4", "1", "30.0%"]
 
 
 def test_a_webhook_that_came_an_hour_later_makes_no_negative_loss(run: Run, redis: Redis) -> None:
-    redis.hset(keys.channel(int(time.time()) // 3600), mapping={"webhook": 5, "overtaken": 2})
+    redis.hset(keys.webhook_health(int(time.time()) // 3600), mapping={"webhook": 5, "overtaken": 2})
 
-    [found] = json.loads(run("channel", "--hours", "1", "--json").stdout)
+    [found] = json.loads(run("webhook-health", "--hours", "1", "--json").stdout)
 
     assert (found["webhook"], found["reconcile"], found["overtaken"], found["lost"]) == (5, 0, 2, 0.0)
 
 
 def test_hours_without_decisions_are_shown_as_they_are(run: Run) -> None:
-    result = run("channel")
+    result = run("webhook-health")
 
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 26

@@ -15,7 +15,7 @@ from tests.service.reconciling import Run, accept, await_proof, contradict, figu
 from workers.inbox import keys
 from workers.inbox.operations import pausing
 from workers.inbox.tracker import tracked_requests
-from workers.inbox.tracker.tracked_requests import Asked
+from workers.inbox.tracker.tracked_requests import NewRequest
 from workers.queue import REFUSED
 from workers.reconcile import state
 from workers.reconcile.budget import RedisBudget
@@ -34,8 +34,8 @@ def run(server: EmbeddedServer, redis: Redis) -> Run:
     return invoke
 
 
-def learn(redis: Redis, request_id: str, *, hours_ago: float = 1.0) -> None:
-    tracked_requests.learn(redis, Asked(request_id=request_id, created_at=time.time() - hours_ago * HOUR))
+def track(redis: Redis, request_id: str, *, hours_ago: float = 1.0) -> None:
+    tracked_requests.track(redis, NewRequest(request_id=request_id, created_at=time.time() - hours_ago * HOUR))
 
 
 def leave(redis: Redis, **changes: Any) -> None:
@@ -88,16 +88,16 @@ def test_without_a_server_there_is_a_sentence(run: Run) -> None:
 
 
 def test_open_requests_are_counted_and_the_oldest_named(run: Run, redis: Redis) -> None:
-    learn(redis, "young", hours_ago=1)
-    learn(redis, "old", hours_ago=75)
+    track(redis, "young", hours_ago=1)
+    track(redis, "old", hours_ago=75)
 
     assert "open requests 2 the oldest was asked 3.1 d ago" in words(run())
     assert (reconciliation(run)["open"], reconciliation(run)["oldest"]) == (2, "old")
 
 
 def test_what_ended_and_awaits_proof_is_not_open(run: Run, redis: Redis) -> None:
-    learn(redis, "open")
-    learn(redis, "ended", hours_ago=9)
+    track(redis, "open")
+    track(redis, "ended", hours_ago=9)
     await_proof(redis, "ended", accept(redis, "ended"), "pay", "notify", at=time.time())
 
     found = reconciliation(run)
@@ -107,7 +107,7 @@ def test_what_ended_and_awaits_proof_is_not_open(run: Run, redis: Redis) -> None
 
 
 def test_discovery_is_no_request(run: Run, redis: Redis) -> None:
-    learn(redis, "open")
+    track(redis, "open")
     redis.zadd(keys.CHECKS, {tracked_requests.DISCOVERY: 1})
 
     assert reconciliation(run)["open"] == 1
@@ -135,7 +135,7 @@ def test_the_calls_of_this_hour_are_told(run: Run, redis: Redis) -> None:
 
     found = reconciliation(run)["calls"]
 
-    assert (found["asking"], found["asked"], found["reconcile"], found["surprises"]) == (48, 1, 1, 0)
+    assert (found["asking"], found["asked"], found["reconciled"], found["surprises"]) == (48, 1, 1, 0)
     assert "calls left 48 of 100 an hour, until " in words(run())
 
 
@@ -150,8 +150,8 @@ def test_the_calls_of_an_hour_that_has_ended_are_not_told(run: Run, redis: Redis
 
 def test_webhooks_and_runs_of_a_day_are_summed_up(run: Run, redis: Redis) -> None:
     hour = int(time.time()) // 3600
-    redis.hset(keys.channel(hour), mapping={"webhook": 1_000, "reconcile": 3})
-    redis.hset(keys.channel(hour - 5), mapping={"webhook": 234, "overtaken": 1})
+    redis.hset(keys.webhook_health(hour), mapping={"webhook": 1_000, "reconcile": 3})
+    redis.hset(keys.webhook_health(hour - 5), mapping={"webhook": 234, "overtaken": 1})
 
     assert reconciliation(run)["webhooks_24h"] == {"webhook": 1_234, "reconcile": 3, "overtaken": 1}
     assert "by reconcile run 3 decisions that no webhook had told of; of 1 the webhook came all the same" in words(
@@ -167,7 +167,7 @@ def test_a_reconcile_run_under_way_is_told(run: Run, redis: Redis) -> None:
 
 
 def test_a_look_that_nobody_takes_names_who_should(run: Run, redis: Redis) -> None:
-    learn(redis, "r1", hours_ago=5)
+    track(redis, "r1", hours_ago=5)
 
     assert "do `clock` and `work` run?" in words(run())
 
@@ -203,7 +203,7 @@ def test_silence_is_an_alarm(run: Run, redis: Redis) -> None:
     leave(redis, silent_since=time.time() - 2 * HOUR)
 
     assert alarms(run) == ["silent"]
-    assert run().stdout.startswith("ALARM  Decisions are made and no webhook tells of them")
+    assert run().stdout.startswith("ALARM  Decisions are made, but no webhook delivers them")
 
 
 def test_a_contradiction_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:

@@ -18,7 +18,7 @@
 | `reconcile_lease` | string | the fencing token of the reconcile run that runs; expires with its lease |
 | `reconcile` | hash | what one reconcile run leaves to the next: checkpoint, horizon, pause, last report |
 | `asked:<hash>`, `unverified:<hash>`, `checks:<hash>`, `reconcile:<hash>` | | the same for each further API key |
-| `channel`, `channel:<hour>` | hashes | decisions by webhook and by reconcile run: lately, and by hour since 1970 |
+| `webhook_health`, `webhook_health:<hour>` | hashes | decisions by webhook and by reconcile run, also by hour |
 | `budget:<hash of an API key>` | hash | the calls of this hour |
 | `due` | sorted set | what is due when (milliseconds): `\\|<event key>` to route, `<handler>\\|<event key>` to run |
 | `leases` | hash | who holds what: member of `due` to fencing token |
@@ -80,9 +80,9 @@ def waiting(handler: str) -> str:
     return f"{PREFIX}waiting:{handler}"
 
 
-def channel(hour: int) -> str:
+def webhook_health(hour: int) -> str:
     """`hour`: since 1970."""
-    return f"{PREFIX}channel:{hour}"
+    return f"{PREFIX}webhook_health:{hour}"
 
 
 DUE = f"{PREFIX}due"
@@ -107,6 +107,6 @@ CHECKS = f"{PREFIX}checks"
 UNCONFIRMED = f"{PREFIX}unconfirmed"
 OVERRULED = f"{PREFIX}overruled"
 LOST = f"{PREFIX}lost"
-RECONCILE_LEASE = f"{PREFIX}reconciling"
-RECONCILE_STATE = f"{PREFIX}reconcile run"
-CHANNEL = f"{PREFIX}channel"
+RECONCILE_LEASE = f"{PREFIX}reconcile_lease"
+RECONCILE_STATE = f"{PREFIX}reconcile"
+WEBHOOK_HEALTH = f"{PREFIX}webhook_health"

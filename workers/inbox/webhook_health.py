@@ -7,7 +7,7 @@ import msgspec
 from redis import Redis
 
 from workers.inbox import inbox_clock, keys
-from workers.reconcile.progress import Channel
+from workers.reconcile.progress import WebhookHealth
 
 HOUR = 3600
 #: Hours over which the rate of decisions is measured, the present one counted in part.
@@ -24,18 +24,18 @@ class Hour(msgspec.Struct, frozen=True, kw_only=True):
     overtaken: int = 0
 
 
-def health(redis: Redis) -> tuple[Channel, int]:
-    """The channel as the planner sees it, and how many decisions reconcile runs have found since the last webhook."""
+def health(redis: Redis) -> tuple[WebhookHealth, int]:
+    """Webhook health as the planner sees it, and how many decisions runs have found since."""
     now = inbox_clock.now(redis)
-    fields = cast("dict[bytes, bytes]", redis.hgetall(keys.CHANNEL))
+    fields = cast("dict[bytes, bytes]", redis.hgetall(keys.WEBHOOK_HEALTH))
     recent = history(redis, RECENT)
     passed = (RECENT - 1) + (now % HOUR) / HOUR
-    channel = Channel(
+    webhook_health = WebhookHealth(
         loss=float(fields.get(b"loss", 0)),
         ended_per_hour=sum(hour.webhook + hour.reconcile for hour in recent) / passed,
         last_webhook=float(fields[b"last_webhook"]) if b"last_webhook" in fields else None,
     )
-    return channel, int(fields.get(b"since_webhook", 0))
+    return webhook_health, int(fields.get(b"since_webhook", 0))
 
 
 def history(redis: Redis, hours: int) -> list[Hour]:
@@ -44,7 +44,7 @@ def history(redis: Redis, hours: int) -> list[Hour]:
     numbers = range(latest - hours + 1, latest + 1)
     with redis.pipeline(transaction=False) as pipe:
         for number in numbers:
-            pipe.hgetall(keys.channel(number))
+            pipe.hgetall(keys.webhook_health(number))
         found = cast("list[dict[bytes, bytes]]", pipe.execute())
     return [_hour(number, fields) for number, fields in zip(numbers, found, strict=True)]
 

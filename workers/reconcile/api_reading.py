@@ -10,7 +10,7 @@ from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner
 from hitlsh.events import Event, Unreadable
 from hitlsh.webhooks.parsing import event_from_request
 from workers.inbox.store import Callback
-from workers.inbox.tracker.tracked_requests import Known
+from workers.inbox.tracker.tracked_requests import TrackedRequest
 from workers.inbox.values import Delivery, stamp
 from workers.reconcile.progress import Row, Rows
 
@@ -43,7 +43,9 @@ def rows(page: RequestPage, now: float, offset: int) -> Rows:
     return Rows(rows=tuple(row(shown, now) for shown in page.requests), more=more is not False)
 
 
-def delivery(shown: RequestSummary, known: Known | None, callback: Callback | None, received_at: datetime) -> Delivery:
+def delivery(
+    shown: RequestSummary, known: TrackedRequest | None, callback: Callback | None, received_at: datetime
+) -> Delivery:
     """What the request ended with, as if a webhook had told it, with what the ledger knows beside."""
     written = dict(shown.raw)
     if known is not None and known.default_response is not None and written.get("default_response") is None:

@@ -13,7 +13,7 @@ local rules = { per_hour = tonumber(ARGV[3]), share = tonumber(ARGV[4]), reserve
 if not now then now = read_clock(KEYS[2]) / 1000000 end
 
 -- Flags are 0 or 1; resets_at is 0 until the first call.
-local names = { 'limit', 'left', 'resets_at', 'told', 'top_of_hour', 'closed_until', 'asked', 'reconcile',
+local names = { 'limit', 'left', 'resets_at', 'told', 'top_of_hour', 'closed_until', 'asked', 'reconciled',
   'asked_before', 'surprises', 'unverified' }
 local first = { limit = rules.per_hour, left = math.max(1, math.floor(rules.per_hour / 2)) }
 local kept = redis.call('HMGET', key, unpack(names))
@@ -50,7 +50,7 @@ end
 local function spend(purpose)
   if tokens.resets_at == 0 then tokens.resets_at = now + HOUR end
   if available(purpose) >= 1 then
-    local payer = purpose == 'asking' and 'asked' or 'reconcile'
+    local payer = purpose == 'asking' and 'asked' or 'reconciled'
     tokens.left, tokens[payer] = tokens.left - 1, tokens[payer] + 1
     if purpose == 'unverified' then tokens.unverified = tokens.unverified + 1 end
     return 0

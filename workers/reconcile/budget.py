@@ -14,7 +14,7 @@ from redis.asyncio import Redis as AsyncRedis
 from hitlsh.api.http.rate_limit import RateLimit
 from workers.inbox import keys, scripts
 from workers.inbox.tracker.api_keys import api_key_hash
-from workers.reconcile.hourly_calls import Purpose, Rules, Tokens, fresh
+from workers.reconcile.hourly_calls import HourlyCalls, Purpose, Rules, fresh
 
 Words = list[str | float]
 
@@ -46,7 +46,7 @@ class RedisBudget:
         """Learn what HITL.sh said about the limit."""
         self.run("observe", *_said(rate_limit))
 
-    def tokens(self) -> Tokens:
+    def tokens(self) -> HourlyCalls:
         """The account as it was left by the last call, to be shown."""
         return _read(cast("dict[bytes, bytes]", self._redis.hgetall(self._key)), self._rules)
 
@@ -103,11 +103,11 @@ def _said(rate_limit: RateLimit) -> tuple[str | float, ...]:
     return tuple("" if figure is None else figure for figure in figures)
 
 
-def _read(found: dict[bytes, bytes], rules: Rules) -> Tokens:
+def _read(found: dict[bytes, bytes], rules: Rules) -> HourlyCalls:
     if not found:
         return fresh(rules)
     numbers = {name.decode(): float(number) for name, number in found.items()}
     full_fetch = {name: int(number) for name, number in numbers.items()}
     flags = {name: numbers[name] == 1 for name in ("told", "top_of_hour")}
     times = {"resets_at": numbers["resets_at"] or None, "closed_until": numbers["closed_until"]}
-    return msgspec.convert(full_fetch | flags | times, Tokens)
+    return msgspec.convert(full_fetch | flags | times, HourlyCalls)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from workers.reconcile.page_cover import cover
-from workers.reconcile.progress import Channel, OpenRequest
+from workers.reconcile.progress import OpenRequest, WebhookHealth
 
 HOUR = 3600.0
 #: Seconds that a webhook gets after `timeout_at`, before a call is worth more than waiting.
@@ -32,7 +32,7 @@ CALM, ALARMING_LOSS = 2.0, 0.2
 SAVED_BY_COMPANY = 0.25
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class CheckIntervals(msgspec.Struct, frozen=True, kw_only=True):
     """The intervals that a situation allows."""
 
     #: Seconds until a request just asked, or just checked, is worth a call.
@@ -75,7 +75,7 @@ def urgent(request: OpenRequest, now: float) -> bool:
     return request.refused or (request.timeout_at is not None and request.timeout_at + GRACE <= now)
 
 
-def chance(request: OpenRequest, channel: Channel, now: float) -> float:
+def chance(request: OpenRequest, webhook_health: WebhookHealth, now: float) -> float:
     """How likely it is that the request has ended and nobody told us, roughly.
 
     The longer people have not answered, the longer they will not: of what was open at an age, half is still open
@@ -85,26 +85,26 @@ def chance(request: OpenRequest, channel: Channel, now: float) -> float:
         return 1.0
     before = 0.0 if request.last_checked is None else request.last_checked - request.created_at
     ended = 1.0 - (before + QUICK) / max(before + QUICK, now - request.created_at + QUICK)
-    return ended * channel.loss / (1.0 - ended * (1.0 - channel.loss))
+    return ended * webhook_health.loss / (1.0 - ended * (1.0 - webhook_health.loss))
 
 
-def pace(
+def intervals(
     known: Sequence[OpenRequest],
-    channel: Channel,
+    webhook_health: WebhookHealth,
     *,
     now: float,
     calls_per_hour: float,
     page_size: int = 100,
     overlap: int = 5,
     bound: float = 24 * HOUR,
-) -> Pace:
+) -> CheckIntervals:
     """The intervals for these open requests, with so many calls an hour for reconcile runs."""
-    alarm = min(1.0, channel.loss / ALARMING_LOSS)
+    alarm = min(1.0, webhook_health.loss / ALARMING_LOSS)
     allowed = max(0.1, min(calls_per_hour, CALM + alarm * (calls_per_hour - CALM)))
-    lost_per_second = channel.loss * channel.ended_per_hour / HOUR
+    lost_per_second = webhook_health.loss * webhook_health.ended_per_hour / HOUR
     shortest = min(LONGEST, max(SHORTEST, WORTH_FINDING / max(lost_per_second, 1e-9)))
     wanted = _calls_per_hour(known, shortest, now, max(1, page_size - overlap)) / (1.0 + SAVED_BY_COMPANY * alarm)
-    return Pace(shortest=shortest, slowness=max(1.0, wanted / allowed), bound=bound, calls_per_hour=allowed)
+    return CheckIntervals(shortest=shortest, slowness=max(1.0, wanted / allowed), bound=bound, calls_per_hour=allowed)
 
 
 def _calls_per_hour(known: Sequence[OpenRequest], shortest: float, now: float, span: int) -> float:
@@ -140,7 +140,7 @@ class GuaranteedInterval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def guaranteed_interval(
-    open_count: int, pace: Pace, *, page_size: int = 100, overlap: int = 5, oldest_age: float = 0.0
+    open_count: int, intervals: CheckIntervals, *, page_size: int = 100, overlap: int = 5, oldest_age: float = 0.0
 ) -> GuaranteedInterval:
     """What the pace keeps for this many open requests.
 
@@ -148,15 +148,15 @@ def guaranteed_interval(
     absent row may need one more call, so twice its pages.
     """
     pages = -(-open_count // max(1, page_size - overlap))
-    round_seconds = 2 * pages * HOUR / pace.calls_per_hour
-    seconds = min(pace.bound, 2 * pace.interval(oldest_age)) + round_seconds
-    if seconds <= pace.bound + min(HOUR, pace.bound):
+    round_seconds = 2 * pages * HOUR / intervals.calls_per_hour
+    seconds = min(intervals.bound, 2 * intervals.interval(oldest_age)) + round_seconds
+    if seconds <= intervals.bound + min(HOUR, intervals.bound):
         return GuaranteedInterval(seconds=seconds)
     return GuaranteedInterval(
         seconds=seconds,
         warning=(
-            f"{open_count} open requests need {pages} pages a round, and {pace.calls_per_hour:.0f} calls an hour "
-            f"check each only every {seconds / HOUR:.2g} h, not every {pace.bound / HOUR:.2g} h: "
+            f"{open_count} open requests need {pages} pages a round, and {intervals.calls_per_hour:.0f} calls an hour "
+            f"check each only every {seconds / HOUR:.2g} h, not every {intervals.bound / HOUR:.2g} h: "
             "give reconcile runs a larger share of the budget, or accept a longer bound"
         ),
     )

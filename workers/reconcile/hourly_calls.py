@@ -43,7 +43,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"Rules({name}={getattr(self, name)}): give a fraction from 0 to 1")
 
 
-class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+class HourlyCalls(msgspec.Struct, frozen=True, kw_only=True):
     """What has been spent in this hour, and what is left."""
 
     limit: int
@@ -66,12 +66,12 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     surprises: int = 0
 
 
-def fresh(rules: Rules) -> Tokens:
+def fresh(rules: Rules) -> HourlyCalls:
     """Nothing spent, nothing told."""
-    return Tokens(limit=rules.per_hour, left=max(1, rules.per_hour // 2))
+    return HourlyCalls(limit=rules.per_hour, left=max(1, rules.per_hour // 2))
 
 
-def available(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> int:
+def available(tokens: HourlyCalls, rules: Rules, purpose: Purpose, now: float) -> int:
     """How many calls this purpose may make now."""
     tokens = _turned(tokens, now)
     if now < tokens.closed_until:
@@ -87,18 +87,18 @@ def available(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> int
     return routine if purpose == "reconcile" else min(routine, unverified_left(tokens, rules))
 
 
-def unverified_left(tokens: Tokens, rules: Rules) -> int:
+def unverified_left(tokens: HourlyCalls, rules: Rules) -> int:
     """What this hour's cap leaves for what somebody said who cannot be verified."""
     return max(0, math.ceil(rules.unverified * tokens.limit) - tokens.unverified)
 
 
-def reconcile_calls_per_hour(tokens: Tokens, rules: Rules) -> float:
+def reconcile_calls_per_hour(tokens: HourlyCalls, rules: Rules) -> float:
     """Calls an hour that routine reconcile runs can count on, if asking goes on as in the hour before."""
     asking = max(tokens.asked_before, tokens.asked, rules.reserve * tokens.limit)
     return min(rules.share * tokens.limit, max(rules.floor * tokens.limit, tokens.limit - asking))
 
 
-def spend(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> tuple[Tokens, float]:
+def spend(tokens: HourlyCalls, rules: Rules, purpose: Purpose, now: float) -> tuple[HourlyCalls, float]:
     """Take one call: 0.0 when it is yours, else the seconds until it is worth asking again."""
     tokens = _begun(_turned(tokens, now), now)
     if available(tokens, rules, purpose, now) < 1:
@@ -116,8 +116,8 @@ def spend(tokens: Tokens, rules: Rules, purpose: Purpose, now: float) -> tuple[T
 
 
 def observe(
-    tokens: Tokens, now: float, *, remaining: int | None, resets_at: float | None = None, limit: int | None = None
-) -> Tokens:
+    tokens: HourlyCalls, now: float, *, remaining: int | None, resets_at: float | None = None, limit: int | None = None
+) -> HourlyCalls:
     """Believe HITL.sh on its limit, on when its hour ends, and on having less left than we thought."""
     tokens = _turned(tokens, now)
     if limit is not None and limit > 0:
@@ -137,7 +137,7 @@ def observe(
     return msgspec.structs.replace(_told(tokens, remaining, resets_at), surprises=tokens.surprises + surprised)
 
 
-def _told(tokens: Tokens, remaining: int, resets_at: float) -> Tokens:
+def _told(tokens: HourlyCalls, remaining: int, resets_at: float) -> HourlyCalls:
     spent = tokens.asked + tokens.reconciled
     if not tokens.told:
         # What we spent since our first call may still be in flight: not counted there, but ours.
@@ -152,7 +152,7 @@ def _told(tokens: Tokens, remaining: int, resets_at: float) -> Tokens:
     )
 
 
-def _turned(tokens: Tokens, now: float) -> Tokens:
+def _turned(tokens: HourlyCalls, now: float) -> HourlyCalls:
     """The hour after, where this one has ended. One second late, so that clocks need not agree to the second."""
     if tokens.resets_at is None or now < tokens.resets_at + 1:
         return tokens
@@ -168,19 +168,19 @@ def _turned(tokens: Tokens, now: float) -> Tokens:
     )
 
 
-def _begun(tokens: Tokens, now: float) -> Tokens:
+def _begun(tokens: HourlyCalls, now: float) -> HourlyCalls:
     if tokens.resets_at is not None:
         return tokens
     return msgspec.structs.replace(tokens, resets_at=now + HOUR)
 
 
-def _expected(tokens: Tokens, now: float) -> int:
+def _expected(tokens: HourlyCalls, now: float) -> int:
     """What asking will want in the rest of the hour, if it goes on as in the hour before."""
     rest = HOUR if tokens.resets_at is None else max(0.0, min(HOUR, tokens.resets_at - now))
     return math.ceil(tokens.asked_before * rest / HOUR)
 
 
-def _wait(tokens: Tokens, now: float) -> float:
+def _wait(tokens: HourlyCalls, now: float) -> float:
     """Until the hour ends when nothing is left; a share grows again sooner, as the hour's asking is done."""
     if now < tokens.closed_until:
         return tokens.closed_until - now
@@ -188,5 +188,5 @@ def _wait(tokens: Tokens, now: float) -> float:
     return until_reset if tokens.left < 1 else min(until_reset, UNTOLD)
 
 
-def _until_reset(tokens: Tokens, now: float) -> float:
+def _until_reset(tokens: HourlyCalls, now: float) -> float:
     return HOUR if tokens.resets_at is None else tokens.resets_at + 1 - now

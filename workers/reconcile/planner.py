@@ -15,9 +15,9 @@ from typing import Literal
 
 import msgspec
 
-from workers.reconcile.check_interval import Pace, chance, urgent
+from workers.reconcile.check_interval import CheckIntervals, chance, urgent
 from workers.reconcile.page_cover import Window, cover
-from workers.reconcile.progress import Channel, Checkpoint, OpenRequest
+from workers.reconcile.progress import Checkpoint, OpenRequest, WebhookHealth
 
 #: Decisions to be expected for each call; with fewer, what is due may wait for company.
 WORTH = 1.5
@@ -34,8 +34,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     known: tuple[OpenRequest, ...]
     #: What of it is worth a call now, most overdue first; worked out where it is not given.
     due: tuple[OpenRequest, ...] | None = None
-    channel: Channel
-    pace: Pace
+    webhook_health: WebhookHealth
+    intervals: CheckIntervals
     #: Calls that a reconcile run may make now, and those it may make for what is overdue.
     calls: int
     borrowed: int = 0
@@ -90,8 +90,8 @@ def _due(situation: Situation) -> tuple[OpenRequest, ...]:
 
 def due_requests(situation: Situation) -> list[OpenRequest]:
     """What is worth a call now, most overdue first."""
-    pace, now = situation.pace, situation.now
-    due = [(moment, request.id, request) for request in situation.known if (moment := pace.due_at(request)) <= now]
+    intervals, now = situation.intervals, situation.now
+    due = [(moment, request.id, request) for request in situation.known if (moment := intervals.due_at(request)) <= now]
     due.sort(key=itemgetter(0, 1))
     return [request for _, _, request in due]
 
@@ -109,7 +109,7 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], calls: int) -> Plan:
-    chances = {request.id: chance(request, situation.channel, situation.now) for request in due}
+    chances = {request.id: chance(request, situation.webhook_health, situation.now) for request in due}
     windows = cover(((request.newer, request.id) for request in due), _span(situation))
     pages = _by_pages(situation, due, windows, chances)
     listed, proofs = _open_first(situation, due, windows, chances)
@@ -143,7 +143,9 @@ def _by_pages(
 
     def may_borrow(name: str) -> bool:
         return (
-            name in absent or urgent(known[name], situation.now) or situation.pace.late_at(known[name]) <= situation.now
+            name in absent
+            or urgent(known[name], situation.now)
+            or situation.intervals.late_at(known[name]) <= situation.now
         )
 
     good = [
@@ -191,12 +193,12 @@ def _some_ended(window: Window, chances: Mapping[str, float]) -> float:
 
 
 def _waiting(situation: Situation, due: Sequence[OpenRequest]) -> Plan:
-    latest = min(situation.pace.late_at(request) for request in due)
+    latest = min(situation.intervals.late_at(request) for request in due)
     wait = f"{latest - situation.now:.0f} s at most"
     return Plan(
         kind="nothing",
         reason=f"{len(due)} due, but a call would bring little: they wait for company, {wait}",
-        retry_at=min(latest, situation.now + COMPANY_AFTER * situation.pace.shortest),
+        retry_at=min(latest, situation.now + COMPANY_AFTER * situation.intervals.shortest),
     )
 
 
@@ -211,7 +213,7 @@ def _span(situation: Situation) -> int:
 def _idle(situation: Situation) -> Plan:
     if not situation.known:
         return Plan(kind="nothing", reason="nothing is open")
-    soonest = min(situation.pace.due_at(request) for request in situation.known)
+    soonest = min(situation.intervals.due_at(request) for request in situation.known)
     wait = f"{soonest - situation.now:.0f} s"
     reason = f"none of {len(situation.known)} open requests is worth a call for another {wait}"
     return Plan(kind="nothing", reason=reason, retry_at=soonest)

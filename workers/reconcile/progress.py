@@ -99,7 +99,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     drifts: tuple[tuple[float, int], ...] = ()
 
 
-class Channel(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How the webhooks do, from how decisions were found lately."""
 
     #: The share of decisions that a reconcile run had to find, as a moving average.
@@ -108,7 +108,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     ended_per_hour: float = 0.0
     last_webhook: float | None = None
 
-    def told(self, *, by_webhook: bool, now: float, weight: float = 0.05) -> "Channel":
+    def told(self, *, by_webhook: bool, now: float, weight: float = 0.05) -> "WebhookHealth":
         """After one more decision was learned of."""
         lost = 0.0 if by_webhook else 1.0
         return msgspec.structs.replace(

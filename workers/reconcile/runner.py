@@ -19,7 +19,7 @@ from workers.inbox import inbox_clock, keys
 from workers.inbox.tracker import api_keys
 from workers.inbox.tracker.api_keys import KeyIndexes
 from workers.inbox.tracker.reconcile_writes import LeaseLost, Note, ReconcileLease
-from workers.inbox.tracker.tracked_requests import DISCOVERY, Known
+from workers.inbox.tracker.tracked_requests import DISCOVERY, TrackedRequest
 from workers.reconcile import api_reading, discovery, snapshot
 from workers.reconcile.api_calls import ApiCaller, ReconcileBudget, RequestWithheld, Shown, Stopped
 from workers.reconcile.discovery import Horizon
@@ -201,7 +201,7 @@ class ReconcileRunner:
         finally:
             budget.purpose = "reconcile"
 
-    def _fetch_in_full(self, api: ApiCaller, needs_full_fetch: Sequence[Known]) -> None:
+    def _fetch_in_full(self, api: ApiCaller, needs_full_fetch: Sequence[TrackedRequest]) -> None:
         """What came by a callback URL that may be another request's is asked for by itself, with its own URL."""
         for known in needs_full_fetch:
             if not self._has_time():
@@ -286,7 +286,7 @@ class ReconcileRunner:
     @property
     def _interval(self) -> float:
         """Seconds until a request just asked is worth a call, and between two discoveries."""
-        return min(self._snapshot.pace.shortest, self._snapshot.pace.bound)
+        return min(self._snapshot.intervals.shortest, self._snapshot.intervals.bound)
 
     # -- what is left ---------------------------------------------------------------------------------
 
@@ -334,7 +334,7 @@ class ReconcileRunner:
         horizon = self._recorder.state.horizon
         return self._at_least(horizon.due_at(self._interval) if horizon is not None else 0.0)
 
-    def _next_check(self, known: Known) -> float:
+    def _next_check(self, known: TrackedRequest) -> float:
         now = self._recorder.now()
         if known.hold > now:
             return known.hold
@@ -343,11 +343,11 @@ class ReconcileRunner:
         soonest = max(self._at_least(now), self._next_unverified_at)
         return soonest if snapshot.is_only_claimed(known) else min(soonest, self._next_routine_check(known))
 
-    def _next_routine_check(self, known: Known) -> float:
-        now, pace = self._recorder.now(), self._snapshot.pace
-        due = pace.due_at(snapshot.scheduled(known))
+    def _next_routine_check(self, known: TrackedRequest) -> float:
+        now, intervals = self._recorder.now(), self._snapshot.intervals
+        due = intervals.due_at(snapshot.scheduled(known))
         if due <= now and self._snapshot.deferred_for_batching and self._retry_at is None:
-            return max(now + PATIENCE, self._snapshot.plan.retry_at or pace.late_at(known.request))
+            return max(now + PATIENCE, self._snapshot.plan.retry_at or intervals.late_at(known.request))
         return self._at_least(due)
 
     def _at_least(self, due: float) -> float:

@@ -9,13 +9,13 @@ from redis import Redis
 from workers.inbox import inbox_clock, webhook_health
 from workers.inbox.tracker import api_keys, tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes, api_key_hash
-from workers.inbox.tracker.tracked_requests import Known
+from workers.inbox.tracker.tracked_requests import TrackedRequest
 from workers.reconcile import check_interval, planner, state
 from workers.reconcile.budget import RedisBudget
-from workers.reconcile.check_interval import GuaranteedInterval, Pace
-from workers.reconcile.hourly_calls import Rules, Tokens, reconcile_calls_per_hour
+from workers.reconcile.check_interval import CheckIntervals, GuaranteedInterval
+from workers.reconcile.hourly_calls import HourlyCalls, Rules, reconcile_calls_per_hour
 from workers.reconcile.planner import Plan, Situation
-from workers.reconcile.progress import Channel, OpenRequest
+from workers.reconcile.progress import OpenRequest, WebhookHealth
 from workers.reconcile.state import ReconcileState
 from workers.settings import Settings
 
@@ -28,35 +28,35 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     #: By the inbox clock, seconds since 1970.
     now: float
     state: ReconcileState
-    known: dict[str, Known]
-    channel: Channel
-    tokens: Tokens
+    known: dict[str, TrackedRequest]
+    webhook_health: WebhookHealth
+    tokens: HourlyCalls
     #: Calls that a reconcile run may make now.
     calls: int
     #: Of them, for what somebody said who cannot be verified.
     calls_for_unverified: int
-    pace: Pace
+    intervals: CheckIntervals
     plan: Plan
     guaranteed_interval: GuaranteedInterval
     #: What the plan was made from.
     situation: Situation
 
     @property
-    def needs_full_fetch(self) -> list[Known]:
+    def needs_full_fetch(self) -> list[TrackedRequest]:
         """Requests that are asked for by themselves, now, before all else."""
         return [known for known in self.known.values() if known.needs_full_fetch and self.is_due_anyway(known)]
 
     @property
-    def unverified(self) -> list[Known]:
+    def unverified(self) -> list[TrackedRequest]:
         """Due because of what somebody said who cannot be verified: after all else, what we know better first."""
         due = [known for known in self.known.values() if known.unverified and known.hold <= self.now]
         return sorted((known for known in due if not self.is_due_anyway(known)), key=is_only_claimed)
 
-    def is_due_anyway(self, known: Known) -> bool:
+    def is_due_anyway(self, known: TrackedRequest) -> bool:
         """Whether it is worth a call now, whatever somebody said who cannot be verified."""
         if known.hold > self.now or is_only_claimed(known):
             return False
-        return not known.unverified or self.pace.due_at(scheduled(known)) <= self.now
+        return not known.unverified or self.intervals.due_at(scheduled(known)) <= self.now
 
     def plan_only(self, requests: tuple[OpenRequest, ...], calls: int) -> Plan:
         """How to look for these alone, with so many calls."""
@@ -74,12 +74,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         return self.plan.kind == "nothing" and self.calls > 0
 
 
-def scheduled(known: Known) -> OpenRequest:
+def scheduled(known: TrackedRequest) -> OpenRequest:
     """The request as it is, without what somebody said of it who cannot be verified."""
     return msgspec.structs.replace(known.request, refused=False) if known.unverified else known.request
 
 
-def is_only_claimed(known: Known) -> bool:
+def is_only_claimed(known: TrackedRequest) -> bool:
     """Whether nothing but a callback URL speaks of it: whoever has one can make it up."""
     return known.request.learned == "callback"
 
@@ -100,7 +100,7 @@ def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
         for one in known.values()
         if one.hold <= now and not one.needs_full_fetch and not is_only_claimed(one)
     )
-    intervals = check_interval.pace(
+    intervals = check_interval.intervals(
         requests,
         health,
         now=now,
@@ -110,8 +110,8 @@ def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
     situation = Situation(
         now=now,
         known=requests,
-        channel=health,
-        pace=intervals,
+        webhook_health=health,
+        intervals=intervals,
         calls=calls,
         borrowed=routine.available("overdue"),
         open_statuses=statuses(left),
@@ -122,11 +122,11 @@ def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
         now=now,
         state=left,
         known=known,
-        channel=health,
+        webhook_health=health,
         tokens=tokens,
         calls=calls,
         calls_for_unverified=routine.available("unverified"),
-        pace=intervals,
+        intervals=intervals,
         plan=planner.plan(situation),
         situation=situation,
         guaranteed_interval=check_interval.guaranteed_interval(len(requests), intervals, oldest_age=oldest),
@@ -161,12 +161,12 @@ def update_alarm(left: ReconcileState, redis: Redis, past_due: int, now: float) 
     silent = health.silent(past_due + since_webhook, now)
     if silent and left.silent_since is None:
         logger.error(
-            "channel.silent: %d decisions found by reconcile runs and %d requests past due since the last webhook; "
+            "webhooks.silent: %d decisions found by reconcile runs and %d requests past due since the last webhook; "
             "check that HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right",
             since_webhook, past_due,
         )  # fmt: skip
         return msgspec.structs.replace(left, silent_since=now)
     if not silent and left.silent_since is not None:
-        logger.warning("channel.heard: webhooks arrive again")
+        logger.warning("webhooks.resumed: webhooks arrive again")
         return msgspec.structs.replace(left, silent_since=None)
     return left

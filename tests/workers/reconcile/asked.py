@@ -9,7 +9,7 @@ from hitlsh.api import Client, boolean
 from workers.inbox.store import Callback
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
-from workers.inbox.tracker.tracked_requests import Asked
+from workers.inbox.tracker.tracked_requests import NewRequest
 from workers.reconcile import runner
 from workers.reconcile.state import ReconcileReport
 from workers.settings import Settings
@@ -22,14 +22,14 @@ HOUR = 3600.0
 def ask(api: Client, redis: Redis, loop: str, *, known: bool = True, **more: Any) -> str:
     created = api.requests.create(loop, "Pay?", boolean(), default_response=False, timeout_seconds=86_400, **more)
     if known:
-        learn(redis, created.request_id, **more)
+        track(redis, created.request_id, **more)
     return created.request_id
 
 
-def learn(redis: Redis, request_id: str, callback: Callback | None = None, **_more: Any) -> None:
+def track(redis: Redis, request_id: str, callback: Callback | None = None, **_more: Any) -> None:
     created_at = time.time() - 2 * HOUR
-    asked = Asked(request_id=request_id, created_at=created_at, timeout_at=created_at + 86_400, callback=callback)
-    tracked_requests.learn(redis, asked, key_hash=api_key_hash(KEY))
+    asked = NewRequest(request_id=request_id, created_at=created_at, timeout_at=created_at + 86_400, callback=callback)
+    tracked_requests.track(redis, asked, key_hash=api_key_hash(KEY))
 
 
 def reconcile(settings: Settings, redis: Redis) -> ReconcileReport:

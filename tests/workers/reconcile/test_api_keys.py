@@ -12,7 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from tests.builders import claimed, delivery
-from tests.workers.reconcile.asked import HOUR, KEY, ask, learn, reconcile
+from tests.workers.reconcile.asked import HOUR, KEY, ask, reconcile, track
 from workers.inbox import keys
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
@@ -128,7 +128,7 @@ def test_what_was_known_before_any_key_belongs_to_the_first(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings, other: str
 ) -> None:
     request = ask(api, redis, loop, known=False)
-    tracked_requests.learn(redis, tracked_requests.Asked(request_id=request, created_at=time.time() - 2 * HOUR))
+    tracked_requests.track(redis, tracked_requests.NewRequest(request_id=request, created_at=time.time() - 2 * HOUR))
 
     reconcile(settings, redis)
     reconcile(replace(settings, api_key=other), redis)
@@ -139,7 +139,7 @@ def test_what_was_known_before_any_key_belongs_to_the_first(
 def test_no_key_stands_in_redis(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings, other: str
 ) -> None:
-    learn(redis, ask(api, redis, loop))
+    track(redis, ask(api, redis, loop))
     reconcile(replace(discovering, api_key=other, earlier_api_keys=(KEY,)), redis)
 
     kept = b"".join(redis.dump(name) or b"" for name in redis.scan_iter()) + b"".join(redis.scan_iter())

@@ -11,7 +11,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from hitlsh.api import RateLimit
 from workers.reconcile.budget import AsyncRedisBudget, RedisBudget, budget_key
-from workers.reconcile.hourly_calls import HOUR, Purpose, Rules, Tokens, available, fresh, observe, spend
+from workers.reconcile.hourly_calls import HOUR, HourlyCalls, Purpose, Rules, available, fresh, observe, spend
 
 START = 1_800_000_000.0 + 1234
 RULES = Rules(per_hour=20)
@@ -57,11 +57,11 @@ def test_hitl_sh_never_has_to_refuse(top_of_hour: bool, tells: bool, steps: list
     assert tokens.surprises == 0
 
 
-def told(now: float = START, remaining: int = 20) -> Tokens:
+def told(now: float = START, remaining: int = 20) -> HourlyCalls:
     return observe(fresh(RULES), now, remaining=remaining, resets_at=now + HOUR, limit=20)
 
 
-def drained(tokens: Tokens, purpose: Purpose, now: float = START) -> Tokens:
+def drained(tokens: HourlyCalls, purpose: Purpose, now: float = START) -> HourlyCalls:
     while available(tokens, RULES, purpose, now):
         tokens, _ = spend(tokens, RULES, purpose, now)
     return tokens

@@ -14,7 +14,7 @@ from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from hitlsh.callbacks import CallbackSigner
 from tests.builders import claimed, delivery, payload
-from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, learn, reconcile
+from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcile, track
 from tests.workers.reconcile.test_proving import Desk
 from workers.inbox import keys
 from workers.inbox.operations.failures import discard
@@ -50,7 +50,7 @@ async def test_two_requests_asked_with_one_callback_url_are_both_handled(
 ) -> None:
     requests = [ask(api, redis, loop, known=False) for _ in range(2)]
     for request in requests:
-        learn(redis, request, Callback(id="shared", state={"order": 7}))
+        track(redis, request, Callback(id="shared", state={"order": 7}))
         await asyncio.to_thread(sandbox.answer, request, True)
     await asyncio.to_thread(sandbox.advance, 2 * HOUR)
 

@@ -85,7 +85,7 @@ def long_ago(days: Days, told: int, sparse: int) -> None:
     """Two days of our own requests, of which every so many is still open."""
     for number in range(told):
         request = days.vendor.create(age=48 * HOUR * (1 - number / told))
-        days.ledger.learn(request)
+        days.ledger.track(request)
         if number % sparse:
             days.vendor.decide(request, "completed", ago=HOUR / 2)
             days.ledger.webhook(request)

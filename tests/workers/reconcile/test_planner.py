@@ -3,13 +3,13 @@
 from typing import Any
 
 from tests.workers.reconcile.list_server import ListServer
-from workers.reconcile.check_interval import GRACE, Pace, guaranteed_interval, pace
+from workers.reconcile.check_interval import GRACE, CheckIntervals, guaranteed_interval, intervals
 from workers.reconcile.planner import Plan, Situation, plan
-from workers.reconcile.progress import Channel, Checkpoint, OpenRequest
+from workers.reconcile.progress import Checkpoint, OpenRequest, WebhookHealth
 from workers.reconcile.state_machine import ReconcileRun
 
 NOW = 1_000_000.0
-LOSING = Channel(loss=1.0, ended_per_hour=80)
+LOSING = WebhookHealth(loss=1.0, ended_per_hour=80)
 
 
 def request(number: int = 0, **changes: Any) -> OpenRequest:
@@ -21,8 +21,8 @@ def made(*known: OpenRequest, **changes: Any) -> Plan:
     defaults: dict[str, Any] = {
         "now": NOW,
         "known": known,
-        "channel": LOSING,
-        "pace": Pace(shortest=600),
+        "webhook_health": LOSING,
+        "intervals": CheckIntervals(shortest=600),
         "calls": 50,
         "borrowed": 60,
     }
@@ -65,7 +65,9 @@ def test_a_refused_delivery_makes_its_request_due_now() -> None:
 
 def test_requests_far_apart_are_looked_for_through_the_open_list() -> None:
     found = made(
-        *(request(number, newer=number * 100) for number in range(300)), pace=Pace(shortest=600), channel=Channel()
+        *(request(number, newer=number * 100) for number in range(300)),
+        intervals=CheckIntervals(shortest=600),
+        webhook_health=WebhookHealth(),
     )
 
     assert (found.kind, found.cost) == ("open", 4)
@@ -74,7 +76,7 @@ def test_requests_far_apart_are_looked_for_through_the_open_list() -> None:
 def test_one_old_request_waits_for_company() -> None:
     old = request(0, created_at=NOW - 100_000, last_checked=NOW - 12_000, newer=5000)
 
-    found = made(old, channel=Channel(loss=0.1, ended_per_hour=80))
+    found = made(old, webhook_health=WebhookHealth(loss=0.1, ended_per_hour=80))
 
     assert found.kind == "nothing"
     assert "wait for company" in found.reason
@@ -82,7 +84,7 @@ def test_one_old_request_waits_for_company() -> None:
 
 def test_a_plan_of_nothing_says_when_to_plan_again() -> None:
     young = made(request(created_at=NOW - 60))
-    lonely = made(request(created_at=NOW - 100_000, last_checked=NOW - 12_000), channel=Channel(loss=0.1))
+    lonely = made(request(created_at=NOW - 100_000, last_checked=NOW - 12_000), webhook_health=WebhookHealth(loss=0.1))
 
     assert (young.retry_at, lonely.retry_at) == (NOW + 540, NOW + 150)
     assert made(request(), calls=0, borrowed=0).retry_at is None
@@ -127,8 +129,8 @@ def test_a_plan_that_is_carried_out_finds_everything() -> None:
 def test_a_healthy_channel_is_left_alone_and_a_losing_one_is_not() -> None:
     known = [request(number) for number in range(90)]
 
-    calm = pace(known, Channel(ended_per_hour=80), now=NOW, calls_per_hour=50)
-    alarmed = pace(known, LOSING, now=NOW, calls_per_hour=50)
+    calm = intervals(known, WebhookHealth(ended_per_hour=80), now=NOW, calls_per_hour=50)
+    alarmed = intervals(known, LOSING, now=NOW, calls_per_hour=50)
 
     assert (calm.shortest, alarmed.shortest) == (1800.0, 135.0)
     assert (calm.calls_per_hour, alarmed.calls_per_hour) == (2.0, 50.0)
@@ -137,14 +139,14 @@ def test_a_healthy_channel_is_left_alone_and_a_losing_one_is_not() -> None:
 def test_fewer_calls_stretch_every_interval() -> None:
     known = [request(number, newer=number * 5) for number in range(200)]
 
-    few, many = (pace(known, LOSING, now=NOW, calls_per_hour=calls) for calls in (5, 50))
+    few, many = (intervals(known, LOSING, now=NOW, calls_per_hour=calls) for calls in (5, 50))
 
     assert few.slowness > many.slowness >= 1.0
 
 
 def test_what_is_promised_fits_the_calls_or_comes_with_a_warning() -> None:
-    kept = guaranteed_interval(200, Pace(shortest=600, calls_per_hour=50))
-    broken = guaranteed_interval(50_000, Pace(shortest=600, calls_per_hour=5))
+    kept = guaranteed_interval(200, CheckIntervals(shortest=600, calls_per_hour=50))
+    broken = guaranteed_interval(50_000, CheckIntervals(shortest=600, calls_per_hour=5))
 
     assert (kept.seconds, kept.warning) == (2 * 600 + 2 * 3 * 72, None)
     assert broken.warning is not None
@@ -152,11 +154,11 @@ def test_what_is_promised_fits_the_calls_or_comes_with_a_warning() -> None:
 
 
 def test_the_channel_is_judged_by_how_decisions_were_found() -> None:
-    channel = Channel()
+    webhook_health = WebhookHealth()
 
     for _ in range(100):
-        channel = channel.told(by_webhook=False, now=NOW)
+        webhook_health = webhook_health.told(by_webhook=False, now=NOW)
 
-    assert channel.loss > 0.99
-    assert channel.silent(1, NOW)
-    assert not channel.told(by_webhook=True, now=NOW).silent(1, NOW + 60)
+    assert webhook_health.loss > 0.99
+    assert webhook_health.silent(1, NOW)
+    assert not webhook_health.told(by_webhook=True, now=NOW).silent(1, NOW + 60)

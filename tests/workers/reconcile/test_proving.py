@@ -15,7 +15,7 @@ from hitlsh.api import Client
 from hitlsh.callbacks import CallbackSigner
 from tests.builders import delivery, payload
 from tests.workers.inbox.invariants import broken
-from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, learn, reconcile
+from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcile, track
 from workers import Decision, Router
 from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys
@@ -174,7 +174,7 @@ async def test_the_callback_url_of_one_request_says_nothing_of_another(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     leaked, target = ask(api, redis, loop, known=False), ask(api, redis, loop, known=False)
-    learn(redis, leaked, Callback(id="token-of-another", state=None))
+    track(redis, leaked, Callback(id="token-of-another", state=None))
 
     await desk.post(target, True, callback_id="token-of-another")
 

@@ -13,13 +13,13 @@ from hitlsh.api import Client
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, payload
 from tests.processes.proc import until
-from tests.workers.reconcile.asked import HOUR, KEY, ask, learn, reconcile
+from tests.workers.reconcile.asked import HOUR, KEY, ask, reconcile, track
 from workers.inbox import keys, scripts
 from workers.inbox.queries import lookup
 from workers.inbox.store import Callback, pack
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.reconcile_writes import LeaseLost, Note, ReconcileLease
-from workers.inbox.tracker.tracked_requests import Asked
+from workers.inbox.tracker.tracked_requests import NewRequest
 from workers.reconcile import runner, snapshot, state
 from workers.reconcile.budget import RedisBudget
 from workers.settings import Settings
@@ -59,8 +59,8 @@ def test_what_was_asked_through_us_keeps_its_state_and_its_default(
     request = ask(api, redis, loop, known=False)
     created_at = time.time() - 2 * HOUR
     callback = Callback(id="an-id", state={"order": 7})
-    tracked_requests.learn(
-        redis, Asked(request_id=request, created_at=created_at, callback=callback, default_response=False)
+    tracked_requests.track(
+        redis, NewRequest(request_id=request, created_at=created_at, callback=callback, default_response=False)
     )
     sandbox.advance(25 * HOUR)
 
@@ -83,7 +83,7 @@ def test_what_was_asked_and_answered_while_the_reconcile_run_began_keeps_its_sta
         until(
             lambda: redis.exists(keys.RECONCILE_LEASE) and redis.hexists(keys.RECONCILE_STATE, "started"), 5, "it asks"
         )
-        learn(redis, request, callback=Callback(id="an-id", state={"order": 7}))
+        track(redis, request, callback=Callback(id="an-id", state={"order": 7}))
         report = reconciled.result()
 
     [event] = lookup.recent(redis)
@@ -98,7 +98,7 @@ def test_a_reconcile_run_and_a_webhook_of_one_decision_are_one_event(
     sandbox.advance(2 * HOUR)
     reconcile(settings, redis)
 
-    learn(redis, request)
+    track(redis, request)
     again = reconcile(settings, redis)
 
     assert (again.found, again.calls) == (0, 0)
@@ -296,7 +296,7 @@ def test_what_is_overdue_borrows_though_discovery_has_no_call(
 
 def test_a_signed_webhook_brings_the_state_of_what_was_asked(redis: Redis, server: EmbeddedServer) -> None:
     callback = Callback(id="an-id", state={"order": 7})
-    tracked_requests.learn(redis, Asked(request_id="r1", created_at=time.time(), callback=callback))
+    tracked_requests.track(redis, NewRequest(request_id="r1", created_at=time.time(), callback=callback))
 
     batch = pack([delivery(payload("r1"), trust="signed")])
     scripts.script(redis, "accept")(keys=[keys.PREFIX], args=[60, 120, batch])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from workers.reconcile.check_interval import Pace, pace
+from workers.reconcile.check_interval import CheckIntervals, intervals
 from workers.reconcile.discovery import Horizon, fresh, wanted
 from workers.reconcile.hourly_calls import HOUR, Purpose, Rules, available, observe, reconcile_calls_per_hour, spend
 from workers.reconcile.hourly_calls import fresh as fresh_tokens
@@ -13,7 +13,6 @@ from workers.reconcile.planner import Situation, plan
 from workers.reconcile.progress import (
     Answer,
     Call,
-    Channel,
     Checkpoint,
     Findings,
     Get,
@@ -22,6 +21,7 @@ from workers.reconcile.progress import (
     OpenRequest,
     Row,
     Rows,
+    WebhookHealth,
 )
 from workers.reconcile.state_machine import ReconcileRun
 
@@ -108,7 +108,7 @@ class Ledger:
         self.asked: dict[str, float] = {}
         self.found: set[str] = set()
         self.lost: set[str] = set()
-        self.channel = Channel()
+        self.webhook_health = WebhookHealth()
         self.rules = Rules(per_hour=LIMIT, share=0.8, reserve=0.1)
         self.tokens = fresh_tokens(self.rules)
         self.horizon: Horizon = fresh(vendor.now, LOOKBACK)
@@ -128,9 +128,9 @@ class Ledger:
         if self.pays("asking"):
             self.vendor.pay()
             self.heard()
-            self.learn(self.vendor.create())
+            self.track(self.vendor.create())
 
-    def learn(self, request: Request | Row) -> None:
+    def track(self, request: Request | Row) -> None:
         self.asked[request.id] = request.created_at
         timeout_at = request.timeout_at if isinstance(request, Request) else None
         self.known[request.id] = OpenRequest(
@@ -144,7 +144,7 @@ class Ledger:
         self.known.pop(request.id, None)
         self.asked.setdefault(request.id, request.created_at)
         self.found.add(request.id)
-        self.channel = self.channel.told(by_webhook=True, now=self.vendor.now)
+        self.webhook_health = self.webhook_health.told(by_webhook=True, now=self.vendor.now)
 
     def refuse(self, request: Request) -> None:
         if (known := self.known.get(request.id)) is not None:
@@ -159,10 +159,10 @@ class Ledger:
         return tuple(msgspec.structs.replace(one, newer=places[one.id]) for one in self.known.values())
 
     @property
-    def pace(self) -> Pace:
+    def intervals(self) -> CheckIntervals:
         calls = reconcile_calls_per_hour(self.tokens, self.rules)
-        return pace(
-            self.placed, self.channel, now=self.vendor.now, calls_per_hour=calls, page_size=PAGE, overlap=OVERLAP
+        return intervals(
+            self.placed, self.webhook_health, now=self.vendor.now, calls_per_hour=calls, page_size=PAGE, overlap=OVERLAP
         )
 
     def reconcile(self, calls: int, meanwhile: Callable[[], None]) -> None:
@@ -170,13 +170,13 @@ class Ledger:
         allowed = iter(range(calls))
         if not self._read_all_open(allowed, meanwhile):
             return
-        if self.horizon.comes_first(self.pace.shortest, self.vendor.now):
+        if self.horizon.comes_first(self.intervals.shortest, self.vendor.now):
             self._discover(allowed, meanwhile)
         self._carry_out(allowed, meanwhile)
         self._discover(allowed, meanwhile)
 
     def _discover(self, allowed: Iterator[int], meanwhile: Callable[[], None]) -> None:
-        while self.horizon.due_at(self.pace.shortest) <= self.vendor.now and self._may(allowed, "reconcile"):
+        while self.horizon.due_at(self.intervals.shortest) <= self.vendor.now and self._may(allowed, "reconcile"):
             call = self.horizon.next_call(PAGE)
             page = self._answer(call)
             assert isinstance(page, Rows)
@@ -203,8 +203,8 @@ class Ledger:
             Situation(
                 now=now,
                 known=self.placed,
-                channel=self.channel,
-                pace=self.pace,
+                webhook_health=self.webhook_health,
+                intervals=self.intervals,
                 calls=calls,
                 borrowed=available(self.tokens, self.rules, "overdue", now),
                 page_size=PAGE,
@@ -257,13 +257,13 @@ class Ledger:
         if row.id in self.found or (row.id not in self.known and not wanted(row, self.horizon, 0.0, decided_at)):
             return
         if self.known.pop(row.id, None) is not None:
-            self.channel = self.channel.told(by_webhook=False, now=self.vendor.now)
+            self.webhook_health = self.webhook_health.told(by_webhook=False, now=self.vendor.now)
         self.asked.setdefault(row.id, row.created_at)
         self.found.add(row.id)
 
     def _still_open(self, row: Row) -> None:
         if row.id not in self.known:
-            self.learn(row)
+            self.track(row)
         self.known[row.id] = msgspec.structs.replace(self.known[row.id], last_checked=self.vendor.now, refused=False)
         if self.vendor.requests[row.id].status == "claimed":
             self.statuses = ("pending", "claimed")
@@ -273,8 +273,8 @@ class Ledger:
     @property
     def next_check(self) -> float:
         """When the clock would enqueue the next reconcile run."""
-        pace, now = self.pace, self.vendor.now
-        moments = [self.horizon.due_at(pace.shortest), *(pace.due_at(one) for one in self.known.values())]
+        intervals, now = self.intervals, self.vendor.now
+        moments = [self.horizon.due_at(intervals.shortest), *(intervals.due_at(one) for one in self.known.values())]
         return max(now + 300.0, min(moments))
 
     @property

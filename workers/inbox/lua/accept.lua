@@ -24,7 +24,7 @@ local learned = { callback = 'callback', signed = 'event', confirmed = 'listing'
 local tally, loss = {}, nil
 local function count(by, step)
   tally[by] = (tally[by] or 0) + 1
-  loss = step(loss or tonumber(redis.call('HGET', prefix .. 'channel', 'loss') or 0))
+  loss = step(loss or tonumber(redis.call('HGET', prefix .. 'webhook_health', 'loss') or 0))
 end
 
 -- Not if it was made before there was anybody to tell.
@@ -43,10 +43,10 @@ end
 
 local function write_tally()
   if not loss then return end
-  local channel, hour = prefix .. 'channel', prefix .. 'channel:' .. math.floor(now_seconds / 3600)
-  redis.call('HSET', channel, 'loss', string.format('%.6f', loss))
-  if tally.webhook or tally.overtaken then redis.call('HSET', channel, 'last_webhook', now_text, 'since_webhook', 0) end
-  if tally.reconcile then redis.call('HINCRBY', channel, 'since_webhook', tally.reconcile) end
+  local webhooks, hour = prefix .. 'webhook_health', prefix .. 'webhook_health:' .. math.floor(now_seconds / 3600)
+  redis.call('HSET', webhooks, 'loss', string.format('%.6f', loss))
+  if tally.webhook or tally.overtaken then redis.call('HSET', webhooks, 'last_webhook', now_text, 'since_webhook', 0) end
+  if tally.reconcile then redis.call('HINCRBY', webhooks, 'since_webhook', tally.reconcile) end
   for by, more in pairs(tally) do redis.call('HINCRBY', hour, by, more) end
   redis.call('EXPIRE', hour, 31 * 86400)
 end

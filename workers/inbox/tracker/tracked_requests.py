@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_callback = msgspec.json.Decoder(Callback).decode
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request as it was made; times in seconds since 1970."""
 
     request_id: str
@@ -32,7 +32,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     default_response: Any = None
 
 
-def learn(redis: Redis, asked: Asked, *, key_hash: str | None = None) -> bool:
+def track(redis: Redis, asked: NewRequest, *, key_hash: str | None = None) -> bool:
     """Keep it; answers whether it was not known before. May be repeated.
 
     `key_hash`: of the API key that asked; by default the current one.
@@ -40,13 +40,13 @@ def learn(redis: Redis, asked: Asked, *, key_hash: str | None = None) -> bool:
     return cast("int", scripts.script(redis, "learn")(keys=script_keys(key_hash), args=_words(asked))) == 1
 
 
-async def alearn(redis: AsyncRedis, asked: Asked, *, key_hash: str | None = None) -> bool:
+async def atrack(redis: AsyncRedis, asked: NewRequest, *, key_hash: str | None = None) -> bool:
     """`learn`, awaited."""
     script = scripts.async_script(redis, "learn")
     return cast("int", await script(keys=script_keys(key_hash), args=_words(asked))) == 1
 
 
-def _words(asked: Asked) -> list[str | bytes]:
+def _words(asked: NewRequest) -> list[str | bytes]:
     if len(asked.request_id) > LONGEST_ID:
         raise ValueError(f"a request id of {len(asked.request_id)} characters: HITL.sh's have 24")
     callback = asked.callback
@@ -62,7 +62,7 @@ def _words(asked: Asked) -> list[str | bytes]:
     ]
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
+class TrackedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request that is worth a call sooner or later, as a reconcile run sees it."""
 
     request: OpenRequest
@@ -89,11 +89,11 @@ _FIRST = KeyIndexes()
 _CHUNK = 500
 
 
-def load(redis: Redis, indexes: KeyIndexes = _FIRST) -> dict[str, Known]:
+def load(redis: Redis, indexes: KeyIndexes = _FIRST) -> dict[str, TrackedRequest]:
     """Every request of an API key that is open, or waits for proof; a few round trips a thousand."""
     members = [member.decode() for member in cast("list[bytes]", redis.zrange(indexes.checks, 0, -1))]
     ids = [member for member in members if member != DISCOVERY]
-    found: dict[str, Known] = {}
+    found: dict[str, TrackedRequest] = {}
     for start in range(0, len(ids), _CHUNK):
         found |= known(redis, ids[start : start + _CHUNK], indexes)
     if gone := [request_id for request_id in ids if request_id not in found]:
@@ -116,14 +116,14 @@ def decided(redis: Redis, request_ids: Sequence[str]) -> set[str]:
     }
 
 
-def known(redis: Redis, ids: Sequence[str], indexes: KeyIndexes = _FIRST) -> dict[str, Known]:
+def known(redis: Redis, ids: Sequence[str], indexes: KeyIndexes = _FIRST) -> dict[str, TrackedRequest]:
     """These, as far as the ledger has them."""
     with redis.pipeline(transaction=False) as pipe:
         for request_id in ids:
             pipe.hmget(keys.request(request_id), _FIELDS)
             pipe.zrevrank(indexes.asked, request_id)
         replies = pipe.execute()
-    found: dict[str, Known] = {}
+    found: dict[str, TrackedRequest] = {}
     for request_id, values, position in zip(ids, replies[::2], replies[1::2], strict=True):
         fields = {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None}
         if "created_at" in fields or "outcome" in fields:
@@ -132,7 +132,7 @@ def known(redis: Redis, ids: Sequence[str], indexes: KeyIndexes = _FIRST) -> dic
     return found | _proofs(redis, found, doubted)
 
 
-def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> Known:
+def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> TrackedRequest:
     hold = float(fields.get("hold", 0)) / 1000
     checked = _number(fields, "checked_at")
     request = OpenRequest(
@@ -144,7 +144,7 @@ def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> Known:
         refused="refused" in fields or "outcome" in fields or hold > 0,
         newer=newer,
     )
-    return Known(
+    return TrackedRequest(
         request=request,
         unverified=request.learned == "callback" or "refused" in fields,
         awaits_confirmation="outcome" in fields,
@@ -154,7 +154,7 @@ def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> Known:
     )
 
 
-def _proofs(redis: Redis, found: Mapping[str, Known], doubted: set[str]) -> dict[str, Known]:
+def _proofs(redis: Redis, found: Mapping[str, TrackedRequest], doubted: set[str]) -> dict[str, TrackedRequest]:
     """Those that wait for proof, with what has to be proven.
 
     `doubted`: HITL.sh has not confirmed them once already.
@@ -175,7 +175,9 @@ def _posted(redis: Redis, request_id: str) -> list[tuple[bytes | None, bytes | N
         return [(trust, callback) for trust, callback in pipe.execute()]
 
 
-def _to_prove(known: Known, posted: Sequence[tuple[bytes | None, bytes | None]], *, is_doubted: bool) -> Known:
+def _to_prove(
+    known: TrackedRequest, posted: Sequence[tuple[bytes | None, bytes | None]], *, is_doubted: bool
+) -> TrackedRequest:
     own = known.callback.id if known.callback is not None else None
 
     def is_verified(trust: bytes | None, callback: bytes | None) -> bool:
