@@ -22,9 +22,9 @@ from benchmarks.usual_ways import TICK, Client, ListHourly, PollEach
 from workers.reconcile import discovery
 from workers.reconcile.check_interval import CheckIntervals, intervals
 from workers.reconcile.hourly_calls import (
+    HourlyCalls,
     Purpose,
     Rules,
-    HourlyCalls,
     available,
     fresh,
     observe,

@@ -83,7 +83,7 @@ def test_every_setting_it_names_is_read() -> None:
     named = set(re.findall(r"`((?:HITL|REDIS)_[A-Z_]+)`", README)) - {"HITL_LOG_LEVEL"}
     source = (Path(__file__).parent.parent / "workers" / "settings.py").read_text()
 
-    assert named == set(re.findall(r'reader\.\w+\("([A-Z_]+)"', source))
+    assert named == set(re.findall(r'reader\.\w+\(\s*"([A-Z_]+)"', source))
 
 
 def test_its_defaults_are_the_settings_defaults() -> None:

@@ -52,9 +52,9 @@ def _silent(found: ReconcileStatus) -> str | None:
     if silent_since is None:
         return None
     return (
-        f"Decisions are made, but no webhook delivers them (noticed {since(silent_since, found.counts.now)}). Check that "
-        "HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right. `hitl-receiver webhook-health` shows since "
-        "when."
+        f"Decisions are made, but no webhook delivers them (noticed {since(silent_since, found.counts.now)}). "
+        "Check that HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right. "
+        "`hitl-receiver webhook-health` shows since when."
     )
 
 

@@ -25,7 +25,7 @@ class Hour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def health(redis: Redis) -> tuple[WebhookHealth, int]:
-    """Webhook health as the planner sees it, and how many decisions runs have found since."""
+    """Webhook health, and how many decisions reconcile runs found since the last webhook."""
     now = inbox_clock.now(redis)
     fields = cast("dict[bytes, bytes]", redis.hgetall(keys.WEBHOOK_HEALTH))
     recent = history(redis, RECENT)
