@@ -105,7 +105,7 @@ def callback_url(settings: Settings, state: Any = None) -> str:
 def entry(
     created: CreatedRequest, sent: Sent, signer: CallbackSigner | None, now: float
 ) -> tracked_requests.NewRequest:
-    """A request as the ledger keeps it; `now`: by our clock, seconds since 1970."""
+    """A request as the request tracker keeps it; `now`: by our clock, seconds since 1970."""
     created_at = _created_at(created, sent, now)
     return tracked_requests.NewRequest(
         request_id=created.request_id,

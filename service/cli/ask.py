@@ -31,14 +31,14 @@ _ID = re.compile(r"[0-9a-fA-F]{24}")
 @click.command()
 @asking
 @click.option("--state", metavar="JSON",
-              help="Any JSON; comes back as decision.state (small: it travels in the callback URL).")  # fmt: skip
-@click.option("--wait", "waiting", is_flag=True, help="Wait for the decision; exit with 3 if nobody answered.")
+              help="Any JSON, available as decision.state. It is part of the URL, so keep it small.")  # fmt: skip
+@click.option("--wait", "waiting", is_flag=True, help="Wait for the decision. Exit code 3: nobody answered.")
 @click.option("--every", default=0.5, show_default=True, type=click.FloatRange(0.05),
-              help="Seconds between looks at the inbox while waiting; none of them is a call to HITL.sh.")  # fmt: skip
+              help="Seconds between reads of the inbox while waiting. Makes no call to HITL.sh.")  # fmt: skip
 @insecure
 @as_json
 def ask(asked: Asking, state: str | None, waiting: bool, every: float, json_wanted: bool) -> None:
-    """Ask the people of a loop; the inbox waits for what they say, and your handlers get it.
+    """Ask the reviewers of a loop. Your handlers receive the decision.
 
     The callback URL is minted here, with HITL_CALLBACK_SECRETS and HITL_PUBLIC_URL, and bound to this request.
     Should its webhook be lost, a reconcile run brings the decision. Costs one of the key's calls (HITL_API_KEY), two

@@ -29,7 +29,7 @@ def until(moment: float | None, now: float) -> str:
 
 
 def iso(moment: float | None) -> str | None:
-    """For programs."""
+    """Output JSON."""
     return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat()
 
 

@@ -15,7 +15,7 @@ from workers.inbox.queries.search import Filter, split
 from workers.inbox.tracker import tracked_listing
 
 limited = click.option(
-    "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="So many at most."
+    "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Maximum number of rows."
 )
 
 
@@ -24,14 +24,14 @@ limited = click.option(
 @limited
 @as_json
 def events(limit: int, json_wanted: bool, **filters: Any) -> None:
-    """List events, newest first, with how each handler's effect stands.
+    """List events, newest first, with the state of each effect.
 
     Reads REDIS_URL, or the `dev` stack in this folder.
     """
     with connected() as redis:
         page = search.events(redis, Filter(**filters), most=limit)
     if not page.events:
-        raise NothingFound("No event that is kept answers to this.")
+        raise NothingFound("No matching events.")
     if json_wanted:
         print_json([event_fields(event) for event in page.events])
     else:
@@ -41,10 +41,10 @@ def events(limit: int, json_wanted: bool, **filters: Any) -> None:
 
 @click.command()
 @click.argument("key")
-@click.option("--body", is_flag=True, help="With the body as it was received, and what it says of people.")
+@click.option("--body", is_flag=True, help="Include the body as received, and personal data.")
 @as_json
 def show(key: str, body: bool, json_wanted: bool) -> None:
-    """Show one event, or a request and its events: how each came, whom it was routed to, how that ended.
+    """Show an event, or a request and its events: delivery, routing and effects.
 
     KEY is an event key, a request id, or 'handler|event key'. Of a request, what is
     known of it comes first (for a program: `requests --json`). Bodies, free text and e-mail addresses are shown
@@ -69,7 +69,7 @@ def show(key: str, body: bool, json_wanted: bool) -> None:
 @limited
 @as_json
 def failed(limit: int, json_wanted: bool, **filters: Any) -> None:
-    """List effects that failed for good, the latest first; --since and --until are about the failure."""
+    """List dead letters (effects that gave up), latest first. --since and --until select by the time of failure."""
     with connected() as redis:
         page = search.failures(redis, Filter(**filters), most=limit)
     if not page.failures:

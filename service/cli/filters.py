@@ -61,21 +61,23 @@ def filtered(*names: str) -> Callable[[Command], Command]:
 
 
 _HELP = {
-    "state": "Of the event or any of its effects: due, running, retry, done, failed, held, unrouted, quarantined, ...",
+    "state": "State of the event or of an effect: due, running, retry, done, failed, held, unrouted, quarantined, ...",
     "event": "Event name, such as request.completed or 'request.*'.",
     "loop": "Id or name of the loop.",
     "handler": "Name of a handler.",
     "request": "Id of the request.",
-    "since": "Not before: ISO 8601 (UTC), or an age such as 2h or 3d.",
-    "until": "Before: the same.",
+    "since": "Earliest time: ISO 8601 (UTC), or an age such as 2h or 3d.",
+    "until": "Latest time, exclusive. Same formats.",
 }
 
-as_json = click.option("--json", "json_wanted", is_flag=True, help="For programs.")
+as_json = click.option("--json", "json_wanted", is_flag=True, help="Output JSON.")
 #: Whose name is given: events, effects or requests.
 named = click.argument("names", metavar="[KEY]...", nargs=-1)
-everything = click.option("--all", "everything", is_flag=True, help="Everything, where neither KEYs nor filters say.")
-dry = click.option("--dry-run", is_flag=True, help="Only say how many it would be.")
-unasked = click.option("--yes", is_flag=True, help="Do not ask first; for scripts.")
+everything = click.option(
+    "--all", "everything", is_flag=True, help="Select everything. Required where neither KEYs nor filters are given."
+)
+dry = click.option("--dry-run", is_flag=True, help="Show how many effects the command would change.")
+unasked = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 def chosen(redis: Redis, names: Sequence[str], sought: Filter, *, everything: bool, verb: str) -> Filter | list[str]:

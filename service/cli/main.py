@@ -40,7 +40,7 @@ class _Commands(click.Group):
 @click.option("--log-level", default="INFO", show_default=True, envvar="HITL_LOG_LEVEL",
               type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False))  # fmt: skip
 def cli(log_level: str) -> None:
-    """Receive HITL.sh decisions and run your handlers for them.
+    """Receive HITL.sh decisions and run your handlers.
 
     HITL.sh asks people questions for AI systems and posts each answer to a webhook. This is the other end:
     `serve` verifies and keeps what HITL.sh posts, `work` runs your handlers, `clock` sees that nothing due
@@ -56,7 +56,7 @@ def cli(log_level: str) -> None:
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
 @insecure
 def serve(host: str, port: int, processes: int) -> None:
-    """Receive: the web process that verifies and keeps deliveries.
+    """Run the web process, which verifies and stores deliveries.
 
     Needs REDIS_URL and at least one of HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS. HITL.sh posts to
     /webhooks/hitl (account webhooks) and /callbacks/TOKEN (callback URLs); /health/live and /health/ready
@@ -75,7 +75,7 @@ def serve(host: str, port: int, processes: int) -> None:
               help="Serve this RQ queue only: handlers, or reconcile runs. [default: both]")  # fmt: skip
 @insecure
 def work(processes: int, queue: Literal["hitl", "hitl-reconcile"] | None) -> None:
-    """Handle: the RQ workers that run your handlers, and one for reconcile runs if HITL_API_KEY is set.
+    """Run RQ workers for your handlers, and one for reconcile runs if HITL_API_KEY is set.
 
     Needs REDIS_URL and HITL_HANDLERS (reconcile runs alone do without). SIGTERM lets handlers in flight finish
     (20 seconds at the most).
@@ -93,7 +93,7 @@ def work(processes: int, queue: Literal["hitl", "hitl-reconcile"] | None) -> Non
 @cli.command()
 @insecure
 def clock() -> None:
-    """Look once a second that what is due has a worker. Run one or more; needs REDIS_URL."""
+    """Enqueue due work once a second. Run one or more. Requires REDIS_URL."""
     from service.local.worker_processes import run_clock
 
     with explain():
@@ -102,15 +102,15 @@ def clock() -> None:
 
 @cli.command()
 @click.option("--folder", default=".hitl", show_default=True, type=click.Path(path_type=Path, file_okay=False),
-              help="Where the embedded server keeps its data.")  # fmt: skip
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port of the door.")
+              help="Data folder of the embedded server.")  # fmt: skip
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port of the receiver.")
 @click.option("--handlers", default=None, help="package.module[:attribute]; else HITL_HANDLERS, else the examples.")
 @insecure
 def dev(folder: Path, port: int, handlers: str | None) -> None:
-    """Run everything here: an embedded Valkey, the web process, a worker and the clock.
+    """Run the whole stack on this machine: embedded Valkey, web process, worker, clock and sandbox.
 
-    Reads `.env` in this folder; what it lacks (secrets, mostly) is made up once and kept with the data.
-    Ctrl+C stops all of it; what was received stays for the next run.
+    Reads `.env` in this folder. Missing secrets are generated once and stored with the data.
+    Ctrl+C stops the stack. Stored events remain for the next run.
     """
     with explain():
         dev_stack.run(folder, port=port, handlers=handlers)
@@ -118,7 +118,7 @@ def dev(folder: Path, port: int, handlers: str | None) -> None:
 
 @cli.command()
 def demo() -> None:
-    """Go the whole way once, on free ports and a throw-away folder, and show what happened."""
+    """Run the whole stack once in a temporary folder, and show what happens to each event."""
     from service.local.demo import run
 
     with explain():
@@ -127,13 +127,13 @@ def demo() -> None:
 
 @cli.command()
 @click.argument("sample", type=click.Choice(sorted(SAMPLES)), required=False, metavar="[SAMPLE]")
-@click.option("--to", default=None, metavar="URL", help="Where to post: a callback URL, or the address of a receiver.")
-@click.option("--response", default=None, metavar="JSON", help="The answer, such as '\"Reject\"' or 'false'.")
-@click.option("--request-id", default=None, help="Of the request; a fresh one by default.")
-@click.option("--state", default=None, metavar="JSON", help="State for the callback URL that is minted.")
+@click.option("--to", default=None, metavar="URL", help="Target: a callback URL, or the address of a receiver.")
+@click.option("--response", default=None, metavar="JSON", help="Response, such as '\"Reject\"' or 'false'.")
+@click.option("--request-id", default=None, help="Request id. Default: a new one.")
+@click.option("--state", default=None, metavar="JSON", help="State of the minted callback URL.")
 @insecure
 def send(sample: str | None, to: str | None, response: str | None, request_id: str | None, state: str | None) -> None:
-    """Post a sample as HITL.sh would; without SAMPLE, list them.
+    """Post a sample delivery as HITL.sh does. Without SAMPLE, list the samples.
 
     A sample of a callback goes to a callback URL (minted with HITL_CALLBACK_SECRETS unless --to names one),
     the others are signed with HITL_WEBHOOK_SECRETS. Without settings in the environment, those of the `dev`
@@ -151,10 +151,10 @@ def send(sample: str | None, to: str | None, response: str | None, request_id: s
 
 @cli.command("callback-url")
 @click.option("--state", default=None, metavar="JSON",
-              help="Any JSON; comes back as decision.state (small: it travels in the URL).")  # fmt: skip
+              help="Any JSON, available as decision.state. It is part of the URL, so keep it small.")  # fmt: skip
 @insecure
 def callback_url(state: str | None) -> None:
-    """Mint a callback URL, for the callback_url of a request at HITL.sh.
+    """Mint a callback URL for a request at HITL.sh.
 
     Needs HITL_CALLBACK_SECRETS and HITL_PUBLIC_URL (or a `dev` stack in this folder). Whoever knows the URL
     can answer in HITL.sh's name: treat it as a password.
@@ -166,7 +166,7 @@ def callback_url(state: str | None) -> None:
 
 
 @cli.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Output JSON.")
 def routes(as_json: bool) -> None:
     """Print the routing table of your handlers (HITL_HANDLERS)."""
     from workers.handlers.loading import load_router

@@ -27,10 +27,9 @@ from workers.settings import Settings
 def retry(
     names: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, json_wanted: bool, **filters: Any
 ) -> None:
-    """Have failed effects tried again, now, with all the attempts of their handler's policy.
+    """Retry failed effects now, with all attempts of their handler's policy.
 
-    Each KEY is an event key, a request id, or 'handler|event key'. To send events through today's routes
-    instead, use `replay`.
+    Each KEY is an event key, a request id, or 'handler|event key'. To route events again, use `replay`.
     """
     with connected() as redis:
         what = chosen(redis, names, Filter(**filters), everything=everything, verb="retry")
@@ -43,7 +42,7 @@ def retry(
 @named
 @everything
 @filtered("state", "handler", "event", "loop", "request", "since", "until")
-@click.option("--reason", required=True, metavar="TEXT", help="Kept with each of them.")
+@click.option("--reason", required=True, metavar="TEXT", help="Stored with each effect.")
 @dry
 @unasked
 @as_json
@@ -56,7 +55,7 @@ def discard(
     json_wanted: bool,
     **filters: Any,
 ) -> None:
-    """End failed and held effects without their being done; they stay on record with the reason.
+    """Discard failed and held effects. They stay on record with the reason.
 
     Each KEY is an event key, a request id, or 'handler|event key'. --state failed or --state held takes
     only those; --state quarantined takes the records in quarantine, and so does the key of one.
@@ -80,7 +79,7 @@ def discard(
 @click.option(
     "--force",
     is_flag=True,
-    help="Also run again what succeeded, and handlers that ran for another outcome of the request.",
+    help="Also run effects that are done, and handlers that ran for another outcome of the request.",
 )
 @dry
 @unasked
@@ -94,7 +93,7 @@ def replay(
     json_wanted: bool,
     **filters: Any,
 ) -> None:
-    """Send events through today's routes again; only what never succeeded runs, unless --force.
+    """Route events again, with the handlers of today. Without --force, effects that are done do not run again.
 
     That is: handlers that did not exist then, and effects that failed, were skipped, held or discarded.
     Bodies in quarantine that can be read by now become events (not with --handler). Each KEY is an event

@@ -11,9 +11,9 @@ from workers.inbox.operations import pausing
 @click.command()
 @click.argument("handler", required=False)
 def pause(handler: str | None) -> None:
-    """Begin no more work: of HANDLER, or of all handlers.
+    """Pause HANDLER, or all handlers.
 
-    Intake goes on and nothing is lost; what runs already goes on to its end. `resume` lets it all go on.
+    Deliveries are still accepted. Running handlers finish. `resume` ends the pause.
     """
     with connected() as redis:
         pausing.pause(redis, handler or pausing.ALL)
@@ -24,7 +24,7 @@ def pause(handler: str | None) -> None:
 @click.command()
 @click.argument("handler", required=False)
 def resume(handler: str | None) -> None:
-    """Take a pause back: that of HANDLER, or every one."""
+    """Resume HANDLER, or all handlers."""
     with connected() as redis:
         if handler and handler not in pausing.paused(redis):
             echo(f"{handler} is not paused; paused: {_names(redis)}")

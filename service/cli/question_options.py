@@ -70,15 +70,21 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _OPTIONS = (
-    click.option("--loop", required=True, help="Whom to ask: the id of a loop, for `ask` its name too."),
-    click.option("--text", "words", required=True, help="What is to be decided; may hold Markdown."),
+    click.option("--loop", required=True, help="Id of the loop; `ask` accepts its name too."),
+    click.option("--text", "words", required=True, help="The question. May contain Markdown."),
     click.option("--type", "kind", default="single_select", show_default=True, type=click.Choice(_TYPES)),
-    click.option("--option", "options", multiple=True, help="An option of a select; give it several times."),
-    click.option("--min", "low", type=float, default=1, show_default=True, help="Of a rating or number."),
-    click.option("--max", "high", type=float, default=5, show_default=True, help="Of a rating or number."),
-    click.option("--draft", default="", help="The draft of an editable_text."),
-    click.option("--default", "defaults", multiple=True, required=True, help="What holds when nobody answers."),
-    click.option("--timeout", type=int, help="Seconds, 60 to 86400; without it 30 days."),
+    click.option("--option", "options", multiple=True, help="An option of a select question. Repeatable."),
+    click.option(
+        "--min", "low", type=float, default=1, show_default=True, help="Limit of a rating or number question."
+    ),
+    click.option(
+        "--max", "high", type=float, default=5, show_default=True, help="Limit of a rating or number question."
+    ),
+    click.option("--draft", default="", help="Draft text of an editable_text question."),
+    click.option(
+        "--default", "defaults", multiple=True, required=True, help="Default response, used when nobody answers."
+    ),
+    click.option("--timeout", type=int, help="Seconds, 60 to 86400. Without it, 30 days."),
     click.option("--priority", default="medium", type=click.Choice(PRIORITIES)),
     click.option("--callback-url", help="Where HITL.sh posts the outcome."),
 )

@@ -29,16 +29,14 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.option(
-    "--dry-run", is_flag=True, help="Only say what a reconcile run would do, at what cost, and why; asks nothing."
-)
+@click.option("--dry-run", is_flag=True, help="Show the plan, its cost and its reason. Makes no call.")
 @as_json
 def reconcile(dry_run: bool, json_wanted: bool) -> None:
-    """Ask HITL.sh now for what the webhooks missed; what is found goes to your handlers as from a webhook.
+    """Poll HITL.sh now for missed decisions. Your handlers receive them like webhooks.
 
-    The clock has workers do this by themselves, when something is worth a call. By hand it keeps to the same
-    plan and the same calls an hour. Ctrl+C ends it after the call in hand. Needs HITL_API_KEY and REDIS_URL,
-    or the `dev` stack in this folder. Exits with 1 on trouble, and when another reconcile run is under way.
+    Workers do this by themselves when the clock enqueues a run. This command uses the same plan and the same
+    call budget. Ctrl+C ends it after the current call. Requires HITL_API_KEY and REDIS_URL, or the `dev` stack
+    in this folder. Exit code 1: the run failed, or another run is active.
     """
     with connected() as redis:
         settings = Settings.from_env(environment())

@@ -45,9 +45,9 @@ def outlook_lines(outlook: Snapshot, calls: Calls, settings: Settings) -> list[L
         Line("plan", None, plan_words(outlook, settings)),
         Line("calls", first_calls(outlook, settings), _cost_words(outlook, settings)),
         Line("routine", calls.routine, f"calls that a reconcile run may make now {hour_words(calls)}"),
-        Line("borrowed", calls.overdue, "for what is overdue or awaits proof"),
+        Line("borrowed", calls.overdue, "for what is overdue or awaits confirmation"),
         Line("open requests", open_count, "known"),
-        Line("await proof", awaiting, "requests that have ended, as we were told"),
+        Line("awaits confirmation", awaiting, "requests that have ended, as we were told"),
         Line("promise", None, promise_words(outlook.guaranteed_interval.seconds)),
     ]
     if outlook.guaranteed_interval.warning is not None:
@@ -153,6 +153,6 @@ def _is_first(state: ReconcileState) -> bool:
 
 
 def _known(outlook: Snapshot) -> tuple[int, int]:
-    """Open requests, and those that have ended and await proof."""
+    """Open requests, and those that have ended and await confirmation."""
     awaiting = sum(known.awaits_confirmation for known in outlook.known.values())
     return len(outlook.known) - awaiting, awaiting

@@ -1,4 +1,4 @@
-"""Requests of the ledger for a terminal or a program."""
+"""Requests of the request tracker for a terminal or a program."""
 
 from typing import Any
 

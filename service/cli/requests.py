@@ -23,12 +23,12 @@ KEPT = 31 * 24
               help="Open; unreachable: its API key is polled no more; lost: HITL.sh knows it no more; "
                    "unconfirmed: its outcome waits to be confirmed; "
                    "overruled: stronger evidence says otherwise.")  # fmt: skip
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="So many at most.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Maximum number of rows.")
 @as_json
 def requests(state: str | None, limit: int, json_wanted: bool) -> None:
-    """List the requests that are known: how we learned of each, and when HITL.sh was and is next asked about it.
+    """List tracked requests: origin, state, and the times of the last and the next check at HITL.sh.
 
-    The newest first; with --state open, in the order in which they are next looked at. Reads REDIS_URL, or
+    Newest first. With --state open, in the order of their next check. Reads REDIS_URL, or
     the `dev` stack in this folder.
     """
     with connected() as redis:
@@ -45,13 +45,13 @@ def requests(state: str | None, limit: int, json_wanted: bool) -> None:
 
 
 @click.command()
-@click.option("--hours", default=24, show_default=True, type=click.IntRange(1, KEPT), help="So far back.")
+@click.option("--hours", default=24, show_default=True, type=click.IntRange(1, KEPT), help="Number of hours.")
 @as_json
 def webhook_health(hours: int, json_wanted: bool) -> None:
-    """Show how decisions were found, hour by hour: by webhook or by reconcile run, and what share no webhook told of.
+    """Show decisions per hour, by webhook and by reconcile run, and the share that no webhook delivered.
 
-    Overtaken: found by a reconcile run, and its webhook came all the same, later. Times are UTC. Reads REDIS_URL, or
-    the `dev` stack in this folder.
+    OVERTAKEN counts decisions whose webhook arrived after a reconcile run had found them. Times are UTC.
+    Reads REDIS_URL, or the `dev` stack in this folder.
     """
     with connected() as redis:
         history = webhooks.history(redis, hours)

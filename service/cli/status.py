@@ -25,9 +25,9 @@ from workers.settings import Settings
 @click.command()
 @as_json
 def status(json_wanted: bool) -> None:
-    """How all stands: what is due, runs or failed, what is paused, and whether anything may have been missed.
+    """Show status: due, running and failed effects, pauses, and reconciliation.
 
-    Alarms come first, each with where to look. Reads REDIS_URL, or the `dev` stack in this folder.
+    Alarms come first, each with what to do. Reads REDIS_URL, or the `dev` stack in this folder.
     """
     with connected() as redis:
         counts, paused = _counts(redis), sorted(pausing.paused(redis))

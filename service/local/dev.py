@@ -21,7 +21,7 @@ from workers.handlers.loading import load_router
 from workers.settings import Settings, api_keys_of
 from workers.startup_checks import check_confirmation_is_possible
 
-#: The local HITL.sh listens so far above the door.
+#: The local HITL.sh listens so far above the receiver.
 SANDBOX_OFFSET = 100
 _SECRETS = ("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS")
 _SHARED = (

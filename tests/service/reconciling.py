@@ -16,7 +16,7 @@ Run = Callable[..., Result]
 
 
 def accept(redis: Redis, request_id: str, **more: Any) -> str:
-    """A completed request's callback, as the door does; answers the event's key."""
+    """A completed request's callback, as the receiver does; answers the event's key."""
     body = payload(request_id=request_id, **more)
     script(redis, "accept")(keys=[keys.PREFIX], args=[RETENTION, LONGEST_REQUEST + RETENTION, pack([delivery(body)])])
     return f"request.completed:{request_id}"

@@ -1,4 +1,4 @@
-"""The callback door: the token in the path is the proof, and a secret."""
+"""The callback door: the token in the path is the confirmation, and a secret."""
 
 import time
 

@@ -149,9 +149,9 @@ def test_a_connection_is_kept_after_every_answer_about_a_proven_body(receiver: R
     broken = raw_request(b"{", headers=signature_line(b"{"))
     unknown = raw_request(b"[]", headers=signature_line(b"[]"))
     elsewhere = raw_request(path="/nowhere")
-    proven = raw_request(BODY, headers=signature_line(BODY))
+    confirmed = raw_request(BODY, headers=signature_line(BODY))
 
-    reply = receiver.send_raw(proven + broken + unknown + elsewhere + proven[:30], proven[30:] + raw_request())
+    reply = receiver.send_raw(confirmed + broken + unknown + elsewhere + confirmed[:30], confirmed[30:] + raw_request())
 
     assert statuses(reply) == [202, 400, 202, 404, 200, 401]
 
@@ -237,11 +237,11 @@ def test_without_redis_a_stranger_is_still_a_stranger(tmp_path: Path) -> None:
         server.kill()
 
         forged = receiver.post(BODY, headers=signatures.headers("whsec_of_somebody_else", BODY))
-        proven = receiver.post(BODY)
+        confirmed = receiver.post(BODY)
         ready = receiver.client.get("/health/ready")
 
     assert forged.status_code == 401
-    assert (proven.status_code, proven.headers["retry-after"], proven.content) == (503, "5", b"")
+    assert (confirmed.status_code, confirmed.headers["retry-after"], confirmed.content) == (503, "5", b"")
     assert ready.status_code == 503
 
 

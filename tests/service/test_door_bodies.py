@@ -1,4 +1,4 @@
-"""What comes through the door: every documented form, odd JSON, too much, too slow, or nothing at all."""
+"""What comes through the receiver: every documented form, odd JSON, too much, too slow, or nothing at all."""
 
 import asyncio
 import gzip
@@ -281,17 +281,17 @@ def test_a_trickled_head_is_given_no_more_time_for_each_byte(impatient: Receiver
 
 
 def test_a_connection_is_watched_again_for_each_request(impatient: Receiver) -> None:
-    proven = raw_request(BODY, headers=signature_line(BODY))
+    confirmed = raw_request(BODY, headers=signature_line(BODY))
 
-    reply = impatient.send_raw(proven, proven + b"POST /web", pause=0.1, seconds=2.0)
+    reply = impatient.send_raw(confirmed, confirmed + b"POST /web", pause=0.1, seconds=2.0)
 
     assert statuses(reply) == [202, 200]
 
 
 def test_a_quiet_connection_is_kept_for_the_next_delivery(impatient: Receiver) -> None:
-    proven = raw_request(BODY, headers=signature_line(BODY))
+    confirmed = raw_request(BODY, headers=signature_line(BODY))
 
-    reply = impatient.send_raw(proven, proven.replace(b"\r\n\r\n", b"\r\n" + CLOSE + b"\r\n", 1), pause=1.0)
+    reply = impatient.send_raw(confirmed, confirmed.replace(b"\r\n\r\n", b"\r\n" + CLOSE + b"\r\n", 1), pause=1.0)
 
     assert statuses(reply) == [202, 200]
 

@@ -1,4 +1,4 @@
-"""From the door to the inbox: what is answered, when a drain is asked for, how trouble shows."""
+"""From the receiver to the inbox: what is answered, when a drain is asked for, how trouble shows."""
 
 import asyncio
 import os

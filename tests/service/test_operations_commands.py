@@ -83,7 +83,7 @@ def test_events_are_filtered(run: Run) -> None:
 
     assert [event["key"] for event in json.loads(found.stdout)] == [KEY]
     assert (missed.exit_code, missed.stdout) == (1, "")
-    assert missed.stderr == "No event that is kept answers to this.\n"
+    assert missed.stderr == "No matching events.\n"
 
 
 async def test_more_than_the_limit_is_said(run: Run, inbox: Inbox) -> None:

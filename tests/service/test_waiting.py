@@ -26,7 +26,7 @@ def created(*, timeout_at: datetime | None = None) -> CreatedRequest:
 
 
 def accept(redis: Redis) -> None:
-    """As the door does."""
+    """As the receiver does."""
     script(redis, "accept")(keys=[keys.PREFIX], args=[RETENTION, LONGEST_REQUEST + RETENTION, pack([delivery()])])
 
 

@@ -124,7 +124,7 @@ async def test_asyncio_asks_through_the_inbox_too(
 # -- what goes wrong -----------------------------------------------------------------------------------
 
 
-#: Asks, and is killed in the moment in which the ledger would be told.
+#: Asks, and is killed in the moment in which the request tracker would be told.
 DIES = """
 import os, signal, sys
 from redis import Redis

@@ -28,7 +28,7 @@ def inbox(async_redis: AsyncRedis) -> Inbox:
 
 
 class Payouts:
-    """A handler that demands proof, one that does not, and what they saw."""
+    """A handler that demands confirmation, one that does not, and what they saw."""
 
     def __init__(self, **options: Any) -> None:
         self.router = Router()

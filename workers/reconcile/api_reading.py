@@ -27,7 +27,7 @@ def row(shown: RequestSummary, now: float) -> Row:
 
 
 def created(shown: RequestSummary) -> str:
-    """As the ledger's script takes it: '' where HITL.sh does not show it."""
+    """As the request tracker's script takes it: '' where HITL.sh does not show it."""
     return "" if shown.created_at is None else stamp(shown.created_at)
 
 
@@ -46,7 +46,7 @@ def rows(page: RequestPage, now: float, offset: int) -> Rows:
 def delivery(
     shown: RequestSummary, known: TrackedRequest | None, callback: Callback | None, received_at: datetime
 ) -> Delivery:
-    """What the request ended with, as if a webhook had told it, with what the ledger knows beside."""
+    """What the request ended with, as if a webhook had told it, with what the request tracker knows beside."""
     written = dict(shown.raw)
     if known is not None and known.default_response is not None and written.get("default_response") is None:
         written["default_response"] = msgspec.json.decode(known.default_response)

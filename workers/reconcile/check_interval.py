@@ -108,7 +108,7 @@ def intervals(
 
 
 def _calls_per_hour(known: Sequence[OpenRequest], shortest: float, now: float, span: int) -> float:
-    """What the wanted intervals cost: a page each for the young, the open listing and proofs for the old.
+    """What the wanted intervals cost: a page each for the young, the open listing and confirmations for the old.
 
     Where the young end is chosen so that it costs least.
     """

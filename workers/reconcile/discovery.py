@@ -129,7 +129,7 @@ def _onward(walk: NewestPages, call: List, page: Rows, newest: float) -> NewestP
 
 
 def fresh(now: float, lookback: float) -> Horizon:
-    """Of a ledger that has never discovered anything: what came before is none of our business."""
+    """Of a request tracker that has never discovered anything: what came before is none of our business."""
     return Horizon(since=now - lookback, seen_to=now - lookback)
 
 

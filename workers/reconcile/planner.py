@@ -1,6 +1,6 @@
 """Which calls to make now, as few as will do, and why. Values in, values out.
 
-The ledger gives its open requests; what is due among them is looked for in the cheapest of these ways:
+The request tracker gives its open requests; what is due among them is looked for in the cheapest of these ways:
 
 * ``page``: unfiltered pages, newest first, at the offsets where the due requests are known to be;
 * ``open``: the open listings first; what is absent there has perhaps ended and is then asked for;
@@ -112,12 +112,12 @@ def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], calls: int) ->
     chances = {request.id: chance(request, situation.webhook_health, situation.now) for request in due}
     windows = cover(((request.newer, request.id) for request in due), _span(situation))
     pages = _by_pages(situation, due, windows, chances)
-    listed, proofs = _open_first(situation, due, windows, chances)
-    through_open = _Way(targets=due, cost=listed + proofs, expected=sum(chances.values()))
+    listed, confirmations = _open_first(situation, due, windows, chances)
+    through_open = _Way(targets=due, cost=listed + confirmations, expected=sum(chances.values()))
     resuming = situation.checkpoint is not None and not situation.checkpoint.done
     walked = situation.checkpoint is not None and situation.checkpoint.done
     if resuming or (not walked and _better(through_open, pages)):
-        how = f"{listed} open page{_s(listed)} and about {proofs} call{_s(proofs)} for what has left them"
+        how = f"{listed} open page{_s(listed)} and about {confirmations} call{_s(confirmations)} for what has left them"
         how += ", continued" if resuming else f", instead of {len(windows)} for the pages that hold them"
         return _planned(situation, through_open, calls, "open", how)
     if not pages.targets:

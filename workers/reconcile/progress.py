@@ -1,4 +1,4 @@
-"""The values of a reconcile run: what the ledger knows, what HITL.sh answers, and where a reconcile run was cut short.
+"""Values of a reconcile run: tracked requests, the API's answers, and the checkpoint of a run that was cut short.
 
 Times are seconds since the epoch. All of it can be kept as JSON.
 """
@@ -11,7 +11,7 @@ Learned = Literal["asked", "callback", "event", "listing"]
 
 
 class OpenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A request of the ledger that has no outcome yet."""
+    """A request of the request tracker that has no outcome yet."""
 
     id: str
     created_at: float
@@ -21,7 +21,7 @@ class OpenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     learned: Learned = "asked"
     #: A delivery that names it was refused by us since it was last checked: perhaps its decision.
     refused: bool = False
-    #: How many requests of this API key, open or ended, the ledger knows to be created later. That is its
+    #: How many requests of this API key, open or ended, the request tracker knows to be created later. That is its
     #: offset in the newest-first listing, or less when others ask with the same key.
     newer: int = 0
 
@@ -95,7 +95,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     done: bool = False
     #: What is absent where it was expected, and how many pages failed to show it.
     absent: dict[str, int] = {}
-    #: (created_at, rows) by which the list has moved against the ledger's offsets.
+    #: (created_at, rows) by which the list has moved against the request tracker's offsets.
     drifts: tuple[tuple[float, int], ...] = ()
 
 

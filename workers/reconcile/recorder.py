@@ -51,7 +51,7 @@ class Recorder:
         self.report = ReconcileReport(
             began=snapshot_taken.now, reason=snapshot_taken.plan.reason, cost=snapshot_taken.plan.cost
         )
-        #: What is open still, or waits for proof, as far as this reconcile run has seen.
+        #: What is open still, or waits for confirmation, as far as this reconcile run has seen.
         self.known = dict(snapshot_taken.known)
 
     def now(self) -> float:
@@ -116,7 +116,7 @@ class Recorder:
             self.known[name] = msgspec.structs.replace(self.known[name], hold=until)
 
     def _load_changes(self, ended: Sequence[str]) -> None:
-        """What was asked or posted since this reconcile run began has a state by now, or awaits proof."""
+        """What was asked or posted since this reconcile run began has a state by now, or awaits confirmation."""
         unsure = [name for name in ended if (known := self.known.get(name)) is None or known.callback is None]
         decided = tracked_requests.decided(self._redis, unsure)
         self.known |= tracked_requests.known(

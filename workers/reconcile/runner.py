@@ -1,4 +1,4 @@
-"""A reconcile run carried out: the ledger read, a plan made, the calls charged and made, what they prove accepted.
+"""Runs reconciliation: reads the tracked requests, plans, makes the calls within the budget, and accepts the outcomes.
 
 Everything is written down page by page, under a lease: whoever takes over goes on from there.
 """
@@ -46,7 +46,7 @@ HOUR = 3600.0
 PATIENCE = 60.0
 #: A call that fails is the next reconcile run's; only a hiccup is waited out.
 _RETRIES = RetryPolicy(attempts=2, max_wait=2.0)
-#: Lines written to the ledger in one step.
+#: Lines written to the request tracker in one step.
 _CHUNK = 1_000
 
 
@@ -268,7 +268,7 @@ class ReconcileRunner:
             recorder.save(_findings_of(page), shown, horizon=horizon.step(call, page, recorder.now()))
 
     def _read_all_open(self, api: ApiCaller) -> None:
-        """Once in a ledger's life: what is open may have been asked long ago."""
+        """Once in a request tracker's life: what is open may have been asked long ago."""
         if (stands := self._recorder.state.first) is None:
             return
         walk = OpenPages(snapshot.statuses(self._recorder.state), PAGE, 0.0, stands)

@@ -65,7 +65,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def may_borrow(self) -> bool:
-        """Something in the plan has very likely ended, or awaits proof: it may borrow."""
+        """Something in the plan has very likely ended, or awaits confirmation: it may borrow."""
         return any(check_interval.urgent(request, self.now) for request in self.plan.targets)
 
     @property

@@ -36,7 +36,7 @@ class ReconcileRun:
             begin = msgspec.structs.replace(begin, done=True)
         self._absent = {name: tries for name, tries in begin.absent.items() if name in self._left}
         self._singles.update(dict.fromkeys(name for name, tries in self._absent.items() if tries >= PATIENCE))
-        #: Where targets were found, less where they were expected: rows that the ledger does not know of.
+        #: Where targets were found, less where they were expected: rows that the request tracker does not know of.
         self._drifts = list(begin.drifts)
         oldest = min((request.created_at for request in plan.targets), default=0.0)
         self._walk = OpenPages(plan.open_statuses, plan.page_size, oldest, begin)

@@ -1,4 +1,4 @@
-"""How reconciliation stands, read without loading the ledger: for people, and for whoever watches."""
+"""How reconciliation stands, read without loading the request tracker: for people, and for whoever watches."""
 
 from collections.abc import Sequence
 from typing import cast

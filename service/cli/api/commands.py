@@ -22,16 +22,16 @@ as_json = click.option("--json", "json_wanted", is_flag=True, help="Print what H
 
 @click.group("api")
 def api() -> None:
-    """Call HITL.sh: the key is HITL_API_KEY, the address HITL_BASE_URL (default: production).
+    """Call the HITL.sh API with HITL_API_KEY, at HITL_BASE_URL (default: production).
 
-    Every call costs one of the key's 100 per hour.
+    Each command uses calls of the key's 100 per hour.
     """
 
 
 @api.command("test")
 @as_json
 def test_key(json_wanted: bool) -> None:
-    """Show whose key this is and what it may do."""
+    """Show the owner and the permissions of the API key."""
     with client_from_env() as client:
         key = client.test()
         limit = client.rate_limit
@@ -54,7 +54,7 @@ def list_loops(json_wanted: bool) -> None:
 @click.argument("loop_id")
 @as_json
 def list_members(loop_id: str, json_wanted: bool) -> None:
-    """List the people of a loop."""
+    """List the members of a loop."""
     with client_from_env() as client:
         found = client.loops.members(loop_id)
     rows = [(person.user_id, person.email, person.status, person.joined_at) for person in found.members]
@@ -89,7 +89,7 @@ def get_request(request_id: str, json_wanted: bool) -> None:
 @click.argument("request_id")
 @as_json
 def cancel_request(request_id: str, json_wanted: bool) -> None:
-    """Take a pending request back, for good."""
+    """Cancel a pending request."""
     with client_from_env() as client:
         cancelled = client.requests.cancel(request_id)
     show(cancelled, ("ID", "STATUS"), [(cancelled.request_id, cancelled.status)], json_wanted)
@@ -101,7 +101,7 @@ def cancel_request(request_id: str, json_wanted: bool) -> None:
 @click.option("--every", type=float, help="Seconds between polls, instead of 5, 10, 30, 60, 120, 300, …")
 @as_json
 def ask(asked: Asking, waiting: bool, every: float | None, json_wanted: bool) -> None:
-    """Ask the people of a loop, and with --wait print what they said.
+    """Ask the reviewers of a loop. With --wait, print the response.
 
     The inbox is not told: `hitl-receiver ask` is the one that keeps track of the request, and waits for the
     webhook rather than poll.

@@ -82,11 +82,11 @@ def _of_proof(redis: Redis, key: str, fields: dict[str, str]) -> Iterator[str]:
             yield f"{name} is unconfirmed and does not stand among what is"
     listed = key.encode() in redis.smembers(keys.unconfirmed(fields.get("request", "")))
     if listed != bool(waiting):
-        yield f"{waiting} wait for proof, and the event is {'' if listed else 'not '}among those of its request"
+        yield f"{waiting} wait for confirmation, and the event is {'' if listed else 'not '}among those of its request"
     if waiting and fields["trust"] == "confirmed":
-        yield f"{waiting} wait for a proof that came"
+        yield f"{waiting} wait for a confirmation that came"
     if waiting and fields.get("overruled") in {"open", "missing"}:
-        yield f"{waiting} wait for a proof that will never come"
+        yield f"{waiting} wait for a confirmation that will never come"
     if ("overruled" in fields) != (redis.zscore(keys.OVERRULED, key) is not None):
         yield f"overruled: {fields.get('overruled')}, and not so in the index"
 

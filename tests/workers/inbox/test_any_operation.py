@@ -32,7 +32,7 @@ BODIES = [
     for body in (claimed(one), payload(one), payload(one, response="Reject"), payload(one, status="timeout"))
 ]
 ENDS = ("done", "skipped", "retry", "failed", "held", "unconfirmed", "release")
-#: As a routing names them: begun, due, or waiting for proof.
+#: As a routing names them: begun, due, or waiting for confirmation.
 ROUTED = [f"{name}:{mode}" for name in HANDLERS for mode in ("run", "due", "await-signed", "later-confirmed")]
 
 handler_filters = st.sampled_from([Filter(), *(Filter(handler=name) for name in HANDLERS), Filter(event="*.timeout")])
@@ -129,7 +129,7 @@ class House:
         self.held = self.held[2:]
 
     async def contradict(self, request_id: str, names: list[str]) -> None:
-        """Something of an event runs, is due or waits for proof, and HITL.sh says otherwise."""
+        """Something of an event runs, is due or waits for confirmation, and HITL.sh says otherwise."""
         await self.accept(payload(request_id))
         waiting = [name.replace(":due", ":await-confirmed") for name in names] or ["audit:await-confirmed"]
         for item in (await self.inbox.claim(10)).items:

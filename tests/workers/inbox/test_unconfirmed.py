@@ -185,11 +185,11 @@ async def test_proof_that_came_before_anybody_waited_shows_nothing_of_what_was_p
         await confirm(inbox, payload(metadata={"to": "Ada"}))
 
     await inbox.report([line("route", item, "", "pay:await-confirmed,notify:await-confirmed,tell:run")])
-    proven = (await inbox.claim(10)).items
+    confirmed = (await inbox.claim(10)).items
 
     begun_with = ("signed", {"to": "Mallory"}) if routing else ("confirmed", {"to": "Ada"})
     assert (item.trust, item.event.metadata) == begun_with
-    assert [(one.handler, one.trust, one.event.metadata) for one in proven] == [
+    assert [(one.handler, one.trust, one.event.metadata) for one in confirmed] == [
         (name, "confirmed", {"to": "Ada"}) for name in ("notify", "pay")
     ]
 

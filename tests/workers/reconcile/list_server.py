@@ -44,7 +44,7 @@ class ListServer:
         return Rows(rows=tuple(newest_first[call.offset : end]), more=more)
 
     def known(self, *, blind_to: frozenset[str] = frozenset(), **changes: object) -> tuple[OpenRequest, ...]:
-        """The ledger's view: what it does not know of makes its offsets too small."""
+        """The request tracker's view: what it does not know of makes its offsets too small."""
         seen = [row for row in self.rows if row.id not in blind_to]
         return tuple(
             OpenRequest(id=row.id, created_at=row.created_at, newer=len(seen) - 1 - place, **changes)  # type: ignore[arg-type] # fields by name

@@ -1,4 +1,4 @@
-"""Handlers that demand proof: what was posted waits until HITL.sh itself says so, or is overruled."""
+"""Handlers that demand confirmation: what was posted waits until HITL.sh itself says so, or is overruled."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ from workers.settings import Settings
 
 
 class Desk:
-    """A router with one handler that demands proof and one that does not, and what they saw."""
+    """A router with one handler that demands confirmation and one that does not, and what they saw."""
 
     def __init__(self, redis: Redis, async_redis: AsyncRedis) -> None:
         self.redis = redis

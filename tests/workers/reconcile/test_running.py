@@ -1,4 +1,4 @@
-"""A reconcile run against a HITL.sh that is really asked, and a ledger in a real server."""
+"""A reconcile run against a HITL.sh that is really asked, and a request tracker in a real server."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""HITL.sh and a ledger beside it, on a virtual clock: nothing but values, so that a test can try thousands of days."""
+"""HITL.sh and a request tracker on a virtual clock: values only, so that a test can try thousands of days."""
 
 from collections.abc import Callable, Iterator
 

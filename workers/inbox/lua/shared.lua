@@ -203,7 +203,7 @@ local function ask_soon(request_id)
   return true
 end
 
--- The ledger: a request is known, and worth a call to HITL.sh when its interval is over or its time is out.
+-- The request tracker: a request is known, and worth a call to HITL.sh when its interval is over or its time is out.
 -- `created` and `timeout` are seconds as text, '' where not known. Answers whether it was new.
 local function know(request_id, learned, created, timeout, life)
   local request = prefix .. 'request:' .. request_id

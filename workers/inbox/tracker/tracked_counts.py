@@ -1,4 +1,4 @@
-"""How the ledger stands, in figures: quick, however many requests it holds."""
+"""How the request tracker stands, in figures: quick, however many requests it holds."""
 
 from typing import Any, cast
 

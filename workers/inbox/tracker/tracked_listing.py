@@ -1,4 +1,4 @@
-"""The ledger for people: each request known, how it stands, and when HITL.sh is next asked about it."""
+"""The request tracker for people: each request known, how it stands, and when HITL.sh is next asked about it."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ class OverruledBy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One request as the ledger has it."""
+    """One request as the request tracker has it."""
 
     request_id: str
     #: ``open``, ``unreachable`` (its API key is polled no more), ``lost``, or how it ended: ``completed``, ``timeout``,
@@ -70,7 +70,7 @@ _Named: TypeAlias = tuple[str, OverruledBy | None]
 
 
 def entry(redis: Redis, request_id: str) -> Entry | None:
-    """What the ledger has of one request; None when nothing: its decision may be all that we ever heard of it."""
+    """One tracked request. None if it is not tracked: its decision may be all that was delivered."""
     [found] = _read(redis, api_keys.read(redis), [(request_id, None)])
     return found if found.learned is not None else None
 

@@ -1,4 +1,4 @@
-"""The ledger: every request known, how it was learned, and when it is next worth a call to HITL.sh."""
+"""The request tracker: every request known, how it was learned, and when it is next worth a call to HITL.sh."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -90,7 +90,7 @@ _CHUNK = 500
 
 
 def load(redis: Redis, indexes: KeyIndexes = _FIRST) -> dict[str, TrackedRequest]:
-    """Every request of an API key that is open, or waits for proof; a few round trips a thousand."""
+    """Every request of an API key that is open, or waits for confirmation; a few round trips a thousand."""
     members = [member.decode() for member in cast("list[bytes]", redis.zrange(indexes.checks, 0, -1))]
     ids = [member for member in members if member != DISCOVERY]
     found: dict[str, TrackedRequest] = {}
@@ -117,7 +117,7 @@ def decided(redis: Redis, request_ids: Sequence[str]) -> set[str]:
 
 
 def known(redis: Redis, ids: Sequence[str], indexes: KeyIndexes = _FIRST) -> dict[str, TrackedRequest]:
-    """These, as far as the ledger has them."""
+    """These, as far as the request tracker has them."""
     with redis.pipeline(transaction=False) as pipe:
         for request_id in ids:
             pipe.hmget(keys.request(request_id), _FIELDS)
@@ -155,7 +155,7 @@ def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> TrackedR
 
 
 def _proofs(redis: Redis, found: Mapping[str, TrackedRequest], doubted: set[str]) -> dict[str, TrackedRequest]:
-    """Those that wait for proof, with what has to be proven.
+    """Those that wait for confirmation, with what has to be confirmed.
 
     `doubted`: HITL.sh has not confirmed them once already.
     """
@@ -167,7 +167,7 @@ def _proofs(redis: Redis, found: Mapping[str, TrackedRequest], doubted: set[str]
 
 
 def _posted(redis: Redis, request_id: str) -> list[tuple[bytes | None, bytes | None]]:
-    """Trust and callback of each event of the request that waits for proof."""
+    """Trust and callback of each event of the request that waits for confirmation."""
     events = cast("set[bytes]", redis.smembers(keys.unconfirmed(request_id)))
     with redis.pipeline(transaction=False) as pipe:
         for event in events:
