@@ -1,10 +1,10 @@
-# make install, run, demo, test, check, bench: each sets up what it needs.
+# make install, run, demo, test, test-fast, check, bench: each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run demo test check format bench clean
+.PHONY: install run demo test test-fast check format bench clean
 
 install: $(STAMP)
 
@@ -20,8 +20,15 @@ run: install
 demo: install
 	@$(BIN)/hitl-receiver demo
 
+# Most tests wait for processes: more workers than cores are busy.
+WORKERS ?= 4
+
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+# The inner loop: all but the tests that start, kill and restart processes.
+test-fast: install
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow and not browser" --ignore tests/processes
 
 check: install
 	$(BIN)/ruff check .

@@ -11,6 +11,22 @@ from service.local.embedded_server import EmbeddedServer
 from workers.redis_clients import command_client, drain_client
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Distribute the tests over the workers of pytest-xdist: by file, the slow ones first and each by itself.
+
+    Tests that share a fixture of their module stay together.
+    """
+    items.sort(key=lambda item: "processes" not in item.path.parts)
+    for item in items:
+        shares_fixture = any(
+            fixture.scope in {"module", "class"}
+            for fixtures in getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009 - it has no public name
+            for fixture in fixtures
+        )
+        if shares_fixture or "processes" not in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     folder: Path = tmp_path_factory.mktemp("server")
