@@ -85,7 +85,7 @@ class ReconcileStack(FaultStack):
 
     def wait_for_a_look(self) -> None:
         """Until the very first reconcile run is over, so that whatever is asked from now on is news."""
-        self.wait(lambda: snapshot.read_state(self.redis).account, 20.0, "a first look at what there is")
+        self.wait(lambda: snapshot.read_state(self.redis).report, 20.0, "a first look at what there is")
         self.wait(lambda: not self.redis.exists(keys.RECONCILE_LEASE), 20.0, "that look is over")
 
     def reconciler(self) -> tuple[str, int]:

@@ -520,7 +520,7 @@ async def test_what_is_in_hand_is_bounded_in_bytes(inbox: Inbox, redis: Redis) -
     async with draining(inbox, redis, router) as drain:
         await until(lambda: drain.settled == 40, 20)
 
-    assert 8 << 20 < most[0] <= MOST_BYTES + (3 << 20)
+    assert 2 << 20 < most[0] <= MOST_BYTES + (3 << 20)
     assert redis.zcard(keys.DUE) == 0
 
 
