@@ -1,5 +1,6 @@
 """Runs the web process under uvicorn."""
 
+import os
 import signal
 import sys
 
@@ -17,6 +18,9 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     if settings.handlers is not None:
         load_router(settings.handlers)
     check_redis_once(settings.redis_url)
+    if processes > 1:
+        # Uvicorn's children must not look for a module in the current folder before they have their Python path.
+        os.environ["PYTHONSAFEPATH"] = "1"
     # Uvicorn hands the signal that stopped it on to whoever handled it before: leave with success.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
