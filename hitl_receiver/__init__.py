@@ -1,8 +1,8 @@
 """hitl-receiver in a project that has packages `workers` or `service` of its own.
 
-Importing this loads our `workers` and `service`, whatever is first on the Python path, and merges them with packages of
-the same name on the path: `from workers.tasks import pay` then finds the module `tasks` of the project. Import it before
-`workers`, in a `conftest.py` for example (docs/your-project.md). The program `hitl-receiver` does so itself.
+Importing this loads our `workers` and `service`, whatever is first on the Python path, and merges them with packages
+of the same name on the path: `from workers.tasks import pay` then finds the module `tasks` of the project. Import it
+before `workers`, in a `conftest.py` for example (docs/your-project.md). The program `hitl-receiver` does so itself.
 """
 
 import importlib.util

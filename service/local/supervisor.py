@@ -126,15 +126,12 @@ class Supervisor:
             child.relay.join(1.0)
         told = ["Its last lines:", *(f"  {line}" for line in child.last_lines)] if child.last_lines else []
         remedy = "Correct what its output says" if told or not self._say else "Run that command to see why"
-        return "\n".join(
-            [
-                f"{child.name!r} ended right after each of {child.failed_starts} starts, the last time with {ended}, "
-                f"so all of it was stopped.",
-                f"Its command: {shlex.join(child.argv)}",
-                *told,
-                f"{remedy}, then start again.",
-            ]
+        summary = (
+            f"{child.name!r} ended right after each of {child.failed_starts} starts, the last time with {ended}, "
+            "so everything was stopped."
         )
+        command_line = f"Its command: {shlex.join(child.argv)}"
+        return "\n".join([summary, command_line, *told, f"{remedy}, then start again."])
 
     def stop(self) -> None:
         """Stop the children, in the order in which they were given unless `together`."""

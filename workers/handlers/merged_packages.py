@@ -20,10 +20,6 @@ logger = logging.getLogger("hitl.handlers")
 #: The names that a project is likely to use too.
 MERGED = ("workers", "service")
 _MISSING_NAME = re.compile(r"cannot import name '(?P<name>\w+)'")
-_WAY_OUT = (
-    "Rename yours, or start hitl-receiver from a folder that holds your handlers and no package {package!r} "
-    "(docs/your-project.md)."
-)
 
 
 def merge_packages() -> None:
@@ -41,14 +37,17 @@ def check_submodules() -> None:
         for submodule, theirs, ours in _same_submodules(package)
     ]
     if clashes:
-        packages = sorted({clash.partition(".")[0] for clash in clashes})
-        raise HandlersInvalid("\n".join([*clashes, *(_WAY_OUT.format(package=name) for name in packages)]))
+        way_out = (
+            "Rename yours, or start hitl-receiver from a folder that holds your handlers and no package of that name "
+            "(docs/your-project.md)."
+        )
+        raise HandlersInvalid("\n".join([*clashes, way_out]))
 
 
 def explain_missing_name(error: ImportError | AttributeError) -> HandlersInvalid | None:
     """What to say where a name was expected in `workers` or `service` that the user's own `__init__.py` binds."""
     if isinstance(error, ImportError):
-        package = sys.modules.get(error.name or "")
+        package: object = sys.modules.get(error.name or "")
         matched = _MISSING_NAME.match(str(error))
         missing = matched["name"] if matched else ""
     else:
@@ -59,9 +58,9 @@ def explain_missing_name(error: ImportError | AttributeError) -> HandlersInvalid
         for file in _own_files(name):
             if missing in _bound_names(file):
                 return HandlersInvalid(
-                    f"{missing!r} is expected from {name!r}, and {file} binds it, but {name!r} is hitl-receiver's "
-                    f"{ours.__file__}: of yours, only the submodules are used. Move {missing!r} to a submodule "
-                    f"and import it from there. " + _WAY_OUT.format(package=name)
+                    f"{missing!r} is expected from {name!r}: your {file} binds it, but the package {name!r} is "
+                    f"hitl-receiver's {ours.__file__}, and only the submodules of yours are used. Move {missing!r} to "
+                    f"a submodule and import it from there (docs/your-project.md)."
                 )
     return None
 
@@ -75,9 +74,7 @@ def warn_of_init_files() -> None:
                 for module, found in list(sys.modules.items())
             )
             if file.name == "__init__.py" and is_used and _does_something(file):
-                logger.warning(
-                    "handlers.init_not_run file=%s: %r is hitl-receiver's; see docs/your-project.md", file, name
-                )
+                logger.warning("handlers.init_not_run file=%s package=%s: see docs/your-project.md", file, name)
 
 
 def _loaded_packages() -> Iterator[tuple[str, ModuleType]]:
