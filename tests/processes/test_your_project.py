@@ -18,9 +18,7 @@ from tests.processes.stacks import KEY, SECRET, free_port, plain_environment
 
 BIN = Path(sys.executable).parent
 CONSOLE_SCRIPT = (str(BIN / "hitl-receiver"),)
-TRAP = (
-    "from pathlib import Path\nPath('trapped.txt').write_text(__name__)\nraise SystemExit('this is not yours to run')\n"
-)
+TRAP = "from pathlib import Path\nPath('trapped.txt').write_text(__name__)\nraise SystemExit('not yours to run')\n"
 FILES = {
     "handlers.py": """
 from workers import Decision, Router
@@ -101,7 +99,9 @@ def tool(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("python_path", ["", "."])
 @pytest.mark.parametrize("start", [CONSOLE_SCRIPT, (sys.executable, "-P", "-m", "hitl_receiver")])
 def test_routes_are_those_of_the_project(project: Path, start: tuple[str, ...], python_path: str) -> None:
-    (project / "uvicorn.py").unlink()  # on the Python path by the user's own will
+    if python_path:  # then Python itself looks here before its own library
+        for name in ("multiprocessing.py", "uvicorn.py"):
+            (project / name).unlink()
     environ = plain_environment() | {"HITL_HANDLERS": "handlers", "PYTHONPATH": python_path}
     environ = {name: value for name, value in environ.items() if value}
 
@@ -129,11 +129,10 @@ def test_dev_runs_its_handlers_and_nothing_else_of_it(project: Path) -> None:
 def test_several_processes_of_each_kind_run_in_it(project: Path, server: EmbeddedServer) -> None:
     port = free_port()
     environ = SETTINGS | {"REDIS_URL": server.url}
+    two = ("--processes", "2")
     with (
-        Program(
-            "serve", "--port", str(port), "--processes", "2", cwd=project, environ=environ, start=CONSOLE_SCRIPT
-        ) as web,
-        Program("work", "--processes", "2", cwd=project, environ=environ, start=CONSOLE_SCRIPT) as worker,
+        Program("serve", "--port", str(port), *two, cwd=project, environ=environ, start=CONSOLE_SCRIPT) as web,
+        Program("work", *two, cwd=project, environ=environ, start=CONSOLE_SCRIPT) as worker,
     ):
         proc.until(lambda: web.output.count("startup complete") == 2, 20.0, "both web processes are up")
         body = payload()
