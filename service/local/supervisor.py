@@ -121,11 +121,14 @@ class Supervisor:
             raise ProgramFailed(self._failure(child, code))
 
     def _failure(self, child: Child, code: int) -> str:
-        ended = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        ended = f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"
         if child.relay is not None:
             child.relay.join(1.0)
         told = ["Its last lines:", *(f"  {line}" for line in child.last_lines)] if child.last_lines else []
-        remedy = "Correct what its output says" if told or not self._say else "Run that command to see why"
+        if not self._say:
+            remedy = "Correct what its output above says"
+        else:
+            remedy = "Correct what its output says" if told else "It printed nothing: run that command to see why"
         summary = (
             f"{child.name!r} ended right after each of {child.failed_starts} starts, the last time with {ended}, "
             "so everything was stopped."
