@@ -187,6 +187,7 @@ if "HITL_REDIS_IS_CHECKED" in os.environ:
 OWN_TOOLS = {
     "handlers.py": FILES["handlers.py"].replace("from workers import Decision", "from hitl_receiver import Decision"),
     "conftest.py": "import hitl_receiver\n",
+    "mypy.ini": "[mypy]\nstrict = true\n[mypy-handlers]\ndisallow_untyped_decorators = false\n",
     "tests/test_pay_out.py": """
 from handlers import pay_out
 from workers.tasks import pay
