@@ -2,6 +2,7 @@
 FROM python:3.12-slim AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md ./
+COPY hitl_receiver hitl_receiver
 COPY hitlsh hitlsh
 COPY workers workers
 COPY service service

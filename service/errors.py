@@ -10,6 +10,7 @@ from hitlsh.errors import HitlshError
 from service.cli.output import echo_lines
 from service.local.embedded_server import ServerUnavailable
 from service.local.private_folder import FolderRefused
+from service.local.supervisor import ProgramFailed
 from workers.errors import WorkersError
 from workers.settings import SettingsInvalid
 
@@ -19,7 +20,7 @@ def explain() -> Iterator[None]:
     """Turn the errors that have a remedy into one message and exit status 2."""
     try:
         yield
-    except (SettingsInvalid, ServerUnavailable, FolderRefused, WorkersError, HitlshError) as error:
+    except (SettingsInvalid, ServerUnavailable, FolderRefused, ProgramFailed, WorkersError, HitlshError) as error:
         raise CommandError(str(error)) from error
     except RedisError as error:
         raise CommandError(

@@ -111,7 +111,7 @@ def _sandbox(folder: Path, settings: Mapping[str, str], port: int | None, door: 
     """A HITL.sh of our own that knows our key and posts to our door."""
     if port is None:
         return []
-    argv = [sys.executable, "-m", "hitl_sandbox", "--port", str(port), "--db", str(folder / "sandbox.db")]
+    argv = [sys.executable, "-P", "-m", "hitl_sandbox", "--port", str(port), "--db", str(folder / "sandbox.db")]
     # Keys and secrets travel in its environment: what stands on a command line is for all to see.
     environ = {"SANDBOX_KEYS": f"{settings['HITL_API_KEY']}=you@example.com", "SANDBOX_CLAIMS": "1"}
     if secrets := settings.get("HITL_WEBHOOK_SECRETS"):

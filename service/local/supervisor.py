@@ -2,14 +2,18 @@
 
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import hitl_receiver
 from service.local.embedded_server import die_with_parent
 
 logger = logging.getLogger("hitl.supervisor")
@@ -19,6 +23,15 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 #: A child that lived so long has not died young.
 LONG_ENOUGH = 10.0
+#: A child that has never lived so long is given up when it ended by itself so often.
+MAX_FAILED_STARTS = 4
+#: How a child ends that somebody else stopped: it did not fail.
+_KILLED = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+_LAST_LINES = 10
+
+
+class ProgramFailed(Exception):
+    """A child ends right after each start; the message says which, how, and what to do."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +47,11 @@ class Child:
     started: float = 0.0
     pause: float = FIRST_PAUSE
     restart_at: float = field(default=0.0)
+    #: It lived long enough once, so that what ends it now may pass: Redis is away, for example.
+    has_worked: bool = False
+    failed_starts: int = 0
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
+    relay: threading.Thread | None = None
 
 
 class Supervisor:
@@ -75,13 +93,14 @@ class Supervisor:
             self.stop()
 
     def check(self) -> None:
-        """Restart each child that died and has waited its pause."""
+        """Restart each child that died and has waited its pause; raises `ProgramFailed` when that cannot help."""
         now = time.monotonic()
         for child in self.children:
             if child.process is None or child.process.poll() is None:
                 continue
             if not child.restart_at:
                 young = now - child.started < LONG_ENOUGH
+                self._count(child, child.process.returncode, young=young)
                 child.pause = min(LONGEST_PAUSE, child.pause * 2) if young else FIRST_PAUSE
                 child.restart_at = now + child.pause
                 logger.warning(
@@ -92,6 +111,30 @@ class Supervisor:
                 )
             elif now >= child.restart_at:
                 self._spawn(child)
+
+    def _count(self, child: Child, code: int, *, young: bool) -> None:
+        child.has_worked = child.has_worked or not young
+        if child.has_worked or code in _KILLED:
+            return
+        child.failed_starts += 1
+        if child.failed_starts >= MAX_FAILED_STARTS:
+            raise ProgramFailed(self._failure(child, code))
+
+    def _failure(self, child: Child, code: int) -> str:
+        ended = f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"
+        if child.relay is not None:
+            child.relay.join(1.0)
+        told = ["Its last lines:", *(f"  {line}" for line in child.last_lines)] if child.last_lines else []
+        if not self._say:
+            remedy = "Correct what its output above says"
+        else:
+            remedy = "Correct what its output says" if told else "It printed nothing: run that command to see why"
+        summary = (
+            f"{child.name!r} ended right after each of {child.failed_starts} starts, the last time with {ended}, "
+            "so everything was stopped."
+        )
+        command_line = f"Its command: {shlex.join(child.argv)}"
+        return "\n".join([summary, command_line, *told, f"{remedy}, then start again."])
 
     def stop(self) -> None:
         """Stop the children, in the order in which they were given unless `together`."""
@@ -129,16 +172,19 @@ class Supervisor:
         )
         child.started, child.restart_at = time.monotonic(), 0.0
         if self._say:
-            threading.Thread(target=self._relay, args=(child, child.process), daemon=True).start()
+            child.last_lines.clear()
+            child.relay = threading.Thread(target=self._relay, args=(child, child.process), daemon=True)
+            child.relay.start()
 
     def _relay(self, child: Child, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         assert self._say is not None
         with process.stdout as lines:
             for line in lines:
+                child.last_lines.append(line.rstrip("\n"))
                 self._say(child.name, line.rstrip("\n"))
 
 
 def command(*words: str) -> list[str]:
-    """This program again, with these words."""
-    return [sys.executable, "-m", "service", *words]
+    """This program again, with these words: by its path, since the current folder may hold any module name of ours."""
+    return [sys.executable, "-P", str(Path(hitl_receiver.__file__).with_name("__main__.py")), *words]

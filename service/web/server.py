@@ -1,5 +1,6 @@
 """Runs the web process under uvicorn."""
 
+import os
 import signal
 import sys
 
@@ -15,8 +16,14 @@ from workers.settings import Settings
 def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     """Serve until stopped. Mistakes in settings and handlers are met here, before any process starts."""
     if settings.handlers is not None:
+        python_path = list(sys.path)
         load_router(settings.handlers)
+        # Uvicorn hands it to its children, which import modules of ours before they load the handlers themselves.
+        sys.path[:] = python_path
     check_redis_once(settings.redis_url)
+    if processes > 1:
+        # Uvicorn's children must not look for a module in the current folder before they have their Python path.
+        os.environ["PYTHONSAFEPATH"] = "1"
     # Uvicorn hands the signal that stopped it on to whoever handled it before: leave with success.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))

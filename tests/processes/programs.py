@@ -2,7 +2,7 @@
 
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,11 +32,12 @@ def run(*words: str, cwd: Path, environ: Mapping[str, str] | None = None) -> sub
 class Program:
     """A command that runs until it is stopped; its output goes to a file."""
 
-    def __init__(self, *words: str, cwd: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, *words: str, cwd: Path, environ: Mapping[str, str], start: Sequence[str] | None = None) -> None:
+        """`start`: how the program is called, if not as it calls itself."""
         self._output = cwd / f"{words[0]}.output"
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(
-                command(*words),
+                command(*words) if start is None else [*start, *words],
                 env=plain_environment() | dict(environ),
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,

@@ -135,8 +135,8 @@ class LiveStack:
 
     def child(self, name: str) -> Child:
         [found] = [child for child in self.stack.supervisor.children if child.name == name]
-        # These tests kill more often than anything dies by itself: no longer pause for that.
-        found.pause = FIRST_PAUSE
+        # These tests stop and kill more often than anything dies by itself: it is no failed start, nor a longer pause.
+        found.pause, found.failed_starts = FIRST_PAUSE, 0
         return found
 
     def pid(self, name: str) -> int:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from service.local.supervisor import FIRST_PAUSE, Child, Supervisor, command
+from service.local import supervisor as supervisor_module
+from service.local.supervisor import FIRST_PAUSE, Child, ProgramFailed, Supervisor, command
 from tests.service.conftest import wait_until
 from tests.service.test_embedded_server import is_running
 
@@ -113,6 +114,54 @@ def test_a_child_that_keeps_dying_is_started_less_and_less_often() -> None:
         wait_until(has_paused_twice)
 
     assert sorted(pauses) == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
+
+
+def check_until_given_up(supervisor: Supervisor) -> str:
+    deadline = time.monotonic() + 20.0
+    while time.monotonic() < deadline:
+        try:
+            supervisor.check()
+        except ProgramFailed as error:
+            return str(error)
+        time.sleep(0.01)
+    raise AssertionError("nothing was given up")
+
+
+@pytest.mark.parametrize(
+    ("program", "ended"),
+    [
+        ("print('no such queue', flush=True); raise SystemExit(3)", "exit code 3"),
+        ("print('no such queue', flush=True)", "exit code 0"),
+        ("import os; print('no such queue', flush=True); os.abort()", "signal 6 ("),
+    ],
+)
+def test_a_child_that_fails_at_each_start_is_given_up(
+    program: str, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "LONGEST_PAUSE", 0.01)
+
+    with supervised(child("worker", program)) as (supervisor, _):
+        told = check_until_given_up(supervisor)
+
+    assert f"'worker' ended right after each of 4 starts, the last time with {ended}" in told
+    assert told.endswith("Its last lines:\n  no such queue\nCorrect what its output says, then start again.")
+
+
+def test_a_child_that_is_killed_or_has_worked_before_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "LONGEST_PAUSE", 0.01)
+    killed = child("killed", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    outage = child("outage", "print('pid 0', flush=True); raise SystemExit(1)")
+    outage.has_worked = True
+
+    with supervised(killed, outage) as (supervisor, said):
+
+        def has_started_six_times() -> bool:
+            supervisor.check()
+            return len(said.pids("outage")) >= 6
+
+        wait_until(has_started_six_times)
+
+    assert (killed.failed_starts, outage.failed_starts) == (0, 0)
 
 
 def test_a_child_that_will_not_stop_is_killed_after_its_grace() -> None:

@@ -8,6 +8,12 @@ from types import ModuleType
 from typing import Any
 
 from workers.errors import HandlersInvalid
+from workers.handlers.merged_packages import (
+    check_submodules,
+    explain_missing_name,
+    merge_packages,
+    warn_of_init_files,
+)
 from workers.routing.callables import place_of
 from workers.routing.event_names import did_you_mean
 from workers.routing.router import Router
@@ -18,8 +24,9 @@ _SPEC = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::(?P<attribut
 def load_router(spec: str) -> Router:
     """The router at ``package.module[:attribute]``, the attribute being ``router`` if not said.
 
-    Looks in the current directory too. Raises `HandlersInvalid` when there is none to use; what the module
-    itself raises passes untouched.
+    Looks in the current directory too, and merges our packages with those of the same name there. Raises
+    `HandlersInvalid` when there is none to use or the packages cannot be merged; what the module itself raises passes
+    untouched.
     """
     matched = _SPEC.fullmatch(spec)
     if matched is None:
@@ -32,8 +39,10 @@ def _imported(name: str) -> ModuleType:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    merge_packages()
+    check_submodules()
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # the module is there, what it imports is not
@@ -41,6 +50,12 @@ def _imported(name: str) -> ModuleType:
             f"no module {error.name!r} on the way to {name!r}: looked in {here} and on the Python path; "
             f"check the name, or start from the directory that holds it"
         ) from None
+    except (ImportError, AttributeError) as error:
+        if (explained := explain_missing_name(error)) is not None:
+            raise explained from error
+        raise
+    warn_of_init_files()
+    return module
 
 
 def _attribute(module: ModuleType, attribute: str) -> Any:
@@ -48,6 +63,8 @@ def _attribute(module: ModuleType, attribute: str) -> Any:
         return vars(module)[attribute]
     found = [name for name, value in vars(module).items() if isinstance(value, Router)]
     if not found:
+        if (explained := explain_missing_name(AttributeError(name=attribute, obj=module))) is not None:
+            raise explained
         raise HandlersInvalid(
             f"{module.__name__} has no {attribute!r}, nor any Router: write `from workers import Router` and "
             f"`router = Router()` there"
