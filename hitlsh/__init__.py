@@ -1,24 +1,28 @@
 """HITL.sh's vocabulary: the API client, the questions to ask, and what comes back by webhook."""
 
-from hitlsh.api import (
-    ApiError,
-    AsyncClient,
-    Client,
-    LocalBudget,
-    Option,
-    RateLimit,
-    RetryPolicy,
-    boolean,
-    editable_text,
-    multi_select,
-    number,
-    rating,
-    single_select,
-    text,
-)
-from hitlsh.errors import HitlshError
-from hitlsh.events import Event, Reviewer, Unreadable
-from hitlsh.webhooks.parsing import parse
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hitlsh.api import (
+        ApiError,
+        AsyncClient,
+        Client,
+        LocalBudget,
+        Option,
+        RateLimit,
+        RetryPolicy,
+        boolean,
+        editable_text,
+        multi_select,
+        number,
+        rating,
+        single_select,
+        text,
+    )
+    from hitlsh.errors import HitlshError
+    from hitlsh.events import Event, Reviewer, Unreadable
+    from hitlsh.webhooks.parsing import parse
 
 __all__ = [
     "ApiError",
@@ -41,3 +45,39 @@ __all__ = [
     "single_select",
     "text",
 ]
+
+#: Where each public name is defined. They are imported at first use (PEP 562), so that importing a submodule
+#: imports nothing but what that submodule needs.
+_MODULES = {
+    "ApiError": "hitlsh.api",
+    "AsyncClient": "hitlsh.api",
+    "Client": "hitlsh.api",
+    "LocalBudget": "hitlsh.api",
+    "Option": "hitlsh.api",
+    "RateLimit": "hitlsh.api",
+    "RetryPolicy": "hitlsh.api",
+    "boolean": "hitlsh.api",
+    "editable_text": "hitlsh.api",
+    "multi_select": "hitlsh.api",
+    "number": "hitlsh.api",
+    "rating": "hitlsh.api",
+    "single_select": "hitlsh.api",
+    "text": "hitlsh.api",
+    "HitlshError": "hitlsh.errors",
+    "Event": "hitlsh.events",
+    "Reviewer": "hitlsh.events",
+    "Unreadable": "hitlsh.events",
+    "parse": "hitlsh.webhooks.parsing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

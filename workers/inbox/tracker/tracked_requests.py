@@ -10,7 +10,7 @@ from redis.asyncio import Redis as AsyncRedis
 from workers.inbox import keys, scripts
 from workers.inbox.store import LONGEST_ID, LONGEST_REQUEST, Callback
 from workers.inbox.tracker.api_keys import KeyIndexes, script_keys
-from workers.reconcile.progress import Learned, OpenRequest
+from workers.inbox.values import Learned, OpenRequest
 
 #: Stands in `checks` for what nobody told us of.
 DISCOVERY = "*"
