@@ -20,14 +20,23 @@ if TYPE_CHECKING:
         single_select,
         text,
     )
-    from hitlsh.errors import HitlshError
+    from hitlsh.callbacks import Callback, CallbackInvalid, CallbackSigner, StateInvalid, StateTooLarge
+    from hitlsh.errors import DeliveryRefused, HitlshError
     from hitlsh.events import Event, Reviewer, Unreadable
+    from hitlsh.samples.catalog import SampleInvalid
+    from hitlsh.signatures import SignatureInvalid
     from hitlsh.webhooks.parsing import parse
+    from hitlsh.webhooks.receiving import BodyInvalid, VerifiedDelivery, receive, receive_callback
 
 __all__ = [
     "ApiError",
     "AsyncClient",
+    "BodyInvalid",
+    "Callback",
+    "CallbackInvalid",
+    "CallbackSigner",
     "Client",
+    "DeliveryRefused",
     "Event",
     "HitlshError",
     "LocalBudget",
@@ -35,13 +44,20 @@ __all__ = [
     "RateLimit",
     "RetryPolicy",
     "Reviewer",
+    "SampleInvalid",
+    "SignatureInvalid",
+    "StateInvalid",
+    "StateTooLarge",
     "Unreadable",
+    "VerifiedDelivery",
     "boolean",
     "editable_text",
     "multi_select",
     "number",
     "parse",
     "rating",
+    "receive",
+    "receive_callback",
     "single_select",
     "text",
 ]
@@ -63,11 +79,23 @@ _MODULES = {
     "rating": "hitlsh.api",
     "single_select": "hitlsh.api",
     "text": "hitlsh.api",
+    "Callback": "hitlsh.callbacks",
+    "CallbackInvalid": "hitlsh.callbacks",
+    "CallbackSigner": "hitlsh.callbacks",
+    "StateInvalid": "hitlsh.callbacks",
+    "StateTooLarge": "hitlsh.callbacks",
+    "DeliveryRefused": "hitlsh.errors",
     "HitlshError": "hitlsh.errors",
     "Event": "hitlsh.events",
     "Reviewer": "hitlsh.events",
     "Unreadable": "hitlsh.events",
+    "SampleInvalid": "hitlsh.samples.catalog",
+    "SignatureInvalid": "hitlsh.signatures",
     "parse": "hitlsh.webhooks.parsing",
+    "BodyInvalid": "hitlsh.webhooks.receiving",
+    "VerifiedDelivery": "hitlsh.webhooks.receiving",
+    "receive": "hitlsh.webhooks.receiving",
+    "receive_callback": "hitlsh.webhooks.receiving",
 }
 
 

@@ -11,6 +11,7 @@ from service import logs
 from service.cli.api.commands import api
 from service.cli.ask import ask
 from service.cli.environment import environment
+from service.cli.error_messages import explain
 from service.cli.events import events, failed, show
 from service.cli.insecure_option import insecure
 from service.cli.json_option import parse_json
@@ -20,7 +21,6 @@ from service.cli.pause import pause, resume
 from service.cli.reconcile import reconcile
 from service.cli.requests import requests, webhook_health
 from service.cli.status import status
-from service.errors import explain
 from service.local import dev as dev_stack
 from workers.settings import Settings
 

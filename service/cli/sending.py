@@ -4,17 +4,17 @@ from typing import Any
 
 import httpx
 
-from hitlsh.errors import HitlshError
 from hitlsh.samples.catalog import SAMPLES, sample
 from hitlsh.signatures import headers
 from service.cli.environment import environment
 from service.cli.output import echo
+from service.errors import ServiceError
 from service.web.app import WEBHOOKS
 from workers.asking import callback_url
 from workers.settings import Settings
 
 
-class CannotSend(HitlshError):
+class CannotSend(ServiceError):
     """Something that sending needs is not set; the message says what."""
 
 
