@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hitlsh.events import Event, Reviewer, Unreadable
     from hitlsh.samples.catalog import SampleInvalid
     from hitlsh.signatures import SignatureInvalid
+    from hitlsh.webhooks.delivery_headers import Headers
     from hitlsh.webhooks.parsing import parse
     from hitlsh.webhooks.receiving import BodyInvalid, VerifiedDelivery, receive, receive_callback
 
@@ -38,6 +39,7 @@ __all__ = [
     "Client",
     "DeliveryRefused",
     "Event",
+    "Headers",
     "HitlshError",
     "LocalBudget",
     "Option",
@@ -91,6 +93,7 @@ _MODULES = {
     "Unreadable": "hitlsh.events",
     "SampleInvalid": "hitlsh.samples.catalog",
     "SignatureInvalid": "hitlsh.signatures",
+    "Headers": "hitlsh.webhooks.delivery_headers",
     "parse": "hitlsh.webhooks.parsing",
     "BodyInvalid": "hitlsh.webhooks.receiving",
     "VerifiedDelivery": "hitlsh.webhooks.receiving",

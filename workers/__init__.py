@@ -6,20 +6,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hitlsh.events import Reviewer
     from workers.decision import Decision
-    from workers.errors import GiveUp, RetryLater
+    from workers.errors import CannotAsk, GiveUp, HandlersInvalid, NotDelivered, RetryLater, RouteInvalid, WorkersError
     from workers.routing.conditions import between
     from workers.routing.forwarding import Sink
     from workers.routing.route import Route
     from workers.routing.router import Router
 
 __all__ = [
+    "CannotAsk",
     "Decision",
     "GiveUp",
+    "HandlersInvalid",
+    "NotDelivered",
     "RetryLater",
     "Reviewer",
     "Route",
+    "RouteInvalid",
     "Router",
     "Sink",
+    "WorkersError",
     "between",
 ]
 
@@ -28,8 +33,13 @@ __all__ = [
 _MODULES = {
     "Reviewer": "hitlsh.events",
     "Decision": "workers.decision",
+    "CannotAsk": "workers.errors",
     "GiveUp": "workers.errors",
+    "HandlersInvalid": "workers.errors",
+    "NotDelivered": "workers.errors",
     "RetryLater": "workers.errors",
+    "RouteInvalid": "workers.errors",
+    "WorkersError": "workers.errors",
     "between": "workers.routing.conditions",
     "Sink": "workers.routing.forwarding",
     "Route": "workers.routing.route",

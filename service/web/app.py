@@ -14,7 +14,6 @@ from starlette.routing import BaseRoute, Route
 from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
 from service.web.endpoints import BODY_SECONDS, AccountWebhookEndpoint, CallbackEndpoint
 from service.web.ingest import Intake
-from workers.handlers.loading import load_router
 from workers.inbox.store import Inbox
 from workers.queue import enqueue_drain
 from workers.redis_clients import command_client, door_client
@@ -68,6 +67,8 @@ def callback_signer(settings: Settings) -> CallbackSigner:
 def _hears(settings: Settings) -> Callable[[str], bool]:
     if settings.handlers is None:
         return lambda _name: True  # the workers know; nothing is lost by saying 202
+    from workers.handlers.loading import load_router
+
     router = load_router(settings.handlers)
     return router.listens_to
 

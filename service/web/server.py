@@ -8,13 +8,14 @@ import uvicorn
 from service import logs
 from service.local.checked_redis import check_redis_once
 from service.web.http_protocol import GuardedProtocol
-from workers.handlers.loading import load_router
 from workers.settings import Settings
 
 
 def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     """Serve until stopped. Mistakes in settings and handlers are met here, before any process starts."""
     if settings.handlers is not None:
+        from workers.handlers.loading import load_router
+
         load_router(settings.handlers)
     check_redis_once(settings.redis_url)
     # Uvicorn hands the signal that stopped it on to whoever handled it before: leave with success.

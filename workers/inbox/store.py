@@ -16,8 +16,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoScriptError
 
+from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Event, Trust
-from hitlsh.webhooks.parsing import decode_event, encode_event
 from workers.inbox import keys, scripts
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.tracker.api_keys import script_keys

@@ -6,6 +6,7 @@ from typing import Literal, cast
 import msgspec
 from redis import Redis
 
+from workers.errors import WorkersError
 from workers.inbox import keys, scripts
 from workers.inbox.store import LONGEST_REQUEST, fencing_token, frame
 from workers.inbox.tracker.api_keys import script_keys
@@ -22,7 +23,7 @@ return redis.call('DEL', KEYS[1])
 """
 
 
-class LeaseLost(Exception):
+class LeaseLost(WorkersError):
     """Another reconcile run took over: this one was too slow for too long."""
 
 
