@@ -12,6 +12,7 @@ import pytest
 
 import hitl_sandbox.errors
 import hitlsh.api.errors
+import hitlsh.webhooks
 import service.errors
 import workers.errors
 
