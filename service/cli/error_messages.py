@@ -17,6 +17,8 @@ def explain() -> Iterator[None]:
     """Turn the errors that have a remedy into one message and exit status 2."""
     try:
         yield
+    except click.ClickException:  # says already what there is to say
+        raise
     except (ServiceError, WorkersError, HitlshError) as error:
         raise CommandError(str(error)) from error
     except RedisError as error:
