@@ -8,6 +8,8 @@ Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tu
 #: As an ASGI scope spells them: lower-case names, and values without the blanks around them.
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
+_BLANKS = b" \t"
+
 UnsupportedForm = Literal["unsupported_encoding", "unsupported_type"]
 
 
@@ -18,10 +20,10 @@ def raw_headers(headers: Headers) -> RawHeaders:
     becomes a question mark.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return [(_raw(name).lower(), _raw(value).strip(b" \t")) for name, value in pairs]
+    return [(_encode(name).lower(), _encode(value).strip(_BLANKS)) for name, value in pairs]
 
 
-def _raw(text: str | bytes) -> bytes:
+def _encode(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1", "replace")
 
 
@@ -29,7 +31,7 @@ def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
     """Return the first value of a header, by its lower-case name."""
     for key, value in headers:
         if key == name:
-            return value.strip(b" \t")
+            return value.strip(_BLANKS)
     return None
 
 
@@ -38,7 +40,7 @@ def unsupported_form(headers: Iterable[tuple[bytes, bytes]]) -> UnsupportedForm 
     encoding = type_ = None
     for name, value in headers:
         if name == b"content-encoding" and encoding is None:
-            encoding = value.strip(b" \t")
+            encoding = value.strip(_BLANKS)
         elif name == b"content-type" and type_ is None:
             type_ = value
     if encoding and encoding.lower() != b"identity":

@@ -34,7 +34,7 @@ class Bodies:
         self._unfinished = 0
 
     async def read(self, scope: Scope, receive: Receive, *, most: int, seconds: float) -> bytes:
-        """The whole body. Raises `RequestRefused` for more than `most` bytes or `seconds`, and `SenderGone`."""
+        """The whole body. Raises `RequestRefused` for more than `most` bytes or `seconds`, and `ClientDisconnected`."""
         declared = header(scope["headers"], b"content-length")
         if declared and (not declared.isdigit() or len(declared) > 18 or int(declared) > most):
             raise RequestRefused(413, "body_too_large")

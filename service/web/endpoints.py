@@ -40,7 +40,7 @@ class Endpoint(ABC):
         self._bodies = Bodies(max_body=max_body)
 
     @abstractmethod
-    async def verified(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
+    async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
         """Read and verify a request, in the order that its proof allows; raises RequestRefused and BodyInvalid."""
 
     async def read_body(self, scope: Scope, receive: Receive) -> bytes:
@@ -72,7 +72,7 @@ class Endpoint(ABC):
         """
         status, reason = 0, ""
         try:
-            verified = await self.verified(scope, receive)
+            verified = await self.verify(scope, receive)
         except BodyInvalid as error:
             verified, status, reason = error.delivery, error.status, error.reason
         else:
@@ -108,7 +108,7 @@ class AccountWebhookEndpoint(Endpoint):
         super().__init__(intake, max_body=max_body, body_seconds=body_seconds)
         self._secrets = tuple(secret.encode() for secret in secrets)
 
-    async def verified(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
+    async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
         _check_is_signed(scope)
         body = await self.read_body(scope, receive)
         try:
@@ -126,7 +126,7 @@ class CallbackEndpoint(Endpoint):
         super().__init__(intake, max_body=max_body, body_seconds=body_seconds)
         self._signer = signer
 
-    async def verified(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
+    async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
         try:
             callback = self._signer.read(scope["path_params"]["token"])
         except CallbackInvalid as error:
