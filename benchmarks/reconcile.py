@@ -19,6 +19,7 @@ import msgspec
 
 from benchmarks.simulated_day import DAY, END, HOUR, Day
 from benchmarks.usual_ways import TICK, Client, ListHourly, PollEach
+from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile import discovery
 from workers.reconcile.check_interval import CheckIntervals, intervals
 from workers.reconcile.hourly_calls import (
@@ -33,7 +34,7 @@ from workers.reconcile.hourly_calls import (
 )
 from workers.reconcile.page_cover import cover
 from workers.reconcile.planner import Situation, plan
-from workers.reconcile.progress import Call, Checkpoint, List, OpenRequest, Row, Rows, WebhookHealth
+from workers.reconcile.progress import Call, Checkpoint, List, Row, Rows
 from workers.reconcile.state_machine import ReconcileRun
 
 OUTAGE = (8 * HOUR, 14 * HOUR)

@@ -3,7 +3,7 @@
 from itertools import islice
 
 from benchmarks.simulated_day import END, Day, Vendor
-from workers.reconcile.progress import OpenRequest
+from workers.inbox.values import OpenRequest
 
 TICK = 60.0
 

@@ -1,8 +1,12 @@
 """The sandbox's exceptions.
 
-``SandboxError``
-  ``Refusal``           an answer with a status and the vendor's wording
-  ``NotStarted``        the sandbox did not come up
+::
+
+    SandboxError
+    ├── Refusal        an answer with a status and the vendor's wording
+    │   └── TopLevel   the 429 whose numbers stand beside ``msg``      hitl_sandbox.model.quota
+    ├── Refused        a control route refused (an AssertionError)     hitl_sandbox.testing
+    └── NotStarted     the sandbox did not come up
 """
 
 from typing import Any

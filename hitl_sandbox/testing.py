@@ -10,7 +10,7 @@ from typing import Any, Self
 import httpx
 
 from hitl_sandbox.app import build_app
-from hitl_sandbox.errors import NotStarted
+from hitl_sandbox.errors import NotStarted, SandboxError
 from hitl_sandbox.server import SandboxServer
 from hitl_sandbox.settings import Settings
 
@@ -152,7 +152,7 @@ class Sandbox:
         return _json(self._client.get(path, params=query))
 
 
-class Refused(AssertionError):
+class Refused(SandboxError, AssertionError):
     """A control route refused: the test asked for something impossible."""
 
 

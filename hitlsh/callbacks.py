@@ -18,7 +18,7 @@ import msgspec
 from itsdangerous import BadData, BadSignature, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 
-from hitlsh.errors import HitlshError
+from hitlsh.errors import DeliveryRefused, HitlshError
 from hitlsh.webhooks.json_structure import nests_within
 
 CALLBACK_PATH = "/callbacks/"
@@ -46,12 +46,18 @@ _SENTENCES: dict[Reason, str] = {
 }
 
 
-class CallbackInvalid(HitlshError):
-    """A callback URL is not one of ours, or no longer; ``reason`` is the slug for operators."""
+class CallbackInvalid(DeliveryRefused):
+    """A callback URL is not one of ours, or no longer valid."""
+
+    #: ``callback_malformed``, ``callback_forged`` (no configured key signed it) or ``callback_expired``.
+    reason: Reason
 
     def __init__(self, reason: Reason) -> None:
-        super().__init__(_SENTENCES[reason])
-        self.reason: Reason = reason
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return _SENTENCES[self.reason]
 
 
 class StateInvalid(HitlshError):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from hitlsh.errors import HitlshError
+from hitlsh.errors import DeliveryRefused
 
 #: As an ASGI scope spells them.
 SIGNATURE_HEADERS = (b"x-hitl-signature-256", b"x-hitl-signature")
@@ -34,12 +34,18 @@ _SENTENCES: dict[Reason, str] = {
 }
 
 
-class SignatureInvalid(HitlshError):
-    """A delivery is not proven to come from HITL.sh; ``reason`` is the slug for operators."""
+class SignatureInvalid(DeliveryRefused):
+    """A delivery is not proven to come from HITL.sh."""
+
+    #: ``signature_missing``, ``signature_malformed``, ``signature_duplicated`` or ``signature_mismatch``.
+    reason: Reason
 
     def __init__(self, reason: Reason) -> None:
-        super().__init__(_SENTENCES[reason])
-        self.reason: Reason = reason
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return _SENTENCES[self.reason]
 
 
 def sign(secret: str | bytes, body: bytes) -> str:
@@ -69,6 +75,8 @@ def verify(secrets: Sequence[str | bytes], header_values: Sequence[bytes], body:
     Takes what ``header_values`` picked; raises SignatureInvalid. How long it takes tells nothing of the
     secrets: all of them are tried, each comparison in constant time.
     """
+    if isinstance(secrets, str | bytes):
+        raise TypeError("verify needs a list of webhook secrets: each character of a string would be a secret")
     if not secrets or not all(secrets):
         raise ValueError("verify needs at least one webhook secret and no empty one: an empty key proves nothing")
     if not header_values:

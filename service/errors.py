@@ -1,37 +1,22 @@
-"""What a person at the command line is told when something is wrong: a sentence, not a traceback."""
+"""Everything service raises on purpose, below one root.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+::
 
-import click
-from redis.exceptions import RedisError
+    ServiceError
+    ├── RequestRefused       a request is answered with an error status        service.web.body_reader
+    ├── ClientDisconnected   there is nobody to answer                          service.web.body_reader
+    ├── IntakeUnavailable    a delivery could not be kept: 503                  service.web.ingest
+    ├── ServerUnavailable    no embedded server could be started                service.local.embedded_server
+    ├── ProgramFailed        a program of the stack ends after each start       service.local.supervisor
+    ├── FolderRefused        a folder cannot be made private                    service.local.private_folder
+    ├── CannotSend           a setting that `send` needs is missing             service.cli.sending
+    ├── RequestUnknown       HITL.sh does not know the request any more         service.cli.waiting
+    ├── CommandError         a command ends with a sentence and status 2        service.cli.error_messages
+    └── NothingFound         a command ends with a sentence and status 1        service.cli.filters
 
-from hitlsh.errors import HitlshError
-from service.cli.output import echo_lines
-from service.local.embedded_server import ServerUnavailable
-from service.local.private_folder import FolderRefused
-from service.local.supervisor import ProgramFailed
-from workers.errors import WorkersError
-from workers.settings import SettingsInvalid
-
-
-@contextmanager
-def explain() -> Iterator[None]:
-    """Turn the errors that have a remedy into one message and exit status 2."""
-    try:
-        yield
-    except (SettingsInvalid, ServerUnavailable, FolderRefused, ProgramFailed, WorkersError, HitlshError) as error:
-        raise CommandError(str(error)) from error
-    except RedisError as error:
-        raise CommandError(
-            f"Redis does not answer as it should ({type(error).__name__}: {error}). Is REDIS_URL right, and is it up?"
-        ) from error
+The last two are click's exceptions too.
+"""
 
 
-class CommandError(click.ClickException):
-    """Ends the program with a sentence on standard error."""
-
-    exit_code = 2
-
-    def show(self, file: object = None) -> None:
-        echo_lines(self.message, err=True)
+class ServiceError(Exception):
+    """The root: catch this to catch whatever service refuses."""

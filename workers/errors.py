@@ -3,12 +3,26 @@
 ::
 
     WorkersError
-    ├── RouteInvalid      a route that could never work, refused when its module is imported
-    ├── HandlersInvalid   HITL_HANDLERS names no router that could be used
-    ├── CannotAsk         a setting that asking people needs is missing
-    ├── RetryLater        raised by a handler: not now, try again after so long
-    ├── GiveUp            raised by a handler: no further attempt will help
-    └── NotDelivered      raised by a sink: its target did not take the decision this time
+    ├── RouteInvalid     a route that could never work, refused when its module is imported
+    ├── HandlersInvalid  HITL_HANDLERS names no router that could be used
+    ├── SettingsInvalid  the environment is not fit to start with  [settings]
+    ├── CannotAsk        a setting that asking people needs is missing
+    ├── RetryLater       raised by a handler: not now, try again after so long
+    ├── GiveUp           raised by a handler: no further attempt will help
+    ├── NotDelivered     raised by a sink: its target did not take the decision this time
+    ├── HandlerTimedOut  an attempt took longer than its route allows  [handlers.effects]
+    ├── Outlived         a drain ends before the thread of a handler  [handlers.threads]
+    ├── Overloaded       more is waiting than may be held in memory  [inbox.group_commit]
+    ├── Closed           the process is shutting down and takes no more  [inbox.group_commit]
+    ├── LeaseLost        another reconcile run took over  [inbox.tracker.reconcile_writes]
+    ├── CursorInvalid    a page cannot be continued from there  [inbox.queries.pagination]
+    ├── Refused          nothing that was named may run again  [inbox.operations.failures]
+    ├── Stopped          a reconcile run makes no more calls for now  [reconcile.api_calls]
+    ├── RequestWithheld  HITL.sh fails to show this one request  [reconcile.api_calls]
+    ├── JobRefused       a job in Redis is not ours (also RQ's NoSuchJobError)  [queue]
+    └── NotOurWorker     a plain `rq worker` runs a job of ours  [jobs]
+
+In brackets: the module below ``workers`` that defines it, where that is not this one.
 """
 
 import math

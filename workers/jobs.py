@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workers import handover
+from workers.errors import WorkersError
 from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.loading import load_router
 from workers.inbox import keys
@@ -72,7 +73,7 @@ def _prepare(prepared: Work | Settings) -> None:
     _prepared, _worker = prepared, os.getpid()
 
 
-class NotOurWorker(Exception):
+class NotOurWorker(WorkersError):
     """A plain `rq worker` runs this job: it would run whatever else is written to the queue, too."""
 
     def __init__(self) -> None:

@@ -21,6 +21,7 @@ from rq.exceptions import NoSuchJobError
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job, JobStatus
 
+from workers.errors import WorkersError
 from workers.inbox import keys
 
 logger = logging.getLogger("hitl.workers")
@@ -57,7 +58,7 @@ RECONCILE = JobKind(
 _KINDS = (DRAIN, RECONCILE)
 
 
-class JobRefused(NoSuchJobError):
+class JobRefused(WorkersError, NoSuchJobError):
     """What Redis holds under this id is not a job of ours."""
 
 

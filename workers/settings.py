@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from workers.errors import WorkersError
+
 Value = TypeVar("Value")
 
 #: The vendor's production host (https://docs.hitl.sh, API introduction).
@@ -19,7 +21,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SWITCHES = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
 
 
-class SettingsInvalid(Exception):
+class SettingsInvalid(WorkersError):
     """The environment is not fit to start with; the message lists all that is wrong and what to write."""
 
     def __init__(self, problems: list[str]) -> None:

@@ -2,14 +2,17 @@
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from workers.routing.router import Router
 from workers.settings import Settings, SettingsInvalid
+
+if TYPE_CHECKING:  # the clock has no routes
+    from workers.routing.router import Router
 
 logger = logging.getLogger("hitl.reconcile")
 
 
-def check_confirmation_is_possible(settings: Settings, router: Router) -> None:
+def check_confirmation_is_possible(settings: Settings, router: "Router") -> None:
     """Raises `SettingsInvalid` where handlers demand confirmed decisions and no API key is set to confirm them."""
     waiting = router.demands_confirmation
     if settings.api_key is None and waiting:

@@ -11,7 +11,7 @@ import msgspec
 
 from hitlsh.events import Reviewer
 from workers.decision import Decision
-from workers.routing.event_names import OUTCOMES, SOURCES, did_you_mean
+from workers.event_names import OUTCOMES, SOURCES, did_you_mean
 
 #: When everything happens here, unless told otherwise.
 NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)

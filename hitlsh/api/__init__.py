@@ -9,40 +9,44 @@ with Client(api_key) as client:
     request = client.requests.wait(asked.request_id)
 """
 
-from hitlsh.api.answers import Answer, outcome_of, read_answer
-from hitlsh.api.client import AsyncClient, Client
-from hitlsh.api.errors import (
-    ApiError,
-    AskingError,
-    BadRequest,
-    BudgetExhausted,
-    ClientMisconfigured,
-    Conflict,
-    Forbidden,
-    NotFound,
-    RateLimited,
-    Refused,
-    ServerError,
-    Unauthorized,
-    UnexpectedReply,
-    Unreachable,
-)
-from hitlsh.api.http.rate_limit import AsyncBudget, Budget, LocalBudget, RateLimit
-from hitlsh.api.http.retrying import RetryPolicy
-from hitlsh.api.questions.builders import (
-    Option,
-    Question,
-    boolean,
-    editable_text,
-    multi_select,
-    number,
-    rating,
-    single_select,
-    text,
-)
-from hitlsh.api.questions.content import Content, audio, file, image, video
-from hitlsh.api.questions.request_body import DocumentedLimitWarning
-from hitlsh.api.request_recorder import AsyncLedger, Ledger, Sent
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hitlsh.api.answers import Answer, outcome_of, read_answer
+    from hitlsh.api.client import AsyncClient, Client
+    from hitlsh.api.errors import (
+        ApiError,
+        AskingError,
+        BadRequest,
+        BudgetExhausted,
+        ClientMisconfigured,
+        Conflict,
+        Forbidden,
+        NotFound,
+        RateLimited,
+        Refused,
+        ServerError,
+        Unauthorized,
+        UnexpectedReply,
+        Unreachable,
+    )
+    from hitlsh.api.http.rate_limit import AsyncBudget, Budget, LocalBudget, RateLimit
+    from hitlsh.api.http.retrying import RetryPolicy
+    from hitlsh.api.questions.builders import (
+        Option,
+        Question,
+        boolean,
+        editable_text,
+        multi_select,
+        number,
+        rating,
+        single_select,
+        text,
+    )
+    from hitlsh.api.questions.content import Content, audio, file, image, video
+    from hitlsh.api.questions.request_body import DocumentedLimitWarning
+    from hitlsh.api.request_recorder import AsyncLedger, Ledger, Sent
 
 __all__ = [
     "Answer",
@@ -88,3 +92,64 @@ __all__ = [
     "text",
     "video",
 ]
+
+#: Where each public name is defined. They are imported at first use (PEP 562), so that importing a submodule
+#: imports nothing but what that submodule needs.
+_MODULES = {
+    "Answer": "hitlsh.api.answers",
+    "outcome_of": "hitlsh.api.answers",
+    "read_answer": "hitlsh.api.answers",
+    "AsyncClient": "hitlsh.api.client",
+    "Client": "hitlsh.api.client",
+    "ApiError": "hitlsh.api.errors",
+    "AskingError": "hitlsh.api.errors",
+    "BadRequest": "hitlsh.api.errors",
+    "BudgetExhausted": "hitlsh.api.errors",
+    "ClientMisconfigured": "hitlsh.api.errors",
+    "Conflict": "hitlsh.api.errors",
+    "Forbidden": "hitlsh.api.errors",
+    "NotFound": "hitlsh.api.errors",
+    "RateLimited": "hitlsh.api.errors",
+    "Refused": "hitlsh.api.errors",
+    "ServerError": "hitlsh.api.errors",
+    "Unauthorized": "hitlsh.api.errors",
+    "UnexpectedReply": "hitlsh.api.errors",
+    "Unreachable": "hitlsh.api.errors",
+    "AsyncBudget": "hitlsh.api.http.rate_limit",
+    "Budget": "hitlsh.api.http.rate_limit",
+    "LocalBudget": "hitlsh.api.http.rate_limit",
+    "RateLimit": "hitlsh.api.http.rate_limit",
+    "RetryPolicy": "hitlsh.api.http.retrying",
+    "Option": "hitlsh.api.questions.builders",
+    "Question": "hitlsh.api.questions.builders",
+    "boolean": "hitlsh.api.questions.builders",
+    "editable_text": "hitlsh.api.questions.builders",
+    "multi_select": "hitlsh.api.questions.builders",
+    "number": "hitlsh.api.questions.builders",
+    "rating": "hitlsh.api.questions.builders",
+    "single_select": "hitlsh.api.questions.builders",
+    "text": "hitlsh.api.questions.builders",
+    "Content": "hitlsh.api.questions.content",
+    "audio": "hitlsh.api.questions.content",
+    "file": "hitlsh.api.questions.content",
+    "image": "hitlsh.api.questions.content",
+    "video": "hitlsh.api.questions.content",
+    "DocumentedLimitWarning": "hitlsh.api.questions.request_body",
+    "AsyncLedger": "hitlsh.api.request_recorder",
+    "Ledger": "hitlsh.api.request_recorder",
+    "Sent": "hitlsh.api.request_recorder",
+}
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for a public one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_MODULES[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

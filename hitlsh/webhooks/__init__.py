@@ -1,0 +1,75 @@
+"""Receive HITL.sh webhooks in any framework: verify the sender, read the event, do no I/O.
+
+Follows https://docs.hitl.sh, "Webhooks" and "Global webhooks"::
+
+    from hitlsh.webhooks import DeliveryRefused, Event, receive
+
+    try:
+        delivery = receive(request.headers, request.body, secrets=[secret])
+    except DeliveryRefused as refused:
+        return Response(status=refused.status)
+    if isinstance(delivery.event, Event) and delivery.event.outcome == "completed":
+        print(delivery.event.request_id, delivery.event.response)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hitlsh.callbacks import Callback, CallbackInvalid, CallbackSigner
+    from hitlsh.errors import DeliveryRefused
+    from hitlsh.events import Event, Reviewer, Unreadable
+    from hitlsh.signatures import SignatureInvalid
+    from hitlsh.webhooks.delivery_headers import Headers
+    from hitlsh.webhooks.parsing import parse
+    from hitlsh.webhooks.receiving import BodyInvalid, VerifiedDelivery, receive, receive_callback
+
+__all__ = [
+    "BodyInvalid",
+    "Callback",
+    "CallbackInvalid",
+    "CallbackSigner",
+    "DeliveryRefused",
+    "Event",
+    "Headers",
+    "Reviewer",
+    "SignatureInvalid",
+    "Unreadable",
+    "VerifiedDelivery",
+    "parse",
+    "receive",
+    "receive_callback",
+]
+
+#: Where each public name is defined. They are imported at first use (PEP 562), so that importing a submodule
+#: imports nothing but what that submodule needs.
+_MODULES = {
+    "Callback": "hitlsh.callbacks",
+    "CallbackInvalid": "hitlsh.callbacks",
+    "CallbackSigner": "hitlsh.callbacks",
+    "DeliveryRefused": "hitlsh.errors",
+    "Event": "hitlsh.events",
+    "Reviewer": "hitlsh.events",
+    "Unreadable": "hitlsh.events",
+    "SignatureInvalid": "hitlsh.signatures",
+    "Headers": "hitlsh.webhooks.delivery_headers",
+    "parse": "hitlsh.webhooks.parsing",
+    "BodyInvalid": "hitlsh.webhooks.receiving",
+    "VerifiedDelivery": "hitlsh.webhooks.receiving",
+    "receive": "hitlsh.webhooks.receiving",
+    "receive_callback": "hitlsh.webhooks.receiving",
+}
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for a public one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_MODULES[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

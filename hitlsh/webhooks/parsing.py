@@ -31,8 +31,6 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: Of a body that is read by the slower parser.
 _LARGEST_LENIENT = 128 << 10
 _decode = msgspec.json.Decoder(float_hook=_float).decode
-_encode = msgspec.json.Encoder().encode
-_decode_event = msgspec.json.Decoder(Event).decode
 
 
 def parse(body: bytes) -> Event | Unreadable:
@@ -67,16 +65,6 @@ def event_from_request(request: dict[str, object]) -> Event | None:
     except (ValueError, RecursionError):
         settled = None
     return _ended_request(settled) if isinstance(settled, dict) else None
-
-
-def encode_event(event: Event) -> bytes:
-    """Return the event as JSON; ``decode_event`` gives an equal one back."""
-    return _encode(event)
-
-
-def decode_event(encoded: bytes) -> Event:
-    """Return the event that ``encode_event`` wrote."""
-    return _decode_event(encoded)
 
 
 def _ended_request(request: Json) -> Event | None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from redis import Redis
 
 from service.cli.environment import environment
-from service.errors import explain
+from service.cli.error_messages import explain
 from workers.redis_clients import command_client
 from workers.settings import Settings
 

@@ -9,6 +9,7 @@ import click
 from redis import Redis
 
 from service.cli.output import echo
+from service.errors import ServiceError
 from workers.inbox.queries.search import Filter, resolve
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -17,7 +18,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _AGE = re.compile(r"(\d{1,6})([smhdw])")
 
 
-class NothingFound(click.ClickException):
+class NothingFound(ServiceError, click.ClickException):
     """Ends the program with a sentence on standard error and exit status 1."""
 
     exit_code = 1

@@ -1,32 +1,54 @@
 """The command line."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
-from hitlsh.samples.catalog import SAMPLES
 from service import logs
-from service.cli.api.commands import api
-from service.cli.ask import ask
-from service.cli.environment import environment
-from service.cli.events import events, failed, show
+from service.cli.error_messages import explain
 from service.cli.insecure_option import insecure
-from service.cli.json_option import parse_json
-from service.cli.operations import discard, replay, retry
 from service.cli.output import echo, escape_message, print_json
-from service.cli.pause import pause, resume
-from service.cli.reconcile import reconcile
-from service.cli.requests import requests, webhook_health
-from service.cli.status import status
-from service.errors import explain
-from service.local import dev as dev_stack
 from workers.settings import Settings
+
+#: The module of each command that is not below: imported when the command is used, so that `serve`, `work` and
+#: `clock` import only what they need.
+_MODULES = {
+    "api": "service.cli.api.commands",
+    "ask": "service.cli.ask",
+    "discard": "service.cli.operations",
+    "events": "service.cli.events",
+    "failed": "service.cli.events",
+    "pause": "service.cli.pause",
+    "reconcile": "service.cli.reconcile",
+    "replay": "service.cli.operations",
+    "requests": "service.cli.requests",
+    "resume": "service.cli.pause",
+    "retry": "service.cli.operations",
+    "send": "service.cli.sending",
+    "show": "service.cli.events",
+    "status": "service.cli.status",
+    "webhook-health": "service.cli.requests",
+}
 
 
 class _Commands(click.Group):
-    """Escapes the messages that click itself prints; some hold what HITL.sh or Redis said."""
+    """Imports commands when they are used, and escapes the messages that click itself prints.
+
+    Some messages hold what HITL.sh or Redis said.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_MODULES})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command = super().get_command(ctx, cmd_name)
+        if command is None and cmd_name in _MODULES:
+            command = getattr(import_module(_MODULES[cmd_name]), cmd_name.replace("-", "_"))
+            self.add_command(command, cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -94,7 +116,7 @@ def work(processes: int, queue: Literal["hitl", "hitl-reconcile"] | None) -> Non
 @insecure
 def clock() -> None:
     """Enqueue due work once a second. Run one or more. Requires REDIS_URL."""
-    from service.local.worker_processes import run_clock
+    from service.local.clock_process import run_clock
 
     with explain():
         run_clock(Settings.from_env())
@@ -112,6 +134,8 @@ def dev(folder: Path, port: int, handlers: str | None) -> None:
     Reads `.env` in this folder. Missing secrets are generated once and stored with the data.
     Ctrl+C stops the stack. Stored events remain for the next run.
     """
+    from service.local import dev as dev_stack
+
     with explain():
         dev_stack.run(folder, port=port, handlers=handlers)
 
@@ -125,30 +149,6 @@ def demo() -> None:
         sys.exit(run())
 
 
-@cli.command()
-@click.argument("sample", type=click.Choice(sorted(SAMPLES)), required=False, metavar="[SAMPLE]")
-@click.option("--to", default=None, metavar="URL", help="Target: a callback URL, or the address of a receiver.")
-@click.option("--response", default=None, metavar="JSON", help="Response, such as '\"Reject\"' or 'false'.")
-@click.option("--request-id", default=None, help="Request id. Default: a new one.")
-@click.option("--state", default=None, metavar="JSON", help="State of the minted callback URL.")
-@insecure
-def send(sample: str | None, to: str | None, response: str | None, request_id: str | None, state: str | None) -> None:
-    """Post a sample delivery as HITL.sh does. Without SAMPLE, list the samples.
-
-    A sample of a callback goes to a callback URL (minted with HITL_CALLBACK_SECRETS unless --to names one),
-    the others are signed with HITL_WEBHOOK_SECRETS. Without settings in the environment, those of the `dev`
-    stack in this folder are used.
-    """
-    from service.cli.sending import list_samples, send_sample
-
-    with explain():
-        if sample is None:
-            list_samples()
-            return
-        sys.exit(send_sample(sample, to=to, response=parse_json(response, "--response"), answered=response is not None,
-                             request_id=request_id, state=parse_json(state, "--state")))  # fmt: skip
-
-
 @cli.command("callback-url")
 @click.option("--state", default=None, metavar="JSON",
               help="Any JSON, available as decision.state. It is part of the URL, so keep it small.")  # fmt: skip
@@ -159,6 +159,7 @@ def callback_url(state: str | None) -> None:
     Needs HITL_CALLBACK_SECRETS and HITL_PUBLIC_URL (or a `dev` stack in this folder). Whoever knows the URL
     can answer in HITL.sh's name: treat it as a password.
     """
+    from service.cli.json_option import parse_json
     from service.cli.sending import mint
 
     with explain():
@@ -169,6 +170,7 @@ def callback_url(state: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Output JSON.")
 def routes(as_json: bool) -> None:
     """Print the routing table of your handlers (HITL_HANDLERS)."""
+    from service.cli.environment import environment
     from workers.handlers.loading import load_router
 
     with explain():
@@ -181,25 +183,6 @@ def routes(as_json: bool) -> None:
     width = max(len(row["handler"]) for row in table)
     for row in table:
         echo(f"{row['handler']:<{width}}  {row['when']}")
-
-
-for command in (
-    ask,
-    api,
-    status,
-    reconcile,
-    requests,
-    webhook_health,
-    events,
-    show,
-    failed,
-    retry,
-    discard,
-    replay,
-    pause,
-    resume,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -13,10 +13,10 @@ from service.cli.columns import print_lines
 from service.cli.connection import connected
 from service.cli.durations import duration, iso
 from service.cli.environment import environment
+from service.cli.error_messages import CommandError
 from service.cli.filters import as_json
 from service.cli.output import echo, print_json
 from service.cli.reconcile_tables import account_fields, account_lines, outlook_fields, outlook_lines
-from service.errors import CommandError
 from workers.inbox.tracker import tracked_counts
 from workers.reconcile import runner, snapshot, status
 from workers.reconcile.state import ReconcileReport

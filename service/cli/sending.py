@@ -1,20 +1,25 @@
 """Posting samples as HITL.sh would, and minting callback URLs."""
 
+import sys
 from typing import Any
 
+import click
 import httpx
 
-from hitlsh.errors import HitlshError
 from hitlsh.samples.catalog import SAMPLES, sample
 from hitlsh.signatures import headers
 from service.cli.environment import environment
+from service.cli.error_messages import explain
+from service.cli.insecure_option import insecure
+from service.cli.json_option import parse_json
 from service.cli.output import echo
+from service.errors import ServiceError
 from service.web.app import WEBHOOKS
 from workers.asking import callback_url
 from workers.settings import Settings
 
 
-class CannotSend(HitlshError):
+class CannotSend(ServiceError):
     """Something that sending needs is not set; the message says what."""
 
 
@@ -27,6 +32,28 @@ _MEANINGS = {
     413: "larger than HITL_MAX_BODY",
     503: "the receiver cannot reach its Redis; HITL.sh would come again",
 }
+
+
+@click.command()
+@click.argument("sample", type=click.Choice(sorted(SAMPLES)), required=False, metavar="[SAMPLE]")
+@click.option("--to", default=None, metavar="URL", help="Target: a callback URL, or the address of a receiver.")
+@click.option("--response", default=None, metavar="JSON", help="Response, such as '\"Reject\"' or 'false'.")
+@click.option("--request-id", default=None, help="Request id. Default: a new one.")
+@click.option("--state", default=None, metavar="JSON", help="State of the minted callback URL.")
+@insecure
+def send(sample: str | None, to: str | None, response: str | None, request_id: str | None, state: str | None) -> None:
+    """Post a sample delivery as HITL.sh does. Without SAMPLE, list the samples.
+
+    A sample of a callback goes to a callback URL (minted with HITL_CALLBACK_SECRETS unless --to names one),
+    the others are signed with HITL_WEBHOOK_SECRETS. Without settings in the environment, those of the `dev`
+    stack in this folder are used.
+    """
+    with explain():
+        if sample is None:
+            list_samples()
+            return
+        sys.exit(send_sample(sample, to=to, response=parse_json(response, "--response"), answered=response is not None,
+                             request_id=request_id, state=parse_json(state, "--state")))  # fmt: skip
 
 
 def list_samples() -> None:

@@ -11,6 +11,7 @@ from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.events import Event
 from service.cli.api.tables import cell
 from service.cli.output import echo, print_json, print_table
+from service.errors import ServiceError
 from workers.decision import Decision
 from workers.inbox.queries import lookup
 
@@ -18,7 +19,7 @@ from workers.inbox.queries import lookup
 GRACE = timedelta(minutes=5)
 
 
-class Lost(Exception):
+class RequestUnknown(ServiceError):
     """HITL.sh does not know the request any more, so nothing will decide it."""
 
 
@@ -31,7 +32,7 @@ def wait_for_decision(redis: Redis, created: CreatedRequest, *, every: float) ->
     while True:
         try:
             decision = decision_of(redis, created.request_id)
-        except Lost:
+        except RequestUnknown:
             return None
         except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
             spoken.away(error)
@@ -62,12 +63,12 @@ class _Spoken:
 
 
 def decision_of(redis: Redis, request_id: str) -> Decision | None:
-    """What ended this request, as a handler gets it; None while it is open. Raises `Lost`."""
+    """What ended this request, as a handler gets it; None while it is open. Raises `RequestUnknown`."""
     known = lookup.request(redis, request_id)
     if known is None:
         return None
     if known.status == "lost":
-        raise Lost
+        raise RequestUnknown
     record = lookup.event(redis, known.event) if known.event is not None else None
     if record is None or not isinstance(record.content, Event):
         return None

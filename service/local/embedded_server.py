@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from service.errors import ServiceError
 from service.local.private_folder import make_private
 
 #: A unix socket's path has room for 104 bytes on macOS and 108 on Linux.
@@ -26,7 +27,7 @@ LONGEST_SOCKET = 100
 START_SECONDS = 15.0
 
 
-class ServerUnavailable(Exception):
+class ServerUnavailable(ServiceError):
     """No server could be started; the message says why and what to do."""
 
 

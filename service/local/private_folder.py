@@ -7,12 +7,14 @@ import os
 import stat
 from pathlib import Path
 
+from service.errors import ServiceError
+
 logger = logging.getLogger("hitl.local")
 
 OWNER_ONLY = 0o700
 
 
-class FolderRefused(Exception):
+class FolderRefused(ServiceError):
     """A folder cannot be made private; the message says why and what to do."""
 
 

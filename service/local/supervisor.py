@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import hitl_receiver
+from service.errors import ServiceError
 from service.local.embedded_server import die_with_parent
 
 logger = logging.getLogger("hitl.supervisor")
@@ -30,7 +31,7 @@ _KILLED = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 _LAST_LINES = 10
 
 
-class ProgramFailed(Exception):
+class ProgramFailed(ServiceError):
     """A child ends right after each start; the message says which, how, and what to do."""
 
 

@@ -1,16 +1,12 @@
-"""Runs workers and the clock as processes."""
+"""Runs workers as processes."""
 
-import signal
 from typing import Literal
 
 from service.local.checked_redis import IS_CHECKED, check_redis_once
 from service.local.supervisor import Child, Supervisor, command
 from workers import jobs
-from workers.clock import Clock
 from workers.inbox import keys
-from workers.redis_clients import command_client
 from workers.settings import Settings, SettingsInvalid
-from workers.startup_checks import warn_if_nothing_is_reconciled
 
 #: Seconds: the drain's own grace and a little more.
 WORKER_GRACE = 30.0
@@ -50,20 +46,3 @@ def _see_that_api_key_is_set(settings: Settings) -> None:
         raise SettingsInvalid(
             ["HITL_API_KEY is not set, and reconcile runs ask the API: set it to the API key of your account"]
         )
-
-
-def run_clock(settings: Settings) -> None:
-    """Tick until SIGTERM or Ctrl+C."""
-    warn_if_nothing_is_reconciled(settings)
-    check_redis_once(settings.redis_url)
-    # Looking again in a second is its patience: a client of little serves, and does not delay a stop.
-    clock = Clock(
-        command_client(settings.redis_url),
-        retention=settings.retention,
-        api_keys=settings.api_keys,
-        lookback=settings.lookback,
-        discovers=settings.discover,
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: clock.stop())
-    clock.run()

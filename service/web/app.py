@@ -12,9 +12,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
-from service.web.endpoints import BODY_SECONDS, callback_door, signed_door
+from service.web.endpoints import BODY_SECONDS, AccountWebhookEndpoint, CallbackEndpoint
 from service.web.ingest import Intake
-from workers.handlers.loading import load_router
 from workers.inbox.store import Inbox
 from workers.queue import enqueue_drain
 from workers.redis_clients import command_client, door_client
@@ -68,6 +67,8 @@ def callback_signer(settings: Settings) -> CallbackSigner:
 def _hears(settings: Settings) -> Callable[[str], bool]:
     if settings.handlers is None:
         return lambda _name: True  # the workers know; nothing is lost by saying 202
+    from workers.handlers.loading import load_router
+
     router = load_router(settings.handlers)
     return router.listens_to
 
@@ -88,12 +89,17 @@ def _stranger(intake: Intake) -> Callable[[Request, Exception], Awaitable[Respon
 def _doors(settings: Settings, intake: Intake, body_seconds: float) -> list[BaseRoute]:
     routes: list[BaseRoute] = []
     if settings.webhook_secrets:
-        door = signed_door(intake, settings.webhook_secrets, max_body=settings.max_body, body_seconds=body_seconds)
-        routes += [Route(path, door, methods=["POST"]) for path in (WEBHOOKS, f"{WEBHOOKS}/")]
+        webhooks = AccountWebhookEndpoint(
+            intake, settings.webhook_secrets, max_body=settings.max_body, body_seconds=body_seconds
+        )
+        routes += [Route(path, webhooks, methods=["POST"]) for path in (WEBHOOKS, f"{WEBHOOKS}/")]
     if settings.callback_secrets:
-        door = callback_door(intake, callback_signer(settings), max_body=settings.max_body, body_seconds=body_seconds)
+        callbacks = CallbackEndpoint(
+            intake, callback_signer(settings), max_body=settings.max_body, body_seconds=body_seconds
+        )
         routes += [
-            Route(path, door, methods=["POST"]) for path in (f"{CALLBACK_PATH}{{token}}", f"{CALLBACK_PATH}{{token}}/")
+            Route(path, callbacks, methods=["POST"])
+            for path in (f"{CALLBACK_PATH}{{token}}", f"{CALLBACK_PATH}{{token}}/")
         ]
     return routes
 

@@ -1,26 +1,28 @@
 """Bodies as they come: bounded in size, in time, and in what is held of unfinished ones."""
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Literal
 
 from starlette.types import Message, Receive, Scope
+
+from hitlsh.webhooks.delivery_headers import header
+from service.errors import ServiceError
 
 #: Bytes of unfinished bodies that a door holds, or twice the largest body: nobody is verified before the end.
 MOST_UNFINISHED = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Refused(Exception):
+class RequestRefused(ServiceError):
     """This request ends here, with a status for the sender and a reason for the operator."""
 
-    status: int
-    reason: str
-    #: What was read before it came to this, of a delivery that is not proven; never to be shown.
-    body: bytes | None = field(default=None, kw_only=True, repr=False)
+    def __init__(self, status: int, reason: str, *, body: bytes | None = None) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+        #: What was read before it came to this, of a delivery that is not proven; never to be shown.
+        self.body = body
 
 
-class ClientDisconnected(Exception):
+class ClientDisconnected(ServiceError):
     """The sender hung up before its body was complete: there is nobody to answer."""
 
 
@@ -32,15 +34,15 @@ class Bodies:
         self._unfinished = 0
 
     async def read(self, scope: Scope, receive: Receive, *, most: int, seconds: float) -> bytes:
-        """The whole body. Raises `Refused` for more than `most` bytes or `seconds`, and `SenderGone`."""
-        declared = header(scope, b"content-length")
+        """The whole body. Raises `RequestRefused` for more than `most` bytes or `seconds`, and `ClientDisconnected`."""
+        declared = header(scope["headers"], b"content-length")
         if declared and (not declared.isdigit() or len(declared) > 18 or int(declared) > most):
-            raise Refused(413, "body_too_large")
+            raise RequestRefused(413, "body_too_large")
         try:
             async with asyncio.timeout(seconds):
                 return await self._read_chunks(receive, most)
         except TimeoutError:
-            raise Refused(408, "body_too_slow") from None
+            raise RequestRefused(408, "body_too_slow") from None
 
     async def _read_chunks(self, receive: Receive, most: int) -> bytes:
         message = await _next_chunk(receive)
@@ -48,7 +50,7 @@ class Bodies:
         if message.get("more_body"):
             body = await self._read_rest(receive, body, most)
         if len(body) > most:
-            raise Refused(413, "body_too_large")
+            raise RequestRefused(413, "body_too_large")
         return body
 
     async def _read_rest(self, receive: Receive, first: bytes, most: int) -> bytes:
@@ -59,7 +61,7 @@ class Bodies:
             more = True
             while more and size <= most:
                 if self._unfinished > self._most_unfinished:
-                    raise Refused(503, "overloaded")
+                    raise RequestRefused(503, "overloaded")
                 message = await _next_chunk(receive)
                 more = message.get("more_body", False)
                 chunks.append(message.get("body", b""))
@@ -75,29 +77,3 @@ async def _next_chunk(receive: Receive) -> Message:
     if message["type"] == "http.disconnect":
         raise ClientDisconnected
     return message
-
-
-def header(scope: Scope, name: bytes) -> bytes | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            return bare(value)
-    return None
-
-
-def bare(value: bytes) -> bytes:
-    """Without the blanks around it, which are no part of a value (RFC 9110, 5.5) but pass httptools at its end."""
-    return value.strip(b" \t")
-
-
-def unsupported(scope: Scope) -> Literal["unsupported_encoding", "unsupported_type"] | None:
-    """Why a body, as its headers declare it, is none that we read."""
-    encoding = header(scope, b"content-encoding")
-    if encoding and encoding.lower() != b"identity":
-        return "unsupported_encoding"
-    declared = header(scope, b"content-type")
-    return "unsupported_type" if declared and not _is_json(declared) else None
-
-
-def _is_json(declared: bytes) -> bool:
-    kind = declared.split(b";", 1)[0].strip().lower()
-    return kind in {b"application/json", b"text/json"} or kind.endswith(b"+json")

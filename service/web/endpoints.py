@@ -6,18 +6,19 @@ no body, and the reason is a slug for logs and counters only.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from starlette.types import Receive, Scope, Send
 
 from hitlsh.callbacks import CallbackInvalid, CallbackSigner
-from hitlsh.events import Event, Trust, Unreadable
-from hitlsh.signatures import SignatureInvalid, header_values, verify
-from hitlsh.webhooks.parsing import parse
+from hitlsh.events import Unreadable
+from hitlsh.signatures import SignatureInvalid, header_values
+from hitlsh.webhooks.receiving import BodyInvalid, VerifiedDelivery, read_verified
+from hitlsh.webhooks.receiving import receive as receive_signed
 from service.web import refused_deliveries
-from service.web.body_reader import Bodies, ClientDisconnected, Refused, bare, unsupported
+from service.web.body_reader import Bodies, ClientDisconnected, RequestRefused
 from service.web.ingest import OVER_QUOTA, Intake, IntakeUnavailable
 from workers.inbox.values import Delivery
 
@@ -29,44 +30,29 @@ BODY_SECONDS = 10.0
 RETRY_AFTER = b"5"
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """How a delivery was verified, and what the proof itself carried."""
-
-    trust: Trust
-    callback_id: str | None = None
-    state: object = None
-
-
-#: Verifies before the body is read (the token in a path) or after (a signature over the bytes).
-Verifier = Callable[[Scope, bytes], Proof]
-
-
-class Door:
+class Endpoint(ABC):
     """One POST route, as an ASGI application: nothing between the socket and the inbox but this."""
 
-    def __init__(
-        self,
-        intake: Intake,
-        *,
-        max_body: int,
-        body_seconds: float = BODY_SECONDS,
-        admit: Callable[[Scope], Proof | None],
-        verify: Verifier,
-    ) -> None:
+    def __init__(self, intake: Intake, *, max_body: int, body_seconds: float = BODY_SECONDS) -> None:
         self._intake = intake
         self._max_body = max_body
         self._body_seconds = body_seconds
-        self._admit = admit
-        self._verify = verify
         self._bodies = Bodies(max_body=max_body)
+
+    @abstractmethod
+    async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
+        """Read and verify a request, in the order that its proof allows; raises RequestRefused and BodyInvalid."""
+
+    async def read_body(self, scope: Scope, receive: Receive) -> bytes:
+        """Return the whole body; raises RequestRefused and ClientDisconnected."""
+        return await self._bodies.read(scope, receive, most=self._max_body, seconds=self._body_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = datetime.now(UTC)
         unproven: bytes | None = None
         try:
-            status, reason = await self._take(scope, receive, received_at)
-        except Refused as refused:
+            status, reason = await self._accept(scope, receive, received_at)
+        except RequestRefused as refused:
             status, reason = refused.status, refused.reason
             logger.info("delivery.refused status=%d reason=%s", status, reason)
             if status == 401:
@@ -79,24 +65,23 @@ class Door:
         if unproven is not None:
             self._intake.inspector.inspect(unproven)
 
-    async def _take(self, scope: Scope, receive: Receive, received_at: datetime) -> tuple[int, str]:
-        proof = self._admit(scope)
-        body = await self._bodies.read(scope, receive, most=self._max_body, seconds=self._body_seconds)
-        if proof is None:
-            proof = self._verify(scope, body)
-        content, status, reason = _read_content(scope, body)
-        delivery = Delivery(
-            content=content,
-            body=body,
-            trust=proof.trust,
-            received_at=received_at,
-            callback_id=proof.callback_id,
-            state=proof.state,
-        )
+    async def _accept(self, scope: Scope, receive: Receive, received_at: datetime) -> tuple[int, str]:
+        """Keep a delivery; answers with the status and its reason.
+
+        A verified body that cannot be read is kept raw all the same: HITL.sh will not send it again.
+        """
+        status, reason = 0, ""
         try:
-            kept = await self._intake.accept(delivery)
+            verified = await self.verify(scope, receive)
+        except BodyInvalid as error:
+            verified, status, reason = error.delivery, error.status, error.reason
+        else:
+            if isinstance(verified.event, Unreadable):
+                status, reason = 202, verified.event.reason
+        try:
+            kept = await self._intake.accept(_delivery(verified, received_at))
         except IntakeUnavailable as error:
-            raise Refused(503, error.reason) from error
+            raise RequestRefused(503, error.reason) from error
         if kept is OVER_QUOTA:
             return status or kept.status, kept.reason
         return status or kept.status, reason or kept.reason
@@ -110,23 +95,66 @@ class Door:
         try:
             seconds = min(refused_deliveries.SECONDS, self._body_seconds)
             return await self._bodies.read(scope, receive, most=refused_deliveries.LARGEST, seconds=seconds)
-        except (Refused, ClientDisconnected):
+        except (RequestRefused, ClientDisconnected):
             return None
 
 
-def _read_content(scope: Scope, body: bytes) -> tuple[Event | Unreadable, int, str]:
-    """What the body is, and the status that answers it if that is not for the inbox to say.
+class AccountWebhookEndpoint(Endpoint):
+    """Account webhooks: an HMAC over the body, so the body is read first, by any of our secrets."""
 
-    Whatever cannot be read is kept raw all the same: its sender was verified and will not send it again.
-    """
-    form = unsupported(scope)
-    if form is not None:
-        return Unreadable.of(body, form), 415, form
-    content = parse(body)
-    if isinstance(content, Unreadable):
-        status = 400 if content.reason == "not_json" else 202
-        return content, status, content.reason
-    return content, 0, ""
+    def __init__(
+        self, intake: Intake, secrets: Sequence[str], *, max_body: int, body_seconds: float = BODY_SECONDS
+    ) -> None:
+        super().__init__(intake, max_body=max_body, body_seconds=body_seconds)
+        self._secrets = tuple(secret.encode() for secret in secrets)
+
+    async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
+        _check_is_signed(scope)
+        body = await self.read_body(scope, receive)
+        try:
+            return receive_signed(scope["headers"], body, secrets=self._secrets)
+        except SignatureInvalid as error:
+            raise RequestRefused(error.status, error.reason, body=body) from error
+
+
+class CallbackEndpoint(Endpoint):
+    """Callback URLs, which HITL.sh does not sign: the token in the path is ours, and verified before the body."""
+
+    def __init__(
+        self, intake: Intake, signer: CallbackSigner, *, max_body: int, body_seconds: float = BODY_SECONDS
+    ) -> None:
+        super().__init__(intake, max_body=max_body, body_seconds=body_seconds)
+        self._signer = signer
+
+    async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
+        try:
+            callback = self._signer.read(scope["path_params"]["token"])
+        except CallbackInvalid as error:
+            raise RequestRefused(error.status, error.reason) from error
+        body = await self.read_body(scope, receive)
+        return read_verified(scope["headers"], body, trust="callback", callback=callback)
+
+
+def _check_is_signed(scope: Scope) -> None:
+    """Raise RequestRefused for a request without a signature: its body need not be read."""
+    try:
+        signatures = header_values(scope["headers"])
+    except SignatureInvalid as error:
+        raise RequestRefused(error.status, error.reason) from error
+    if not signatures:
+        raise RequestRefused(SignatureInvalid.status, "signature_missing")
+
+
+def _delivery(verified: VerifiedDelivery, received_at: datetime) -> Delivery:
+    callback = verified.callback
+    return Delivery(
+        content=verified.event,
+        body=verified.body,
+        trust=verified.trust,
+        received_at=received_at,
+        callback_id=callback.id if callback else None,
+        state=callback.state if callback else None,
+    )
 
 
 async def _answer(send: Send, status: int) -> None:
@@ -138,45 +166,3 @@ async def _answer(send: Send, status: int) -> None:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
-
-
-def _signatures(scope: Scope) -> tuple[bytes, ...]:
-    try:
-        return tuple(bare(value) for value in header_values(scope["headers"]))
-    except SignatureInvalid as error:
-        raise Refused(401, error.reason) from error
-
-
-def signed_door(intake: Intake, secrets: tuple[str, ...], *, max_body: int, body_seconds: float = BODY_SECONDS) -> Door:
-    """Account webhooks: an HMAC over the body, by any of our secrets."""
-    keys = tuple(secret.encode() for secret in secrets)
-
-    def admit(scope: Scope) -> None:
-        # Whoever brings no signature need not have its body read.
-        if not _signatures(scope):
-            raise Refused(401, "signature_missing")
-
-    def check(scope: Scope, body: bytes) -> Proof:
-        try:
-            verify(keys, _signatures(scope), body)
-        except SignatureInvalid as error:
-            raise Refused(401, error.reason, body=body) from error
-        return Proof("signed")
-
-    return Door(intake, max_body=max_body, body_seconds=body_seconds, admit=admit, verify=check)
-
-
-def callback_door(intake: Intake, signer: CallbackSigner, *, max_body: int, body_seconds: float = BODY_SECONDS) -> Door:
-    """Callback URLs, which HITL.sh does not sign: the token in the path is ours."""
-
-    def admit(scope: Scope) -> Proof:
-        try:
-            callback = signer.read(scope["path_params"]["token"])
-        except CallbackInvalid as error:
-            raise Refused(401, error.reason) from error
-        return Proof("callback", callback.id, callback.state)
-
-    def check(_scope: Scope, _body: bytes) -> Proof:
-        raise AssertionError("a callback is verified before its body is read")
-
-    return Door(intake, max_body=max_body, body_seconds=body_seconds, admit=admit, verify=check)

@@ -10,6 +10,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from hitlsh.events import Event
+from service.errors import ServiceError
 from service.web.refused_deliveries import Inspector
 from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
 from workers.inbox.store import Inbox
@@ -32,7 +33,7 @@ PULSE_SECONDS = 1.0
 SHORT_PATIENCE = 0.2
 
 
-class IntakeUnavailable(Exception):
+class IntakeUnavailable(ServiceError):
     """The delivery was not kept, through no fault of its sender."""
 
     def __init__(self, reason: str) -> None:

@@ -17,8 +17,8 @@ from redis.exceptions import RedisError
 from starlette.types import Scope
 
 from hitlsh.events import Event
+from hitlsh.webhooks.delivery_headers import header, unsupported_form
 from hitlsh.webhooks.parsing import parse
-from service.web.body_reader import header, unsupported
 from workers.inbox.store import LONGEST_ID
 from workers.redis_clients import RECEIVER_TIMEOUT
 
@@ -109,13 +109,14 @@ def is_worth_inspecting(scope: Scope, body: bytes | None) -> bool:
 
     One that the sender wants to be asked for is not: who has proven nothing is asked for nothing.
     """
-    if unsupported(scope) is not None:
+    headers = scope["headers"]
+    if unsupported_form(headers) is not None:
         return False
     if body is not None:
         return 0 < len(body) <= LARGEST
-    if header(scope, b"expect"):
+    if header(headers, b"expect"):
         return False
-    declared = header(scope, b"content-length")
+    declared = header(headers, b"content-length")
     if declared is None:
-        return header(scope, b"transfer-encoding") is not None
+        return header(headers, b"transfer-encoding") is not None
     return declared.isdigit() and len(declared) < 10 and 0 < int(declared) <= LARGEST

@@ -9,7 +9,6 @@ import uvicorn
 from service import logs
 from service.local.checked_redis import check_redis_once
 from service.web.http_protocol import GuardedProtocol
-from workers.handlers.loading import load_router
 from workers.settings import Settings
 
 
@@ -17,6 +16,8 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     """Serve until stopped. Mistakes in settings and handlers are met here, before any process starts."""
     if settings.handlers is not None:
         python_path = list(sys.path)
+        from workers.handlers.loading import load_router
+
         load_router(settings.handlers)
         # Uvicorn hands it to its children, which import modules of ours before they load the handlers themselves.
         sys.path[:] = python_path

@@ -9,8 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Event
-from hitlsh.webhooks.parsing import decode_event, encode_event, event_from_request, parse
+from hitlsh.webhooks.parsing import event_from_request, parse
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 BODIES = [(SAMPLES / name).read_bytes() for name in json.loads((SAMPLES / "index.json").read_bytes())]

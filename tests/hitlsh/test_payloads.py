@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Unreadable
-from hitlsh.webhooks.parsing import decode_event, encode_event, parse
+from hitlsh.webhooks.parsing import parse
 from tests.hitlsh.bodies import ID, callback, event
 
 SAMPLES = Path(__file__).parents[1] / "samples"

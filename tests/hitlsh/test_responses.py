@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hitlsh.webhooks.parsing import decode_event, encode_event
+from hitlsh.event_json import decode_event, encode_event
 from tests.hitlsh.bodies import ID, callback, event, nested
 
 

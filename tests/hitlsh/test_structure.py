@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hitlsh.event_json import encode_event
 from hitlsh.events import Event, Unreadable
 from hitlsh.webhooks.json_structure import LARGEST_STRUCTURE, is_too_large, nests_within
-from hitlsh.webhooks.parsing import encode_event, parse
+from hitlsh.webhooks.parsing import parse
 from tests.hitlsh.bodies import callback, event
 
 LARGEST_BODY = 1 << 20

@@ -18,8 +18,8 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from workers.handlers.executor import EffectExecutor
-from workers.handlers.lease_renewal import LeaseThread
 from workers.handlers.watchdog import LoopWatch
+from workers.inbox.lease_renewal import LeaseThread
 from workers.inbox.store import Caller, Inbox, LeaseKeeper
 from workers.routing.router import Router
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from workers.decision import Decision
-from workers.errors import GiveUp, RetryLater
+from workers.errors import GiveUp, RetryLater, WorkersError
 from workers.handlers.threads import HandlerThreads, Outlived
 from workers.inbox.values import Item, Settlement, Undecodable, Verb
 from workers.routing.route import Route
@@ -29,7 +29,7 @@ UNDECODABLE_DELAY = 5.0
 UNDECODABLE_TRIES = 8
 
 
-class HandlerTimedOut(Exception):
+class HandlerTimedOut(WorkersError):
     """An attempt took longer than its route allows."""
 
 

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from workers.errors import HandlersInvalid
+from workers.event_names import did_you_mean
 from workers.handlers.merged_packages import (
     check_submodules,
     explain_missing_name,
@@ -15,7 +16,6 @@ from workers.handlers.merged_packages import (
     warn_of_init_files,
 )
 from workers.routing.callables import place_of
-from workers.routing.event_names import did_you_mean
 from workers.routing.router import Router
 
 _SPEC = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::(?P<attribute>[A-Za-z_]\w*))?")

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from workers.decision import Decision
+from workers.errors import WorkersError
 
 
-class Outlived(Exception):
+class Outlived(WorkersError):
     """The drain ends, and the thread of a handler that did not end in its time goes on until the process is gone."""
 
 

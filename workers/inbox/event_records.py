@@ -6,8 +6,8 @@ from typing import cast, get_args
 
 import msgspec
 
+from hitlsh.event_json import decode_event
 from hitlsh.events import Event, Trust, Unreadable
-from hitlsh.webhooks.parsing import decode_event
 from workers.inbox.store import Callback
 from workers.inbox.values import moment
 

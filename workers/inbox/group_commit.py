@@ -5,15 +5,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from workers.errors import WorkersError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Overloaded(Exception):
+class Overloaded(WorkersError):
     """More is waiting than we are willing to hold in memory."""
 
 
-class Closed(Exception):
+class Closed(WorkersError):
     """No more is taken: this process is shutting down."""
 
 

@@ -110,3 +110,8 @@ LOST = f"{PREFIX}lost"
 RECONCILE_LEASE = f"{PREFIX}reconcile_lease"
 RECONCILE_STATE = f"{PREFIX}reconcile"
 WEBHOOK_HEALTH = f"{PREFIX}webhook_health"
+
+
+def script_keys(key_hash: str | None) -> list[str]:
+    """The keys of a script that records what was learned with an API key; None where no key was used."""
+    return [PREFIX] if not key_hash else [PREFIX, f"{PREFIX}api_key:{key_hash}"]

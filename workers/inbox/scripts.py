@@ -27,7 +27,7 @@ def behind_flags(text: str, shared: tuple[str, ...]) -> str:
 
 
 def _text(name: str) -> str:
-    return files("workers.inbox.lua").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    return files("workers.inbox").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
 
 
 def async_script(redis: AsyncRedis, name: str) -> AsyncScript:

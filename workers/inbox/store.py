@@ -16,11 +16,10 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoScriptError
 
+from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Event, Trust
-from hitlsh.webhooks.parsing import decode_event, encode_event
 from workers.inbox import keys, scripts
 from workers.inbox.inbox_clock import Timekeeper
-from workers.inbox.tracker.api_keys import script_keys
 from workers.inbox.values import Claim, Delivery, Item, Settlement, Undecodable, Verdict, moment, stamp
 
 #: A request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
@@ -225,7 +224,7 @@ def accept(
     words: list[int | bytes | str] = [retention, LONGEST_REQUEST + retention, pack(deliveries)]
     if unlimited:
         words.append("unlimited")
-    _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=script_keys(key_hash), args=words))
+    _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=keys.script_keys(key_hash), args=words))
     return [cast("Verdict", verdict.decode()) for verdict in verdicts]
 
 

@@ -12,6 +12,8 @@ from hitlsh.events import Event, Trust, Unreadable
 #: may not speak of it, and is set aside. `over_quota`, `busy`: it is not kept, because of the quotas in quota.lua; of
 #: `busy` a later delivery is.
 Verdict = Literal["accepted", "duplicate", "conflict", "overruled", "stale", "misused", "over_quota", "busy"]
+#: How we came to know of a request.
+Learned = Literal["asked", "callback", "event", "listing"]
 Verb = Literal["route", "done", "skipped", "retry", "failed", "held", "unconfirmed", "undecodable", "release"]
 
 
@@ -102,3 +104,42 @@ def stamp(moment: datetime) -> str:
 def moment(text: bytes | str) -> datetime:
     """The time that `stamp` or a script wrote."""
     return datetime.fromtimestamp(float(text), UTC)
+
+
+class OpenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request of the request tracker that has no outcome yet."""
+
+    id: str
+    created_at: float
+    timeout_at: float | None = None
+    #: When HITL.sh last told us that it is open; None when we never asked.
+    last_checked: float | None = None
+    learned: Learned = "asked"
+    #: A delivery that names it was refused by us since it was last checked: perhaps its decision.
+    refused: bool = False
+    #: How many requests of this API key, open or ended, the request tracker knows to be created later. That is its
+    #: offset in the newest-first listing, or less when others ask with the same key.
+    newer: int = 0
+
+
+class WebhookHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How the webhooks do, from how decisions were found lately."""
+
+    #: The share of decisions that a reconcile run had to find, as a moving average.
+    loss: float = 0.0
+    #: Decisions in an hour, by whichever way.
+    ended_per_hour: float = 0.0
+    last_webhook: float | None = None
+
+    def told(self, *, by_webhook: bool, now: float, weight: float = 0.05) -> "WebhookHealth":
+        """After one more decision was learned of."""
+        lost = 0.0 if by_webhook else 1.0
+        return msgspec.structs.replace(
+            self,
+            loss=self.loss + weight * (lost - self.loss),
+            last_webhook=now if by_webhook else self.last_webhook,
+        )
+
+    def silent(self, overdue: int, now: float, *, after: float = 3600.0) -> bool:
+        """Requests are past due and no webhook has come for so many seconds: worth an alarm."""
+        return overdue > 0 and (self.last_webhook is None or now - self.last_webhook > after)

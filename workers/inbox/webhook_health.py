@@ -7,7 +7,7 @@ import msgspec
 from redis import Redis
 
 from workers.inbox import inbox_clock, keys
-from workers.reconcile.progress import WebhookHealth
+from workers.inbox.values import WebhookHealth
 
 HOUR = 3600
 #: Hours over which the rate of decisions is measured, the present one counted in part.

@@ -23,6 +23,7 @@ from hitlsh.api.errors import (
 )
 from hitlsh.api.http.rate_limit import RateLimit
 from hitlsh.api.models.requests import Request, RequestSummary
+from workers.errors import WorkersError
 from workers.reconcile import api_reading
 from workers.reconcile.budget import RedisBudget
 from workers.reconcile.hourly_calls import Purpose, Rules
@@ -40,7 +41,7 @@ _OF_THE_KEY = (Unauthorized, RateLimited)
 _NO_ID = (BadRequest, AskingError)
 
 
-class Stopped(Exception):
+class Stopped(WorkersError):
     """No more calls for now; what was learned so far stands."""
 
     def __init__(self, trouble: Trouble, said: str, retry_at: float | None = None) -> None:
@@ -51,7 +52,7 @@ class Stopped(Exception):
         self.retry_at = retry_at
 
 
-class RequestWithheld(Exception):
+class RequestWithheld(WorkersError):
     """HITL.sh fails to show this one request, and others it shows: no reason to stop."""
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile.page_cover import cover
-from workers.reconcile.progress import OpenRequest, WebhookHealth
 
 HOUR = 3600.0
 #: Seconds that a webhook gets after `timeout_at`, before a call is worth more than waiting.

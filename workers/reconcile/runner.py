@@ -14,8 +14,8 @@ from redis import Redis
 
 from hitlsh.api import Client, RetryPolicy
 from hitlsh.callbacks import CallbackSigner
-from workers.handlers.lease_renewal import LeaseThread
 from workers.inbox import inbox_clock, keys
+from workers.inbox.lease_renewal import LeaseThread
 from workers.inbox.tracker import api_keys
 from workers.inbox.tracker.api_keys import KeyIndexes
 from workers.inbox.tracker.reconcile_writes import LeaseLost, Note, ReconcileLease

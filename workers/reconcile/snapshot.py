@@ -10,12 +10,12 @@ from workers.inbox import inbox_clock, webhook_health
 from workers.inbox.tracker import api_keys, tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes, api_key_hash
 from workers.inbox.tracker.tracked_requests import TrackedRequest
+from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile import check_interval, planner, state
 from workers.reconcile.budget import RedisBudget
 from workers.reconcile.check_interval import CheckIntervals, GuaranteedInterval
 from workers.reconcile.hourly_calls import HourlyCalls, Rules, reconcile_calls_per_hour
 from workers.reconcile.planner import Plan, Situation
-from workers.reconcile.progress import OpenRequest, WebhookHealth
 from workers.reconcile.state import ReconcileState
 from workers.settings import Settings
 

@@ -8,10 +8,11 @@ from bisect import bisect_left, insort
 
 import msgspec
 
+from workers.inbox.values import OpenRequest
 from workers.reconcile.open_pages import OpenPages
 from workers.reconcile.page_cover import Window, cover
 from workers.reconcile.planner import Plan
-from workers.reconcile.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, OpenRequest, Row, Rows
+from workers.reconcile.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, Row, Rows
 
 #: Pages that may fail to show a target before it is asked for by itself.
 PATIENCE = 2

@@ -6,9 +6,9 @@ from typing import Any, TypeAlias, get_args
 from hitlsh.events import Outcome, Source
 from workers.decision import Decision
 from workers.errors import RouteInvalid
+from workers.event_names import did_you_mean
 from workers.routing.callables import check_predicate
 from workers.routing.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate, slug
-from workers.routing.event_names import did_you_mean
 
 #: Free text says what it says: "Approve!" is not the option "approve".
 EXACT_TYPES = ("text", "editable_text")

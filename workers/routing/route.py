@@ -7,7 +7,7 @@ import msgspec
 
 from hitlsh.events import Trust
 from workers.decision import Decision
-from workers.routing.event_names import listens_to
+from workers.event_names import listens_to
 from workers.routing.policy import Policy
 from workers.routing.route_options import Requirement
 from workers.trust import LEVELS, ends_requests, is_confirmable

@@ -8,9 +8,9 @@ import msgspec
 from hitlsh.events import Trust
 from workers.decision import Decision
 from workers.errors import RouteInvalid
+from workers.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES, did_you_mean
 from workers.routing.conditions import Choice, Condition, Keys, Predicate, describe_condition
 from workers.routing.decision_fields import COMPILERS
-from workers.routing.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES, did_you_mean
 from workers.routing.policy import PolicyOptions
 
 

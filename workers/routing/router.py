@@ -9,8 +9,8 @@ from msgspec import structs
 
 from workers.decision import Decision
 from workers.errors import RouteInvalid
+from workers.event_names import check_events, closest_event_name, did_you_mean
 from workers.routing.callables import check_handler, check_name
-from workers.routing.event_names import check_events, closest_event_name, did_you_mean
 from workers.routing.forwarding import SINK_CONCURRENCY, Sink, events_of, sender, sink_name
 from workers.routing.policy import PolicyOptions
 from workers.routing.registration import (

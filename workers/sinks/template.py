@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from workers.errors import RouteInvalid
-from workers.routing.event_names import did_you_mean
+from workers.event_names import did_you_mean
 from workers.sinks.message import Message
 
 #: Characters of one value; Slack cuts a message off at 40,000.

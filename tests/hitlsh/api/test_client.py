@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-import hitlsh
 from hitlsh import api as public
 from hitlsh.api import (
     AsyncClient,
@@ -253,18 +252,6 @@ def test_every_call_says_what_it_is_for() -> None:
     for found in (client, *(group for group in vars(client).values() if isinstance(group, Group))):
         for name in calls_of(type(found)) | ({"test"} if found is client else set()):
             assert getattr(found, name).__doc__, f"{type(found).__name__}.{name}"
-
-
-def test_the_names_of_hitlsh_are_there_and_sorted() -> None:
-    assert hitlsh.__all__ == sorted(hitlsh.__all__)
-    assert all(hasattr(hitlsh, name) for name in hitlsh.__all__)
-
-
-def test_the_public_names_are_complete_and_sorted() -> None:
-    shown = [name for name, found in vars(public).items() if not name.startswith("_") and not inspect.ismodule(found)]
-
-    assert public.__all__ == sorted(public.__all__)
-    assert sorted(shown) == public.__all__
 
 
 def test_a_body_is_compact_json() -> None:

@@ -2,10 +2,10 @@
 
 import msgspec
 
+from hitlsh import event_json
 from hitlsh.events import Event
-from hitlsh.webhooks import parsing
 
-_encode, _decode = parsing.encode_event, parsing.decode_event
+_encode, _decode = event_json.encode_event, event_json.decode_event
 
 
 def encode_event(event: Event) -> bytes:
@@ -24,5 +24,5 @@ def decode_event(encoded: bytes) -> Event:
     return _decode(msgspec.json.encode(fields))
 
 
-parsing.encode_event = encode_event
-parsing.decode_event = decode_event
+event_json.encode_event = encode_event
+event_json.decode_event = decode_event

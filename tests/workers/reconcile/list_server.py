@@ -1,6 +1,7 @@
 """A request list in memory, as HITL.sh documents it: newest first, by offset, moving while it is read."""
 
-from workers.reconcile.progress import Answer, Call, Get, List, Missing, OpenRequest, Row, Rows
+from workers.inbox.values import OpenRequest
+from workers.reconcile.progress import Answer, Call, Get, List, Missing, Row, Rows
 
 
 class ListServer:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from tests.workers.reconcile.list_server import ListServer
+from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile.check_interval import GRACE, CheckIntervals, guaranteed_interval, intervals
 from workers.reconcile.planner import Plan, Situation, plan
-from workers.reconcile.progress import Checkpoint, OpenRequest, WebhookHealth
+from workers.reconcile.progress import Checkpoint
 from workers.reconcile.state_machine import ReconcileRun
 
 NOW = 1_000_000.0

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workers.reconcile.list_server import ListServer
+from workers.inbox.values import OpenRequest
 from workers.reconcile.planner import Plan
-from workers.reconcile.progress import Findings, Get, List, Missing, OpenRequest, Row, Rows
+from workers.reconcile.progress import Findings, Get, List, Missing, Row, Rows
 from workers.reconcile.state_machine import ReconcileRun
 
 PAGE = 10

@@ -4,25 +4,14 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile.check_interval import CheckIntervals, intervals
 from workers.reconcile.discovery import Horizon, fresh, wanted
 from workers.reconcile.hourly_calls import HOUR, Purpose, Rules, available, observe, reconcile_calls_per_hour, spend
 from workers.reconcile.hourly_calls import fresh as fresh_tokens
 from workers.reconcile.open_pages import OpenPages
 from workers.reconcile.planner import Situation, plan
-from workers.reconcile.progress import (
-    Answer,
-    Call,
-    Checkpoint,
-    Findings,
-    Get,
-    List,
-    Missing,
-    OpenRequest,
-    Row,
-    Rows,
-    WebhookHealth,
-)
+from workers.reconcile.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, Row, Rows
 from workers.reconcile.state_machine import ReconcileRun
 
 PAGE, OVERLAP = 10, 2

@@ -8,11 +8,11 @@ import msgspec
 from redis import Redis
 
 from hitlsh.events import Event, Unreadable
+from workers.event_names import listens_to
 from workers.inbox import keys
 from workers.inbox.event_records import EffectRecord, EventSummary
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import Position, scan
-from workers.routing.event_names import listens_to
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):

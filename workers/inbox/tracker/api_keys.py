@@ -18,11 +18,6 @@ def api_key_hash(api_key: str) -> str:
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
-def script_keys(key_hash: str | None) -> list[str]:
-    """The keys of a script that records what was learned with an API key; None where no key was used."""
-    return [keys.PREFIX] if not key_hash else [keys.PREFIX, f"{keys.PREFIX}api_key:{key_hash}"]
-
-
 class KeyIndexes(msgspec.Struct, frozen=True, kw_only=True):
     """Names of what is kept for one API key; without a suffix for the first that was used."""
 

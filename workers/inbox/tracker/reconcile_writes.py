@@ -6,9 +6,9 @@ from typing import Literal, cast
 import msgspec
 from redis import Redis
 
+from workers.errors import WorkersError
 from workers.inbox import keys, scripts
 from workers.inbox.store import LONGEST_REQUEST, fencing_token, frame
-from workers.inbox.tracker.api_keys import script_keys
 
 Verb = Literal["open", "ended", "missing", "due", "hold", "state"]
 
@@ -22,7 +22,7 @@ return redis.call('DEL', KEYS[1])
 """
 
 
-class LeaseLost(Exception):
+class LeaseLost(WorkersError):
     """Another reconcile run took over: this one was too slow for too long."""
 
 
@@ -83,7 +83,7 @@ class ReconcileLease:
         words = (word for note in notes for word in (note.verb, note.request_id, note.first, note.second))
         life = LONGEST_REQUEST + self._retention
         arguments = (self.token, life, self._retention, f"{began:.6f}", frame(words))
-        heard, *counts = cast("list[int]", self._reconciled(keys=script_keys(self.key_hash), args=arguments))
+        heard, *counts = cast("list[int]", self._reconciled(keys=keys.script_keys(self.key_hash), args=arguments))
         if not heard:
             raise LeaseLost
         return Written(*counts)

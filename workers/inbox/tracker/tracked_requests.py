@@ -9,8 +9,8 @@ from redis.asyncio import Redis as AsyncRedis
 
 from workers.inbox import keys, scripts
 from workers.inbox.store import LONGEST_ID, LONGEST_REQUEST, Callback
-from workers.inbox.tracker.api_keys import KeyIndexes, script_keys
-from workers.reconcile.progress import Learned, OpenRequest
+from workers.inbox.tracker.api_keys import KeyIndexes
+from workers.inbox.values import Learned, OpenRequest
 
 #: Stands in `checks` for what nobody told us of.
 DISCOVERY = "*"
@@ -37,13 +37,13 @@ def track(redis: Redis, asked: NewRequest, *, key_hash: str | None = None) -> bo
 
     `key_hash`: of the API key that asked; by default the current one.
     """
-    return cast("int", scripts.script(redis, "learn")(keys=script_keys(key_hash), args=_words(asked))) == 1
+    return cast("int", scripts.script(redis, "learn")(keys=keys.script_keys(key_hash), args=_words(asked))) == 1
 
 
 async def atrack(redis: AsyncRedis, asked: NewRequest, *, key_hash: str | None = None) -> bool:
     """`learn`, awaited."""
     script = scripts.async_script(redis, "learn")
-    return cast("int", await script(keys=script_keys(key_hash), args=_words(asked))) == 1
+    return cast("int", await script(keys=keys.script_keys(key_hash), args=_words(asked))) == 1
 
 
 def _words(asked: NewRequest) -> list[str | bytes]:
