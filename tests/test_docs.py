@@ -20,7 +20,10 @@ import pytest
 from redis import Redis
 
 from hitl_sandbox.testing import Sandbox
-from hitlsh.api import Client
+from hitlsh.api import Client, single_select
+from hitlsh.api.models.requests import Request
+from hitlsh.samples.catalog import sample
+from hitlsh.webhooks.parsing import event_from_request, parse
 from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from service.local.stack import free_port
@@ -179,6 +182,50 @@ def test_the_handlers_page_names_every_field_of_a_decision() -> None:
     named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
 
     assert set(Decision.__struct_fields__) <= named
+
+
+def field_table() -> dict[str, list[str]]:
+    """The cells of the table of fields, by field: callback URL, account webhook, API list, API read."""
+    section = PAGES["docs/handlers.md"].partition("## Fields of a decision")[2]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return {name: row[1:] for row in rows if len(row) == 5 for name in re.findall(r"`(\w+)`", row[0])}
+
+
+@pytest.mark.parametrize("outcome", ["completed", "timeout", "cancelled"])
+def test_the_handlers_page_says_which_form_fills_which_field(outcome: str, sandbox: Sandbox) -> None:
+    with Client(API_KEY, base_url=sandbox.base_url) as client:
+        shown = requests_of(client, sandbox)[outcome]
+        events = [
+            parse(sample(f"callback-v2.{outcome}")),
+            parse(sample(f"nested.{outcome}")),
+            event_from_request(dict(next(row.raw for row in client.requests.list() if row.id == shown.id))),
+            event_from_request(dict(shown.raw)),
+        ]
+
+    for field, cells in field_table().items():
+        for event, cell in zip(events, cells, strict=True):
+            value = getattr(event, {"event": "name", "event_key": "key"}.get(field, field), ...)
+            if cell == "None":
+                assert value is None, (field, event)
+            elif cell.startswith("yes") and value is not ... and field != "response" and "None for" not in cell:
+                assert value is not None, (field, event)
+
+
+def requests_of(client: Client, sandbox: Sandbox) -> dict[str, Request]:
+    """An ended request of each outcome, as the API shows it."""
+    loop = client.loops.create("Fields", icon="key").loop
+    sandbox.add_member(loop.id, "ann@example.com")
+    question = single_select("Approve", "Reject")
+    names = {
+        outcome: client.requests.create(
+            loop.id, "Pay?", question, default_response="Reject", timeout_seconds=600, context={"invoice": 7}
+        ).request_id
+        for outcome in ("completed", "timeout", "cancelled")
+    }
+    sandbox.answer(names["completed"], "Approve")
+    client.requests.cancel(names["cancelled"])
+    sandbox.advance(601)
+    return {outcome: client.requests.get(request_id) for outcome, request_id in names.items()}
 
 
 # -- settings -------------------------------------------------------------------------------------------
