@@ -1,10 +1,10 @@
-# make install, run, demo, test, test-fast, check, bench: each sets up what it needs.
+# make install, run, demo, test, test-fast, check, docs, bench: each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run demo test test-fast check format bench clean
+.PHONY: install run demo test test-fast check docs format bench clean
 
 install: $(STAMP)
 
@@ -35,6 +35,9 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -43,4 +46,4 @@ bench: install
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .hitl .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .hitl site .mypy_cache .pytest_cache .ruff_cache .hypothesis
