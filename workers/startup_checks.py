@@ -27,7 +27,7 @@ def check_confirmation_is_possible(settings: Settings, router: "Router") -> None
 def warn_if_nothing_is_reconciled(settings: Settings) -> None:
     """Once, at the start: a decision whose webhook is lost stays unknown."""
     if settings.api_key is None:
-        logger.warning("reconcile runs.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for")
+        logger.warning("reconcile.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ _MEANINGS = {
     202: "kept; the workers have it now",
     400: "verified, but not JSON (kept raw)",
     401: "not verified: another secret, or a token that is forged or expired",
-    404: "no such door: is its secret set at the receiver?",
+    404: "no such endpoint: is its secret set at the receiver?",
     413: "larger than HITL_MAX_BODY",
     503: "the receiver cannot reach its Redis; HITL.sh would come again",
 }

@@ -129,19 +129,19 @@ def program() -> str:
 
 def _print_banner(stack: Stack, settings: Settings, names: list[str], folder: Path) -> None:
     data = f"{folder}/ (embedded Valkey)" if stack.server else "the server of REDIS_URL"
-    doors = []
+    endpoints = []
     if settings.webhook_secrets:
-        doors.append(f"{stack.url}/webhooks/hitl      account webhooks, signed")
+        endpoints.append(f"{stack.url}/webhooks/hitl      account webhooks, signed")
     if settings.callback_secrets:
-        doors.append(f"{stack.url}/callbacks/TOKEN    callback URLs; mint one: {program()} callback-url")
-    rows = [("door", doors[0]), *(("", door) for door in doors[1:])]
+        endpoints.append(f"{stack.url}/callbacks/TOKEN    callback URLs; mint one: {program()} callback-url")
+    rows = [("endpoint", endpoints[0]), *(("", endpoint) for endpoint in endpoints[1:])]
     rows += [("handlers", f"{settings.handlers}: {', '.join(names)}"), ("data", data)]
     if stack.sandbox_url:
         rows.append(("HITL.sh", f"{stack.sandbox_url}/   a local one: open this page and answer as a reviewer"))
         if settings.handlers == "examples.handlers":
             rows.append(("ask", f"{_python()} examples/ask.py     (in another terminal)"))
     if settings.api_key is not None:
-        rows.append(("reconcile runs", f"HITL.sh is asked for what the webhooks miss: {program()} status"))
+        rows.append(("reconcile", f"polls HITL.sh for missed decisions: {program()} status"))
     rows.append(("try", f"{program()} send callback-v2.completed     (`send` alone lists samples)"))
     echo()
     echo("hitl-receiver is running; Ctrl+C stops it.")

@@ -132,6 +132,7 @@ FORGED = CallbackSigner(["some_other_key_of_old"], clock=lambda: NOW).mint()
 @pytest.mark.parametrize(
     ("token", "reason"),
     [("", "callback_malformed"), (FORGED, "callback_forged"), (EXPIRED, "callback_expired")],
+    ids=["malformed", "forged", "expired"],
 )
 def test_a_token_is_verified_before_the_body_is_read(token: str, reason: str) -> None:
     with pytest.raises(CallbackInvalid) as refused:

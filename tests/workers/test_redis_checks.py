@@ -186,7 +186,7 @@ def test_each_program_says_it_once(own: EmbeddedServer, tmp_path: Path, words: s
     more = ["--port", str(port)] if words == "dev" else []
 
     def is_up(program: Program) -> bool:
-        started = {"serve": "Application startup complete", "dev": "is running", "clock": "reconcile runs.off"}
+        started = {"serve": "Application startup complete", "dev": "is running", "clock": "reconcile.off"}
         with Redis.from_url(own.url) as redis:
             workers = redis.scard("rq:workers")
         return workers >= words.count("2") + 1 if words[0] == "w" else started[words.split()[0]] in program.output

@@ -82,5 +82,5 @@ def test_without_a_key_it_is_said_once_that_nothing_is_looked_for(caplog: pytest
     warn_if_nothing_is_reconciled(WITHOUT_KEY)
 
     assert [record.message for record in caplog.records] == [
-        "reconcile runs.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for"
+        "reconcile.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for"
     ]
