@@ -191,6 +191,7 @@ def test_each_container_is_given_the_secrets_that_it_uses_and_no_other() -> None
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("redis")  # an empty server
 def test_the_containers_do_their_work_with_what_they_are_given(server: EmbeddedServer, tmp_path: Path) -> None:
     folder, empty, told = tmp_path / "handlers", tmp_path / "app", tmp_path / "told"
     folder.mkdir()
