@@ -17,10 +17,15 @@ def answer(response: str) -> bytes:
     return payload(request_id=uuid.uuid4().hex, response=response)
 
 
+def is_done(stack: LiveStack, event: str, handler: str) -> bool:
+    return any(effect.handler == handler and effect.state == "done" for effect in stack.record(event).effects)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_killed_process_left_is_handled(stack: LiveStack, name: str) -> None:
     event = stack.send(answer("Hold"))
     stack.wait_for(event, "hold", "begin")
+    stack.wait(lambda: is_done(stack, event, "quick"), WITHIN, "its other effect is settled")
 
     stack.kill(name)
     stack.observer.open_gate()
