@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -19,8 +20,8 @@ from hitlsh.api import Client, single_select
 from hitlsh.callbacks import CallbackSigner
 from hitlsh.signatures import headers
 from service.local.embedded_server import EmbeddedServer
-from service.local.stack import free_port
 from tests.builders import payload
+from tests.processes.stacks import free_port
 
 ROOT = Path(__file__).parent.parent
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
@@ -190,9 +191,14 @@ def test_each_container_is_given_the_secrets_that_it_uses_and_no_other() -> None
     assert {service for service in SERVICES if sources(service)} == {"web", "worker"}
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(tmp_path / "server") as running:
+        yield running
+
+
 @pytest.mark.slow
-@pytest.mark.usefixtures("redis")  # an empty server
-def test_the_containers_do_their_work_with_what_they_are_given(server: EmbeddedServer, tmp_path: Path) -> None:
+def test_the_containers_do_their_work_with_what_they_are_given(own: EmbeddedServer, tmp_path: Path) -> None:
     folder, empty, told = tmp_path / "handlers", tmp_path / "app", tmp_path / "told"
     folder.mkdir()
     empty.mkdir()
@@ -210,7 +216,7 @@ def test_the_containers_do_their_work_with_what_they_are_given(server: EmbeddedS
         system = {"PATH": os.environ["PATH"], "TOLD": str(told)}
         try:
             for service, words in commands.items():
-                environ = given_to(service, dot_env) | {"REDIS_URL": server.url} | system
+                environ = given_to(service, dot_env) | {"REDIS_URL": own.url} | system
                 cwd = folder if sources(service) else empty
                 running.append(subprocess.Popen([BIN / "hitl-receiver", *words], env=environ, cwd=cwd))
             wait_for(lambda: answers(port, "/health/ready"), "the web process is ready")
@@ -224,7 +230,7 @@ def test_the_containers_do_their_work_with_what_they_are_given(server: EmbeddedS
                 )  # fmt: skip
             sandbox.answer(created.request_id, "Yes")
             # Posted by callback, confirmed at the API by the worker, which the clock woke for it.
-            wait_for(told.exists, "the handler ran")
+            wait_for(told.exists, "the handler ran", detail=lambda: sandbox.state()["deliveries"])
             body = payload(event="loop.archived")
             signed = {**headers(DOT_ENV["HITL_WEBHOOK_SECRETS"], body), "content-type": "application/json"}
             status = http.post(f"http://127.0.0.1:{port}/webhooks/hitl", content=body, headers=signed).status_code
@@ -239,8 +245,10 @@ def test_the_containers_do_their_work_with_what_they_are_given(server: EmbeddedS
     assert statuses == [0, 0, 0]
 
 
-def wait_for(done: object, what: str, seconds: float = 30.0) -> None:
+def wait_for(
+    done: Callable[[], object], what: str, seconds: float = 30.0, *, detail: Callable[[], object] = lambda: ""
+) -> None:
     deadline = time.monotonic() + seconds
-    while not done():  # type: ignore[operator]
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+    while not done():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what} {detail()}"
         time.sleep(0.05)
