@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hitlsh.events import Event, Outcome, Reviewer, Source, Trust
+from hitlsh.request_details import RequestDetails
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +68,15 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     overrules: bool = False
     #: Which run of this handler for this event it is, from 1.
     attempt: int = 1
+    #: What was asked: its text, options, context, priority and tags, as far as they are known.
+    question: RequestDetails | None = None
+    #: Names of fields that nobody has told us, sorted, such as ``state``, ``context`` or ``reviewer.name``. A field
+    #: that is None and not named here was not given.
+    missing: tuple[str, ...] = ()
+    #: The API has not been read for what is missing: a route that needs it waits until that is done.
+    is_completable: bool = False
+    #: The person's answer was not offered: an unknown option, off the scale, or of another type than was asked for.
+    unexpected: bool = False
     #: The delivery's body as received; for what the parsed fields leave out see `raw`.
     body: bytes = b""
 

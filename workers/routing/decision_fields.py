@@ -125,6 +125,18 @@ def _check_words(option: str, choice: Choice, known: tuple[str, ...]) -> None:
         raise RouteInvalid(f"{option}: {wrong} is none of {', '.join(known)}{hint}; a function may ask for others")
 
 
+#: Fields, as `Decision.missing` names them, without which an option's test may be wrong.
+NEEDS: dict[str, frozenset[str]] = {
+    "loop": frozenset({"loop_id", "loop_name"}),
+    "response": frozenset({"response"}),
+    "response_type": frozenset({"response_type"}),
+    "reviewer": frozenset({"reviewer.id", "reviewer.name", "reviewer.email"}),
+    "metadata": frozenset({"context"}),
+    "state": frozenset({"state"}),
+}
+#: What `needs` may name: all that a predicate can miss.
+NEEDABLE = frozenset({"default_response", "question"}).union(*NEEDS.values())
+
 #: By the option's name, in the order to tell them.
 COMPILERS: dict[str, Compiler] = {
     "loop": _loop,
