@@ -8,11 +8,10 @@ import msgspec
 from redis import Redis, exceptions
 
 from hitlsh.api.models.requests import CreatedRequest
-from hitlsh.events import Event
 from service.cli.api.tables import cell
 from service.cli.output import echo, print_json, print_table
 from service.errors import ServiceError
-from workers.decision import Decision
+from workers.decision import ATTRIBUTES, Decision
 from workers.inbox.queries import lookup
 
 #: How long after its timeout the outcome of a request may take before a person is told.
@@ -70,17 +69,8 @@ def decision_of(redis: Redis, request_id: str) -> Decision | None:
     if known.status == "lost":
         raise RequestUnknown
     record = lookup.event(redis, known.event) if known.event is not None else None
-    if record is None or not isinstance(record.content, Event):
-        return None
-    return Decision.from_event(
-        record.content,
-        trust=record.trust,
-        received_at=record.received_at,
-        state=record.callback.state if record.callback is not None else None,
-        late=record.late,
-        conflict=record.conflict,
-        overrules=record.overrules,
-    )
+    stored = record.stored if record is not None else None
+    return Decision.from_stored(stored) if stored is not None else None
 
 
 def show_decision(request_id: str, decision: Decision | None, json_wanted: bool) -> None:
@@ -88,8 +78,8 @@ def show_decision(request_id: str, decision: Decision | None, json_wanted: bool)
     if decision is None:
         echo(f"HITL.sh does not know request {request_id} any more: its loop was deleted, or its key.", err=True)
     elif json_wanted:
-        fields = msgspec.to_builtins(decision)
-        print_json({name: value for name, value in fields.items() if name != "body"})
+        attributes = {name: getattr(decision, name) for name in ATTRIBUTES if name != "body"}
+        print_json(msgspec.to_builtins(attributes))
     else:
         print_table(("ID", "OUTCOME", "SOURCE", "ANSWER", "BY", "TRUST"), [_row(request_id, decision)])
 

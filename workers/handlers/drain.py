@@ -73,7 +73,7 @@ class Drain:
         self._terms = terms
         self._id = uuid.uuid4().hex
         self._parent = os.getppid() if parent is None else parent
-        self._hand = EffectExecutor(
+        self._executor = EffectExecutor(
             inbox,
             router,
             concurrency=terms.concurrency,
@@ -81,7 +81,7 @@ class Drain:
             lease=terms.lease,
             on_stuck=self._recycle,
         )
-        self._leases = LeaseThread(keeper, self._hand.leases, lease=terms.lease)
+        self._leases = LeaseThread(keeper, self._executor.leases, lease=terms.lease)
         self._on_ready: Callable[[], None] | None = on_ready
         self._ask_for_successor = ask_for_successor or self.retire
         self._ask_at = time.monotonic() + max(terms.life, self._longest())
@@ -101,11 +101,11 @@ class Drain:
     @property
     def settled(self) -> int:
         """How many effects came to an end here."""
-        return self._hand.settled
+        return self._executor.settled
 
     def stop(self, *, grace: float | None = None) -> None:
         """Claim no more; finish what runs, within the grace."""
-        self._hand.stop(self._terms.grace if grace is None else grace)
+        self._executor.stop(self._terms.grace if grace is None else grace)
         self._stopping.set()
 
     def retire(self) -> None:
@@ -121,7 +121,7 @@ class Drain:
         resuming = asyncio.create_task(self._resume_held_forever())
         try:
             await self._claim_until_stopped()
-            await self._hand.finish()
+            await self._executor.finish()
         finally:
             presence.cancel()
             resuming.cancel()
@@ -134,7 +134,7 @@ class Drain:
 
     async def _claim_until_stopped(self) -> None:
         while not self._stopping.is_set():
-            room = self._hand.room()
+            room = self._executor.room()
             if not room:
                 await self._wait_for_change()
                 continue
@@ -149,8 +149,8 @@ class Drain:
 
     async def _claim(self, room: int) -> None:
         is_suspects_turn = self._suspects_wait and time.monotonic() > self._healthy_until
-        caller: Caller = "busy" if not self._hand.empty else "suspect" if is_suspects_turn else "idle"
-        most_bytes = self._hand.room_in_bytes()
+        caller: Caller = "busy" if not self._executor.empty else "suspect" if is_suspects_turn else "idle"
+        most_bytes = self._executor.room_in_bytes()
         if self._patience:
             claim = await self._inbox.claim_when_woken(
                 room, self._patience, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
@@ -162,9 +162,9 @@ class Drain:
         self._suspects_wait = claim.suspects_wait
         # Something was due: look again at once. Nothing: wait until something is.
         self._patience = 0.0 if claim.items or claim.undecodable else min(WAIT, max(0.001, claim.next_due_in or WAIT))
-        self._hand.return_undecodable(claim.undecodable)
-        self._hand.take(claim.items, claim.paused)
-        if any(item.suspect for item in claim.items):
+        self._executor.settle_undecodable(claim.undecodable)
+        self._executor.take(claim.items, claim.paused)
+        if any(item.is_suspect for item in claim.items):
             # What a worker died with runs alone: nobody else goes down with it again.
             began = time.monotonic()
             await self._wait_until_empty()
@@ -173,13 +173,13 @@ class Drain:
             await self._wait_until_empty()
 
     async def _wait_until_empty(self) -> None:
-        while not self._hand.empty and not self._stopping.is_set():
+        while not self._executor.empty and not self._stopping.is_set():
             await self._wait_for_change()
         self._patience = 0.0
 
     async def _wait_for_change(self) -> None:
-        self._hand.changed.clear()
-        await self._until_stopped(self._hand.changed.wait())
+        self._executor.changed.clear()
+        await self._until_stopped(self._executor.changed.wait())
 
     async def _pause(self, seconds: float) -> None:
         await self._until_stopped(asyncio.sleep(seconds))
@@ -233,7 +233,7 @@ class Drain:
         cursor, count = 0, 0
         while not self._stopping.is_set():
             resumed = 0
-            if spare := self._hand.spare_room():
+            if spare := self._executor.spare_room():
                 resumed, cursor, is_over = await self._inbox.resume(names, most=spare, caps=self._caps, cursor=cursor)
                 count += resumed
                 if is_over:

@@ -8,6 +8,7 @@ import msgspec
 
 from hitlsh.event_json import decode_event
 from hitlsh.events import Event, Trust, Unreadable
+from workers.decision import StoredEvent
 from workers.inbox.store import Callback
 from workers.inbox.values import moment
 
@@ -122,6 +123,22 @@ class EventRecord(EventSummary, frozen=True, kw_only=True):
     body: bytes
     #: What the callback URL carried.
     callback: Callback | None
+
+    @property
+    def stored(self) -> StoredEvent | None:
+        """The event, as decisions are made of it; None for a body that could not be read."""
+        if not isinstance(self.content, Event):
+            return None
+        return StoredEvent(
+            event=self.content,
+            body=self.body,
+            trust=self.trust,
+            received_at=self.received_at,
+            state=None if self.callback is None else self.callback.state,
+            late=self.late,
+            conflict=self.conflict,
+            overrules=self.overrules,
+        )
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,9 +18,20 @@ from redis.exceptions import NoScriptError
 
 from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Event, Trust
+from workers.decision import StoredEvent
 from workers.inbox import keys, scripts
 from workers.inbox.inbox_clock import Timekeeper
-from workers.inbox.values import Claim, Delivery, Item, Settlement, Undecodable, Verdict, moment, stamp
+from workers.inbox.settlements import Report, report_words
+from workers.inbox.values import (
+    Claim,
+    ClaimedItem,
+    Delivery,
+    Lease,
+    UndecodableItem,
+    Verdict,
+    moment,
+    stamp,
+)
 
 #: A request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
 LONGEST_REQUEST = 31 * 86_400
@@ -131,15 +142,11 @@ class Inbox:
         most_bytes = min(most_bytes, CLAIM_BYTES)
         return [most, self._lease, most_bytes, caller, self._retention, *known_as, fencing_token(), *pairs]
 
-    async def report(self, lines: Iterable[Settlement]) -> list[bool]:
-        """Write down what was done; False for a line whose lease had passed to another worker."""
-        batch = frame(
-            word
-            for line in lines
-            for word in (line.verb, line.handler, line.event_key, str(line.token), line.word, line.wrong)
-        )
-        heard = await self._report(keys=[keys.PREFIX], args=[self._retention, self._lease, batch])
-        return [answer == 1 for answer in heard]
+    async def report(self, reports: Iterable[Report]) -> list[bool]:
+        """Record what was done; False for a report whose lease had passed to another worker."""
+        batch = frame(report_words(reports))
+        answers = await self._report(keys=[keys.PREFIX], args=[self._retention, self._lease, batch])
+        return [answer == 1 for answer in answers]
 
     async def resume(self, handlers: Iterable[str], *, most: int, caps: Mapping[str, int] = NO_CAPS, cursor: int = 0
     ) -> ResumeSlice:  # fmt: skip
@@ -302,49 +309,50 @@ def _claimed(reply: list[Any]) -> Claim:
     token, now, following, suspects, paused, *rows = reply
     decoded = [_decoded(int(token), row) for row in rows]
     return Claim(
-        items=[item for item in decoded if isinstance(item, Item)],
-        undecodable=[item for item in decoded if isinstance(item, Undecodable)],
+        items=[item for item in decoded if isinstance(item, ClaimedItem)],
+        undecodable=[item for item in decoded if isinstance(item, UndecodableItem)],
         next_due_in=None if following < 0 else (following - now) / 1000,
         suspects_wait=suspects == 1,
         paused=frozenset(filter(None, paused.decode().split(","))),
     )
 
 
-def _decoded(token: int, row: list[Any]) -> Item | Undecodable:
+def _decoded(token: int, row: list[Any]) -> ClaimedItem | UndecodableItem:
     """One record must not take the others of its claim with it: another version may have written it."""
+    handler, key, *fields = row
+    lease = Lease(handler=handler.decode(), event_key=key.decode(), token=token)
     try:
-        return _item(token, row)
+        return _item(lease, fields)
     except Exception as error:  # noqa: BLE001 - whatever a broken record makes of the decoding
-        handler, key, _, errors, *_ = row
+        _, errors, *_ = fields
         reason = f"{type(error).__name__}: {error}"[:LONGEST_REASON]
-        return Undecodable(handler=handler.decode(), event_key=key.decode(), token=token, errors=errors, reason=reason)
+        return UndecodableItem(lease=lease, errors=errors, reason=reason)
 
 
-def _item(token: int, row: list[Any]) -> Item:
-    (
-        handler, key, attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict,
-        overrules, rivals,
-    ) = row  # fmt: skip
-    event_key = key.decode()
+def _item(lease: Lease, fields: list[Any]) -> ClaimedItem:
+    attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict, overrules, rivals = (
+        fields
+    )
     event = decode_event(head)
-    if event.key != event_key:  # a conflicting outcome is kept under a key of its own
-        event = msgspec.structs.replace(event, key=event_key)
-    return Item(
-        handler=handler.decode(),
-        event_key=event_key,
-        token=token,
-        attempt=attempt,
-        errors=errors,
-        crashes=crashes,
-        suspect=suspect == 1,
+    if event.key != lease.event_key:  # a conflicting outcome is kept under a key of its own
+        event = msgspec.structs.replace(event, key=lease.event_key)
+    stored = StoredEvent(
         event=event,
         body=body,
-        size=len(head) + len(body),
         trust=cast("Trust", trust.decode()),
         received_at=moment(received_at),
         state=_decode_callback(callback).state if callback else None,
         late=late == 1,
         conflict=conflict == 1,
         overrules=overrules == 1,
+    )
+    return ClaimedItem(
+        lease=lease,
+        stored=stored,
+        attempt=attempt,
+        errors=errors,
+        crashes=crashes,
+        is_suspect=suspect == 1,
+        size=len(head) + len(body),
         has_rivals=rivals == 1,
     )

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from hitlsh.events import Trust
-from workers.decision import Decision
+from workers.decision import Decision, with_trust
 from workers.event_names import listens_to
 from workers.routing.policy import Policy
 from workers.routing.route_options import Requirement
@@ -112,10 +112,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Some rule asks for outcomes that differ from the decision."""
         return any(rule.conflict for rule in self.rules)
 
-    def with_mode(self, mode: str) -> str:
-        """One of the handlers that an event is routed to, as report.lua and again.lua read it."""
-        return f"{self.name}:{mode}" + (":conflict" if self.takes_conflicts else "")
-
     def waits(self, decision: Decision) -> "Wait | None":
         """What it waits for where the trust of the decision is too little for it; never raises.
 
@@ -130,7 +126,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         if not unmet or self._may_want(decision, self.rules):
             return None
         needs = min((rule.trust for rule in unmet), key=LEVELS.__getitem__)
-        stronger = msgspec.structs.replace(decision, trust=needs)
+        stronger = with_trust(decision, needs)
         return Wait(self, needs, is_urgent=self._may_want(stronger, unmet))
 
     def is_undecided(self, decision: Decision) -> bool:

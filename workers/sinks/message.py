@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from hitlsh.events import Outcome, Reviewer, Source, Trust
-from workers.decision import Decision
+from workers.decision import ATTRIBUTES, Decision
 
 
 class LoopReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,33 +56,23 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, decision: Decision, *, target: str) -> "Message":
         """`target` tells one sink from another; it cannot be read out of the id."""
+        shared = {name: getattr(decision, name) for name in cls.__struct_fields__ if name in _SHARED}
         return cls(
             type=decision.event,
             id=_message_id(decision.event_key, target),
-            event_key=decision.event_key,
-            request_id=decision.request_id,
             loop=_loop(decision),
-            outcome=decision.outcome,
-            source=decision.source,
-            trust=decision.trust,
-            response=decision.response,
-            response_type=decision.response_type,
-            labels=decision.labels,
-            default_response=decision.default_response,
             reviewer=_reviewer(decision.reviewer),
-            state=decision.state,
-            metadata=decision.metadata,
-            occurred_at=decision.occurred_at,
-            received_at=decision.received_at,
-            late=decision.late,
-            conflict=decision.conflict,
-            overrules=decision.overrules,
+            **shared,
         )
 
     @property
     def body(self) -> bytes:
         """As it is sent, in UTF-8."""
         return msgspec.json.encode(self)
+
+
+#: Keys that are an attribute of `Decision` as it is.
+_SHARED = frozenset(ATTRIBUTES) - {"reviewer"}
 
 
 def _message_id(event_key: str, target: str) -> str:
