@@ -112,7 +112,7 @@ def entry(
         created_at=created_at,
         timeout_at=_timeout_at(created, sent, created_at),
         callback=callback_of(sent.callback_url, signer),
-        default_response=sent.default_response,
+        details=sent.details,
     )
 
 

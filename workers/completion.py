@@ -5,14 +5,16 @@ event or a list row), and only then from the delivery itself. An answer is never
 spells it. What nobody could know is named in `Completion.missing`.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from hitlsh.canonical_answers import canonical_answer, whole
-from hitlsh.events import Event
+from hitlsh.events import Event, Trust
 from hitlsh.request_details import RequestDetails, merge_details
 
+#: What a route may wait for: evidence of a level, or a read of the request at HITL.sh's API.
+Need: TypeAlias = Trust | Literal["details"]
 DetailsSource = Literal["asked", "api", "event", "listing"]
 #: Best first.
 SOURCES: tuple[DetailsSource, ...] = ("asked", "api", "event", "listing")
@@ -40,8 +42,10 @@ class KnownDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     listing: RequestDetails | None = None
     #: Of the callback URL that the request was given, when that is ours and known from us or from the API.
     callback: CallbackState | None = None
+    #: The name of its loop, from wherever a loop of that id was named last.
+    loop_name: str | None = None
     #: The API was asked, and does not show the request.
-    unavailable: bool = False
+    is_unavailable: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -50,10 +54,12 @@ class KnownDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     def merged(self) -> RequestDetails:
         """Each field from the best source that has it."""
-        return merge_details(details for name in SOURCES if (details := getattr(self, name)) is not None)
+        merged = merge_details(details for name in SOURCES if (details := getattr(self, name)) is not None)
+        return msgspec.structs.replace(merged, loop_name=self.loop_name or merged.loop_name)
 
 
 NOTHING_KNOWN = KnownDetails()
+NO_DETAILS = RequestDetails()
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,18 +75,16 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     is_unexpected: bool = False
 
 
-def complete(
-    event: Event, known: KnownDetails = NOTHING_KNOWN, *, own_state: CallbackState | None = None
-) -> Completion:
+def complete(event: Event, known: KnownDetails = NOTHING_KNOWN, *, own: CallbackState | None = None) -> Completion:
     """Complete an event of a request; any other event has nothing missing and stays as it is.
 
-    ``own_state``: of the callback URL by which this event was delivered.
+    `own`: of the callback URL by which this event was delivered.
     """
-    callback = own_state or known.callback
+    callback = own or known.callback
     state = callback.state if callback is not None else None
     if event.request_id is None or not event.name.startswith("request."):
         return Completion(event=event, details=RequestDetails(), state=state)
-    details = merge_details([known.merged(), _told_by(event)])
+    details = merge_details([known.merged(), details_of(event)])
     completed = msgspec.structs.replace(
         event,
         response_type=details.response_type,
@@ -94,12 +98,12 @@ def complete(
     if event.outcome == "completed" and event.response is not None:
         if details.response_type is None:
             completed = msgspec.structs.replace(completed, response=whole(event.response))
-            is_known = _is_value(event)
+            is_known = known.is_complete or _is_value(event)
         else:
             answer = canonical_answer(event.response, event.labels, details)
-            labels = answer.labels if known.is_complete or answer.labels else event.labels
+            labels = event.labels if details.response_config is None else answer.labels
             completed = msgspec.structs.replace(completed, response=answer.value, labels=labels)
-            is_known = event.variant not in _OWN_WORDS if not answer.is_offered else _can_tell(event, details)
+            is_known = event.variant not in _OWN_WORDS if not answer.is_offered else _can_tell(event, known, details)
             is_unexpected = not answer.is_offered and is_known
         if not is_known:
             missing.add("response")
@@ -112,7 +116,7 @@ def complete(
     )
 
 
-def _told_by(event: Event) -> RequestDetails:
+def details_of(event: Event) -> RequestDetails:
     """What the delivery itself says of its request."""
     return RequestDetails(
         response_type=event.response_type,
@@ -135,9 +139,11 @@ def _is_value(event: Event) -> bool:
     return event.variant not in _OWN_WORDS and (bool(event.labels) or not any(isinstance(item, str) for item in items))
 
 
-def _can_tell(event: Event, details: RequestDetails) -> bool:
+def _can_tell(event: Event, known: KnownDetails, details: RequestDetails) -> bool:
     """Whether the answer is spelled as the question spells it: of a select, its options must be known."""
-    return details.response_type not in _SELECTS or bool(details.options) or _is_value(event)
+    if known.is_complete or details.response_type not in _SELECTS:
+        return True
+    return bool(details.options) or _is_value(event)
 
 
 def _missing_details(event: Event, known: KnownDetails, details: RequestDetails, *, has_state: bool) -> set[str]:

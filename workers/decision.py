@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from hitlsh.events import Event, Outcome, Reviewer, Source, Trust
+from hitlsh.request_details import RequestDetails
+from workers.completion import NOTHING_KNOWN, CallbackState, Completion, KnownDetails, complete
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,15 +20,17 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     trust: Trust
     received_at: datetime
-    #: What our callback URL carried.
-    state: Any = None
+    #: What the callback URL carried by which it was delivered; None when it came another way.
+    callback: CallbackState | None = None
+    #: What the request tracker knows of its request.
+    known: KnownDetails = NOTHING_KNOWN
     #: See the attributes of `Decision`.
     late: bool = False
     conflict: bool = False
     overrules: bool = False
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, rename={"_stored": "stored", "_attempt": "attempt"}):
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """One event as its handlers see it; most often the final outcome of one request.
 
     Frozen, but what HITL.sh sent as a list or an object stays a list or a dict: do not change it.
@@ -34,12 +38,18 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, rename={"_stored": "st
     """
 
     _stored: StoredEvent
+    _completion: Completion
     _attempt: int = 1
+    _can_read: bool = False
 
     @classmethod
-    def from_stored(cls, stored: StoredEvent, *, attempt: int = 1) -> "Decision":
-        """Return the decision that a handler sees for a stored event: the only place where one becomes the other."""
-        return cls(_stored=stored, _attempt=attempt)
+    def from_stored(cls, stored: StoredEvent, *, attempt: int = 1, can_read: bool = False) -> "Decision":
+        """Return the decision that a handler sees for a stored event: the only place where one becomes the other.
+
+        `can_read`: HITL.sh's API can be asked for what is missing.
+        """
+        completion = complete(stored.event, stored.known, own=stored.callback)
+        return cls(_stored=stored, _completion=completion, _attempt=attempt, _can_read=can_read)
 
     @property
     def event(self) -> str:
@@ -79,13 +89,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, rename={"_stored": "st
 
     @property
     def loop_id(self) -> str | None:
-        """The loop of the request; None when the payload does not tell."""
-        return self._stored.event.loop_id
+        """The loop of the request; None when nobody has told us."""
+        return self._completion.event.loop_id
 
     @property
     def loop_name(self) -> str | None:
-        """The name of the loop; only some payload forms carry it."""
-        return self._stored.event.loop_name
+        """The name of the loop; None when nobody has told us: only account webhooks and the list of loops carry it."""
+        return self._completion.event.loop_name
 
     @property
     def status(self) -> str | None:
@@ -106,27 +116,33 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, rename={"_stored": "st
     def response(self) -> Any:
         """What the person answered: str, number, bool or list; None when nobody answered.
 
+        Of a select it is the option's value; for an option that is a plain string, that string as it was asked.
         ``False``, ``0``, ``""`` and ``[]`` are answers: test `answered`, never ``if decision.response``.
         """
-        return self._stored.event.response
+        return self._completion.event.response
 
     @property
     def response_type(self) -> str | None:
-        """The type of the answer; None when the payload does not tell.
+        """The type of the answer; None when nobody has told us.
 
         ``text``, ``editable_text``, ``single_select``, ``multi_select``, ``rating``, ``number`` or ``boolean``.
         """
-        return self._stored.event.response_type
+        return self._completion.event.response_type
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the reviewer saw for the response, when the payload tells: ``("Looks good",)`` for ``looks_good``."""
-        return self._stored.event.labels
+        """What the reviewer saw for the response: ``("Looks good",)`` for ``looks_good``; empty when not known."""
+        return self._completion.event.labels
+
+    @property
+    def label(self) -> str | None:
+        """What the reviewer saw for the one option chosen; None for other answers and when not known."""
+        return self.labels[0] if len(self.labels) == 1 else None
 
     @property
     def default_response(self) -> Any:
-        """What HITL.sh would have assumed; nobody decided it. None when the payload does not carry it."""
-        return self._stored.event.default_response
+        """What HITL.sh assumes when nobody answers, spelled like `response`; None when nobody has told us."""
+        return self._completion.event.default_response
 
     @property
     def reviewer(self) -> Reviewer | None:
@@ -136,12 +152,40 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, rename={"_stored": "st
     @property
     def state(self) -> Any:
         """The JSON value that was put into the callback URL when the request was made."""
-        return self._stored.state
+        return self._completion.state
 
     @property
     def metadata(self) -> dict[str, Any] | None:
-        """The request's own metadata or context, when the payload carries it."""
-        return self._stored.event.metadata
+        """The JSON object that was attached to the request (its context, or metadata); None without one."""
+        return self._completion.event.metadata
+
+    @property
+    def question(self) -> RequestDetails:
+        """What was asked: text, options, context, priority, tags; each None or empty when nobody has told us."""
+        return self._completion.details
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the fields that nobody has told us, sorted, such as ``state``, ``context`` or ``reviewer.name``.
+
+        A field that is None and not among them was not given.
+        """
+        return self._completion.missing
+
+    @property
+    def unexpected(self) -> bool:
+        """The answer was not offered: an unknown option, off the scale, or of another type than was asked for."""
+        return self._completion.is_unexpected
+
+    @property
+    def is_completable(self) -> bool:
+        """Something is missing, and HITL.sh's API has not been asked for it yet.
+
+        A route that needs what is missing waits until the request has been read.
+        """
+        known = self._stored.known
+        can_read = self._can_read and self.outcome is not None and bool(self.request_id)
+        return can_read and bool(self.missing or self.unexpected) and known.api is None and not known.is_unavailable
 
     @property
     def occurred_at(self) -> datetime | None:
@@ -220,11 +264,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, rename={"_stored": "st
 ATTRIBUTES = tuple(
     name
     for name, value in vars(Decision).items()
-    if isinstance(value, property) and name not in {"delivered", "answered", "raw"}
+    if isinstance(value, property) and name not in {"delivered", "answered", "raw", "label", "is_completable"}
 )
 
 
 def with_trust(decision: Decision, trust: Trust) -> Decision:
     """The decision as it would be with evidence of this trust that says the same."""
     stored = msgspec.structs.replace(decision._stored, trust=trust)
-    return Decision.from_stored(stored, attempt=decision.attempt)
+    return Decision.from_stored(stored, attempt=decision.attempt, can_read=decision._can_read)

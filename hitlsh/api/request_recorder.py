@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from hitlsh.api.models.requests import CreatedRequest
+from hitlsh.request_details import RequestDetails
 
 logger = logging.getLogger("hitl.api")
 
@@ -18,8 +19,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     #: None where HITL.sh knows it without being told: for the request behind a turn of a session.
     loop_id: str | None = None
     callback_url: str | None = None
-    #: In HITL.sh's form; None where HITL.sh chose it.
-    default_response: Any = None
+    #: What was asked; None where HITL.sh knows it without being told.
+    details: RequestDetails | None = None
     timeout_seconds: int | None = None
 
 

@@ -13,6 +13,7 @@ from workers.handlers.threads import HandlerThreads, Outlived
 from workers.inbox.settlements import Done, Failed, Retry, Settlement, Skipped, Unconfirmed, Undecodable
 from workers.inbox.values import ClaimedItem, UndecodableItem
 from workers.routing.route import Route
+from workers.routing.router import Router
 
 logger = logging.getLogger("hitl.workers")
 
@@ -35,7 +36,12 @@ class HandlerTimedOut(WorkersError):
 
 
 async def run(
-    route: Route, decision: Decision, item: ClaimedItem, threads: HandlerThreads, on_stuck: Callable[[], None]
+    router: Router,
+    route: Route,
+    decision: Decision,
+    item: ClaimedItem,
+    threads: HandlerThreads,
+    on_stuck: Callable[[], None],
 ) -> Settlement:
     """Call the handler and return how its effect is settled. Never raises, but for cancellation.
 
@@ -45,8 +51,8 @@ async def run(
     if item.crashes >= CRASHES:
         return Failed(error=f"{item.crashes} workers died while this handler ran")
     try:
-        if not route.matches(decision):
-            return _unwanted(route, decision, item)
+        if not router.wants(route, decision):
+            return _unwanted(router, route, decision, item)
         await _call(route, decision, item, threads, on_stuck)
     except RetryLater as signal:
         return _later(route, item, signal)
@@ -71,10 +77,11 @@ def undecodable(item: UndecodableItem) -> Undecodable:
     )
 
 
-def _unwanted(route: Route, decision: Decision, item: ClaimedItem) -> Settlement:
+def _unwanted(router: Router, route: Route, decision: Decision, item: ClaimedItem) -> Settlement:
     """An effect may be older than today's conditions, or than what HITL.sh's API says of its event."""
-    if wait := route.waits(decision):
-        return Unconfirmed(needs=wait.needs)
+    for wait in router.waits(decision):
+        if wait.route is route:
+            return Unconfirmed(needs=wait.needs)
     if decision.trust == "confirmed" and route.demands_confirmation:
         logger.info(
             "handler.unwanted handler=%s event=%s: confirmed, but what HITL.sh's API says does not fit its conditions",

@@ -69,8 +69,10 @@ class EffectExecutor:
         threads: int,
         lease: float,
         on_stuck: Callable[[], None],
+        can_read: bool = False,
     ) -> None:
-        """`on_stuck` is called when a `def` handler outlives its timeout."""
+        """`on_stuck` is called when a `def` handler outlives its timeout. `can_read`: HITL.sh's API can be asked."""
+        self._can_read = can_read
         self._inbox = inbox
         self._router = router
         self._concurrency = concurrency
@@ -190,7 +192,7 @@ class EffectExecutor:
 
     def _route(self, item: ClaimedItem) -> None:
         """Begin the handlers that may begin at once, and report the effects that the event has."""
-        decision = Decision.from_stored(item.stored)
+        decision = Decision.from_stored(item.stored, can_read=self._can_read)
         routes = self._router.match(decision)
         # Where the request has other outcomes, the inbox decides which of them has which effects.
         at_once = not item.is_suspect and not item.has_rivals
@@ -250,8 +252,8 @@ class EffectExecutor:
                 logger.warning("handler.missing handler=%s event=%s", item.lease.handler, item.lease.event_key)
                 settlement = Held()
             else:
-                decision = Decision.from_stored(item.stored, attempt=item.attempt)
-                settlement = await run(route, decision, item, self._threads, self._note_overdue)
+                decision = Decision.from_stored(item.stored, attempt=item.attempt, can_read=self._can_read)
+                settlement = await run(self._router, route, decision, item, self._threads, self._note_overdue)
                 task = asyncio.current_task()
                 if isinstance(settlement, Retry) and not route.is_async and task and task.cancelling():
                     # Its thread goes on until this process ends.

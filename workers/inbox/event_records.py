@@ -8,8 +8,8 @@ import msgspec
 
 from hitlsh.event_json import decode_event
 from hitlsh.events import Event, Trust, Unreadable
+from workers.completion import NOTHING_KNOWN, CallbackState, KnownDetails
 from workers.decision import StoredEvent
-from workers.inbox.store import Callback
 from workers.inbox.values import moment
 
 #: What an effect can end as; any other state is open: something will still happen, or a person is awaited.
@@ -122,7 +122,9 @@ class EventRecord(EventSummary, frozen=True, kw_only=True):
 
     body: bytes
     #: What the callback URL carried.
-    callback: Callback | None
+    callback: CallbackState | None
+    #: What the request tracker knew of its request when the record was read.
+    known: KnownDetails = NOTHING_KNOWN
 
     @property
     def stored(self) -> StoredEvent | None:
@@ -134,7 +136,8 @@ class EventRecord(EventSummary, frozen=True, kw_only=True):
             body=self.body,
             trust=self.trust,
             received_at=self.received_at,
-            state=None if self.callback is None else self.callback.state,
+            callback=self.callback,
+            known=self.known,
             late=self.late,
             conflict=self.conflict,
             overrules=self.overrules,
@@ -158,7 +161,7 @@ def record(key: str, fields: Mapping[str, bytes]) -> EventRecord:
     return EventRecord(
         **msgspec.structs.asdict(summary(key, fields)),
         body=fields[f"{trust}:body"],
-        callback=msgspec.json.decode(callback, type=Callback) if callback else None,
+        callback=msgspec.json.decode(callback, type=CallbackState) if callback else None,
     )
 
 

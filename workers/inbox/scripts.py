@@ -8,7 +8,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.commands.core import AsyncScript, Script
 
 #: What all scripts share, each file on those before it.
-SHARED = ("clock", "shared", "turns", "evidence")
+SHARED = ("clock", "shared", "turns", "details", "evidence")
 #: What single scripts use besides.
 USED = {"accept": ("quota",), "discard": ("quota",), "reread": ("quota",)}
 

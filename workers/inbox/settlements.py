@@ -5,23 +5,23 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
 import msgspec
 
-from hitlsh.events import Trust
+from workers.completion import Need
 from workers.inbox.values import Lease
 
 if TYPE_CHECKING:  # the web process reports nothing
     from workers.routing.route import Route, Wait
 
 
-class AwaitTrust(msgspec.Struct, frozen=True, kw_only=True):
-    """An effect begins when its event has evidence of this trust."""
+class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
+    """An effect begins when its event has evidence of this trust, or when its request has been read for details."""
 
-    trust: Trust
+    needs: Need
     #: The decision is for the handler once it has that trust; otherwise the effect waits only to see whether it is.
     is_urgent: bool
 
 
 #: When an effect of a routed event begins: it runs already, or it is due, or it waits for evidence.
-Start: TypeAlias = Literal["running", "due"] | AwaitTrust
+Start: TypeAlias = Literal["running", "due"] | Awaiting
 
 
 class RoutedEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +39,8 @@ class RoutedEffect(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def waiting(cls, wait: "Wait") -> "RoutedEffect":
-        """The effect of a route that demands more trust than the decision has."""
-        return cls.of(wait.route, AwaitTrust(trust=wait.needs, is_urgent=wait.is_urgent))
+        """The effect of a route that demands more trust or more details than the decision has."""
+        return cls.of(wait.route, Awaiting(needs=wait.needs, is_urgent=wait.is_urgent))
 
 
 class Routed(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,9 +79,9 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Unconfirmed(msgspec.Struct, frozen=True, kw_only=True):
-    """Today's conditions demand evidence of this trust; the effect did not begin."""
+    """Today's conditions demand evidence of this trust, or details; the effect did not begin."""
 
-    needs: Trust
+    needs: Need
 
 
 class Undecodable(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,8 +148,8 @@ def _effect_words(effect: RoutedEffect) -> str:
             mode = "run"
         case "due":
             mode = "due"
-        case AwaitTrust(trust=trust, is_urgent=is_urgent):
-            mode = f"{'await' if is_urgent else 'later'}-{trust}"
+        case Awaiting(needs=needs, is_urgent=is_urgent):
+            mode = f"{'await' if is_urgent else 'later'}-{needs}"
         case _:
             assert_never(effect.start)
     return f"{effect.handler}:{mode}" + (":conflict" if effect.takes_conflicts else "")

@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError
 
 from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Event, Trust
+from workers.completion import NO_DETAILS, NOTHING_KNOWN, CallbackState, KnownDetails, details_of
 from workers.decision import StoredEvent
 from workers.inbox import keys, scripts
 from workers.inbox.inbox_clock import Timekeeper
@@ -50,14 +51,9 @@ _encode_json = msgspec.json.Encoder().encode
 _SUBJECTS = {"make-workflow": "execution", "turn.resolved": "turn"}
 
 
-class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What our callback URL carried, as the event's record keeps it."""
-
-    id: str | None = None
-    state: Any = None
-
-
-_decode_callback = msgspec.json.Decoder(Callback).decode
+_decode_callback = msgspec.json.Decoder(CallbackState).decode
+#: What the request tracker knows of a request, as details.lua puts it together.
+decode_known = msgspec.json.Decoder(KnownDetails).decode
 
 
 class ResumeSlice(NamedTuple):
@@ -260,7 +256,7 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
         delivery.callback_id or "",
     )
     if not isinstance(content, Event):
-        return ("unreadable", content.key, "", "", "", "", "", "", "", _encode_json(content), *arrived, "")
+        return ("unreadable", content.key, "", "", "", "", "", "", "", _encode_json(content), *arrived, *[""] * 5)
     return (
         "event",
         content.key,
@@ -274,7 +270,17 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
         encode_event(content),
         *arrived,
         _subject(content),
+        *_details(delivery, content),
     )
+
+
+def _details(delivery: Delivery, event: Event) -> tuple[str | bytes, ...]:
+    """What it says was asked; nothing of what came by a callback URL, which vouches for its own event alone."""
+    details = delivery.details or details_of(event)
+    if delivery.trust == "callback" or not event.request_id or details == NO_DETAILS:
+        return ("", "", "", "")
+    loop_name = b"" if details.loop_name is None else _encode_json(details.loop_name)
+    return (delivery.details_source, _encode_json(details), details.loop_id or "", loop_name)
 
 
 def _fingerprint(event: Event) -> str:
@@ -302,7 +308,7 @@ def _bounded(request_id: str) -> str:
 def _callback(delivery: Delivery) -> bytes:
     if delivery.callback_id is None:
         return b""
-    return _encode_json(Callback(id=delivery.callback_id, state=delivery.state))
+    return _encode_json(CallbackState(id=delivery.callback_id, state=delivery.state))
 
 
 def _claimed(reply: list[Any]) -> Claim:
@@ -330,9 +336,10 @@ def _decoded(token: int, row: list[Any]) -> ClaimedItem | UndecodableItem:
 
 
 def _item(lease: Lease, fields: list[Any]) -> ClaimedItem:
-    attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict, overrules, rivals = (
-        fields
-    )
+    (
+        attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict, overrules, rivals,
+        details,
+    ) = fields  # fmt: skip
     event = decode_event(head)
     if event.key != lease.event_key:  # a conflicting outcome is kept under a key of its own
         event = msgspec.structs.replace(event, key=lease.event_key)
@@ -341,7 +348,8 @@ def _item(lease: Lease, fields: list[Any]) -> ClaimedItem:
         body=body,
         trust=cast("Trust", trust.decode()),
         received_at=moment(received_at),
-        state=_decode_callback(callback).state if callback else None,
+        callback=_decode_callback(callback) if callback else None,
+        known=decode_known(details) if details else NOTHING_KNOWN,
         late=late == 1,
         conflict=conflict == 1,
         overrules=overrules == 1,
@@ -353,6 +361,6 @@ def _item(lease: Lease, fields: list[Any]) -> ClaimedItem:
         errors=errors,
         crashes=crashes,
         is_suspect=suspect == 1,
-        size=len(head) + len(body),
+        size=len(head) + len(body) + len(details),
         has_rivals=rivals == 1,
     )

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import msgspec
 
 from hitlsh.events import Event, Trust, Unreadable
+from hitlsh.request_details import RequestDetails
+from workers.completion import DetailsSource
 from workers.decision import StoredEvent
 
 #: `conflict`: another outcome stands. `overruled`: it is the decision now, in place of weaker evidence that differs.
@@ -27,6 +29,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     #: From our callback URL: its unique id and the state that was minted into it.
     callback_id: str | None = None
     state: Any = None
+    #: What it says was asked in its request; None for what nobody can verify.
+    details: RequestDetails | None = None
+    details_source: DetailsSource = "event"
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):

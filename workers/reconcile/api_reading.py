@@ -9,8 +9,7 @@ from hitlsh.api.models.requests import Request, RequestPage, RequestSummary
 from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner
 from hitlsh.events import Event, Unreadable
 from hitlsh.webhooks.parsing import event_from_request
-from workers.inbox.store import Callback
-from workers.inbox.tracker.tracked_requests import TrackedRequest
+from workers.completion import CallbackState
 from workers.inbox.values import Delivery, stamp
 from workers.reconcile.progress import Row, Rows
 
@@ -43,15 +42,10 @@ def rows(page: RequestPage, now: float, offset: int) -> Rows:
     return Rows(rows=tuple(row(shown, now) for shown in page.requests), more=more is not False)
 
 
-def delivery(
-    shown: RequestSummary, known: TrackedRequest | None, callback: Callback | None, received_at: datetime
-) -> Delivery:
+def delivery(shown: RequestSummary, callback: CallbackState | None, received_at: datetime) -> Delivery:
     """What the request ended with, as if a webhook had told it, with what the request tracker knows beside."""
-    written = dict(shown.raw)
-    if known is not None and known.default_response is not None and written.get("default_response") is None:
-        written["default_response"] = msgspec.json.decode(known.default_response)
     body = _encode(shown.raw)
-    content: Event | Unreadable | None = event_from_request(written)
+    content: Event | Unreadable | None = event_from_request(dict(shown.raw))
     return Delivery(
         content=content if content is not None else Unreadable.of(body, "unknown_shape"),
         body=body,
@@ -59,10 +53,12 @@ def delivery(
         received_at=received_at,
         callback_id=callback.id if callback is not None else None,
         state=callback.state if callback is not None else None,
+        details=read_details(shown.raw),
+        details_source="api" if isinstance(shown, Request) else "listing",
     )
 
 
-def callback_of(address: str | None, signer: CallbackSigner | None) -> Callback | None:
+def callback_of(address: str | None, signer: CallbackSigner | None) -> CallbackState | None:
     """What a request's callback URL carries if it is one of ours; None for anybody else's."""
     if address is None or signer is None or CALLBACK_PATH not in address:
         return None
@@ -71,4 +67,4 @@ def callback_of(address: str | None, signer: CallbackSigner | None) -> Callback 
         found = signer.read(token)
     except CallbackInvalid:
         return None
-    return Callback(id=found.id, state=found.state)
+    return CallbackState(id=found.id, state=found.state)

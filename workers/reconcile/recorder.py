@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 from redis import Redis
 
-from hitlsh.api.models.requests import RequestSummary
+from hitlsh.api.models.requests import Request, RequestSummary
 from hitlsh.events import Unreadable
+from hitlsh.request_details import read_details
+from workers.completion import CallbackState
 from workers.inbox import inbox_clock
-from workers.inbox.store import Callback, accept
+from workers.inbox.store import accept
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes
 from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
@@ -28,6 +30,7 @@ logger = logging.getLogger("hitl.reconcile")
 
 #: Deliveries given to the inbox in one call.
 _BATCH = 64
+_encode = msgspec.json.Encoder().encode
 
 
 class Recorder:
@@ -67,7 +70,7 @@ class Recorder:
         self.report = msgspec.structs.replace(self.report, **changes)
 
     def save(
-        self, findings: Findings, shown: Shown, *, full_fetch: Callback | bool = False, **trail_changes: Any
+        self, findings: Findings, shown: Shown, *, full_fetch: CallbackState | bool = False, **trail_changes: Any
     ) -> None:
         """Keep what an answer proves, and only then where the reconcile run stands.
 
@@ -84,6 +87,7 @@ class Recorder:
         self.write(
             [
                 *(Note("ended", name, api_reading.created(shown[name])) for name in ended),
+                *(_details(shown[name], full_fetch) for name in still_open if isinstance(shown[name], Request)),
                 *(_open(shown[name]) for name in still_open),
                 *(Note("missing", name, self._next_hash) for name in findings.missing),
             ]
@@ -123,12 +127,12 @@ class Recorder:
             self._redis, [name for name in unsure if name not in decided], self._indexes
         )
 
-    def _relevant(self, names: Sequence[str], full_fetch: Callback | bool) -> list[str]:
+    def _relevant(self, names: Sequence[str], full_fetch: CallbackState | bool) -> list[str]:
         """Those of which a row can tell us something: known ones, and unknown ones where we discover."""
         decided = tracked_requests.decided(self._redis, [name for name in names if name not in self.known])
         return [name for name in names if name not in decided and self._is_relevant(name, full_fetch)]
 
-    def _is_relevant(self, name: str, full_fetch: Callback | bool) -> bool:
+    def _is_relevant(self, name: str, full_fetch: CallbackState | bool) -> bool:
         known = self.known.get(name)
         if known is None:
             return self._settings.discover
@@ -141,7 +145,7 @@ class Recorder:
         request = msgspec.structs.replace(known.request, last_checked=self.now(), refused=False)
         self.known[name] = msgspec.structs.replace(known, request=request, hold=0.0, unverified=False)
 
-    def _deliver(self, ended: Sequence[RequestSummary], full_fetch: Callback | bool) -> set[str]:
+    def _deliver(self, ended: Sequence[RequestSummary], full_fetch: CallbackState | bool) -> set[str]:
         """Hand them to the inbox; answers which are settled by that, or are none of our business."""
         received_at = datetime.fromtimestamp(self.now(), UTC)
         wanted = [(shown, self._delivery(shown, full_fetch, received_at)) for shown in ended if self._is_wanted(shown)]
@@ -161,11 +165,11 @@ class Recorder:
             logger.error("request.unreadable requests=%s: kept in quarantine", ",".join(sorted(unreadable)))
         return {shown.id for shown in ended} - unreadable
 
-    def _delivery(self, shown: RequestSummary, full_fetch: Callback | bool, received_at: datetime) -> Delivery:
+    def _delivery(self, shown: RequestSummary, full_fetch: CallbackState | bool, received_at: datetime) -> Delivery:
         known = self.known.get(shown.id)
         asked_with = known.callback if known is not None else None
         return api_reading.delivery(
-            shown, known, full_fetch if isinstance(full_fetch, Callback) else asked_with, received_at
+            shown, full_fetch if isinstance(full_fetch, CallbackState) else asked_with, received_at
         )
 
     def _is_wanted(self, shown: RequestSummary) -> bool:
@@ -187,6 +191,11 @@ class Recorder:
                 self.update_report(confirmed=report.confirmed + 1)
         elif verdict not in {"duplicate", "stale"}:
             self.update_report(found=report.found + 1, discovered=report.discovered + (known is None))
+
+
+def _details(shown: RequestSummary, full_fetch: CallbackState | bool) -> Note:
+    callback = _encode(full_fetch) if isinstance(full_fetch, CallbackState) else ""
+    return Note("details", shown.id, _encode(read_details(shown.raw)), callback)
 
 
 def _open(shown: RequestSummary) -> Note:

@@ -1,19 +1,17 @@
 """A route: one handler, and when it is wanted."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import msgspec
 
 from hitlsh.events import Trust
+from workers.completion import Need
 from workers.decision import Decision, with_trust
 from workers.event_names import listens_to
 from workers.routing.policy import Policy
 from workers.routing.route_options import Requirement
 from workers.trust import LEVELS, ends_requests, is_confirmable
-
-#: What an effect may wait for: evidence of a level, or a read of the request at HITL.sh's API.
-Need: TypeAlias = Trust | Literal["details"]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -5,6 +5,7 @@ from itertools import chain, repeat
 from typing import Any, Literal
 from urllib.parse import urljoin
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from hitlsh.api.errors import AskingError
@@ -21,6 +22,7 @@ from hitlsh.api.questions.content import MARKDOWN, Content
 from hitlsh.api.questions.limits import length, one_of, whole
 from hitlsh.api.questions.request_body import Priority, ProcessingType, check_changes, create_body
 from hitlsh.api.request_recorder import Made, Sent
+from hitlsh.request_details import read_details
 
 #: The documented back-off for polling, in seconds; the last one repeats. About 17 calls in the first hour.
 POLLING = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -67,7 +69,7 @@ def create(
     sent = Sent(
         loop_id=loop_id,
         callback_url=callback_url,
-        default_response=question.default(default_response),
+        details=read_details(msgspec.json.decode(body) | {"loop_id": loop_id}),
         timeout_seconds=timeout_seconds,
     )
     return Operation(

@@ -5,10 +5,11 @@
 --
 -- ARGV     retention in seconds, longest life of an open request in seconds, one frame, and 'unlimited' where no
 --          quota counts (else nothing). The frame has
---          16 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
+--          20 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
 --          created_at and timeout_at (of the request, in seconds), fingerprint, head, body, trust,
 --          received_at, callback and its id, and what it is about if that is no request ('execution:<id>',
---          'turn:<id>', '' for neither). A word is its length (4 bytes, big-endian) and its bytes; one
+--          'turn:<id>', '' for neither), where the details of the request come
+--          from ('' for nowhere), they themselves as JSON, the loop's id and its name as JSON. A word is its length (4 bytes, big-endian) and its bytes; one
 --          argument, because a dozen for each event would be most of what a flush costs its sender.
 -- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict, overruled (it is the
 --          decision now, in place of weaker evidence that says otherwise), stale (it ended before the horizon:
@@ -295,10 +296,7 @@ local function progress(request_id, event, key, said, known)
   return 'accepted'
 end
 
-local function accept()
-  local said = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
-    created = word(), timeout = word(), fingerprint = word(), head = word(), body = word(), trust = word(),
-    received_at = word(), callback = word(), callback_id = word(), subject = word() }
+local function accept_event(said)
   local request_id, known = said.request, {}
   if request_id ~= '' then known = read_request(request_id) end
   if said.kind == 'event' and is_misused(said, known) then return keep_misused(said, known) end
@@ -328,6 +326,30 @@ local function accept()
   if said.outcome == '' then return progress(request_id, event, key, said, known) end
   local verdict = consider(request_id, event, key, said, known, true)
   if said.trust == 'confirmed' then end_vain_waits(request_id) end
+  return verdict
+end
+
+-- What was asked, of a request that has a record.
+local function keep_details(said)
+  if said.request == '' or said.source == '' then return end
+  local request = prefix .. 'request:' .. said.request
+  if redis.call('EXISTS', request) == 0 then return end
+  keep_loop(said.request, said.loop_id, said.loop_name)
+  if said.source == 'api' and said.callback ~= '' and redis.call('HSETNX', request, 'callback', said.callback) == 1 then
+    count_change(said.request)
+  end
+  save_details(said.request, said.source, said.details)
+end
+
+local refused = { over_quota = true, busy = true, misused = true, stale = true }
+
+local function accept()
+  local said = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
+    created = word(), timeout = word(), fingerprint = word(), head = word(), body = word(), trust = word(),
+    received_at = word(), callback = word(), callback_id = word(), subject = word(), source = word(),
+    details = word(), loop_id = word(), loop_name = word() }
+  local verdict = accept_event(said)
+  if not refused[verdict] then keep_details(said) end
   return verdict
 end
 

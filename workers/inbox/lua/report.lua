@@ -6,7 +6,8 @@
 --          handler, event key and token, then the words of its verb:
 --            route        '<handler>:<mode>[:conflict],...' ('' for none), then 'suspect' when a worker died while it
 --                         held this event, or ''. Modes: run (it runs already), due, and await-<level> or later-<level>
---                         for what waits until the event has evidence of that level, the latter without haste.
+--                         for what waits until the event has evidence of that level (or its request has been read: `details`),
+--                         the latter without haste.
 --                         `conflict`: the route asks for conflicts, and may have an effect on each outcome of the
 --                         request
 --            done
@@ -23,14 +24,19 @@ local lease = tonumber(ARGV[2])
 retention = ARGV[1]
 frame = ARGV[3]
 
+local function must_wait(event, request_id, needs)
+  if needs == 'details' then return not was_read(request_id) end
+  return strength[redis.call('HGET', event, 'trust')] < (strength[needs] or 3)
+end
+
 -- What the routing adds to the event: effects that it does not have, or that were withdrawn.
 local function add_effect(event, key, token, name, mode, request_id, suspect)
   local member = name .. '|' .. key
   local state = redis.call('HGET', event, name .. ':state')
   if state and state ~= 'superseded' then return false end
   local how, needs = string.match(mode, '^(%a+)%-(%a+)$')
-  local waits = needs and strength[redis.call('HGET', event, 'trust')] < strength[needs]
-  if waits and not is_confirmable(event) then return false end -- it would wait in vain
+  local waits = needs and must_wait(event, request_id, needs)
+  if waits and needs ~= 'details' and not is_confirmable(event) then return false end -- it would wait in vain
   if not state then
     local names = redis.call('HGET', event, 'routed_to')
     redis.call('HSET', event, 'routed_to', names and names ~= '' and names .. ',' .. name or name)
@@ -40,6 +46,8 @@ local function add_effect(event, key, token, name, mode, request_id, suspect)
     redis.call('HINCRBY', event, 'active', 1)
     redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text,
       name .. ':evidence', redis.call('HGET', event, ':evidence') or redis.call('HGET', event, 'trust'))
+    local details = redis.call('HGET', event, ':details')
+    if details then redis.call('HSET', event, name .. ':details', details) end
     redis.call('ZADD', due, now + lease, member)
     redis.call('HSET', leases, member, token)
     return true
@@ -88,7 +96,7 @@ local function route(event, key, token, names, suspect)
       made_due = made_due or mode == 'run' or redis.call('HGET', event, name .. ':state') == 'due'
     end
   end
-  redis.call('HDEL', event, ':evidence')
+  redis.call('HDEL', event, ':evidence', ':details')
   if known[5] and not aside then
     redis.call('HDEL', event, 'reroute')
     route_anew(request_id, event, key)
@@ -140,8 +148,8 @@ local function state_after(verb, handler, event, key, request_id, level)
     return 'superseded'
   end
   if verb ~= 'unconfirmed' then return verb end
-  local reached = strength[redis.call('HGET', event, 'trust')] >= (strength[level] or 3)
-  return reached and 'due' or is_confirmable(event) and verb or 'superseded'
+  if not must_wait(event, request_id, level) then return 'due' end
+  return (level == 'details' or is_confirmable(event)) and verb or 'superseded'
 end
 
 local function settle(verb, handler, event, key, token, details)
@@ -154,7 +162,7 @@ local function settle(verb, handler, event, key, token, details)
   if did_not_begin and handler ~= '' then
     -- If it never did before, it takes the evidence that speaks when it does.
     if redis.call('HINCRBY', event, handler .. ':attempts', -1) == 0 or verb == 'unconfirmed' then
-      redis.call('HDEL', event, handler .. ':evidence')
+      redis.call('HDEL', event, handler .. ':evidence', handler .. ':details')
     end
   end
   if verb == 'undecodable' then verb = details.delay ~= '' and 'retry' or 'failed' end
@@ -199,7 +207,7 @@ local function release(handler, event, key, token)
   end
   local request_id = redis.call('HGET', event, 'request')
   if redis.call('HINCRBY', event, handler .. ':attempts', -1) == 0 then
-    redis.call('HDEL', event, handler .. ':evidence')
+    redis.call('HDEL', event, handler .. ':evidence', handler .. ':details')
   end
   redis.call('HSET', event, handler .. ':state', 'due')
   local overruled = redis.call('HEXISTS', event, handler .. ':overruled') == 1

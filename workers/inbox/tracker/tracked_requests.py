@@ -1,14 +1,16 @@
 """The request tracker: every request known, how it was learned, and when it is next worth a call to HITL.sh."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from hitlsh.request_details import RequestDetails
+from workers.completion import CallbackState
 from workers.inbox import keys, scripts
-from workers.inbox.store import LONGEST_ID, LONGEST_REQUEST, Callback
+from workers.inbox.store import LONGEST_ID, LONGEST_REQUEST
 from workers.inbox.tracker.api_keys import KeyIndexes
 from workers.inbox.values import Learned, OpenRequest
 
@@ -16,7 +18,7 @@ from workers.inbox.values import Learned, OpenRequest
 DISCOVERY = "*"
 
 _encode = msgspec.json.Encoder().encode
-_decode_callback = msgspec.json.Decoder(Callback).decode
+_decode_callback = msgspec.json.Decoder(CallbackState).decode
 
 
 class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,9 +29,9 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     timeout_at: float | None = None
     #: Of our own callback URL that HITL.sh was given: no other request may use it from now on.
-    callback: Callback | None = None
-    #: What HITL.sh assumes when nobody answers; its lists do not repeat it. None for not known.
-    default_response: Any = None
+    callback: CallbackState | None = None
+    #: What was asked in it.
+    details: RequestDetails | None = None
 
 
 def track(redis: Redis, asked: NewRequest, *, key_hash: str | None = None) -> bool:
@@ -49,7 +51,7 @@ async def atrack(redis: AsyncRedis, asked: NewRequest, *, key_hash: str | None =
 def _words(asked: NewRequest) -> list[str | bytes]:
     if len(asked.request_id) > LONGEST_ID:
         raise ValueError(f"a request id of {len(asked.request_id)} characters: HITL.sh's have 24")
-    callback = asked.callback
+    callback, details = asked.callback, asked.details
     return [
         str(LONGEST_REQUEST),
         asked.request_id,
@@ -58,7 +60,8 @@ def _words(asked: NewRequest) -> list[str | bytes]:
         "" if asked.timeout_at is None else f"{asked.timeout_at:.6f}",
         "" if callback is None else _encode(callback),
         "" if callback is None else callback.id or "",
-        "" if asked.default_response is None else _encode(asked.default_response),
+        "" if details is None else _encode(details),
+        "" if details is None else details.loop_id or "",
     ]
 
 
@@ -71,17 +74,16 @@ class TrackedRequest(msgspec.Struct, frozen=True, kw_only=True):
     unverified: bool = False
     #: It has ended as far as we were told, and handlers wait until HITL.sh itself says so.
     awaits_confirmation: bool = False
-    #: Only the request itself, with its callback URL, can prove it: what came by a callback URL may be another's.
+    #: Only the request itself will do: its callback URL proves what came by one, and it has the details that are wanted.
     needs_full_fetch: bool = False
     #: Not worth a call before (seconds since 1970).
     hold: float = 0.0
-    callback: Callback | None = None
-    #: As JSON; None when not known.
-    default_response: bytes | None = None
+    callback: CallbackState | None = None
 
 
 _FIELDS = (
-    "created_at", "timeout_at", "learned", "checked_at", "refused", "outcome", "hold", "callback", "default", "doubts",
+    "created_at", "timeout_at", "learned", "checked_at", "refused", "outcome", "hold", "callback", "details_wanted",
+    "doubts",
 )  # fmt: skip
 #: Of the API key that was the first to be used.
 _FIRST = KeyIndexes()
@@ -150,7 +152,7 @@ def _known(request_id: str, fields: Mapping[str, bytes], newer: int) -> TrackedR
         awaits_confirmation="outcome" in fields,
         hold=hold,
         callback=_decode_callback(fields["callback"]) if "callback" in fields else None,
-        default_response=fields.get("default"),
+        needs_full_fetch="details_wanted" in fields,
     )
 
 
@@ -189,7 +191,8 @@ def _to_prove(
     return msgspec.structs.replace(
         known,
         unverified=known.request.learned == "callback" or not any(is_verified(*one) for one in posted),
-        needs_full_fetch=own is None and any(callback is not None for _, callback in posted),
+        needs_full_fetch=known.needs_full_fetch
+        or (own is None and any(callback is not None for _, callback in posted)),
     )
 
 
