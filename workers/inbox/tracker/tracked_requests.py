@@ -74,7 +74,7 @@ class TrackedRequest(msgspec.Struct, frozen=True, kw_only=True):
     unverified: bool = False
     #: It has ended as far as we were told, and handlers wait until HITL.sh itself says so.
     awaits_confirmation: bool = False
-    #: Only the request itself will do: its callback URL proves what came by one, and it has the details that are wanted.
+    #: Only the request itself will do: its callback URL proves what came by one, and only it has all details.
     needs_full_fetch: bool = False
     #: Not worth a call before (seconds since 1970).
     hold: float = 0.0
