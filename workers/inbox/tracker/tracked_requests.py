@@ -8,12 +8,10 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from workers.inbox import keys, scripts
-from workers.inbox.store import LONGEST_ID, LONGEST_REQUEST, Callback
-from workers.inbox.tracker.api_keys import KeyIndexes
+from workers.inbox.limits import LONGEST_ID, LONGEST_REQUEST
+from workers.inbox.store import Callback
+from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
 from workers.inbox.values import Learned, OpenRequest
-
-#: Stands in `checks` for what nobody told us of.
-DISCOVERY = "*"
 
 _encode = msgspec.json.Encoder().encode
 _decode_callback = msgspec.json.Decoder(Callback).decode
@@ -37,12 +35,15 @@ def track(redis: Redis, asked: NewRequest, *, key_hash: str | None = None) -> bo
 
     `key_hash`: of the API key that asked; by default the current one.
     """
-    return cast("int", scripts.script(redis, "learn")(keys=keys.script_keys(key_hash), args=_words(asked))) == 1
+    return (
+        cast("int", scripts.script(redis, "tracker/track_request")(keys=keys.script_keys(key_hash), args=_words(asked)))
+        == 1
+    )
 
 
 async def atrack(redis: AsyncRedis, asked: NewRequest, *, key_hash: str | None = None) -> bool:
     """`learn`, awaited."""
-    script = scripts.async_script(redis, "learn")
+    script = scripts.async_script(redis, "tracker/track_request")
     return cast("int", await script(keys=keys.script_keys(key_hash), args=_words(asked))) == 1
 
 

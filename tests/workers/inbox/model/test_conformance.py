@@ -17,7 +17,7 @@ from tests.workers.inbox.model.state import Member, Request
 from tests.workers.inbox.settles import unsettled
 from workers.inbox import keys
 from workers.inbox.store import Inbox
-from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.values import Item, Settlement
 from workers.trust import LEVELS
 
