@@ -19,7 +19,7 @@ from starlette.types import Scope
 from hitlsh.events import Event
 from hitlsh.webhooks.delivery_headers import header, unsupported_form
 from hitlsh.webhooks.parsing import parse
-from workers.inbox.limits import LONGEST_ID
+from workers.inbox.store import LONGEST_ID
 from workers.redis_clients import RECEIVER_TIMEOUT
 
 logger = logging.getLogger("hitl.door")

@@ -8,7 +8,6 @@ from redis import Redis
 
 from tests.builders import delivery, payload
 from workers.inbox import keys
-from workers.inbox.limits import LONGEST_REQUEST
 from workers.inbox.scripts import script
 from workers.inbox.store import pack
 
@@ -20,7 +19,7 @@ def accept(redis: Redis, request_id: str, **more: Any) -> str:
     """A completed request's callback, as the receiver does; answers the event's key."""
     body = payload(request_id=request_id, **more)
     script(redis, "store/accept")(
-        keys=[keys.PREFIX], args=[RETENTION, LONGEST_REQUEST + RETENTION, pack([delivery(body)])]
+        keys=[keys.PREFIX], args=[RETENTION, keys.LONGEST_REQUEST + RETENTION, pack([delivery(body)])]
     )
     return f"request.completed:{request_id}"
 

@@ -44,6 +44,9 @@
 
 PREFIX = "{hitl}:"
 
+#: Seconds: a request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
+LONGEST_REQUEST = 31 * 86_400
+
 
 def event(key: str) -> str:
     return f"{PREFIX}event:{key}"

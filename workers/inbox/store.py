@@ -20,9 +20,10 @@ from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Event, Trust
 from workers.inbox import counters, keys, scripts
 from workers.inbox.inbox_clock import Timekeeper
-from workers.inbox.limits import LONGEST_ID, LONGEST_REQUEST
 from workers.inbox.values import Claim, Delivery, Item, Settlement, Undecodable, Verdict, moment, stamp
 
+#: Characters of a request's id in a key; a longer one is hashed.
+LONGEST_ID = 200
 #: Once its items have this many bytes, a claim takes no further one: it is one answer of the server.
 CLAIM_BYTES = 8 << 20
 #: Characters of what is wrong with a record that cannot be decoded.
@@ -64,7 +65,7 @@ class Inbox:
         """`retention`: seconds that finished work is kept. `lease`: seconds that a claim holds."""
         self.redis = redis
         self._retention = str(retention)
-        self._request_life = str(LONGEST_REQUEST + retention)
+        self._request_life = str(keys.LONGEST_REQUEST + retention)
         self._lease = str(int(lease * 1000))
         #: By claimant: how many of its claims were answered, as far as we know.
         self._claims_heard: Counter[str] = Counter()
@@ -222,7 +223,7 @@ def accept(
 
     `key_hash`: of the API key with which it was read. `unlimited`: no quota counts, because a person asked for it.
     """
-    words: list[int | bytes | str] = [retention, LONGEST_REQUEST + retention, pack(deliveries)]
+    words: list[int | bytes | str] = [retention, keys.LONGEST_REQUEST + retention, pack(deliveries)]
     if unlimited:
         words.append("unlimited")
     _, *verdicts = cast("list[Any]", scripts.script(redis, "store/accept")(keys=keys.script_keys(key_hash), args=words))

@@ -5,7 +5,6 @@ from typing import cast
 from redis import Redis
 
 from workers.inbox import keys, scripts
-from workers.inbox.limits import LONGEST_REQUEST
 from workers.inbox.tracker import api_keys
 
 _INDEXES = ("events", "quarantine", "overruled", "lost")
@@ -33,7 +32,7 @@ class Trimmer:
         """The oldest first."""
         dropped, rank = 0, 0
         while rank >= 0:
-            arguments = (self._retention, LONGEST_REQUEST, index, rank)
+            arguments = (self._retention, keys.LONGEST_REQUEST, index, rank)
             count, rank = cast("tuple[int, int]", self._script(keys=[keys.PREFIX], args=arguments))
             dropped += count
         return dropped

@@ -8,7 +8,6 @@ from redis import Redis
 
 from workers.errors import WorkersError
 from workers.inbox import keys, scripts
-from workers.inbox.limits import LONGEST_REQUEST
 from workers.inbox.store import fencing_token, frame
 
 Verb = Literal["open", "ended", "missing", "due", "hold", "state"]
@@ -111,7 +110,7 @@ class ReconcileLease:
     def write(self, notes: Iterable[Note], *, began: float) -> Written:
         """Keep what was learned. Raises `LeaseLost`, and writes nothing, when another run has begun."""
         words = (word for note in notes for word in (note.verb, note.request_id, note.first, note.second))
-        life = LONGEST_REQUEST + self._retention
+        life = keys.LONGEST_REQUEST + self._retention
         arguments = (self.token, life, self._retention, f"{began:.6f}", frame(words))
         heard, *counts = cast("list[int]", self._reconciled(keys=keys.script_keys(self.key_hash), args=arguments))
         if not heard:

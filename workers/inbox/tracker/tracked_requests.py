@@ -8,8 +8,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from workers.inbox import keys, scripts
-from workers.inbox.limits import LONGEST_ID, LONGEST_REQUEST
-from workers.inbox.store import Callback
+from workers.inbox.store import LONGEST_ID, Callback
 from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
 from workers.inbox.values import Learned, OpenRequest
 
@@ -52,7 +51,7 @@ def _words(asked: NewRequest) -> list[str | bytes]:
         raise ValueError(f"a request id of {len(asked.request_id)} characters: HITL.sh's have 24")
     callback = asked.callback
     return [
-        str(LONGEST_REQUEST),
+        str(keys.LONGEST_REQUEST),
         asked.request_id,
         asked.learned,
         f"{asked.created_at:.6f}",
