@@ -22,7 +22,7 @@ from service.local.stack import free_port
 from service.local.supervisor import command
 from workers.inbox import keys
 from workers.inbox.store import Inbox
-from workers.inbox.tracker.tracked_requests import DISCOVERY
+from workers.inbox.tracker.api_keys import DISCOVERY
 from workers.inbox.values import Delivery
 from workers.redis_clients import drain_client
 

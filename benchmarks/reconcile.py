@@ -19,19 +19,11 @@ import msgspec
 
 from benchmarks.simulated_day import DAY, END, HOUR, Day
 from benchmarks.usual_ways import TICK, Client, ListHourly, PollEach
+from tests.reconcile_model import after_decision, available, observe, spend
+from workers.inbox.budget.hourly_calls import HourlyCalls, Purpose, Rules, initial, reconcile_calls_per_hour
 from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile import discovery
 from workers.reconcile.check_interval import CheckIntervals, intervals
-from workers.reconcile.hourly_calls import (
-    HourlyCalls,
-    Purpose,
-    Rules,
-    available,
-    fresh,
-    observe,
-    reconcile_calls_per_hour,
-    spend,
-)
 from workers.reconcile.page_cover import cover
 from workers.reconcile.planner import Situation, plan
 from workers.reconcile.progress import Call, Checkpoint, List, Row, Rows
@@ -46,7 +38,7 @@ class Ours(Client):
     def __init__(self, day: Day) -> None:
         super().__init__(day)
         self.rules = Rules(per_hour=day.limit)
-        self.tokens: HourlyCalls = fresh(self.rules)
+        self.tokens: HourlyCalls = initial(self.rules)
         self.webhook_health = WebhookHealth()
         self.intervals = CheckIntervals()
         #: When each open request is worth a call, at this pace.
@@ -66,7 +58,7 @@ class Ours(Client):
 
     def learn(self, one: int, *, by_webhook: bool) -> None:
         if one in self.open:
-            self.webhook_health = self.webhook_health.told(by_webhook=by_webhook, now=self.vendor.now)
+            self.webhook_health = after_decision(self.webhook_health, by_webhook=by_webhook, now=self.vendor.now)
             self._recent.append(self.vendor.now)
             del self.due_at[one]
         super().learn(one, by_webhook=by_webhook)

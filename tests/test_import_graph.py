@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("hitlsh", "workers", "service", "hitl_sandbox")
+PACKAGES = ("hitl_receiver", "hitlsh", "workers", "service", "hitl_sandbox")
 SUBPACKAGES = ("workers.routing", "workers.handlers", "workers.inbox", "workers.reconcile", "workers.sinks")
 
 

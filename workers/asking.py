@@ -16,10 +16,10 @@ from hitlsh.api import AsyncClient, Client, Sent
 from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.callbacks import CallbackSigner
 from workers.errors import CannotAsk
+from workers.inbox.budget.redis_budget import AsyncRedisBudget, RedisBudget
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.reconcile.api_reading import callback_of
-from workers.reconcile.budget import AsyncRedisBudget, RedisBudget
 from workers.reconcile.snapshot import rules
 from workers.settings import Settings
 

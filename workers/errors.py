@@ -14,7 +14,7 @@
     ├── Outlived         a drain ends before the thread of a handler  [handlers.threads]
     ├── Overloaded       more is waiting than may be held in memory  [inbox.group_commit]
     ├── Closed           the process is shutting down and takes no more  [inbox.group_commit]
-    ├── LeaseLost        another reconcile run took over  [inbox.tracker.reconcile_writes]
+    ├── LeaseLost        another reconcile run took over  [inbox.tracker.reconcile_lease]
     ├── CursorInvalid    a page cannot be continued from there  [inbox.queries.pagination]
     ├── Refused          nothing that was named may run again  [inbox.operations.failures]
     ├── Stopped          a reconcile run makes no more calls for now  [reconcile.api_calls]

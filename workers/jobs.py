@@ -15,8 +15,8 @@ from workers import handover
 from workers.errors import WorkersError
 from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.loading import load_router
-from workers.inbox import keys
 from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.tracker import reconcile_lease
 from workers.queue import DRAIN, RECONCILE
 from workers.reconcile import runner
 from workers.redis_clients import drain_client, keeper_client, worker_client
@@ -108,7 +108,7 @@ def reconcile() -> None:
     try:
         runner.run(settings, redis, stopping=stopping)
     except Exception:
-        redis.set(keys.RECONCILE_LEASE, 0, nx=True, px=60_000)  # the clock would ask for the same again at once
+        reconcile_lease.hold_off(redis)
         raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

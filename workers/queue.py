@@ -22,14 +22,12 @@ from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job, JobStatus
 
 from workers.errors import WorkersError
-from workers.inbox import keys
+from workers.inbox import counters
 
 logger = logging.getLogger("hitl.workers")
 
 #: Bytes: the call of a job of ours is far shorter.
 _LONGEST_CALL = 256
-#: Counter of jobs that were refused.
-REFUSED = "jobs_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +46,13 @@ class JobKind:
         return [self.function, None, [], {}]
 
 
-DRAIN = JobKind(queue=keys.QUEUE, prefix="drain-", function="workers.jobs.drain", description="work the inbox")
+#: The RQ queue of drains, and that of reconcile runs, which never take the place of a drain.
+DRAIN_QUEUE = "hitl"
+RECONCILE_QUEUE = "hitl-reconcile"
+
+DRAIN = JobKind(queue=DRAIN_QUEUE, prefix="drain-", function="workers.jobs.drain", description="work the inbox")
 RECONCILE = JobKind(
-    queue=keys.RECONCILE_QUEUE,
+    queue=RECONCILE_QUEUE,
     prefix="reconcile-",
     function="workers.jobs.reconcile",
     description="ask HITL.sh for what the webhooks missed",
@@ -109,7 +111,7 @@ class ReceiverQueue(Queue):
 
     @classmethod
     def lmove(cls, connection: Redis, queue_key: str, timeout: int | None) -> tuple[str, str] | None:
-        [kind] = [kind for kind in _KINDS if queue_key == keys.rq_queue(kind.queue)]
+        [kind] = [kind for kind in _KINDS if queue_key == waiting_key(kind)]
         while (moved := super().lmove(connection, queue_key, timeout)) is not None:
             job_id = bytes(moved[1])
             if job_id.startswith(kind.prefix.encode()) and job_id.isascii():
@@ -136,17 +138,32 @@ def refuse(connection: Redis | None, job_id: str | bytes, origin: bytes | None =
             for kind in _KINDS:
                 for key in queue_keys(kind):
                     pipe.lrem(key, 0, cast("str", job_id))
-            pipe.hincrby(keys.COUNTERS, REFUSED, 1)
+            counters.add(pipe, {counters.JOBS_REFUSED: 1})
             if isinstance(job_id, str) and origin in {kind.queue.encode() for kind in _KINDS}:
                 pipe.delete(ReceiverJob.key_for(job_id))
             pipe.execute()
     raise JobRefused(f"This is not a job of hitl-receiver: {ascii(job_id)[:120]}")
 
 
+def waiting_key(kind: JobKind) -> str:
+    """RQ's key of the jobs that wait for a worker."""
+    return f"{Queue.redis_queue_namespace_prefix}{kind.queue}"
+
+
 def queue_keys(kind: JobKind) -> tuple[str, str]:
-    """RQ's keys of what waits, and of what was taken and has not begun."""
-    key = keys.rq_queue(kind.queue)
+    """RQ's keys of the jobs that wait for a worker, and of those that were taken and have not begun."""
+    key = waiting_key(kind)
     return key, IntermediateQueue.get_intermediate_queue_key(key)
+
+
+def count_waiting(redis: Redis, kind: JobKind) -> int:
+    """How many jobs wait for a worker."""
+    return redis.llen(waiting_key(kind))
+
+
+def oldest_waiting(redis: Redis, kind: JobKind) -> bytes | None:
+    """The id of the job that has waited for a worker the longest."""
+    return cast("bytes | None", redis.lindex(waiting_key(kind), -1))
 
 
 def queue(redis: Redis, kind: JobKind = DRAIN) -> ReceiverQueue:
@@ -165,7 +182,7 @@ def enqueue_reconcile(redis: Redis) -> bool:
 
 
 def _enqueue(redis: Redis, kind: JobKind) -> bool:
-    waiting = cast("list[bytes]", redis.lrange(queue_keys(kind)[0], 0, 100))
+    waiting = cast("list[bytes]", redis.lrange(waiting_key(kind), 0, 100))
     if any(job_id.startswith(kind.prefix.encode()) for job_id in waiting):
         return False
     queue(redis, kind).enqueue(

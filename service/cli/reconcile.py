@@ -17,7 +17,7 @@ from service.cli.error_messages import CommandError
 from service.cli.filters import as_json
 from service.cli.output import echo, print_json
 from service.cli.reconcile_tables import account_fields, account_lines, outlook_fields, outlook_lines
-from workers.inbox.tracker import tracked_counts
+from workers.inbox.tracker import reconcile_lease, tracked_counts
 from workers.reconcile import runner, snapshot, status
 from workers.reconcile.state import ReconcileReport
 from workers.settings import Settings
@@ -62,7 +62,7 @@ def _say_what_would_be(settings: Settings, api_key: str, redis: Redis, json_want
         print_json(outlook_fields(seen, calls, settings))
         return
     print_lines(outlook_lines(seen, calls, settings))
-    if status.active_run(redis) is not None:
+    if reconcile_lease.active_run(redis) is not None:
         echo(f"Not now: {_why_not(redis)}", prefix="\n")
 
 
@@ -75,7 +75,7 @@ def _say_how_it_went(report: ReconcileReport, redis: Redis, json_wanted: bool) -
 
 
 def _why_not(redis: Redis) -> str:
-    found = status.active_run(redis)
+    found = reconcile_lease.active_run(redis)
     if found is None:
         return "another reconcile run was under way and has ended by now: try again."
     left = duration(found.seconds)

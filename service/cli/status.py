@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import click
 import msgspec
@@ -15,9 +15,9 @@ from service.cli.environment import environment
 from service.cli.filters import as_json
 from service.cli.output import echo, print_json
 from service.cli.status_tables import standing_fields, standing_lines
-from workers.inbox import keys
 from workers.inbox.operations import pausing
-from workers.queue import REFUSED
+from workers.inbox.queries import inbox_counts
+from workers.queue import DRAIN, RECONCILE, count_waiting
 from workers.reconcile.status import read_status
 from workers.settings import Settings
 
@@ -45,18 +45,18 @@ def status(json_wanted: bool) -> None:
 
 
 def _counts(redis: Redis) -> dict[str, int]:
+    counts = inbox_counts.read(redis)
     return {
-        "due": redis.zcard(keys.DUE),
-        "in hand": redis.hlen(keys.LEASES),
-        "failed": redis.zcard(keys.FAILED),
-        "held": redis.zcard(keys.HELD),
-        "quarantined": redis.zcard(keys.QUARANTINE),
-        "over quota": int(cast("bytes | None", redis.hget(keys.COUNTERS, "over_quota")) or 0),
-        "events kept": redis.zcard(keys.EVENTS),
-        "drains": redis.zcard(keys.DRAINS),
-        f"waiting in {keys.QUEUE}": redis.llen(keys.RQ_QUEUE),
-        f"waiting in {keys.RECONCILE_QUEUE}": redis.llen(keys.RQ_RECONCILE_QUEUE),
-        "jobs refused": int(redis.hget(keys.COUNTERS, REFUSED) or 0),
+        "due": counts.due,
+        "in hand": counts.leased,
+        "failed": counts.failed,
+        "held": counts.held,
+        "quarantined": counts.quarantined,
+        "over quota": counts.over_quota,
+        "events kept": counts.events,
+        "drains": counts.drains,
+        **{f"waiting in {kind.queue}": count_waiting(redis, kind) for kind in (DRAIN, RECONCILE)},
+        "jobs refused": counts.jobs_refused,
     }
 
 

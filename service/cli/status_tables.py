@@ -8,8 +8,9 @@ from service.cli.columns import Line
 from service.cli.durations import counted, duration, iso, since, until
 from service.cli.reconcile_tables import account_fields, calls_fields, hour_words, promise_words, trouble_of
 from service.escaping import one_line
+from workers.inbox.tracker.reconcile_lease import ActiveRun
 from workers.reconcile.state import ReconcileReport
-from workers.reconcile.status import ActiveRun, ReconcileStatus
+from workers.reconcile.status import ReconcileStatus
 
 _OFF = "HITL_API_KEY is not set: HITL.sh is asked for nothing, and what the webhooks miss stays missed"
 _NO_KEY_HERE = "not known here: HITL_API_KEY is not set"

@@ -13,7 +13,7 @@ import httpx
 from service.local.checked_redis import IS_CHECKED, check_redis_once
 from service.local.embedded_server import EmbeddedServer, ServerUnavailable
 from service.local.supervisor import Child, Supervisor, command
-from workers.inbox import keys
+from workers.queue import DRAIN_QUEUE, RECONCILE_QUEUE
 
 START_SECONDS = 20.0
 
@@ -92,9 +92,9 @@ class Stack:
 
 
 def _workers(settings: Mapping[str, str]) -> list[Child]:
-    queues = {"worker": keys.QUEUE}
+    queues = {"worker": DRAIN_QUEUE}
     if settings.get("HITL_API_KEY"):
-        queues["reconcile"] = keys.RECONCILE_QUEUE
+        queues["reconcile"] = RECONCILE_QUEUE
     return [
         Child(name=name, argv=command("work", "--queue", queue), environ=settings) for name, queue in queues.items()
     ]

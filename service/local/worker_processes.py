@@ -5,7 +5,7 @@ from typing import Literal
 from service.local.checked_redis import IS_CHECKED, check_redis_once
 from service.local.supervisor import Child, Supervisor, command
 from workers import jobs
-from workers.inbox import keys
+from workers.queue import DRAIN_QUEUE, RECONCILE_QUEUE
 from workers.settings import Settings, SettingsInvalid
 
 #: Seconds: the drain's own grace and a little more.
@@ -19,7 +19,7 @@ def run(settings: Settings, *, processes: int, queue: QueueName | None = None) -
 
     One process serves reconcile runs, however many run handlers: a lease lets only one of them run at a time.
     """
-    if queue == keys.RECONCILE_QUEUE:
+    if queue == RECONCILE_QUEUE:
         _see_that_api_key_is_set(settings)
         check_redis_once(settings.redis_url)
         jobs.serve_reconcile_runs(settings)
@@ -30,9 +30,9 @@ def run(settings: Settings, *, processes: int, queue: QueueName | None = None) -
     if processes == 1 and not reconciles:
         jobs.work(work)
         return
-    children = [_worker(f"worker-{number}", keys.QUEUE) for number in range(1, processes + 1)]
+    children = [_worker(f"worker-{number}", DRAIN_QUEUE) for number in range(1, processes + 1)]
     if reconciles:
-        children.append(_worker("reconcile", keys.RECONCILE_QUEUE))
+        children.append(_worker("reconcile", RECONCILE_QUEUE))
     # Together: one that still waits for its turn to stop would go on taking work in.
     Supervisor(children, together=True).run()
 

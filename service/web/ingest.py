@@ -207,8 +207,7 @@ class Intake:
             self._note("redis_full" if full else None)
 
     async def _is_full(self) -> bool:
-        memory = await self._inbox.redis.info("memory")
-        self._limit, self._used = int(memory.get("maxmemory", 0)), int(memory["used_memory"])
+        self._used, self._limit = await self._inbox.memory_usage()
         return self._limit > 0 and self._used > FULLEST * self._limit
 
     def _reserve_room(self, delivery: Delivery) -> None:

@@ -18,9 +18,9 @@ from tests.processes import proc
 from tests.processes.observer import Observer
 from tests.processes.programs import Program
 from tests.processes.stacks import free_port, settings
-from workers.inbox import keys
+from workers.inbox import counters, keys
 from workers.inbox.store import accept
-from workers.queue import REFUSED, enqueue_drain
+from workers.queue import enqueue_drain
 from workers.redis_clients import command_client
 
 #: A module in the worker's folder: to import it is to run it.
@@ -184,7 +184,7 @@ def test_a_job_that_others_wrote_runs_nothing(
         proc.until(lambda: redis.scard("rq:workers"), 20.0, "a worker is there")
         proc.until(lambda: not redis.exists("rq:queue:hitl"), 20.0, "it has taken what waits")
         see_that_drains_go_on(redis, tmp_path)
-        refused = int(redis.hget(keys.COUNTERS, REFUSED) or 0)
+        refused = int(redis.hget(keys.COUNTERS, counters.JOBS_REFUSED) or 0)
         # The end of the drain, killed and then told to stop, is where RQ would run its callbacks.
         proc.kill(proc.children(worker.process.pid)[0])
         see_that_drains_go_on(redis, tmp_path)

@@ -11,9 +11,9 @@ from tests.processes.reconcile_stack import API_KEY, reconciling
 from tests.processes.reconcile_storm import CALLS_AN_HOUR, REQUESTS, ReconcileStorm
 from tests.workers.inbox.invariants import broken
 from workers.inbox import keys
+from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.queries import lookup
 from workers.inbox.tracker import tracked_requests
-from workers.reconcile.budget import RedisBudget
 
 #: Seconds after the death of a reconcile run, within which another goes on.
 TAKEOVER = 30.0
@@ -83,7 +83,7 @@ def test_each_decision_is_counted_by_the_way_that_found_it(storm: ReconcileStorm
 @pytest.mark.slow
 def test_the_calls_stay_within_the_budget(storm: ReconcileStorm) -> None:
     calls = storm.sandbox.calls()
-    tokens = RedisBudget(storm.stack.redis, API_KEY).tokens()
+    tokens = RedisBudget(storm.stack.redis, API_KEY).read()
 
     assert {call["status"] for call in calls} <= {200, 201}
     assert len(calls) <= CALLS_AN_HOUR

@@ -13,7 +13,7 @@ from tests.processes.programs import Program
 from tests.processes.reconcile_stack import API_KEY, ReconcileStack, reconciling
 from tests.processes.stacks import plain_environment, settings
 from workers.inbox import keys
-from workers.inbox.tracker.tracked_requests import DISCOVERY
+from workers.inbox.tracker.api_keys import DISCOVERY
 
 #: Seconds.
 SOON = 20.0

@@ -9,7 +9,7 @@ from redis import Redis
 from tests.builders import delivery, payload
 from workers.inbox import keys
 from workers.inbox.scripts import script
-from workers.inbox.store import LONGEST_REQUEST, pack
+from workers.inbox.store import pack
 
 RETENTION = 86_400
 Run = Callable[..., Result]
@@ -18,7 +18,9 @@ Run = Callable[..., Result]
 def accept(redis: Redis, request_id: str, **more: Any) -> str:
     """A completed request's callback, as the receiver does; answers the event's key."""
     body = payload(request_id=request_id, **more)
-    script(redis, "accept")(keys=[keys.PREFIX], args=[RETENTION, LONGEST_REQUEST + RETENTION, pack([delivery(body)])])
+    script(redis, "store/accept")(
+        keys=[keys.PREFIX], args=[RETENTION, keys.LONGEST_REQUEST + RETENTION, pack([delivery(body)])]
+    )
     return f"request.completed:{request_id}"
 
 

@@ -16,7 +16,7 @@ from service.cli.question_options import NO_ANSWER
 from service.local.embedded_server import EmbeddedServer
 from tests.service.conftest import CALLBACK_KEY, Receiver, wait_until
 from workers.inbox import keys
-from workers.reconcile.budget import RedisBudget
+from workers.inbox.budget.redis_budget import RedisBudget
 
 KEY = "hitl_test_0123456789abcdef"
 PICK = ("--option", "Approve", "--option", "Reject", "--default", "Reject")

@@ -19,7 +19,7 @@ from service.cli.main import cli
 cli([{command!r}], standalone_mode=False)
 print(*sys.modules)
 """
-OURS = {"hitlsh", "workers", "service", "hitl_sandbox"}
+OURS = {"hitl_receiver", "hitlsh", "workers", "service", "hitl_sandbox"}
 
 
 def imported(command: str, prepare: str, **environ: str) -> set[str]:
@@ -34,7 +34,7 @@ def imported(command: str, prepare: str, **environ: str) -> set[str]:
     return set(run.stdout.split())
 
 
-@pytest.mark.parametrize(("command", "prepare", "most"), [("serve", SERVE, 49), ("clock", CLOCK, 36)])
+@pytest.mark.parametrize(("command", "prepare", "most"), [("serve", SERVE, 50), ("clock", CLOCK, 36)])
 def test_a_waiting_process_imports_few_modules(command: str, prepare: str, most: int) -> None:
     modules = imported(command, prepare)
 
@@ -54,10 +54,11 @@ def test_serve_imports_the_routes_of_configured_handlers_and_no_api_client() -> 
     assert "hitlsh.api" not in modules
 
 
-def test_enqueueing_imports_the_names_of_keys_alone() -> None:
+def test_enqueueing_imports_the_counters_alone() -> None:
     code = "import sys, workers.queue; print(*sys.modules)"
 
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
 
     ours = {name for name in run.stdout.split() if name.split(".")[0] in OURS}
-    assert ours == {"workers", "workers.errors", "workers.inbox", "workers.inbox.keys", "workers.queue"}
+    inbox = {"workers.inbox", "workers.inbox.counters", "workers.inbox.keys"}
+    assert ours == {"workers", "workers.errors", *inbox, "workers.queue"}

@@ -21,8 +21,8 @@ from tests.service.conftest import wait_until
 from tests.service.reconciling import Run, figures
 from tests.workers.reconcile.asked import HOUR, KEY, ask
 from workers.inbox import keys
+from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.queries import lookup
-from workers.reconcile.budget import RedisBudget
 
 
 @pytest.fixture

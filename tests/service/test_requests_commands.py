@@ -84,7 +84,7 @@ def test_open_ones_come_in_the_order_of_their_next_look(run: Run, redis: Redis) 
     for number in range(250):
         track(redis, f"r{number}", hours_ago=number / 100)
     accept(redis, "r7")
-    redis.zadd(keys.CHECKS, {tracked_requests.DISCOVERY: 1, "r7": 2})  # decided meanwhile
+    redis.zadd(keys.CHECKS, {api_keys.DISCOVERY: 1, "r7": 2})  # decided meanwhile
 
     found = names(run("requests", "--state", "open", "--limit", "300"))
 

@@ -12,13 +12,13 @@ from redis import Redis
 from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from tests.service.reconciling import Run, accept, await_proof, contradict, figures
-from workers.inbox import keys
+from workers.inbox import counters, keys
+from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations import pausing
-from workers.inbox.tracker import tracked_requests
+from workers.inbox.tracker import api_keys, tracked_requests
 from workers.inbox.tracker.tracked_requests import NewRequest
-from workers.queue import REFUSED
+from workers.queue import DRAIN, RECONCILE, waiting_key
 from workers.reconcile import state
-from workers.reconcile.budget import RedisBudget
 from workers.reconcile.state import ReconcileReport, ReconcileState
 
 KEY = "hitl_test_0123456789abcdef"
@@ -108,7 +108,7 @@ def test_what_ended_and_awaits_proof_is_not_open(run: Run, redis: Redis) -> None
 
 def test_discovery_is_no_request(run: Run, redis: Redis) -> None:
     track(redis, "open")
-    redis.zadd(keys.CHECKS, {tracked_requests.DISCOVERY: 1})
+    redis.zadd(keys.CHECKS, {api_keys.DISCOVERY: 1})
 
     assert reconciliation(run)["open"] == 1
 
@@ -241,9 +241,9 @@ def test_trouble_that_passes_is_told_and_no_alarm(run: Run, redis: Redis) -> Non
 
 
 def test_what_waits_for_a_worker_and_what_was_refused_is_shown(run: Run, redis: Redis) -> None:
-    redis.rpush(keys.RQ_QUEUE, "drain-1")
-    redis.rpush(keys.RQ_RECONCILE_QUEUE, "reconcile-1", "reconcile-2")
-    redis.hset(keys.COUNTERS, REFUSED, 3)
+    redis.rpush(waiting_key(DRAIN), "drain-1")
+    redis.rpush(waiting_key(RECONCILE), "reconcile-1", "reconcile-2")
+    redis.hset(keys.COUNTERS, counters.JOBS_REFUSED, 3)
 
     told = json.loads(run("--json").stdout)
 

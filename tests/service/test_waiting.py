@@ -14,7 +14,7 @@ from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery
 from workers.inbox import keys
 from workers.inbox.scripts import script
-from workers.inbox.store import LONGEST_REQUEST, pack
+from workers.inbox.store import pack
 from workers.redis_clients import command_client
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -27,7 +27,9 @@ def created(*, timeout_at: datetime | None = None) -> CreatedRequest:
 
 def accept(redis: Redis) -> None:
     """As the receiver does."""
-    script(redis, "accept")(keys=[keys.PREFIX], args=[RETENTION, LONGEST_REQUEST + RETENTION, pack([delivery()])])
+    script(redis, "store/accept")(
+        keys=[keys.PREFIX], args=[RETENTION, keys.LONGEST_REQUEST + RETENTION, pack([delivery()])]
+    )
 
 
 def come_back(server: EmbeddedServer, redis: Redis, seen: threading.Event) -> None:

@@ -19,9 +19,9 @@ from service.local.embedded_server import EmbeddedServer
 from workers.asking import asking_client, async_asking_client, callback_url, entry
 from workers.errors import CannotAsk
 from workers.inbox import keys
+from workers.inbox.budget.redis_budget import RedisBudget
 from workers.reconcile import runner
 from workers.reconcile.api_reading import callback_of
-from workers.reconcile.budget import RedisBudget
 from workers.settings import Settings
 
 KEY = "hitl_test_0123456789abcdef"
@@ -189,7 +189,7 @@ def test_clients_share_one_budget(ask: Callable[..., CreatedRequest], redis: Red
     ask()
     ask()
 
-    assert RedisBudget(redis, KEY).tokens().asked == 2
+    assert RedisBudget(redis, KEY).read().asked == 2
     # HITL.sh was heard: the loop that the fixture made without a budget is counted too.
     assert RedisBudget(redis, KEY).available() > before
     assert RedisBudget(redis, KEY).available() <= 98

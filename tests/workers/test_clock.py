@@ -6,8 +6,9 @@ from redis.asyncio import Redis as AsyncRedis
 from rq.serializers import JSONSerializer
 
 from tests.builders import claimed, delivery, key, payload
-from workers.clock import BACKLOG, Clock
+from workers.clock import Clock
 from workers.inbox import keys
+from workers.inbox.queries.due_work import BACKLOG
 from workers.inbox.store import Inbox
 from workers.inbox.tracker import api_keys
 from workers.queue import RECONCILE, enqueue_drain, queue

@@ -19,6 +19,7 @@ from workers.inbox import keys
 from workers.inbox.operations import failures
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox, LeaseKeeper
+from workers.queue import DRAIN, waiting_key
 
 QUICK = {"backoff": (0.01, 0.01)}
 
@@ -273,7 +274,7 @@ async def test_a_handler_that_blocks_the_loop_keeps_its_lease(redis: Redis, asyn
 
 async def test_a_drain_gives_way_to_no_rq_job(inbox: Inbox, redis: Redis) -> None:
     async with draining(inbox, redis, Router()):
-        redis.rpush(keys.RQ_QUEUE, "drain-2", "reconcile-1", "another")
+        redis.rpush(waiting_key(DRAIN), "drain-2", "reconcile-1", "another")
         await asyncio.sleep(1.5)
         assert redis.zcard(keys.DRAINS) == 1
 

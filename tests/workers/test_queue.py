@@ -9,16 +9,16 @@ import pytest
 from redis import Redis
 
 from workers import jobs
-from workers.inbox import keys
+from workers.inbox import counters, keys
 from workers.queue import (
     DRAIN,
     RECONCILE,
-    REFUSED,
     JobRefused,
     ReceiverJob,
     enqueue_drain,
     enqueue_reconcile,
     queue,
+    waiting_key,
 )
 
 
@@ -37,25 +37,25 @@ def test_drains_and_reconcile_runs_have_queues_of_their_own(redis: Redis) -> Non
 
 
 def test_a_drain_is_asked_for_before_whatever_others_put_there(redis: Redis) -> None:
-    redis.rpush(keys.RQ_QUEUE, b"\xff", *(f"other-{number}" for number in range(200)))
+    redis.rpush(waiting_key(DRAIN), b"\xff", *(f"other-{number}" for number in range(200)))
 
     assert (enqueue_drain(redis), enqueue_drain(redis)) == (True, False)
-    first = redis.lindex(keys.RQ_QUEUE, 0)
+    first = redis.lindex(waiting_key(DRAIN), 0)
     assert first is not None
     assert first.startswith(DRAIN.prefix.encode())  # type: ignore[arg-type]
 
 
 def test_a_refused_job_is_logged_counted_and_removed(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     write(redis, "evil", ["os.system", None, ["true"], {}])
-    redis.rpush(keys.RQ_QUEUE, "evil")
+    redis.rpush(waiting_key(DRAIN), "evil")
 
     with caplog.at_level(logging.ERROR), pytest.raises(JobRefused):
         ReceiverJob.fetch("evil", connection=redis, serializer="json")
 
     assert "job.refused id='evil'" in caplog.text
     assert "os.system" not in caplog.text
-    assert redis.hget(keys.COUNTERS, REFUSED) == b"1"
-    assert redis.exists("rq:job:evil", keys.RQ_QUEUE) == 0
+    assert redis.hget(keys.COUNTERS, counters.JOBS_REFUSED) == b"1"
+    assert redis.exists("rq:job:evil", waiting_key(DRAIN)) == 0
 
 
 def test_a_job_of_another_queue_is_refused_and_stays_with_its_owner(redis: Redis) -> None:

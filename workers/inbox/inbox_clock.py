@@ -152,19 +152,21 @@ class Timekeeper:
             return reading.inbox / SECOND
         name = _new_name()
         sent = self._monotonic()
-        won = scripts.script(redis, "tick")(keys=[keys.PREFIX], args=_words(reading.tick, name, tick))
+        won = scripts.script(redis, "clock/set_clock")(keys=[keys.PREFIX], args=_words(reading.tick, name, tick))
         return self._made(tick, name, sent, won=won == 1)
 
     async def akeep(self, redis: AsyncRedis) -> float:
         """`keep` for asyncio."""
         sent = self._monotonic()
-        reading = _read(await scripts.async_script(redis, "now")(keys=[keys.PREFIX]))
+        reading = _read(await scripts.async_script(redis, "clock/read_clock")(keys=[keys.PREFIX]))
         tick = self._look(reading, sent)
         if tick is None:
             return reading.inbox / SECOND
         name = _new_name()
         sent = self._monotonic()
-        won = await scripts.async_script(redis, "tick")(keys=[keys.PREFIX], args=_words(reading.tick, name, tick))
+        won = await scripts.async_script(redis, "clock/set_clock")(
+            keys=[keys.PREFIX], args=_words(reading.tick, name, tick)
+        )
         return self._made(tick, name, sent, won=won == 1)
 
     def _look(self, reading: Reading, sent: float) -> Tick | None:
@@ -202,7 +204,7 @@ def now(redis: Redis) -> float:
 
 def read(redis: Redis) -> Reading:
     """The inbox clock, and what it rests on."""
-    return _read(scripts.script(redis, "now")(keys=[keys.PREFIX]))
+    return _read(scripts.script(redis, "clock/read_clock")(keys=[keys.PREFIX]))
 
 
 def _read(reply: Any) -> Reading:

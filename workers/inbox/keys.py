@@ -42,22 +42,10 @@
 | `counters` | hash | deliveries by reason; `repaired`, `api_429` |
 """
 
-from rq import Queue
-
-#: The RQ queue of drains, and that of reconcile runs, which never take the place of a drain.
-QUEUE = "hitl"
-RECONCILE_QUEUE = "hitl-reconcile"
-
-
-def rq_queue(name: str) -> str:
-    """RQ's own key of what waits in a queue, outside our prefix."""
-    return f"{Queue.redis_queue_namespace_prefix}{name}"
-
-
-RQ_QUEUE = rq_queue(QUEUE)
-RQ_RECONCILE_QUEUE = rq_queue(RECONCILE_QUEUE)
-
 PREFIX = "{hitl}:"
+
+#: Seconds: a request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
+LONGEST_REQUEST = 31 * 86_400
 
 
 def event(key: str) -> str:
@@ -83,6 +71,10 @@ def waiting(handler: str) -> str:
 def webhook_health(hour: int) -> str:
     """`hour`: since 1970."""
     return f"{PREFIX}webhook_health:{hour}"
+
+
+def budget(api_key_hash: str) -> str:
+    return f"{PREFIX}budget:{api_key_hash}"
 
 
 DUE = f"{PREFIX}due"

@@ -1,4 +1,4 @@
-"""The Lua scripts, read from the files beside this one."""
+"""The Lua scripts under `lua/`: a folder for each module or package that runs them, and what they share."""
 
 from functools import cache
 from importlib.resources import files
@@ -7,23 +7,21 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.commands.core import AsyncScript, Script
 
-#: What all scripts share, each file on those before it.
-SHARED = ("clock", "shared", "turns", "details", "evidence")
-#: What single scripts use besides.
-USED = {"accept": ("quota",), "discard": ("quota",), "reread": ("quota",)}
+#: Included in every script, each file on those before it.
+PRELUDE = ("inbox_clock", "prelude", "request_turns", "details", "evidence")
+#: Included in single scripts after that.
+EXTRA = {"store/accept": ("quotas",), "operations/discard_effects": ("quotas",), "operations/mark_reread": ("quotas",)}
+#: Scripts on a key of their own, without the prelude.
+STANDALONE = {"budget/call_budget": ("inbox_clock",)}
 
 
 @cache
 def source(name: str) -> str:
-    """The text of `<name>.lua`, with what all scripts share behind its first line (the flags)."""
-    return behind_flags(_text(name), (*SHARED, *USED.get(name, ())))
-
-
-def behind_flags(text: str, shared: tuple[str, ...]) -> str:
-    """A script's text, with these files behind its first line (the flags)."""
-    flags, _, rest = text.partition("\n")
+    """The text of a script, such as `store/accept`, with what it includes behind its first line (the flags)."""
+    flags, _, rest = _text(name).partition("\n")
     read_only = f"local read_only = {'true' if 'no-writes' in flags else 'false'}"
-    return "\n".join([flags, read_only, *map(_text, shared), rest])
+    included = STANDALONE.get(name, (*PRELUDE, *EXTRA.get(name, ())))
+    return "\n".join([flags, read_only, *(_text(f"shared/{each}") for each in included), rest])
 
 
 def _text(name: str) -> str:
@@ -36,4 +34,5 @@ def async_script(redis: AsyncRedis, name: str) -> AsyncScript:
 
 
 def script(redis: Redis, name: str) -> Script:
+    """`async_script`, for a client that blocks."""
     return redis.register_script(source(name))

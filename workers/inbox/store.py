@@ -20,7 +20,7 @@ from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Event, Trust
 from workers.completion import NO_DETAILS, NOTHING_KNOWN, CallbackState, KnownDetails, details_of
 from workers.decision import StoredEvent
-from workers.inbox import keys, scripts
+from workers.inbox import counters, keys, scripts
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.settlements import Report, report_words
 from workers.inbox.values import (
@@ -34,8 +34,6 @@ from workers.inbox.values import (
     stamp,
 )
 
-#: A request lives 30 days at the most (deferred, without a timeout of its own); then nothing more can come.
-LONGEST_REQUEST = 31 * 86_400
 #: Characters of a request's id in a key; a longer one is hashed.
 LONGEST_ID = 200
 #: Once its items have this many bytes, a claim takes no further one: it is one answer of the server.
@@ -74,16 +72,16 @@ class Inbox:
         """`retention`: seconds that finished work is kept. `lease`: seconds that a claim holds."""
         self.redis = redis
         self._retention = str(retention)
-        self._request_life = str(LONGEST_REQUEST + retention)
+        self._request_life = str(keys.LONGEST_REQUEST + retention)
         self._lease = str(int(lease * 1000))
         #: By claimant: how many of its claims were answered, as far as we know.
         self._claims_heard: Counter[str] = Counter()
         self._timekeeper = Timekeeper()
-        self._accept = scripts.async_script(redis, "accept")
-        self._claim = scripts.async_script(redis, "claim")
-        self._report = scripts.async_script(redis, "report")
-        self._resume = scripts.async_script(redis, "resume")
-        self._refused = scripts.async_script(redis, "refused")
+        self._accept = scripts.async_script(redis, "store/accept")
+        self._claim = scripts.async_script(redis, "store/claim")
+        self._report = scripts.async_script(redis, "store/report")
+        self._resume = scripts.async_script(redis, "store/resume_effects")
+        self._refused = scripts.async_script(redis, "store/expedite_checks")
 
     async def accept(self, deliveries: Sequence[Delivery]) -> tuple[list[Verdict], int]:
         """Keep a batch, atomically. Answers a verdict for each, and how many drains are resident."""
@@ -180,15 +178,19 @@ class Inbox:
         """Keep the inbox clock, once a second. Answers it, in seconds since 1970."""
         return await self._timekeeper.akeep(self.redis)
 
+    async def memory_usage(self) -> tuple[int, int]:
+        """Bytes that the server uses, and its `maxmemory` (0: no limit)."""
+        memory = await self.redis.info("memory")
+        return int(memory["used_memory"]), int(memory.get("maxmemory", 0))
+
     async def leave(self, drain: str) -> None:
         """Say that this drain is resident no more."""
         await self.redis.zrem(keys.DRAINS, drain)
 
-    async def count(self, counters: dict[str, int]) -> None:
+    async def count(self, counts: Mapping[str, int]) -> None:
         """Add to the counters of deliveries by reason."""
         async with self.redis.pipeline(transaction=False) as pipe:
-            for name, more in counters.items():
-                pipe.hincrby(keys.COUNTERS, name, more)
+            counters.add(pipe, counts)
             await pipe.execute()
 
 
@@ -196,7 +198,7 @@ class LeaseKeeper:
     """Renews leases through a connection of its own, so that a busy event loop does not lose them."""
 
     def __init__(self, redis: Redis, *, lease: float) -> None:
-        self._renew = scripts.script(redis, "renew")
+        self._renew = scripts.script(redis, "store/renew_leases")
         self._lease = int(lease * 1000)
 
     def renew(self, held: Iterable[tuple[str, int]]) -> list[str]:
@@ -224,10 +226,10 @@ def accept(
 
     `key_hash`: of the API key with which it was read. `unlimited`: no quota counts, because a person asked for it.
     """
-    words: list[int | bytes | str] = [retention, LONGEST_REQUEST + retention, pack(deliveries)]
+    words: list[int | bytes | str] = [retention, keys.LONGEST_REQUEST + retention, pack(deliveries)]
     if unlimited:
         words.append("unlimited")
-    _, *verdicts = cast("list[Any]", scripts.script(redis, "accept")(keys=keys.script_keys(key_hash), args=words))
+    _, *verdicts = cast("list[Any]", scripts.script(redis, "store/accept")(keys=keys.script_keys(key_hash), args=words))
     return [cast("Verdict", verdict.decode()) for verdict in verdicts]
 
 

@@ -130,15 +130,6 @@ class WebhookHealth(msgspec.Struct, frozen=True, kw_only=True):
     ended_per_hour: float = 0.0
     last_webhook: float | None = None
 
-    def told(self, *, by_webhook: bool, now: float, weight: float = 0.05) -> "WebhookHealth":
-        """After one more decision was learned of."""
-        lost = 0.0 if by_webhook else 1.0
-        return msgspec.structs.replace(
-            self,
-            loss=self.loss + weight * (lost - self.loss),
-            last_webhook=now if by_webhook else self.last_webhook,
-        )
-
     def silent(self, overdue: int, now: float, *, after: float = 3600.0) -> bool:
         """Requests are past due and no webhook has come for so many seconds: worth an alarm."""
         return overdue > 0 and (self.last_webhook is None or now - self.last_webhook > after)

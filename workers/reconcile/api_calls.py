@@ -24,9 +24,9 @@ from hitlsh.api.errors import (
 from hitlsh.api.http.rate_limit import RateLimit
 from hitlsh.api.models.requests import Request, RequestSummary
 from workers.errors import WorkersError
+from workers.inbox.budget.hourly_calls import Purpose, Rules
+from workers.inbox.budget.redis_budget import RedisBudget
 from workers.reconcile import api_reading
-from workers.reconcile.budget import RedisBudget
-from workers.reconcile.hourly_calls import Purpose, Rules
 from workers.reconcile.progress import Answer, Call, Get, List, Missing
 from workers.reconcile.state import Trouble
 

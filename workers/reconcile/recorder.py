@@ -17,7 +17,7 @@ from workers.inbox import inbox_clock
 from workers.inbox.store import accept
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes
-from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.values import Delivery
 from workers.reconcile import api_reading, discovery, state
 from workers.reconcile.api_calls import Shown

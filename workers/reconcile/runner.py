@@ -14,12 +14,12 @@ from redis import Redis
 
 from hitlsh.api import Client, RetryPolicy
 from hitlsh.callbacks import CallbackSigner
-from workers.inbox import inbox_clock, keys
+from workers.inbox import counters, inbox_clock
 from workers.inbox.lease_renewal import LeaseThread
-from workers.inbox.tracker import api_keys
-from workers.inbox.tracker.api_keys import KeyIndexes
-from workers.inbox.tracker.reconcile_writes import LeaseLost, Note, ReconcileLease
-from workers.inbox.tracker.tracked_requests import DISCOVERY, TrackedRequest
+from workers.inbox.tracker import api_keys, reconcile_state
+from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
+from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLease
+from workers.inbox.tracker.tracked_requests import TrackedRequest
 from workers.reconcile import api_reading, discovery, snapshot
 from workers.reconcile.api_calls import ApiCaller, ReconcileBudget, RequestWithheld, Shown, Stopped
 from workers.reconcile.discovery import Horizon
@@ -102,8 +102,8 @@ def _polled(settings: Settings, redis: Redis) -> list[_Polled]:
 def _is_due(redis: Redis, indexes: KeyIndexes) -> bool:
     """Something is worth a call, and HITL.sh is not left alone after trouble with this key."""
     now = inbox_clock.now(redis)
-    state, rests_until = redis.hmget(indexes.state, "state", "rests_until")
-    return float(rests_until or 0) <= now and (state is None or redis.zcount(indexes.checks, "-inf", now * 1000) > 0)
+    record = reconcile_state.read(redis, indexes)
+    return record.rests_until <= now and (record.state is None or reconcile_state.has_due_check(redis, indexes, now))
 
 
 class ReconcileRunner:
@@ -281,7 +281,7 @@ class ReconcileRunner:
 
     def _since(self) -> float:
         """Nothing that ended before is a decision of this key: it was not used yet."""
-        return float(self._redis.hget(self._indexes.state, "since") or 0)
+        return reconcile_state.read(self._redis, self._indexes).since
 
     @property
     def _interval(self) -> float:
@@ -300,8 +300,8 @@ class ReconcileRunner:
         wait = min(LONGEST_BACKOFF, BACKOFF * 2.0 ** min(recorder.state.failures - 1, 10))
         self._retry_at = self._quiet_until = max(now + wait, min(stopped.retry_at or now, now + HOUR))
         if stopped.trouble == "rate_limited":
-            self._redis.hincrby(keys.COUNTERS, "api_429", 1)
-            self._redis.hset(self._indexes.state, "limited_at", f"{now:.6f}")
+            counters.add(self._redis, {counters.RATE_LIMITED: 1})
+            reconcile_state.record_rate_limit(self._redis, self._indexes, now)
         again_in = self._retry_at - now
         logger.warning("reconcile.stopped trouble=%s again_in=%.0f: %s", stopped.trouble, again_in, stopped.said)
 
@@ -318,7 +318,7 @@ class ReconcileRunner:
         if self._settings.discover:
             moments[DISCOVERY] = self._next_discovery()
         else:  # it may have been on before
-            self._redis.zrem(self._indexes.checks, DISCOVERY)
+            reconcile_state.end_discovery(self._redis, self._indexes)
         notes = [Note("due", name, str(int(moment * 1000))) for name, moment in moments.items()]
         notes.append(Note("state", "shortest", str(self._interval)))
         notes.append(Note("state", "rests_until", f"{self._quiet_until:.6f}"))

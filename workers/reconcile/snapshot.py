@@ -7,14 +7,14 @@ import msgspec
 from redis import Redis
 
 from workers.inbox import inbox_clock, webhook_health
-from workers.inbox.tracker import api_keys, tracked_requests
+from workers.inbox.budget.hourly_calls import HourlyCalls, Rules, reconcile_calls_per_hour
+from workers.inbox.budget.redis_budget import RedisBudget
+from workers.inbox.tracker import api_keys, reconcile_state, tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes, api_key_hash
 from workers.inbox.tracker.tracked_requests import TrackedRequest
 from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile import check_interval, planner, state
-from workers.reconcile.budget import RedisBudget
 from workers.reconcile.check_interval import CheckIntervals, GuaranteedInterval
-from workers.reconcile.hourly_calls import HourlyCalls, Rules, reconcile_calls_per_hour
 from workers.reconcile.planner import Plan, Situation
 from workers.reconcile.state import ReconcileState
 from workers.settings import Settings
@@ -94,7 +94,7 @@ def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
     left = read_state(redis, indexes)
     health, _ = webhook_health.health(redis)
     routine = RedisBudget(redis, key, rules=rules(settings), purpose="reconcile")
-    calls, tokens = routine.available(), routine.tokens()
+    calls, tokens = routine.available(), routine.read()
     requests = tuple(
         scheduled(one)
         for one in known.values()
@@ -135,8 +135,7 @@ def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
 
 def read_state(redis: Redis, indexes: KeyIndexes | None = None) -> ReconcileState:
     """What the last reconcile run left; of the current API key unless told."""
-    found = redis.hget((indexes or api_keys.read(redis).current).state, "state")
-    return ReconcileState() if found is None else state.decode(found)
+    return state.of(reconcile_state.read(redis, indexes or api_keys.read(redis).current))
 
 
 def rules(settings: Settings) -> Rules:

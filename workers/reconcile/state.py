@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from workers.inbox.tracker.reconcile_state import ReconcileRecord
 from workers.reconcile.discovery import Horizon
 from workers.reconcile.progress import Checkpoint
 
@@ -67,4 +68,9 @@ def merge_reports(reports: Sequence[ReconcileReport]) -> ReconcileReport:
 _COUNTS = ("cost", "calls", "found", "discovered", "confirmed", "overruled", "lost")
 
 encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(ReconcileState).decode
+_decode = msgspec.json.Decoder(ReconcileState).decode
+
+
+def of(record: ReconcileRecord) -> ReconcileState:
+    """What the latest run left to the next; of the first run, an empty one."""
+    return ReconcileState() if record.state is None else _decode(record.state)

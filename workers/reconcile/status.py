@@ -1,18 +1,19 @@
 """How reconciliation stands, read without loading the request tracker: for people, and for whoever watches."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import msgspec
 from redis import Redis
 
-from workers.inbox import keys, webhook_health
-from workers.inbox.tracker import api_keys, tracked_counts
+from workers.inbox import counters, webhook_health
+from workers.inbox.budget import hourly_calls
+from workers.inbox.budget.redis_budget import RedisBudget
+from workers.inbox.tracker import api_keys, reconcile_state, tracked_counts
 from workers.inbox.tracker.api_keys import api_key_hash
+from workers.inbox.tracker.reconcile_lease import ActiveRun, active_run
 from workers.inbox.tracker.tracked_counts import TrackedCounts
 from workers.inbox.webhook_health import Hour
-from workers.reconcile import hourly_calls, snapshot
-from workers.reconcile.budget import RedisBudget
+from workers.reconcile import snapshot, state
 from workers.reconcile.state import ReconcileState
 from workers.settings import Settings
 
@@ -38,15 +39,6 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     unverified: int
     #: How often HITL.sh had nothing left while we thought otherwise.
     surprises: int
-
-
-class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds the lease of reconcile runs."""
-
-    #: Until its lease runs out, unless it is renewed.
-    seconds: float
-    #: No reconcile run, but a worker that could not make one: none is asked for until that runs out.
-    held_off: bool
 
 
 class ReconcileStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,46 +69,38 @@ class ReconcileStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_status(settings: Settings, redis: Redis) -> ReconcileStatus:
     """A dozen round trips, however much there is."""
-    known = api_keys.read(redis)
-    current = known.current if settings.api_key is None else known.indexes(api_key_hash(settings.api_key))
-    counts, state = tracked_counts.counts(redis), snapshot.read_state(redis, current)
+    used = api_keys.read(redis)
+    current = used.current if settings.api_key is None else used.indexes(api_key_hash(settings.api_key))
+    counts, record = tracked_counts.counts(redis), reconcile_state.read(redis, current)
+    run_state = state.of(record)
     return ReconcileStatus(
         counts=counts,
-        state=state,
+        state=run_state,
         active_run=active_run(redis),
         calls=None if settings.api_key is None else calls(redis, settings, settings.api_key, counts.now),
-        is_first_run=settings.discover and state.horizon is None,
+        is_first_run=settings.discover and run_state.horizon is None,
         webhooks=total(webhook_health.history(redis, HOURS)),
-        limited=int(redis.hget(keys.COUNTERS, "api_429") or 0),
-        limited_at=float(found) if (found := redis.hget(current.state, "limited_at")) is not None else None,
+        limited=counters.read(redis).get(counters.RATE_LIMITED, 0),
+        limited_at=record.limited_at,
     )
 
 
 def calls(redis: Redis, settings: Settings, api_key: str, now: float) -> Calls:
     """The budget as it is now: what the last call left may be of an hour that has ended."""
     budget = RedisBudget(redis, api_key, rules=snapshot.rules(settings))
-    report = hourly_calls.observe(budget.tokens(), now, remaining=None)
+    report = hourly_calls.in_hour(budget.read(), now)
     return Calls(
         limit=report.limit,
         asking=budget.available("asking"),
         routine=budget.available("reconcile"),
         overdue=budget.available("overdue"),
         resets_at=report.resets_at,
-        told=report.told,
+        told=report.reported,
         asked=report.asked,
         reconciled=report.reconciled,
         unverified=report.unverified,
         surprises=report.surprises,
     )
-
-
-def active_run(redis: Redis) -> ActiveRun | None:
-    """Who holds the lease, if anybody does."""
-    with redis.pipeline() as pipe:
-        pipe.get(keys.RECONCILE_LEASE)
-        pipe.pttl(keys.RECONCILE_LEASE)
-        token, left = cast("tuple[bytes | None, int]", pipe.execute())
-    return None if token is None else ActiveRun(seconds=max(0, left) / 1000, held_off=token == b"0")
 
 
 def total(hours: Sequence[Hour]) -> Hour:

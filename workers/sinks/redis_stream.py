@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from workers.decision import Decision
 from workers.errors import NotDelivered, RouteInvalid
-from workers.inbox import keys
+from workers.inbox import keys  # noqa: TID251 - to refuse a stream among the inbox's keys
 from workers.redis_clients import drain_client
 from workers.sinks.message import Message
 from workers.sinks.per_loop import PerLoop

@@ -9,7 +9,7 @@ DAY = 86_400
 
 def pass_time(redis: Redis, seconds: float) -> None:
     """As if nothing of ours had run for so long."""
-    inbox, server, *_ = (int(text) for text in scripts.script(redis, "now")(keys=[keys.PREFIX])[:2])
+    inbox, server, *_ = (int(text) for text in scripts.script(redis, "clock/read_clock")(keys=[keys.PREFIX])[:2])
     moved = int(seconds * 1e6)
     redis.delete(f"{keys.PREFIX}clock")
     clock = {"server": server, "inbox": inbox + moved, "rate": 1, "latest": inbox + moved}

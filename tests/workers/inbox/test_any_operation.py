@@ -21,7 +21,7 @@ from workers.inbox.operations.failures import discard, retry
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries.search import Filter
 from workers.inbox.store import Inbox
-from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.values import ClaimedItem
 
 HANDLERS = ("pay", "notify", "audit")

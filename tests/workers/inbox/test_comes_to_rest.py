@@ -12,7 +12,7 @@ from tests.workers.inbox.settles import unsettled
 from workers import Router
 from workers.inbox import keys
 from workers.inbox.store import Inbox
-from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 
 REQUEST = "66c0ffee00000000000000a1"
 APPROVED, REJECTED = payload(), payload(response="Reject")

@@ -62,7 +62,7 @@ class World:
 
     def inbox_microseconds(self) -> int:
         """As a script that writes sees it."""
-        scripts.script(self.redis, "renew")(keys=[keys.PREFIX], args=[1])
+        scripts.script(self.redis, "store/renew_leases")(keys=[keys.PREFIX], args=[1])
         return int(self.redis.hget(keys.CLOCK, "latest") or 0) + self._shift * 1000
 
     def lease_left(self, member: str) -> float:
@@ -260,7 +260,7 @@ def test_a_reconcile_run_that_died_holds_off_the_next_for_a_minute_at_the_most(w
 def test_of_two_that_tick_at_once_one_wins(world: World) -> None:
     world.timekeeper().keep(world.redis)
     latest = inbox_clock.read(world.redis).tick
-    tick = scripts.script(world.redis, "tick")
+    tick = scripts.script(world.redis, "clock/set_clock")
 
     def make(name: str, inbox: int) -> object:
         return tick(keys=[keys.PREFIX], args=[latest, name, int(time.time() * SECOND), inbox, 1])
@@ -274,7 +274,7 @@ def test_a_tick_that_comes_late_is_not_made(world: World) -> None:
     """Its call waited for a server that was away: another timekeeper would take what passed meanwhile for a step."""
     world.timekeeper().keep(world.redis)
     latest = inbox_clock.read(world.redis).tick
-    tick = scripts.script(world.redis, "tick")
+    tick = scripts.script(world.redis, "clock/set_clock")
 
     def make(name: str, measured: float) -> object:
         words = [latest, name, int(measured * SECOND), int(measured * SECOND), 1]
@@ -372,7 +372,7 @@ def test_nothing_else_asks_the_server_for_the_time() -> None:
         path
         for folder in ("workers", "service", "hitlsh")
         for path in (REPOSITORY / folder).rglob("*")
-        if path.suffix in {".py", ".lua"} and path != REPOSITORY / "workers/inbox/lua/clock.lua"
+        if path.suffix in {".py", ".lua"} and path != REPOSITORY / "workers/inbox/lua/shared/inbox_clock.lua"
     ]
     asks = re.compile(r"""redis\.time\(|\.call\(\s*['"]TIME|execute_command\(\s*['"]TIME""", re.IGNORECASE)
 

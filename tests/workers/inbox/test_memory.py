@@ -9,7 +9,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import delivery, payload, routed, settled
 from workers.inbox import keys
-from workers.inbox.memory import MemoryKeeper
+from workers.inbox.maintenance.memory import MemoryKeeper
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
 from workers.inbox.values import ClaimedItem

@@ -17,7 +17,7 @@ from tests.workers.inbox.settles import unsettled
 from workers import Router
 from workers.clock import Clock
 from workers.inbox import keys
-from workers.inbox.operations.repairing import SLICE, Repairer
+from workers.inbox.maintenance.repairing import SLICE, Repairer
 from workers.inbox.store import Inbox
 
 REQUEST = "66c0ffee00000000000000a1"

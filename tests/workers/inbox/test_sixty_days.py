@@ -19,9 +19,9 @@ from tests.workers.inbox.settles import unsettled
 from workers import Router
 from workers.clock import Clock
 from workers.inbox import keys
-from workers.inbox.operations.repairing import Repairer
+from workers.inbox.maintenance.repairing import Repairer
 from workers.inbox.store import Inbox
-from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"

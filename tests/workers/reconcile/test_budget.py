@@ -10,8 +10,10 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from hitlsh.api import RateLimit
-from workers.reconcile.budget import AsyncRedisBudget, RedisBudget, budget_key
-from workers.reconcile.hourly_calls import HOUR, HourlyCalls, Purpose, Rules, available, fresh, observe, spend
+from tests.reconcile_model import available, observe, spend
+from workers.inbox import keys
+from workers.inbox.budget.hourly_calls import HOUR, HourlyCalls, Purpose, Rules, initial
+from workers.inbox.budget.redis_budget import AsyncRedisBudget, RedisBudget
 
 START = 1_800_000_000.0 + 1234
 RULES = Rules(per_hour=20)
@@ -43,7 +45,7 @@ class Vendor:
     ),
 )
 def test_hitl_sh_never_has_to_refuse(top_of_hour: bool, tells: bool, steps: list[tuple[Purpose, int]]) -> None:
-    vendor, tokens, now = Vendor(limit=20, top_of_hour=top_of_hour), fresh(RULES), START
+    vendor, tokens, now = Vendor(limit=20, top_of_hour=top_of_hour), initial(RULES), START
 
     for purpose, pause in steps:
         now += pause
@@ -58,7 +60,7 @@ def test_hitl_sh_never_has_to_refuse(top_of_hour: bool, tells: bool, steps: list
 
 
 def told(now: float = START, remaining: int = 20) -> HourlyCalls:
-    return observe(fresh(RULES), now, remaining=remaining, resets_at=now + HOUR, limit=20)
+    return observe(initial(RULES), now, remaining=remaining, resets_at=now + HOUR, limit=20)
 
 
 def drained(tokens: HourlyCalls, purpose: Purpose, now: float = START) -> HourlyCalls:
@@ -68,7 +70,7 @@ def drained(tokens: HourlyCalls, purpose: Purpose, now: float = START) -> Hourly
 
 
 def test_until_hitl_sh_says_when_its_hour_ends_half_the_limit_is_used() -> None:
-    assert available(fresh(RULES), RULES, "asking", START) == 10
+    assert available(initial(RULES), RULES, "asking", START) == 10
 
 
 def test_runs_use_their_share_and_no_more() -> None:
@@ -104,13 +106,13 @@ def test_a_full_hour_says_when_the_next_begins() -> None:
 
 
 def test_a_429_that_says_nothing_closes_for_a_minute_and_is_counted() -> None:
-    tokens = observe(fresh(RULES), START, remaining=0)
+    tokens = observe(initial(RULES), START, remaining=0)
 
     assert (spend(tokens, RULES, "asking", START)[1], tokens.surprises) == (60.0, 1)
 
 
 def test_an_hour_that_is_said_to_end_in_years_closes_nothing_for_longer_than_an_hour() -> None:
-    tokens, _ = spend(fresh(RULES), RULES, "asking", START)
+    tokens, _ = spend(initial(RULES), RULES, "asking", START)
 
     tokens = observe(tokens, START, remaining=0, resets_at=START + 10 * 365 * 86_400)
 
@@ -140,7 +142,7 @@ operations = st.lists(
 @given(operations)
 def test_the_script_follows_the_pure_rules(redis: Redis, steps: list[tuple[Any, ...]]) -> None:
     redis.flushdb()
-    budget, tokens, now = RedisBudget(redis, "key", rules=RULES), fresh(RULES), START
+    budget, tokens, now = RedisBudget(redis, "key", rules=RULES), initial(RULES), START
 
     for verb, purpose, pause, remaining, resets_in, limit in steps:
         now += pause
@@ -154,7 +156,7 @@ def test_the_script_follows_the_pure_rules(redis: Redis, steps: list[tuple[Any, 
             tokens = observe(tokens, now, remaining=remaining, resets_at=resets_at, limit=limit)
             words = ["" if word is None else word for word in (remaining, resets_at, limit)]
             budget.run("observe", *words, now=now)
-            assert budget.tokens() == tokens
+            assert budget.read() == tokens
 
 
 def observed(remaining: int) -> RateLimit:
@@ -170,7 +172,7 @@ async def test_many_processes_draw_on_one_account(redis: Redis, async_redis: Asy
     waits = [await asking.spend() for _ in range(4)]
 
     assert (waits[:3], waits[3] > 0, runs.spend() > 0) == ([0.0] * 3, True, True)
-    assert (await asking.available(), runs.available(), runs.tokens().asked) == (0, 0, 3)
+    assert (await asking.available(), runs.available(), runs.read().asked) == (0, 0, 3)
 
 
 def test_another_key_has_another_account(redis: Redis) -> None:
@@ -179,5 +181,8 @@ def test_another_key_has_another_account(redis: Redis) -> None:
     assert RedisBudget(redis, "two").spend() == 0.0
 
 
-def test_the_api_key_does_not_appear_in_redis() -> None:
-    assert "secret" not in budget_key("secret")
+def test_the_api_key_does_not_appear_in_redis(redis: Redis) -> None:
+    RedisBudget(redis, "secret").spend()
+
+    [name] = redis.keys(f"{keys.PREFIX}budget:*")
+    assert b"secret" not in name

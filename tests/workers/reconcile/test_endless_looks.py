@@ -18,11 +18,11 @@ from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcil
 from tests.workers.reconcile.test_proving import Desk
 from workers.completion import CallbackState
 from workers.inbox import keys
+from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations.failures import discard
 from workers.inbox.queries import lookup
 from workers.inbox.tracker import tracked_requests
 from workers.reconcile import snapshot
-from workers.reconcile.budget import RedisBudget
 from workers.settings import Settings
 
 UNKNOWN = "66c0ffee00000000000000a1"
@@ -221,13 +221,13 @@ async def test_refused_deliveries_are_looked_into_within_the_cap_and_take_nothin
     budget = RedisBudget(redis, KEY, rules=snapshot.rules(settings), purpose="unverified")
     while budget.spend() == 0:
         pass
-    spent = budget.tokens().unverified
+    spent = budget.read().unverified
     sandbox.answer(requests[0], True)
 
     report = await asyncio.to_thread(reconcile, settings, redis)
 
     assert report.found == 1
-    assert budget.tokens().unverified == spent
+    assert budget.read().unverified == spent
 
 
 def test_an_hour_that_is_said_to_end_in_years_is_not_waited_for(

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.workers.reconcile.world import LIMIT, LOOKBACK, START, Ledger, Request, Vendor
-from workers.reconcile.hourly_calls import HOUR
+from workers.inbox.budget.hourly_calls import HOUR
 
 #: Everything is told of within so many seconds.
 BOUND = 30 * HOUR

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.reconcile_model import after_decision
 from tests.workers.reconcile.list_server import ListServer
 from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile.check_interval import GRACE, CheckIntervals, guaranteed_interval, intervals
@@ -158,8 +159,8 @@ def test_the_channel_is_judged_by_how_decisions_were_found() -> None:
     webhook_health = WebhookHealth()
 
     for _ in range(100):
-        webhook_health = webhook_health.told(by_webhook=False, now=NOW)
+        webhook_health = after_decision(webhook_health, by_webhook=False, now=NOW)
 
     assert webhook_health.loss > 0.99
     assert webhook_health.silent(1, NOW)
-    assert not webhook_health.told(by_webhook=True, now=NOW).silent(1, NOW + 60)
+    assert not after_decision(webhook_health, by_webhook=True, now=NOW).silent(1, NOW + 60)

@@ -16,13 +16,13 @@ from tests.processes.proc import until
 from tests.workers.reconcile.asked import HOUR, KEY, ask, reconcile, track
 from workers.completion import CallbackState
 from workers.inbox import keys, scripts
+from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.queries import lookup
 from workers.inbox.store import pack
 from workers.inbox.tracker import tracked_requests
-from workers.inbox.tracker.reconcile_writes import LeaseLost, Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import NewRequest
 from workers.reconcile import runner, snapshot, state
-from workers.reconcile.budget import RedisBudget
 from workers.settings import Settings
 
 
@@ -300,7 +300,7 @@ def test_a_signed_webhook_brings_the_state_of_what_was_asked(redis: Redis, serve
     tracked_requests.track(redis, NewRequest(request_id="r1", created_at=time.time(), callback=callback))
 
     batch = pack([delivery(payload("r1"), trust="signed")])
-    scripts.script(redis, "accept")(keys=[keys.PREFIX], args=[60, 120, batch])
+    scripts.script(redis, "store/accept")(keys=[keys.PREFIX], args=[60, 120, batch])
 
     [event] = lookup.recent(redis)
     assert event.callback == callback

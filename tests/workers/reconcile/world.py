@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from tests.reconcile_model import after_decision, available, observe, spend
+from workers.inbox.budget.hourly_calls import HOUR, Purpose, Rules, initial, reconcile_calls_per_hour
 from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile.check_interval import CheckIntervals, intervals
 from workers.reconcile.discovery import Horizon, fresh, wanted
-from workers.reconcile.hourly_calls import HOUR, Purpose, Rules, available, observe, reconcile_calls_per_hour, spend
-from workers.reconcile.hourly_calls import fresh as fresh_tokens
 from workers.reconcile.open_pages import OpenPages
 from workers.reconcile.planner import Situation, plan
 from workers.reconcile.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, Row, Rows
@@ -99,7 +99,7 @@ class Ledger:
         self.lost: set[str] = set()
         self.webhook_health = WebhookHealth()
         self.rules = Rules(per_hour=LIMIT, share=0.8, reserve=0.1)
-        self.tokens = fresh_tokens(self.rules)
+        self.tokens = initial(self.rules)
         self.horizon: Horizon = fresh(vendor.now, LOOKBACK)
         self.checkpoint: Checkpoint | None = None
         self.first: Checkpoint | None = Checkpoint()
@@ -133,7 +133,7 @@ class Ledger:
         self.known.pop(request.id, None)
         self.asked.setdefault(request.id, request.created_at)
         self.found.add(request.id)
-        self.webhook_health = self.webhook_health.told(by_webhook=True, now=self.vendor.now)
+        self.webhook_health = after_decision(self.webhook_health, by_webhook=True, now=self.vendor.now)
 
     def refuse(self, request: Request) -> None:
         if (known := self.known.get(request.id)) is not None:
@@ -246,7 +246,7 @@ class Ledger:
         if row.id in self.found or (row.id not in self.known and not wanted(row, self.horizon, 0.0, decided_at)):
             return
         if self.known.pop(row.id, None) is not None:
-            self.webhook_health = self.webhook_health.told(by_webhook=False, now=self.vendor.now)
+            self.webhook_health = after_decision(self.webhook_health, by_webhook=False, now=self.vendor.now)
         self.asked.setdefault(row.id, row.created_at)
         self.found.add(row.id)
 

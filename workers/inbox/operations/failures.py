@@ -52,7 +52,7 @@ def retry(redis: Redis, chosen: Chosen, *, dry_run: bool = False) -> Change:
         words: list[str] = []
         for handler, key in map(split, members):
             words += [key, f"{handler}:due" if handler else ""]
-        return _run(redis, "again", "retries", "retried_at", "failed", "", *words)
+        return _run(redis, "operations/rerun_effects", "retries", "retried_at", "failed", "", *words)
 
     members = _members(redis, chosen, (keys.FAILED,), lambda event: event.overruled is None)
     return or_refuse(redis, chosen, _change(members, None if dry_run else begin))
@@ -67,7 +67,7 @@ def discard(redis: Redis, chosen: Chosen, *, reason: str, retention: int, dry_ru
     """
 
     def end(members: list[str]) -> Sequence[object]:
-        return _run(redis, "discard", str(retention), reason, *members)
+        return _run(redis, "operations/discard_effects", str(retention), reason, *members)
 
     waits = isinstance(chosen, Filter) and chosen.state != "unconfirmed"
     indexes = (keys.FAILED, keys.HELD) if waits else (keys.FAILED, keys.HELD, keys.UNCONFIRMED)

@@ -32,7 +32,7 @@ def resume(redis: Redis, handler: str = ALL) -> int:
         pipe.lpush(keys.WAKE, 1)
         pipe.execute()
     words = [word for name in names for word in (name, 0)]
-    scripts.script(redis, "resume")(keys=[keys.PREFIX], args=[FIRST, 0, *words])
+    scripts.script(redis, "store/resume_effects")(keys=[keys.PREFIX], args=[FIRST, 0, *words])
     return waiting
 
 

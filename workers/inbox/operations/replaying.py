@@ -103,7 +103,7 @@ def _begin(redis: Redis, plans: list[_Plan], states: tuple[str, ...], flags: str
     if not plans:
         return []
     words = [word for plan in plans for word in (plan.key, effect_words(plan.effects))]
-    begin = scripts.script(redis, "again")
+    begin = scripts.script(redis, "operations/rerun_effects")
     begun = cast(
         "list[bytes]", begin(keys=[keys.PREFIX], args=["replays", "replayed_at", ",".join(states), flags, *words])
     )
@@ -136,7 +136,7 @@ def _accept(redis: Redis, readable: list[tuple[EventRecord, Event]], retention: 
     if not readable:
         return
     accept(redis, (_delivery(record, event) for record, event in readable), retention=retention, unlimited=True)
-    reread = scripts.script(redis, "reread")
+    reread = scripts.script(redis, "operations/mark_reread")
     reread(
         keys=[keys.PREFIX], args=[retention, *(word for record, event in readable for word in (record.key, event.key))]
     )

@@ -12,6 +12,9 @@ from redis import Redis
 
 from workers.inbox import keys, scripts
 
+#: Member of `checks` that stands for the search for requests that nobody has announced.
+DISCOVERY = "*"
+
 
 def api_key_hash(api_key: str) -> str:
     """What stands for an API key in Redis."""
@@ -83,6 +86,8 @@ def configure(redis: Redis, api_keys: Sequence[str], *, lookback: float) -> list
     A key that was not used before starts now: nothing that ended more than `lookback` seconds ago is its decision.
     """
     hashes = [api_key_hash(api_key) for api_key in api_keys]
-    first = cast("bytes", scripts.script(redis, "api_keys")(keys=[keys.PREFIX], args=[lookback, *hashes]))
+    first = cast(
+        "bytes", scripts.script(redis, "tracker/register_api_keys")(keys=[keys.PREFIX], args=[lookback, *hashes])
+    )
     known = ApiKeys(first=first.decode())
     return [known.indexes(name) for name in hashes]

@@ -77,7 +77,7 @@ def _of_key(redis: Redis, indexes: KeyIndexes) -> _Counts:
         pipe.zrange(indexes.checks, 0, 0, withscores=True)
         pipe.hget(indexes.state, "rests_until")
         first, rests_until = pipe.execute()
-    script = scripts.script(redis, "open_requests")
+    script = scripts.script(redis, "tracker/count_open_requests")
     open_count, awaiting, oldest, created = cast("list[Any]", script(keys=[keys.PREFIX], args=[indexes.suffix]))
     return _Counts(
         open=open_count,

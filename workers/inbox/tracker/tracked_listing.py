@@ -13,8 +13,7 @@ from redis import Redis
 from workers.inbox import keys
 from workers.inbox.queries.pagination import CHUNK, scan
 from workers.inbox.tracker import api_keys
-from workers.inbox.tracker.api_keys import ApiKeys, KeyIndexes
-from workers.inbox.tracker.tracked_requests import DISCOVERY
+from workers.inbox.tracker.api_keys import DISCOVERY, ApiKeys, KeyIndexes
 
 State = Literal["open", "unreachable", "lost", "unconfirmed", "overruled"]
 

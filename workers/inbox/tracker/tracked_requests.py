@@ -10,12 +10,9 @@ from redis.asyncio import Redis as AsyncRedis
 from hitlsh.request_details import RequestDetails
 from workers.completion import CallbackState
 from workers.inbox import keys, scripts
-from workers.inbox.store import LONGEST_ID, LONGEST_REQUEST
-from workers.inbox.tracker.api_keys import KeyIndexes
+from workers.inbox.store import LONGEST_ID
+from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
 from workers.inbox.values import Learned, OpenRequest
-
-#: Stands in `checks` for what nobody told us of.
-DISCOVERY = "*"
 
 _encode = msgspec.json.Encoder().encode
 _decode_callback = msgspec.json.Decoder(CallbackState).decode
@@ -39,12 +36,15 @@ def track(redis: Redis, asked: NewRequest, *, key_hash: str | None = None) -> bo
 
     `key_hash`: of the API key that asked; by default the current one.
     """
-    return cast("int", scripts.script(redis, "learn")(keys=keys.script_keys(key_hash), args=_words(asked))) == 1
+    return (
+        cast("int", scripts.script(redis, "tracker/track_request")(keys=keys.script_keys(key_hash), args=_words(asked)))
+        == 1
+    )
 
 
 async def atrack(redis: AsyncRedis, asked: NewRequest, *, key_hash: str | None = None) -> bool:
     """`learn`, awaited."""
-    script = scripts.async_script(redis, "learn")
+    script = scripts.async_script(redis, "tracker/track_request")
     return cast("int", await script(keys=keys.script_keys(key_hash), args=_words(asked))) == 1
 
 
@@ -53,7 +53,7 @@ def _words(asked: NewRequest) -> list[str | bytes]:
         raise ValueError(f"a request id of {len(asked.request_id)} characters: HITL.sh's have 24")
     callback, details = asked.callback, asked.details
     return [
-        str(LONGEST_REQUEST),
+        str(keys.LONGEST_REQUEST),
         asked.request_id,
         asked.learned,
         f"{asked.created_at:.6f}",

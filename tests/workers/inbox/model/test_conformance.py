@@ -18,7 +18,7 @@ from tests.workers.inbox.settles import unsettled
 from workers.inbox import keys
 from workers.inbox.settlements import Report
 from workers.inbox.store import Inbox
-from workers.inbox.tracker.reconcile_writes import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.values import ClaimedItem
 from workers.trust import LEVELS
 

@@ -22,7 +22,7 @@ class Repairer:
 
     def __init__(self, redis: Redis, *, retention: int) -> None:
         """`retention`: seconds that finished events are kept."""
-        self._script = scripts.script(redis, "repair")
+        self._script = scripts.script(redis, "maintenance/repair")
         self._retention = retention
         self._rank = 0
 

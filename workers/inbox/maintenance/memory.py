@@ -44,7 +44,7 @@ class MemoryKeeper:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._relieve = scripts.script(redis, "relieve")
+        self._relieve = scripts.script(redis, "maintenance/shrink_records")
         self._phase = 0
         #: How many members of the index were visited in this phase.
         self._offset = 0

@@ -1,4 +1,4 @@
-"""What a reconcile run writes: under a lease, fenced, so that of two reconcile runs only the later one is heard."""
+"""The lease of reconcile runs, and what its holder writes: of two runs only the one that holds the lease writes."""
 
 from collections.abc import Iterable
 from typing import Literal, cast
@@ -8,7 +8,7 @@ from redis import Redis
 
 from workers.errors import WorkersError
 from workers.inbox import keys, scripts
-from workers.inbox.store import LONGEST_REQUEST, fencing_token, frame
+from workers.inbox.store import fencing_token, frame
 
 Verb = Literal["open", "details", "ended", "missing", "due", "hold", "state"]
 
@@ -22,8 +22,37 @@ return redis.call('DEL', KEYS[1])
 """
 
 
+#: Token of a lease that belongs to no run: see `hold_off`.
+_NO_RUN = b"0"
+#: Milliseconds that reconcile runs are held off after one failed.
+_HOLD_OFF = 60_000
+
+
 class LeaseLost(WorkersError):
     """Another reconcile run took over: this one was too slow for too long."""
+
+
+class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds the lease of reconcile runs."""
+
+    #: Until its lease runs out, unless it is renewed.
+    seconds: float
+    #: No run holds it: one failed, and none is enqueued until the lease runs out.
+    held_off: bool
+
+
+def active_run(redis: Redis) -> ActiveRun | None:
+    """Who holds the lease, None when nobody does."""
+    with redis.pipeline() as pipe:
+        pipe.get(keys.RECONCILE_LEASE)
+        pipe.pttl(keys.RECONCILE_LEASE)
+        token, left = cast("tuple[bytes | None, int]", pipe.execute())
+    return None if token is None else ActiveRun(seconds=max(0, left) / 1000, held_off=token == _NO_RUN)
+
+
+def hold_off(redis: Redis) -> None:
+    """Let no reconcile run begin for a minute, unless one is active: the clock would enqueue it at once."""
+    redis.set(keys.RECONCILE_LEASE, _NO_RUN, nx=True, px=_HOLD_OFF)
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -55,7 +84,7 @@ class ReconcileLease:
         self._retention = retention
         self._renew = redis.register_script(_RENEW)
         self._release = redis.register_script(_RELEASE)
-        self._reconciled = scripts.script(redis, "reconcile")
+        self._reconciled = scripts.script(redis, "tracker/save_reconcile_notes")
         self.token = 0
 
     def acquire(self) -> bool:
@@ -81,7 +110,7 @@ class ReconcileLease:
     def write(self, notes: Iterable[Note], *, began: float) -> Written:
         """Keep what was learned. Raises `LeaseLost`, and writes nothing, when another run has begun."""
         words = (word for note in notes for word in (note.verb, note.request_id, note.first, note.second))
-        life = LONGEST_REQUEST + self._retention
+        life = keys.LONGEST_REQUEST + self._retention
         arguments = (self.token, life, self._retention, f"{began:.6f}", frame(words))
         heard, *counts = cast("list[int]", self._reconciled(keys=keys.script_keys(self.key_hash), args=arguments))
         if not heard:

@@ -1,0 +1,29 @@
+"""Counters of deliveries by reason, of refused jobs, repairs and answers of 429: one hash, never reset."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from redis import Redis
+from redis.asyncio.client import Pipeline as AsyncPipeline
+from redis.client import Pipeline
+
+from workers.inbox import keys
+
+#: Jobs in our queues that were not ours.
+JOBS_REFUSED = "jobs_refused"
+#: Answers of 429 to reconcile runs.
+RATE_LIMITED = "api_429"
+#: Deliveries that were not kept because of a quota.
+OVER_QUOTA = "over_quota"
+
+
+def add(redis: Redis | Pipeline | AsyncPipeline, counts: Mapping[str, int]) -> None:
+    """Add to these counters, at once or with the rest of a pipeline."""
+    for name, count in counts.items():
+        redis.hincrby(keys.COUNTERS, name, count)
+
+
+def read(redis: Redis) -> dict[str, int]:
+    """Every counter that was ever added to."""
+    counts = cast("dict[bytes, bytes]", redis.hgetall(keys.COUNTERS))
+    return {name.decode(): int(count) for name, count in counts.items()}

@@ -1,0 +1,85 @@
+"""What is due now, and for whom: read once a second by the clock, in one round trip."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from redis import Redis
+
+from workers.inbox import keys
+from workers.inbox.tracker import reconcile_state
+from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
+
+#: Milliseconds that something may be due before a second drain is worth having.
+BACKLOG = 1_000
+
+
+class DueChecks(msgspec.Struct, frozen=True, kw_only=True):
+    """What is worth a call with one API key."""
+
+    count: int
+    #: Discovery with this key is scheduled, now or for later.
+    has_discovery: bool
+    #: Seconds since 1970: after an error of HITL.sh no call is made until then.
+    rests_until: float
+
+
+class DueWork(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts at a moment."""
+
+    #: In seconds since 1970, by the inbox clock.
+    now: float
+    #: Effects and events to route that are due, and those that have been due for more than `BACKLOG`.
+    due: int
+    overdue: int
+    #: Resident drains.
+    drains: int
+    #: A reconcile run is active, or runs are held off.
+    is_reconciling: bool
+    #: Somebody had held effects resumed, and no drain has carried that out yet.
+    has_resumes: bool
+    #: By API key that is polled.
+    checks: tuple[DueChecks, ...]
+
+    @property
+    def drain_is_wanted(self) -> bool:
+        """Something is due and no drain is resident, or it has been due for so long that one is not enough."""
+        return bool(self.overdue or ((self.due or self.has_resumes) and not self.drains))
+
+    def may_reconcile(self, checks: DueChecks) -> bool:
+        """No reconcile run is active, and HITL.sh need not be left alone after an error with this key."""
+        return not self.is_reconciling and checks.rests_until <= self.now
+
+
+def read(redis: Redis, polled: Sequence[KeyIndexes], now: float) -> DueWork:
+    """`polled`: of the API keys that are polled. `now`: the inbox clock in seconds since 1970."""
+    milliseconds = int(now * 1000)
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.zcount(keys.DUE, "-inf", milliseconds)
+        pipe.zcount(keys.DUE, "-inf", milliseconds - BACKLOG)
+        pipe.zcount(keys.DRAINS, milliseconds, "+inf")
+        pipe.exists(keys.RECONCILE_LEASE)
+        pipe.exists(keys.RESUMES)
+        for indexes in polled:
+            pipe.zcount(indexes.checks, "-inf", milliseconds)
+            pipe.zscore(indexes.checks, DISCOVERY)
+            reconcile_state.queue_times(pipe, indexes)
+        due, overdue, drains, reconciling, resumes, *rest = pipe.execute()
+    replies = iter(rest)
+    return DueWork(
+        now=now,
+        due=due,
+        overdue=overdue,
+        drains=drains,
+        is_reconciling=bool(reconciling),
+        has_resumes=bool(resumes),
+        checks=tuple(_checks(*values) for values in zip(replies, replies, replies, strict=True)),
+    )
+
+
+def _checks(count: int, discovery: float | None, times: list[Any]) -> DueChecks:
+    return DueChecks(
+        count=count,
+        has_discovery=discovery is not None,
+        rests_until=reconcile_state.times(times).rests_until,
+    )

@@ -1,0 +1,48 @@
+"""How much the inbox holds, in figures."""
+
+from typing import cast
+
+import msgspec
+from redis import Redis
+
+from workers.inbox import counters, keys
+
+
+class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of each kind there are."""
+
+    #: Effects and events to route: those due now or later, and those that workers hold.
+    due: int
+    leased: int
+    #: Effects that gave up, and those whose handler is missing or paused.
+    failed: int
+    held: int
+    quarantined: int
+    events: int
+    #: Resident drains.
+    drains: int
+    #: Deliveries that were not kept because of a quota.
+    over_quota: int
+    #: Jobs in our queues that were not ours.
+    jobs_refused: int
+
+
+def read(redis: Redis) -> InboxCounts:
+    """Two round trips."""
+    with redis.pipeline(transaction=False) as pipe:
+        for index in (keys.DUE, keys.FAILED, keys.HELD, keys.QUARANTINE, keys.EVENTS, keys.DRAINS):
+            pipe.zcard(index)
+        pipe.hlen(keys.LEASES)
+        due, failed, held, quarantined, events, drains, leased = cast("list[int]", pipe.execute())
+    counted = counters.read(redis)
+    return InboxCounts(
+        due=due,
+        leased=leased,
+        failed=failed,
+        held=held,
+        quarantined=quarantined,
+        events=events,
+        drains=drains,
+        over_quota=counted.get(counters.OVER_QUOTA, 0),
+        jobs_refused=counted.get(counters.JOBS_REFUSED, 0),
+    )
