@@ -112,9 +112,15 @@ class Refused(ApiError):
         self.data = data
         #: When to ask again, from ``X-RateLimit-Reset``, the body or ``Retry-After``.
         self.reset_at = reset_at
+        #: The failure after which this call was repeated, when HITL.sh may have carried out the first attempt:
+        #: a 404 for a repeated DELETE can mean that the first one deleted the resource.
+        self.earlier_failure: ApiError | None = None
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path} answered {self.status}: {self.msg}{self._detail()} ({self.advice})"
+        told = f"{self.method} {self.path} answered {self.status}: {self.msg}{self._detail()} ({self.advice})"
+        if self.earlier_failure is None:
+            return told
+        return f"{told}; an earlier attempt may have been carried out: {self.earlier_failure}"
 
     def _detail(self) -> str:
         if self.data is None:
