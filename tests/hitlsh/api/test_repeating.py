@@ -71,18 +71,16 @@ async def test_an_update_and_a_delete_are_repeated_when_the_reply_is_lost(opened
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 @pytest.mark.parametrize("call", NOT_IDEMPOTENT)
 async def test_what_creates_is_never_repeated_on_a_server_error(opened: Opener, call: str, status: int) -> None:
-    with ScriptedServer(ScriptedReply(status=status), FINE).running() as server:
-        with pytest.raises(ServerError):
-            await NOT_IDEMPOTENT[call](opened(base_url=server.base_url, retries=QUICK))
+    with ScriptedServer(ScriptedReply(status=status), FINE).running() as server, pytest.raises(ServerError):
+        await NOT_IDEMPOTENT[call](opened(base_url=server.base_url, retries=QUICK))
 
     assert len(server.calls) == 1
 
 
 @pytest.mark.parametrize("call", NOT_IDEMPOTENT)
 async def test_what_creates_is_never_repeated_when_the_reply_is_lost(opened: Opener, call: str) -> None:
-    with ScriptedServer(ScriptedReply(drops=True), FINE).running() as server:
-        with pytest.raises(Unreachable) as lost:
-            await NOT_IDEMPOTENT[call](opened(base_url=server.base_url, retries=QUICK))
+    with ScriptedServer(ScriptedReply(drops=True), FINE).running() as server, pytest.raises(Unreachable) as lost:
+        await NOT_IDEMPOTENT[call](opened(base_url=server.base_url, retries=QUICK))
 
     assert lost.value.sent
     assert len(server.calls) == 1
@@ -103,26 +101,29 @@ async def test_every_call_is_repeated_on_a_rate_limit(opened: Opener, call: str)
 async def test_a_rate_limit_that_outlasts_the_longest_wait_is_raised_at_once(opened: Opener, call: str) -> None:
     reset = str(int(time.time()) + 1_800)
 
-    with ScriptedServer(ScriptedReply(status=429, headers={"X-RateLimit-Reset": reset}), FINE).running() as server:
-        with pytest.raises(RateLimited):
-            await (IDEMPOTENT | NOT_IDEMPOTENT)[call](opened(base_url=server.base_url, retries=QUICK))
+    with (
+        ScriptedServer(ScriptedReply(status=429, headers={"X-RateLimit-Reset": reset}), FINE).running() as server,
+        pytest.raises(RateLimited),
+    ):
+        await (IDEMPOTENT | NOT_IDEMPOTENT)[call](opened(base_url=server.base_url, retries=QUICK))
 
     assert len(server.calls) == 1
 
 
 async def test_the_waits_of_one_call_stay_within_the_longest_wait(opened: Opener) -> None:
-    with ScriptedServer(ScriptedReply(status=429, headers={"Retry-After": "1"})).running() as server:
-        with pytest.raises(RateLimited):
-            await opened(base_url=server.base_url, retries=RetryPolicy(max_wait=1.5)).loops.create("Refunds", "lock")
+    with (
+        ScriptedServer(ScriptedReply(status=429, headers={"Retry-After": "1"})).running() as server,
+        pytest.raises(RateLimited),
+    ):
+        await opened(base_url=server.base_url, retries=RetryPolicy(max_wait=1.5)).loops.create("Refunds", "lock")
 
     assert len(server.calls) == 2
     assert 0.9 <= server.times[1] - server.times[0] < 5
 
 
 async def test_the_attempts_of_an_update_end(opened: Opener) -> None:
-    with ScriptedServer(ScriptedReply(status=503)).running() as server:
-        with pytest.raises(ServerError):
-            await opened(base_url=server.base_url, retries=RetryPolicy(attempts=3, backoff=0.01)).loops.delete("l")
+    with ScriptedServer(ScriptedReply(status=503)).running() as server, pytest.raises(ServerError):
+        await opened(base_url=server.base_url, retries=RetryPolicy(attempts=3, backoff=0.01)).loops.delete("l")
 
     assert server.methods == ["DELETE"] * 3
 
@@ -134,9 +135,11 @@ async def test_a_repeated_delete_that_is_refused_tells_of_the_earlier_attempt(
 ) -> None:
     refusal = ScriptedReply(status=status, body={"msg": "Loop not found"})
 
-    with ScriptedServer(first, refusal).running() as server:
-        with pytest.raises(error, match="an earlier attempt may have been carried out") as refused:
-            await opened(base_url=server.base_url, retries=QUICK).loops.delete("l")
+    with (
+        ScriptedServer(first, refusal).running() as server,
+        pytest.raises(error, match="an earlier attempt may have been carried out") as refused,
+    ):
+        await opened(base_url=server.base_url, retries=QUICK).loops.delete("l")
 
     assert isinstance(refused.value.earlier_failure, ServerError | Unreachable)  # type: ignore[attr-defined] # of both
 
@@ -144,9 +147,8 @@ async def test_a_repeated_delete_that_is_refused_tells_of_the_earlier_attempt(
 async def test_an_error_after_a_rate_limit_tells_of_no_earlier_attempt(opened: Opener) -> None:
     limited = ScriptedReply(status=429, headers={"Retry-After": "0"})
 
-    with ScriptedServer(limited, ScriptedReply(status=404)).running() as server:
-        with pytest.raises(NotFound) as refused:
-            await opened(base_url=server.base_url, retries=QUICK).loops.delete("l")
+    with ScriptedServer(limited, ScriptedReply(status=404)).running() as server, pytest.raises(NotFound) as refused:
+        await opened(base_url=server.base_url, retries=QUICK).loops.delete("l")
 
     assert refused.value.earlier_failure is None
     assert "earlier attempt" not in str(refused.value)
