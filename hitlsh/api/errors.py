@@ -3,7 +3,7 @@
     HitlshError
     └── ApiError                 catch this for "the call did not work"
         ├── ClientMisconfigured  the key or the address cannot be used        (also a ValueError)
-        ├── AskingError          refused before a call was spent              (also a ValueError)
+        ├── ArgumentInvalid      an argument breaks a documented limit        (also a ValueError)
         ├── BudgetExhausted      our own budget refused the call
         ├── Unreachable          no reply: connection, TLS or timeout
         ├── UnexpectedReply      a reply that is not in the documented form
@@ -34,8 +34,18 @@ class ClientMisconfigured(ApiError, ValueError):
     """The API key or the address cannot be used."""
 
 
-class AskingError(ApiError, ValueError):
-    """What was asked breaks a documented limit; no call was made."""
+class ArgumentInvalid(ApiError, ValueError):
+    """An argument breaks a documented limit; no call was made."""
+
+    def __init__(self, field: str | None, problem: str) -> None:
+        super().__init__(field, problem)
+        #: The field of the API that the argument fills, such as ``default_response``; None where it is none of them.
+        self.field = field
+        #: What is wrong with its value, without the field's name.
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self.problem if self.field is None else f"{self.field} {self.problem}"
 
 
 class BudgetExhausted(ApiError):
