@@ -230,7 +230,7 @@ def test_contents_go_out_under_the_documented_names(content: Any, fields: dict[s
         (lambda: uploads.image(b"x", "a.pdf"), "takes only .jpg, .jpeg, .png, .gif, .webp"),
         (lambda: uploads.image(b"", "a.png"), "has 0 bytes"),
         (lambda: uploads.image(b"x" * (10 * 1024 * 1024 + 1), "a.png"), "takes 1 byte to 10 MB"),
-        (lambda: chains.create("r", org_id="o", mode="parallel", steps=[]), "give at least one step"),
+        (lambda: chains.create("r", org_id="o", mode="parallel", steps=[]), "must be at least one step"),
         (lambda: workflows.trigger("w", [{"x": object()}]), "payload is not JSON"),
         (lambda: webhooks.create("http://x.example", events=["*"], secret="s"), "is not https"),
         (lambda: webhooks.create("https://x.example", events="*", secret="s"), "give a list of patterns"),
