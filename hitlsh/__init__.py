@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from hitlsh.callbacks import Callback, CallbackInvalid, CallbackSigner, StateInvalid, StateTooLarge
     from hitlsh.errors import DeliveryRefused, HitlshError
-    from hitlsh.events import Event, Reviewer, Unreadable
+    from hitlsh.events import Event, LoopMember, RefundInfo, Reviewer, Unreadable
     from hitlsh.samples.catalog import SampleInvalid
     from hitlsh.signatures import SignatureInvalid
     from hitlsh.webhooks.delivery_headers import Headers
@@ -42,8 +42,10 @@ __all__ = [
     "Headers",
     "HitlshError",
     "LocalBudget",
+    "LoopMember",
     "Option",
     "RateLimit",
+    "RefundInfo",
     "RetryPolicy",
     "Reviewer",
     "SampleInvalid",
@@ -89,6 +91,8 @@ _MODULES = {
     "DeliveryRefused": "hitlsh.errors",
     "HitlshError": "hitlsh.errors",
     "Event": "hitlsh.events",
+    "LoopMember": "hitlsh.events",
+    "RefundInfo": "hitlsh.events",
     "Reviewer": "hitlsh.events",
     "Unreadable": "hitlsh.events",
     "SampleInvalid": "hitlsh.samples.catalog",

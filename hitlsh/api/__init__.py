@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hitlsh.api.client import AsyncClient, Client
     from hitlsh.api.errors import (
         ApiError,
-        AskingError,
+        ArgumentInvalid,
         BadRequest,
         BudgetExhausted,
         ClientMisconfigured,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "ApiError",
-    "AskingError",
+    "ArgumentInvalid",
     "AsyncBudget",
     "AsyncClient",
     "AsyncLedger",
@@ -102,7 +102,7 @@ _MODULES = {
     "AsyncClient": "hitlsh.api.client",
     "Client": "hitlsh.api.client",
     "ApiError": "hitlsh.api.errors",
-    "AskingError": "hitlsh.api.errors",
+    "ArgumentInvalid": "hitlsh.api.errors",
     "BadRequest": "hitlsh.api.errors",
     "BudgetExhausted": "hitlsh.api.errors",
     "ClientMisconfigured": "hitlsh.api.errors",

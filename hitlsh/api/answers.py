@@ -50,12 +50,11 @@ def read_answer(
     config = response_config if response_config is not None else {}
     value = _as_asked(said.value, response_type, config)
     chosen = _chosen(value, config.get("options"))
-    edited = response_data.get("was_edited") if isinstance(response_data, Mapping) else None
     return Answer(
         value=value,
         labels=said.labels or tuple(label for _, label in chosen),
         names=tuple(name for names in chosen for name in names),
-        was_edited=edited if isinstance(edited, bool) else None,
+        was_edited=said.was_edited,
     )
 
 

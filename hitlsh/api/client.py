@@ -29,8 +29,8 @@ _PATIENT = RetryPolicy()
 class Client(Connected[Blocking]):
     """HITL.sh for synchronous code. Threads may share one; close it, or use it in a ``with`` block.
 
-    Calls raise the kinds of `hitlsh.api.errors.ApiError`. Reads are repeated as ``retries`` says; what
-    changes something never is, once it may have left. ``timeout`` is in seconds. ``budget`` is asked before
+    Calls raise the kinds of `hitlsh.api.errors.ApiError`. Failed calls are repeated as ``retries`` says.
+    ``timeout`` is in seconds. ``budget`` is asked before
     each call, ``ledger`` is told of each request that was made.
     """
 

@@ -3,7 +3,7 @@
     HitlshError
     └── ApiError                 catch this for "the call did not work"
         ├── ClientMisconfigured  the key or the address cannot be used        (also a ValueError)
-        ├── AskingError          refused before a call was spent              (also a ValueError)
+        ├── ArgumentInvalid      an argument breaks a documented limit        (also a ValueError)
         ├── BudgetExhausted      our own budget refused the call
         ├── Unreachable          no reply: connection, TLS or timeout
         ├── UnexpectedReply      a reply that is not in the documented form
@@ -34,8 +34,18 @@ class ClientMisconfigured(ApiError, ValueError):
     """The API key or the address cannot be used."""
 
 
-class AskingError(ApiError, ValueError):
-    """What was asked breaks a documented limit; no call was made."""
+class ArgumentInvalid(ApiError, ValueError):
+    """An argument breaks a documented limit; no call was made."""
+
+    def __init__(self, field: str | None, problem: str) -> None:
+        super().__init__(field, problem)
+        #: The field of the API that the argument fills, such as ``default_response``; None where it is none of them.
+        self.field = field
+        #: What is wrong with its value, without the field's name.
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self.problem if self.field is None else f"{self.field} {self.problem}"
 
 
 class BudgetExhausted(ApiError):
@@ -112,9 +122,15 @@ class Refused(ApiError):
         self.data = data
         #: When to ask again, from ``X-RateLimit-Reset``, the body or ``Retry-After``.
         self.reset_at = reset_at
+        #: The failure after which this call was repeated, when HITL.sh may have carried out the first attempt:
+        #: a 404 for a repeated DELETE can mean that the first one deleted the resource.
+        self.earlier_failure: ApiError | None = None
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path} answered {self.status}: {self.msg}{self._detail()} ({self.advice})"
+        told = f"{self.method} {self.path} answered {self.status}: {self.msg}{self._detail()} ({self.advice})"
+        if self.earlier_failure is None:
+            return told
+        return f"{told}; an earlier attempt may have been carried out: {self.earlier_failure}"
 
     def _detail(self) -> str:
         if self.data is None:

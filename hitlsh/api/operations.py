@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from hitlsh.api.errors import AskingError
+from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.request_recorder import Made
 
 T = TypeVar("T")
@@ -87,18 +87,35 @@ def to_wire(operation: Operation[Any], base_url: str, api_prefix: str) -> Wire:
 
 
 def segment(name: str, value: Any) -> str:
-    """An id as one path segment; raises `AskingError` for one that would address something else."""
+    """An id as one path segment; raises `ArgumentInvalid` for one that would address something else."""
     if not isinstance(value, str) or value.strip() in ("", ".", ".."):
-        raise AskingError(f"{name} is {value!r}: give the id as HITL.sh shows it")
+        raise ArgumentInvalid(name, f"is {value!r}: give the id as HITL.sh shows it")
     return quote(value, safe="")
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
-    """The JSON body; raises `AskingError` for a value JSON cannot hold."""
+    """Return a JSON body; raises ArgumentInvalid, which names the field, for a value that JSON cannot hold."""
     try:
-        return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise AskingError(f"the body is not JSON: {error}; use only JSON values ({', '.join(fields)})") from None
+        return _encode(fields)
+    except _NOT_JSON:
+        for name, value in fields.items():
+            encode_value(name, value)
+        raise ArgumentInvalid(None, "the body nests too deeply for JSON") from None
+
+
+def encode_value(field: str, value: Any) -> bytes:
+    """Return one JSON value; raises ArgumentInvalid for one that JSON cannot hold."""
+    try:
+        return _encode(value)
+    except _NOT_JSON as error:
+        raise ArgumentInvalid(field, f"is not JSON: {error}") from None
+
+
+_NOT_JSON = (TypeError, ValueError, RecursionError)
+
+
+def _encode(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def given(**fields: Any) -> dict[str, Any]:
@@ -107,8 +124,8 @@ def given(**fields: Any) -> dict[str, Any]:
 
 
 def changed(**fields: Any) -> dict[str, Any]:
-    """The fields to change, where None is a value to set; raises `AskingError` when there are none."""
+    """The fields to change, where None is a value to set; raises `ArgumentInvalid` when there are none."""
     found = {name: value for name, value in fields.items() if value is not msgspec.UNSET}
     if not found:
-        raise AskingError(f"nothing to update: give at least one of {', '.join(fields)}")
+        raise ArgumentInvalid(None, f"nothing to update: give at least one of {', '.join(fields)}")
     return found

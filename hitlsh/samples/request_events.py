@@ -94,7 +94,7 @@ def make_flat(scene: Scene) -> Json:
         request_id=scene.request_id,
         loop_id=scene.loop["id"],
         status="completed",
-        response_data=scene.answer("Approve"),
+        response_data=scene.answer("approve"),
         response_by_user=scene.user,
         response_time_seconds=360.0,
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hitlsh.callbacks import Callback, CallbackInvalid, CallbackSigner
     from hitlsh.errors import DeliveryRefused
-    from hitlsh.events import Event, Reviewer, Unreadable
+    from hitlsh.events import Event, LoopMember, RefundInfo, Reviewer, Unreadable
     from hitlsh.signatures import SignatureInvalid
     from hitlsh.webhooks.delivery_headers import Headers
     from hitlsh.webhooks.parsing import parse
@@ -32,6 +32,8 @@ __all__ = [
     "DeliveryRefused",
     "Event",
     "Headers",
+    "LoopMember",
+    "RefundInfo",
     "Reviewer",
     "SignatureInvalid",
     "Unreadable",
@@ -49,6 +51,8 @@ _MODULES = {
     "CallbackSigner": "hitlsh.callbacks",
     "DeliveryRefused": "hitlsh.errors",
     "Event": "hitlsh.events",
+    "LoopMember": "hitlsh.events",
+    "RefundInfo": "hitlsh.events",
     "Reviewer": "hitlsh.events",
     "Unreadable": "hitlsh.events",
     "SignatureInvalid": "hitlsh.signatures",

@@ -1,9 +1,21 @@
 """Events that end no request: turns, workflow executions, loops, users, the system, and the withdrawn API."""
 
-from hitlsh.events import Event
+from typing import Any
+
+from hitlsh.events import Event, LoopMember
 from hitlsh.webhooks import event_keys
 from hitlsh.webhooks.outcomes import Json
-from hitlsh.webhooks.payload_fields import event_name, identifier, mapping, moment, outcome, reviewer, settle, text
+from hitlsh.webhooks.payload_fields import (
+    event_name,
+    identifier,
+    loop_member,
+    mapping,
+    moment,
+    outcome,
+    reviewer,
+    settle,
+    text,
+)
 from hitlsh.webhooks.responses import normalise
 
 #: Events which the documents name without printing a payload, by the family before the dot.
@@ -36,6 +48,7 @@ def turn(payload: Json, turn: Json, body: bytes) -> Event | None:
         labels=answer.labels,
         occurred_at=moment(timestamp, turn.get("updated_at")),
         created_at=moment(turn.get("created_at")),
+        session_id=identifier(payload.get("session_id"), turn.get("session_id")),
     )
 
 
@@ -60,6 +73,10 @@ def execution(payload: Json, body: bytes) -> Event | None:
         labels=answer.labels,
         reviewer=person,
         occurred_at=moment(payload.get("completed_at"), payload.get("timestamp")),
+        created_at=moment(payload.get("created_at")),
+        was_edited=answer.was_edited,
+        workflow_id=identifier(payload.get("workflow_id")),
+        execution_id=identifier(payload.get("execution_id")),
     )
 
 
@@ -68,7 +85,15 @@ def membership(payload: Json, data: Json, loop: Json, body: bytes) -> Event | No
     member = mapping(data.get("member")) or {}
     ids = (identifier(loop.get("id")), identifier(member.get("user_id"), member.get("id")))
     resource_id = ":".join(part for part in ids if part)
-    return _occasion("nested", payload, resource_id, body, loop_id=ids[0], loop_name=text(loop.get("name")))
+    return _occasion(
+        "nested",
+        payload,
+        resource_id,
+        body,
+        loop_id=ids[0],
+        loop_name=text(loop.get("name")),
+        member=loop_member(member),
+    )
 
 
 def loop_or_user(payload: Json, data: Json, body: bytes) -> Event | None:
@@ -92,8 +117,7 @@ def legacy(payload: Json, review: Json, body: bytes) -> Event | None:
     if name is None:
         return None
     completed = name == "review.completed"
-    given = review.get("decision", review.get("response", review.get("response_data")))
-    answer = normalise(given if completed else None)
+    answer = normalise(_review_answer(review.get("result")) if completed else None)
     timestamp = payload.get("timestamp")
     return Event(
         variant="legacy-r0",
@@ -112,6 +136,15 @@ def legacy(payload: Json, review: Json, body: bytes) -> Event | None:
     )
 
 
+def _review_answer(result: Any) -> Any:
+    """Take the answer out of ``review.result``: its pages call it ``approved`` or ``approval``, or give text."""
+    fields = mapping(result)
+    if fields is None:
+        return result
+    names = ("approved", "approval", "content")
+    return next((fields[name] for name in names if fields.get(name) is not None), None)
+
+
 def _occasion(
     variant: str,
     payload: Json,
@@ -120,6 +153,7 @@ def _occasion(
     *,
     loop_id: str | None = None,
     loop_name: str | None = None,
+    member: LoopMember | None = None,
 ) -> Event | None:
     name, timestamp = event_name(payload.get("event")), payload.get("timestamp")
     if name is None:
@@ -130,5 +164,6 @@ def _occasion(
         key=event_keys.of_occasion(name, resource_id, timestamp, body),
         loop_id=loop_id,
         loop_name=loop_name,
+        member=member,
         occurred_at=moment(timestamp),
     )

@@ -12,6 +12,7 @@ from hitlsh.webhooks.payload_fields import (
     metadata,
     moment,
     outcome,
+    refund_info,
     reviewer,
     settle,
     text,
@@ -42,6 +43,7 @@ class Report(NamedTuple):
     response_data: Any
     loop: Any = None
     person: Any = None
+    refund: Any = None
     timestamp: Any = None
     body: bytes = b""
 
@@ -88,6 +90,8 @@ def _ended(report: Report, name: str, ended: Outcome, request_id: str) -> Event:
         created_at=moment(request.get("created_at")),
         timeout_at=moment(request.get("timeout_at")),
         fingerprint=_fingerprint(report, ended, answer),
+        was_edited=answer.was_edited,
+        refund_info=refund_info(report.refund) if ended == "cancelled" else None,
     )
 
 
@@ -114,6 +118,7 @@ def _ongoing(report: Report, name: str, state: str | None) -> Event:
         occurred_at=moment(report.timestamp, claimed_at, updated_at),
         created_at=moment(request.get("created_at")),
         timeout_at=moment(request.get("timeout_at")),
+        was_edited=answer.was_edited,
     )
 
 

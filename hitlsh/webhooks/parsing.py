@@ -81,6 +81,7 @@ def _ended_request(request: Json) -> Event | None:
             request_id=identifier(request.get("id"), request.get("request_id")),
             response_data=request.get("response_data"),
             loop=request.get("loop"),
+            refund=request.get("refund_info"),
         )
     )
 

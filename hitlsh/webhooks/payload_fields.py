@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from hitlsh.events import Outcome, Reviewer
+from hitlsh.events import LoopMember, Outcome, RefundInfo, Reviewer
 
 #: A name longer than this is no event name.
 _LONGEST_NAME = 100
@@ -141,6 +141,31 @@ def reviewer(*sources: Any) -> Reviewer | None:
     if person is None and name is None and email is None:
         return None
     return Reviewer(id=person, name=name, email=email)
+
+
+def loop_member(value: Any) -> LoopMember | None:
+    """Return the member of a loop event, or None where the value names nobody."""
+    fields = mapping(value) or {}
+    member_id, email = identifier(fields.get("user_id"), fields.get("id")), text(fields.get("email"))
+    if member_id is None and email is None:
+        return None
+    return LoopMember(
+        id=member_id,
+        email=email,
+        name=text(fields.get("name")),
+        status=text(fields.get("status")),
+        role=text(fields.get("role")),
+        joined_at=moment(fields.get("joined_at")),
+    )
+
+
+def refund_info(value: Any) -> RefundInfo | None:
+    """Return what a cancellation gave back, or None where the value does not say."""
+    fields = mapping(value) or {}
+    refunded, reason = fields.get("refunded"), text(fields.get("reason"))
+    if not isinstance(refunded, bool):
+        return RefundInfo(reason=reason) if reason is not None else None
+    return RefundInfo(refunded=refunded, reason=reason)
 
 
 def metadata(request: Mapping[str, Any]) -> dict[str, Any] | None:

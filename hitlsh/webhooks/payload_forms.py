@@ -61,6 +61,7 @@ def _nested(payload: Json, data: Json, request: Json, body: bytes) -> Event | No
             response_data=request.get("response_data"),
             loop=data.get("loop"),
             person=data.get("reviewer"),
+            refund=data.get("refund_info"),
             timestamp=payload.get("timestamp"),
             body=body,
         )

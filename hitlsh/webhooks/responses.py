@@ -35,6 +35,8 @@ class Answer(NamedTuple):
     value: Any
     labels: tuple[str, ...]
     type: str | None
+    #: For editable text: whether the reviewer changed the draft; None where the form does not say.
+    was_edited: bool | None = None
 
 
 def normalise(response_data: Any) -> Answer:
@@ -52,7 +54,9 @@ def _from_object(response_data: dict[str, Any]) -> Answer:
     for value_key, label_key, response_type in _FORMS:
         value = response_data.get(value_key)
         if value is not None:
-            return Answer(value, _labels(response_data.get(label_key)), response_type)
+            edited = response_data.get("was_edited")
+            was_edited = edited if isinstance(edited, bool) else None
+            return Answer(value, _labels(response_data.get(label_key)), response_type, was_edited)
         known = known or value_key in response_data
     return Answer(None if known else response_data, (), None)
 

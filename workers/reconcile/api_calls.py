@@ -9,7 +9,7 @@ from redis import Redis
 from hitlsh.api import Client
 from hitlsh.api.errors import (
     ApiError,
-    AskingError,
+    ArgumentInvalid,
     BadRequest,
     BudgetExhausted,
     Forbidden,
@@ -35,10 +35,10 @@ Shown: TypeAlias = dict[str, RequestSummary]
 
 
 #: What may be wrong with one request alone, and what is wrong with whoever asks.
-_OF_ONE_REQUEST = (Refused, UnexpectedReply, AskingError)
+_OF_ONE_REQUEST = (Refused, UnexpectedReply, ArgumentInvalid)
 _OF_THE_KEY = (Unauthorized, RateLimited)
 #: HITL.sh never gave a request such an id; whoever posted it made it up.
-_NO_ID = (BadRequest, AskingError)
+_NO_ID = (BadRequest, ArgumentInvalid)
 
 
 class Stopped(WorkersError):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hitlsh.api.errors import AskingError
+from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.models.optional import ApprovalChain
 from hitlsh.api.operations import Operation, Reply, encode, given, segment
 from hitlsh.api.questions.limits import one_of
@@ -24,7 +24,7 @@ def create(
     """Put a chain before a request, its steps in this order; raises `Conflict` when there is one."""
     one_of("mode", mode, ("sequential", "parallel"))
     if not steps or not all(step.approver_ids for step in steps):
-        raise AskingError("steps: give at least one step, each with at least one approver id")
+        raise ArgumentInvalid("steps", "must be at least one step, each with at least one approver id")
     body = encode({"org_id": org_id, "mode": mode, "steps": [_step(at, step) for at, step in enumerate(steps, 1)]})
     return Operation(method="POST", path=_path(request_id), body=body, read=_chain)
 

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from hitlsh.api.errors import AskingError
+from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.http.exchange import Script, Sleep
 from hitlsh.api.models.requests import (
     CancelledRequest,
@@ -145,7 +145,7 @@ def feedback(
     words = given(comment=comment, category=category, tags=None if tags is None else list(tags))
     fields = scores | words | given(would_recommend=would_recommend, follow_up_needed=follow_up_needed)
     if not fields:
-        raise AskingError("feedback is empty: give at least one of rating, comment, tags and the others")
+        raise ArgumentInvalid("feedback", "is empty: give at least one score, comment or tag")
     return Operation(
         method="POST",
         path=f"{_path(request_id)}/feedback",

@@ -5,7 +5,7 @@ Until HITL.sh has it, register account webhooks in the dashboard, or give each r
 
 from collections.abc import Sequence
 
-from hitlsh.api.errors import AskingError
+from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.models.optional import Webhook
 from hitlsh.api.operations import Operation, Reply, encode, given, segment
 from hitlsh.api.questions.limits import length, url
@@ -22,9 +22,9 @@ def create(
 ) -> Operation[Webhook]:
     """Register an address for events such as ``request.*``, ``loop.<id>.*`` or ``*`` (future endpoint)."""
     if not url("url", address):
-        raise AskingError(f"url {address!r} is not https: the deliveries would travel in clear")
+        raise ArgumentInvalid("url", f"{address!r} is not https: the deliveries would travel in clear")
     if isinstance(events, str) or not events:
-        raise AskingError(f"events is {events!r}: give a list of patterns, such as ['request.*']")
+        raise ArgumentInvalid("events", f"is {events!r}: give a list of patterns, such as ['request.*']")
     length("secret", secret, 1, 1000)
     options = given(type=kind, enabled=enabled, loop_id=loop_id)
     body = encode({"url": address, "events": list(events), "secret": secret} | options)

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from hitlsh.api.models.optional import Execution
-from hitlsh.api.operations import Operation, encode, segment
+from hitlsh.api.operations import Operation, encode_value, segment
 
 
 def trigger(
@@ -15,6 +15,6 @@ def trigger(
     return Operation(
         method="POST",
         path=path,
-        body=encode({} if payload is None else payload),
+        body=encode_value("payload", {} if payload is None else payload),
         read=lambda reply: Execution.from_payload(reply.data),
     )

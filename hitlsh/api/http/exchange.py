@@ -13,7 +13,7 @@ import msgspec
 from hitlsh.api.errors import ApiError, BudgetExhausted, Refused, Unreachable
 from hitlsh.api.http.rate_limit import RateLimit
 from hitlsh.api.http.replies import Answered, read, refusal, result
-from hitlsh.api.http.retrying import Patience, RetryPolicy
+from hitlsh.api.http.retrying import Patience, RetryPolicy, may_have_acted
 from hitlsh.api.operations import Operation, Wire, to_wire
 from hitlsh.api.request_recorder import Made, outlived
 
@@ -97,6 +97,7 @@ class Exchange:
         """Make the call, again where the policy allows; raises what went wrong last."""
         wire = to_wire(operation, self._base_url, self._api_prefix)
         patience = Patience(self._policy)
+        earlier: ApiError | None = None
         while True:
             yield from self._spend(patience)
             failure, found = yield from self._once(operation, wire)
@@ -105,7 +106,11 @@ class Exchange:
                 return answer
             wait = patience.wait_after(failure, operation.method, self._clock())
             if wait is None:
+                if isinstance(failure, Refused) and not may_have_acted(failure):
+                    failure.earlier_failure = earlier
                 raise failure
+            if operation.method != "GET" and may_have_acted(failure):
+                earlier = failure
             yield Sleep(wait)
 
     def _play(self, script: Script[T]) -> Flow[T]:

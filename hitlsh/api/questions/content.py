@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from hitlsh.api.errors import AskingError
+from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.operations import given
 from hitlsh.api.questions.limits import url
 
@@ -43,7 +43,7 @@ def file(address: str, *, file_type: str | None = None, file_name: str | None = 
 
 def _linked(kind: str, urls: tuple[str, ...]) -> Content:
     if not urls:
-        raise AskingError(f"{kind}() has no address: give one or several")
+        raise ArgumentInvalid(f"{kind}_url", "is missing: give one or several addresses")
     for address in urls:
         url(f"{kind}_url", address)
     fields: dict[str, Any] = {f"{kind}_url": urls[0]}

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET
 
-from hitlsh.api.errors import AskingError
+from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.operations import encode, given
 from hitlsh.api.questions.builders import Question
 from hitlsh.api.questions.content import Content
@@ -21,7 +21,17 @@ _SHORTEST, _LONGEST = 60, 86_400
 
 
 class DocumentedLimitWarning(UserWarning):
-    """Something the documents disagree about: it is sent as asked, and HITL.sh may refuse it."""
+    """An argument on which HITL.sh's documents disagree: it is sent as it is, and HITL.sh may refuse it."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        #: The field of the API, such as ``request_text``.
+        self.field = field
+        #: What is wrong with its value, without the field's name.
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.problem}"
 
 
 def create_body(text: str, question: Question, default_response: Any, content: Content, **fields: Any) -> bytes:
@@ -64,9 +74,9 @@ def check_changes(changes: Mapping[str, Any]) -> None:
 def check_text(text: Any) -> None:
     """Some text; above 2000 characters the documents disagree, so that is only a warning."""
     if not isinstance(text, str) or not text.strip():
-        raise AskingError(f"request_text is {text!r}: say what is to be decided")
+        raise ArgumentInvalid("request_text", f"is {text!r}: say what is to be decided")
     if len(text) > _LONGEST_TEXT:
-        _warn(f"request_text has {len(text)} characters: the API reference allows {_LONGEST_TEXT}")
+        _warn("request_text", f"has {len(text)} characters: the API reference allows {_LONGEST_TEXT}")
 
 
 def check_timeout(processing_type: Any, seconds: Any) -> None:
@@ -74,25 +84,25 @@ def check_timeout(processing_type: Any, seconds: Any) -> None:
     one_of("processing_type", processing_type, ("time-sensitive", "deferred"))
     if processing_type == "time-sensitive":
         if seconds is None:
-            raise AskingError("timeout_seconds is missing: a time-sensitive request needs one, 60 to 86400")
+            raise ArgumentInvalid("timeout_seconds", "is missing: a time-sensitive request needs one, 60 to 86400")
         whole("timeout_seconds", seconds, _SHORTEST, _LONGEST)
     elif seconds is not None:
         whole("timeout_seconds", seconds, 1, 10 * 365 * _LONGEST)
         if not _SHORTEST <= seconds <= _LONGEST:
-            _warn(f"timeout_seconds is {seconds}: the API reference allows {_SHORTEST} to {_LONGEST}")
+            _warn("timeout_seconds", f"is {seconds}: the API reference allows {_SHORTEST} to {_LONGEST}")
 
 
 def check_callback(address: Any) -> None:
     """An address HITL.sh can post to; plain HTTP is called unsupported on one page."""
     if address is not None and not url("callback_url", address):
-        _warn(f"callback_url {address!r} is not https: HITL.sh may refuse it, and others can read along")
+        _warn("callback_url", f"{address!r} is not https: HITL.sh may refuse it, and others can read along")
 
 
 def check_context(context: Any) -> None:
     """A JSON object; what it holds is yours."""
     if context is not None and not isinstance(context, Mapping):
-        raise AskingError(f"context is a {type(context).__name__}: give an object, such as {{'order': 17}}")
+        raise ArgumentInvalid("context", f"is a {type(context).__name__}: give an object, such as {{'order': 17}}")
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, DocumentedLimitWarning, stacklevel=6)
+def _warn(field: str, problem: str) -> None:
+    warnings.warn(DocumentedLimitWarning(field, problem), stacklevel=6)
