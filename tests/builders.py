@@ -8,7 +8,7 @@ import msgspec
 from hitlsh.events import Event, Trust
 from hitlsh.webhooks.parsing import parse
 from workers.inbox.settlements import (
-    AwaitTrust,
+    Awaiting,
     Done,
     Failed,
     Held,
@@ -99,7 +99,7 @@ def _effect(name: str) -> RoutedEffect:
     how, _, trust = mode.partition("-")
     start: Any = "due" if mode == "due" else "running"
     if trust:
-        start = AwaitTrust(trust=trust, is_urgent=how == "await")  # type: ignore[arg-type]
+        start = Awaiting(needs=trust, is_urgent=how == "await")  # type: ignore[arg-type]
     return RoutedEffect(handler=handler, start=start, takes_conflicts=flag == "conflict")
 
 
