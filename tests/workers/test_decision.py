@@ -88,7 +88,7 @@ def test_help_describes_each_public_attribute():
     shown = re.sub("\b.", "", pydoc.render_doc(Decision))
     public = [name for name, value in inspect.getmembers(Decision) if isinstance(value, property)]
 
-    described = dict(re.findall(r"^ \|  (\w+)\n \|      (\w.+)$", shown, re.MULTILINE))
+    described = dict(re.findall(r"^ \|  (\w+)\n \|      (\S.+)$", shown, re.MULTILINE))
 
     assert {*ATTRIBUTES, "delivered", "answered", "raw"} == set(public) <= described.keys()
     assert not [name for name in dir(Decision) if not name.startswith("_") and name not in {*public, "from_stored"}]

@@ -99,8 +99,8 @@ async def test_another_answer_to_the_same_request_is_a_conflict_of_its_own(inbox
     [first] = (await inbox.claim(10)).items
     await inbox.report([routed(first)])
     [second] = (await inbox.claim(10)).items
-    assert (first.conflict, second.conflict) == (False, True)
-    assert second.event.key == second.lease.event_key
+    assert (first.stored.conflict, second.stored.conflict) == (False, True)
+    assert second.stored.event.key == second.lease.event_key
 
 
 async def test_the_same_answer_in_another_form_is_no_conflict(inbox: Inbox) -> None:
@@ -154,7 +154,7 @@ async def test_a_claimed_item_is_nobody_elses_until_its_lease_runs_out(async_red
 
     assert (len(first.items), len(meanwhile.items), len(after.items)) == (1, 0, 1)
     assert (first.items[0].crashes, after.items[0].crashes) == (0, 1)
-    assert after.items[0].token != first.items[0].token
+    assert after.items[0].lease.token != first.items[0].lease.token
     assert meanwhile.next_due_in is not None
     assert 0 < meanwhile.next_due_in <= 0.05
 
@@ -170,7 +170,8 @@ async def test_the_state_of_the_callback_url_comes_back(inbox: Inbox) -> None:
 
     [item] = (await inbox.claim(1)).items
 
-    assert item.stored.state == {"order": 0}
+    assert item.stored.callback is not None
+    assert item.stored.callback.state == {"order": 0}
 
 
 # -- report ------------------------------------------------------------------------------------------

@@ -405,7 +405,7 @@ async def test_a_simulated_month_runs_out_leases_and_expires_records(redis: Redi
     simulated.advance(redis, 30 * DAY)
 
     assert inbox_clock.now(redis) - before == pytest.approx(30 * DAY, abs=2.0)
-    assert [item.lease.member for item in (await inbox.claim(1)).items] == [held.member]
+    assert [item.lease.member for item in (await inbox.claim(1)).items] == [held.lease.member]
     assert redis.exists(keys.event(quarantined))  # only finished work expires
 
 

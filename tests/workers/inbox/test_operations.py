@@ -166,7 +166,7 @@ async def test_a_failed_routing_waits_for_its_turn(inbox: Inbox, redis: Redis) -
     await inbox.report([routed(second)])
     [after] = (await inbox.claim(10)).items
 
-    assert (meanwhile, after.event_key) == ([], key(claimed()))
+    assert (meanwhile, after.lease.event_key) == ([], key(claimed()))
 
 
 # -- discard -----------------------------------------------------------------------------------------
@@ -339,7 +339,7 @@ async def test_the_events_of_a_request_are_replayed_in_order(inbox: Inbox, redis
     replay(redis, router("pay"), [REQUEST], retention=RETENTION)
     first, second = (await inbox.claim(10)).items
 
-    assert [first.event_key, second.lease.event_key] == [key(claimed()), KEY]
+    assert [first.lease.event_key, second.lease.event_key] == [key(claimed()), KEY]
 
 
 # -- quarantined bodies ------------------------------------------------------------------------------

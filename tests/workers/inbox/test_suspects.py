@@ -66,7 +66,7 @@ async def test_one_worker_clears_suspects_and_the_other_gets_healthy_work(
     assert (alone.is_suspect, following.is_suspect) == (True, True)
     assert [(item.stored.event.request_id, item.is_suspect) for item in other.items] == [("new", False)]
     assert (nothing.items, other.suspects_wait, nothing.suspects_wait) == ([], False, False)
-    assert following.event_key != alone.lease.event_key
+    assert following.lease.event_key != alone.lease.event_key
     assert broken(redis) == []
 
 
@@ -79,7 +79,7 @@ async def test_another_worker_clears_suspects_when_the_first_is_gone(inbox: Inbo
     [other] = (await inbox.claim(10, claimant="second")).items
 
     assert other.is_suspect
-    assert other.event_key != alone.lease.event_key
+    assert other.lease.event_key != alone.lease.event_key
 
 
 async def test_a_busy_worker_leaves_suspects_to_an_idle_one_for_a_while(
@@ -124,7 +124,7 @@ async def test_what_two_workers_died_with_stays_alone(inbox: Inbox, mortal: Inbo
 
     assert nothing.items == []
     assert other.is_suspect
-    assert other.event_key != poison.lease.event_key
+    assert other.lease.event_key != poison.lease.event_key
 
 
 async def test_a_worker_that_was_only_slow_keeps_what_it_has_until_it_is_claimed(

@@ -130,7 +130,7 @@ async def test_an_effect_older_than_the_demand_waits_too(inbox: Inbox, redis: Re
     [again] = (await inbox.claim(10)).items
     await inbox.report([settled(again, "done", "pay")])
 
-    assert (again.lease.handler, again.attempt, again.trust) == ("pay", 1, "confirmed")
+    assert (again.lease.handler, again.attempt, again.stored.trust) == ("pay", 1, "confirmed")
 
 
 # -- confirmed ---------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ async def test_proof_that_came_while_it_was_routed_is_not_waited_for(inbox: Inbo
     await confirm(inbox)
     await inbox.report([routed(item, "pay:await-confirmed")])
 
-    assert [one.handler for one in (await inbox.claim(10)).items] == ["pay"]
+    assert [one.lease.handler for one in (await inbox.claim(10)).items] == ["pay"]
 
 
 async def test_proof_that_came_while_it_was_claimed_is_not_waited_for(inbox: Inbox, redis: Redis) -> None:
@@ -185,7 +185,7 @@ async def test_proof_that_came_before_anybody_waited_shows_nothing_of_what_was_p
 
     begun_with = ("signed", {"to": "Mallory"}) if routing else ("confirmed", {"to": "Ada"})
     assert (item.stored.trust, item.stored.event.metadata) == begun_with
-    assert [(one.handler, one.trust, one.event.metadata) for one in confirmed] == [
+    assert [(one.lease.handler, one.stored.trust, one.stored.event.metadata) for one in confirmed] == [
         (name, "confirmed", {"to": "Ada"}) for name in ("notify", "pay")
     ]
 
@@ -230,8 +230,8 @@ async def test_what_stronger_evidence_overrules_never_begins(inbox: Inbox, redis
     await inbox.report([routed(true_one)])
 
     assert (states(redis), record(redis).state) == ({"pay": "superseded"}, "overruled")
-    assert record(redis).overruled == true_one.event_key
-    assert (true_one.handler, true_one.conflict, true_one.overrules) == ("", False, False)
+    assert record(redis).overruled == true_one.lease.event_key
+    assert (true_one.lease.handler, true_one.stored.conflict, true_one.stored.overrules) == ("", False, False)
 
 
 @pytest.mark.parametrize("mark", [":due", ""])
@@ -241,7 +241,7 @@ async def test_an_overruled_effect_that_is_due_ends_at_the_claim(inbox: Inbox, r
         await inbox.report([settled(item, "release", "notify")])
 
     await confirm(inbox, REJECTED)
-    claimed_now = [one.handler for one in (await inbox.claim(10)).items]
+    claimed_now = [one.lease.handler for one in (await inbox.claim(10)).items]
 
     assert "notify" not in claimed_now
     assert (states(redis)["notify"], record(redis).state) == ("superseded", "overruled")
@@ -266,7 +266,7 @@ async def test_an_overruled_effect_that_a_worker_died_with_is_not_run_again(inbo
 
     first = (await inbox.claim(10, caps={"notify": 1})).items
 
-    assert [one.handler for one in first] in ([], [""])
+    assert [one.lease.handler for one in first] in ([], [""])
     assert (states(redis)["notify"], record(redis).effects[1].crashes) == ("superseded", 1)
     assert redis.hget(keys.PREFIX + "running", "notify") is None
 
@@ -279,8 +279,8 @@ async def test_the_true_event_is_told_that_something_was_done_for_the_other(inbo
     [true_one] = (await inbox.claim(10)).items
     await inbox.report([routed(true_one)])
 
-    assert (true_one.conflict, true_one.overrules) == (False, True)
-    assert (record(redis, true_one.event_key).overrules, record(redis).conflict) == (True, True)
+    assert (true_one.stored.conflict, true_one.stored.overrules) == (False, True)
+    assert (record(redis, true_one.lease.event_key).overrules, record(redis).conflict) == (True, True)
     assert [(one.handler, one.overruled) for one in record(redis).effects] == [("pay", False), ("notify", True)]
 
 
@@ -292,9 +292,9 @@ async def test_the_room_of_an_overruled_effect_is_the_next_ones(inbox: Inbox, re
 
     await confirm(inbox, REJECTED)
     await inbox.report([settled(running, "done", "capped")])
-    begun = [one for _ in range(2) for one in (await inbox.claim(10, caps={"capped": 1})).items if one.handler]
+    begun = [one for _ in range(2) for one in (await inbox.claim(10, caps={"capped": 1})).items if one.lease.handler]
 
-    assert [one.event_key for one in (running, *begun)] == ["request.completed:0", "request.completed:b"]
+    assert [one.lease.event_key for one in (running, *begun)] == ["request.completed:0", "request.completed:b"]
 
 
 # -- a person ----------------------------------------------------------------------------------------
@@ -387,4 +387,4 @@ async def test_a_failed_effect_is_replayed_once_its_event_is_proven(inbox: Inbox
     await confirm(inbox)
 
     assert before == []
-    assert [(one.handler, one.attempt) for one in (await inbox.claim(10)).items] == [("pay", 2)]
+    assert [(one.lease.handler, one.attempt) for one in (await inbox.claim(10)).items] == [("pay", 2)]
