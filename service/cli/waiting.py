@@ -12,6 +12,7 @@ from service.cli.api.tables import cell
 from service.cli.output import echo, print_json, print_table
 from service.errors import ServiceError
 from workers.decision import ATTRIBUTES, Decision
+from workers.inbox import request_records
 from workers.inbox.queries import lookup
 
 #: How long after its timeout the outcome of a request may take before a person is told.
@@ -63,12 +64,12 @@ class _Spoken:
 
 def decision_of(redis: Redis, request_id: str) -> Decision | None:
     """What ended this request, as a handler gets it; None while it is open. Raises `RequestUnknown`."""
-    known = lookup.request(redis, request_id)
-    if known is None:
+    request = request_records.read(redis, request_id)
+    if request is None:
         return None
-    if known.status == "lost":
+    if request.status == "lost":
         raise RequestUnknown
-    record = lookup.event(redis, known.event) if known.event is not None else None
+    record = lookup.event(redis, request.event) if request.event is not None else None
     stored = record.stored if record is not None else None
     return Decision.from_stored(stored) if stored is not None else None
 

@@ -12,11 +12,11 @@ import pytest
 from hitlsh.samples.catalog import sample
 from hitlsh.signatures import headers
 from service.web.app import WEBHOOKS
+from tests.inbox_records import recent
 from tests.processes import proc
 from tests.processes.sender import Posting, Sender
 from tests.processes.stacks import LEASE, SECRET, SLACK, LiveStack, key_of
 from workers.inbox import keys
-from workers.inbox.queries import lookup
 
 DELIVERIES = 500
 ROUNDS = 25
@@ -173,7 +173,7 @@ def test_every_effect_is_settled_once_and_nothing_is_left(storm: Storm) -> None:
     assert {effect.state for record in records for effect in record.effects} == {"done"}
     assert storm.stack.open_work() == (0, 0)
     assert storm.stack.redis.zcard(keys.FAILED) == 0
-    assert len(list(lookup.recent(storm.stack.redis, 2 * DELIVERIES))) == DELIVERIES
+    assert len(list(recent(storm.stack.redis, 2 * DELIVERIES))) == DELIVERIES
 
 
 @pytest.mark.slow

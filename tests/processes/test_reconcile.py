@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from tests.inbox_records import recent
 from tests.processes.reconcile_stack import API_KEY, reconciling
 from tests.processes.reconcile_storm import CALLS_AN_HOUR, REQUESTS, ReconcileStorm
 from tests.workers.inbox.invariants import broken
 from workers.inbox import keys
 from workers.inbox.budget.redis_budget import RedisBudget
-from workers.inbox.queries import lookup
 from workers.inbox.tracker import tracked_requests
 
 #: Seconds after the death of a reconcile run, within which another goes on.
@@ -57,7 +57,7 @@ def test_nothing_is_made_up_and_nothing_is_left(storm: ReconcileStorm) -> None:
     redis = storm.stack.redis
     still_open = {one.request for one in storm.asked if one.end is None}
 
-    kept = [event.key for event in lookup.recent(redis, 2 * REQUESTS)]
+    kept = [event.key for event in recent(redis, 2 * REQUESTS)]
     assert sorted(kept) == sorted(one.event for one in storm.asked if one.end is not None)
     # A timeout that came by callback waits without haste: `pay` demands confirmation, and is not for timeouts.
     leisurely = {name for name in tracked_requests.load(redis) if redis.exists(keys.unconfirmed(name))}

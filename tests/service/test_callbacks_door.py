@@ -9,6 +9,7 @@ from redis import Redis
 from hitlsh.callbacks import LARGEST_STATE, CallbackSigner
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import key, payload
+from tests.inbox_records import recent
 from tests.service.conftest import (
     CALLBACK_KEY,
     CLOSE,
@@ -101,7 +102,7 @@ def test_a_token_is_read_before_the_body_is_asked_for(receiver: Receiver) -> Non
 def test_a_broken_body_at_our_url_is_kept_and_400(receiver: Receiver, redis: Redis) -> None:
     assert receiver.call_back(b"{").status_code == 400
 
-    [kept] = lookup.recent(redis)
+    [kept] = recent(redis)
     assert (kept.body, kept.trust, kept.state) == (b"{", "callback", "quarantined")
 
 

@@ -17,6 +17,7 @@ from hitlsh.events import Event, Unreadable
 from hitlsh.webhooks.parsing import parse
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import key, payload
+from tests.inbox_records import recent
 from tests.service.conftest import (
     CLOSE,
     MAX_BODY,
@@ -166,7 +167,7 @@ def test_what_is_declared_as_something_else_is_415_and_kept_raw(
     response = receiver.post(body, headers=signatures.headers(SECRET, body) | declared)
 
     assert response.status_code == 415
-    [kept] = lookup.recent(redis)
+    [kept] = recent(redis)
     assert (kept.body, kept.state) == (body, "quarantined")
 
 
@@ -372,7 +373,7 @@ async def test_a_burst_is_answered_and_kept_once_each(receiver: Receiver, redis:
     replies = await post_all(receiver, bodies)
 
     assert replies == [202] * 300
-    kept = {record.key: record for record in lookup.recent(redis, 1_000)}
+    kept = {record.key: record for record in recent(redis, 1_000)}
     assert kept.keys() == {key(body) for body in bodies}
     assert all(isinstance(record.content, Event) and record.deliveries == 1 for record in kept.values())
 
@@ -390,7 +391,7 @@ async def test_what_was_acknowledged_while_the_server_died_is_in_the_inbox(tmp_p
         replies = first + await posting
         server.start()
         with Redis.from_url(server.url) as redis:
-            kept = {record.key for record in lookup.recent(redis, 1_000)}
+            kept = {record.key for record in recent(redis, 1_000)}
         wait_until(lambda: receiver.client.get("/health/ready").status_code == 200)
         again = await post_all(receiver, bodies)
 

@@ -17,12 +17,12 @@ from hitlsh.api import Client
 from service.cli.main import cli
 from service.cli.reconcile import INTERRUPTED
 from service.local.embedded_server import EmbeddedServer
+from tests.inbox_records import recent
 from tests.service.conftest import wait_until
 from tests.service.reconciling import Run, figures
 from tests.workers.reconcile.asked import HOUR, KEY, ask
 from workers.inbox import keys
 from workers.inbox.budget.redis_budget import RedisBudget
-from workers.inbox.queries import lookup
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_what_no_webhook_told_of_is_found_and_counted(run: Run, redis: Redis, an
 
     assert result.exit_code == 0
     assert (figures(result.stdout)["found"], figures(result.stdout)["calls"]) == (1, 1)
-    [event] = lookup.recent(redis)
+    [event] = recent(redis)
     assert (event.content.request_id, event.content.response) == (answered, False)
 
 

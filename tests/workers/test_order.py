@@ -8,11 +8,11 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import ago, claimed, delivery, key, payload, routed, settled
+from tests.inbox_records import recent
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
 from workers.inbox import keys
 from workers.inbox.operations import pausing
-from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -96,7 +96,7 @@ async def test_two_workers_never_handle_one_request_at_once(inbox: Inbox, redis:
         await until(lambda: nothing_waits(redis))
 
     assert most[0] == 1
-    assert [record.state for record in lookup.recent(redis)] == ["done"] * 20
+    assert [record.state for record in recent(redis)] == ["done"] * 20
 
 
 async def test_a_turn_passes_on_from_what_nobody_wants(inbox: Inbox, redis: Redis) -> None:
@@ -209,7 +209,7 @@ async def test_what_a_worker_died_with_runs_again_alone(redis: Redis, async_redi
 
     assert len(died_with) == 6
     assert most[0] == 1
-    assert {effect.crashes for record in lookup.recent(redis) for effect in record.effects} == {0}
+    assert {effect.crashes for record in recent(redis) for effect in record.effects} == {0}
 
 
 async def test_the_poison_is_found_and_its_neighbours_succeed(redis: Redis, async_redis: AsyncRedis) -> None:
@@ -229,7 +229,7 @@ async def test_the_poison_is_found_and_its_neighbours_succeed(redis: Redis, asyn
             elif not poison:
                 await inbox.report([settled(item, "done")])
 
-    states = {record.content.request_id: record.effects[0].state for record in lookup.recent(redis)}  # type: ignore[union-attr]
+    states = {record.content.request_id: record.effects[0].state for record in recent(redis)}  # type: ignore[union-attr]
     assert states == {
         "66c0ffee0000000000000000": "done",
         "66c0ffee0000000000000001": "failed",

@@ -1,4 +1,4 @@
-"""One event, one effect and one request as the inbox keeps them: the fields of their hashes as values."""
+"""One event and its effects as the inbox keeps them: the fields of their hash as values."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -12,8 +12,6 @@ from workers.completion import NOTHING_KNOWN, CallbackState, KnownDetails
 from workers.decision import StoredEvent
 from workers.inbox.values import moment
 
-#: What an effect can end as; any other state is open: something will still happen, or a person is awaited.
-ENDED = frozenset({"done", "skipped", "discarded", "superseded"})
 #: States of what is no event: of a body that could not be read, and of one that could be later.
 _UNREADABLE = frozenset({b"quarantined", b"reread"})
 
@@ -144,16 +142,6 @@ class EventRecord(EventSummary, frozen=True, kw_only=True):
         )
 
 
-class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one request."""
-
-    status: str | None
-    outcome: str | None
-    #: Key of the event that decided it.
-    event: str | None
-    conflicts: int
-
-
 def record(key: str, fields: Mapping[str, bytes]) -> EventRecord:
     """One event, from all of its fields."""
     trust = fields["trust"].decode()
@@ -271,13 +259,3 @@ def _moment(fields: Mapping[str, bytes], name: str) -> datetime | None:
 
 def _text(fields: Mapping[str, bytes], name: str) -> str | None:
     return fields[name].decode() if name in fields else None
-
-
-def request(fields: Mapping[str, bytes]) -> RequestRecord:
-    """What the fields of a request say."""
-    return RequestRecord(
-        status=_text(fields, "status"),
-        outcome=_text(fields, "outcome"),
-        event=_text(fields, "event"),
-        conflicts=int(fields.get("conflicts", 0)),
-    )

@@ -122,14 +122,14 @@ class Recorder:
     def _load_changes(self, ended: Sequence[str]) -> None:
         """What was asked or posted since this reconcile run began has a state by now, or awaits confirmation."""
         unsure = [name for name in ended if (known := self.known.get(name)) is None or known.callback is None]
-        decided = tracked_requests.decided(self._redis, unsure)
-        self.known |= tracked_requests.known(
+        decided = tracked_requests.ended(self._redis, unsure)
+        self.known |= tracked_requests.read(
             self._redis, [name for name in unsure if name not in decided], self._indexes
         )
 
     def _relevant(self, names: Sequence[str], full_fetch: CallbackState | bool) -> list[str]:
         """Those of which a row can tell us something: known ones, and unknown ones where we discover."""
-        decided = tracked_requests.decided(self._redis, [name for name in names if name not in self.known])
+        decided = tracked_requests.ended(self._redis, [name for name in names if name not in self.known])
         return [name for name in names if name not in decided and self._is_relevant(name, full_fetch)]
 
     def _is_relevant(self, name: str, full_fetch: CallbackState | bool) -> bool:

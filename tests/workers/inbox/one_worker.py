@@ -107,6 +107,7 @@ class OneWorker:
         stored = item.stored
         return Run(
             handler=item.lease.handler, event_key=item.lease.event_key, response=stored.event.response,
-            state=Decision.from_stored(stored).state, trust=stored.trust, conflict=stored.conflict, ends=stored.event.outcome is not None,
+            state=Decision.from_stored(stored).state, trust=stored.trust,
+            conflict=stored.conflict, ends=stored.event.outcome is not None,
             after_death=item.crashes > 0,
         )  # fmt: skip

@@ -38,7 +38,7 @@ def record(redis: Redis, bodies: list[bytes], batches: list[int], url: str) -> d
 
     asyncio.run(deliver())
     request = redis.hgetall(keys.request("66c0ffee00000000000000a1"))
-    kept = {name: request.get(name) for name in (b"status", b"outcome", b"event", b"conflicts")}
+    kept = {name: request.get(name) for name in (b"status", b"outcome", b"event")}
     return kept | {b"due": sorted(redis.zrange(keys.DUE, 0, -1))}
 
 

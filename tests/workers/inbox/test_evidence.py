@@ -12,10 +12,11 @@ from redis.asyncio import Redis as AsyncRedis
 
 from hitlsh.webhooks.parsing import parse
 from tests.builders import claimed, delivery, key, payload
+from tests.inbox_records import recent
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
 from workers import Router
-from workers.inbox import keys
+from workers.inbox import keys, request_records
 from workers.inbox.operations.failures import Refused, retry
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import lookup
@@ -134,7 +135,7 @@ async def test_evidence_that_cannot_be_compared_is_neither_conflict_nor_duplicat
 
     ran = Counter(run.handler for run in worker.runs)
     assert (verdict, ran["plain"], ran["signed"]) == ("accepted", 1, 1)
-    assert [record.conflict for record in lookup.recent(redis)] == [False, False]
+    assert [record.conflict for record in recent(redis)] == [False, False]
     assert broken(redis) == []
 
 
@@ -264,7 +265,8 @@ async def test_stronger_evidence_does_not_wait_for_a_worker_that_died(inbox: Inb
 
 
 def effects(redis: Redis) -> dict[str, str]:
-    return lookup.effects(redis, REQUEST)
+    record = request_records.read(redis, REQUEST)
+    return {} if record is None else dict(record.effects)
 
 
 def again(redis: Redis, *names: str, **more: bool) -> int:

@@ -8,7 +8,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, key, payload, routed, settled
-from workers.inbox import keys
+from tests.inbox_records import recent
+from workers.inbox import keys, request_records
 from workers.inbox.operations.failures import discard
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import CHUNK, CursorInvalid, Position, scan
@@ -79,7 +80,7 @@ async def test_what_still_runs_has_no_duration(inbox: Inbox, redis: Redis) -> No
 async def test_a_conflict_has_the_key_under_which_it_is_kept(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery(), delivery(payload(response="Reject"))])
 
-    for record in lookup.recent(redis):
+    for record in recent(redis):
         assert getattr(record.content, "key", None) == record.key
 
 
@@ -96,7 +97,7 @@ async def test_a_routing_that_failed_is_told(inbox: Inbox, redis: Redis) -> None
 
 async def test_nothing_is_told_of_what_is_not_there(redis: Redis) -> None:
     assert lookup.event(redis, "no:such") is None
-    assert lookup.request(redis, "no such") is None
+    assert request_records.read(redis, "no such") is None
     assert events(redis).events == ()
     assert failures(redis).failures == ()
 

@@ -7,7 +7,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, key, payload, routed, settled
-from workers.inbox import keys
+from tests.inbox_records import recent
+from workers.inbox import keys, request_records
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox, LeaseKeeper
 from workers.inbox.values import ClaimedItem
@@ -81,9 +82,9 @@ async def test_the_first_outcome_stands_and_a_second_is_a_conflict(inbox: Inbox,
     verdicts, _ = await inbox.accept([delivery(second)])
 
     assert verdicts == ["conflict"]
-    request = lookup.request(redis, "66c0ffee00000000000000a1")
+    request = request_records.read(redis, "66c0ffee00000000000000a1")
     assert request is not None
-    assert (request.outcome, request.event, request.conflicts) == ("timeout", key(first), 1)
+    assert (request.outcome, request.event) == ("timeout", key(first))
     record = lookup.event(redis, key(second))
     assert record is not None
     assert record.conflict
@@ -116,7 +117,7 @@ async def test_a_late_claim_never_undoes_an_outcome(inbox: Inbox, redis: Redis) 
     verdicts, _ = await inbox.accept([delivery(claimed())])
 
     assert verdicts == ["accepted"]
-    request = lookup.request(redis, "66c0ffee00000000000000a1")
+    request = request_records.read(redis, "66c0ffee00000000000000a1")
     assert request is not None
     assert (request.status, request.outcome) == ("completed", "completed")
     record = lookup.event(redis, key(claimed()))
@@ -136,7 +137,7 @@ async def test_an_unreadable_body_is_quarantined_and_not_due(inbox: Inbox, redis
     await inbox.accept([delivery(b'{"hello": 1}')])
 
     assert redis.zcard(keys.DUE) == 0
-    [kept] = lookup.recent(redis)
+    [kept] = recent(redis)
     assert (kept.state, kept.body) == ("quarantined", b'{"hello": 1}')
     assert redis.zcard(keys.QUARANTINE) == 1
 

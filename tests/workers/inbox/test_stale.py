@@ -9,7 +9,7 @@ from tests.inbox_clock import advance
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
 from workers import Router
-from workers.inbox import keys
+from workers.inbox import keys, request_records
 from workers.inbox.operations.failures import discard
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import lookup
@@ -202,7 +202,7 @@ async def test_a_tombstone_of_weaker_evidence_does_not_bury_the_decision(
 
     assert (verdict, repeated) == ("overruled", "duplicate")
     assert [(run.handler, run.response) for run in worker.runs] == [("pay", "Approve"), ("careful", "Reject")]
-    assert lookup.effects(redis, REQUEST)["pay"] == "expired"
+    assert request_records.read(redis, REQUEST).effects["pay"] == "expired"
     assert broken(redis) == []
 
 

@@ -12,9 +12,9 @@ from redis.asyncio import Redis as AsyncRedis
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from tests.builders import claimed, delivery
+from tests.inbox_records import recent
 from tests.workers.reconcile.asked import HOUR, KEY, ask, reconcile, track
 from workers.inbox import keys
-from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
 from workers.inbox.tracker import api_keys, tracked_counts, tracked_listing, tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
@@ -58,7 +58,7 @@ def test_a_new_key_runs_no_decision_of_before_its_first_start(
     second = reconcile(rotated, redis)
 
     assert (first.found, second.found) == (0, 1)
-    assert [event.content.request_id for event in lookup.recent(redis)] == [still_open]
+    assert [event.content.request_id for event in recent(redis)] == [still_open]
 
 
 def test_a_new_key_has_a_horizon_and_a_rest_of_its_own(redis: Redis, discovering: Settings, other: str) -> None:

@@ -17,10 +17,9 @@ from tests.builders import claimed, delivery, payload
 from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcile, track
 from tests.workers.reconcile.test_proving import Desk
 from workers.completion import CallbackState
-from workers.inbox import keys
+from workers.inbox import keys, request_records
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations.failures import discard
-from workers.inbox.queries import lookup
 from workers.inbox.tracker import tracked_requests
 from workers.reconcile import snapshot
 from workers.settings import Settings
@@ -99,7 +98,7 @@ async def test_a_forged_request_ends_as_lost_and_is_forgotten(
 
     # One call, and one that tells a request that is gone from a key that may see nothing.
     assert ([report.calls for report in accounts], accounts[0].overruled) == ([2, 0], 1)
-    assert lookup.request(redis, UNKNOWN).status != "completed"
+    assert request_records.read(redis, UNKNOWN).status != "completed"
     assert redis.ttl(keys.request(UNKNOWN)) > 0
     assert redis.zcard(keys.CHECKS) == redis.zcard(keys.LOST) == 0
 
@@ -194,7 +193,7 @@ async def test_a_request_that_only_a_callback_url_speaks_of_moves_no_other_in_th
     request = ask(api, redis, loop)
     await desk.inbox.accept([delivery(claimed(f"{number:024x}"), callback_id="leaked") for number in range(99)])
 
-    assert tracked_requests.known(redis, [request])[request].request.newer == 0
+    assert tracked_requests.read(redis, [request])[request].request.newer == 0
 
 
 async def test_a_request_that_a_callback_url_told_of_counts_like_others_once_hitl_sh_shows_it(

@@ -14,13 +14,13 @@ from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from hitlsh.callbacks import CallbackSigner
 from tests.builders import delivery, payload
+from tests.inbox_records import recent
 from tests.workers.inbox.invariants import broken
 from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcile, track
 from workers import Decision, Router
 from workers.completion import CallbackState
 from workers.handlers.drain import Drain, DrainOptions
-from workers.inbox import keys
-from workers.inbox.queries import lookup
+from workers.inbox import keys, request_records
 from workers.inbox.store import Inbox, LeaseKeeper
 from workers.settings import Settings
 
@@ -117,7 +117,7 @@ async def test_what_is_open_at_hitl_sh_is_asked_again_before_it_is_overruled(
         await asyncio.to_thread(reconcile, settings, redis)
 
     assert redis.zcard(keys.OVERRULED) == 1
-    assert lookup.request(redis, request).outcome is None
+    assert request_records.read(redis, request).outcome is None
     assert redis.zscore(keys.CHECKS, request) is not None
 
 
@@ -148,7 +148,7 @@ async def test_a_request_that_hitl_sh_does_not_know_contradicts_what_was_posted(
         redis.hdel(keys.request("66c0ffee00000000000000a1"), "hold")
         await asyncio.to_thread(reconcile, settings, redis)
 
-    [event] = lookup.recent(redis)
+    [event] = recent(redis)
     assert event.overruled == "missing"
     assert desk.seen == [("tell", True)]
     assert redis.zcard(keys.CHECKS) == 0
@@ -179,7 +179,7 @@ async def test_the_callback_url_of_one_request_says_nothing_of_another(
 
     await desk.post(target, True, callback_id="token-of-another")
 
-    [event] = lookup.recent(redis)
+    [event] = recent(redis)
     assert (event.state, event.overruled) == ("misused", "another request's callback URL")
     assert desk.seen == []
     await desk.post(target, False, trust="signed")

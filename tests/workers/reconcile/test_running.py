@@ -12,12 +12,12 @@ from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, payload
+from tests.inbox_records import recent
 from tests.processes.proc import until
 from tests.workers.reconcile.asked import HOUR, KEY, ask, reconcile, track
 from workers.completion import CallbackState
-from workers.inbox import keys, scripts
+from workers.inbox import keys, request_records, scripts
 from workers.inbox.budget.redis_budget import RedisBudget
-from workers.inbox.queries import lookup
 from workers.inbox.store import pack
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLease
@@ -36,7 +36,7 @@ def test_a_decision_that_no_webhook_told_of_is_found(
     report = reconcile(settings, redis)
 
     assert (report.found, report.calls) == (1, 1)
-    [event] = lookup.recent(redis)
+    [event] = recent(redis)
     assert (event.key, event.trust, event.content.response) == (f"request.completed:{request}", "confirmed", True)
     assert redis.zcard(keys.CHECKS) == 0
 
@@ -67,7 +67,7 @@ def test_what_was_asked_through_us_keeps_its_state_and_its_default(
 
     reconcile(settings, redis)
 
-    [event] = lookup.recent(redis)
+    [event] = recent(redis)
     assert (event.content.source, event.content.default_response) == ("vendor_default", False)
     assert event.callback == callback
 
@@ -87,7 +87,7 @@ def test_what_was_asked_and_answered_while_the_reconcile_run_began_keeps_its_sta
         track(redis, request, callback=CallbackState(id="an-id", state={"order": 7}))
         report = reconciled.result()
 
-    [event] = lookup.recent(redis)
+    [event] = recent(redis)
     assert (event.content.response, event.callback.state, report.found) == (True, {"order": 7}, 1)
 
 
@@ -119,7 +119,7 @@ def test_a_request_that_hitl_sh_does_not_know_is_lost_only_when_that_is_certain(
     second = reconcile(settings, redis)
 
     assert (second.lost, redis.zscore(keys.CHECKS, request)) == (1, None)
-    assert lookup.request(redis, request).status == "lost"
+    assert request_records.read(redis, request).status == "lost"
 
 
 def test_a_lost_request_whose_decision_arrives_is_lost_no_more(
@@ -134,7 +134,7 @@ def test_a_lost_request_whose_decision_arrives_is_lost_no_more(
     reconcile(settings, redis)
 
     assert redis.zcard(keys.LOST) == 0
-    assert lookup.request(redis, request).outcome == "completed"
+    assert request_records.read(redis, request).outcome == "completed"
 
 
 def test_requests_asked_elsewhere_are_discovered(
@@ -147,7 +147,7 @@ def test_requests_asked_elsewhere_are_discovered(
     report = reconcile(discovering, redis)
 
     assert (report.found, report.discovered) == (1, 2)
-    assert [event.content.response for event in lookup.recent(redis)] == [False]
+    assert [event.content.response for event in recent(redis)] == [False]
     assert tracked_requests.load(redis)[still_open].request.learned == "listing"
 
 
@@ -158,12 +158,12 @@ def test_the_very_first_reconcile_run_delivers_nothing_older_than_the_lookback(
     sandbox.answer(old, True)
     still_open = ask(api, redis, loop, known=False)
     sandbox.advance(2 * HOUR)
-    recent = ask(api, redis, loop, known=False)
-    sandbox.answer(recent, True)
+    late = ask(api, redis, loop, known=False)
+    sandbox.answer(late, True)
 
     reconcile(replace(discovering, lookback=HOUR), redis)
 
-    assert [event.content.request_id for event in lookup.recent(redis)] == [recent]
+    assert [event.content.request_id for event in recent(redis)] == [late]
     assert still_open in tracked_requests.load(redis)
 
 
@@ -178,7 +178,7 @@ def test_nothing_is_discovered_where_that_is_off(
     report = reconcile(settings, redis)
 
     assert (report.found, report.discovered) == (1, 0)
-    assert [event.content.request_id for event in lookup.recent(redis)] == [known]
+    assert [event.content.request_id for event in recent(redis)] == [known]
 
 
 def test_a_key_that_is_refused_stops_the_reconcile_run_and_loses_nothing(
@@ -261,7 +261,7 @@ def test_a_list_that_grows_while_it_is_read_hides_nothing(
     for _ in range(5):
         reconcile(discovering, redis)
 
-    assert {event.content.request_id for event in lookup.recent(redis, 300)} >= set(asked)
+    assert {event.content.request_id for event in recent(redis, 300)} >= set(asked)
 
 
 def test_a_reconcile_run_that_lost_its_lease_writes_nothing(redis: Redis, settings: Settings) -> None:
@@ -302,5 +302,5 @@ def test_a_signed_webhook_brings_the_state_of_what_was_asked(redis: Redis, serve
     batch = pack([delivery(payload("r1"), trust="signed")])
     scripts.script(redis, "store/accept")(keys=[keys.PREFIX], args=[60, 120, batch])
 
-    [event] = lookup.recent(redis)
+    [event] = recent(redis)
     assert event.callback == callback

@@ -12,7 +12,7 @@ from redis import Redis
 
 from hitlsh.events import Event
 from workers.errors import WorkersError
-from workers.inbox import keys, scripts
+from workers.inbox import keys, request_records, scripts
 from workers.inbox.event_records import EventSummary
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import scan, until_now
@@ -92,7 +92,8 @@ def _reasons(redis: Redis, name: str) -> Iterator[str]:
         if event.overruled is not None:
             yield f"{event.key} was overruled by {event.overruled!r}, stronger evidence: nothing of it runs again"
         elif isinstance(event.content, Event) and event.content.outcome and event.content.request_id:
-            for name, other in lookup.effects(redis, event.content.request_id).items():
+            record = request_records.read(redis, event.content.request_id)
+            for name, other in record.effects.items() if record is not None else ():
                 if other != event.key and handler in (None, name):
                     yield (
                         f"{name} ran for another outcome of request {event.content.request_id} ({other}): "

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import cast
 
 import msgspec
 from redis import Redis
 
 from hitlsh.events import Event, Unreadable
 from workers.event_names import listens_to
-from workers.inbox import keys
+from workers.inbox import keys, request_records
 from workers.inbox.event_records import EffectRecord, EventSummary
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import Position, scan
@@ -143,8 +142,8 @@ def split(member: str) -> tuple[str, str]:
 
 def of_request(redis: Redis, request_id: str) -> list[str]:
     """Keys of the events of a request, oldest first."""
-    found = cast("bytes | None", redis.hget(keys.request(request_id), "history"))
-    return [key for key in (found or b"").decode().split() if redis.exists(keys.event(key))]
+    record = request_records.read(redis, request_id)
+    return [] if record is None else [key for key in record.history if redis.exists(keys.event(key))]
 
 
 def resolve(redis: Redis, name: str) -> list[str]:

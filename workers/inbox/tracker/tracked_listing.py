@@ -1,29 +1,27 @@
-"""The request tracker for people: each request known, how it stands, and when HITL.sh is next asked about it."""
+"""The request tracker for people: each request, its state, and when HITL.sh is next asked about it."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from heapq import merge
 from itertools import chain, islice
 from operator import attrgetter
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 import msgspec
 from redis import Redis
 
-from workers.inbox import keys
+from workers.inbox import keys, request_records
+from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import CHUNK, scan
+from workers.inbox.request_records import RequestRecord
 from workers.inbox.tracker import api_keys
 from workers.inbox.tracker.api_keys import DISCOVERY, ApiKeys, KeyIndexes
 
 State = Literal["open", "unreachable", "lost", "unconfirmed", "overruled"]
 
-_FIELDS = (
-    "learned", "status", "outcome", "event", "created_at", "timeout_at", "checked_at", "refused", "missing", "api_key",
-)  # fmt: skip
-
 
 class OverruledBy(msgspec.Struct, frozen=True, kw_only=True):
-    """An outcome of which stronger evidence says otherwise."""
+    """An outcome that stronger evidence overruled."""
 
     event: str
     #: What is true instead: the key of the true event, or ``open`` or ``missing`` as the request is; or why not.
@@ -41,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     learned: str | None
     created_at: datetime | None
     timeout_at: datetime | None
-    #: When HITL.sh last told us that it is open.
+    #: When HITL.sh last showed it as open.
     checked_at: datetime | None
     #: When it is next worth a call; None when it is not.
     next_check: datetime | None
@@ -64,168 +62,161 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     more: bool
 
 
-#: Of a request, and what is listed of it besides.
-_Named: TypeAlias = tuple[str, OverruledBy | None]
+#: A request, and the event of it that was overruled, where such are listed.
+_Candidate: TypeAlias = tuple[str, OverruledBy | None]
 
 
 def entry(redis: Redis, request_id: str) -> Entry | None:
     """One tracked request. None if it is not tracked: its decision may be all that was delivered."""
-    [found] = _read(redis, api_keys.read(redis), [(request_id, None)])
-    return found if found.learned is not None else None
+    [request] = _read(redis, api_keys.read(redis), [(request_id, None)])
+    return request if request.learned is not None else None
 
 
 def listing(redis: Redis, state: State | None = None, *, most: int = 50) -> Listing:
-    """Requests in a state: open ones in the order in which they are next looked at, all others the latest first.
+    """Requests in a state: open ones in the order of their next checks, all others the latest first.
 
-    Without a state every one that is known, newest first. Of `overruled`, one entry for each event.
+    Without a state every tracked one, newest first. Of `overruled`, one entry for each event.
     """
-    found: list[Entry] = []
-    known = api_keys.read(redis)
-    for named in _named(redis, known, state):
-        for one in _read(redis, known, named):
-            if not _belongs(one, state):
+    entries: list[Entry] = []
+    used = api_keys.read(redis)
+    for candidates in _candidates(redis, used, state):
+        for request in _read(redis, used, candidates):
+            if not _is_in_state(request, state):
                 continue
-            if len(found) == most:
-                return Listing(entries=tuple(found), more=True)
-            found.append(one)
-    return Listing(entries=tuple(found), more=False)
+            if len(entries) == most:
+                return Listing(entries=tuple(entries), more=True)
+            entries.append(request)
+    return Listing(entries=tuple(entries), more=False)
 
 
-def _belongs(found: Entry, state: State | None) -> bool:
+def _is_in_state(request: Entry, state: State | None) -> bool:
     """An index may be ahead of the record, or behind it."""
     match state:
         case None:
-            return found.state is not None
+            return request.state is not None
         case "open" | "unreachable" | "lost":
-            return found.state == state
+            return request.state == state
         case "unconfirmed":
-            return found.unconfirmed
+            return request.unconfirmed
         case "overruled":
-            return found.overruled is not None
+            return request.overruled is not None
 
 
-def _named(redis: Redis, known: ApiKeys, state: State | None) -> Iterator[Sequence[_Named]]:
+def _candidates(redis: Redis, used: ApiKeys, state: State | None) -> Iterator[Sequence[_Candidate]]:
     match state:
         case None:
-            every = [*known.polled, *known.gone]
+            every = [*used.polled, *used.gone]
             yield from _merged(redis, [name for one in every for name in (one.asked, one.unverified)])
         case "lost":
             yield from _merged(redis, [keys.LOST])
         case "open" | "unreachable":
-            which = known.polled if state == "open" else known.gone
-            yield from _merged(redis, [one.checks for one in which], oldest_first=True)
+            those = used.polled if state == "open" else used.gone
+            yield from _merged(redis, [one.checks for one in those], oldest_first=True)
         case "unconfirmed":
-            yield from _awaiting_proof(redis)
+            yield from _unconfirmed(redis)
         case "overruled":
             for positions in scan(redis, keys.OVERRULED):
-                yield _overrulings(redis, [position.member for position in positions])
+                yield _overruled(redis, [position.member for position in positions])
 
 
-def _merged(redis: Redis, indexes: Sequence[str], *, oldest_first: bool = False) -> Iterator[Sequence[_Named]]:
-    """The requests of several indexes in the order of one."""
-    walks = [chain.from_iterable(scan(redis, index, oldest_first=oldest_first)) for index in indexes]
-    positions = merge(*walks, key=attrgetter("score"), reverse=not oldest_first)
-    names = ((position.member, None) for position in positions if position.member != DISCOVERY)
-    while chunk := list(islice(names, CHUNK)):
+def _merged(redis: Redis, indexes: Sequence[str], *, oldest_first: bool = False) -> Iterator[Sequence[_Candidate]]:
+    """The requests of several indexes in one order."""
+    scans = [chain.from_iterable(scan(redis, index, oldest_first=oldest_first)) for index in indexes]
+    positions = merge(*scans, key=attrgetter("score"), reverse=not oldest_first)
+    candidates = ((position.member, None) for position in positions if position.member != DISCOVERY)
+    while chunk := list(islice(candidates, CHUNK)):
         yield chunk
 
 
-def _awaiting_proof(redis: Redis) -> Iterator[Sequence[_Named]]:
-    """Several effects of one request may wait: it is named once."""
-    seen = set[str]()
+def _unconfirmed(redis: Redis) -> Iterator[Sequence[_Candidate]]:
+    """Each request once, however many of its effects wait."""
+    listed = set[str]()
     for positions in scan(redis, keys.UNCONFIRMED):
         event_keys = [position.member.partition("|")[2] for position in positions]
-        requests = [fields[0].decode() for fields in _of_events(redis, event_keys, "request") if fields[0]]
-        fresh = [name for name in dict.fromkeys(requests) if name not in seen]
-        seen.update(fresh)
-        yield [(name, None) for name in fresh]
+        fields = lookup.read_fields(redis, event_keys, ("request",)).values()
+        requests = dict.fromkeys(each["request"].decode() for each in fields if "request" in each)
+        new = [request_id for request_id in requests if request_id not in listed]
+        listed.update(new)
+        yield [(request_id, None) for request_id in new]
 
 
-def _overrulings(redis: Redis, event_keys: Sequence[str]) -> Sequence[_Named]:
-    found = zip(event_keys, _of_events(redis, event_keys, "request", "overruled"), strict=True)
+def _overruled(redis: Redis, event_keys: Sequence[str]) -> Sequence[_Candidate]:
+    events = lookup.read_fields(redis, event_keys, ("request", "overruled"))
     return [
-        (request.decode(), OverruledBy(event=key, by=by.decode()))
-        for key, (request, by) in found
-        if request is not None and by is not None
+        (fields["request"].decode(), OverruledBy(event=key, by=fields["overruled"].decode()))
+        for key, fields in events.items()
+        if len(fields) == 2
     ]
 
 
-def _of_events(redis: Redis, event_keys: Sequence[str], *names: str) -> list[list[bytes | None]]:
+def _read(redis: Redis, used: ApiKeys, candidates: Sequence[_Candidate]) -> list[Entry]:
     with redis.pipeline(transaction=False) as pipe:
-        for key in event_keys:
-            pipe.hmget(keys.event(key), names)
-        return cast("list[list[bytes | None]]", pipe.execute())
-
-
-def _read(redis: Redis, known: ApiKeys, named: Sequence[_Named]) -> list[Entry]:
-    with redis.pipeline(transaction=False) as pipe:
-        for request_id, _ in named:
-            pipe.hmget(keys.request(request_id), _FIELDS)
+        for request_id, _ in candidates:
+            request_records.queue_read(pipe, request_id)
             pipe.zscore(keys.ASKED, request_id)
             pipe.zscore(keys.UNVERIFIED, request_id)
         replies = iter(pipe.execute())
-    found = list(zip(named, replies, replies, replies, strict=True))
-    indexes = [_indexes(known, values, *positions) for _, values, *positions in found]
+    records, indexes = list[RequestRecord | None](), list[KeyIndexes]()
+    for values, asked, unverified in zip(replies, replies, replies, strict=True):
+        record = request_records.parse(values)
+        records.append(record)
+        indexes.append(_indexes(used, record, is_first=asked is not None or unverified is not None))
     with redis.pipeline(transaction=False) as pipe:
-        for (request_id, _), own in zip(named, indexes, strict=True):
+        for (request_id, _), own in zip(candidates, indexes, strict=True):
             pipe.zscore(own.asked, request_id)
             pipe.zscore(own.checks, request_id)
             pipe.exists(keys.unconfirmed(request_id))
         replies = iter(pipe.execute())
-    gone = {one.suffix for one in known.gone}
+    gone = {one.suffix for one in used.gone}
     return [
-        _entry(*name, values, created, look, unconfirmed, is_polled=own.suffix not in gone)
-        for (name, values, *_), own, created, look, unconfirmed in zip(
-            found, indexes, replies, replies, replies, strict=True
+        _entry(request_id, overruled, record, *values, is_polled=own.suffix not in gone)
+        for (request_id, overruled), record, own, values in zip(
+            candidates, records, indexes, zip(replies, replies, replies, strict=True), strict=True
         )
     ]
 
 
-def _indexes(known: ApiKeys, values: Sequence[bytes | None], *positions: float | None) -> KeyIndexes:
-    """As the scripts find the key of a request."""
-    key_hash = values[_FIELDS.index("api_key")]
-    if key_hash is not None:
-        return known.indexes(key_hash.decode())
-    return known.current if all(position is None for position in positions) else known.indexes("")
+def _indexes(used: ApiKeys, record: RequestRecord | None, *, is_first: bool) -> KeyIndexes:
+    """As the scripts find the API key of a request. `is_first`: it has a place among those of the first key."""
+    if record is not None and record.api_key is not None:
+        return used.indexes(record.api_key)
+    return used.indexes("") if is_first else used.current
 
 
 def _entry(
     request_id: str,
     overruled: OverruledBy | None,
-    values: Sequence[bytes | None],
+    record: RequestRecord | None,
     created: float | None,
-    look: float | None,
+    check: float | None,
     unconfirmed: int,
     *,
     is_polled: bool,
 ) -> Entry:
-    fields = {name: value.decode() for name, value in zip(_FIELDS, values, strict=True) if value is not None}
+    """`created`, `check`: its scores in the indexes of its API key. Of some requests only the first exists."""
     return Entry(
         request_id=request_id,
-        state=_state(fields, is_polled=is_polled),
-        learned=fields.get("learned"),
-        # Of one that ended before anything else was heard of it, only its place is kept.
-        created_at=_moment(fields.get("created_at", created)),
-        timeout_at=_moment(fields.get("timeout_at")),
-        checked_at=_moment(fields.get("checked_at")),
-        next_check=_moment(look / 1000) if look is not None and is_polled else None,
+        state=None if record is None else _state(record, is_polled=is_polled),
+        learned=None if record is None else record.learned,
+        created_at=_moment(created if record is None or record.created_at is None else record.created_at),
+        timeout_at=None if record is None else _moment(record.timeout_at),
+        checked_at=None if record is None else _moment(record.checked_at),
+        next_check=_moment(check / 1000) if check is not None and is_polled else None,
         unconfirmed=bool(unconfirmed),
-        refused="refused" in fields,
-        missing="missing" in fields,
-        event=fields.get("event"),
+        refused=record is not None and record.is_refused,
+        missing=record is not None and record.is_missing,
+        event=None if record is None else record.event,
         overruled=overruled,
     )
 
 
-def _state(fields: dict[str, str], *, is_polled: bool) -> str | None:
-    if "outcome" in fields:
-        return fields["outcome"]
-    if fields.get("status") == "lost":
+def _state(record: RequestRecord, *, is_polled: bool) -> str:
+    if record.outcome is not None:
+        return record.outcome
+    if record.status == "lost":
         return "lost"
-    if not fields:
-        return None
     return "open" if is_polled else "unreachable"
 
 
-def _moment(seconds: str | float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(float(seconds), UTC)
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -231,7 +231,6 @@ local function stand_aside(request_id, event, key, said, decided, differs, is_ne
     confirm_by(request_id, now)
   end
   if not is_new then return 'duplicate' end
-  redis.call('HINCRBY', request, 'conflicts', 1)
   make_routable(request_id, key)
   return 'conflict'
 end
