@@ -11,6 +11,8 @@ from service.local.embedded_server import EmbeddedServer
 from workers.redis_clients import command_client, drain_client
 
 
+# First: in a worker, the hook of pytest-xdist that reads the groups is called before those of a conftest.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Distribute the tests over the workers of pytest-xdist: by file, the slow ones first and each by itself.
 
