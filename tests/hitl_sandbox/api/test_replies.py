@@ -11,7 +11,7 @@ from hitl_sandbox.testing import Sandbox
 from tests.hitl_sandbox.caller import Caller, ask
 from tests.hitl_sandbox.shapes import Shape, shape_of, without
 
-DOCUMENTED = Path(__file__).parents[3] / "shared" / "hitl-api" / "payloads"
+DOCUMENTED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
 
 #: What we add to a documented reply, and why it does no harm: clients are told to tolerate all of it.
 ADDED = {

@@ -12,7 +12,7 @@ from tests.hitl_sandbox.receiver import Receiver
 from tests.hitl_sandbox.shapes import shape_of, without
 
 #: The documents' own payloads, where this checkout has them beside it.
-DOCUMENTED = Path(__file__).parents[3] / "shared" / "hitl-api" / "payloads"
+DOCUMENTED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
 
 ANSWERS: dict[str, Any] = {
     "text": "Drop paragraph two.",
