@@ -15,7 +15,15 @@ DOCUMENTED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
 
 #: What we add to a documented reply, and why it does no harm: clients are told to tolerate all of it.
 ADDED = {
-    "rest.members.200": {"data.total_count", "data.active_count", "data.pending_count"},
+    **{
+        name: {f"{loop}.invite_code", f"{loop}.qr_code_url", f"{loop}.members[].name"}
+        for name, loop in (
+            ("rest.create-loop.201", "data.loop"),
+            ("rest.get-loop.200", "data.loop"),
+            ("rest.list-loops.200", "data.loops[]"),
+        )
+    },
+    "rest.members.200": {"data.total_count", "data.active_count", "data.pending_count", "data.members[].name"},
     "rest.get-request.completed.200": {
         "data.request.response_by_user",
         "data.request.response_by_user.id",
