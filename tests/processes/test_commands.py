@@ -146,7 +146,7 @@ def sender(url: str) -> dict[str, str]:
 def test_no_token_is_ever_logged(tmp_path: Path) -> None:
     lines: list[str] = []
     with LiveStack(
-        tmp_path, {"HITL_LOG_LEVEL": "DEBUG"}, say=lambda name, line: lines.append(f"{name} {line}")
+        tmp_path, {"HITL_LOG_LEVEL": "DEBUG"}, print_line=lambda name, line: lines.append(f"{name} {line}")
     ) as stack:
         good = stack.callback_path({"order": 1})
         tampered = f"{good[:-3]}abc"

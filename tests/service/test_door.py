@@ -205,7 +205,7 @@ def test_each_answer_is_counted_by_its_reason(receiver: Receiver, redis: Redis) 
     wait_until(lambda: counters(redis)["beats"] >= before["beats"] + 2)
     after = counters(redis)
     # How many refused bodies are looked at depends on how many were refused just before.
-    others = {"beats", "refused_looked_at"}
+    others = {"beats", "refused_inspected"}
     new = {reason: count - before.get(reason, 0) for reason, count in after.items() if reason not in others}
     assert {reason: count for reason, count in new.items() if count} == {
         "accepted": 1,
@@ -227,7 +227,7 @@ def test_a_refusal_is_logged_by_its_reason_alone(receiver: Receiver) -> None:
     receiver.client.post(f"/%0d%0a{injected}")
 
     logged = receiver.log.read_text()[before:]
-    reasons = re.findall(r"INFO hitl.door delivery.refused status=(\d+) reason=(\w+)$", logged, re.MULTILINE)
+    reasons = re.findall(r"INFO hitl.receiver delivery.refused status=(\d+) reason=(\w+)$", logged, re.MULTILINE)
     assert reasons == [("401", "signature_malformed"), ("401", "callback_malformed"), ("404", "not_found")]
     assert injected not in logged
 
@@ -264,7 +264,7 @@ def test_one_delivery_at_two_processes_at_once_is_accepted_once(
     assert record.deliveries == 40
     # Both took their part, and both log as one process does.
     assert len(set(re.findall(r"Started server process \[(\d+)\]", receiver.log.read_text()))) == 2
-    assert receiver.log.read_text().count("INFO hitl.door intake.ready") == 2
+    assert receiver.log.read_text().count("INFO hitl.receiver intake.ready") == 2
 
 
 def test_httpx_and_the_door_agree_on_a_chunked_body(receiver: Receiver) -> None:

@@ -314,14 +314,14 @@ def test_a_head_without_end_is_refused(receiver: Receiver) -> None:
 
 def test_who_hangs_up_costs_no_traceback_and_no_slot(receiver: Receiver, redis: Redis) -> None:
     wait_until(lambda: counters(redis).get("beats"))
-    before = counters(redis).get("sender_gone", 0)
+    before = counters(redis).get("client_disconnected", 0)
     started = raw_request(BODY[:20], headers=signature_line(BODY), length=len(BODY))
 
     for _ in range(50):
         with receiver.connect() as connection:
             connection.sendall(started)
 
-    wait_until(lambda: counters(redis).get("sender_gone", 0) >= before + 50)
+    wait_until(lambda: counters(redis).get("client_disconnected", 0) >= before + 50)
     assert receiver.post(BODY).status_code == 202
 
 

@@ -35,7 +35,7 @@ def test_readiness_follows_redis_and_liveness_does_not(tmp_path: Path) -> None:
         assert live == 200
         assert receiver.post(BODY).status_code == 202
 
-    assert "WARNING hitl.door intake.unavailable reason=redis_unreachable" in receiver.log.read_text()
+    assert "WARNING hitl.receiver intake.unavailable reason=redis_unreachable" in receiver.log.read_text()
 
 
 def test_a_server_that_hangs_is_503_in_time(tmp_path: Path) -> None:

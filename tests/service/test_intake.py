@@ -50,7 +50,7 @@ def inbox(door_redis: AsyncRedis) -> Inbox:
 
 def intake_of(inbox: Inbox, asked: NewRequest | None = None) -> Intake:
     """An intake for which only completed requests have a route."""
-    return Intake(inbox, listens_to=lambda name: name == "request.completed", ask_for_drain=asked or NewRequest())
+    return Intake(inbox, listens_to=lambda name: name == "request.completed", enqueue_drain=asked or NewRequest())
 
 
 async def test_an_event_with_a_route_is_accepted_once(inbox: Inbox) -> None:

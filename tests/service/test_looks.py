@@ -106,4 +106,4 @@ async def test_an_error_of_redis_is_counted_and_forgotten(
     inspector.inspect(BODY)
     await inspector.close()
 
-    assert counted == {"refused_looked_at": 1, "refused_not_asked": 1}
+    assert counted == {"refused_inspected": 1, "refused_not_expedited": 1}

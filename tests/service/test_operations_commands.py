@@ -295,7 +295,7 @@ def test_times_are_iso_8601_or_an_age(run: Run, when: str) -> None:
 @pytest.mark.usefixtures("failed_inbox")
 def test_the_server_of_the_dev_stack_in_this_folder_is_found(server: EmbeddedServer, tmp_path: Path) -> None:
     (tmp_path / environment.FOLDER).mkdir()
-    environment.write(tmp_path / environment.FOLDER / environment.KEPT, {"REDIS_URL": server.url})
+    environment.write_settings(tmp_path / environment.FOLDER / environment.DEV_SETTINGS, {"REDIS_URL": server.url})
 
     with chdir(tmp_path):
         result = CliRunner().invoke(cli, ["events"], env={"REDIS_URL": None})

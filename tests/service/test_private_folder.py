@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hitl_sandbox.model.store import Store
-from service.cli.environment import KEPT, environment, read, write
+from service.cli.environment import DEV_SETTINGS, environment, read_settings, write_settings
 from service.local.embedded_server import EmbeddedServer
 from service.local.private_folder import FolderRefused, make_private
 
@@ -118,7 +118,7 @@ def test_the_sandboxes_memory_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 def test_kept_secrets_replace_a_wider_file_and_follow_no_link(tmp_path: Path) -> None:
-    elsewhere, kept = tmp_path / "elsewhere", tmp_path / KEPT
+    elsewhere, kept = tmp_path / "elsewhere", tmp_path / DEV_SETTINGS
     elsewhere.write_text("mine")
     kept.symlink_to(elsewhere)
 
@@ -126,7 +126,7 @@ def test_kept_secrets_replace_a_wider_file_and_follow_no_link(tmp_path: Path) ->
 
     assert elsewhere.read_text() == "mine"
     assert (mode(kept), read(kept)) == (0o600, {"HITL_API_KEY": "hitl_dev_1"})
-    assert [path.name for path in tmp_path.iterdir() if path != elsewhere] == [KEPT]
+    assert [path.name for path in tmp_path.iterdir() if path != elsewhere] == [DEV_SETTINGS]
 
 
 def test_settings_that_another_user_left_are_not_read(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:

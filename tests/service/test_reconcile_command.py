@@ -15,7 +15,7 @@ from redis import Redis
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from service.cli.main import cli
-from service.cli.reconcile import INTERRUPTED
+from service.cli.reconciliation.reconcile import INTERRUPTED
 from service.local.embedded_server import EmbeddedServer
 from tests.service.conftest import wait_until
 from tests.service.reconciling import Run, figures

@@ -59,7 +59,7 @@ def due(redis: Redis) -> list[str]:
 
 
 def looked_at(redis: Redis) -> int:
-    return counters(redis).get("refused_looked_at", 0)
+    return counters(redis).get("refused_inspected", 0)
 
 
 def unconfirmed(body: bytes = BODY, *, length: int | None = None) -> bytes:
@@ -94,7 +94,7 @@ def test_a_refused_delivery_of_a_request_we_wait_for_makes_it_due(
     assert (answer.status_code, answer.content) == (401, b"")
     assert (before, due(redis)) == ([], [REQUEST])
     assert not redis.exists(keys.EVENTS)
-    assert counters(redis)["refused_known"] == 1
+    assert counters(redis)["refused_tracked"] == 1
 
 
 def test_a_body_that_comes_in_pieces_is_looked_at_too(serving: Serving, redis: Redis) -> None:
@@ -249,7 +249,7 @@ def test_without_redis_the_answer_is_the_same(own: EmbeddedServer, tmp_path: Pat
         found = counters(redis)
 
     assert statuses(reply) == [401]
-    assert found["refused_looked_at"] == 1
+    assert found["refused_inspected"] == 1
 
 
 def test_a_redis_that_hangs_keeps_no_stranger_waiting(own: EmbeddedServer, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def child(name: str, program: str, *words: str, grace: float = 5.0, **environ: s
 @contextmanager
 def supervised(*children: Child, together: bool = False) -> Iterator[tuple[Supervisor, Said]]:
     said = Said()
-    supervisor = Supervisor(children, say=said, together=together)
+    supervisor = Supervisor(children, print_line=said, together=together)
     supervisor.start()
     try:
         yield supervisor, said

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from hitlsh.api.models.requests import CreatedRequest
-from service.cli.waiting import GRACE, decision_of, wait_for_decision
+from service.cli.asking.decision_wait import GRACE, read_decision, wait_for_decision
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery
 from workers.inbox import keys
@@ -40,7 +40,7 @@ def come_back(server: EmbeddedServer, redis: Redis, seen: threading.Event) -> No
 def test_an_open_request_has_no_decision(redis: Redis) -> None:
     redis.hset(keys.request(REQUEST), "status", "pending")
 
-    assert decision_of(redis, REQUEST) is None
+    assert read_decision(redis, REQUEST) is None
 
 
 def test_what_was_decided_meanwhile_is_there_at_once(redis: Redis) -> None:
