@@ -6,8 +6,8 @@ The linter refuses `click.echo` elsewhere, because this module escapes text that
 import json
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import click

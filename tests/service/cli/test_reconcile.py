@@ -17,8 +17,8 @@ from hitlsh.api import Client
 from service.cli.main import cli
 from service.cli.reconciliation.reconcile import INTERRUPTED
 from service.local.embedded_server import EmbeddedServer
+from tests.service.cli.tracked import Run, counts
 from tests.service.conftest import wait_until
-from tests.service.reconciling import Run, figures
 from tests.workers.reconcile.asked import HOUR, KEY, ask
 from workers.inbox import keys
 from workers.inbox.queries import lookup
@@ -83,7 +83,7 @@ def test_what_no_webhook_told_of_is_found_and_counted(run: Run, redis: Redis, an
     result = run()
 
     assert result.exit_code == 0
-    assert (figures(result.stdout)["found"], figures(result.stdout)["calls"]) == (1, 1)
+    assert (counts(result.stdout)["found"], counts(result.stdout)["calls"]) == (1, 1)
     [event] = lookup.recent(redis)
     assert (event.content.request_id, event.content.response) == (answered, False)
 
@@ -91,7 +91,7 @@ def test_what_no_webhook_told_of_is_found_and_counted(run: Run, redis: Redis, an
 def test_a_program_gets_all_that_a_reconcile_run_did(run: Run, answered: str) -> None:
     told = json.loads(run("--json").stdout)
 
-    assert (told["found"], told["calls"], told["trouble"], told["next_look_at"]) == (1, 1, None, None)
+    assert (told["found"], told["calls"], told["trouble"], told["next_check_at"]) == (1, 1, None, None)
     assert told["reason"].startswith("1 due")
 
 
@@ -101,7 +101,7 @@ def test_what_stays_open_is_looked_at_later(run: Run, redis: Redis, sandbox: San
 
     result = run()
 
-    assert re.search(r"^next look +in \d+ min$", result.stdout, re.MULTILINE)
+    assert re.search(r"^next check +in \d+ min$", result.stdout, re.MULTILINE)
 
 
 def test_requests_asked_elsewhere_are_discovered(
@@ -112,7 +112,7 @@ def test_requests_asked_elsewhere_are_discovered(
 
     result = run(HITL_DISCOVER="1")
 
-    assert figures(result.stdout)["discovered"] == 1
+    assert counts(result.stdout)["discovered"] == 1
 
 
 @pytest.mark.usefixtures("answered")
@@ -120,7 +120,7 @@ def test_a_key_that_is_refused_is_trouble_in_hitl_shs_words(run: Run) -> None:
     result = run(HITL_API_KEY="hitl_test_of_somebody_else_entirely", HITL_DISCOVER="1")
 
     assert result.exit_code == 1
-    assert "trouble" in result.stdout
+    assert "error" in result.stdout
     assert "key_refused: " in result.stdout
 
 
@@ -133,7 +133,7 @@ def test_without_calls_it_says_when_the_next_look_is(run: Run, redis: Redis) -> 
     told = json.loads(run("--json").stdout)
 
     assert (told["calls"], told["found"]) == (0, 0)
-    assert told["next_look_at"] is not None
+    assert told["next_check_at"] is not None
 
 
 def test_without_a_key_nobody_can_be_asked(run: Run, sandbox: Sandbox) -> None:
@@ -141,7 +141,7 @@ def test_without_a_key_nobody_can_be_asked(run: Run, sandbox: Sandbox) -> None:
         result = run(*words, HITL_API_KEY=None)
 
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr.startswith("HITL_API_KEY is not set, so HITL.sh cannot be asked")
+        assert result.stderr.startswith("HITL_API_KEY is not set, so HITL.sh cannot be polled")
     assert sandbox.calls() == []
 
 
@@ -151,13 +151,13 @@ def test_of_two_runs_the_second_says_how_long_the_first_has_its_lease(run: Run, 
     result = run()
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: another reconcile run is under way; its lease lasts another ")
+    assert result.stderr.startswith("Error: Another reconcile run is active. Its lease ends in ")
 
 
 def test_a_worker_that_could_not_reconcile_is_no_reconcile_run(run: Run, redis: Redis) -> None:
     redis.set(keys.RECONCILE_LEASE, 0, px=60_000)
 
-    assert "a worker could not reconcile, and none begins for another" in run().stderr
+    assert "A worker could not reconcile, so no run begins for another" in run().stderr
 
 
 def test_ctrl_c_ends_it_after_the_call_in_hand(
@@ -171,8 +171,8 @@ def test_ctrl_c_ends_it_after_the_call_in_hand(
     result = run(HITL_DISCOVER="1")
 
     assert result.exit_code == INTERRUPTED
-    assert figures(result.stdout)["calls"] == 1
-    assert re.search(r"^next look +now$", result.stdout, re.MULTILINE)
+    assert counts(result.stdout)["calls"] == 1
+    assert re.search(r"^next check +now$", result.stdout, re.MULTILINE)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -193,9 +193,9 @@ def test_a_dry_run_says_the_plan_its_cost_and_what_there_is_to_spend(run: Run) -
     shown = result.stdout
     assert result.exit_code == 0
     assert "single: 1 due (0 past due or refused) of 1 open" in shown
-    assert (figures(shown)["calls"], figures(shown)["open requests"]) == (1, 1)
-    assert figures(shown)["borrowed"] >= figures(shown)["routine"] > 0
-    assert "every open request is checked within" in shown
+    assert (counts(shown)["calls"], counts(shown)["open requests"]) == (1, 1)
+    assert counts(shown)["overdue calls"] >= counts(shown)["routine calls"] > 0
+    assert "every open request is checked at least every" in shown
     assert "off (HITL_DISCOVER=0)" in shown
 
 
@@ -213,18 +213,16 @@ def test_a_dry_run_asks_nothing_and_writes_nothing(run: Run, redis: Redis, sandb
 def test_a_program_gets_the_plan(run: Run) -> None:
     told = json.loads(run("--dry-run", "--json").stdout)
 
-    assert (told["plan"]["kind"], told["plan"]["calls"], told["plan"]["by_themselves"]) == ("single", 1, 0)
-    assert (told["open"], told["awaiting_proof"]) == (1, 0)
-    assert told["promise"]["warning"] is None
+    assert (told["plan"]["kind"], told["plan"]["calls"], told["plan"]["single_reads"]) == ("single", 1, 0)
+    assert (told["open"], told["awaiting_confirmation"]) == (1, 0)
+    assert told["check_interval"]["warning"] is None
     assert told["discovery"] == {"on": False, "next_at": None}
 
 
 def test_before_all_else_it_looks_what_there_is(run: Run) -> None:
     result = run("--dry-run", HITL_DISCOVER="1", HITL_LOOKBACK="36h")
 
-    assert "a first look at what there is: every open request, and whatever has ended in the last 36 h" in " ".join(
-        result.stdout.split()
-    )
+    assert "first run: read every open request, and what ended in the last 36 h" in " ".join(result.stdout.split())
 
 
 def test_a_promise_that_is_too_long_comes_with_a_warning(run: Run, redis: Redis, api: Client, loop: str) -> None:
@@ -243,4 +241,4 @@ def test_a_dry_run_beside_a_reconcile_run_says_so(run: Run, redis: Redis) -> Non
     result = run("--dry-run")
 
     assert result.exit_code == 0
-    assert "Not now: another reconcile run is under way" in result.stdout
+    assert "A run cannot begin now. Another reconcile run is active" in result.stdout

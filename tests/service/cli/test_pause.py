@@ -20,7 +20,7 @@ def test_a_handler_is_paused_and_resumed(run, redis: Redis) -> None:
 
     assert (paused.exit_code, resumed.exit_code) == (0, 0)
     assert (meanwhile, pausing.paused(redis)) == ({"pay"}, frozenset())
-    assert "deliveries are still kept" in paused.output
+    assert "Deliveries are still stored" in paused.output
 
 
 def test_everything_is_paused_and_resumed(run, redis: Redis) -> None:
@@ -36,4 +36,4 @@ def test_resuming_what_is_not_paused_says_what_is(run, redis: Redis) -> None:
     run("pause", "pay")
 
     assert "pay is not" not in run("resume", "pya").output
-    assert "pya is not paused; paused: pay" in run("resume", "pya").output
+    assert "pya is not paused. Paused: pay." in run("resume", "pya").output

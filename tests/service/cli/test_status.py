@@ -1,4 +1,4 @@
-"""`hitl-receiver status`: figures, what reconciliation promises, and alarms before all else."""
+"""`hitl-receiver status`: counts of the inbox, reconciliation, and alarms."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from redis import Redis
 
 from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
-from tests.service.reconciling import Run, accept, await_proof, contradict, figures
+from tests.service.cli.tracked import Run, accept, await_confirmation, counts, overrule
 from workers.inbox import keys
 from workers.inbox.operations import pausing
 from workers.inbox.tracker import tracked_requests
@@ -58,7 +58,7 @@ def words(result: Result) -> str:
     return " ".join(result.stdout.split())
 
 
-# -- figures -------------------------------------------------------------------------------------------
+# -- counts -------------------------------------------------------------------------------------------
 
 
 def test_an_empty_inbox_has_no_alarm(run: Run) -> None:
@@ -66,7 +66,7 @@ def test_an_empty_inbox_has_no_alarm(run: Run) -> None:
 
     assert result.exit_code == 0
     assert "ALARM" not in result.stdout
-    assert set(figures(result.stdout).values()) == {0, 50}  # 50: what an unknown hour is believed to allow
+    assert set(counts(result.stdout).values()) == {0, 50}  # 50: what an unknown hour is believed to allow
 
 
 def test_what_failed_and_what_is_paused_shows(run: Run, redis: Redis) -> None:
@@ -76,7 +76,7 @@ def test_what_failed_and_what_is_paused_shows(run: Run, redis: Redis) -> None:
     told = json.loads(run("--json").stdout)
 
     assert (told["failed"], told["paused"]) == (1, ["pay"])
-    assert "failed 1 held 0" in words(run())
+    assert "failed 1 dead letters: see `hitl-receiver failed` held 0" in words(run())
     assert "paused pay" in words(run())
 
 
@@ -84,7 +84,7 @@ def test_without_a_server_there_is_a_sentence(run: Run) -> None:
     result = run(REDIS_URL="redis://127.0.0.1:1")
 
     assert result.exit_code == 2
-    assert "Is REDIS_URL right, and is it up?" in result.stderr
+    assert "Is REDIS_URL right, and does the server run?" in result.stderr
 
 
 def test_open_requests_are_counted_and_the_oldest_named(run: Run, redis: Redis) -> None:
@@ -98,12 +98,12 @@ def test_open_requests_are_counted_and_the_oldest_named(run: Run, redis: Redis) 
 def test_what_ended_and_awaits_proof_is_not_open(run: Run, redis: Redis) -> None:
     track(redis, "open")
     track(redis, "ended", hours_ago=9)
-    await_proof(redis, "ended", accept(redis, "ended"), "pay", "notify", at=time.time())
+    await_confirmation(redis, "ended", accept(redis, "ended"), "pay", "notify", at=time.time())
 
     found = reconciliation(run)
 
-    assert (found["open"], found["oldest"], found["awaiting_proof"], found["unconfirmed"]) == (1, "open", 1, 2)
-    assert "unconfirmed 2 effects wait until HITL.sh confirms how 1 request ended" in words(run())
+    assert (found["open"], found["oldest"], found["awaiting_confirmation"], found["unconfirmed"]) == (1, "open", 1, 2)
+    assert "unconfirmed 2 effects wait until HITL.sh confirms the outcome of 1 request" in words(run())
 
 
 def test_discovery_is_no_request(run: Run, redis: Redis) -> None:
@@ -118,15 +118,15 @@ def test_the_last_reconcile_run_and_the_promise_are_told(run: Run, redis: Redis)
 
     shown = words(run())
 
-    assert "last reconcile run 4 min ago: 3 calls, 2 found" in shown
-    assert "promise every open request is checked within 6.2 h" in shown
+    assert "last reconcile run 4 min ago: 3 calls, 2 decisions found" in shown
+    assert "check interval every open request is checked at least every 6.2 h" in shown
 
 
 def test_a_promise_that_cannot_be_kept_comes_with_its_warning(run: Run, redis: Redis) -> None:
     leave(redis, warning="give reconcile runs a larger share")
 
     assert "warning give reconcile runs a larger share" in words(run())
-    assert reconciliation(run)["promise"]["warning"] == "give reconcile runs a larger share"
+    assert reconciliation(run)["check_interval"]["warning"] == "give reconcile runs a larger share"
 
 
 def test_the_calls_of_this_hour_are_told(run: Run, redis: Redis) -> None:
@@ -154,16 +154,17 @@ def test_webhooks_and_runs_of_a_day_are_summed_up(run: Run, redis: Redis) -> Non
     redis.hset(keys.webhook_health(hour - 5), mapping={"webhook": 234, "overtaken": 1})
 
     assert reconciliation(run)["webhooks_24h"] == {"webhook": 1_234, "reconcile": 3, "overtaken": 1}
-    assert "by reconcile run 3 decisions that no webhook had told of; of 1 the webhook came all the same" in words(
-        run()
+    assert (
+        "by reconcile run 3 decisions in the last 24 h that no webhook had delivered; the webhook of 1 arrived later"
+        in (words(run()))
     )
 
 
 def test_a_reconcile_run_under_way_is_told(run: Run, redis: Redis) -> None:
     redis.set(keys.RECONCILE_LEASE, 7, px=9_000)
 
-    assert "next look a reconcile run is under way" in words(run())
-    assert reconciliation(run)["under_way"] is True
+    assert "next reconcile run one is active" in words(run())
+    assert reconciliation(run)["run_is_active"] is True
 
 
 def test_a_look_that_nobody_takes_names_who_should(run: Run, redis: Redis) -> None:
@@ -173,7 +174,7 @@ def test_a_look_that_nobody_takes_names_who_should(run: Run, redis: Redis) -> No
 
 
 def test_before_the_first_look_it_says_so(run: Run) -> None:
-    assert "next look a first look at what there is" in words(run(HITL_DISCOVER="1"))
+    assert "next reconcile run the first one, as soon as" in words(run(HITL_DISCOVER="1"))
 
 
 # -- without a key -------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def test_without_a_key_it_says_that_nothing_is_looked_for(run: Run) -> None:
     result = run(HITL_API_KEY=None)
 
     assert result.exit_code == 0
-    assert "reconcile runs HITL_API_KEY is not set: HITL.sh is asked for nothing" in words(result)
+    assert "reconcile runs off: HITL_API_KEY is not set" in words(result)
     assert reconciliation(run, HITL_API_KEY=None)["configured"] is False
 
 
@@ -192,7 +193,7 @@ def test_where_the_key_is_elsewhere_the_runs_are_told_and_the_calls_are_not(run:
 
     shown = words(run(HITL_API_KEY=None))
 
-    assert "calls left not known here: HITL_API_KEY is not set" in shown
+    assert "calls left unknown: HITL_API_KEY is not set here" in shown
     assert "last reconcile run 4 min ago" in shown
 
 
@@ -206,14 +207,14 @@ def test_silence_is_an_alarm(run: Run, redis: Redis) -> None:
     assert run().stdout.startswith("ALARM  Decisions are made, but no webhook delivers them")
 
 
-def test_a_contradiction_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
-    contradict(redis, accept(redis, "r1"), at=time.time() - 25 * HOUR)
+def test_a_overruleion_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
+    overrule(redis, accept(redis, "r1"), at=time.time() - 25 * HOUR)
     before = alarms(run)
-    contradict(redis, accept(redis, "r2"), at=time.time() - 23 * HOUR)
+    overrule(redis, accept(redis, "r2"), at=time.time() - 23 * HOUR)
 
     assert (before, alarms(run)) == ([], ["overruled"])
     assert "ALARM Stronger evidence overruled 1 event in the last 24 h" in words(run())
-    assert "overruled 2 outcomes of which stronger evidence says otherwise, 1 of them in the last 24 h" in words(run())
+    assert "overruled 2 outcomes that stronger evidence disagrees with, 1 of them in the last 24 h" in words(run())
 
 
 def test_a_refused_key_is_an_alarm_and_its_words_steer_no_terminal(run: Run, redis: Redis) -> None:
@@ -247,5 +248,5 @@ def test_what_waits_for_a_worker_and_what_was_refused_is_shown(run: Run, redis: 
 
     told = json.loads(run("--json").stdout)
 
-    assert (told["waiting_in_hitl"], told["waiting_in_hitl_reconcile"], told["jobs_refused"]) == (1, 2, 3)
-    assert "waiting in hitl-reconcile" in run().stdout
+    assert (told["queued_in_hitl"], told["queued_in_hitl_reconcile"], told["jobs_refused"]) == (1, 2, 3)
+    assert "queued in hitl-reconcile" in run().stdout

@@ -122,10 +122,10 @@ def test_kept_secrets_replace_a_wider_file_and_follow_no_link(tmp_path: Path) ->
     elsewhere.write_text("mine")
     kept.symlink_to(elsewhere)
 
-    write(kept, {"HITL_API_KEY": "hitl_dev_1"})
+    write_settings(kept, {"HITL_API_KEY": "hitl_dev_1"})
 
     assert elsewhere.read_text() == "mine"
-    assert (mode(kept), read(kept)) == (0o600, {"HITL_API_KEY": "hitl_dev_1"})
+    assert (mode(kept), read_settings(kept)) == (0o600, {"HITL_API_KEY": "hitl_dev_1"})
     assert [path.name for path in tmp_path.iterdir() if path != elsewhere] == [DEV_SETTINGS]
 
 

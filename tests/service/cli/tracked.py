@@ -1,5 +1,6 @@
-"""Commands with a HITL.sh that is really asked, and an inbox in which deliveries have come."""
+"""Builders of tracked requests and their events, for tests of commands."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,24 +23,22 @@ def accept(redis: Redis, request_id: str, **more: Any) -> str:
     return f"request.completed:{request_id}"
 
 
-def contradict(redis: Redis, key: str, *, at: float, by: str = "open") -> None:
+def overrule(redis: Redis, key: str, *, at: float, by: str = "open") -> None:
     """As a reconcile run leaves it."""
     redis.hset(keys.event(key), "overruled", by)
     redis.zadd(keys.OVERRULED, {key: at * 1000})
 
 
-def await_proof(redis: Redis, request_id: str, key: str, *handlers: str, at: float) -> None:
+def await_confirmation(redis: Redis, request_id: str, key: str, *handlers: str, at: float) -> None:
     """As a drain leaves it."""
     redis.zadd(keys.UNCONFIRMED, {f"{handler}|{key}": at * 1000 for handler in handlers})
     redis.sadd(keys.unconfirmed(request_id), key)
     redis.zadd(keys.CHECKS, {request_id: at * 1000})
 
 
-def figures(shown: str) -> dict[str, int]:
-    """The lines that begin with a name and a figure."""
-    found = {}
-    for line in shown.splitlines():
-        name, figure = line[:14].strip(), line[14:22].strip()
-        if name and figure.replace(",", "").isdigit():
-            found[name] = int(figure.replace(",", ""))
-    return found
+def counts(output: str) -> dict[str, int]:
+    """The labels and counts of the fields that have a count."""
+    return {
+        label: int(count.replace(",", ""))
+        for label, count in re.findall(r"^(\S.*?)  +([\d,]+)(?:  .*)?$", output, re.MULTILINE)
+    }

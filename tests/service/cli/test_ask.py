@@ -1,4 +1,4 @@
-"""`hitl-receiver ask` against a sandbox, with a real inbox and a real door: what is kept, printed and waited for."""
+"""`hitl-receiver ask` against a sandbox, with a real inbox and endpoint: what is stored, printed and waited for."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,8 +11,8 @@ from redis import Redis
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
-from service.cli.main import cli
 from service.cli.asking.question_options import NO_ANSWER
+from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from tests.service.conftest import CALLBACK_KEY, Receiver, wait_until
 from workers.inbox import keys
@@ -118,7 +118,7 @@ def test_a_loop_nobody_has_is_said_with_those_there_are(run: Run, sandbox: Sandb
     result = run(*PICK, loop="Payouts")
 
     assert result.exit_code == 1
-    assert result.stderr == "Error: No loop is called 'Payouts': give an id or a name of yours ('Refunds').\n"
+    assert result.stderr == "Error: No loop is named 'Payouts': give the id or name of one of your loops ('Refunds').\n"
     assert sandbox.state()["requests"] == []
 
 
@@ -129,7 +129,7 @@ def test_two_loops_of_one_name_are_told_apart_by_id(run: Run, sandbox: Sandbox, 
     result = run(*PICK)
 
     assert result.exit_code == 1
-    assert "2 loops are called 'Refunds': give the id, " in result.stderr
+    assert "2 loops are named 'Refunds': give an id, " in result.stderr
     assert loop_id in result.stderr
 
 
@@ -142,7 +142,7 @@ def test_without_a_secret_it_asks_without_a_callback_url_and_says_so(run: Run, s
 
     assert result.exit_code == 0
     assert result.stderr.startswith(
-        "no callback URL, so a reconcile run has to find the decision: HITL_CALLBACK_SECRETS"
+        "No callback URL, so only a reconcile run can find the decision: HITL_CALLBACK_SECRETS"
     )
     assert len(result.stderr.splitlines()) == 1
     assert sandbox.state()["requests"][0]["callback_url"] is None
@@ -186,7 +186,7 @@ def test_without_calls_it_says_when_they_return(run: Run, loop_id: str, redis: R
     result = run(*PICK, loop=loop_id)
 
     assert result.exit_code == 1
-    assert "Nothing was asked: no call of this hour is left. They return at 20" in result.stderr
+    assert "Not asked: no API call is left this hour. Calls return at 20" in result.stderr
     assert sandbox.state()["requests"] == []
 
 
@@ -239,7 +239,7 @@ def test_waiting_ends_when_the_request_is_lost(waiting: Any, redis: Redis) -> No
     result = ended()
 
     assert result.exit_code == NO_ANSWER
-    assert f"HITL.sh does not know request {request_id} any more" in result.stderr
+    assert f"HITL.sh no longer knows request {request_id}" in result.stderr
 
 
 @pytest.mark.usefixtures("loop_id")
