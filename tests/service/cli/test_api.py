@@ -124,7 +124,7 @@ def request_of(sandbox: Sandbox) -> str:
     raise AssertionError("nothing was asked")
 
 
-def test_waiting_ends_with_what_they_said(run: Run, loop_id: str, sandbox: Sandbox) -> None:
+def test_waiting_ends_with_the_response(run: Run, loop_id: str, sandbox: Sandbox) -> None:
     with ThreadPoolExecutor() as threads:
         running = threads.submit(run, *asking(loop_id, *PICK), "--wait", "--every", "0.2", "--json")
         sandbox.answer(request_of(sandbox), "Approve")
@@ -134,7 +134,7 @@ def test_waiting_ends_with_what_they_said(run: Run, loop_id: str, sandbox: Sandb
     assert result.exit_code == 0
 
 
-def test_waiting_in_vain_is_no_success(run: Run, loop_id: str, sandbox: Sandbox) -> None:
+def test_waiting_without_a_response_exits_with_3(run: Run, loop_id: str, sandbox: Sandbox) -> None:
     with ThreadPoolExecutor() as threads:
         running = threads.submit(run, *asking(loop_id, *PICK), "--timeout", "60", "--wait", "--every", "0.2")
         request_of(sandbox)
@@ -192,13 +192,13 @@ def test_an_error_is_one_line(run: Run, words: tuple[str, ...], environ: dict[st
     assert KEY not in result.output
 
 
-def test_a_warning_is_said_beside_the_result(run: Run, loop_id: str) -> None:
+def test_a_warning_is_printed_beside_the_result(run: Run, loop_id: str) -> None:
     result = run(*asking(loop_id, *PICK), "--callback-url", "http://10.0.0.1/x")
 
     assert "is not https" in result.stderr
 
 
-def test_what_others_wrote_cannot_steer_the_terminal(run: Run, sandbox: Sandbox) -> None:
+def test_text_from_outside_cannot_control_the_terminal(run: Run, sandbox: Sandbox) -> None:
     with Client(KEY, base_url=sandbox.base_url) as client:
         client.loops.create("\x1b[2JRefunds\nID", "lock")
 

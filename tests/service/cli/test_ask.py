@@ -88,7 +88,7 @@ def calls(sandbox: Sandbox) -> list[tuple[str, str]]:
 # -- asking --------------------------------------------------------------------------------------------
 
 
-def test_what_is_asked_is_printed_and_known_to_the_inbox(run: Run, loop_id: str, redis: Redis) -> None:
+def test_a_created_request_is_printed_and_tracked(run: Run, loop_id: str, redis: Redis) -> None:
     result = run(*PICK, "--timeout", "600", "--json", loop=loop_id)
 
     request_id = asked(result)["request_id"]
@@ -104,7 +104,7 @@ def test_the_state_is_bound_to_the_request(run: Run, redis: Redis) -> None:
     assert bound["state"] == {"order": 17}
 
 
-def test_a_loop_is_called_by_id_for_one_call_and_by_name_for_two(run: Run, sandbox: Sandbox, loop_id: str) -> None:
+def test_a_loop_by_id_costs_one_call_and_by_name_two(run: Run, sandbox: Sandbox, loop_id: str) -> None:
     run(*PICK, loop=loop_id)
     by_id = calls(sandbox)
     run(*PICK, loop="Refunds")
@@ -114,7 +114,7 @@ def test_a_loop_is_called_by_id_for_one_call_and_by_name_for_two(run: Run, sandb
 
 
 @pytest.mark.usefixtures("loop_id")
-def test_a_loop_nobody_has_is_said_with_those_there_are(run: Run, sandbox: Sandbox) -> None:
+def test_an_unknown_loop_is_reported_with_the_existing_ones(run: Run, sandbox: Sandbox) -> None:
     result = run(*PICK, loop="Payouts")
 
     assert result.exit_code == 1
@@ -122,7 +122,7 @@ def test_a_loop_nobody_has_is_said_with_those_there_are(run: Run, sandbox: Sandb
     assert sandbox.state()["requests"] == []
 
 
-def test_two_loops_of_one_name_are_told_apart_by_id(run: Run, sandbox: Sandbox, loop_id: str) -> None:
+def test_two_loops_of_one_name_are_reported_with_their_ids(run: Run, sandbox: Sandbox, loop_id: str) -> None:
     with Client(KEY, base_url=sandbox.base_url) as client:
         client.loops.create("Refunds", "lock")
 
@@ -137,7 +137,7 @@ def test_two_loops_of_one_name_are_told_apart_by_id(run: Run, sandbox: Sandbox, 
 
 
 @pytest.mark.usefixtures("loop_id")
-def test_without_a_secret_it_asks_without_a_callback_url_and_says_so(run: Run, sandbox: Sandbox) -> None:
+def test_without_a_secret_it_asks_without_a_callback_url_and_reports_it(run: Run, sandbox: Sandbox) -> None:
     result = run(*PICK, HITL_CALLBACK_SECRETS=None)
 
     assert result.exit_code == 0
@@ -149,7 +149,7 @@ def test_without_a_secret_it_asks_without_a_callback_url_and_says_so(run: Run, s
 
 
 @pytest.mark.usefixtures("loop_id")
-def test_a_callback_url_of_ones_own_is_taken_as_it_is(run: Run, sandbox: Sandbox, redis: Redis) -> None:
+def test_a_given_callback_url_is_used_unchanged(run: Run, sandbox: Sandbox, redis: Redis) -> None:
     result = run(*PICK, "--callback-url", "https://example.com/x", "--json")
 
     assert sandbox.state()["requests"][0]["callback_url"] == "https://example.com/x"
@@ -165,7 +165,7 @@ def test_a_callback_url_of_ones_own_is_taken_as_it_is(run: Run, sandbox: Sandbox
         ((), {"HITL_API_KEY": None}, "HITL_API_KEY is not set"),
     ],
 )
-def test_what_cannot_work_is_refused_before_a_call(
+def test_invalid_options_are_refused_before_a_call(
     run: Run, sandbox: Sandbox, words: tuple[str, ...], environ: dict[str, str | None], complaint: str
 ) -> None:
     result = run(*PICK, *words, **environ)
@@ -178,7 +178,7 @@ def test_what_cannot_work_is_refused_before_a_call(
 # -- the budget ----------------------------------------------------------------------------------------
 
 
-def test_without_calls_it_says_when_they_return(run: Run, loop_id: str, redis: Redis, sandbox: Sandbox) -> None:
+def test_without_calls_left_it_reports_when_they_return(run: Run, loop_id: str, redis: Redis, sandbox: Sandbox) -> None:
     budget = RedisBudget(redis, KEY)
     while budget.spend() == 0.0:
         pass
@@ -209,7 +209,7 @@ def test_waiting_ends_with_the_webhook_and_costs_no_call(waiting: Any, sandbox: 
 
 
 @pytest.mark.usefixtures("loop_id")
-def test_waiting_prints_who_decided_what(waiting: Any, sandbox: Sandbox) -> None:
+def test_waiting_prints_the_decision_and_its_reviewer(waiting: Any, sandbox: Sandbox) -> None:
     request_id, ended = waiting()
 
     sandbox.answer(request_id, "Reject")
@@ -220,7 +220,7 @@ def test_waiting_prints_who_decided_what(waiting: Any, sandbox: Sandbox) -> None
 
 
 @pytest.mark.usefixtures("loop_id")
-def test_waiting_in_vain_is_no_answer(waiting: Any, sandbox: Sandbox) -> None:
+def test_a_timeout_exits_with_3(waiting: Any, sandbox: Sandbox) -> None:
     _, ended = waiting("--timeout", "60")
 
     sandbox.advance(61)
@@ -244,7 +244,7 @@ def test_waiting_ends_when_the_request_is_lost(waiting: Any, redis: Redis) -> No
 
 @pytest.mark.usefixtures("loop_id")
 @pytest.mark.parametrize("answer", [False, True])
-def test_a_no_is_an_answer(run: Run, sandbox: Sandbox, answer: bool) -> None:
+def test_a_falsy_response_is_an_answer(run: Run, sandbox: Sandbox, answer: bool) -> None:
     with ThreadPoolExecutor() as threads:
         running = threads.submit(run, "--type", "boolean", "--default", "no", "--wait", "--json", "--every", "0.05")
         wait_until(lambda: sandbox.state()["requests"])

@@ -43,7 +43,7 @@ def test_an_open_request_has_no_decision(redis: Redis) -> None:
     assert read_decision(redis, REQUEST) is None
 
 
-def test_what_was_decided_meanwhile_is_there_at_once(redis: Redis) -> None:
+def test_an_earlier_decision_is_returned_at_once(redis: Redis) -> None:
     accept(redis)
 
     decision = wait_for_decision(redis, created(), every=60)
@@ -52,7 +52,7 @@ def test_what_was_decided_meanwhile_is_there_at_once(redis: Redis) -> None:
     assert (decision.response, decision.source, decision.trust) == ("Approve", "human", "callback")
 
 
-def test_a_server_that_is_away_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_outage_of_redis_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with EmbeddedServer(tmp_path) as server:
         redis = command_client(server.url)
         server.kill()
@@ -69,7 +69,7 @@ def test_a_server_that_is_away_is_waited_for(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err == "Redis is unavailable (ConnectionError); still waiting.\n"
 
 
-def test_what_is_overdue_is_said_once(redis: Redis, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_overdue_outcome_is_reported_once(redis: Redis, capsys: pytest.CaptureFixture[str]) -> None:
     overdue = created(timeout_at=datetime.now(UTC) - GRACE - timedelta(seconds=1))
     threading.Timer(0.3, accept, [redis]).start()
 

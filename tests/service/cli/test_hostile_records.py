@@ -84,7 +84,7 @@ JSON_COMMANDS = [
 @given(texts)
 @example(EVERY)
 @example("\n" + FORGED)
-def test_no_record_steers_a_terminal(server: EmbeddedServer, redis: Redis, text: str) -> None:
+def test_no_record_controls_a_terminal(server: EmbeddedServer, redis: Redis, text: str) -> None:
     redis.flushall()
     asyncio.run(keep(server.url, text))
     pausing.pause(redis, f"handler{text}")
@@ -109,7 +109,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize("words", [("api", "loops"), ("api", "loops", "--json"), ("api", "get", "0" * 24)])
-def test_what_the_api_says_does_not_steer_a_terminal(sandbox: Sandbox, words: tuple[str, ...]) -> None:
+def test_text_from_the_api_does_not_control_a_terminal(sandbox: Sandbox, words: tuple[str, ...]) -> None:
     environ = {"HITL_API_KEY": KEY, "HITL_BASE_URL": sandbox.base_url}
     name = EVERY.replace("\x00", "")[:90]
     with Client(KEY, base_url=sandbox.base_url) as client:
@@ -122,7 +122,7 @@ def test_what_the_api_says_does_not_steer_a_terminal(sandbox: Sandbox, words: tu
         assert json.loads(output)[-1]["name"] == name
 
 
-def test_an_error_of_redis_does_not_steer_a_terminal(server: EmbeddedServer, redis: Redis) -> None:
+def test_an_error_of_redis_does_not_control_a_terminal(server: EmbeddedServer, redis: Redis) -> None:
     name = "\x1b[2J\u202estranger"
     redis.acl_setuser(name, enabled=True, nopass=True, categories=["-@all"])
     address = f"{server.url}?{urlencode({'username': name, 'password': 'x'})}"

@@ -86,7 +86,7 @@ def test_events_are_filtered(run: Run) -> None:
     assert missed.stderr == "No matching events.\n"
 
 
-async def test_more_than_the_limit_is_said(run: Run, inbox: Inbox) -> None:
+async def test_a_truncated_list_is_reported(run: Run, inbox: Inbox) -> None:
     await inbox.accept([delivery(payload(request_id=name)) for name in "abc"])
 
     result = run("events", "--limit", "2")
@@ -111,7 +111,7 @@ def test_an_event_is_shown_with_its_timeline(run: Run, name: str) -> None:
 @pytest.mark.parametrize(
     "command", [("events", "--json"), ("failed", "--json"), ("show", KEY), ("show", KEY, "--json")]
 )
-def test_people_and_bodies_are_not_shown_unasked(run: Run, command: tuple[str, ...]) -> None:
+def test_personal_data_and_bodies_are_not_shown_by_default(run: Run, command: tuple[str, ...]) -> None:
     result = run(*command)
 
     assert result.exit_code == 0
@@ -119,7 +119,7 @@ def test_people_and_bodies_are_not_shown_unasked(run: Run, command: tuple[str, .
     assert "response_by" not in result.output
 
 
-async def test_what_somebody_wrote_is_not_shown_unasked(run: Run, inbox: Inbox) -> None:
+async def test_free_text_is_not_shown_by_default(run: Run, inbox: Inbox) -> None:
     await inbox.accept([delivery(payload(response_data="Call Bo at home"))])
 
     assert "Bo" not in run("show", KEY).output + run("show", KEY, "--json").output
@@ -127,7 +127,7 @@ async def test_what_somebody_wrote_is_not_shown_unasked(run: Run, inbox: Inbox) 
 
 
 @pytest.mark.usefixtures("failed_inbox")
-def test_the_body_is_shown_when_asked_for(run: Run) -> None:
+def test_the_body_is_shown_with_the_option(run: Run) -> None:
     [event] = json.loads(run("show", KEY, "--body", "--json").stdout)
 
     assert event["body"] == payload().decode()
@@ -136,7 +136,7 @@ def test_the_body_is_shown_when_asked_for(run: Run) -> None:
     assert "ada@example.com" in run("show", KEY, "--body").stdout
 
 
-def test_an_unknown_key_is_said(run: Run) -> None:
+def test_an_unknown_key_is_an_error(run: Run) -> None:
     result = run("show", "no such")
 
     assert (result.exit_code, result.stdout) == (1, "")
@@ -144,7 +144,7 @@ def test_an_unknown_key_is_said(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("failed_inbox")
-def test_failures_are_a_table_with_the_reason(run: Run) -> None:
+def test_dead_letters_are_a_table_with_the_reason(run: Run) -> None:
     heads, row = run("failed").stdout.splitlines()
     [failure] = json.loads(run("failed", "--json").stdout)
 
@@ -153,14 +153,14 @@ def test_failures_are_a_table_with_the_reason(run: Run) -> None:
     assert (failure["key"], failure["error"]) == (f"pay|{KEY}", TRACEBACK)
 
 
-def test_no_failures_are_a_sentence(run: Run) -> None:
+def test_no_dead_letters_are_a_message_and_success(run: Run) -> None:
     result = run("failed")
 
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No matching dead letters.\n")
     assert run("failed", "--json").stdout == "[]\n"
 
 
-async def test_what_others_wrote_cannot_steer_the_terminal(run: Run, inbox: Inbox) -> None:
+async def test_text_from_outside_cannot_control_the_terminal(run: Run, inbox: Inbox) -> None:
     await inbox.accept([delivery(payload(loop_id="\x1b[2J\nL"))])
 
     assert "\x1b" not in run("show", KEY, "--body").output + run("events").output
@@ -170,7 +170,7 @@ async def test_what_others_wrote_cannot_steer_the_terminal(run: Run, inbox: Inbo
 
 
 @pytest.mark.usefixtures("failed_inbox")
-def test_a_retry_says_how_much_it_is_and_asks(run: Run, redis: Redis) -> None:
+def test_a_retry_reports_its_size_and_asks_for_confirmation(run: Run, redis: Redis) -> None:
     refused = run("retry", "--handler", "pay", stdin="n\n")
     before = states(redis)
     agreed = run("retry", "--handler", "pay", stdin="y\n")
@@ -193,7 +193,7 @@ def test_a_dry_run_changes_nothing(run: Run, redis: Redis) -> None:
 
 
 @pytest.mark.usefixtures("failed_inbox")
-def test_a_script_needs_no_answer(run: Run, redis: Redis) -> None:
+def test_yes_skips_the_confirmation(run: Run, redis: Redis) -> None:
     result = run("retry", f"pay|{KEY}", "--yes", "--json")
 
     assert json.loads(result.stdout) == {
@@ -205,7 +205,7 @@ def test_a_script_needs_no_answer(run: Run, redis: Redis) -> None:
 
 
 @pytest.mark.usefixtures("failed_inbox")
-def test_a_discard_keeps_its_reason(run: Run, redis: Redis) -> None:
+def test_a_discard_stores_its_reason(run: Run, redis: Redis) -> None:
     result = run("discard", KEY, "--reason", "paid by hand", "--yes")
 
     assert result.stdout == "discarded 1 effect\n"
@@ -223,7 +223,7 @@ def test_a_discard_without_a_reason_is_refused(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("failed_inbox")
-def test_a_replay_goes_through_todays_routes(run: Run, redis: Redis) -> None:
+def test_a_replay_uses_the_current_routes(run: Run, redis: Redis) -> None:
     result = run("replay", "--since", "1h", "--yes")
 
     assert result.stdout == "replayed 2 effects\n"
@@ -232,7 +232,7 @@ def test_a_replay_goes_through_todays_routes(run: Run, redis: Redis) -> None:
 
 
 @pytest.mark.usefixtures("failed_inbox")
-def test_a_replay_of_what_succeeded_is_forced(run: Run, redis: Redis) -> None:
+def test_a_forced_replay_runs_effects_that_are_done(run: Run, redis: Redis) -> None:
     without = run("replay", KEY, "--yes")
     result = run("replay", f"notify|{KEY}", "--force", "--yes")
 
@@ -242,7 +242,7 @@ def test_a_replay_of_what_succeeded_is_forced(run: Run, redis: Redis) -> None:
 
 
 @pytest.mark.parametrize("verb", ["retry", "replay", "discard"])
-def test_nothing_to_change_is_a_sentence(run: Run, verb: str) -> None:
+def test_nothing_to_change_exits_with_1(run: Run, verb: str) -> None:
     reason = ["--reason", "no"] if verb == "discard" else []
 
     result = run(verb, "--all", "--yes", *reason)
@@ -252,7 +252,7 @@ def test_nothing_to_change_is_a_sentence(run: Run, verb: str) -> None:
 
 
 @pytest.mark.parametrize("words", [(), (KEY, "--all"), (KEY, "--handler", "pay"), ("--all", "--loop", "L")])
-def test_what_is_meant_must_be_said_one_way(run: Run, words: tuple[str, ...]) -> None:
+def test_effects_are_selected_in_exactly_one_way(run: Run, words: tuple[str, ...]) -> None:
     result = run("retry", *words)
 
     assert result.exit_code == 2
@@ -260,14 +260,14 @@ def test_what_is_meant_must_be_said_one_way(run: Run, words: tuple[str, ...]) ->
 
 
 @pytest.mark.usefixtures("failed_inbox")
-def test_one_unknown_name_and_nothing_is_changed(run: Run, redis: Redis) -> None:
+def test_one_unknown_key_prevents_every_change(run: Run, redis: Redis) -> None:
     result = run("retry", KEY, "no-such", "--yes")
 
     assert result.exit_code == 1
     assert states(redis)["pay"] == "failed"
 
 
-def test_a_replay_to_no_handler_of_today_is_refused(run: Run) -> None:
+def test_a_replay_to_an_unknown_handler_is_refused(run: Run) -> None:
     result = run("replay", "--handler", "pya", "--yes")
 
     assert (result.exit_code, result.stderr.splitlines()) == (
@@ -277,7 +277,7 @@ def test_a_replay_to_no_handler_of_today_is_refused(run: Run) -> None:
 
 
 @pytest.mark.parametrize("when", ["yesterday", "2 hours", "3y", "2026-13-01"])
-def test_a_time_that_is_none_is_refused(run: Run, when: str) -> None:
+def test_an_invalid_time_is_refused(run: Run, when: str) -> None:
     result = run("events", "--since", when)
 
     assert result.exit_code == 2
@@ -305,7 +305,7 @@ def test_the_server_of_the_dev_stack_in_this_folder_is_found(server: EmbeddedSer
     assert KEY in result.stdout
 
 
-def test_without_a_server_it_says_what_to_set(tmp_path: Path) -> None:
+def test_without_a_server_the_message_names_the_setting(tmp_path: Path) -> None:
     with chdir(tmp_path):
         result = CliRunner().invoke(cli, ["events"], env={"REDIS_URL": None})
 

@@ -23,7 +23,7 @@ def test_a_handler_is_paused_and_resumed(run, redis: Redis) -> None:
     assert "Deliveries are still stored" in paused.output
 
 
-def test_everything_is_paused_and_resumed(run, redis: Redis) -> None:
+def test_all_handlers_are_paused_and_resumed(run, redis: Redis) -> None:
     run("pause")
     run("pause", "pay")
     everything = pausing.paused(redis)
@@ -32,7 +32,7 @@ def test_everything_is_paused_and_resumed(run, redis: Redis) -> None:
     assert (everything, pausing.paused(redis)) == ({"*", "pay"}, frozenset())
 
 
-def test_resuming_what_is_not_paused_says_what_is(run, redis: Redis) -> None:
+def test_resuming_an_unpaused_handler_lists_the_paused_ones(run, redis: Redis) -> None:
     run("pause", "pay")
 
     assert "pay is not" not in run("resume", "pya").output

@@ -79,7 +79,7 @@ def kept(redis: Redis) -> dict[bytes, bytes]:
 # -- reconciling ------------------------------------------------------------------------------------------
 
 
-def test_what_no_webhook_told_of_is_found_and_counted(run: Run, redis: Redis, answered: str) -> None:
+def test_a_decision_without_a_webhook_is_found_and_counted(run: Run, redis: Redis, answered: str) -> None:
     result = run()
 
     assert result.exit_code == 0
@@ -88,14 +88,16 @@ def test_what_no_webhook_told_of_is_found_and_counted(run: Run, redis: Redis, an
     assert (event.content.request_id, event.content.response) == (answered, False)
 
 
-def test_a_program_gets_all_that_a_reconcile_run_did(run: Run, answered: str) -> None:
+def test_the_report_is_available_as_json(run: Run, answered: str) -> None:
     told = json.loads(run("--json").stdout)
 
     assert (told["found"], told["calls"], told["trouble"], told["next_check_at"]) == (1, 1, None, None)
     assert told["reason"].startswith("1 due")
 
 
-def test_what_stays_open_is_looked_at_later(run: Run, redis: Redis, sandbox: Sandbox, api: Client, loop: str) -> None:
+def test_a_request_that_stays_open_is_checked_later(
+    run: Run, redis: Redis, sandbox: Sandbox, api: Client, loop: str
+) -> None:
     ask(api, redis, loop)
     sandbox.advance(2 * HOUR)
 
@@ -116,7 +118,7 @@ def test_requests_asked_elsewhere_are_discovered(
 
 
 @pytest.mark.usefixtures("answered")
-def test_a_key_that_is_refused_is_trouble_in_hitl_shs_words(run: Run) -> None:
+def test_a_refused_key_is_an_error_with_the_answer_of_hitl_sh(run: Run) -> None:
     result = run(HITL_API_KEY="hitl_test_of_somebody_else_entirely", HITL_DISCOVER="1")
 
     assert result.exit_code == 1
@@ -125,7 +127,7 @@ def test_a_key_that_is_refused_is_trouble_in_hitl_shs_words(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("answered")
-def test_without_calls_it_says_when_the_next_look_is(run: Run, redis: Redis) -> None:
+def test_without_calls_left_it_reports_the_next_check(run: Run, redis: Redis) -> None:
     budget = RedisBudget(redis, KEY, purpose="asking")
     while budget.spend() == 0.0:
         pass
@@ -136,7 +138,7 @@ def test_without_calls_it_says_when_the_next_look_is(run: Run, redis: Redis) -> 
     assert told["next_check_at"] is not None
 
 
-def test_without_a_key_nobody_can_be_asked(run: Run, sandbox: Sandbox) -> None:
+def test_without_an_api_key_there_is_no_run(run: Run, sandbox: Sandbox) -> None:
     for words in ((), ("--dry-run",)):
         result = run(*words, HITL_API_KEY=None)
 
@@ -145,7 +147,7 @@ def test_without_a_key_nobody_can_be_asked(run: Run, sandbox: Sandbox) -> None:
     assert sandbox.calls() == []
 
 
-def test_of_two_runs_the_second_says_how_long_the_first_has_its_lease(run: Run, redis: Redis) -> None:
+def test_a_second_run_reports_the_lease_of_the_first(run: Run, redis: Redis) -> None:
     redis.set(keys.RECONCILE_LEASE, 99, px=9_500)
 
     result = run()
@@ -154,13 +156,13 @@ def test_of_two_runs_the_second_says_how_long_the_first_has_its_lease(run: Run, 
     assert result.stderr.startswith("Error: Another reconcile run is active. Its lease ends in ")
 
 
-def test_a_worker_that_could_not_reconcile_is_no_reconcile_run(run: Run, redis: Redis) -> None:
+def test_a_worker_that_could_not_reconcile_is_reported_as_such(run: Run, redis: Redis) -> None:
     redis.set(keys.RECONCILE_LEASE, 0, px=60_000)
 
     assert "A worker could not reconcile, so no run begins for another" in run().stderr
 
 
-def test_ctrl_c_ends_it_after_the_call_in_hand(
+def test_ctrl_c_ends_it_after_the_current_call(
     run: Run, redis: Redis, sandbox: Sandbox, api: Client, loop: str
 ) -> None:
     ask(api, redis, loop)
@@ -187,7 +189,7 @@ def _interrupt(redis: Redis) -> None:
 
 
 @pytest.mark.usefixtures("answered")
-def test_a_dry_run_says_the_plan_its_cost_and_what_there_is_to_spend(run: Run) -> None:
+def test_a_dry_run_shows_the_plan_its_cost_and_the_budget(run: Run) -> None:
     result = run("--dry-run")
 
     shown = result.stdout
@@ -200,7 +202,7 @@ def test_a_dry_run_says_the_plan_its_cost_and_what_there_is_to_spend(run: Run) -
 
 
 @pytest.mark.usefixtures("answered")
-def test_a_dry_run_asks_nothing_and_writes_nothing(run: Run, redis: Redis, sandbox: Sandbox) -> None:
+def test_a_dry_run_calls_and_writes_nothing(run: Run, redis: Redis, sandbox: Sandbox) -> None:
     before, calls = kept(redis), len(sandbox.calls())
 
     run("--dry-run", HITL_DISCOVER="1")
@@ -210,7 +212,7 @@ def test_a_dry_run_asks_nothing_and_writes_nothing(run: Run, redis: Redis, sandb
 
 
 @pytest.mark.usefixtures("answered")
-def test_a_program_gets_the_plan(run: Run) -> None:
+def test_the_plan_is_available_as_json(run: Run) -> None:
     told = json.loads(run("--dry-run", "--json").stdout)
 
     assert (told["plan"]["kind"], told["plan"]["calls"], told["plan"]["single_reads"]) == ("single", 1, 0)
@@ -219,13 +221,13 @@ def test_a_program_gets_the_plan(run: Run) -> None:
     assert told["discovery"] == {"on": False, "next_at": None}
 
 
-def test_before_all_else_it_looks_what_there_is(run: Run) -> None:
+def test_the_first_run_reads_every_open_request(run: Run) -> None:
     result = run("--dry-run", HITL_DISCOVER="1", HITL_LOOKBACK="36h")
 
     assert "first run: read every open request, and what ended in the last 36 h" in " ".join(result.stdout.split())
 
 
-def test_a_promise_that_is_too_long_comes_with_a_warning(run: Run, redis: Redis, api: Client, loop: str) -> None:
+def test_a_check_interval_that_is_too_long_has_a_warning(run: Run, redis: Redis, api: Client, loop: str) -> None:
     for _ in range(3):
         ask(api, redis, loop)
 
@@ -235,7 +237,7 @@ def test_a_promise_that_is_too_long_comes_with_a_warning(run: Run, redis: Redis,
     assert "give reconcile runs a larger share of the budget" in " ".join(result.stdout.split())
 
 
-def test_a_dry_run_beside_a_reconcile_run_says_so(run: Run, redis: Redis) -> None:
+def test_a_dry_run_reports_an_active_run(run: Run, redis: Redis) -> None:
     redis.set(keys.RECONCILE_LEASE, 99, px=9_500)
 
     result = run("--dry-run")

@@ -50,7 +50,7 @@ def test_requests_are_a_table(run: Run, redis: Redis) -> None:
     assert re.search(r"  5 min ago  in (2 min|1\d\d s) +open$", row)
 
 
-def test_all_that_is_known_is_listed_newest_first(run: Run, redis: Redis) -> None:
+def test_tracked_requests_are_listed_newest_first(run: Run, redis: Redis) -> None:
     track(redis, "old", hours_ago=9)
     track(redis, "new", hours_ago=1)
     accept(redis, "told", created_at="2020-03-01T12:00:00Z")
@@ -63,7 +63,7 @@ def test_all_that_is_known_is_listed_newest_first(run: Run, redis: Redis) -> Non
     assert found[-1]["created_at"] == "2020-03-01T12:00:00Z"
 
 
-def test_requests_of_a_key_that_is_polled_no_more_are_unreachable(run: Run, redis: Redis) -> None:
+def test_requests_of_a_key_that_is_no_longer_polled_are_unreachable(run: Run, redis: Redis) -> None:
     api_keys.configure(redis, ["the old key"], lookback=60)
     track(redis, "of-the-old-key", hours_ago=2)
     api_keys.configure(redis, ["the new key"], lookback=60)
@@ -81,7 +81,7 @@ def test_requests_of_a_key_that_is_polled_no_more_are_unreachable(run: Run, redi
     assert "list that key in HITL_API_KEYS" in status
 
 
-def test_open_ones_come_in_the_order_of_their_next_look(run: Run, redis: Redis) -> None:
+def test_open_requests_are_in_the_order_of_their_next_check(run: Run, redis: Redis) -> None:
     for number in range(250):
         track(redis, f"r{number}", hours_ago=number / 100)
     accept(redis, "r7")
@@ -92,7 +92,7 @@ def test_open_ones_come_in_the_order_of_their_next_look(run: Run, redis: Redis) 
     assert found == [f"r{number}" for number in reversed(range(250)) if number != 7]
 
 
-def test_there_may_be_more_than_are_shown(run: Run, redis: Redis) -> None:
+def test_a_truncated_list_of_requests_is_reported(run: Run, redis: Redis) -> None:
     for name in ("r1", "r2", "r3"):
         track(redis, name)
 
@@ -103,7 +103,7 @@ def test_there_may_be_more_than_are_shown(run: Run, redis: Redis) -> None:
     assert run("requests", "--limit", "3").stderr == ""
 
 
-def test_lost_ones_are_listed(run: Run, redis: Redis) -> None:
+def test_lost_requests_are_listed(run: Run, redis: Redis) -> None:
     track(redis, "r1")
     track(redis, "r2")
     redis.hset(keys.request("r1"), "status", "lost")
@@ -124,7 +124,7 @@ def test_a_request_whose_effects_await_confirmation_is_listed_once(run: Run, red
     assert result.stdout.rstrip().endswith("completed, unconfirmed")
 
 
-def test_what_was_overruled_is_listed_with_what_is_true(run: Run, redis: Redis) -> None:
+def test_an_overruled_event_is_listed_with_the_reason(run: Run, redis: Redis) -> None:
     track(redis, "r1")
     key = accept(redis, "r1")
     overrule(redis, key, at=time.time(), by="missing")
@@ -134,7 +134,7 @@ def test_what_was_overruled_is_listed_with_what_is_true(run: Run, redis: Redis) 
     assert result.stdout.rstrip().endswith(f"overruled: {key} (missing)")
 
 
-def test_what_came_by_another_requests_callback_url_is_listed_though_its_request_is_unknown(
+def test_an_event_by_another_requests_callback_url_is_listed_though_its_request_is_unknown(
     run: Run, redis: Redis
 ) -> None:
     overrule(redis, accept(redis, "r1"), at=time.time(), by="another request's callback URL")
@@ -146,7 +146,7 @@ def test_what_came_by_another_requests_callback_url_is_listed_though_its_request
     assert found["overruled"]["by"] == "another request's callback URL"
 
 
-def test_doubts_about_an_open_request_are_told(run: Run, redis: Redis) -> None:
+def test_doubts_about_an_open_request_are_shown(run: Run, redis: Redis) -> None:
     track(redis, "r1")
     redis.hset(keys.request("r1"), mapping={"refused": 1, "missing": 2})
 
@@ -162,7 +162,7 @@ def test_no_matching_requests_are_a_message_and_success(run: Run) -> None:
 # -- show ----------------------------------------------------------------------------------------------
 
 
-def test_a_request_that_waits_is_shown(run: Run, redis: Redis) -> None:
+def test_an_open_request_is_shown(run: Run, redis: Redis) -> None:
     track(redis, "r1")
 
     result = run("show", "r1")
@@ -197,7 +197,7 @@ def test_the_hours_are_a_table_with_a_bar(run: Run, redis: Redis) -> None:
     assert total.split()[:5] == ["total", "6", "4", "1", "30.0%"]
 
 
-def test_a_webhook_that_came_an_hour_later_makes_no_negative_loss(run: Run, redis: Redis) -> None:
+def test_a_webhook_of_a_later_hour_makes_no_negative_loss(run: Run, redis: Redis) -> None:
     redis.hset(keys.webhook_health(int(time.time()) // 3600), mapping={"webhook": 5, "overtaken": 2})
 
     [found] = json.loads(run("webhook-health", "--hours", "1", "--json").stdout)
@@ -205,7 +205,7 @@ def test_a_webhook_that_came_an_hour_later_makes_no_negative_loss(run: Run, redi
     assert (found["webhook"], found["reconcile"], found["overtaken"], found["lost"]) == (5, 0, 2, 0.0)
 
 
-def test_hours_without_decisions_are_shown_as_they_are(run: Run) -> None:
+def test_hours_without_decisions_are_shown(run: Run) -> None:
     result = run("webhook-health")
 
     assert result.exit_code == 0

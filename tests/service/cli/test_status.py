@@ -69,7 +69,7 @@ def test_an_empty_inbox_has_no_alarm(run: Run) -> None:
     assert set(counts(result.stdout).values()) == {0, 50}  # 50: what an unknown hour is believed to allow
 
 
-def test_what_failed_and_what_is_paused_shows(run: Run, redis: Redis) -> None:
+def test_failed_effects_and_paused_handlers_are_shown(run: Run, redis: Redis) -> None:
     redis.zadd(keys.FAILED, {"pay|e": 1})
     pausing.pause(redis, "pay")
 
@@ -80,7 +80,7 @@ def test_what_failed_and_what_is_paused_shows(run: Run, redis: Redis) -> None:
     assert "paused pay" in words(run())
 
 
-def test_without_a_server_there_is_a_sentence(run: Run) -> None:
+def test_without_a_server_there_is_a_message(run: Run) -> None:
     result = run(REDIS_URL="redis://127.0.0.1:1")
 
     assert result.exit_code == 2
@@ -95,7 +95,7 @@ def test_open_requests_are_counted_and_the_oldest_named(run: Run, redis: Redis) 
     assert (reconciliation(run)["open"], reconciliation(run)["oldest"]) == (2, "old")
 
 
-def test_what_ended_and_awaits_proof_is_not_open(run: Run, redis: Redis) -> None:
+def test_an_ended_request_that_awaits_confirmation_is_not_open(run: Run, redis: Redis) -> None:
     track(redis, "open")
     track(redis, "ended", hours_ago=9)
     await_confirmation(redis, "ended", accept(redis, "ended"), "pay", "notify", at=time.time())
@@ -106,14 +106,14 @@ def test_what_ended_and_awaits_proof_is_not_open(run: Run, redis: Redis) -> None
     assert "unconfirmed 2 effects wait until HITL.sh confirms the outcome of 1 request" in words(run())
 
 
-def test_discovery_is_no_request(run: Run, redis: Redis) -> None:
+def test_discovery_is_not_counted_as_a_request(run: Run, redis: Redis) -> None:
     track(redis, "open")
     redis.zadd(keys.CHECKS, {tracked_requests.DISCOVERY: 1})
 
     assert reconciliation(run)["open"] == 1
 
 
-def test_the_last_reconcile_run_and_the_promise_are_told(run: Run, redis: Redis) -> None:
+def test_the_last_reconcile_run_and_the_check_interval_are_shown(run: Run, redis: Redis) -> None:
     leave(redis)
 
     shown = words(run())
@@ -122,14 +122,14 @@ def test_the_last_reconcile_run_and_the_promise_are_told(run: Run, redis: Redis)
     assert "check interval every open request is checked at least every 6.2 h" in shown
 
 
-def test_a_promise_that_cannot_be_kept_comes_with_its_warning(run: Run, redis: Redis) -> None:
+def test_a_check_interval_that_cannot_be_met_has_a_warning(run: Run, redis: Redis) -> None:
     leave(redis, warning="give reconcile runs a larger share")
 
     assert "warning give reconcile runs a larger share" in words(run())
     assert reconciliation(run)["check_interval"]["warning"] == "give reconcile runs a larger share"
 
 
-def test_the_calls_of_this_hour_are_told(run: Run, redis: Redis) -> None:
+def test_the_calls_of_this_hour_are_shown(run: Run, redis: Redis) -> None:
     RedisBudget(redis, KEY, purpose="asking").spend()
     RedisBudget(redis, KEY, purpose="reconcile").spend()
 
@@ -139,7 +139,7 @@ def test_the_calls_of_this_hour_are_told(run: Run, redis: Redis) -> None:
     assert "calls left 48 of 100 an hour, until " in words(run())
 
 
-def test_the_calls_of_an_hour_that_has_ended_are_not_told(run: Run, redis: Redis) -> None:
+def test_the_calls_of_an_earlier_hour_are_not_shown(run: Run, redis: Redis) -> None:
     budget = RedisBudget(redis, KEY, purpose="asking")
     budget.run("spend", "asking", now=time.time() - 3 * HOUR)
 
@@ -160,27 +160,27 @@ def test_webhooks_and_runs_of_a_day_are_summed_up(run: Run, redis: Redis) -> Non
     )
 
 
-def test_a_reconcile_run_under_way_is_told(run: Run, redis: Redis) -> None:
+def test_an_active_reconcile_run_is_shown(run: Run, redis: Redis) -> None:
     redis.set(keys.RECONCILE_LEASE, 7, px=9_000)
 
     assert "next reconcile run one is active" in words(run())
     assert reconciliation(run)["run_is_active"] is True
 
 
-def test_a_look_that_nobody_takes_names_who_should(run: Run, redis: Redis) -> None:
+def test_an_overdue_check_names_the_processes_that_make_it(run: Run, redis: Redis) -> None:
     track(redis, "r1", hours_ago=5)
 
     assert "do `clock` and `work` run?" in words(run())
 
 
-def test_before_the_first_look_it_says_so(run: Run) -> None:
+def test_before_the_first_run_that_run_is_shown_as_next(run: Run) -> None:
     assert "next reconcile run the first one, as soon as" in words(run(HITL_DISCOVER="1"))
 
 
 # -- without a key -------------------------------------------------------------------------------------
 
 
-def test_without_a_key_it_says_that_nothing_is_looked_for(run: Run) -> None:
+def test_without_an_api_key_reconciliation_is_shown_as_off(run: Run) -> None:
     result = run(HITL_API_KEY=None)
 
     assert result.exit_code == 0
@@ -188,7 +188,7 @@ def test_without_a_key_it_says_that_nothing_is_looked_for(run: Run) -> None:
     assert reconciliation(run, HITL_API_KEY=None)["configured"] is False
 
 
-def test_where_the_key_is_elsewhere_the_runs_are_told_and_the_calls_are_not(run: Run, redis: Redis) -> None:
+def test_without_the_api_key_here_runs_are_shown_and_calls_are_not(run: Run, redis: Redis) -> None:
     leave(redis)
 
     shown = words(run(HITL_API_KEY=None))
@@ -200,14 +200,14 @@ def test_where_the_key_is_elsewhere_the_runs_are_told_and_the_calls_are_not(run:
 # -- alarms --------------------------------------------------------------------------------------------
 
 
-def test_silence_is_an_alarm(run: Run, redis: Redis) -> None:
+def test_silent_webhooks_are_an_alarm(run: Run, redis: Redis) -> None:
     leave(redis, silent_since=time.time() - 2 * HOUR)
 
     assert alarms(run) == ["silent"]
     assert run().stdout.startswith("ALARM  Decisions are made, but no webhook delivers them")
 
 
-def test_a_overruleion_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
+def test_an_overruled_event_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
     overrule(redis, accept(redis, "r1"), at=time.time() - 25 * HOUR)
     before = alarms(run)
     overrule(redis, accept(redis, "r2"), at=time.time() - 23 * HOUR)
@@ -217,7 +217,7 @@ def test_a_overruleion_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
     assert "overruled 2 outcomes that stronger evidence disagrees with, 1 of them in the last 24 h" in words(run())
 
 
-def test_a_refused_key_is_an_alarm_and_its_words_steer_no_terminal(run: Run, redis: Redis) -> None:
+def test_a_refused_key_is_an_alarm_whose_text_controls_no_terminal(run: Run, redis: Redis) -> None:
     leave(redis, report=ReconcileReport(began=time.time(), trouble="key_refused", said="401\x1b[2J"))
 
     assert alarms(run) == ["key_refused"]
@@ -234,14 +234,14 @@ def test_a_429_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
     assert (unknown_when, lately, alarms(run)) == (["rate_limited"], ["rate_limited"], [])
 
 
-def test_trouble_that_passes_is_told_and_no_alarm(run: Run, redis: Redis) -> None:
+def test_a_temporary_error_is_shown_and_is_not_an_alarm(run: Run, redis: Redis) -> None:
     leave(redis, report=ReconcileReport(began=time.time(), trouble="unreachable", said="no answer in 8 s"))
 
     assert alarms(run) == []
     assert "ended early, unreachable: no answer in 8 s" in words(run())
 
 
-def test_what_waits_for_a_worker_and_what_was_refused_is_shown(run: Run, redis: Redis) -> None:
+def test_queued_and_refused_jobs_are_shown(run: Run, redis: Redis) -> None:
     redis.rpush(keys.RQ_QUEUE, "drain-1")
     redis.rpush(keys.RQ_RECONCILE_QUEUE, "reconcile-1", "reconcile-2")
     redis.hset(keys.COUNTERS, REFUSED, 3)

@@ -37,7 +37,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_it_is_reached_by_its_owner_through_a_socket_and_by_nobody_else(own: EmbeddedServer, client: Redis) -> None:
+def test_only_its_owner_can_connect_to_the_socket(own: EmbeddedServer, client: Redis) -> None:
     assert client.ping()
     assert stat.S_IMODE(own.socket.stat().st_mode) == 0o700
     assert client.config_get("port") == {"port": "0"}
@@ -49,7 +49,7 @@ def test_it_keeps_every_write_and_evicts_nothing(client: Redis) -> None:
     assert client.config_get(*wanted) == wanted
 
 
-def test_what_was_acknowledged_survives_a_kill(own: EmbeddedServer, client: Redis) -> None:
+def test_acknowledged_writes_survive_a_kill(own: EmbeddedServer, client: Redis) -> None:
     for number in range(200):
         client.rpush("kept", number)
     own.kill()
@@ -69,7 +69,7 @@ def test_a_stop_is_orderly_and_may_be_repeated(own: EmbeddedServer, client: Redi
     assert not own.socket.exists()
 
 
-def test_it_starts_again_where_it_stopped(own: EmbeddedServer, client: Redis) -> None:
+def test_a_restarted_server_has_its_data(own: EmbeddedServer, client: Redis) -> None:
     client.set("kept", "yes")
     own.stop()
 
@@ -78,7 +78,7 @@ def test_it_starts_again_where_it_stopped(own: EmbeddedServer, client: Redis) ->
     assert client.get("kept") == b"yes"
 
 
-def test_two_do_not_run_on_one_folder(own: EmbeddedServer) -> None:
+def test_a_second_server_on_one_folder_is_refused(own: EmbeddedServer) -> None:
     with pytest.raises(ServerUnavailable, match="choose another folder with --folder"):
         EmbeddedServer(own.folder).start()
 
@@ -93,7 +93,7 @@ def test_a_folder_is_free_again_after_a_stop(own: EmbeddedServer) -> None:
         assert another.poll() is None
 
 
-def test_a_deep_folder_has_its_socket_elsewhere_and_always_in_one_place(tmp_path: Path) -> None:
+def test_a_deep_folder_has_its_socket_in_one_other_place(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
 
     with EmbeddedServer(deep) as own, Redis.from_url(own.url) as client:
@@ -104,7 +104,7 @@ def test_a_deep_folder_has_its_socket_elsewhere_and_always_in_one_place(tmp_path
     own.socket.parent.rmdir()
 
 
-def test_a_start_that_fails_says_what_the_server_said_and_frees_the_folder(tmp_path: Path) -> None:
+def test_a_failed_start_reports_the_servers_log_and_frees_the_folder(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ServerUnavailable, match=r"did not start on"):
         EmbeddedServer(tmp_path, port=taken.getsockname()[1]).start()
 
@@ -112,7 +112,7 @@ def test_a_start_that_fails_says_what_the_server_said_and_frees_the_folder(tmp_p
         assert own.poll() is None
 
 
-def test_a_damaged_record_is_told_and_not_overwritten(own: EmbeddedServer, client: Redis) -> None:
+def test_a_damaged_file_is_reported_and_not_overwritten(own: EmbeddedServer, client: Redis) -> None:
     client.set("kept", "yes")
     own.stop()
     [record] = (own.folder / "appendonlydir").glob("*.incr.aof")
@@ -125,7 +125,7 @@ def test_a_damaged_record_is_told_and_not_overwritten(own: EmbeddedServer, clien
     assert record.read_bytes() == damaged
 
 
-def test_a_record_that_was_cut_off_by_a_power_cut_is_read_up_to_there(own: EmbeddedServer, client: Redis) -> None:
+def test_a_file_that_a_power_cut_truncated_is_read_up_to_its_end(own: EmbeddedServer, client: Redis) -> None:
     client.set("kept", "yes")
     client.set("lost", "yes")
     own.stop()
@@ -151,7 +151,7 @@ def launched(folder: Path) -> tuple[subprocess.Popen[str], int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
-def test_it_ends_with_its_parent_however_that_died(tmp_path: Path) -> None:
+def test_it_ends_with_its_parent_after_any_death(tmp_path: Path) -> None:
     launcher, pid = launched(tmp_path)
 
     launcher.kill()
@@ -195,7 +195,7 @@ def test_without_a_binary_the_message_says_what_to_install(tmp_path: Path) -> No
     assert "REDIS_URL" in said.stdout
 
 
-def test_what_is_on_path_serves_where_there_is_no_wheel(tmp_path: Path) -> None:
+def test_a_server_on_path_is_used_without_the_wheel(tmp_path: Path) -> None:
     (tmp_path / "redis-server").write_text("#!/bin/sh\n")
     (tmp_path / "redis-server").chmod(0o755)
     program = (

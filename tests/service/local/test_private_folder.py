@@ -42,7 +42,7 @@ def test_a_new_folder_is_private_whatever_the_umask(tmp_path: Path, umask: int) 
 
 
 @pytest.mark.parametrize("before", [0o777, 0o755, 0o750, 0o701, 0o500, 0o2770])
-def test_a_wider_folder_of_ours_is_narrowed_and_keeps_what_is_in_it(
+def test_a_wider_folder_is_narrowed_and_keeps_its_contents(
     tmp_path: Path, before: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / ".hitl"
@@ -76,7 +76,7 @@ def test_a_folder_shared_by_all_is_refused_even_to_its_owner(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_link_is_refused_and_where_it_leads_stays_as_it_is(tmp_path: Path, there: bool) -> None:
+def test_a_link_is_refused_and_its_target_is_unchanged(tmp_path: Path, there: bool) -> None:
     target, link = tmp_path / "target", tmp_path / ".hitl"
     if there:
         target.mkdir(0o755)
@@ -88,14 +88,14 @@ def test_a_link_is_refused_and_where_it_leads_stays_as_it_is(tmp_path: Path, the
     assert not there or mode(target) == 0o755
 
 
-def test_a_file_in_its_place_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".hitl").write_text("")
 
     with pytest.raises(FolderRefused, match="is not a folder"):
         make_private(tmp_path / ".hitl")
 
 
-def test_the_embedded_servers_files_are_its_owners_alone(tmp_path: Path) -> None:
+def test_the_files_of_the_embedded_server_are_private(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         with EmbeddedServer(tmp_path / "data") as own:
@@ -108,7 +108,7 @@ def test_the_embedded_servers_files_are_its_owners_alone(tmp_path: Path) -> None
     assert set(modes.values()) == {0}
 
 
-def test_the_sandboxes_memory_is_its_owners_alone(tmp_path: Path) -> None:
+def test_the_database_of_the_sandbox_is_private(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.db"
     path.touch(0o644)
 
@@ -117,7 +117,7 @@ def test_the_sandboxes_memory_is_its_owners_alone(tmp_path: Path) -> None:
     assert mode(path) == 0o600
 
 
-def test_kept_secrets_replace_a_wider_file_and_follow_no_link(tmp_path: Path) -> None:
+def test_stored_settings_replace_a_wider_file_and_follow_no_link(tmp_path: Path) -> None:
     elsewhere, kept = tmp_path / "elsewhere", tmp_path / DEV_SETTINGS
     elsewhere.write_text("mine")
     kept.symlink_to(elsewhere)
@@ -129,7 +129,7 @@ def test_kept_secrets_replace_a_wider_file_and_follow_no_link(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir() if path != elsewhere] == [DEV_SETTINGS]
 
 
-def test_settings_that_another_user_left_are_not_read(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_another_user_are_not_read(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HITL_API_KEY", "HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"):
         monkeypatch.delenv(name, raising=False)
 

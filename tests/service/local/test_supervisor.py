@@ -72,7 +72,7 @@ def test_children_are_stopped_in_the_order_in_which_they_were_given(tmp_path: Pa
     assert ends.read_text().split() == list(names)
 
 
-def test_children_told_together_do_not_wait_for_each_other(tmp_path: Path) -> None:
+def test_children_stopped_together_do_not_wait_for_each_other(tmp_path: Path) -> None:
     first, second = child("first", STUBBORN, grace=1.0), child("second", POLITE, "second", str(tmp_path / "ends"))
 
     with supervised(first, second, together=True) as (supervisor, said):
@@ -100,7 +100,7 @@ def test_a_child_that_dies_is_started_again_after_a_pause() -> None:
     assert time.monotonic() - died >= FIRST_PAUSE
 
 
-def test_a_child_that_keeps_dying_is_started_less_and_less_often() -> None:
+def test_the_pause_of_a_child_that_keeps_dying_grows() -> None:
     one = child("worker", "raise SystemExit(3)")
 
     with supervised(one) as (supervisor, _):
@@ -175,7 +175,7 @@ def test_a_child_that_will_not_stop_is_killed_after_its_grace() -> None:
         assert not is_running(said.pids("worker")[0])
 
 
-def test_every_line_is_told_whatever_bytes_it_is_made_of() -> None:
+def test_every_line_is_printed_whatever_its_bytes() -> None:
     program = "import sys, time; sys.stdout.buffer.write(b'caf\\xe9\\n'); print('err', file=sys.stderr); time.sleep(60)"
 
     with supervised(child("web", program, grace=0.1)) as (_, said):
@@ -208,7 +208,7 @@ def supervising(*words: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_children_and_then_us(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_stops_the_children_and_then_the_supervisor(tmp_path: Path, number: signal.Signals) -> None:
     ends = tmp_path / "ends"
     with supervising(POLITE, "worker", str(ends)) as parent:
         assert parent.stdout is not None

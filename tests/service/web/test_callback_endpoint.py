@@ -30,7 +30,7 @@ EXPIRED = CallbackSigner([CALLBACK_KEY], clock=lambda: time.time() - 41 * 86_400
 
 
 @pytest.mark.parametrize("ending", ["", "/", "?from=proxy"])
-def test_our_own_url_is_taken_without_a_signature(receiver: Receiver, redis: Redis, ending: str) -> None:
+def test_a_callback_url_needs_no_signature(receiver: Receiver, redis: Redis, ending: str) -> None:
     response = receiver.post(BODY, path=f"/callbacks/{TOKEN}{ending}", headers={})
 
     assert (response.status_code, response.content) == (202, b"")
@@ -40,7 +40,7 @@ def test_our_own_url_is_taken_without_a_signature(receiver: Receiver, redis: Red
 
 
 @pytest.mark.parametrize("state", [None, False, 0, "", [], {"order": {"lines": [1, 2]}}, "x" * (LARGEST_STATE - 2)])
-async def test_the_state_that_was_minted_arrives(receiver: Receiver, server: EmbeddedServer, state: object) -> None:
+async def test_the_state_of_the_callback_url_arrives(receiver: Receiver, server: EmbeddedServer, state: object) -> None:
     receiver.call_back(BODY, state)
 
     client = drain_client(server.url)
@@ -92,13 +92,13 @@ def test_a_signature_does_not_make_up_for_a_token(receiver: Receiver) -> None:
     assert statuses(reply) == [401]
 
 
-def test_a_token_is_read_before_the_body_is_asked_for(receiver: Receiver) -> None:
+def test_a_token_is_verified_before_the_body_is_requested(receiver: Receiver) -> None:
     lines = b"Expect: 100-continue\r\n"
 
     assert statuses(receiver.send_raw(raw_request(path="/callbacks/x", headers=lines, length=100_000))) == [401]
 
 
-def test_a_broken_body_at_our_url_is_kept_and_400(receiver: Receiver, redis: Redis) -> None:
+def test_a_broken_callback_body_is_stored_and_400(receiver: Receiver, redis: Redis) -> None:
     assert receiver.call_back(b"{").status_code == 400
 
     [kept] = lookup.recent(redis)
@@ -120,7 +120,7 @@ def test_no_token_is_ever_logged(receiver: Receiver) -> None:
     assert CALLBACK_KEY not in logged
 
 
-def test_without_callback_keys_there_is_no_callback_door(
+def test_without_callback_secrets_there_is_no_callback_endpoint(
     server: EmbeddedServer, redis: Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     log = tmp_path_factory.mktemp("no_callbacks") / "log"

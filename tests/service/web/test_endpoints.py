@@ -31,7 +31,7 @@ BODY = payload()
 HEX = signatures.sign(SECRET, BODY)
 
 
-def test_a_signed_delivery_is_kept_before_it_is_acknowledged(receiver: Receiver, redis: Redis) -> None:
+def test_a_signed_delivery_is_stored_before_it_is_acknowledged(receiver: Receiver, redis: Redis) -> None:
     response = receiver.post(BODY)
 
     assert (response.status_code, response.content) == (202, b"")
@@ -59,7 +59,7 @@ def test_a_signature_counts_in_every_documented_spelling(receiver: Receiver, nam
     assert receiver.post(BODY, headers={name: value}).status_code == 202
 
 
-def test_blanks_around_a_signature_are_none_of_it(receiver: Receiver) -> None:
+def test_blanks_around_a_signature_are_ignored(receiver: Receiver) -> None:
     line = b"X-HITL-Signature:  \t" + HEX.encode() + b" \t\r\n"
 
     assert statuses(receiver.send_raw(raw_request(BODY, headers=line + CLOSE))) == [202]
@@ -98,7 +98,7 @@ def test_the_secret_before_the_last_rotation_still_verifies(receiver: Receiver) 
     ],
     ids=lambda line: f"{len(line)} bytes",
 )
-def test_a_delivery_that_is_not_proven_is_401(receiver: Receiver, redis: Redis, line: bytes) -> None:
+def test_an_unverified_delivery_is_401(receiver: Receiver, redis: Redis, line: bytes) -> None:
     reply = receiver.send_raw(raw_request(BODY, headers=line))
 
     assert statuses(reply) == [401]
@@ -109,20 +109,20 @@ def test_a_delivery_that_is_not_proven_is_401(receiver: Receiver, redis: Redis, 
 @pytest.mark.parametrize(
     "line", [b"X-HITL-Signature: a\x00b\r\n", b"X-HITL-Signature: a\rb\r\n", b"X-HITL-Signature: a\r\n b\r\n"]
 )
-def test_a_header_that_no_header_may_be_is_refused_before_the_door(receiver: Receiver, line: bytes) -> None:
+def test_an_invalid_header_is_refused_before_the_endpoint(receiver: Receiver, line: bytes) -> None:
     assert statuses(receiver.send_raw(raw_request(BODY, headers=line))) == [400]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("path", [WEBHOOKS, f"{WEBHOOKS}/", "/callbacks/x"])
-def test_only_post_goes_through_a_door(receiver: Receiver, method: str, path: str) -> None:
+def test_an_endpoint_accepts_only_post(receiver: Receiver, method: str, path: str) -> None:
     response = receiver.client.request(method, path)
 
     assert (response.status_code, response.headers["allow"], response.content) == (405, "POST", b"")
 
 
 @pytest.mark.parametrize("path", ["/", "/webhooks", "//webhooks/hitl", "/webhooks/hitl/x", "/callbacks/", "/callbacks"])
-def test_elsewhere_there_is_nothing(receiver: Receiver, path: str) -> None:
+def test_other_paths_are_404(receiver: Receiver, path: str) -> None:
     reply = receiver.send_raw(raw_request(BODY, path=path, headers=signature_line(BODY) + CLOSE))
 
     assert statuses(reply) == [404]
@@ -145,7 +145,7 @@ def test_an_answer_says_nothing_of_the_server(receiver: Receiver) -> None:
     assert set(receiver.post(BODY).headers) == {"content-length"}
 
 
-def test_a_connection_is_kept_after_every_answer_about_a_proven_body(receiver: Receiver) -> None:
+def test_a_connection_stays_open_after_an_answer_to_a_verified_body(receiver: Receiver) -> None:
     broken = raw_request(b"{", headers=signature_line(b"{"))
     unknown = raw_request(b"[]", headers=signature_line(b"[]"))
     elsewhere = raw_request(path="/nowhere")
@@ -156,16 +156,14 @@ def test_a_connection_is_kept_after_every_answer_about_a_proven_body(receiver: R
     assert statuses(reply) == [202, 400, 202, 404, 200, 401]
 
 
-def test_nothing_that_follows_an_unconfirmed_delivery_on_its_connection_is_read(
-    receiver: Receiver, redis: Redis
-) -> None:
+def test_no_request_is_read_after_an_unverified_one_on_a_connection(receiver: Receiver, redis: Redis) -> None:
     reply = receiver.send_raw(raw_request(BODY) + raw_request(BODY, headers=signature_line(BODY)))
 
     assert statuses(reply) == [401]
     assert not redis.exists(keys.EVENTS)
 
 
-def test_a_body_that_waits_for_leave_is_given_it(receiver: Receiver) -> None:
+def test_a_signed_request_with_expect_gets_100_continue(receiver: Receiver) -> None:
     lines = signature_line(BODY) + b"Expect: 100-continue\r\n" + CLOSE
 
     reply = receiver.send_raw(raw_request(headers=lines, length=len(BODY)), BODY, pause=0.05)
@@ -173,7 +171,7 @@ def test_a_body_that_waits_for_leave_is_given_it(receiver: Receiver) -> None:
     assert statuses(reply) == [100, 202]
 
 
-def test_who_brings_no_signature_is_not_asked_for_the_body(receiver: Receiver) -> None:
+def test_an_unsigned_request_with_expect_gets_no_100_continue(receiver: Receiver) -> None:
     lines = b"Expect: 100-continue\r\n"
 
     assert statuses(receiver.send_raw(raw_request(headers=lines, length=100_000))) == [401]
@@ -232,7 +230,7 @@ def test_a_refusal_is_logged_by_its_reason_alone(receiver: Receiver) -> None:
     assert injected not in logged
 
 
-def test_without_redis_a_stranger_is_still_a_stranger(tmp_path: Path) -> None:
+def test_without_redis_an_unverified_delivery_is_still_401(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path / "server") as server, serving(server.url, tmp_path / "log") as receiver:
         server.kill()
 
@@ -267,7 +265,7 @@ def test_one_delivery_at_two_processes_at_once_is_accepted_once(
     assert receiver.log.read_text().count("INFO hitl.receiver intake.ready") == 2
 
 
-def test_httpx_and_the_door_agree_on_a_chunked_body(receiver: Receiver) -> None:
+def test_a_chunked_body_of_httpx_is_verified(receiver: Receiver) -> None:
     pieces = (bytes([byte]) for byte in BODY)
 
     response = httpx.post(

@@ -20,7 +20,7 @@ def test_a_web_process_with_its_redis_is_live_and_ready(receiver: Receiver, path
     assert receiver.client.request(method, path).status_code == 200
 
 
-def test_health_is_not_for_posting(receiver: Receiver) -> None:
+def test_health_refuses_post(receiver: Receiver) -> None:
     assert receiver.client.post("/health/live").status_code == 405
 
 
@@ -48,7 +48,7 @@ def test_a_server_that_hangs_is_503_in_time(tmp_path: Path) -> None:
     assert response.elapsed.total_seconds() < 5.0
 
 
-def test_a_full_server_takes_nothing_in_until_there_is_room(tmp_path: Path) -> None:
+def test_a_full_server_stores_nothing_until_there_is_room(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path / "server") as server, serving(server.url, tmp_path / "log") as receiver:
         redis = Redis.from_url(server.url)
         redis.config_set("maxmemory", "1mb")

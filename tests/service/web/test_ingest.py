@@ -62,7 +62,7 @@ async def test_an_event_with_a_route_is_accepted_once(inbox: Inbox) -> None:
     await intake.close()
 
 
-async def test_an_event_nobody_routes_is_kept_all_the_same(inbox: Inbox, redis: Redis) -> None:
+async def test_an_unrouted_event_is_stored(inbox: Inbox, redis: Redis) -> None:
     intake = intake_of(inbox)
 
     answer = await intake.accept(delivery(claimed()))
@@ -82,7 +82,7 @@ async def test_a_second_outcome_of_one_request_is_a_conflict(inbox: Inbox) -> No
     await intake.close()
 
 
-async def test_a_drain_is_asked_for_in_a_thread_and_once_for_many(inbox: Inbox) -> None:
+async def test_one_drain_is_enqueued_in_a_thread_for_many_deliveries(inbox: Inbox) -> None:
     asked = NewRequest()
     intake = intake_of(inbox, asked)
 
@@ -94,7 +94,7 @@ async def test_a_drain_is_asked_for_in_a_thread_and_once_for_many(inbox: Inbox) 
     assert asked.threads != [threading.get_ident()]
 
 
-async def test_no_drain_is_asked_for_while_one_is_resident(inbox: Inbox) -> None:
+async def test_no_drain_is_enqueued_while_one_is_resident(inbox: Inbox) -> None:
     asked = NewRequest()
     intake = intake_of(inbox, asked)
     await inbox.announce("drain-1", 60.0)
@@ -105,7 +105,7 @@ async def test_no_drain_is_asked_for_while_one_is_resident(inbox: Inbox) -> None
     assert asked.threads == []
 
 
-async def test_a_drain_that_cannot_be_asked_for_costs_the_sender_nothing(inbox: Inbox) -> None:
+async def test_a_failure_to_enqueue_a_drain_does_not_reach_the_sender(inbox: Inbox) -> None:
     intake = intake_of(inbox, NewRequest(RedisGone("gone")))
 
     assert await intake.accept(delivery()) == ACCEPTED
@@ -123,7 +123,7 @@ async def test_the_counters_are_written_on_start_and_on_close(inbox: Inbox, redi
     assert counters(redis) == {"beats": 2, "signature_missing": 2}
 
 
-async def test_an_intake_is_ready_once_redis_has_taken_a_write(inbox: Inbox) -> None:
+async def test_an_intake_is_ready_after_a_write_to_redis(inbox: Inbox) -> None:
     intake = intake_of(inbox)
     before = intake.ready
 
@@ -133,7 +133,7 @@ async def test_an_intake_is_ready_once_redis_has_taken_a_write(inbox: Inbox) -> 
     await intake.close()
 
 
-async def test_what_comes_after_closing_is_sent_away(inbox: Inbox) -> None:
+async def test_a_delivery_after_closing_is_refused(inbox: Inbox) -> None:
     intake = intake_of(inbox)
     await intake.close()
 
@@ -141,7 +141,7 @@ async def test_what_comes_after_closing_is_sent_away(inbox: Inbox) -> None:
         await intake.accept(delivery())
 
 
-async def test_closing_keeps_what_was_taken(inbox: Inbox, redis: Redis) -> None:
+async def test_closing_stores_pending_deliveries(inbox: Inbox, redis: Redis) -> None:
     intake = intake_of(inbox)
     taken = [asyncio.ensure_future(intake.accept(delivery(payload(f"r{number}")))) for number in range(300)]
     await asyncio.sleep(0)
@@ -152,7 +152,7 @@ async def test_closing_keeps_what_was_taken(inbox: Inbox, redis: Redis) -> None:
     assert redis.zcard(keys.EVENTS) == 300
 
 
-async def test_a_sender_who_left_is_kept_all_the_same(inbox: Inbox, redis: Redis) -> None:
+async def test_the_delivery_of_a_disconnected_sender_is_stored(inbox: Inbox, redis: Redis) -> None:
     intake = intake_of(inbox)
     leaving = asyncio.ensure_future(intake.accept(delivery()))
     await asyncio.sleep(0)
@@ -163,7 +163,7 @@ async def test_a_sender_who_left_is_kept_all_the_same(inbox: Inbox, redis: Redis
     assert redis.zcard(keys.EVENTS) == 1
 
 
-async def test_a_server_that_is_nearly_full_is_left_alone(inbox: Inbox, redis: Redis) -> None:
+async def test_a_nearly_full_server_gets_no_deliveries(inbox: Inbox, redis: Redis) -> None:
     intake = intake_of(inbox)
     redis.set("ballast", bytes(8 << 20))
     redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / 0.99))
@@ -198,7 +198,7 @@ async def test_an_outage_loses_no_count_and_ends_by_itself(tmp_path: Path) -> No
             assert counters(redis)["signature_missing"] == 1
 
 
-async def test_a_hanging_server_keeps_nobody_waiting_for_long(tmp_path: Path) -> None:
+async def test_a_hanging_server_does_not_delay_answers(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path) as own:
         client = door_client(own.url)
         intake = intake_of(Inbox(client, retention=86_400, lease=15.0))

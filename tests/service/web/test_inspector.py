@@ -46,7 +46,7 @@ def count(counted: dict[str, int]) -> Callable[[str, int], None]:
     return lambda reason, times: counted.update({reason: counted.get(reason, 0) + times})
 
 
-async def test_there_are_ten_looks_a_second(count: Callable[[str, int], None]) -> None:
+async def test_there_are_ten_inspections_a_second(count: Callable[[str, int], None]) -> None:
     clock = Clock()
     inspector = Inspector(Asking(), count=count, clock=clock)
 
@@ -57,7 +57,7 @@ async def test_there_are_ten_looks_a_second(count: Callable[[str, int], None]) -
     assert (sum(at_once), sum(later)) == (10, 5)
 
 
-async def test_a_body_made_to_be_slow_is_paid_for(count: Callable[[str, int], None]) -> None:
+async def test_a_slow_body_uses_up_several_inspections(count: Callable[[str, int], None]) -> None:
     clock = Clock()
     inspector = Inspector(Asking(), count=count, clock=clock)
     slow = b'{"event":"a.b","half":"\\ud800","data":[' + b",".join([b"[" * 58 + b"]" * 58] * 270) + b"]}"
@@ -70,7 +70,7 @@ async def test_a_body_made_to_be_slow_is_paid_for(count: Callable[[str, int], No
     assert taken < BURST / 2
 
 
-async def test_what_is_named_while_a_call_is_in_flight_goes_in_the_next(count: Callable[[str, int], None]) -> None:
+async def test_requests_that_arrive_during_a_call_are_in_the_next_call(count: Callable[[str, int], None]) -> None:
     asking = Asking()
     inspector = Inspector(asking, count=count)
 
@@ -85,7 +85,7 @@ async def test_what_is_named_while_a_call_is_in_flight_goes_in_the_next(count: C
     assert asking.calls == [{"a"}, {"b", "c"}]
 
 
-async def test_after_closing_nothing_is_looked_at(count: Callable[[str, int], None]) -> None:
+async def test_nothing_is_inspected_after_closing(count: Callable[[str, int], None]) -> None:
     asking = Asking()
     inspector = Inspector(asking, count=count)
     await inspector.close()
@@ -96,7 +96,7 @@ async def test_after_closing_nothing_is_looked_at(count: Callable[[str, int], No
     assert asking.calls == []
 
 
-async def test_an_error_of_redis_is_counted_and_forgotten(
+async def test_an_error_of_redis_is_counted_and_not_retried(
     count: Callable[[str, int], None], counted: dict[str, int]
 ) -> None:
     asking = Asking(RedisGone("gone"))

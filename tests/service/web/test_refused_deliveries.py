@@ -82,7 +82,7 @@ def unconfirmed(body: bytes = BODY, *, length: int | None = None) -> bytes:
     ],
     ids=["mismatch", "malformed", "missing", "token malformed", "token forged", "token expired"],
 )
-def test_a_refused_delivery_of_a_request_we_wait_for_makes_it_due(
+def test_a_refused_delivery_of_an_open_request_makes_it_due(
     serving: Serving, redis: Redis, path: str, headers: dict[str, str]
 ) -> None:
     ask(redis)
@@ -97,7 +97,7 @@ def test_a_refused_delivery_of_a_request_we_wait_for_makes_it_due(
     assert counters(redis)["refused_tracked"] == 1
 
 
-def test_a_body_that_comes_in_pieces_is_looked_at_too(serving: Serving, redis: Redis) -> None:
+def test_a_body_in_pieces_is_inspected(serving: Serving, redis: Redis) -> None:
     ask(redis)
     head = raw_request(headers=b"Transfer-Encoding: chunked\r\n", length=-1)
     pieces = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (BODY[:50], BODY[50:], b"")]
@@ -109,7 +109,7 @@ def test_a_body_that_comes_in_pieces_is_looked_at_too(serving: Serving, redis: R
     assert due(redis) == [REQUEST]
 
 
-def test_a_request_that_nobody_knows_becomes_nothing(serving: Serving, redis: Redis) -> None:
+def test_an_unknown_request_is_not_tracked(serving: Serving, redis: Redis) -> None:
     with serving() as receiver:
         receiver.send_raw(unconfirmed())
 
@@ -117,7 +117,7 @@ def test_a_request_that_nobody_knows_becomes_nothing(serving: Serving, redis: Re
     assert set(redis.keys()) == {keys.COUNTERS.encode(), keys.CLOCK.encode()}
 
 
-def test_a_request_that_has_ended_is_left_alone(serving: Serving, redis: Redis) -> None:
+def test_an_ended_request_is_not_changed(serving: Serving, redis: Redis) -> None:
     with serving() as receiver:
         receiver.post(payload(REQUEST, "Approve"))
         receiver.send_raw(unconfirmed(payload(REQUEST, "Reject")))
@@ -127,7 +127,7 @@ def test_a_request_that_has_ended_is_left_alone(serving: Serving, redis: Redis) 
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"{}", b"\xff", b"[" * 30_000, payload("x" * 1_000)])
-def test_a_body_that_names_no_request_becomes_nothing(serving: Serving, redis: Redis, body: bytes) -> None:
+def test_a_body_without_a_request_changes_nothing(serving: Serving, redis: Redis, body: bytes) -> None:
     ask(redis)
 
     with serving() as receiver:
@@ -138,7 +138,7 @@ def test_a_body_that_names_no_request_becomes_nothing(serving: Serving, redis: R
     assert due(redis) == []
 
 
-def test_the_sender_is_not_told_which_requests_we_know(serving: Serving, redis: Redis) -> None:
+def test_the_answer_does_not_show_which_requests_are_tracked(serving: Serving, redis: Redis) -> None:
     ask(redis)
 
     with serving() as receiver:
@@ -148,9 +148,7 @@ def test_the_sender_is_not_told_which_requests_we_know(serving: Serving, redis: 
     assert known == unknown
 
 
-def test_the_operator_is_told_and_nothing_of_the_body_is_logged(
-    serving: Serving, redis: Redis, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_warning_is_logged_without_the_body(serving: Serving, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     ask(redis)
     caplog.set_level(logging.DEBUG)
 
@@ -164,7 +162,7 @@ def test_the_operator_is_told_and_nothing_of_the_body_is_logged(
 # -- what a stranger cannot make us do -------------------------------------------------------------------
 
 
-def test_a_body_over_64_kib_is_not_looked_at(serving: Serving, redis: Redis) -> None:
+def test_a_body_over_64_kib_is_not_inspected(serving: Serving, redis: Redis) -> None:
     ask(redis)
     large = BODY + b" " * LARGEST
     endless = raw_request(headers=b"Transfer-Encoding: chunked\r\n", length=-1) + b"%x\r\n%s" % (1 << 20, large)
@@ -178,14 +176,14 @@ def test_a_body_over_64_kib_is_not_looked_at(serving: Serving, redis: Redis) -> 
 
 
 @pytest.mark.parametrize("line", [b"Content-Type: text/html\r\n", b"Content-Encoding: gzip\r\n"])
-def test_a_body_of_a_form_we_do_not_read_is_not_looked_at(serving: Serving, redis: Redis, line: bytes) -> None:
+def test_a_body_of_an_unsupported_form_is_not_inspected(serving: Serving, redis: Redis, line: bytes) -> None:
     with serving() as receiver:
         receiver.send_raw(raw_request(BODY, headers=line))
 
     assert looked_at(redis) == 0
 
 
-def test_a_body_that_does_not_come_is_not_waited_for_long(serving: Serving, redis: Redis) -> None:
+def test_a_missing_body_is_not_waited_for_long(serving: Serving, redis: Redis) -> None:
     with serving() as receiver:
         started = time.monotonic()
         reply = receiver.send_raw(raw_request(BODY[:20], length=len(BODY)))
@@ -196,7 +194,7 @@ def test_a_body_that_does_not_come_is_not_waited_for_long(serving: Serving, redi
     assert looked_at(redis) == 0
 
 
-def test_who_hangs_up_before_its_body_is_complete_costs_nothing(serving: Serving, redis: Redis) -> None:
+def test_a_sender_that_disconnects_early_changes_nothing(serving: Serving, redis: Redis) -> None:
     with serving() as receiver:
         for _ in range(5):
             with receiver.connect() as connection:
@@ -208,7 +206,7 @@ def test_who_hangs_up_before_its_body_is_complete_costs_nothing(serving: Serving
     assert looked_at(redis) == 0
 
 
-async def test_a_flood_of_500_is_answered_and_few_are_looked_at(serving: Serving, redis: Redis) -> None:
+async def test_a_flood_of_500_is_answered_and_few_are_inspected(serving: Serving, redis: Redis) -> None:
     bodies = [payload(f"66c0ffee{number:016x}") for number in range(500)]
 
     with serving() as receiver:
@@ -252,7 +250,7 @@ def test_without_redis_the_answer_is_the_same(own: EmbeddedServer, tmp_path: Pat
     assert found["refused_inspected"] == 1
 
 
-def test_a_redis_that_hangs_keeps_no_stranger_waiting(own: EmbeddedServer, tmp_path: Path) -> None:
+def test_a_hanging_redis_does_not_delay_a_refusal(own: EmbeddedServer, tmp_path: Path) -> None:
     with serving_here(own.url, tmp_path, body_seconds=0.4, request_seconds=5.0) as receiver:
         os.kill(own.pid, signal.SIGSTOP)
         started = time.monotonic()

@@ -52,7 +52,7 @@ def raw_chunked(*pieces: bytes, headers: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda file: file.name)
-def test_every_documented_form_is_kept_as_it_came(receiver: Receiver, redis: Redis, sample: Path) -> None:
+def test_every_documented_form_is_stored_unchanged(receiver: Receiver, redis: Redis, sample: Path) -> None:
     body = sample.read_bytes()
 
     response = receiver.post(body)
@@ -87,7 +87,7 @@ def test_one_outcome_in_three_forms_is_one_event(receiver: Receiver, redis: Redi
     assert redis.zcard(keys.EVENTS) == 1
 
 
-def test_a_second_answer_to_one_request_is_kept_as_a_conflict(receiver: Receiver, redis: Redis) -> None:
+def test_a_second_answer_to_one_request_is_stored_as_a_conflict(receiver: Receiver, redis: Redis) -> None:
     receiver.post(payload(response="Approve"))
 
     response = receiver.post(payload(response="Reject"))
@@ -126,7 +126,7 @@ def test_a_second_answer_to_one_request_is_kept_as_a_conflict(receiver: Receiver
     ],
     ids=range(24),
 )
-def test_whatever_a_proven_sender_posts_is_kept(receiver: Receiver, redis: Redis, body: bytes, status: int) -> None:
+def test_every_verified_body_is_stored(receiver: Receiver, redis: Redis, body: bytes, status: int) -> None:
     response = receiver.post(body)
 
     assert response.status_code == status
@@ -137,7 +137,7 @@ def test_whatever_a_proven_sender_posts_is_kept(receiver: Receiver, redis: Redis
     assert (record.state == "quarantined") == isinstance(content, Unreadable)
 
 
-def test_odd_bodies_spoil_nothing_for_those_kept_with_them(receiver: Receiver, redis: Redis) -> None:
+def test_odd_bodies_do_not_affect_others_of_their_batch(receiver: Receiver, redis: Redis) -> None:
     odd = [b"{", b"[]", b'{"event":"\\ud800.x","request_id":"b","status":"\\udfff"}', b"1e999"]
     fine = [payload(f"66c0ffee{number:016x}") for number in range(40)]
 
@@ -148,7 +148,7 @@ def test_odd_bodies_spoil_nothing_for_those_kept_with_them(receiver: Receiver, r
 
 
 @pytest.mark.parametrize("declared", ["application/json", "Application/JSON; charset=utf-8", "text/json", "a/b+json"])
-def test_json_under_any_of_its_types_is_taken(receiver: Receiver, declared: str) -> None:
+def test_every_media_type_of_json_is_accepted(receiver: Receiver, declared: str) -> None:
     given = signatures.headers(SECRET, BODY) | {"Content-Type": declared, "Content-Encoding": "identity"}
 
     assert receiver.post(BODY, headers=given).status_code == 202
@@ -158,9 +158,7 @@ def test_json_under_any_of_its_types_is_taken(receiver: Receiver, declared: str)
     "declared",
     [{"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "x"}, {"Content-Encoding": "gzip"}],
 )
-def test_what_is_declared_as_something_else_is_415_and_kept_raw(
-    receiver: Receiver, redis: Redis, declared: dict[str, str]
-) -> None:
+def test_another_media_type_is_415_and_stored_raw(receiver: Receiver, redis: Redis, declared: dict[str, str]) -> None:
     body = gzip.compress(BODY)
 
     response = receiver.post(body, headers=signatures.headers(SECRET, body) | declared)
@@ -177,7 +175,7 @@ def padded(size: int) -> bytes:
     return BODY + b" " * (size - len(BODY))
 
 
-def test_a_body_as_large_as_allowed_is_taken_either_way(receiver: Receiver) -> None:
+def test_a_body_of_the_largest_size_is_accepted_with_a_length_and_chunked(receiver: Receiver) -> None:
     largest = padded(MAX_BODY)
 
     assert receiver.post(largest).status_code == 202
@@ -193,7 +191,7 @@ def test_a_body_declared_too_large_is_refused_before_it_is_sent(receiver: Receiv
 
 
 @pytest.mark.parametrize("length", [b"-1", b"99999999999999999999999", b"1e3", b"0x10", b"", b"5, 5", b"+5"])
-def test_a_length_that_is_none_is_refused(receiver: Receiver, length: bytes) -> None:
+def test_an_invalid_content_length_is_refused(receiver: Receiver, length: bytes) -> None:
     lines = signature_line(BODY) + b"Content-Length: " + length + b"\r\n"
 
     assert statuses(receiver.send_raw(raw_request(headers=lines, length=-1))) == [400]
@@ -219,7 +217,7 @@ def test_a_chunked_body_in_single_bytes_is_put_together(receiver: Receiver, redi
 @pytest.mark.parametrize(
     "broken", [b"zz\r\nx\r\n0\r\n\r\n", b"5;\r\x00\nhello\r\n", b"-1\r\n\r\n", b"f" * 17 + b"\r\n"]
 )
-def test_a_broken_chunk_costs_one_connection(receiver: Receiver, broken: bytes) -> None:
+def test_a_broken_chunk_closes_only_its_connection(receiver: Receiver, broken: bytes) -> None:
     lines = b"Transfer-Encoding: chunked\r\n" + signature_line(BODY)
 
     reply = receiver.send_raw(raw_request(headers=lines, length=-1) + broken)
@@ -264,7 +262,7 @@ def test_a_body_that_takes_too_long_is_408(impatient: Receiver, pieces: list[byt
     ],
     ids=["nothing", "blank", "line", "header", "body nobody waits for"],
 )
-def test_a_connection_that_never_gets_to_the_point_is_ended(impatient: Receiver, beginning: bytes) -> None:
+def test_a_connection_without_a_complete_request_is_closed(impatient: Receiver, beginning: bytes) -> None:
     started = time.monotonic()
 
     impatient.send_raw(beginning)
@@ -272,7 +270,7 @@ def test_a_connection_that_never_gets_to_the_point_is_ended(impatient: Receiver,
     assert time.monotonic() - started < 2.0
 
 
-def test_a_trickled_head_is_given_no_more_time_for_each_byte(impatient: Receiver) -> None:
+def test_a_slow_head_gets_no_extra_time_for_each_byte(impatient: Receiver) -> None:
     pieces = (b"P", b"O", b"S", b"T", b" ", b"/")
 
     reply = impatient.send_raw(*pieces, pause=0.07, seconds=0.5)
@@ -280,7 +278,7 @@ def test_a_trickled_head_is_given_no_more_time_for_each_byte(impatient: Receiver
     assert reply == b""
 
 
-def test_a_connection_is_watched_again_for_each_request(impatient: Receiver) -> None:
+def test_the_time_limit_begins_anew_for_each_request(impatient: Receiver) -> None:
     confirmed = raw_request(BODY, headers=signature_line(BODY))
 
     reply = impatient.send_raw(confirmed, confirmed + b"POST /web", pause=0.1, seconds=2.0)
@@ -288,7 +286,7 @@ def test_a_connection_is_watched_again_for_each_request(impatient: Receiver) -> 
     assert statuses(reply) == [202, 200]
 
 
-def test_a_quiet_connection_is_kept_for_the_next_delivery(impatient: Receiver) -> None:
+def test_an_idle_connection_stays_open_for_the_next_delivery(impatient: Receiver) -> None:
     confirmed = raw_request(BODY, headers=signature_line(BODY))
 
     reply = impatient.send_raw(confirmed, confirmed.replace(b"\r\n\r\n", b"\r\n" + CLOSE + b"\r\n", 1), pause=1.0)
@@ -296,7 +294,7 @@ def test_a_quiet_connection_is_kept_for_the_next_delivery(impatient: Receiver) -
     assert statuses(reply) == [202, 200]
 
 
-def test_a_head_without_end_is_refused(receiver: Receiver) -> None:
+def test_an_endless_head_is_refused(receiver: Receiver) -> None:
     reply = b""
     with receiver.connect() as connection:
         connection.sendall(b"POST /webhooks/hitl HTTP/1.1\r\nX: ")
@@ -312,7 +310,7 @@ def test_a_head_without_end_is_refused(receiver: Receiver) -> None:
     assert reply == b"" or statuses(reply) == [400]
 
 
-def test_who_hangs_up_costs_no_traceback_and_no_slot(receiver: Receiver, redis: Redis) -> None:
+def test_a_disconnect_leaves_no_traceback_and_no_unfinished_body(receiver: Receiver, redis: Redis) -> None:
     wait_until(lambda: counters(redis).get("beats"))
     before = counters(redis).get("client_disconnected", 0)
     started = raw_request(BODY[:20], headers=signature_line(BODY), length=len(BODY))
@@ -325,14 +323,14 @@ def test_who_hangs_up_costs_no_traceback_and_no_slot(receiver: Receiver, redis: 
     assert receiver.post(BODY).status_code == 202
 
 
-def test_who_does_not_wait_for_the_answer_is_kept_all_the_same(receiver: Receiver, redis: Redis) -> None:
+def test_a_delivery_is_stored_though_its_sender_does_not_wait(receiver: Receiver, redis: Redis) -> None:
     with receiver.connect() as connection:
         connection.sendall(raw_request(BODY, headers=signature_line(BODY)))
 
     wait_until(lambda: redis.zcard(keys.EVENTS) == 1)
 
 
-def test_no_more_is_held_of_unfinished_bodies_than_fits(redis: Redis, server: EmbeddedServer, tmp_path: Path) -> None:
+def test_unfinished_bodies_have_a_memory_limit(redis: Redis, server: EmbeddedServer, tmp_path: Path) -> None:
     beginning = raw_request(b" " * 7_000_000, headers=signature_line(b""), length=7_000_001)
 
     with serving(server.url, tmp_path / "log", HITL_MAX_BODY=str(8 << 20)) as receiver, ExitStack() as open_ones:
@@ -366,7 +364,7 @@ async def post_all(receiver: Receiver, bodies: list[bytes]) -> list[int]:
     return await asyncio.gather(*(post(receiver.port, body) for body in bodies))
 
 
-async def test_a_burst_is_answered_and_kept_once_each(receiver: Receiver, redis: Redis) -> None:
+async def test_each_delivery_of_a_burst_is_answered_and_stored_once(receiver: Receiver, redis: Redis) -> None:
     bodies = [payload(f"66c0ffee{number:016x}") for number in range(300)]
 
     replies = await post_all(receiver, bodies)
@@ -377,7 +375,7 @@ async def test_a_burst_is_answered_and_kept_once_each(receiver: Receiver, redis:
     assert all(isinstance(record.content, Event) and record.deliveries == 1 for record in kept.values())
 
 
-async def test_what_was_acknowledged_while_the_server_died_is_in_the_inbox(tmp_path: Path) -> None:
+async def test_an_acknowledged_delivery_survives_the_death_of_the_server(tmp_path: Path) -> None:
     bodies = [payload(f"66c0ffee{number:016x}") for number in range(300)]
 
     with EmbeddedServer(tmp_path / "server") as server, serving(server.url, tmp_path / "log") as receiver:

@@ -46,7 +46,7 @@ def body_after(connection_lines: bytes, body: bytes = BODY) -> bytes:
 
 
 @pytest.mark.parametrize("offer", OFFERS, ids=["h2c", "websocket", "others", "twice"])
-def test_the_body_of_a_signed_delivery_is_kept(receiver: Receiver, redis: Redis, offer: bytes) -> None:
+def test_the_body_of_a_signed_delivery_with_an_offer_is_stored(receiver: Receiver, redis: Redis, offer: bytes) -> None:
     reply = receiver.send_raw(body_after(offer), raw_request(headers=CLOSE))
 
     assert statuses(reply) == [202, 401]
@@ -54,7 +54,7 @@ def test_the_body_of_a_signed_delivery_is_kept(receiver: Receiver, redis: Redis,
 
 
 @pytest.mark.parametrize("offer", OFFERS, ids=["h2c", "websocket", "others", "twice"])
-def test_the_body_of_a_callback_is_kept(receiver: Receiver, redis: Redis, offer: bytes) -> None:
+def test_the_body_of_a_callback_with_an_offer_is_stored(receiver: Receiver, redis: Redis, offer: bytes) -> None:
     path = "/callbacks/" + CallbackSigner([CALLBACK_KEY]).mint()
 
     reply = receiver.send_raw(raw_request(BODY, path=path, headers=offer), raw_request(headers=CLOSE))
@@ -63,7 +63,7 @@ def test_the_body_of_a_callback_is_kept(receiver: Receiver, redis: Redis, offer:
     assert kept_body(redis, BODY) == BODY
 
 
-def test_a_chunked_body_is_kept(receiver: Receiver, redis: Redis) -> None:
+def test_a_chunked_body_with_an_offer_is_stored(receiver: Receiver, redis: Redis) -> None:
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (BODY[:50], BODY[50:], b""))
     head = raw_request(headers=SIGNED + H2C + b"Transfer-Encoding: chunked\r\n", length=-1)
 
@@ -73,7 +73,7 @@ def test_a_chunked_body_is_kept(receiver: Receiver, redis: Redis) -> None:
     assert kept_body(redis, BODY) == BODY
 
 
-def test_single_bytes_are_put_together(receiver: Receiver, redis: Redis) -> None:
+def test_an_offer_in_single_bytes_is_read(receiver: Receiver, redis: Redis) -> None:
     request = body_after(H2C) + raw_request(headers=CLOSE)
 
     reply = receiver.send_raw(*[bytes([byte]) for byte in request])
@@ -101,7 +101,7 @@ def test_an_offer_does_not_change_when_the_connection_ends(receiver: Receiver) -
     assert b"connection: close" in reply
 
 
-def test_an_offer_that_waits_for_leave_is_given_it(receiver: Receiver) -> None:
+def test_an_offer_with_expect_gets_100_continue(receiver: Receiver) -> None:
     lines = SIGNED + H2C + b"Expect: 100-continue\r\n"
 
     reply = receiver.send_raw(raw_request(headers=lines, length=len(BODY)), BODY, raw_request(headers=CLOSE), pause=0.1)
@@ -109,7 +109,7 @@ def test_an_offer_that_waits_for_leave_is_given_it(receiver: Receiver) -> None:
     assert statuses(reply) == [100, 202, 401]
 
 
-def test_an_offer_proves_nothing(receiver: Receiver, redis: Redis) -> None:
+def test_an_offer_does_not_replace_a_signature(receiver: Receiver, redis: Redis) -> None:
     assert statuses(receiver.send_raw(raw_request(BODY, headers=H2C))) == [401]
     assert not redis.exists(keys.EVENTS)
 
@@ -134,7 +134,7 @@ def test_a_request_smuggled_in_an_offer_is_a_body(receiver: Receiver, redis: Red
     ],
     ids=["two lengths", "no length", "connect", "http/2"],
 )
-def test_what_is_no_request_is_refused(receiver: Receiver, broken: bytes) -> None:
+def test_an_invalid_request_is_refused(receiver: Receiver, broken: bytes) -> None:
     assert statuses(receiver.send_raw(broken)) == [400]
     assert receiver.post(BODY).status_code == 202
 
@@ -147,7 +147,7 @@ def test_health_is_answered_without_another_protocol(receiver: Receiver) -> None
     assert statuses(reply) == [200, 401]
 
 
-def test_an_offer_is_no_warning(receiver: Receiver) -> None:
+def test_an_offer_logs_no_warning(receiver: Receiver) -> None:
     before = receiver.log.stat().st_size
 
     receiver.send_raw(body_after(H2C), raw_request(headers=CLOSE))
