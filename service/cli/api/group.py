@@ -13,9 +13,9 @@ from service.cli.api.list_requests import list_requests
 
 @click.group()
 def api() -> None:
-    """Call the HITL.sh API with HITL_API_KEY, at HITL_BASE_URL (default: production).
+    """Call the HITL.sh API.
 
-    Each command uses calls of the key's 100 per hour.
+    Uses HITL_API_KEY, at HITL_BASE_URL (default: production). Each command uses some of the key's 100 calls per hour.
     """
 
 

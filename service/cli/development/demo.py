@@ -32,9 +32,9 @@ _VERIFIED_BY = {"signed": "HMAC signature over the body", "callback": "token in 
 
 @click.command()
 def demo() -> None:
-    """Run the whole stack once in a temporary folder, and show what happens to each event.
+    """Run the whole stack once, and show each event.
 
-    Posts a callback and an account webhook, and asks a question in the sandbox and answers it. Needs the extras
+    It runs in a temporary folder, posts a callback and an account webhook, and asks a question in the sandbox and answers it. Needs the extras
     `embedded` and `sandbox`.
     """
     with explain_errors():

@@ -45,9 +45,9 @@ _SHARED = (
 )  # fmt: skip
 @insecure_option
 def dev(folder: Path, port: int, handlers: str | None) -> None:
-    """Run the whole stack on this machine: embedded Valkey, web process, worker, clock and sandbox.
+    """Run the whole stack on this machine.
 
-    Reads `.env` in this folder. Each missing secret is generated once and stored with the data.
+    That is an embedded Valkey, the web process, a worker, the clock and the sandbox. Reads `.env` in this folder. Each missing secret is generated once and stored with the data.
     Ctrl+C stops the stack. Stored events remain for the next run.
     """
     with explain_errors():

@@ -13,7 +13,10 @@ from workers.settings import Settings
 @click.command()
 @json_option
 def routes(json_wanted: bool) -> None:
-    """Print the routing table of your handlers (HITL_HANDLERS)."""
+    """Print the routing table of your handlers.
+
+    Reads HITL_HANDLERS, or the handlers of the `dev` stack in this folder.
+    """
     with explain_errors():
         settings = Settings.from_env({**environment(), "REDIS_URL": "redis://unused"}, handles=True)
         assert settings.handlers is not None

@@ -22,9 +22,9 @@ from workers.inbox.queries.search import Filter
 def retry(
     names: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, json_wanted: bool, **filters: Any
 ) -> None:
-    """Retry failed effects now, with all attempts of their handler's policy.
+    """Retry failed effects now.
 
-    Each KEY is an event key, a request id, or 'handler|event key'. To route events again, use `replay`.
+    They get all attempts of their handler's policy again. Each KEY is an event key, a request id, or 'handler|event key'. To route events again, use `replay`.
     """
     with connect() as redis:
         selected = select(redis, names, Filter(**filters), everything=everything, verb="retry")

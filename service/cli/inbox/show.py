@@ -30,9 +30,9 @@ _SETTLED_STATES = {"done", "skipped", "retry", "failed", "held", "discarded"}
 @click.option("--body", is_flag=True, help="Include the body as received, and personal data.")
 @json_option
 def show(key: str, body: bool, json_wanted: bool) -> None:
-    """Show an event, or a request and its events: delivery, routing and effects.
+    """Show an event, or a request and its events.
 
-    KEY is an event key, a request id, or 'handler|event key'. For a request, its tracked state comes first (as
+    With delivery, routing and effects. KEY is an event key, a request id, or 'handler|event key'. For a request, its tracked state comes first (as
     JSON: `requests --json`). Bodies, free text and e-mail addresses are shown with --body only.
     """
     with connect() as redis:
@@ -97,10 +97,10 @@ def _timeline(event: EventRecord) -> list[tuple[datetime, str]]:
         (event.accepted_at, "stored"),
         (event.routed_at, "routed to " + (", ".join(effect.handler for effect in event.effects) or "no handler")),
         (event.replayed_at, f"replay {event.replays} by an operator{_successor(event)}"),
-        (event.finished_at, f"finished: {event.state}"),
     ]
     for effect in _effects(event):
         moments += _effect_moments(effect)
+    moments.append((event.finished_at, f"finished: {event.state}"))
     return sorted(((at, text) for at, text in moments if at is not None), key=lambda moment: moment[0])
 
 

@@ -24,9 +24,9 @@ QueueName = Literal["hitl", "hitl-reconcile"]
               help="Serve this RQ queue only: handlers, or reconcile runs. [default: both]")  # fmt: skip
 @insecure_option
 def work(processes: int, queue: QueueName | None) -> None:
-    """Run RQ workers for your handlers, and one for reconcile runs if HITL_API_KEY is set.
+    """Run workers for your handlers.
 
-    Needs REDIS_URL and HITL_HANDLERS (not for reconcile runs alone). On SIGTERM, running handlers have 20 seconds
+    With HITL_API_KEY, one more process serves reconcile runs. Needs REDIS_URL and HITL_HANDLERS (not for reconcile runs alone). On SIGTERM, running handlers have 20 seconds
     to finish. --processes counts the processes for handlers.
 
     \b

@@ -47,7 +47,7 @@ _NOTES = {
 @click.command()
 @json_option
 def status(json_wanted: bool) -> None:
-    """Show status: due, running and failed effects, pauses, and reconciliation.
+    """Show the state of the inbox and of reconciliation.
 
     Alarms come first, each with what to do. Reads REDIS_URL, or the `dev` stack in this folder.
     """

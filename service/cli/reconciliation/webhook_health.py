@@ -24,9 +24,9 @@ _COUNTS = ("WEBHOOK", "RECONCILED", "OVERTAKEN", "LOST")
               help="Number of hours.")  # fmt: skip
 @json_option
 def webhook_health(hours: int, json_wanted: bool) -> None:
-    """Show decisions per hour, by webhook and by reconcile run, and the share that no webhook delivered.
+    """Show decisions per hour by how they arrived.
 
-    OVERTAKEN counts decisions whose webhook arrived after a reconcile run had found them. Times are UTC.
+    By webhook, by reconcile run, and the share that no webhook delivered (LOST). OVERTAKEN counts decisions whose webhook arrived after a reconcile run had found them. Times are UTC.
     Reads REDIS_URL, or the `dev` stack in this folder.
     """
     with connect() as redis:
