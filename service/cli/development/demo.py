@@ -27,6 +27,8 @@ from workers.redis_clients import command_client
 
 #: Seconds within which each event must be handled.
 LONGEST_WAIT = 20.0
+#: In the package, since an installed wheel has no examples.
+HANDLERS = "service.local.demo_handlers"
 _VERIFIED_BY = {"signed": "HMAC signature over the body", "callback": "token in the callback URL"}
 
 
@@ -47,7 +49,7 @@ def run() -> int:
     environ = {
         "HITL_WEBHOOK_SECRETS": webhook_secret,
         "HITL_CALLBACK_SECRETS": callback_secret,
-        "HITL_HANDLERS": "service.local.demo_handlers",
+        "HITL_HANDLERS": HANDLERS,
         "HITL_LOG_LEVEL": "WARNING",
         "HITL_API_KEY": f"hitl_dev_{secrets.token_hex(16)}",
     }

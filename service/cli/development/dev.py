@@ -56,7 +56,7 @@ def dev(folder: Path, port: int, handlers: str | None) -> None:
 
 def run(folder: Path, *, port: int, handlers: str | None) -> None:
     """Run until Ctrl+C or SIGTERM."""
-    environ = _prepare(folder, port, handlers)
+    environ = prepare_settings(folder, port, handlers)
     # Loaded here too, so that a mistake in the handlers is reported before anything starts.
     settings = Settings.from_env({"REDIS_URL": "redis://unset", **environ}, receives=True, handles=True)
     assert settings.handlers is not None
@@ -79,7 +79,7 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
     echo("Stopped.")
 
 
-def _prepare(folder: Path, port: int, handlers: str | None) -> dict[str, str]:
+def prepare_settings(folder: Path, port: int, handlers: str | None) -> dict[str, str]:
     """The stack's settings: the environment, then `.env`, then what an earlier run generated."""
     make_private(folder)
     if not (folder / ".gitignore").exists():  # with `--folder .` it is the project's own
