@@ -35,7 +35,7 @@ class FaultStack(LiveStack):
             "HITL_LEASE_SECONDS": str(lease),
             LEDGER: str(self.ledger.path),
         }
-        super().__init__(folder, told | dict(more or {}), print_line=lambda name, line: self.lines.append((name, line)))
+        super().__init__(folder, told | dict(more or {}), say=lambda name, line: self.lines.append((name, line)))
         self.workers = WORKERS[:workers]
         like = self.child("worker")
         for name in self.workers[1:]:

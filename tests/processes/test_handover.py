@@ -26,7 +26,7 @@ class ShortLives(LiveStack):
         super().__init__(
             folder,
             {"HITL_HANDLERS": "tests.processes.handover_handlers"},
-            print_line=lambda _, line: self.lines.append(line),
+            say=lambda _, line: self.lines.append(line),
         )
         self.child("worker").argv = [sys.executable, "-m", "tests.processes.short_lives"]
 

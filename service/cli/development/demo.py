@@ -36,8 +36,8 @@ _VERIFIED_BY = {"signed": "HMAC signature over the body", "callback": "token in 
 def demo() -> None:
     """Run the whole stack once, and show each event.
 
-    It runs in a temporary folder, posts a callback and an account webhook, and asks a question in the sandbox and answers it. Needs the extras
-    `embedded` and `sandbox`.
+    It runs in a temporary folder, posts a callback and an account webhook, and asks a question in the sandbox and
+    answers it. Needs the extras `embedded` and `sandbox`.
     """
     with explain_errors():
         sys.exit(run())

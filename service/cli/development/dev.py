@@ -47,8 +47,9 @@ _SHARED = (
 def dev(folder: Path, port: int, handlers: str | None) -> None:
     """Run the whole stack on this machine.
 
-    That is an embedded Valkey, the web process, a worker, the clock and the sandbox. Reads `.env` in this folder. Each missing secret is generated once and stored with the data.
-    Ctrl+C stops the stack. Stored events remain for the next run.
+    That is an embedded Valkey, the web process, a worker, the clock and the sandbox. Reads `.env` in this folder.
+    Each missing secret is generated once and stored with the data. Ctrl+C stops the stack. Stored events remain for
+    the next run.
     """
     with explain_errors():
         run(folder, port=port, handlers=handlers)

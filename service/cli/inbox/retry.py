@@ -24,7 +24,8 @@ def retry(
 ) -> None:
     """Retry failed effects now.
 
-    They get all attempts of their handler's policy again. Each KEY is an event key, a request id, or 'handler|event key'. To route events again, use `replay`.
+    They get all attempts of their handler's policy again. Each KEY is an event key, a request id, or 'handler|event
+    key'. To route events again, use `replay`.
     """
     with connect() as redis:
         selected = select(redis, names, Filter(**filters), everything=everything, verb="retry")

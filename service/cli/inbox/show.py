@@ -32,8 +32,9 @@ _SETTLED_STATES = {"done", "skipped", "retry", "failed", "held", "discarded"}
 def show(key: str, body: bool, json_wanted: bool) -> None:
     """Show an event, or a request and its events.
 
-    With delivery, routing and effects. KEY is an event key, a request id, or 'handler|event key'. For a request, its tracked state comes first (as
-    JSON: `requests --json`). Bodies, free text and e-mail addresses are shown with --body only.
+    With delivery, routing and effects. KEY is an event key, a request id, or 'handler|event key'. For a request,
+    its tracked state comes first (as JSON: `requests --json`). Bodies, free text and e-mail addresses are shown
+    with --body only.
     """
     with connect() as redis:
         request, now = tracked_listing.entry(redis, key), inbox_clock.now(redis)

@@ -26,8 +26,9 @@ QueueName = Literal["hitl", "hitl-reconcile"]
 def work(processes: int, queue: QueueName | None) -> None:
     """Run workers for your handlers.
 
-    With HITL_API_KEY, one more process serves reconcile runs. Needs REDIS_URL and HITL_HANDLERS (not for reconcile runs alone). On SIGTERM, running handlers have 20 seconds
-    to finish. --processes counts the processes for handlers.
+    With HITL_API_KEY, one more process serves reconcile runs. Needs REDIS_URL and HITL_HANDLERS (not for reconcile
+    runs alone). On SIGTERM, running handlers have 20 seconds to finish. --processes counts the processes for
+    handlers.
 
     \b
     hitl-receiver work --processes 4

@@ -26,8 +26,9 @@ _COUNTS = ("WEBHOOK", "RECONCILED", "OVERTAKEN", "LOST")
 def webhook_health(hours: int, json_wanted: bool) -> None:
     """Show decisions per hour by how they arrived.
 
-    By webhook, by reconcile run, and the share that no webhook delivered (LOST). OVERTAKEN counts decisions whose webhook arrived after a reconcile run had found them. Times are UTC.
-    Reads REDIS_URL, or the `dev` stack in this folder.
+    By webhook, by reconcile run, and the share that no webhook delivered (LOST). OVERTAKEN counts decisions whose
+    webhook arrived after a reconcile run had found them. Times are UTC. Reads REDIS_URL, or the `dev` stack in this
+    folder.
     """
     with connect() as redis:
         history = webhooks.history(redis, hours)

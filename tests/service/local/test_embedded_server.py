@@ -119,7 +119,7 @@ def test_a_damaged_file_is_reported_and_not_overwritten(own: EmbeddedServer, cli
     damaged = b"*3\r\n$3\r\nSET\r\ngarbage" + record.read_bytes()
     record.write_bytes(damaged)
 
-    with pytest.raises(ServerUnavailable, match="Its last words"):
+    with pytest.raises(ServerUnavailable, match="The end of its log"):
         own.start()
 
     assert record.read_bytes() == damaged

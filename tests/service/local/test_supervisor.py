@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.service.test_embedded_server import is_running
+from tests.service.local.test_embedded_server import is_running
 
 from service.local import supervisor as supervisor_module
 from service.local.supervisor import FIRST_PAUSE, Child, ProgramFailed, Supervisor, command

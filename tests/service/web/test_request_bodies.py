@@ -34,7 +34,7 @@ from workers.inbox import keys
 from workers.inbox.queries import lookup
 
 SAMPLES = sorted(
-    file for file in (Path(__file__).parents[1] / "samples").glob("*.*.json") if not file.name.startswith("index")
+    file for file in (Path(__file__).parents[2] / "samples").glob("*.*.json") if not file.name.startswith("index")
 )
 BODY = payload()
 
