@@ -228,10 +228,13 @@ class Intake:
             )
 
     def _set_trouble(self, trouble: str | None) -> None:
-        if trouble != self._trouble:
-            level = logging.WARNING if trouble else logging.INFO
-            logger.log(level, "intake.%s", f"unavailable reason={trouble}" if trouble else "ready")
-            self._trouble = trouble
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble:
+            logger.warning("intake.unavailable reason=%s", trouble)
+        else:
+            logger.info("intake.ready")
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,7 @@ import click
 
 from service.cli.api.client import client_from_environment
 from service.cli.api.printing import print_requests, raw_json_option
-from service.cli.asking.question_options import NO_ANSWER, QuestionOptions, question_options, show_created
+from service.cli.api.question_options import NO_ANSWER, QuestionOptions, question_options, show_created
 
 
 @click.command("ask")

@@ -11,8 +11,8 @@ from redis import Redis
 from hitlsh.api import BudgetExhausted, Client
 from hitlsh.api.models.requests import CreatedRequest
 from service.cli.api.client import report_api_errors
+from service.cli.api.question_options import NO_ANSWER, QuestionOptions, question_options, show_created
 from service.cli.asking.decision_wait import show_decision, wait_for_decision
-from service.cli.asking.question_options import NO_ANSWER, QuestionOptions, question_options, show_created
 from service.cli.connection import connect
 from service.cli.environment import environment
 from service.cli.options import insecure_option, json_option, parse_json, state_option

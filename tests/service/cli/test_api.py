@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from service.cli.api.group import api
-from service.cli.asking.question_options import NO_ANSWER
+from service.cli.api.question_options import NO_ANSWER
 
 KEY = "hitl_test_0123456789abcdef"
 Run = Callable[..., Result]

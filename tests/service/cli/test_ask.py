@@ -11,7 +11,7 @@ from redis import Redis
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
-from service.cli.asking.question_options import NO_ANSWER
+from service.cli.api.question_options import NO_ANSWER
 from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from tests.service.conftest import CALLBACK_KEY, Receiver, wait_until

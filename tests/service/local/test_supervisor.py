@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.service.local.test_embedded_server import is_running
 
 from service.local import supervisor as supervisor_module
 from service.local.supervisor import FIRST_PAUSE, Child, ProgramFailed, Supervisor, command
 from tests.service.conftest import wait_until
+from tests.service.local.test_embedded_server import is_running
 
 #: Says its pid, and on SIGTERM its name, before it ends.
 POLITE = """
