@@ -39,6 +39,7 @@ docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: install
+	$(BIN)/python -m tests.import_graph
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -1,22 +1,22 @@
-"""Everything service raises on purpose, below one root.
+"""All exceptions of service, below one root.
 
 ::
 
     ServiceError
-    ├── RequestRefused       a request is answered with an error status        service.web.body_reader
-    ├── ClientDisconnected   there is nobody to answer                          service.web.body_reader
-    ├── IntakeUnavailable    a delivery could not be kept: 503                  service.web.ingest
-    ├── ServerUnavailable    no embedded server could be started                service.local.embedded_server
-    ├── ProgramFailed        a program of the stack ends after each start       service.local.supervisor
-    ├── FolderRefused        a folder cannot be made private                    service.local.private_folder
-    ├── CannotSend           a setting that `send` needs is missing             service.cli.sending
-    ├── RequestUnknown       HITL.sh does not know the request any more         service.cli.waiting
-    ├── CommandError         a command ends with a sentence and status 2        service.cli.error_messages
-    └── NothingFound         a command ends with a sentence and status 1        service.cli.filters
+    ├── RequestRefused       a request gets an error status                   service.web.body_reader
+    ├── ClientDisconnected   the sender closed the connection                 service.web.body_reader
+    ├── IntakeUnavailable    a delivery could not be stored: 503              service.web.ingest
+    ├── ServerUnavailable    a part of the local stack could not be started   service.local.embedded_server
+    ├── ProgramFailed        a process of the stack ends after each start     service.local.supervisor
+    ├── FolderRefused        a folder or file cannot be used safely           service.local.private_folder
+    ├── CannotSend           a sample could not be posted                     service.cli.development.send
+    ├── RequestUnknown       HITL.sh no longer knows the request              service.cli.asking.decision_wait
+    └── CommandError         a command ends with a message and status 2       service.cli.error_messages
+        └── NoMatch          the same with status 1: nothing of that name     service.cli.error_messages
 
-The last two are click's exceptions too.
+The last two are also exceptions of click.
 """
 
 
 class ServiceError(Exception):
-    """The root: catch this to catch whatever service refuses."""
+    """The root of all exceptions of service."""

@@ -1,8 +1,7 @@
-"""Text from outside, made harmless: no character of it steers a terminal or begins a line of its own.
+"""Escapes text from outside, so that no character of it controls a terminal or begins a new line.
 
-What `str.isprintable` refuses is escaped: control characters (C0, DEL, C1), line and paragraph separators,
-characters that reverse or hide text (bidirectional controls, zero-width and tag characters), and halves of
-surrogate pairs.
+Characters that `str.isprintable` rejects are escaped: control characters (C0, DEL, C1), line and paragraph separators,
+characters that reverse or hide text (bidirectional controls, zero-width and tag characters), and lone surrogates.
 """
 
 import json
@@ -12,7 +11,7 @@ _WHITE_SPACE = re.compile(r"\s")
 
 
 def escape(text: str, *, keep: str = "") -> str:
-    """Write what does not print as Python would: `\\n`, `\\x1b`, `\\u202e`."""
+    """Escape unprintable characters as Python does: `\\n`, `\\x1b`, `\\u202e`."""
     if text.isprintable():
         return text
     return "".join(
@@ -24,7 +23,7 @@ def escape(text: str, *, keep: str = "") -> str:
 
 
 def escape_json(encoded: str) -> str:
-    """Write what does not print as JSON escapes; its value and its line breaks between values stay."""
+    """Escape unprintable characters of a JSON text as JSON does; line breaks between values stay."""
     if encoded.isprintable():
         return encoded
     return "".join(
@@ -33,10 +32,10 @@ def escape_json(encoded: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Write on one line, for a table: each white space as a blank, the rest as `escape` does."""
+    """Put text on one line, for a table: white space becomes a blank, the rest is escaped."""
     return text if text.isprintable() else escape(_WHITE_SPACE.sub(" ", text))
 
 
 def _json_escape(character: str) -> str:
-    # Above U+FFFF, JSON wants a surrogate pair.
+    # Above U+FFFF, JSON needs a surrogate pair.
     return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else json.dumps(character)[1:-1]

@@ -1,4 +1,4 @@
-"""How the processes log: one line an event, a stable name first, then its fields."""
+"""Logging of all processes: one line for each event, with a stable name first, then its fields."""
 
 import logging.config
 import sys
@@ -8,18 +8,18 @@ from typing import Any
 
 from service.escaping import escape
 
-#: Before each further line of a record: no line of a traceback reads like a record of its own.
+#: Before each further line of a record, so that no line of a traceback looks like a record.
 _INDENT = "\n    "
 
 
 class LineFormatter(logging.Formatter):
-    """Escapes what comes from outside: a message is one line, and a traceback is indented below it."""
+    """Escapes text from outside: a message is one line, and a traceback is indented below it."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()
         if self.usesTime():
             record.asctime = self.formatTime(record, self.datefmt)
-        # Escaped here and not kept in the record: its other handlers format it as they like.
+        # Only the formatted text is escaped, not the record: other handlers format it their own way.
         lines = [self.formatMessage(record)]
         if record.exc_info:
             lines += self.formatException(record.exc_info).split("\n")
@@ -31,12 +31,12 @@ class LineFormatter(logging.Formatter):
 
 
 def configure(level: str = "INFO") -> None:
-    """To standard error. Never bodies, signatures, tokens or e-mail addresses."""
+    """Log to standard error."""
     logging.config.dictConfig(configuration(level))
 
 
 def configuration(level: str) -> dict[str, Any]:
-    """The same for `logging.config`, for a program that starts processes of its own, as uvicorn does."""
+    """The same as a dictionary for `logging.config`, which uvicorn passes to its processes."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -46,7 +46,7 @@ def configuration(level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"level": level, "handlers": ["stderr"]},
         "loggers": {
-            # httpx logs whole URLs, and a callback URL is its own password.
+            # httpx logs whole URLs, and a callback URL is a password.
             "httpx": {"level": "WARNING"},
             "rq": {"level": "WARNING"},
         },
@@ -54,10 +54,10 @@ def configuration(level: str) -> dict[str, Any]:
 
 
 def log_uncaught() -> None:
-    """Log warnings and errors that nobody catches, instead of having Python print them as they are."""
+    """Log warnings and uncaught errors, which Python would print without escaping."""
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
-    threading.excepthook = lambda told: _log_uncaught(told.exc_type, told.exc_value, told.exc_traceback)
+    threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,58 +1,14 @@
 """No module imports what imports it: a package's ``__init__`` counts, since importing a submodule runs it."""
 
-import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("hitl_receiver", "hitlsh", "workers", "service", "hitl_sandbox")
+from tests.import_graph import BEGIN, END, PAGE, import_graph, modules, package_table, packages
+
 SUBPACKAGES = ("workers.routing", "workers.handlers", "workers.inbox", "workers.reconcile", "workers.sinks")
-
-
-def modules() -> dict[str, Path]:
-    """Every module of ours by its dotted name."""
-    files = {file.relative_to(ROOT): file for package in PACKAGES for file in (ROOT / package).rglob("*.py")}
-    return {".".join(path.with_suffix("").parts).removesuffix(".__init__"): file for path, file in files.items()}
-
-
-def imports_at_load(statements: list[ast.stmt]) -> Iterator[str]:
-    """The names that these statements import when the module is loaded: not for type checkers, not in functions."""
-    for statement in statements:
-        match statement:
-            case ast.Import(names=names):
-                yield from (name.name for name in names)
-            case ast.ImportFrom(module=str(module), names=names):
-                yield module
-                yield from (f"{module}.{name.name}" for name in names)
-            case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=orelse):
-                yield from imports_at_load(orelse)
-            case ast.If(body=body, orelse=orelse) | ast.For(body=body, orelse=orelse):
-                yield from imports_at_load([*body, *orelse])
-            case ast.With(body=body) | ast.ClassDef(body=body):
-                yield from imports_at_load(body)
-            case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=finalbody):
-                in_handlers = [each for handler in handlers for each in handler.body]
-                yield from imports_at_load([*body, *in_handlers, *orelse, *finalbody])
-
-
-def parents(module: str) -> set[str]:
-    """The packages above a module, which are imported before it."""
-    names = module.split(".")
-    return {".".join(names[:depth]) for depth in range(1, len(names))}
-
-
-def import_graph(files: Mapping[str, Path]) -> dict[str, set[str]]:
-    """What of ours each module imports."""
-    graph = {}
-    for module, file in files.items():
-        imported = {name for name in imports_at_load(ast.parse(file.read_bytes()).body) if name in files}
-        above = {package for name in imported for package in parents(name)}
-        # Its own packages are being imported already when a submodule imports a sibling.
-        graph[module] = (imported | above | parents(module)) - {module}
-    return graph
 
 
 def cycle(graph: Mapping[str, set[str]]) -> list[str] | None:
@@ -102,3 +58,26 @@ def test_an_import_that_does_not_run_at_load_is_none(tmp_path: Path, form: str) 
     files["a.b"].write_text("")
 
     assert cycle(import_graph(files)) is None
+
+
+def test_the_table_of_packages_in_the_documents_is_current() -> None:
+    table = PAGE.read_text().partition(BEGIN)[2].partition(END)[0].strip()
+
+    assert table == package_table(), "run `make format`"
+
+
+def test_no_package_has_many_modules() -> None:
+    counts = {package: count for package, (count, _) in packages().items()}
+
+    assert max(counts.values()) <= 16, counts
+
+
+def test_no_package_of_the_command_line_is_part_of_a_cycle() -> None:
+    between = {
+        package: {other for other in others if other.startswith("service.cli.")}
+        for package, (_, others) in packages().items()
+        if package.startswith("service.cli.")
+    }
+
+    assert len(between) >= 6
+    assert cycle(between) is None

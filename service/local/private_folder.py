@@ -1,4 +1,4 @@
-"""A folder that only its owner may open: it holds secrets, decisions and the socket of the embedded server."""
+"""Creates folders that only their owner may open: for secrets, decisions and the socket of the embedded server."""
 
 import contextlib
 import errno
@@ -15,13 +15,13 @@ OWNER_ONLY = 0o700
 
 
 class FolderRefused(ServiceError):
-    """A folder cannot be made private; the message says why and what to do."""
+    """A folder or file cannot be used safely; the message says why and what to do."""
 
 
 def make_private(folder: Path) -> None:
-    """Create the folder with mode 0700, or narrow one that is there. Raises `FolderRefused`.
+    """Create the folder with mode 0700, or narrow an existing one. Raises `FolderRefused`.
 
-    A symbolic link is refused, whoever it belongs to: a repository may contain one that leads to any other folder.
+    A symbolic link is refused, whoever owns it: a repository may contain one that leads to another folder.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -30,7 +30,7 @@ def make_private(folder: Path) -> None:
         pass
     except OSError as error:
         raise FolderRefused(f"{folder} cannot be created ({error.strerror}): choose another with --folder.") from None
-    # From here on by its descriptor: nobody can put another folder in its place between check and change.
+    # By its descriptor: nobody can replace the folder between check and change.
     descriptor = _open(folder)
     try:
         _narrow(descriptor, folder)
@@ -38,13 +38,13 @@ def make_private(folder: Path) -> None:
         os.close(descriptor)
 
 
-def see_that_it_is_ours(path: Path) -> None:
-    """Raises `FolderRefused` when a file of ours belongs to another user, or is a link; an absent one is fine."""
+def check_owner(path: Path) -> None:
+    """Raise `FolderRefused` for a file or folder that belongs to another user or is a link; it may be missing."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return
-    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
+    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid():
         raise FolderRefused(
             f"{path} belongs to another user or is a symbolic link, so its settings are not read: remove it, "
             "or run the command in another folder."
@@ -64,11 +64,11 @@ def _open(folder: Path) -> int:
 
 
 def _narrow(descriptor: int, folder: Path) -> None:
-    found = os.fstat(descriptor)
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid != os.geteuid():
+    status = os.fstat(descriptor)
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid != os.geteuid():
         raise FolderRefused(
-            f"{folder} belongs to another user (uid {found.st_uid}), who could read secrets and decisions in it: "
+            f"{folder} belongs to another user (uid {status.st_uid}), who could read secrets and decisions in it: "
             "choose another with --folder."
         )
     if mode & stat.S_ISVTX:

@@ -1,4 +1,4 @@
-"""The whole product on one machine: embedded server, web process, workers, clock."""
+"""The whole stack on one machine: embedded server, sandbox, web process, clock and workers."""
 
 import socket
 import sys
@@ -10,7 +10,7 @@ from typing import Self
 
 import httpx
 
-from service.local.checked_redis import IS_CHECKED, check_redis_once
+from service.checked_redis import IS_CHECKED, check_redis_once
 from service.local.embedded_server import EmbeddedServer, ServerUnavailable
 from service.local.supervisor import Child, Supervisor, command
 from workers.queue import DRAIN_QUEUE, RECONCILE_QUEUE
@@ -19,7 +19,7 @@ START_SECONDS = 20.0
 
 
 class Stack:
-    """Starts in order, restarts what dies, stops in the reverse order."""
+    """Starts all processes, restarts those that die, and stops them in order."""
 
     def __init__(
         self,
@@ -28,15 +28,15 @@ class Stack:
         *,
         port: int,
         sandbox_port: int | None = None,
-        say: Callable[[str, str], None] | None = None,
+        print_line: Callable[[str, str], None] | None = None,
     ) -> None:
-        """`environ`: settings beyond this process's own environment; with REDIS_URL, no server is embedded."""
+        """`environ`: settings on top of this process's environment; with REDIS_URL, no server is embedded."""
         self.url = f"http://127.0.0.1:{port}"
         self.server = None if "REDIS_URL" in environ else EmbeddedServer(folder)
         self.redis_url = environ.get("REDIS_URL") or (self.server.url if self.server else "")
         settings = {**environ, "REDIS_URL": self.redis_url, **IS_CHECKED}
         self.sandbox_url = f"http://127.0.0.1:{sandbox_port}" if sandbox_port else None
-        # In the order in which they stop: take no more in, then finish what runs.
+        # In the order in which they stop: no new deliveries first, then running handlers finish.
         self.supervisor = Supervisor(
             [
                 *_sandbox(folder, settings, sandbox_port, self.url),
@@ -44,13 +44,13 @@ class Stack:
                 Child(name="clock", argv=command("clock"), environ=settings, grace=5.0),
                 *_workers(settings),
             ],
-            say=say,
+            print_line=print_line,
         )
         self._ports = [port, sandbox_port] if sandbox_port else [port]
 
     def __enter__(self) -> Self:
         for port in self._ports:
-            _see_that_port_is_free(port)
+            _check_port_is_free(port)
         if self.server is not None:
             self.server.start()
         try:
@@ -68,7 +68,7 @@ class Stack:
         self.stop()
 
     def check(self) -> None:
-        """Restart whatever died."""
+        """Restart processes that died."""
         if self.server is not None and self.server.poll() is not None:
             self.server.start()
         self.supervisor.check()
@@ -80,15 +80,13 @@ class Stack:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        pages = [f"{self.url}/health/ready", *([f"{self.sandbox_url}/"] if self.sandbox_url else [])]
+        addresses = [f"{self.url}/health/ready", *([f"{self.sandbox_url}/"] if self.sandbox_url else [])]
         while time.monotonic() < deadline:
             self.check()
-            if all(_answers(page) for page in pages):
+            if all(_is_ready(address) for address in addresses):
                 return
             time.sleep(0.05)
-        raise ServerUnavailable(
-            f"Not everything was ready within {START_SECONDS:.0f} s; waited for {', '.join(pages)}."
-        )
+        raise ServerUnavailable(f"Not ready within {START_SECONDS:.0f} s: waited for {', '.join(addresses)}.")
 
 
 def _workers(settings: Mapping[str, str]) -> list[Child]:
@@ -100,34 +98,34 @@ def _workers(settings: Mapping[str, str]) -> list[Child]:
     ]
 
 
-def _answers(page: str) -> bool:
+def _is_ready(address: str) -> bool:
     try:
-        return httpx.get(page, timeout=1.0).status_code == 200
+        return httpx.get(address, timeout=1.0).status_code == 200
     except httpx.TransportError:
         return False  # not listening yet
 
 
-def _sandbox(folder: Path, settings: Mapping[str, str], port: int | None, door: str) -> list[Child]:
-    """A HITL.sh of our own that knows our key and posts to our door."""
+def _sandbox(folder: Path, settings: Mapping[str, str], port: int | None, receiver: str) -> list[Child]:
+    """The sandbox process, which knows our API key and posts account webhooks to our receiver."""
     if port is None:
         return []
     argv = [sys.executable, "-P", "-m", "hitl_sandbox", "--port", str(port), "--db", str(folder / "sandbox.db")]
-    # Keys and secrets travel in its environment: what stands on a command line is for all to see.
+    # Keys and secrets are passed in its environment: everybody on the machine can see a command line.
     environ = {"SANDBOX_KEYS": f"{settings['HITL_API_KEY']}=you@example.com", "SANDBOX_CLAIMS": "1"}
     if secrets := settings.get("HITL_WEBHOOK_SECRETS"):
-        environ["SANDBOX_WEBHOOK"] = f"{door}/webhooks/hitl"
+        environ["SANDBOX_WEBHOOK"] = f"{receiver}/webhooks/hitl"
         environ["SANDBOX_WEBHOOK_SECRET"] = secrets.split(",")[-1].strip()
     return [Child(name="sandbox", argv=argv, environ=environ, grace=5.0)]
 
 
-def _see_that_port_is_free(port: int) -> None:
+def _check_port_is_free(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise ServerUnavailable(
-                f"Port {port} is taken: stop what listens there, or choose another with --port."
+                f"Port {port} is in use: stop the program that listens there, or choose another with --port."
             ) from None
 
 
@@ -135,7 +133,7 @@ def free_port(first: int = 18_000) -> int:
     """A loopback port from `first` on, below the ephemeral range, free at this moment."""
     for port in range(first, 32_000):
         try:
-            _see_that_port_is_free(port)
+            _check_port_is_free(port)
         except ServerUnavailable:
             continue
         return port

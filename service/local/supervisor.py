@@ -19,20 +19,20 @@ from service.local.embedded_server import die_with_parent
 
 logger = logging.getLogger("hitl.supervisor")
 
-#: Seconds between a child's death and its next start, doubled while it keeps dying young.
+#: Seconds between a child's death and its next start, doubled while it keeps dying early.
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
-#: A child that lived so long has not died young.
-LONG_ENOUGH = 10.0
-#: A child that has never lived so long is given up when it ended by itself so often.
+#: Seconds: a child that lives less than this has died early.
+EARLY_DEATH = 10.0
+#: After how many early deaths a child that never lived longer is given up.
 MAX_FAILED_STARTS = 4
-#: How a child ends that somebody else stopped: it did not fail.
+#: Exit codes of a child that a signal from outside ended: it did not fail.
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 _LAST_LINES = 10
 
 
 class ProgramFailed(ServiceError):
-    """A child ends right after each start; the message says which, how, and what to do."""
+    """A child process ends right after each start; the message names it, its exit code and what to do."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Child:
     started: float = 0.0
     pause: float = FIRST_PAUSE
     restart_at: float = field(default=0.0)
-    #: It lived long enough once, so that what ends it now may pass: Redis is away, for example.
+    #: It has lived long enough once, so its failure may be temporary, such as an outage of Redis.
     has_worked: bool = False
     failed_starts: int = 0
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
@@ -56,26 +56,26 @@ class Child:
 
 
 class Supervisor:
-    """Runs children until told to stop. Use from the main thread: the children die with it."""
+    """Runs child processes until it is stopped. Use it from the main thread: the children die with that thread."""
 
     def __init__(
         self,
         children: Sequence[Child],
         *,
-        say: Callable[[str, str], None] | None = None,
+        print_line: Callable[[str, str], None] | None = None,
         together: bool = False,
     ) -> None:
-        """`say(name, line)` is called with every line that a child prints; else they print as they are.
+        """`print_line(name, line)` is called with every line that a child prints; without it, children print directly.
 
-        `together`: the children are told to stop all at once, not one after another in their order.
+        `together`: all children are stopped at once, not one after another in their order.
         """
         self.children = list(children)
-        self._say = say
+        self._print_line = print_line
         self._together = together
         self._stopping = threading.Event()
 
     def request_stop(self, *_signal: object) -> None:
-        """A signal handler: begin to stop."""
+        """Begin to stop. A signal handler."""
         self._stopping.set()
 
     def start(self) -> None:
@@ -83,7 +83,7 @@ class Supervisor:
             self._spawn(child)
 
     def run(self) -> None:
-        """Start all, restart what dies until a stop is asked for, then stop all."""
+        """Start all children, restart those that die until a stop is requested, then stop all."""
         signal.signal(signal.SIGTERM, self.request_stop)
         signal.signal(signal.SIGINT, self.request_stop)
         try:
@@ -94,15 +94,15 @@ class Supervisor:
             self.stop()
 
     def check(self) -> None:
-        """Restart each child that died and has waited its pause; raises `ProgramFailed` when that cannot help."""
+        """Restart each dead child after its pause; raises `ProgramFailed` for one that keeps dying early."""
         now = time.monotonic()
         for child in self.children:
             if child.process is None or child.process.poll() is None:
                 continue
             if not child.restart_at:
-                young = now - child.started < LONG_ENOUGH
-                self._count(child, child.process.returncode, young=young)
-                child.pause = min(LONGEST_PAUSE, child.pause * 2) if young else FIRST_PAUSE
+                is_early = now - child.started < EARLY_DEATH
+                self._count(child, child.process.returncode, is_early=is_early)
+                child.pause = min(LONGEST_PAUSE, child.pause * 2) if is_early else FIRST_PAUSE
                 child.restart_at = now + child.pause
                 logger.warning(
                     "process.died name=%s status=%s restart_in=%.1f",
@@ -113,8 +113,8 @@ class Supervisor:
             elif now >= child.restart_at:
                 self._spawn(child)
 
-    def _count(self, child: Child, code: int, *, young: bool) -> None:
-        child.has_worked = child.has_worked or not young
+    def _count(self, child: Child, code: int, *, is_early: bool) -> None:
+        child.has_worked = child.has_worked or not is_early
         if child.has_worked or code in _KILLED:
             return
         child.failed_starts += 1
@@ -125,17 +125,17 @@ class Supervisor:
         ended = f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"
         if child.relay is not None:
             child.relay.join(1.0)
-        told = ["Its last lines:", *(f"  {line}" for line in child.last_lines)] if child.last_lines else []
-        if not self._say:
+        last_lines = ["Its last lines:", *(f"  {line}" for line in child.last_lines)] if child.last_lines else []
+        if not self._print_line:
             remedy = "Correct what its output above says"
         else:
-            remedy = "Correct what its output says" if told else "It printed nothing: run that command to see why"
+            remedy = "Correct what its output says" if last_lines else "It printed nothing: run that command to see why"
         summary = (
             f"{child.name!r} ended right after each of {child.failed_starts} starts, the last time with {ended}, "
-            "so everything was stopped."
+            "so all processes were stopped."
         )
         command_line = f"Its command: {shlex.join(child.argv)}"
-        return "\n".join([summary, command_line, *told, f"{remedy}, then start again."])
+        return "\n".join([summary, command_line, *last_lines, f"{remedy}, then start again."])
 
     def stop(self) -> None:
         """Stop the children, in the order in which they were given unless `together`."""
@@ -144,9 +144,9 @@ class Supervisor:
             for child in group:
                 if child.process is not None:
                     child.process.terminate()
-            told = time.monotonic()
+            stopped_at = time.monotonic()
             for child in group:
-                self._await_end(child, told + child.grace)
+                self._await_end(child, stopped_at + child.grace)
 
     def _await_end(self, child: Child, deadline: float) -> None:
         if child.process is None:
@@ -163,29 +163,32 @@ class Supervisor:
             list(child.argv),
             env={**os.environ, **child.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if self._say else None,
-            stderr=subprocess.STDOUT if self._say else None,
+            stdout=subprocess.PIPE if self._print_line else None,
+            stderr=subprocess.STDOUT if self._print_line else None,
             text=True,
             errors="replace",
-            # A group of its own: Ctrl+C reaches us alone, and we stop the children in order.
+            # A process group of its own: Ctrl+C reaches only the supervisor, which stops the children in order.
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
         child.started, child.restart_at = time.monotonic(), 0.0
-        if self._say:
+        if self._print_line:
             child.last_lines.clear()
             child.relay = threading.Thread(target=self._relay, args=(child, child.process), daemon=True)
             child.relay.start()
 
     def _relay(self, child: Child, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        assert self._say is not None
+        assert self._print_line is not None
         with process.stdout as lines:
             for line in lines:
                 child.last_lines.append(line.rstrip("\n"))
-                self._say(child.name, line.rstrip("\n"))
+                self._print_line(child.name, line.rstrip("\n"))
 
 
-def command(*words: str) -> list[str]:
-    """This program again, with these words: by its path, since the current folder may hold any module name of ours."""
-    return [sys.executable, "-P", str(Path(hitl_receiver.__file__).with_name("__main__.py")), *words]
+def command(*arguments: str) -> list[str]:
+    """The command line of this program with other arguments.
+
+    It names a path: a module of the current folder may have the name of one of ours.
+    """
+    return [sys.executable, "-P", str(Path(hitl_receiver.__file__).with_name("__main__.py")), *arguments]

@@ -1,4 +1,4 @@
-"""The web process, composed."""
+"""The web process: the ASGI application with its routes."""
 
 import gc
 import logging
@@ -19,7 +19,7 @@ from workers.queue import enqueue_drain
 from workers.redis_clients import command_client, door_client
 from workers.settings import Settings
 
-logger = logging.getLogger("hitl.door")
+logger = logging.getLogger("hitl.receiver")
 
 WEBHOOKS = "/webhooks/hitl"
 
@@ -27,14 +27,14 @@ WEBHOOKS = "/webhooks/hitl"
 def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Starlette:
     """The ASGI application. Opens no connection before its lifespan begins."""
     redis = door_client(settings.redis_url)
-    asking = command_client(settings.redis_url)
+    queue_redis = command_client(settings.redis_url)
     inbox = Inbox(redis, retention=settings.retention, lease=settings.lease_seconds)
-    intake = Intake(inbox, listens_to=_hears(settings), ask_for_drain=lambda: enqueue_drain(asking))
+    intake = Intake(inbox, listens_to=_event_name_filter(settings), enqueue_drain=lambda: enqueue_drain(queue_redis))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await intake.start()
-        # What start-up built stays: keep the collector from walking it on the hot path.
+        # Objects made during start-up stay: exclude them from garbage collection on the hot path.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
@@ -43,38 +43,35 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
         finally:
             await intake.close()
             await redis.aclose()
-            asking.close()
+            queue_redis.close()
 
     app = Starlette(
-        routes=[*_doors(settings, intake, body_seconds), *_health(intake)],
-        exception_handlers={HTTPException: _stranger(intake)},
+        routes=[*_endpoint_routes(settings, intake, body_seconds), *_health_routes(intake)],
+        exception_handlers={HTTPException: _refuse_unknown_routes(intake)},
         lifespan=lifespan,
     )
-    # A redirect is not followed by webhook senders: both spellings are routes of their own.
+    # HITL.sh follows no redirect, so each path with a trailing slash is a route too.
     app.router.redirect_slashes = False
     return app
 
 
 def from_environment() -> Starlette:
-    """For uvicorn, which imports the application in each of its processes."""
+    """The application for uvicorn, which calls this in each of its processes."""
     return create_app(Settings.from_env(receives=True))
 
 
-def callback_signer(settings: Settings) -> CallbackSigner:
-    return CallbackSigner(settings.callback_secrets)
-
-
-def _hears(settings: Settings) -> Callable[[str], bool]:
+def _event_name_filter(settings: Settings) -> Callable[[str], bool]:
+    """Whether any route wants an event of a name. Without handlers here, only the workers know: all are accepted."""
     if settings.handlers is None:
-        return lambda _name: True  # the workers know; nothing is lost by saying 202
+        return lambda _name: True
     from workers.handlers.loading import load_router
 
     router = load_router(settings.handlers)
     return router.listens_to
 
 
-def _stranger(intake: Intake) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """Answers whoever knocks where no door is: 404 and 405, without a word."""
+def _refuse_unknown_routes(intake: Intake) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """An exception handler that answers 404 and 405 without a body."""
 
     async def refuse(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -86,7 +83,7 @@ def _stranger(intake: Intake) -> Callable[[Request, Exception], Awaitable[Respon
     return refuse
 
 
-def _doors(settings: Settings, intake: Intake, body_seconds: float) -> list[BaseRoute]:
+def _endpoint_routes(settings: Settings, intake: Intake, body_seconds: float) -> list[BaseRoute]:
     routes: list[BaseRoute] = []
     if settings.webhook_secrets:
         webhooks = AccountWebhookEndpoint(
@@ -95,7 +92,7 @@ def _doors(settings: Settings, intake: Intake, body_seconds: float) -> list[Base
         routes += [Route(path, webhooks, methods=["POST"]) for path in (WEBHOOKS, f"{WEBHOOKS}/")]
     if settings.callback_secrets:
         callbacks = CallbackEndpoint(
-            intake, callback_signer(settings), max_body=settings.max_body, body_seconds=body_seconds
+            intake, CallbackSigner(settings.callback_secrets), max_body=settings.max_body, body_seconds=body_seconds
         )
         routes += [
             Route(path, callbacks, methods=["POST"])
@@ -104,7 +101,7 @@ def _doors(settings: Settings, intake: Intake, body_seconds: float) -> list[Base
     return routes
 
 
-def _health(intake: Intake) -> list[BaseRoute]:
+def _health_routes(intake: Intake) -> list[BaseRoute]:
     async def live(_request: Request) -> Response:
         return PlainTextResponse("live\n")
 

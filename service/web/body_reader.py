@@ -1,4 +1,4 @@
-"""Bodies as they come: bounded in size, in time, and in what is held of unfinished ones."""
+"""Reads request bodies, with limits on size, on time and on the memory of unfinished bodies."""
 
 import asyncio
 
@@ -7,60 +7,60 @@ from starlette.types import Message, Receive, Scope
 from hitlsh.webhooks.delivery_headers import header
 from service.errors import ServiceError
 
-#: Bytes of unfinished bodies that a door holds, or twice the largest body: nobody is verified before the end.
-MOST_UNFINISHED = 64 << 20
+#: Bytes of unfinished bodies that an endpoint holds (or twice the largest body): a body is verified only at its end.
+MAX_UNFINISHED = 64 << 20
 
 
 class RequestRefused(ServiceError):
-    """This request ends here, with a status for the sender and a reason for the operator."""
+    """A request is refused: with a status for the sender and a reason for logs and counters."""
 
     def __init__(self, status: int, reason: str, *, body: bytes | None = None) -> None:
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
-        #: What was read before it came to this, of a delivery that is not proven; never to be shown.
+        #: The body of an unverified delivery, if it was read before the refusal. Must not be logged or shown.
         self.body = body
 
 
 class ClientDisconnected(ServiceError):
-    """The sender hung up before its body was complete: there is nobody to answer."""
+    """The sender closed the connection before its body was complete, so no answer is possible."""
 
 
-class Bodies:
-    """Reads the bodies of one door, and keeps the sum of what is unfinished."""
+class BodyReader:
+    """Reads the bodies of one endpoint, and sums up the bytes of unfinished ones."""
 
     def __init__(self, *, max_body: int) -> None:
-        self._most_unfinished = max(MOST_UNFINISHED, 2 * max_body)
+        self._max_unfinished = max(MAX_UNFINISHED, 2 * max_body)
         self._unfinished = 0
 
-    async def read(self, scope: Scope, receive: Receive, *, most: int, seconds: float) -> bytes:
-        """The whole body. Raises `RequestRefused` for more than `most` bytes or `seconds`, and `ClientDisconnected`."""
+    async def read(self, scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:
+        """Return the body. Raises `RequestRefused` beyond `limit` bytes or `seconds`, and `ClientDisconnected`."""
         declared = header(scope["headers"], b"content-length")
-        if declared and (not declared.isdigit() or len(declared) > 18 or int(declared) > most):
+        if declared and (not declared.isdigit() or len(declared) > 18 or int(declared) > limit):
             raise RequestRefused(413, "body_too_large")
         try:
             async with asyncio.timeout(seconds):
-                return await self._read_chunks(receive, most)
+                return await self._read_chunks(receive, limit)
         except TimeoutError:
             raise RequestRefused(408, "body_too_slow") from None
 
-    async def _read_chunks(self, receive: Receive, most: int) -> bytes:
+    async def _read_chunks(self, receive: Receive, limit: int) -> bytes:
         message = await _next_chunk(receive)
         body: bytes = message.get("body", b"")
         if message.get("more_body"):
-            body = await self._read_rest(receive, body, most)
-        if len(body) > most:
+            body = await self._read_rest(receive, body, limit)
+        if len(body) > limit:
             raise RequestRefused(413, "body_too_large")
         return body
 
-    async def _read_rest(self, receive: Receive, first: bytes, most: int) -> bytes:
+    async def _read_rest(self, receive: Receive, first: bytes, limit: int) -> bytes:
         chunks = [first]
         size = len(first)
         self._unfinished += size
         try:
             more = True
-            while more and size <= most:
-                if self._unfinished > self._most_unfinished:
+            while more and size <= limit:
+                if self._unfinished > self._max_unfinished:
                     raise RequestRefused(503, "overloaded")
                 message = await _next_chunk(receive)
                 more = message.get("more_body", False)

@@ -1,8 +1,8 @@
-"""The door: verify the bytes as they came, read them as one event, keep it, and only then say so.
+"""The endpoints: verify the raw bytes, parse them into one event, store it, and only then acknowledge it.
 
-Every status is a decision about what HITL.sh does next: it repeats after 408, 429 and 5xx and never
-after another 4xx, so whatever is trouble of our own is a 503. A stranger learns nothing: refusals have
-no body, and the reason is a slug for logs and counters only.
+Every status decides what HITL.sh does next: it retries after 408, 429 and 5xx, and never after another 4xx. So every
+failure of ours is a 503. Answers have no body: an unverified sender learns nothing, and the reason of a refusal is only
+for logs and counters.
 """
 
 import logging
@@ -18,57 +18,57 @@ from hitlsh.signatures import SignatureInvalid, header_values
 from hitlsh.webhooks.receiving import BodyInvalid, VerifiedDelivery, read_verified
 from hitlsh.webhooks.receiving import receive as receive_signed
 from service.web import refused_deliveries
-from service.web.body_reader import Bodies, ClientDisconnected, RequestRefused
+from service.web.body_reader import BodyReader, ClientDisconnected, RequestRefused
 from service.web.ingest import OVER_QUOTA, Intake, IntakeUnavailable
 from workers.inbox.values import Delivery
 
-logger = logging.getLogger("hitl.door")
+logger = logging.getLogger("hitl.receiver")
 
 #: Seconds that a sender has for its whole body.
 BODY_SECONDS = 10.0
-#: Seconds after which HITL.sh may try again when we could not keep a delivery.
+#: Seconds after which HITL.sh may retry a delivery that we could not store.
 RETRY_AFTER = b"5"
 
 
 class Endpoint(ABC):
-    """One POST route, as an ASGI application: nothing between the socket and the inbox but this."""
+    """One POST route, as an ASGI application."""
 
     def __init__(self, intake: Intake, *, max_body: int, body_seconds: float = BODY_SECONDS) -> None:
         self._intake = intake
         self._max_body = max_body
         self._body_seconds = body_seconds
-        self._bodies = Bodies(max_body=max_body)
+        self._body_reader = BodyReader(max_body=max_body)
 
     @abstractmethod
     async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
-        """Read and verify a request, in the order that its proof allows; raises RequestRefused and BodyInvalid."""
+        """Read and verify a request, in the order that its proof needs; raises RequestRefused and BodyInvalid."""
 
     async def read_body(self, scope: Scope, receive: Receive) -> bytes:
         """Return the whole body; raises RequestRefused and ClientDisconnected."""
-        return await self._bodies.read(scope, receive, most=self._max_body, seconds=self._body_seconds)
+        return await self._body_reader.read(scope, receive, limit=self._max_body, seconds=self._body_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = datetime.now(UTC)
-        unproven: bytes | None = None
+        unverified: bytes | None = None
         try:
             status, reason = await self._accept(scope, receive, received_at)
         except RequestRefused as refused:
             status, reason = refused.status, refused.reason
             logger.info("delivery.refused status=%d reason=%s", status, reason)
             if status == 401:
-                unproven = await self._unproven(scope, receive, refused.body)
+                unverified = await self._unverified_body(scope, receive, refused.body)
         except ClientDisconnected:
-            self._intake.count("sender_gone")
+            self._intake.count("client_disconnected")
             return
         self._intake.count(reason)
         await _answer(send, status)
-        if unproven is not None:
-            self._intake.inspector.inspect(unproven)
+        if unverified is not None:
+            self._intake.inspector.inspect(unverified)
 
     async def _accept(self, scope: Scope, receive: Receive, received_at: datetime) -> tuple[int, str]:
-        """Keep a delivery; answers with the status and its reason.
+        """Store a delivery; returns the status to answer with and its reason.
 
-        A verified body that cannot be read is kept raw all the same: HITL.sh will not send it again.
+        A verified body that cannot be parsed is stored raw, because HITL.sh will not send it again.
         """
         status, reason = 0, ""
         try:
@@ -79,28 +79,28 @@ class Endpoint(ABC):
             if isinstance(verified.event, Unreadable):
                 status, reason = 202, verified.event.reason
         try:
-            kept = await self._intake.accept(_delivery(verified, received_at))
+            acknowledgement = await self._intake.accept(_delivery(verified, received_at))
         except IntakeUnavailable as error:
             raise RequestRefused(503, error.reason) from error
-        if kept is OVER_QUOTA:
-            return status or kept.status, kept.reason
-        return status or kept.status, reason or kept.reason
+        if acknowledgement is OVER_QUOTA:
+            return status or acknowledgement.status, acknowledgement.reason
+        return status or acknowledgement.status, reason or acknowledgement.reason
 
-    async def _unproven(self, scope: Scope, receive: Receive, body: bytes | None) -> bytes | None:
-        """The body of a delivery that is refused, if it may be looked at."""
+    async def _unverified_body(self, scope: Scope, receive: Receive, body: bytes | None) -> bytes | None:
+        """The body of a refused delivery, if it may be inspected."""
         if not refused_deliveries.is_worth_inspecting(scope, body) or not self._intake.inspector.may_inspect():
             return None
         if body is not None:
             return body
         try:
             seconds = min(refused_deliveries.SECONDS, self._body_seconds)
-            return await self._bodies.read(scope, receive, most=refused_deliveries.LARGEST, seconds=seconds)
+            return await self._body_reader.read(scope, receive, limit=refused_deliveries.LARGEST, seconds=seconds)
         except (RequestRefused, ClientDisconnected):
             return None
 
 
 class AccountWebhookEndpoint(Endpoint):
-    """Account webhooks: an HMAC over the body, so the body is read first, by any of our secrets."""
+    """Account webhooks: the body is read first, and its HMAC verified with any of our secrets."""
 
     def __init__(
         self, intake: Intake, secrets: Sequence[str], *, max_body: int, body_seconds: float = BODY_SECONDS
@@ -118,7 +118,7 @@ class AccountWebhookEndpoint(Endpoint):
 
 
 class CallbackEndpoint(Endpoint):
-    """Callback URLs, which HITL.sh does not sign: the token in the path is ours, and verified before the body."""
+    """Callback URLs, which HITL.sh does not sign: the token in the path is verified before the body is read."""
 
     def __init__(
         self, intake: Intake, signer: CallbackSigner, *, max_body: int, body_seconds: float = BODY_SECONDS
@@ -136,7 +136,7 @@ class CallbackEndpoint(Endpoint):
 
 
 def _check_is_signed(scope: Scope) -> None:
-    """Raise RequestRefused for a request without a signature: its body need not be read."""
+    """Raise RequestRefused for a request without a signature, before its body is read."""
     try:
         signatures = header_values(scope["headers"])
     except SignatureInvalid as error:
@@ -162,7 +162,7 @@ async def _answer(send: Send, status: int) -> None:
     if status == 503:
         headers.append((b"retry-after", RETRY_AFTER))
     if status in {401, 408, 413}:
-        # What is left of the body, if anything, is not worth reading.
+        # The rest of the body, if any, is not read.
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

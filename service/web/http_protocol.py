@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with an end to its patience; offers to upgrade are ignored."""
+"""uvicorn's HTTP protocol with limits on the time and size of a request head; offers to upgrade are ignored."""
 
 import asyncio
 from typing import ClassVar
@@ -8,7 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class _PlainParser:
-    """httptools' request parser, for which an offer of another protocol is a header like any other."""
+    """httptools' request parser, which treats an offer to upgrade as an ordinary header."""
 
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         self._protocol = protocol
@@ -42,12 +42,12 @@ class _PlainParser:
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self._protocol)
-        # As uvicorn has it: what follows a request that ends its connection is no error.
+        # As in uvicorn: data after a request that ends its connection is not an error.
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
     def _head_without_offer(self) -> bytes:
-        if self.get_method() == b"CONNECT":  # always another protocol, whatever its headers
+        if self.get_method() == b"CONNECT":  # always a change of protocol, whatever its headers
             raise httptools.HttpParserError("CONNECT is for proxies")
         kept = [(name, value) for name, value in self._protocol.headers if name != b"upgrade"]
         lines = [name + b": " + value + b"\r\n" for name, value in kept]
@@ -56,19 +56,19 @@ class _PlainParser:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Ends a connection whose request does not come to its end in time, or whose head does not end at all.
+    """Closes a connection whose request does not end in time, or whose head is too large.
 
-    uvicorn bounds neither (https://www.uvicorn.org/server-behavior/#timeouts): half a header line would hold
-    a connection for ever, and a header without end would fill the memory.
+    uvicorn limits neither (https://www.uvicorn.org/server-behavior/#timeouts): half a header line would hold a
+    connection for ever, and an endless header would fill the memory.
 
     A request that offers another protocol (`Upgrade: h2c`, as `curl --http2` sends) is read as plain HTTP/1.1,
-    as RFC 9110, 7.8 allows. The parser takes everything after such a head for the other protocol, the body
-    included, so that the request is parsed again without the offer.
+    as RFC 9110, section 7.8 allows. The parser would treat everything after such a head, the body included, as the
+    other protocol, so the request is parsed again without the offer.
     """
 
-    #: From the first byte of a request to its last; longer than the door itself waits for a body.
+    #: Seconds from the first byte of a request to its last; longer than an endpoint waits for a body.
     request_seconds: ClassVar[float] = 20.0
-    #: Bytes of request line and headers, where they come in more than one piece.
+    #: Bytes of request line and headers, where they arrive in more than one piece.
     largest_head: ClassVar[int] = 64 << 10
 
     _deadline: asyncio.TimerHandle | None = None
@@ -79,7 +79,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
         super().connection_made(transport)
-        self.parser = _PlainParser(self)  # type: ignore[assignment] # it has all that uvicorn asks of one
+        self.parser = _PlainParser(self)  # type: ignore[assignment] # has all that uvicorn uses
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -117,13 +117,13 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._in_head and self._head_size > self.largest_head:
             self.send_400_response("Request head too large.")
-        elif self._arriving or self._is_forgotten():
+        elif self._arriving or self._is_idle_without_timer():
             self._watch()
         else:
             self._unwatch()
 
-    def _is_forgotten(self) -> bool:
-        """Whether nothing is going on and uvicorn's keep-alive timer does not run, as after an empty line."""
+    def _is_idle_without_timer(self) -> bool:
+        """Whether no request is open and uvicorn's keep-alive timer does not run, as after an empty line."""
         return self._unanswered == 0 and self.timeout_keep_alive_task is None
 
     def _watch(self) -> None:

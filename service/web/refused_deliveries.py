@@ -1,11 +1,11 @@
-"""A look at what was refused: it may be HITL.sh itself, and the wrong secret ours.
+"""Inspects refused deliveries: one may come from HITL.sh, and our secret be the wrong one.
 
-HITL.sh does not repeat what is answered with 401, so a decision that we cannot verify would come to light
-only when a reconcile run next asks for its request. Whatever a refused body says is believed for one thing alone:
-if it names a request that we wait for, HITL.sh is worth a call now. Nothing else of it is kept or logged.
+HITL.sh does not retry after a 401, so a decision that we cannot verify would be found only by the next reconcile run
+that checks its request. A refused body is used for one thing: if it names an open request that is tracked, that
+request is checked sooner. Nothing else of it is stored or logged.
 
-Anybody can knock, so all of it is bounded: how much is read, how often, how much time it takes, and how
-often Redis is asked. The sender is answered before, so that neither status nor time tells what we know.
+Anybody can post here, so everything has a limit: the bytes read, the inspections, their CPU time, and the calls to
+Redis. The sender is answered first, so that neither status nor time shows what is tracked.
 """
 
 import asyncio
@@ -22,42 +22,42 @@ from hitlsh.webhooks.parsing import parse
 from workers.inbox.store import LONGEST_ID
 from workers.redis_clients import RECEIVER_TIMEOUT
 
-logger = logging.getLogger("hitl.door")
+logger = logging.getLogger("hitl.receiver")
 
-#: Of a body that may be looked at; HITL.sh's have a few KB.
+#: Bytes of the largest body that is inspected; those of HITL.sh have a few KB.
 LARGEST = 64 << 10
-#: Seconds that the rest of a body is waited for, to be looked at.
+#: Seconds to wait for the rest of a body.
 SECONDS = 2.0
-#: Looks a second and process, in the long run, and at once.
+#: Inspections per second and process, on average; and in a burst.
 RATE = 10.0
 BURST = 10.0
-#: Seconds of CPU that cost as much as one look: bodies made to be slow (10 ms) are looked at less often.
+#: Seconds of CPU time that count as one inspection: bodies that are made to be slow (10 ms) use up several.
 CPU_SECONDS_PER_INSPECTION = 0.002
 
 
 class Inspector:
-    """Reads the request out of refused bodies, seldom, and has those made due that we wait for."""
+    """Reads request ids from refused bodies, at a limited rate, and makes the checks of tracked ones due."""
 
     def __init__(
         self,
-        refused: Callable[[Collection[str]], Awaitable[int]],
+        expedite: Callable[[Collection[str]], Awaitable[int]],
         *,
         count: Callable[[str, int], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`refused`: makes those of these requests due that are open, and answers how many were."""
-        self._refused = refused
+        """`expedite`: makes the checks of those of these requests due that are open, and returns how many were."""
+        self._expedite = expedite
         self._count = count
         self._clock = clock
         self._credit = BURST
         self._credited_at = clock()
-        #: Few: what comes within `DOOR_PATIENCE`, while the last call is in flight.
-        self._named: set[str] = set()
-        self._asking: asyncio.Task[None] | None = None
+        #: Request ids that arrived while a call to Redis is in flight (`RECEIVER_TIMEOUT` at most), so they are few.
+        self._pending: set[str] = set()
+        self._expediting: asyncio.Task[None] | None = None
         self._closed = False
 
     def may_inspect(self) -> bool:
-        """Whether there may be one more look now; if so, it is counted as taken."""
+        """Whether one more inspection is allowed now; if so, it is counted."""
         now = self._clock()
         self._credit = min(BURST, self._credit + (now - self._credited_at) * RATE)
         self._credited_at = now
@@ -67,47 +67,47 @@ class Inspector:
         return True
 
     def inspect(self, body: bytes) -> None:
-        """Answers at once; Redis is asked in the background, one call at a time for whatever was named."""
-        self._count("refused_looked_at", 1)
+        """Parse a body, and expedite the request that it names in the background, one call to Redis at a time."""
+        self._count("refused_inspected", 1)
         started = time.thread_time()
         content = parse(body)
         self._credit -= (time.thread_time() - started) / CPU_SECONDS_PER_INSPECTION
-        named = content.request_id if isinstance(content, Event) else None
-        if named is None or len(named) > LONGEST_ID or self._closed:
+        request_id = content.request_id if isinstance(content, Event) else None
+        if request_id is None or len(request_id) > LONGEST_ID or self._closed:
             return
-        self._named.add(named)
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
+        self._pending.add(request_id)
+        if self._expediting is None or self._expediting.done():
+            self._expediting = asyncio.create_task(self._expedite_pending())
 
     async def close(self) -> None:
-        """Look no more, and wait until what was named is asked for."""
+        """Inspect no more, and wait until pending requests are expedited."""
         self._closed = True
-        if self._asking is not None:
-            await self._asking
+        if self._expediting is not None:
+            await self._expediting
 
-    async def _ask(self) -> None:
-        while self._named:
-            named, self._named = self._named, set()
+    async def _expedite_pending(self) -> None:
+        while self._pending:
+            request_ids, self._pending = self._pending, set()
             try:
                 async with asyncio.timeout(RECEIVER_TIMEOUT):
-                    known = await self._refused(named)
+                    tracked = await self._expedite(request_ids)
             except (RedisError, TimeoutError):
-                # Not tried again: the reconcile run comes to these requests all the same, only later.
-                self._count("refused_not_asked", len(named))
+                # Not retried: a reconcile run checks these requests anyway, only later.
+                self._count("refused_not_expedited", len(request_ids))
                 continue
-            self._count("refused_known", known)
-            if known:
+            self._count("refused_tracked", tracked)
+            if tracked:
                 logger.warning(
-                    "refusal.known requests=%d: we refused what names requests of ours; "
+                    "refusal.known requests=%d: refused deliveries name tracked requests; "
                     "compare the secrets here with those at HITL.sh",
-                    known,
+                    tracked,
                 )
 
 
 def is_worth_inspecting(scope: Scope, body: bytes | None) -> bool:
-    """Whether a body may be one of HITL.sh's: by its headers alone, where it was not read yet (None).
+    """Whether a body may come from HITL.sh: by its headers alone if it was not read yet (None).
 
-    One that the sender wants to be asked for is not: who has proven nothing is asked for nothing.
+    Not with `Expect: 100-continue`: an unverified sender gets no invitation to continue.
     """
     headers = scope["headers"]
     if unsupported_form(headers) is not None:

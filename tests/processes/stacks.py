@@ -71,7 +71,7 @@ class LiveStack:
     ) -> None:
         self.environ = settings(folder) | dict(more or {})
         self.observer = Observer(folder / "observed.jsonl")
-        self.stack = Stack(folder / "server", self.environ, port=free_port(), say=say)
+        self.stack = Stack(folder / "server", self.environ, port=free_port(), print_line=say)
         self.url = self.stack.url
         self.redis: Redis = command_client(self.stack.redis_url)
         self.http = httpx.Client(timeout=10.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.cli.main import cli
+from service.cli.main import COMMAND_MODULES
 from tests.builders import payload
 from tests.processes import proc
 from tests.processes.programs import Program, run
@@ -33,7 +33,7 @@ ANY_REDIS = {"REDIS_URL": "redis://127.0.0.1:1/0"}
 # -- help ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("name", sorted(COMMAND_MODULES))
 def test_help_says_which_settings_a_command_reads(name: str, tmp_path: Path) -> None:
     told = run(name, "--help", cwd=tmp_path)
 
@@ -86,7 +86,8 @@ def test_routes_prints_the_table(tmp_path: Path) -> None:
     told = run("routes", cwd=tmp_path, environ={"HITL_HANDLERS": "tests.processes.handlers"})
 
     assert told.returncode == 0
-    rows = [line.split(maxsplit=1) for line in told.stdout.splitlines()]
+    heads, *rows = [line.split(maxsplit=1) for line in told.stdout.splitlines()]
+    assert heads == ["HANDLER", "RUNS FOR"]
     assert [row[0] for row in rows] == ["quick", "pause", "block", "expire", "hold"]
     assert "request.timeout" in rows[3][1]
     assert "response='Hold'" in rows[4][1]
@@ -123,7 +124,7 @@ def test_send_without_a_receiver_says_so_and_keeps_the_token_to_itself(tmp_path:
     told = run("send", "callback-v2.completed", cwd=tmp_path, environ=sender(nobody))
 
     assert told.returncode == 2
-    assert f"Nobody answers at {nobody} (ConnectError): is the receiver running?" in told.stderr
+    assert f"No answer from {nobody} (ConnectError): does the receiver run?" in told.stderr
     assert "/callbacks/" not in told.stdout + told.stderr
 
 
@@ -201,5 +202,5 @@ def test_reconcile_runs_cannot_be_served_without_an_api_key(tmp_path: Path) -> N
     tried = run("work", "--queue", "hitl-reconcile", cwd=tmp_path, environ={"REDIS_URL": "redis://127.0.0.1:1"})
 
     assert tried.returncode == 2
-    assert "HITL_API_KEY is not set, and reconcile runs ask the API: set it" in tried.stderr
+    assert "HITL_API_KEY is not set, and reconcile runs call the API: set it" in tried.stderr
     assert "Traceback" not in tried.stderr

@@ -76,7 +76,7 @@ def test_a_callback_url_of_another_request_proves_nothing(tmp_path: Path) -> Non
 
         assert stack.post_to(path_of_another, payload(request, "Approve")).status_code == 202
         stack.wait(lambda: stack.redis.zcard(keys.OVERRULED), SOON, "it is overruled")
-        stack.wait(lambda: stack.logged("ERROR hitl.door callback.misused"), SOON, "an alarm is logged")
+        stack.wait(lambda: stack.logged("ERROR hitl.receiver callback.misused"), SOON, "an alarm is logged")
         stack.sandbox.answer(request, "Reject")
         stack.wait(lambda: stack.handled(), SOON, "the true answer is handled")
         stack.wait_until_settled()

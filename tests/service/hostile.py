@@ -8,7 +8,7 @@ RANGES = [
     (0x2060, 0x2069), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0xE0001, 0xE0001), (0xE0020, 0xE007F),
 ]  # fmt: skip
 EVERY = "".join(chr(code) for first, last in RANGES for code in range(first, last + 1))
-FORGED = "2026-03-01 12:00:00,000 INFO hitl.door delivery.refused status=202 reason=forged"
+FORGED = "2026-03-01 12:00:00,000 INFO hitl.receiver delivery.refused status=202 reason=forged"
 
 characters = st.one_of(*(st.integers(first, last).map(chr) for first, last in RANGES), st.sampled_from('a"\\é👍\n\r'))
 #: Without halves of surrogate pairs, which no UTF-8 can hold.

@@ -28,7 +28,7 @@ def test_every_known_trick_is_escaped() -> None:
     assert escape("a\n\x1b[2J\x9b\u202e\U000e0041\ud800") == "a\\n\\x1b[2J\\x9b\\u202e\\U000e0041\\ud800"
 
 
-def test_a_table_cell_keeps_its_words_apart() -> None:
+def test_white_space_becomes_blanks_in_a_table_cell() -> None:
     assert one_line("two\nlines\tand\u2028more\x07") == "two lines and more\\x07"
 
 

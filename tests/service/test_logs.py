@@ -68,7 +68,7 @@ def logged(text: str) -> str:
 @example(EVERY)
 @example("\n" + FORGED)
 @example("\ud800")
-def test_a_record_is_one_line_and_what_follows_it_is_indented(text: str) -> None:
+def test_a_message_is_one_line_and_its_traceback_is_indented(text: str) -> None:
     output = logged(text)
 
     assert not unprintable(output)
@@ -78,14 +78,14 @@ def test_a_record_is_one_line_and_what_follows_it_is_indented(text: str) -> None
     assert starts[1].startswith("ERROR of")
 
 
-def test_an_earlier_handler_does_not_bring_its_own_form() -> None:
+def test_a_record_formatted_by_another_handler_is_escaped() -> None:
     record = logging.LogRecord("x", logging.ERROR, "", 1, "m", None, None)
     record.exc_text = f"Traceback\nValueError\n{FORGED}\x1b"
 
     assert LineFormatter("%(message)s").format(record) == f"m\n    Traceback\n    ValueError\n    {FORGED}\\x1b"
 
 
-def test_every_process_formats_so() -> None:
+def test_every_process_uses_the_formatter() -> None:
     found = configuration("INFO")
 
     assert [made["()"] for made in found["formatters"].values()] == [LineFormatter]
@@ -125,7 +125,7 @@ def test_no_decision_forges_a_line_in_the_log_of_a_worker(server: EmbeddedServer
 
 
 @pytest.mark.parametrize("where", ["main", "thread"])
-def test_an_error_that_nobody_catches_is_logged_the_same_way(where: str) -> None:
+def test_an_uncaught_error_is_logged_the_same_way(where: str) -> None:
     call = "fail()" if where == "main" else "t = threading.Thread(target=fail); t.start(); t.join()"
     program = f"import threading\nfrom service import logs\nlogs.configure(); logs.log_uncaught()\ntext = {EVERY!r}\n"
     program += f"text += '\\n' + {FORGED!r}\ndef fail(): raise ValueError(text)\n{call}\n"

@@ -1,5 +1,6 @@
-"""``hitl-receiver api``: what is done with a request after it was asked, and uploads."""
+"""``hitl-receiver api``: requests after they were asked, and uploads."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -7,25 +8,59 @@ import click
 from msgspec import UNSET
 
 from hitlsh.api.questions.request_body import PRIORITIES, Priority
-from service.cli.api.errors import client_from_env
-from service.cli.api.tables import as_json, show, show_request
-from service.cli.json_option import parse_json
-from service.cli.question_options import NO_ANSWER
+from service.cli.api.client import client_from_environment
+from service.cli.api.printing import print_requests, print_resource, raw_json_option
+from service.cli.api.question_options import NO_ANSWER
+from service.cli.options import parse_json
+from service.cli.output import cut
 
 _SCORE = click.IntRange(1, 5)
 _IMAGES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp"})
+
+
+@click.command("list")
+@click.option("--status", help="pending, completed, timeout or cancelled.")
+@click.option("--loop", "loop_id", help="Only requests of the loop with this id.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Maximum number of rows.")
+@raw_json_option
+def list_requests(status: str | None, loop_id: str | None, limit: int, json_wanted: bool) -> None:
+    """List the requests that this key created, newest first. One call per hundred."""
+    with client_from_environment() as client:
+        listing = client.requests.list(status=status, loop_id=loop_id, page_size=min(limit, 100))
+        requests = tuple(islice(listing, limit))
+    print_requests(requests, requests, json_wanted)
+
+
+@click.command("get")
+@click.argument("request_id")
+@raw_json_option
+def get_request(request_id: str, json_wanted: bool) -> None:
+    """Show one request."""
+    with client_from_environment() as client:
+        request = client.requests.get(request_id)
+    print_requests(request, [request], json_wanted)
+
+
+@click.command("cancel")
+@click.argument("request_id")
+@raw_json_option
+def cancel_request(request_id: str, json_wanted: bool) -> None:
+    """Cancel a pending request."""
+    with client_from_environment() as client:
+        cancelled = client.requests.cancel(request_id)
+    print_resource(cancelled, ("ID", "STATUS"), [(cancelled.request_id, cancelled.status)], json_wanted)
 
 
 @click.command("wait")
 @click.argument("request_id")
 @click.option("--every", type=float, help="Seconds between polls, instead of 5, 10, 30, 60, 120, 300, …")
 @click.option("--for", "for_up_to", type=float, help="Seconds after which to stop. Without it, there is no limit.")
-@as_json
+@raw_json_option
 def wait_for_request(request_id: str, every: float | None, for_up_to: float | None, json_wanted: bool) -> None:
     """Poll until a request has ended. Exit with 3 if nobody answered."""
-    with client_from_env() as client:
+    with client_from_environment() as client:
         request = client.requests.wait(request_id, every=every, for_up_to=for_up_to)
-    show_request(request, json_wanted)
+    print_requests(request, [request], json_wanted)
     click.get_current_context().exit(0 if request.answer is not None else NO_ANSWER)
 
 
@@ -37,7 +72,7 @@ def wait_for_request(request_id: str, every: float | None, for_up_to: float | No
 @click.option("--default", metavar="JSON", help="The default response.")
 @click.option("--context", metavar="JSON", help="A JSON object with details, shown to the reviewer.")
 @click.option("--callback-url", help="Where HITL.sh posts the outcome.")
-@as_json
+@raw_json_option
 def update_request(
     request_id: str,
     text: str | None,
@@ -51,7 +86,7 @@ def update_request(
     """Change a pending request. HITL.sh does not document this call."""
     if all(change is None for change in (text, priority, timeout, default, context, callback_url)):
         raise click.UsageError("Give at least one of --text, --priority, --timeout, --default, --context and so on.")
-    with client_from_env() as client:
+    with client_from_environment() as client:
         request = client.requests.update(
             request_id,
             request_text=UNSET if text is None else text,
@@ -61,7 +96,7 @@ def update_request(
             context=UNSET if context is None else parse_json(context, "--context"),
             callback_url=UNSET if callback_url is None else callback_url,
         )
-    show_request(request, json_wanted)
+    print_requests(request, [request], json_wanted)
 
 
 @click.command("feedback")
@@ -75,7 +110,7 @@ def update_request(
 @click.option("--tag", "tags", multiple=True, help="Repeatable.")
 @click.option("--follow-up-needed/--no-follow-up-needed", default=None)
 @click.option("--category", type=click.Choice(("positive", "constructive", "issue")))
-@as_json
+@raw_json_option
 def add_feedback(
     request_id: str,
     rating: int | None,
@@ -90,7 +125,7 @@ def add_feedback(
     json_wanted: bool,
 ) -> None:
     """Tell the reviewer how a completed request was answered. Possible once."""
-    with client_from_env() as client:
+    with client_from_environment() as client:
         stored = client.requests.feedback(
             request_id,
             rating=rating,
@@ -104,18 +139,26 @@ def add_feedback(
             category=category,
         )
     fields = ", ".join(f"{name}: {value}" for name, value in stored.feedback.items())
-    show(stored, ("ID", "FEEDBACK"), [(stored.request_id, fields)], json_wanted)
+    print_resource(stored, ("ID", "FEEDBACK"), [(stored.request_id, cut(fields))], json_wanted)
 
 
 @click.command("upload")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@as_json
+@raw_json_option
 def upload(file: Path, json_wanted: bool) -> None:
     """Upload an image or a document, and print its address for a request."""
-    with client_from_env() as client:
+    with client_from_environment() as client:
         send = client.uploads.image if file.suffix.lower() in _IMAGES else client.uploads.document
         stored = send(file.read_bytes(), file.name)
-    show(stored, ("TYPE", "BYTES", "URL"), [(stored.file_type, stored.size_bytes, stored.url)], json_wanted)
+    print_resource(stored, ("TYPE", "BYTES", "URL"), [(stored.file_type, stored.size_bytes, stored.url)], json_wanted)
 
 
-COMMANDS: tuple[click.Command, ...] = (wait_for_request, update_request, add_feedback, upload)
+COMMANDS: tuple[click.Command, ...] = (
+    list_requests,
+    get_request,
+    cancel_request,
+    wait_for_request,
+    update_request,
+    add_feedback,
+    upload,
+)

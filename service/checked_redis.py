@@ -1,0 +1,14 @@
+"""Checks Redis once for a program and all the processes that it starts."""
+
+import os
+
+from workers.redis_checks import check_redis
+
+#: Set in the environment of a process whose parent has checked the server.
+IS_CHECKED = {"HITL_REDIS_IS_CHECKED": "1"}
+
+
+def check_redis_once(url: str) -> None:
+    """Check the server, unless the parent process has done so."""
+    if not IS_CHECKED.items() <= os.environ.items():
+        check_redis(url)

@@ -1,0 +1,60 @@
+"""How `retry`, `discard` and `replay` change effects: count them, ask for confirmation, and report."""
+
+from collections.abc import Callable
+
+import click
+import msgspec
+
+from service.cli.durations import counted
+from service.cli.error_messages import NoMatch
+from service.cli.output import echo, print_json
+from workers.inbox.operations.failures import Change
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show how many effects the command would change.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
+_PAST = {"retry": "retried", "discard": "discarded", "replay": "replayed"}
+_NO_EFFECTS = {
+    "retry": "no failed effect matches.",
+    "discard": "no failed or held effect matches.",
+    "replay": "no route is left to run for a matching event. --force also runs effects that are done.",
+}
+
+
+def carry_out(change: Callable[[bool], Change], verb: str, *, dry_run: bool, yes: bool, json_wanted: bool) -> None:
+    """Apply a change, after confirmation unless `yes`. `change` takes whether it is a dry run."""
+    if dry_run or not yes:
+        planned = change(True)
+        _check_not_empty(planned, verb)
+        if dry_run:
+            _report(planned, f"would {verb}", json_wanted=json_wanted, dry_run=True)
+            return
+        echo(f"{verb} {_amount(planned)}:", err=True)
+        for example in planned.examples:
+            echo(f"  {example}", err=True)
+        click.confirm("Continue?", abort=True, err=True)
+    done = change(False)
+    _check_not_empty(done, verb)
+    _report(done, _PAST[verb], json_wanted=json_wanted, dry_run=False)
+
+
+def _check_not_empty(change: Change, verb: str) -> None:
+    if not change.effects and not change.bodies:
+        raise NoMatch(f"Nothing to {verb}: {_NO_EFFECTS[verb]}")
+
+
+def _report(change: Change, verb: str, *, json_wanted: bool, dry_run: bool) -> None:
+    if json_wanted:
+        print_json({**msgspec.to_builtins(change), "dry_run": dry_run})
+        return
+    echo(f"{verb} {_amount(change)}")
+    if dry_run:
+        for example in change.examples:
+            echo(f"  {example}")
+
+
+def _amount(change: Change) -> str:
+    parts = [counted(change.effects, "effect")] if change.effects or not change.bodies else []
+    if change.bodies:
+        parts.append(counted(change.bodies, "quarantined body", "quarantined bodies"))
+    return " and ".join(parts)

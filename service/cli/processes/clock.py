@@ -1,0 +1,41 @@
+"""`hitl-receiver clock`: the process that enqueues due work."""
+
+import signal
+
+import click
+
+from service.checked_redis import check_redis_once
+from service.cli.error_messages import explain_errors
+from service.cli.options import insecure_option
+from workers.clock import Clock
+from workers.redis_clients import command_client
+from workers.settings import Settings
+from workers.startup_checks import warn_if_nothing_is_reconciled
+
+
+@click.command()
+@insecure_option
+def clock() -> None:
+    """Enqueue due work once a second. Run one or more. Needs REDIS_URL.
+
+    With HITL_API_KEY, it enqueues reconcile runs too.
+    """
+    with explain_errors():
+        run(Settings.from_env())
+
+
+def run(settings: Settings) -> None:
+    """Tick until SIGTERM or Ctrl+C."""
+    warn_if_nothing_is_reconciled(settings)
+    check_redis_once(settings.redis_url)
+    # The clock tries again every second, so its client need not retry, and does not delay a stop.
+    ticking = Clock(
+        command_client(settings.redis_url),
+        retention=settings.retention,
+        api_keys=settings.api_keys,
+        lookback=settings.lookback,
+        discovers=settings.discover,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ticking.stop())
+    ticking.run()

@@ -1,0 +1,229 @@
+"""`hitl-receiver status`: alarms, the inbox and its reconciliation."""
+
+import textwrap
+from typing import Any
+
+import click
+import msgspec
+from redis import Redis
+
+from service.cli.connection import connect
+from service.cli.durations import counted, duration, iso, since, until
+from service.cli.environment import environment
+from service.cli.options import json_option
+from service.cli.output import Field, echo, print_fields, print_json
+from service.cli.reconciliation.alarms import Alarm, alarms
+from service.cli.reconciliation.report_fields import (
+    calls_fields,
+    check_interval_text,
+    error_text,
+    limit_text,
+    report_fields,
+)
+from service.escaping import one_line
+from workers.inbox.operations import pausing
+from workers.inbox.queries import inbox_counts
+from workers.inbox.tracker.reconcile_lease import ActiveRun
+from workers.queue import DRAIN, RECONCILE, count_waiting
+from workers.reconcile.state import ReconcileReport
+from workers.reconcile.status import ReconcileStatus, read_status
+from workers.settings import Settings
+
+#: What each count of the inbox means.
+_NOTES = {
+    "due": "work that a worker takes next, now or at its time",
+    "running": "work that a worker has claimed",
+    "failed": "dead letters: see `hitl-receiver failed`",
+    "held": "effects whose handler is paused or does not exist",
+    "quarantined": "verified but unreadable deliveries",
+    "over quota": "deliveries that were only counted",
+    "events": "stored",
+    "drains": "jobs that work off the inbox now",
+    f"queued in {DRAIN.queue}": "jobs that wait for a worker",
+    f"queued in {RECONCILE.queue}": "jobs that wait for a worker",
+    "jobs refused": "RQ jobs that are not ours",
+}
+
+
+@click.command()
+@json_option
+def status(json_wanted: bool) -> None:
+    """Show the state of the inbox and of reconciliation.
+
+    Alarms come first, each with what to do. Reads REDIS_URL, or the `dev` stack in this folder.
+    """
+    with connect() as redis:
+        counts, paused = _read_counts(redis), sorted(pausing.paused(redis))
+        reconciliation = read_status(Settings.from_env(environment()), redis)
+    raised = alarms(reconciliation)
+    if json_wanted:
+        inbox = {label.replace(" ", "_").replace("-", "_"): count for label, count in counts.items()}
+        details = {"reconciliation": _fields(reconciliation), "alarms": msgspec.to_builtins(raised)}
+        print_json({**inbox, "paused": paused, **details})
+        return
+    _print_alarms(raised)
+    inbox_fields = [Field(label, count, _NOTES[label] if count else "") for label, count in counts.items()]
+    names = ", ".join("all handlers" if name == pausing.ALL else name for name in paused)
+    print_fields([*inbox_fields, Field("paused", None, names or "-")], _reconciliation(reconciliation))
+
+
+def _read_counts(redis: Redis) -> dict[str, int]:
+    counts = inbox_counts.read(redis)
+    return {
+        "due": counts.due,
+        "running": counts.leased,
+        "failed": counts.failed,
+        "held": counts.held,
+        "quarantined": counts.quarantined,
+        "over quota": counts.over_quota,
+        "events": counts.events,
+        "drains": counts.drains,
+        **{f"queued in {kind.queue}": count_waiting(redis, kind) for kind in (DRAIN, RECONCILE)},
+        "jobs refused": counts.jobs_refused,
+    }
+
+
+def _print_alarms(raised: list[Alarm]) -> None:
+    for alarm in raised:
+        first, *rest = textwrap.wrap(alarm.text, 100)
+        echo(first, prefix=f"{click.style('ALARM', fg='red', bold=True)}  ")
+        for line in rest:
+            echo(f"       {line}")
+    if raised:
+        echo()
+
+
+# -- reconciliation -------------------------------------------------------------------------------------
+
+
+def _reconciliation(status: ReconcileStatus) -> list[Field]:
+    counts = status.counts
+    oldest = f"the oldest was asked {since(counts.oldest_at, counts.now)}" if counts.oldest_at is not None else ""
+    return [
+        Field("open requests", counts.open, oldest),
+        *_unreachable(status),
+        Field("lost", counts.lost, "requests that HITL.sh no longer knows" if counts.lost else ""),
+        Field("unconfirmed", counts.unconfirmed, _unconfirmed_text(status)),
+        Field("overruled", counts.overruled, _overruled_text(status)),
+        *_calls(status),
+        *_webhooks(status),
+        *_runs(status),
+    ]
+
+
+def _fields(status: ReconcileStatus) -> dict[str, Any]:
+    counts, state, webhooks = status.counts, status.state, status.webhooks
+    return {
+        "configured": status.calls is not None,
+        "open": counts.open,
+        "oldest": counts.oldest,
+        "oldest_at": iso(counts.oldest_at),
+        "unreachable": counts.unreachable,
+        "awaiting_confirmation": counts.awaiting_confirmation,
+        "unconfirmed": counts.unconfirmed,
+        "lost": counts.lost,
+        "overruled": counts.overruled,
+        "overruled_24h": counts.recently_overruled,
+        "next_check_at": iso(counts.next_check),
+        "run_is_active": status.active_run is not None and not status.active_run.held_off,
+        "last_run": None if state.report is None else report_fields(state.report),
+        "failures": state.failures,
+        "check_interval": {"seconds": state.guaranteed_interval, "warning": state.warning},
+        "calls": None if status.calls is None else calls_fields(status.calls),
+        "limited": status.limited,
+        "limited_at": iso(status.limited_at),
+        "webhooks_24h": {name: count for name, count in msgspec.to_builtins(webhooks).items() if name != "begins_at"},
+        "silent_since": iso(state.silent_since),
+    }
+
+
+def _unreachable(status: ReconcileStatus) -> list[Field]:
+    if not status.counts.unreachable:
+        return []
+    note = "requests of an API key that is no longer polled: list that key in HITL_API_KEYS until they have ended"
+    return [Field("unreachable", status.counts.unreachable, note)]
+
+
+def _unconfirmed_text(status: ReconcileStatus) -> str:
+    if not status.counts.unconfirmed:
+        return ""
+    requests = counted(status.counts.awaiting_confirmation, "request")
+    return f"effects wait until HITL.sh confirms the outcome of {requests}"
+
+
+def _overruled_text(status: ReconcileStatus) -> str:
+    counts = status.counts
+    if not counts.overruled:
+        return ""
+    return f"outcomes that stronger evidence disagrees with, {counts.recently_overruled:,} of them in the last 24 h"
+
+
+def _calls(status: ReconcileStatus) -> list[Field]:
+    calls = status.calls
+    if calls is None:
+        return []
+    spent = f"{calls.asked} used to ask, {calls.reconciled} by reconcile runs"
+    if calls.unverified:
+        spent += f" ({calls.unverified} for unverified input)"
+    if calls.surprises:
+        spent += f"; {counted(calls.surprises, 'time')} HITL.sh had fewer left than counted here"
+    return [Field("calls left", calls.asking, f"{limit_text(calls)}; {spent}")]
+
+
+def _webhooks(status: ReconcileStatus) -> list[Field]:
+    hours = status.webhooks
+    overtaken = f"; the webhook of {hours.overtaken:,} arrived later" if hours.overtaken else ""
+    return [
+        Field("by webhook", hours.webhook, "decisions in the last 24 h"),
+        Field(
+            "by reconcile run",
+            hours.reconcile,
+            f"decisions in the last 24 h that no webhook had delivered{overtaken}" if hours.reconcile else "",
+        ),
+    ]
+
+
+def _runs(status: ReconcileStatus) -> list[Field]:
+    if status.calls is None and not status.ever:
+        return [Field("reconcile runs", None, "off: HITL_API_KEY is not set, so missed decisions are not found")]
+    fields = [] if status.calls is not None else [Field("calls left", None, "unknown: HITL_API_KEY is not set here")]
+    fields.append(Field("last reconcile run", None, _last_run_text(status.state.report, status.counts.now)))
+    fields.append(Field("next reconcile run", None, _next_run_text(status)))
+    if status.state.guaranteed_interval is not None:
+        fields.append(Field("check interval", None, check_interval_text(status.state.guaranteed_interval)))
+    if status.state.warning is not None:
+        fields.append(Field("warning", None, one_line(status.state.warning)))
+    return fields
+
+
+def _last_run_text(report: ReconcileReport | None, now: float) -> str:
+    if report is None:
+        return "none yet"
+    text = (
+        f"{since(report.ended or report.began, now)}: {counted(report.calls, 'call')}, "
+        f"{counted(report.found, 'decision')} found"
+    )
+    return text if report.trouble is None else f"{text}; ended early, {error_text(report)}"
+
+
+def _next_run_text(status: ReconcileStatus) -> str:
+    if status.active_run is not None:
+        return _active_run_text(status.active_run)
+    counts = status.counts
+    if status.is_first_run:
+        return "the first one, as soon as `clock` and `work` run"
+    if counts.next_check is None:
+        return "none is due: no request needs a check"
+    overdue = counts.now - counts.next_check
+    # A clock and a worker take a second or two.
+    late = f"; due for {duration(overdue)}: do `clock` and `work` run?" if overdue > 60 else ""
+    return f"{until(counts.next_check, counts.now)}{late}"
+
+
+def _active_run_text(active: ActiveRun) -> str:
+    if active.held_off:
+        return (
+            f"in {duration(active.seconds)}: a worker could not reconcile, and its log says why; is HITL_API_KEY set "
+            "for `work`?"
+        )
+    return "one is active"

@@ -1,0 +1,16 @@
+"""The handlers of `hitl-receiver demo`: they print what a person decided."""
+
+from workers import Decision, Router
+
+router = Router()
+
+
+@router.on("request.completed")
+async def announce(decision: Decision) -> None:
+    reviewer = decision.reviewer.name if decision.reviewer and decision.reviewer.name else "Somebody"
+    print(f"{reviewer} answered {decision.response!r} to request {decision.request_id} ({decision.trust})", flush=True)
+
+
+@router.on("request.timeout", "request.cancelled")
+def release(decision: Decision) -> None:
+    print(f"Nobody answered request {decision.request_id}: {decision.outcome}", flush=True)
