@@ -44,6 +44,7 @@ class Work:
             concurrency=settings.handler_concurrency,
             threads=settings.handler_threads,
             lease=settings.lease_seconds,
+            can_read=settings.api_key is not None,
         )
         router = load_router(settings.handlers)
         check_confirmation_is_possible(settings, router)

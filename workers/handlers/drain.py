@@ -47,6 +47,8 @@ class DrainOptions:
     life: float = 600.0
     #: Seconds that handlers in flight have left once the drain was told to stop.
     grace: float = 20.0
+    #: HITL.sh's API can be asked for what is missing from a decision: reconcile runs have an API key.
+    can_read: bool = False
 
 
 class Drain:
@@ -80,6 +82,7 @@ class Drain:
             threads=terms.threads,
             lease=terms.lease,
             on_stuck=self._recycle,
+            can_read=terms.can_read,
         )
         self._leases = LeaseThread(keeper, self._executor.leases, lease=terms.lease)
         self._on_ready: Callable[[], None] | None = on_ready
