@@ -53,8 +53,8 @@ def slug(text: str) -> str:
 
     Empty for a text without a letter: ``-1`` and ``1`` are two answers.
     """
-    found = _NOT_WORD.sub("_", text.lower()).strip("_")
-    return found if any(character.isalpha() for character in found) else ""
+    joined = _NOT_WORD.sub("_", text.lower()).strip("_")
+    return joined if any(character.isalpha() for character in joined) else ""
 
 
 _NOT_WORD = re.compile(r"\W+")

@@ -41,7 +41,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.listens_to(decision.event) and self.accepts(decision)
 
     def accepts(self, decision: Decision) -> bool:
-        """As `matches`, for a decision whose event name is known to be heard."""
+        """As `matches`, for a decision whose event name the rule listens to."""
         if (decision.late or decision.conflict) and not self.admits(decision):
             return False
         if self.trust != "callback" and LEVELS[decision.trust] < LEVELS[self.trust]:
