@@ -1,4 +1,4 @@
-"""Asking people through us: the inbox then waits for the decision, and the key's calls are shared with reconcile runs.
+"""Asks people through HITL.sh: each request is tracked, and its calls count in the budget of reconcile runs.
 
 from workers.asking import asking_client, callback_url
 
@@ -28,7 +28,7 @@ CLOCK_SKEW = 300.0
 
 
 class RedisRequestRecorder:
-    """Has the inbox wait for each request that is asked."""
+    """Adds each request that is asked to the request tracker."""
 
     def __init__(self, redis: Redis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
         """`signer`: reads which callback URL of ours a request was given, so that no other request may use it.
@@ -40,21 +40,21 @@ class RedisRequestRecorder:
         self._key_hash = None if api_key is None else api_key_hash(api_key)
 
     def asked(self, created: CreatedRequest, sent: Sent) -> None:
-        """Keep it; may be repeated."""
+        """Track the request; may be repeated."""
         tracked_requests.track(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
 
 
-class AsyncRedisLedger:
+class AsyncRedisRequestRecorder:
     """The same for an `AsyncClient`."""
 
     def __init__(self, redis: AsyncRedis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
-        """See `RedisLedger`."""
+        """See `RedisRequestRecorder`."""
         self._redis = redis
         self._signer = signer
         self._key_hash = None if api_key is None else api_key_hash(api_key)
 
     async def asked(self, created: CreatedRequest, sent: Sent) -> None:
-        """See `RedisLedger.asked`."""
+        """See `RedisRequestRecorder.asked`."""
         await tracked_requests.atrack(
             self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash
         )
@@ -82,7 +82,7 @@ def async_asking_client(settings: Settings, redis: AsyncRedis) -> AsyncClient:
         key,
         base_url=settings.base_url,
         budget=AsyncRedisBudget(redis, key, rules=rules(settings), purpose="asking"),
-        ledger=AsyncRedisLedger(redis, _signer(settings), api_key=key),
+        ledger=AsyncRedisRequestRecorder(redis, _signer(settings), api_key=key),
     )
 
 
@@ -117,7 +117,7 @@ def entry(
 
 
 def _created_at(created: CreatedRequest, sent: Sent, now: float) -> float:
-    """By HITL.sh's clock where the reply tells it, as in its lists; no field is documented to say so."""
+    """When HITL.sh created it, where the reply tells (which is not documented), or as its timeout implies, or `now`."""
     if created.created_at is not None:
         return created.created_at.timestamp()
     if created.timeout_at is None or sent.timeout_seconds is None:
