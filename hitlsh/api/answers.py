@@ -3,13 +3,13 @@
 An answer may be ``False``, ``0``, ``""`` or ``[]``: only None means that nobody answered.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from hitlsh.events import Outcome
+from hitlsh.slugs import slug
 from hitlsh.webhooks import payload_fields, responses
 
 
@@ -28,11 +28,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         said = self.value if isinstance(self.value, list) else [self.value]
         words = {slug(word) for word in (*said, *self.labels, *self.names) if isinstance(word, str)}
         return slug(option) in words
-
-
-def slug(words: str) -> str:
-    """The snake_case form HITL.sh makes of a string option, such as ``approve_with_warning``."""
-    return re.sub(r"\W+", "_", words.strip()).strip("_").lower() or words
 
 
 def outcome_of(status: str | None) -> Outcome | None:

@@ -5,12 +5,12 @@ The forms are those of the vendor's "Response types" and "Webhooks" pages, which
 """
 
 import hashlib
-import re
 from typing import Any, NamedTuple
 
 import msgspec
 
 from hitlsh.events import Outcome
+from hitlsh.slugs import slug
 
 #: Value key, label key and response type of each object form, in the order in which they are looked for.
 _FORMS = (
@@ -24,7 +24,6 @@ _FORMS = (
 _SELECTIONS = frozenset({"single_select", "multi_select"})
 #: Of an answer that is spelled out to be compared: documented ones have 20 options or fewer.
 _MOST_COMMAS = 200
-_NOT_A_WORD = re.compile(r"[\W_]+")
 #: A longer string is prose, not an option: it is compared as it stands.
 _LONGEST_OPTION = 200
 
@@ -105,7 +104,7 @@ def _comparable_form(value: Any) -> str:
 def _canonical(value: Any) -> str:
     """Spell a JSON value so that equal answers are equal strings, and ``True`` is not ``1`` nor ``"1"``."""
     if isinstance(value, str):
-        return f"s{_slug(value)}"
+        return f"s{value if len(value) > _LONGEST_OPTION else slug(value)}"
     if value is None or isinstance(value, bool):
         return f"b{value}"
     if isinstance(value, float) and value.is_integer():
@@ -122,9 +121,3 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 def _spell(canonical: list[Any]) -> str:
     return msgspec.json.encode(canonical).decode()
-
-
-def _slug(text: str) -> str:
-    if len(text) > _LONGEST_OPTION:
-        return text
-    return _NOT_A_WORD.sub("_", text.lower()).strip("_") or text

@@ -5,7 +5,6 @@ elements does. None matches only where the condition says None.
 """
 
 import math
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -46,18 +45,6 @@ def between(low: float, high: float) -> Between:
     if high < low:
         raise RouteInvalid(f"between({low!r}, {high!r}) holds no number: write between({high!r}, {low!r})")
     return Between(low, high)
-
-
-def slug(text: str) -> str:
-    """The value HITL.sh makes of an option's label: ``Approve with Warning`` is ``approve_with_warning``.
-
-    Empty for a text without a letter: ``-1`` and ``1`` are two answers.
-    """
-    found = _NOT_WORD.sub("_", text.lower()).strip("_")
-    return found if any(character.isalpha() for character in found) else ""
-
-
-_NOT_WORD = re.compile(r"\W+")
 
 
 class Choice(msgspec.Struct, frozen=True):

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, get_args
 
 from hitlsh.events import Outcome, Source
+from hitlsh.slugs import slug
 from workers.decision import Decision
 from workers.errors import RouteInvalid
 from workers.event_names import did_you_mean
 from workers.routing.callables import check_predicate
-from workers.routing.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate, slug
+from workers.routing.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate
 
 #: Free text says what it says: "Approve!" is not the option "approve".
 EXACT_TYPES = ("text", "editable_text")
@@ -31,7 +32,7 @@ def _response(option: str, condition: Any) -> Test:
     accepts, strings = choice.test(), choice.strings
     if not strings:
         return lambda decision: accepts(decision.response)
-    slugs = frozenset(filter(None, map(slug, strings)))
+    slugs = frozenset(map(slug, strings))
 
     def test(decision: Decision) -> bool:
         if accepts(decision.response):
@@ -39,8 +40,7 @@ def _response(option: str, condition: Any) -> Test:
         if decision.response_type in EXACT_TYPES:
             return False
         return any(
-            spelling in strings or spelling in slugs or (slug(spelling) or None) in strings
-            for spelling in _spellings(decision)
+            spelling in strings or spelling in slugs or slug(spelling) in strings for spelling in _spellings(decision)
         )
 
     return test

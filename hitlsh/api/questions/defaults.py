@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from hitlsh.api.answers import option_names, slug
+from hitlsh.api.answers import option_names
 from hitlsh.api.errors import ArgumentInvalid
+from hitlsh.slugs import slug
 
 
 def check_choice(config: Mapping[str, Any], default: Any) -> str:
