@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         single_select,
         text,
     )
-    from hitlsh.callbacks import Callback, CallbackInvalid, CallbackSigner, StateInvalid, StateTooLarge
+    from hitlsh.callbacks import CallbackInvalid, CallbackSigner, CallbackToken, StateInvalid, StateTooLarge
     from hitlsh.errors import DeliveryRefused, HitlshError
     from hitlsh.events import Event, LoopMember, RefundInfo, Reviewer, Unreadable
     from hitlsh.samples.catalog import SampleInvalid
@@ -33,9 +33,9 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "BodyInvalid",
-    "Callback",
     "CallbackInvalid",
     "CallbackSigner",
+    "CallbackToken",
     "Client",
     "DeliveryRefused",
     "Event",
@@ -83,7 +83,7 @@ _MODULES = {
     "rating": "hitlsh.api",
     "single_select": "hitlsh.api",
     "text": "hitlsh.api",
-    "Callback": "hitlsh.callbacks",
+    "CallbackToken": "hitlsh.callbacks",
     "CallbackInvalid": "hitlsh.callbacks",
     "CallbackSigner": "hitlsh.callbacks",
     "StateInvalid": "hitlsh.callbacks",

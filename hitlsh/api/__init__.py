@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         Forbidden,
         NotFound,
         RateLimited,
-        Refused,
         ServerError,
+        StatusError,
         Unauthorized,
         UnexpectedReply,
         Unreachable,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     )
     from hitlsh.api.questions.content import Content, audio, file, image, video
     from hitlsh.api.questions.request_body import DocumentedLimitWarning
-    from hitlsh.api.request_recorder import AsyncLedger, Ledger, Sent
+    from hitlsh.api.request_recorder import AsyncRequestRecorder, RequestRecorder, SentRequest
 
 __all__ = [
     "Answer",
@@ -54,7 +54,7 @@ __all__ = [
     "ArgumentInvalid",
     "AsyncBudget",
     "AsyncClient",
-    "AsyncLedger",
+    "AsyncRequestRecorder",
     "BadRequest",
     "Budget",
     "BudgetExhausted",
@@ -64,17 +64,17 @@ __all__ = [
     "Content",
     "DocumentedLimitWarning",
     "Forbidden",
-    "Ledger",
     "LocalBudget",
     "NotFound",
     "Option",
     "Question",
     "RateLimit",
     "RateLimited",
-    "Refused",
+    "RequestRecorder",
     "RetryPolicy",
-    "Sent",
+    "SentRequest",
     "ServerError",
+    "StatusError",
     "Unauthorized",
     "UnexpectedReply",
     "Unreachable",
@@ -110,7 +110,7 @@ _MODULES = {
     "Forbidden": "hitlsh.api.errors",
     "NotFound": "hitlsh.api.errors",
     "RateLimited": "hitlsh.api.errors",
-    "Refused": "hitlsh.api.errors",
+    "StatusError": "hitlsh.api.errors",
     "ServerError": "hitlsh.api.errors",
     "Unauthorized": "hitlsh.api.errors",
     "UnexpectedReply": "hitlsh.api.errors",
@@ -135,9 +135,9 @@ _MODULES = {
     "image": "hitlsh.api.questions.content",
     "video": "hitlsh.api.questions.content",
     "DocumentedLimitWarning": "hitlsh.api.questions.request_body",
-    "AsyncLedger": "hitlsh.api.request_recorder",
-    "Ledger": "hitlsh.api.request_recorder",
-    "Sent": "hitlsh.api.request_recorder",
+    "AsyncRequestRecorder": "hitlsh.api.request_recorder",
+    "RequestRecorder": "hitlsh.api.request_recorder",
+    "SentRequest": "hitlsh.api.request_recorder",
 }
 
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hitlsh.callbacks import Callback, CallbackInvalid, CallbackSigner
+    from hitlsh.callbacks import CallbackInvalid, CallbackSigner, CallbackToken
     from hitlsh.errors import DeliveryRefused
     from hitlsh.events import Event, LoopMember, RefundInfo, Reviewer, Unreadable
     from hitlsh.signatures import SignatureInvalid
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BodyInvalid",
-    "Callback",
     "CallbackInvalid",
     "CallbackSigner",
+    "CallbackToken",
     "DeliveryRefused",
     "Event",
     "Headers",
@@ -46,7 +46,7 @@ __all__ = [
 #: Where each public name is defined. They are imported at first use (PEP 562), so that importing a submodule
 #: imports nothing but what that submodule needs.
 _MODULES = {
-    "Callback": "hitlsh.callbacks",
+    "CallbackToken": "hitlsh.callbacks",
     "CallbackInvalid": "hitlsh.callbacks",
     "CallbackSigner": "hitlsh.callbacks",
     "DeliveryRefused": "hitlsh.errors",
