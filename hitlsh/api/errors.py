@@ -1,23 +1,4 @@
-"""Everything the API client raises.
-
-    HitlshError
-    └── ApiError                 catch this for "the call did not work"
-        ├── ClientMisconfigured  the key or the address cannot be used        (also a ValueError)
-        ├── ArgumentInvalid      an argument breaks a documented limit        (also a ValueError)
-        ├── BudgetExhausted      our own budget refused the call
-        ├── Unreachable          no reply: connection, TLS or timeout
-        ├── UnexpectedReply      a reply that is not in the documented form
-        └── StatusError              HITL.sh answered with an error
-            ├── BadRequest       400
-            ├── Unauthorized     401
-            ├── Forbidden        403
-            ├── NotFound         404
-            ├── Conflict         409
-            ├── RateLimited      429
-            └── ServerError      5xx
-
-HITL.sh has no machine-readable error codes: match on the class first, on ``msg`` second.
-"""
+"""The exceptions of the API client. Their tree is drawn in `hitlsh.api`."""
 
 import json
 from datetime import datetime
