@@ -2,7 +2,7 @@
 
 import click
 
-from hitlsh.api.models.optional import Webhook
+from hitlsh.api.models.optional import WebhookRegistration
 from service.cli.api.errors import client_from_env
 from service.cli.api.tables import as_json, show
 
@@ -49,7 +49,7 @@ def test_webhook(webhook_id: str, json_wanted: bool) -> None:
     _show(tested, json_wanted)
 
 
-def _show(found: Webhook, json_wanted: bool) -> None:
+def _show(found: WebhookRegistration, json_wanted: bool) -> None:
     show(found, ("ID", "EVENTS", "URL"), [(found.id, ", ".join(found.events), found.url)], json_wanted)
 
 

@@ -113,7 +113,7 @@ def ask(sandbox: Sandbox, redis: Redis, loop: str, *, through_us: bool, callback
     signer = CallbackSigner((CALLBACK_KEY,))
     token = signer.mint(STATE)
     recorder = RedisRequestRecorder(redis, signer, api_key=KEY) if through_us else None
-    with Client(KEY, base_url=sandbox.base_url, ledger=recorder) as client:
+    with Client(KEY, base_url=sandbox.base_url, recorder=recorder) as client:
         created = client.requests.create(
             loop,
             "Pay 120 EUR?",
