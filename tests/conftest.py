@@ -12,7 +12,6 @@ from xdist.scheduler import LoadScopeScheduling
 from service.local.embedded_server import EmbeddedServer
 from workers.redis_clients import command_client, drain_client
 
-
 #: Long modules whose tests share nothing: each of their tests is handed out by itself.
 INDEPENDENT = {
     "test_budget_adversaries.py",
