@@ -65,7 +65,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ModuleSchedu
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     folder: Path = tmp_path_factory.mktemp("server")
-    with EmbeddedServer(folder) as running:
+    # No test of this server depends on what a disk keeps.
+    with EmbeddedServer(folder, fsync="everysec") as running:
         yield running
 
 
