@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from hitlsh.api.answers import slug
 from hitlsh.request_details import OfferedOption, RequestDetails
+from hitlsh.slugs import slug
 
 _SELECTS = ("single_select", "multi_select")
 _TRUE, _FALSE = ("true", "yes"), ("false", "no")

@@ -15,7 +15,7 @@ from workers.completion import CallbackState, KnownDetails
 from workers.decision import ATTRIBUTES, Decision, StoredEvent
 from workers.event_names import OUTCOMES, SOURCES, did_you_mean
 
-#: When everything happens here, unless told otherwise.
+#: When everything happens here, unless another time is given.
 NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 REVIEWER = Reviewer(id="5f0000000000000000000001", name="Robin Example", email="robin@example.com")
 

@@ -39,7 +39,7 @@ def read_answer(
     response_data: Any, response_type: str | None = None, response_config: Mapping[str, Any] | None = None
 ) -> Answer | None:
     """Read any documented form of ``response_data`` as the type that was asked; None when nobody answered."""
-    said = responses.normalise(response_data)
+    said = responses.parse_response(response_data)
     if said.value is None:
         return None
     config = response_config if response_config is not None else {}

@@ -1,23 +1,4 @@
-"""Everything the API client raises.
-
-    HitlshError
-    └── ApiError                 catch this for "the call did not work"
-        ├── ClientMisconfigured  the key or the address cannot be used        (also a ValueError)
-        ├── ArgumentInvalid      an argument breaks a documented limit        (also a ValueError)
-        ├── BudgetExhausted      our own budget refused the call
-        ├── Unreachable          no reply: connection, TLS or timeout
-        ├── UnexpectedReply      a reply that is not in the documented form
-        └── Refused              HITL.sh answered with an error
-            ├── BadRequest       400
-            ├── Unauthorized     401
-            ├── Forbidden        403
-            ├── NotFound         404
-            ├── Conflict         409
-            ├── RateLimited      429
-            └── ServerError      5xx
-
-HITL.sh has no machine-readable error codes: match on the class first, on ``msg`` second.
-"""
+"""The exceptions of the API client. Their tree is drawn in `hitlsh.api`."""
 
 import json
 from datetime import datetime
@@ -98,7 +79,7 @@ class UnexpectedReply(ApiError):
         )
 
 
-class Refused(ApiError):
+class StatusError(ApiError):
     """HITL.sh answered with an error status, or with ``error: true``."""
 
     advice: ClassVar[str] = "see the HITL.sh documents for this call"
@@ -139,37 +120,37 @@ class Refused(ApiError):
         return f": {detail[:300]}"
 
 
-class BadRequest(Refused):
+class BadRequest(StatusError):
     """400: the id, the body or the state of the resource does not allow it."""
 
     advice = "correct what the message names; the same call would fail again"
 
 
-class Unauthorized(Refused):
+class Unauthorized(StatusError):
     """401: the key is missing, unknown or inactive."""
 
     advice = "check the API key, HITL_API_KEY in the environment"
 
 
-class Forbidden(Refused):
+class Forbidden(StatusError):
     """403: the resource belongs to somebody else."""
 
     advice = "requests are open to the key that created them, loops to their creator"
 
 
-class NotFound(Refused):
+class NotFound(StatusError):
     """404: no such resource, or not for this key."""
 
     advice = "check the id, the base URL and that this key created the resource"
 
 
-class Conflict(Refused):
+class Conflict(StatusError):
     """409: already decided, or not possible in this state."""
 
     advice = "read the resource again before you decide"
 
 
-class RateLimited(Refused):
+class RateLimited(StatusError):
     """429: the key's calls for this window are used up; ``reset_at`` says until when."""
 
     @property
@@ -178,14 +159,14 @@ class RateLimited(Refused):
         return f"ask again {until}, or let the client wait by raising max_wait"
 
 
-class ServerError(Refused):
+class ServerError(StatusError):
     """5xx: HITL.sh or a gateway before it is in trouble."""
 
     advice = "try again later; after a create, look whether the request exists first"
 
 
-#: Which class tells which status apart; other 4xx and redirects are plain `Refused`.
-BY_STATUS: dict[int, type[Refused]] = {
+#: Which class tells which status apart; other 4xx and redirects are plain `StatusError`.
+BY_STATUS: dict[int, type[StatusError]] = {
     400: BadRequest,
     401: Unauthorized,
     403: Forbidden,
@@ -195,6 +176,6 @@ BY_STATUS: dict[int, type[Refused]] = {
 }
 
 
-def refusal_class(status: int) -> type[Refused]:
+def refusal_class(status: int) -> type[StatusError]:
     """The class for an error status."""
-    return ServerError if status >= 500 else BY_STATUS.get(status, Refused)
+    return ServerError if status >= 500 else BY_STATUS.get(status, StatusError)

@@ -64,7 +64,7 @@ def outcome(word: str | None) -> Outcome | None:
     return _OUTCOMES.get(word)
 
 
-def settle(family: str, name: str | None, word: str | None) -> tuple[str | None, str | None]:
+def name_and_status(family: str, name: str | None, word: str | None) -> tuple[str | None, str | None]:
     """Return the event name and the status of a request or an execution: where the two disagree, its status.
 
     So an event is never called ``request.completed`` unless its request is, and always when it is. Without
@@ -98,17 +98,17 @@ def canonical_word(word: str) -> str:
     return word.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def moment(*candidates: Any) -> datetime | None:
+def parse_time(*candidates: Any) -> datetime | None:
     """Return the first that reads as an ISO 8601 time, as aware UTC; one without an offset is UTC."""
     for candidate in candidates:
         if isinstance(candidate, str) and len(candidate) <= _LONGEST_TIME:
-            found = _moment(candidate)
+            found = _parse_time(candidate)
             if found is not None:
                 return found
     return None
 
 
-def _moment(written: str) -> datetime | None:
+def _parse_time(written: str) -> datetime | None:
     try:
         read = datetime.fromisoformat(written)
         if read.tzinfo is None:
@@ -155,7 +155,7 @@ def loop_member(value: Any) -> LoopMember | None:
         name=text(fields.get("name")),
         status=text(fields.get("status")),
         role=text(fields.get("role")),
-        joined_at=moment(fields.get("joined_at")),
+        joined_at=parse_time(fields.get("joined_at")),
     )
 
 

@@ -28,7 +28,7 @@ _MOST_COMMAS = 200
 _LONGEST_OPTION = 200
 
 
-class Answer(NamedTuple):
+class ParsedResponse(NamedTuple):
     """What was answered, what the reviewer saw for it, and the response type its form gives away."""
 
     value: Any
@@ -38,26 +38,26 @@ class Answer(NamedTuple):
     was_edited: bool | None = None
 
 
-def normalise(response_data: Any) -> Answer:
+def parse_response(response_data: Any) -> ParsedResponse:
     """Take the value out of whichever form it came in; an object of no known form is kept as it is."""
     kind = type(response_data)
     if kind is dict:
         return _from_object(response_data)
     if kind is bool:
-        return Answer(response_data, (), "boolean")
-    return Answer(response_data, (), "multi_select" if kind is list else None)
+        return ParsedResponse(response_data, (), "boolean")
+    return ParsedResponse(response_data, (), "multi_select" if kind is list else None)
 
 
-def _from_object(response_data: dict[str, Any]) -> Answer:
+def _from_object(response_data: dict[str, Any]) -> ParsedResponse:
     known = False
     for value_key, label_key, response_type in _FORMS:
         value = response_data.get(value_key)
         if value is not None:
             edited = response_data.get("was_edited")
             was_edited = edited if isinstance(edited, bool) else None
-            return Answer(value, _labels(response_data.get(label_key)), response_type, was_edited)
+            return ParsedResponse(value, _labels(response_data.get(label_key)), response_type, was_edited)
         known = known or value_key in response_data
-    return Answer(None if known else response_data, (), None)
+    return ParsedResponse(None if known else response_data, (), None)
 
 
 def _labels(seen: Any) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ def _labels(seen: Any) -> tuple[str, ...]:
     return ()
 
 
-def fingerprint(outcome: Outcome, answer: Answer) -> str | None:
+def fingerprint(outcome: Outcome, answer: ParsedResponse) -> str | None:
     """Digest what a request ended with, equal for every form of one answer.
 
     None where two forms cannot be compared: no answer, or an option whose value and label are different
@@ -81,7 +81,7 @@ def fingerprint(outcome: Outcome, answer: Answer) -> str | None:
     return _digest(f"completed {_comparable_form(answer.value)}")
 
 
-def _comparable(answer: Answer) -> bool:
+def _comparable(answer: ParsedResponse) -> bool:
     if answer.type not in _SELECTIONS or not answer.labels:
         return True
     values = answer.value if isinstance(answer.value, list) else [answer.value]

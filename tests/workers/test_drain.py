@@ -13,7 +13,7 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import claimed, delivery, key, payload, routed
 from workers import Decision, GiveUp, RetryLater, Router
 from workers.handlers.drain import Drain, DrainOptions
-from workers.handlers.effects import CRASHES, UNDECODABLE_TRIES
+from workers.handlers.effects import MAX_CRASHES, UNDECODABLE_TRIES
 from workers.handlers.executor import MOST_BYTES, EvidenceMemory
 from workers.inbox import keys
 from workers.inbox.operations import failures
@@ -386,7 +386,7 @@ async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_
 
     inbox = Inbox(async_redis, retention=86_400, lease=5.0)
     await inbox.accept([delivery()])
-    redis.hset(keys.event(key(payload())), ":crashes", CRASHES)
+    redis.hset(keys.event(key(payload())), ":crashes", MAX_CRASHES)
     async with draining(inbox, redis, router):
         await until(lambda: redis.zcard(keys.FAILED) == 1)
 

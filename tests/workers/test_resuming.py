@@ -98,7 +98,7 @@ async def test_a_resume_that_no_drain_saw_asks_the_clock_for_one(inbox: Inbox, r
 async def test_a_resume_is_forgotten_once_it_is_carried_out(
     inbox: Inbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.handlers.drain.RESUME_SEEN", 0.1)
+    monkeypatch.setattr("workers.handlers.drain.RESUME_KEPT", 0.1)
     router = Router()
 
     @router.on("request.completed")

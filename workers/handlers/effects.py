@@ -1,4 +1,4 @@
-"""One effect: one handler's work on one event, and what its end means for the record."""
+"""Runs one effect, and decides how it is settled."""
 
 import asyncio
 import inspect
@@ -9,7 +9,7 @@ from typing import cast
 
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater, WorkersError
-from workers.handlers.threads import HandlerThreads, Outlived
+from workers.handlers.threads import HandlerThreads, ThreadOverdue
 from workers.inbox.settlements import Done, Failed, Retry, Settlement, Skipped, Unconfirmed, Undecodable
 from workers.inbox.values import ClaimedItem, UndecodableItem
 from workers.routing.route import Route
@@ -17,14 +17,12 @@ from workers.routing.router import Router
 
 logger = logging.getLogger("hitl.workers")
 
-#: So many deaths of a worker with the same effect in hand, and the effect is taken for the cause.
-CRASHES = 3
-#: Of a traceback, the last so many characters are kept: its end names the fault.
+#: After so many workers died while they held an effect, the effect is taken for the cause, and fails.
+MAX_CRASHES = 3
+#: Characters of a traceback that are kept: its end, which names the fault.
 LONGEST_TRACEBACK = 2_000
-#: Seconds: ten years, whatever a handler asks for.
+#: Seconds (ten years): the longest delay that a handler gets.
 LONGEST_DELAY = 10 * 365 * 86_400.0
-
-
 #: Seconds until a record that cannot be decoded is tried again, doubled each time: some ten minutes in all, in which a
 #: rolling deploy replaces the workers of the older version.
 UNDECODABLE_DELAY = 5.0
@@ -41,19 +39,19 @@ async def run(
     decision: Decision,
     item: ClaimedItem,
     threads: HandlerThreads,
-    on_stuck: Callable[[], None],
+    on_overdue: Callable[[], None],
 ) -> Settlement:
-    """Call the handler and return how its effect is settled. Never raises, but for cancellation.
+    """Call the handler and return how its effect is settled. Raises nothing but CancelledError.
 
-    `on_stuck` is called when a `def` handler did not end in its time. What becomes of its effect is known when its
-    thread ends, so that no other attempt overlaps it.
+    `on_overdue` is called when a `def` handler goes on after its timeout. Its effect is settled when its thread ends,
+    so that no other attempt overlaps it.
     """
-    if item.crashes >= CRASHES:
+    if item.crashes >= MAX_CRASHES:
         return Failed(error=f"{item.crashes} workers died while this handler ran")
     try:
         if not router.wants(route, decision):
             return _unwanted(router, route, decision, item)
-        await _call(route, decision, item, threads, on_stuck)
+        await _call(route, decision, item, threads, on_overdue)
     except RetryLater as signal:
         return _later(route, item, signal)
     except GiveUp as signal:
@@ -61,15 +59,15 @@ async def run(
         return Failed(error=f"GiveUp: {signal}")
     except asyncio.CancelledError as error:
         if (task := asyncio.current_task()) and task.cancelling():
-            raise  # told to stop; else the handler's own
+            raise  # the drain stops; otherwise the handler raised it
         return _failed(route, item, error)
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises, its effect is tried again
+    except Exception as error:  # noqa: BLE001 - an effect is tried again whatever its handler raises
         return _failed(route, item, error)
     return Done()
 
 
 def undecodable(item: UndecodableItem) -> Undecodable:
-    """What becomes of an item whose record this version cannot decode: no handler began."""
+    """Return how an item is settled whose record this version cannot decode: no handler began."""
     delay = UNDECODABLE_DELAY * 2.0**item.errors
     return Undecodable(
         error=f"the record cannot be decoded by this version of hitl-receiver: {item.reason}",
@@ -78,13 +76,13 @@ def undecodable(item: UndecodableItem) -> Undecodable:
 
 
 def _unwanted(router: Router, route: Route, decision: Decision, item: ClaimedItem) -> Settlement:
-    """An effect may be older than today's conditions, or than what HITL.sh's API says of its event."""
+    """Settle an effect whose route does not want it (any more): conditions and evidence may have changed."""
     for wait in router.waits(decision):
         if wait.route is route:
             return Unconfirmed(needs=wait.needs)
     if decision.trust == "confirmed" and route.demands_confirmation:
         logger.info(
-            "handler.unwanted handler=%s event=%s: confirmed, but what HITL.sh's API says does not fit its conditions",
+            "handler.unwanted handler=%s event=%s: the confirmed decision does not meet its conditions",
             route.name,
             item.lease.event_key,
         )
@@ -92,25 +90,25 @@ def _unwanted(router: Router, route: Route, decision: Decision, item: ClaimedIte
 
 
 async def _call(
-    route: Route, decision: Decision, item: ClaimedItem, threads: HandlerThreads, on_stuck: Callable[[], None]
+    route: Route, decision: Decision, item: ClaimedItem, threads: HandlerThreads, on_overdue: Callable[[], None]
 ) -> None:
     seconds = route.policy.timeout
 
     def report_overdue() -> None:
         logger.warning(
-            "handler.overdue handler=%s event=%s timeout=%g: its thread goes on, and its effect waits for it",
+            "handler.overdue handler=%s event=%s timeout=%g: the effect is settled when its thread ends",
             route.name,
             item.lease.event_key,
             seconds,
         )
-        on_stuck()
+        on_overdue()
 
     if route.is_async:
         waiting = cast("Callable[[Decision], Awaitable[object]]", route.handler)(decision)
     else:
         try:
             result = await threads.call(route.handler, decision, seconds, report_overdue)
-        except Outlived:
+        except ThreadOverdue:
             raise HandlerTimedOut(f"the handler did not end within {seconds:g} s") from None
         if not inspect.isawaitable(result):
             return
@@ -122,7 +120,7 @@ async def _call(
     except TimeoutError:
         if deadline.expired():
             raise HandlerTimedOut(f"the handler did not end within {seconds:g} s") from None
-        raise  # the handler's own
+        raise  # raised by the handler itself
 
 
 def _later(route: Route, item: ClaimedItem, signal: RetryLater) -> Settlement:
@@ -134,7 +132,7 @@ def _later(route: Route, item: ClaimedItem, signal: RetryLater) -> Settlement:
             "handler.failed handler=%s event=%s attempts=%d reason=%s", route.name, item.lease.event_key, errors, signal
         )
         return Failed(error=error_text)
-    # Not sooner than by our own pace: a target that always asks for a second must not use up a day's attempts.
+    # Not sooner than our own backoff: a target that always asks for one second must not use up a day's attempts.
     delay = max(signal.delay, route.policy.delay(errors))
     return Retry(after=_bounded(delay), error=error_text)
 

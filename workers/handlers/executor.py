@@ -10,7 +10,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from workers.decision import Decision
-from workers.handlers.effects import CRASHES, run, undecodable
+from workers.handlers.effects import MAX_CRASHES, run, undecodable
 from workers.handlers.prefetch import Pace
 from workers.handlers.threads import HandlerThreads
 from workers.inbox.group_commit import GroupCommit
@@ -31,8 +31,8 @@ from workers.routing.router import Router
 
 logger = logging.getLogger("hitl.workers")
 
-#: A drain claims no more while what it has in hand has this many bytes of evidence. Decoded, a large decision takes two
-#: to five times as much memory.
+#: A drain claims no more while it holds this many bytes of evidence. Decoded, a large decision takes two to five times
+#: as much memory.
 MOST_BYTES = 32 << 20
 
 
@@ -58,7 +58,7 @@ class EvidenceMemory:
 
 
 class EffectExecutor:
-    """Claimed items, from the claim to the report."""
+    """Runs what a drain has claimed, and reports each settlement."""
 
     def __init__(
         self,
@@ -68,29 +68,32 @@ class EffectExecutor:
         concurrency: int,
         threads: int,
         lease: float,
-        on_stuck: Callable[[], None],
+        on_overdue: Callable[[], None],
         can_read: bool = False,
     ) -> None:
-        """`on_stuck` is called when a `def` handler outlives its timeout. `can_read`: HITL.sh's API can be asked."""
+        """`on_overdue` is called when a `def` handler goes on after its timeout.
+
+        `can_read`: HITL.sh's API can be asked for what is missing.
+        """
         self._can_read = can_read
         self._inbox = inbox
         self._router = router
         self._concurrency = concurrency
         self._threads = HandlerThreads(threads)
         self._lease = lease
-        self._on_stuck = on_stuck
+        self._on_overdue = on_overdue
         self._reports: GroupCommit[Report, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
-        #: Leases, member to token.
+        #: Leases: member to token.
         self._held: dict[str, int] = {}
-        #: Handlers that run, member to the token under which they will report.
+        #: Effects that run: member to the token under which they report.
         self._at_work: dict[str, int] = {}
         self._running: set[asyncio.Task[None]] = set()
-        #: Those of them whose thread outlived its handler's timeout.
+        #: Those of them whose thread goes on after the timeout of its handler.
         self._overdue: set[asyncio.Task[None]] = set()
-        #: Handlers that run: a place is free when its handler ends, not when that is on record.
+        #: Number of handlers that run: a place is free when its handler ends, before that is recorded.
         self._busy = 0
         self._memory = EvidenceMemory()
-        #: Claimed and not begun: what will be wanted while the next claim is on its way.
+        #: Claimed and not begun: used while the next claim is on its way.
         self._ready: deque[ClaimedItem] = deque()
         self._paused: frozenset[str] = frozenset()
         self._pace = Pace()
@@ -100,39 +103,42 @@ class EffectExecutor:
         self.settled = 0
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
+        """Nothing runs."""
         return not self._running
 
     def leases(self) -> list[tuple[str, int]]:
-        """What is held, as (member, token); may be called from another thread."""
+        """The leases held, as (member, token); may be called from another thread."""
         return list(self._held.copy().items())  # a copy is made in one step, iteration is not
 
     def room(self) -> int:
-        """How many more items are wanted: 0 unless what was claimed ahead is half used up, so that claims
-        come in batches."""
+        """How many more items to claim.
+
+        0 until half of what was claimed ahead has begun, so that claims come in batches.
+        """
         ahead = self._pace.ahead(self._concurrency)
         if len(self._ready) > ahead // 2 or not self.room_in_bytes():
             return 0
         return max(0, self._concurrency + ahead - self._busy - len(self._ready))
 
     def spare_room(self) -> int:
-        """How many items may be added to what is due without keeping new work from a place: up to half are in use."""
+        """How many held effects may become due: at most half of the places, so that new work finds one."""
         if not self.room_in_bytes():
             return 0
         half = (self._concurrency + self._pace.ahead(self._concurrency) + 1) // 2
         return max(0, half - self._busy - len(self._ready))
 
     def room_in_bytes(self) -> int:
-        """How many more bytes of evidence are wanted."""
+        """How many more bytes of evidence to claim."""
         return max(0, MOST_BYTES - self._memory.size)
 
-    def take(self, items: Iterable[ClaimedItem], paused: frozenset[str]) -> None:
-        """Begin these, now or as there is room."""
+    def submit(self, items: Iterable[ClaimedItem], paused: frozenset[str]) -> None:
+        """Begin these items, now or when a place is free."""
         self._paused = paused
         for item in items:
             self._held[item.lease.member] = item.lease.token
             if item.lease.member in self._at_work:
-                # After an outage longer than a lease a drain may claim what it still runs: it goes on with that.
+                # After an outage longer than a lease, a drain may claim an effect that it still runs.
                 self._at_work[item.lease.member] = item.lease.token
             else:
                 self._memory.hold(item)
@@ -140,7 +146,7 @@ class EffectExecutor:
         self._start_ready()
 
     def settle_undecodable(self, items: Iterable[UndecodableItem]) -> None:
-        """Have these tried again later, perhaps by another version of this program, and fail them in the end."""
+        """Schedule these items again, perhaps for a worker of another version; fail them after the last try."""
         for item in items:
             settlement = undecodable(item)
             logger.log(
@@ -153,13 +159,13 @@ class EffectExecutor:
             self._reports.submit(Report(item.lease, settlement))
 
     def stop(self, grace: float) -> None:
-        """Begin nothing more; what was not begun is given back."""
+        """Begin nothing more, and release what has not begun. Handlers have `grace` seconds to end."""
         give_up_at = time.monotonic() + grace
         self._give_up_at = give_up_at if self._give_up_at is None else min(give_up_at, self._give_up_at)
 
     async def finish(self) -> None:
-        """Wait for what runs in its time, within the grace, and until all is on record."""
-        self._start_ready()  # gives back what was not begun
+        """Wait, within the grace, for handlers that are not overdue; then until every report is recorded."""
+        self._start_ready()  # releases what has not begun
         while (in_time := self._running - self._overdue) and (left := (self._give_up_at or 0.0) - time.monotonic()) > 0:
             await asyncio.wait(in_time, timeout=min(left, 0.25))  # the grace may shrink meanwhile
         for task in self._running:
@@ -180,7 +186,7 @@ class EffectExecutor:
             self._settle_unstarted(item, Released())
         elif item.lease.handler:
             self._start_effect(self._router.get(item.lease.handler), item)
-        elif item.crashes >= CRASHES:
+        elif item.crashes >= MAX_CRASHES:
             error = f"{item.crashes} workers died while they routed this event or began its handlers"
             self._settle_unstarted(item, Failed(error=error))
         else:
@@ -207,13 +213,13 @@ class EffectExecutor:
         routed.add_done_callback(lambda reply: self._hold_effects(item, reply, started))
 
     def _may_begin(self, route: Route) -> bool:
-        """At once, with the routing; else its effect is due, and the claim sees what stands in its way."""
+        """Whether it may begin with the routing; otherwise its effect is due, and a claim applies the limits."""
         return not route.policy.concurrency and route.name not in self._paused
 
     def _hold_effects(
         self, item: ClaimedItem, reply: asyncio.Future[bool], started: list[tuple[asyncio.Task[None], ClaimedItem]]
     ) -> None:
-        """Once the routing is on record, the leases are those of the effects; until then, that of the event."""
+        """Once the routing is recorded, hold the leases of the effects in place of that of the event."""
         self._memory.release(item)
         self._drop(item.lease.member, item.lease.token)
         if reply.cancelled() or reply.exception() or not reply.result():
@@ -243,7 +249,7 @@ class EffectExecutor:
     def _note_overdue(self) -> None:
         if task := asyncio.current_task():
             self._overdue.add(task)
-        self._on_stuck()
+        self._on_overdue()
 
     async def _work(self, route: Route | None, item: ClaimedItem) -> None:
         settlement: Settlement
@@ -259,8 +265,8 @@ class EffectExecutor:
                     # Its thread goes on until this process ends.
                     settlement = msgspec.structs.replace(settlement, after=max(settlement.after, self._lease))
         except asyncio.CancelledError:
-            # Told to stop and out of grace: another worker runs it again, at once. It has begun, so it is not
-            # released. A thread goes on until this process ends, so that its effect waits for a lease.
+            # The grace is over: another worker runs it again at once. It has begun, so it is not released. A thread
+            # goes on until this process ends, so its effect waits for the length of a lease.
             settlement = Retry(after=0.0 if route is None or route.is_async else self._lease)
         finally:
             self._busy -= 1
@@ -279,12 +285,12 @@ class EffectExecutor:
             self._drop(item.lease.member, token)
 
     def _drop(self, member: str, token: int) -> None:
-        """Let go of a lease, but not of that of a later claim, which may come before the reply to a report."""
+        """Drop a lease, unless a later claim has renewed it before the reply to a report came."""
         if self._held.get(member) == token:
             del self._held[member]
 
     async def _report(self, reports: list[Report]) -> list[bool]:
-        """Report, again and again while Redis does not answer: nobody else can claim in that time either."""
+        """Report; repeats while Redis does not answer, since nobody else can claim in that time either."""
         while True:
             try:
                 return await self._inbox.report(reports)

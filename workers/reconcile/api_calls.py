@@ -15,8 +15,8 @@ from hitlsh.api.errors import (
     Forbidden,
     NotFound,
     RateLimited,
-    Refused,
     ServerError,
+    StatusError,
     Unauthorized,
     UnexpectedReply,
     Unreachable,
@@ -35,7 +35,7 @@ Shown: TypeAlias = dict[str, RequestSummary]
 
 
 #: What may be wrong with one request alone, and what is wrong with whoever asks.
-_OF_ONE_REQUEST = (Refused, UnexpectedReply, ArgumentInvalid)
+_OF_ONE_REQUEST = (StatusError, UnexpectedReply, ArgumentInvalid)
 _OF_THE_KEY = (Unauthorized, RateLimited)
 #: HITL.sh never gave a request such an id; whoever posted it made it up.
 _NO_ID = (BadRequest, ArgumentInvalid)
@@ -157,7 +157,7 @@ def _trouble(error: ApiError) -> Trouble:
             return "rate_limited"
         case Unreachable() | ServerError():
             return "unreachable"
-        case Refused():
+        case StatusError():
             return "refused"
     return "unexpected"
 

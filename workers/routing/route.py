@@ -47,7 +47,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.listens_to(decision.event) and self.accepts(decision)
 
     def accepts(self, decision: Decision) -> bool:
-        """As `matches`, for a decision whose event name is known to be heard."""
+        """As `matches`, for a decision whose event name the rule listens to."""
         if not self._is_open_to(decision):
             return False
         if decision.is_completable and any(requirement.is_undecided(decision) for requirement in self.requirements):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from hitlsh.api.errors import ApiError, RateLimited, Refused, Unreachable
+from hitlsh.api.errors import ApiError, RateLimited, StatusError, Unreachable
 
 #: A server error that may pass.
 RETRIED_STATUSES = frozenset({500, 502, 503, 504})
@@ -31,7 +31,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     backoff_cap: float = 30.0
 
 
-class Patience:
+class RetryState:
     """What is left of a policy within one call."""
 
     def __init__(self, policy: RetryPolicy, dice: Callable[[], float] = random.random) -> None:
@@ -71,11 +71,11 @@ def may_have_acted(failure: ApiError) -> bool:
     """Tell whether HITL.sh may have carried out a call that failed like this."""
     if isinstance(failure, Unreachable):
         return failure.sent
-    return isinstance(failure, Refused) and failure.status in RETRIED_STATUSES
+    return isinstance(failure, StatusError) and failure.status in RETRIED_STATUSES
 
 
 def _asked_to_wait(failure: ApiError, now: datetime) -> float:
-    reset_at = failure.reset_at if isinstance(failure, Refused) else None
+    reset_at = failure.reset_at if isinstance(failure, StatusError) else None
     if reset_at is None:
         return 60.0 if isinstance(failure, RateLimited) else 0.0
     return (reset_at - now).total_seconds()

@@ -67,7 +67,7 @@ class Execution(Resource, frozen=True, kw_only=True):
     completed_at: datetime | None = None
 
 
-class Webhook(Resource, frozen=True, kw_only=True):
+class WebhookRegistration(Resource, frozen=True, kw_only=True):
     """A registered webhook. No page shows a reply of these calls, so everything is optional."""
 
     id: str | None = None

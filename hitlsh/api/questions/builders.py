@@ -11,9 +11,9 @@ import msgspec
 
 from hitlsh.api.answers import Answer, read_answer
 from hitlsh.api.errors import ArgumentInvalid
-from hitlsh.api.operations import given
+from hitlsh.api.operations import without_none
 from hitlsh.api.questions.defaults import check_boolean, check_choice, check_choices, check_number, check_words
-from hitlsh.api.questions.limits import whole
+from hitlsh.api.questions.limits import check_integer
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +58,8 @@ def multi_select(
     """Several of 1 to 20 options; without ``max_selections`` all may be chosen."""
     listed = _options(options)
     most = len(listed) if max_selections is None else max_selections
-    whole("max_selections", most, 1, len(listed))
-    whole("min_selections", min_selections, 0, most)
+    check_integer("max_selections", most, 1, len(listed))
+    check_integer("min_selections", min_selections, 0, most)
     config = {
         "options": listed,
         "min_selections": min_selections,
@@ -104,7 +104,7 @@ def number(
 ) -> Question:
     """A number in a range; negative ones are allowed exactly when the range has some."""
     _ordered("min_value", min_value, "max_value", max_value)
-    whole("decimal_places", decimal_places, 0, 10)
+    check_integer("decimal_places", decimal_places, 0, 10)
     config = {
         "min_value": min_value,
         "max_value": max_value,
@@ -112,7 +112,7 @@ def number(
         "allow_negative": min_value < 0,
         "required": required,
     }
-    config |= given(prefix=prefix, suffix=suffix, placeholder=placeholder)
+    config |= without_none(prefix=prefix, suffix=suffix, placeholder=placeholder)
     return Question(response_type="number", response_config=config, check=check_number)
 
 
@@ -120,7 +120,7 @@ def text(
     *, max_length: int = 1000, min_length: int = 0, placeholder: str | None = None, required: bool = False
 ) -> Question:
     """Free text of up to 5000 characters."""
-    config = _lengths(min_length, max_length) | {"required": required} | given(placeholder=placeholder)
+    config = _lengths(min_length, max_length) | {"required": required} | without_none(placeholder=placeholder)
     return Question(response_type="text", response_config=config, check=check_words)
 
 
@@ -133,7 +133,7 @@ def editable_text(
     required: bool = False,
 ) -> Question:
     """A draft that the reviewer may change before it is accepted."""
-    config = _lengths(min_length, max_length) | {"required": required} | given(placeholder=placeholder)
+    config = _lengths(min_length, max_length) | {"required": required} | without_none(placeholder=placeholder)
     if len(draft) > max_length:
         raise ArgumentInvalid("draft_text", f"has {len(draft)} characters: the limit is {max_length}")
     return Question(response_type="editable_text", response_config={"draft_text": draft} | config, check=check_words)
@@ -155,7 +155,7 @@ def boolean(
         raise ArgumentInvalid(
             "true_label", f"is {true_label!r}, as is the other label: a reviewer cannot tell them apart"
         )
-    config |= given(true_color=true_color, false_color=false_color)
+    config |= without_none(true_color=true_color, false_color=false_color)
     return Question(response_type="boolean", response_config=config, check=check_boolean)
 
 
@@ -177,13 +177,13 @@ def _options(options: tuple[str | Option, ...]) -> list[Any]:
 def _shown(option: str | Option) -> Any:
     if isinstance(option, str):
         return option
-    fields = given(description=option.description, color=option.color)
+    fields = without_none(description=option.description, color=option.color)
     return {"value": option.value, "label": option.label} | fields
 
 
 def _lengths(min_length: int, max_length: int) -> dict[str, Any]:
-    whole("max_length", max_length, 1, 5000)
-    whole("min_length", min_length, 0, max_length)
+    check_integer("max_length", max_length, 1, 5000)
+    check_integer("min_length", min_length, 0, max_length)
     return {"min_length": min_length, "max_length": max_length}
 
 

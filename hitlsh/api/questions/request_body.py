@@ -7,10 +7,10 @@ from typing import Any, Literal
 from msgspec import UNSET
 
 from hitlsh.api.errors import ArgumentInvalid
-from hitlsh.api.operations import encode, given
+from hitlsh.api.operations import encode_body, without_none
 from hitlsh.api.questions.builders import Question
 from hitlsh.api.questions.content import Content
-from hitlsh.api.questions.limits import one_of, url, whole
+from hitlsh.api.questions.limits import check_integer, check_one_of, check_url
 
 Priority = Literal["low", "medium", "high", "critical"]
 ProcessingType = Literal["time-sensitive", "deferred"]
@@ -40,11 +40,11 @@ def create_body(text: str, question: Question, default_response: Any, content: C
     seconds, kind = fields["timeout_seconds"], fields["processing_type"]
     if kind is None:
         kind = "deferred" if seconds is None else "time-sensitive"
-    one_of("priority", fields["priority"], PRIORITIES)
+    check_one_of("priority", fields["priority"], PRIORITIES)
     check_timeout(kind, seconds)
     check_callback(fields["callback_url"])
     check_context(fields["context"])
-    return encode(
+    return encode_body(
         {
             "processing_type": kind,
             "type": content.type,
@@ -54,7 +54,7 @@ def create_body(text: str, question: Question, default_response: Any, content: C
             "default_response": question.default(default_response),
         }
         | content.fields
-        | given(**{name: value for name, value in fields.items() if name != "processing_type"})
+        | without_none(**{name: value for name, value in fields.items() if name != "processing_type"})
     )
 
 
@@ -64,7 +64,7 @@ def check_changes(changes: Mapping[str, Any]) -> None:
     if "request_text" in found:
         check_text(found["request_text"])
     if "priority" in found:
-        one_of("priority", found["priority"], PRIORITIES)
+        check_one_of("priority", found["priority"], PRIORITIES)
     if "timeout_seconds" in found:
         check_timeout("deferred", found["timeout_seconds"])
     check_callback(found.get("callback_url"))
@@ -81,20 +81,20 @@ def check_text(text: Any) -> None:
 
 def check_timeout(processing_type: Any, seconds: Any) -> None:
     """60 s to a day for what is urgent; for the rest, samples ask for more than the reference allows."""
-    one_of("processing_type", processing_type, ("time-sensitive", "deferred"))
+    check_one_of("processing_type", processing_type, ("time-sensitive", "deferred"))
     if processing_type == "time-sensitive":
         if seconds is None:
             raise ArgumentInvalid("timeout_seconds", "is missing: a time-sensitive request needs one, 60 to 86400")
-        whole("timeout_seconds", seconds, _SHORTEST, _LONGEST)
+        check_integer("timeout_seconds", seconds, _SHORTEST, _LONGEST)
     elif seconds is not None:
-        whole("timeout_seconds", seconds, 1, 10 * 365 * _LONGEST)
+        check_integer("timeout_seconds", seconds, 1, 10 * 365 * _LONGEST)
         if not _SHORTEST <= seconds <= _LONGEST:
             _warn("timeout_seconds", f"is {seconds}: the API reference allows {_SHORTEST} to {_LONGEST}")
 
 
 def check_callback(address: Any) -> None:
     """An address HITL.sh can post to; plain HTTP is called unsupported on one page."""
-    if address is not None and not url("callback_url", address):
+    if address is not None and not check_url("callback_url", address):
         _warn("callback_url", f"{address!r} is not https: HITL.sh may refuse it, and others can read along")
 
 

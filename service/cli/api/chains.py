@@ -4,7 +4,7 @@ from typing import Literal
 
 import click
 
-from hitlsh.api.calls.chains import Step
+from hitlsh.api.calls.chains import ApprovalStep
 from hitlsh.api.models.optional import ApprovalChain
 from service.cli.api.client import client_from_environment
 from service.cli.api.printing import print_resource, raw_json_option
@@ -33,7 +33,8 @@ def create_chain(
 ) -> None:
     """Create an approval chain for a request."""
     approvals = [
-        Step(approver_ids=tuple(filter(None, approvers.split(","))), require_all=require_all) for approvers in steps
+        ApprovalStep(approver_ids=tuple(filter(None, approvers.split(","))), require_all=require_all)
+        for approvers in steps
     ]
     with client_from_environment() as client:
         created = client.chains.create(request_id, org_id=org_id, mode=mode, steps=approvals)

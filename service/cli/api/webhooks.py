@@ -2,7 +2,7 @@
 
 import click
 
-from hitlsh.api.models.optional import Webhook
+from hitlsh.api.models.optional import WebhookRegistration
 from service.cli.api.client import client_from_environment
 from service.cli.api.printing import print_resource, raw_json_option
 from service.cli.output import cut
@@ -50,7 +50,7 @@ def test_webhook(webhook_id: str, json_wanted: bool) -> None:
     _show(tested, json_wanted)
 
 
-def _show(found: Webhook, json_wanted: bool) -> None:
+def _show(found: WebhookRegistration, json_wanted: bool) -> None:
     print_resource(found, ("ID", "EVENTS", "URL"), [(found.id, cut(", ".join(found.events)), found.url)], json_wanted)
 
 

@@ -61,7 +61,7 @@ def send(name: str | None, to: str | None, response: str | None, request_id: str
 
 def list_samples() -> None:
     """Print the samples that `send` can post."""
-    rows = [(name, entry.door, entry.summary) for name, entry in SAMPLES.items()]
+    rows = [(name, entry.endpoint, entry.summary) for name, entry in SAMPLES.items()]
     print_table(("SAMPLE", "SENT AS", "SUMMARY"), rows)
 
 
@@ -69,7 +69,7 @@ def send_sample(name: str, *, to: str | None, response: Any, answered: bool, req
     """Post one sample and print the answer; returns an exit status."""
     answer = {"response": response} if answered else {}
     body = sample(name, request_id=request_id, **answer)
-    if SAMPLES[name].door == "callback":
+    if SAMPLES[name].endpoint == "callback":
         address, extra = to or callback_url(_settings(), state), {}
     else:
         address, extra = _webhook_address(to), headers(_webhook_secret(), body)

@@ -17,7 +17,7 @@ from hitlsh.api import (
 )
 from hitlsh.api.calls import accounts, loops, requests, sessions
 from hitlsh.api.http.exchange import Exchange, Observe, Script, Sleep, Spend, Step, Transmit
-from hitlsh.api.http.replies import Answered
+from hitlsh.api.http.replies import HttpReply
 from hitlsh.api.operations import Operation
 
 NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
@@ -38,9 +38,9 @@ def exchange(*, budgeted: bool = False, prefix: str = "/api", **policy: Any) -> 
     )
 
 
-def answered(status: int = 200, body: Any = None, **headers: Any) -> Answered:
+def answered(status: int = 200, body: Any = None, **headers: Any) -> HttpReply:
     content = body if isinstance(body, bytes) else json.dumps({"error": status >= 400} | (body or {})).encode()
-    return Answered(
+    return HttpReply(
         status=status,
         headers={name.replace("_", "-"): str(v) for name, v in headers.items()},
         content=content,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hitlsh.api import BadRequest, NotFound, RateLimited, RetryPolicy, ServerError, Unreachable, boolean
-from hitlsh.api.calls.chains import Step
+from hitlsh.api.calls.chains import ApprovalStep
 from tests.hitlsh.api.conftest import Opener
 from tests.hitlsh.api.scripted_server import ScriptedReply, ScriptedServer
 
@@ -22,6 +22,7 @@ FINE = ScriptedReply(
         }
     }
 )  # fmt: skip
+STEP = ApprovalStep(approver_ids=("u",))
 PUTS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "loops.update": lambda api: api.loops.update("l", name="Payouts"),
     "sessions.update": lambda api: api.sessions.update("s", reviewer_id=""),
@@ -37,7 +38,7 @@ POSTS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "requests.create": lambda api: api.requests.create("l", "Go?", boolean(), default_response=False),
     "requests.feedback": lambda api: api.requests.feedback("r", rating=5),
     "uploads.image": lambda api: api.uploads.image(b"x", "x.png"),
-    "chains.create": lambda api: api.chains.create("r", org_id="o", mode="parallel", steps=[Step(approver_ids=("u",))]),
+    "chains.create": lambda api: api.chains.create("r", org_id="o", mode="parallel", steps=[STEP]),
     "sessions.create_turn": lambda api: api.sessions.create_turn("s", "bypass"),
     "workflows.trigger": lambda api: api.workflows.trigger("w", {"order": 17}),
 }

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
-from hitlsh.api.descriptors import Call, Group, Pages
+from hitlsh.api.descriptors import ApiListMethod, ApiMethod, Group
 from service.cli.api.group import api
 from service.cli.api.question_options import NO_ANSWER
 
@@ -319,7 +319,7 @@ def test_every_call_of_the_client_has_a_command() -> None:
         f"{group_name}.{name}"
         for group_name, group in groups.items()
         for name, value in vars(type(group)).items()
-        if isinstance(value, Call | Pages)
+        if isinstance(value, ApiMethod | ApiListMethod)
     }
 
     assert calls | {"test"} == set(COMMAND_OF_CALL)

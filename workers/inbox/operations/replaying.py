@@ -80,7 +80,7 @@ def _chosen(redis: Redis, chosen: Chosen) -> Iterator[tuple[list[EventRecord], s
 
 
 def _plan(record: EventRecord, router: Router, handler: str | None, states: tuple[str, ...]) -> _Plan | None:
-    """Which of today's routes shall have this event (again)."""
+    """Return the effects of today's routes that shall have this event (again)."""
     stored = record.stored
     if stored is None or record.state == "due" or record.overruled is not None:
         return None  # what is not routed yet goes through today's routes anyway

@@ -55,7 +55,9 @@ end
 
 local function check_waiting(handler, event, key, request_id)
   local known = redis.call('HMGET', event, 'trust', handler .. ':needs', 'overruled')
-  if (strength[known[1]] or 0) >= (strength[known[2]] or 3) then
+  local has_come = (strength[known[1]] or 0) >= (strength[known[2]] or 3)
+  if known[2] == 'details' then has_come = was_read(request_id) end
+  if has_come then
     found(handler, key, 'it waits for evidence that came')
     release_waiting(event, key, request_id, known[1])
   elseif known[3] == 'open' or known[3] == 'missing' then
