@@ -3,7 +3,6 @@
 An answer may be ``False``, ``0``, ``""`` or ``[]``: only None means that nobody answered.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,13 +25,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def matches(self, option: str) -> bool:
         """Whether this answer is, or contains, the option: by value, by label or by snake_case form."""
         said = self.value if isinstance(self.value, list) else [self.value]
-        words = {slug(word) for word in (*said, *self.labels, *self.names) if isinstance(word, str)}
-        return slug(option) in words
+        words = {spelling(word) for word in (*said, *self.labels, *self.names) if isinstance(word, str)}
+        return spelling(option) in words
 
 
-def slug(words: str) -> str:
-    """The snake_case form HITL.sh makes of a string option, such as ``approve_with_warning``."""
-    return re.sub(r"\W+", "_", words.strip()).strip("_").lower() or words
+def spelling(option: str) -> str:
+    """What an option is recognised by in any spelling: its slug, or itself where it has none."""
+    return responses.slug(option) or option
 
 
 def outcome_of(status: str | None) -> Outcome | None:
@@ -74,8 +73,8 @@ def _as_asked(value: Any, response_type: str | None, config: Mapping[str, Any]) 
 def _chosen(value: Any, options: Any) -> list[tuple[str, str]]:
     """Value and label of each option that was chosen, in the order of the answer."""
     offered = [option_names(option) for option in (options if isinstance(options, list) else [])]
-    by_name = {slug(name): names for names in offered for name in names}
-    said = [slug(word) for word in (value if isinstance(value, list) else [value]) if isinstance(word, str)]
+    by_name = {spelling(name): names for names in offered for name in names}
+    said = [spelling(word) for word in (value if isinstance(value, list) else [value]) if isinstance(word, str)]
     return [by_name[word] for word in said if word in by_name]
 
 
@@ -97,9 +96,9 @@ def _number(words: str) -> int | float | str:
 
 
 def _boolean(words: str, config: Mapping[str, Any]) -> bool | str:
-    said = slug(words)
+    said = spelling(words)
     for meaning, names in ((True, ("true", "yes")), (False, ("false", "no"))):
         label = config.get(f"{str(meaning).lower()}_label")
-        if said in (names if not isinstance(label, str) else (*names, slug(label))):
+        if said in (names if not isinstance(label, str) else (*names, spelling(label))):
             return meaning
     return words

@@ -101,7 +101,7 @@ def _comparable_form(value: Any) -> str:
 def _canonical(value: Any) -> str:
     """Spell a JSON value so that equal answers are equal strings, and ``True`` is not ``1`` nor ``"1"``."""
     if isinstance(value, str):
-        return f"s{_slug(value)}"
+        return f"s{value if len(value) > _LONGEST_OPTION else slug(value) or value}"
     if value is None or isinstance(value, bool):
         return f"b{value}"
     if isinstance(value, float) and value.is_integer():
@@ -120,7 +120,9 @@ def _spell(canonical: list[Any]) -> str:
     return msgspec.json.encode(canonical).decode()
 
 
-def _slug(text: str) -> str:
-    if len(text) > _LONGEST_OPTION:
-        return text
-    return _NOT_A_WORD.sub("_", text.lower()).strip("_") or text
+def slug(text: str) -> str:
+    """The value that HITL.sh makes of an option's text: ``Approve with Warning`` is ``approve_with_warning``.
+
+    Empty for a text without a letter or digit.
+    """
+    return _NOT_A_WORD.sub("_", text.lower()).strip("_")

@@ -45,11 +45,6 @@ class ReconcileRun:
         self._calls = 0
 
     @property
-    def calls(self) -> int:
-        """How many answers it has had."""
-        return self._calls
-
-    @property
     def checkpoint(self) -> Checkpoint | None:
         """Give it to the next plan; None when there is nothing to continue."""
         if not self._left or (self._walk.done and not self._absent):

@@ -5,12 +5,12 @@ elements does. None matches only where the condition says None.
 """
 
 import math
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
+from hitlsh.webhooks.responses import slug
 from workers.errors import RouteInvalid
 from workers.routing.callables import check_predicate, name_of
 
@@ -48,16 +48,10 @@ def between(low: float, high: float) -> Between:
     return Between(low, high)
 
 
-def slug(text: str) -> str:
-    """The value HITL.sh makes of an option's label: ``Approve with Warning`` is ``approve_with_warning``.
-
-    Empty for a text without a letter: ``-1`` and ``1`` are two answers.
-    """
-    found = _NOT_WORD.sub("_", text.lower()).strip("_")
-    return found if any(character.isalpha() for character in found) else ""
-
-
-_NOT_WORD = re.compile(r"\W+")
+def word_slug(text: str) -> str:
+    """The value that HITL.sh makes of an option's label. Empty for a text without a letter: ``-1`` is not ``1``."""
+    value = slug(text)
+    return value if any(character.isalpha() for character in value) else ""
 
 
 class Choice(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from workers.decision import Decision
 from workers.errors import RouteInvalid
 from workers.event_names import did_you_mean
 from workers.routing.callables import check_predicate
-from workers.routing.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate, slug
+from workers.routing.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate, word_slug
 
 #: Free text says what it says: "Approve!" is not the option "approve".
 EXACT_TYPES = ("text", "editable_text")
@@ -31,7 +31,7 @@ def _response(option: str, condition: Any) -> Test:
     accepts, strings = choice.test(), choice.strings
     if not strings:
         return lambda decision: accepts(decision.response)
-    slugs = frozenset(filter(None, map(slug, strings)))
+    slugs = frozenset(filter(None, map(word_slug, strings)))
 
     def test(decision: Decision) -> bool:
         if accepts(decision.response):
@@ -39,7 +39,7 @@ def _response(option: str, condition: Any) -> Test:
         if decision.response_type in EXACT_TYPES:
             return False
         return any(
-            spelling in strings or spelling in slugs or (slug(spelling) or None) in strings
+            spelling in strings or spelling in slugs or (word_slug(spelling) or None) in strings
             for spelling in _spellings(decision)
         )
 

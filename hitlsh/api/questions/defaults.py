@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from hitlsh.api.answers import option_names, slug
+from hitlsh.api.answers import option_names, spelling
 from hitlsh.api.errors import AskingError
 
 
@@ -20,8 +20,8 @@ def check_choice(config: Mapping[str, Any], default: Any) -> str:
     exactly, loosely = _exactly(config["options"]), _loosely(config["options"])
     if isinstance(default, str) and default in exactly:
         return exactly[default]
-    if isinstance(default, str) and slug(default) in loosely:
-        return loosely[slug(default)]
+    if isinstance(default, str) and spelling(default) in loosely:
+        return loosely[spelling(default)]
     offered = ", ".join(repr(value) for value in dict.fromkeys(exactly.values()))
     raise AskingError(f"default_response is {default!r}: it must be one of the options: {offered}")
 
@@ -58,8 +58,8 @@ def check_boolean(config: Mapping[str, Any], default: Any) -> bool:
     if isinstance(default, bool):
         return default
     for meaning, field in ((True, "true_label"), (False, "false_label")):
-        names = {slug(config[field]), str(meaning).lower()}
-        if isinstance(default, str) and slug(default) in names:
+        names = {spelling(config[field]), str(meaning).lower()}
+        if isinstance(default, str) and spelling(default) in names:
             return meaning
     raise AskingError(
         f"default_response is {default!r}: give True or False, {config['true_label']!r} or {config['false_label']!r}"
@@ -82,4 +82,4 @@ def _exactly(options: list[Any]) -> dict[str, str]:
 
 
 def _loosely(options: list[Any]) -> dict[str, str]:
-    return {slug(words): value for words, value in _exactly(options).items()}
+    return {spelling(words): value for words, value in _exactly(options).items()}
