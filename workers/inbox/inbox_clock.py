@@ -60,7 +60,7 @@ from workers.inbox import keys, scripts
 logger = logging.getLogger("hitl.clock")
 
 SECOND = 1_000_000
-#: As in clock.lua: a server that is further from the latest tick may have been set to another time.
+#: As in shared/inbox_clock.lua: a server that is further from the latest tick may have been set to another time.
 LONGEST_TICK = 2 * SECOND
 #: Seconds for which a new timekeeper watches for somebody else's tick before it believes the server's clock.
 WATCH = 2.0
@@ -75,7 +75,7 @@ FULL_CORRECTION, LET_BE = SECOND, SECOND // 50
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What now.lua answers. Clocks are in microseconds since 1970."""
+    """The reply of read_clock.lua. Clocks are in microseconds since 1970."""
 
     inbox: int
     server: int

@@ -27,7 +27,7 @@ from workers.errors import WorkersError
 from workers.inbox.budget.hourly_calls import Purpose, Rules
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.reconcile import api_reading
-from workers.reconcile.progress import Answer, Call, Get, List, Missing
+from workers.reconcile.planning.progress import Answer, Call, Get, List, Missing
 from workers.reconcile.state import Trouble
 
 #: What HITL.sh showed in answer to a call, by request id.

@@ -12,7 +12,7 @@ from hitlsh.webhooks.parsing import event_from_request
 from workers.inbox.store import Callback
 from workers.inbox.tracker.tracked_requests import TrackedRequest
 from workers.inbox.values import Delivery, stamp
-from workers.reconcile.progress import Row, Rows
+from workers.reconcile.planning.progress import Row, Rows
 
 #: A request or a page of them.
 Found = TypeVar("Found", Request, RequestPage)

@@ -17,9 +17,10 @@ from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.values import Delivery
-from workers.reconcile import api_reading, discovery, state
+from workers.reconcile import api_reading, state
 from workers.reconcile.api_calls import Shown
-from workers.reconcile.progress import Findings
+from workers.reconcile.planning import discovery
+from workers.reconcile.planning.progress import Findings
 from workers.reconcile.snapshot import Snapshot
 from workers.reconcile.state import ReconcileReport
 from workers.settings import Settings

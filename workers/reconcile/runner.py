@@ -20,15 +20,16 @@ from workers.inbox.tracker import api_keys, reconcile_state
 from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
 from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import TrackedRequest
-from workers.reconcile import api_reading, discovery, snapshot
+from workers.reconcile import api_reading, snapshot
 from workers.reconcile.api_calls import ApiCaller, ReconcileBudget, RequestWithheld, Shown, Stopped
-from workers.reconcile.discovery import Horizon
-from workers.reconcile.open_pages import OpenPages
-from workers.reconcile.planner import Plan
-from workers.reconcile.progress import Checkpoint, Findings, Get, List, Missing, Row, Rows
+from workers.reconcile.planning import discovery
+from workers.reconcile.planning.discovery import Horizon
+from workers.reconcile.planning.open_pages import OpenPages
+from workers.reconcile.planning.plan_execution import PlanExecution
+from workers.reconcile.planning.planner import Plan
+from workers.reconcile.planning.progress import Checkpoint, Findings, Get, List, Missing, Row, Rows
 from workers.reconcile.recorder import Recorder
 from workers.reconcile.state import ReconcileReport, merge_reports
-from workers.reconcile.state_machine import ReconcileRun
 from workers.settings import Settings
 
 logger = logging.getLogger("hitl.reconcile")
@@ -227,7 +228,7 @@ class ReconcileRunner:
         """`keeps_place`: whoever takes over goes on from its checkpoint."""
         if plan.kind == "nothing":
             return
-        reconcile = ReconcileRun(plan)
+        reconcile = PlanExecution(plan)
         while (call := reconcile.next_call()) is not None and self._has_time():
             try:
                 answer, shown = api.answer(call)

@@ -13,9 +13,10 @@ from workers.inbox.tracker import api_keys, reconcile_state, tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes, api_key_hash
 from workers.inbox.tracker.tracked_requests import TrackedRequest
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile import check_interval, planner, state
-from workers.reconcile.check_interval import CheckIntervals, GuaranteedInterval
-from workers.reconcile.planner import Plan, Situation
+from workers.reconcile import state
+from workers.reconcile.planning import check_interval, planner
+from workers.reconcile.planning.check_interval import CheckIntervals, GuaranteedInterval
+from workers.reconcile.planning.planner import Plan, Situation
 from workers.reconcile.state import ReconcileState
 from workers.settings import Settings
 

@@ -6,8 +6,8 @@ from typing import Literal
 import msgspec
 
 from workers.inbox.tracker.reconcile_state import ReconcileRecord
-from workers.reconcile.discovery import Horizon
-from workers.reconcile.progress import Checkpoint
+from workers.reconcile.planning.discovery import Horizon
+from workers.reconcile.planning.progress import Checkpoint
 
 Trouble = Literal["unreachable", "refused", "rate_limited", "key_refused", "budget", "unexpected"]
 

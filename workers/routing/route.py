@@ -95,7 +95,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return any(rule.conflict for rule in self.rules)
 
     def with_mode(self, mode: str) -> str:
-        """One of the handlers that an event is routed to, as report.lua and again.lua read it."""
+        """One of the handlers that an event is routed to, as report.lua and rerun_effects.lua read it."""
         return f"{self.name}:{mode}" + (":conflict" if self.takes_conflicts else "")
 
     def waits(self, decision: Decision) -> "Wait | None":

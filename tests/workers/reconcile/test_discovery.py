@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workers.reconcile.list_server import ListServer
-from workers.reconcile.discovery import LATE, Horizon, fresh, wanted
-from workers.reconcile.progress import List, Row, Rows
+from workers.reconcile.planning.discovery import LATE, Horizon, fresh, wanted
+from workers.reconcile.planning.progress import List, Row, Rows
 
 PAGE = 10
 NOW = 5000.0

@@ -5,10 +5,10 @@ from typing import Any
 from tests.reconcile_model import after_decision
 from tests.workers.reconcile.list_server import ListServer
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile.check_interval import GRACE, CheckIntervals, guaranteed_interval, intervals
-from workers.reconcile.planner import Plan, Situation, plan
-from workers.reconcile.progress import Checkpoint
-from workers.reconcile.state_machine import ReconcileRun
+from workers.reconcile.planning.check_interval import GRACE, CheckIntervals, guaranteed_interval, intervals
+from workers.reconcile.planning.plan_execution import PlanExecution
+from workers.reconcile.planning.planner import Plan, Situation, plan
+from workers.reconcile.planning.progress import Checkpoint
 
 NOW = 1_000_000.0
 LOSING = WebhookHealth(loss=1.0, ended_per_hour=80)
@@ -120,7 +120,7 @@ def test_a_plan_that_is_carried_out_finds_everything() -> None:
     server.ask(500)
     for number in range(0, 500, 7):
         server.end(f"r{number}")
-    reconcile, found = ReconcileRun(made(*server.known())), set[str]()
+    reconcile, found = PlanExecution(made(*server.known())), set[str]()
 
     while (call := reconcile.next_call()) is not None:
         found.update(reconcile.step(call, server.answer(call)).ended)

@@ -25,7 +25,7 @@ _NEVER_SUCCEEDED = ("missing", "failed", "held", "skipped", "discarded", "supers
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """Handlers that shall have an event (again), each with how, as again.lua reads it."""
+    """Handlers that shall have an event (again), each with how, as rerun_effects.lua reads it."""
 
     key: str
     handlers: Mapping[str, str]

@@ -56,7 +56,7 @@ def hold_off(redis: Redis) -> None:
 
 
 class Note(msgspec.Struct, frozen=True):
-    """One line of what a reconcile run learned; see reconcile.lua."""
+    """One line of what a reconcile run learned; see save_reconcile_notes.lua."""
 
     verb: Verb
     request_id: str

@@ -1,4 +1,4 @@
--- Evidence, in every script behind turns.lua: what each delivery says of an outcome, and which of it speaks.
+-- Evidence: what each delivery says of an outcome, and which of it speaks. Included in every script.
 --
 -- An event's record holds at most one piece of evidence a trust level, in the fields `<level>:head`, `:body`,
 -- `:callback` and `:received_at`; `trust` is the strongest level that it has. Evidence never changes and is never

@@ -1,4 +1,4 @@
--- Turns, in every script behind shared.lua: the events of one request are handled one at a time.
+-- Turns: the events of one request are handled one at a time. Included in every script.
 --
 -- Each event has a class: 0 if it ends nothing; else by its trust, the decision of the request before what
 -- disagrees with it. A higher class takes the turn from a lower one, whatever that does; within a class the turn

@@ -13,7 +13,7 @@
 -- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict, overruled (it is the
 --          decision now, in place of weaker evidence that says otherwise), stale (it ended before the horizon:
 --          kept, not routed), misused (it came by a callback URL that may not speak of it), over_quota or busy (not
---          kept; see quota.lua)
+--          kept; see quotas.lua)
 local request_life = ARGV[2]
 retention = ARGV[1]
 frame = ARGV[3]

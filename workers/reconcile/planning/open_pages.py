@@ -1,6 +1,6 @@
 """The way through the open listings, page by page, while rows leave them."""
 
-from workers.reconcile.progress import Checkpoint, List, Rows
+from workers.reconcile.planning.progress import Checkpoint, List, Rows
 
 
 class OpenPages:

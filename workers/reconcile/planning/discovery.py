@@ -8,7 +8,7 @@ import math
 
 import msgspec
 
-from workers.reconcile.progress import List, Row, Rows
+from workers.reconcile.planning.progress import List, Row, Rows
 
 #: A row turns up at most so many seconds after its `created_at`.
 LATE = 5.0

@@ -9,10 +9,10 @@ from bisect import bisect_left, insort
 import msgspec
 
 from workers.inbox.values import OpenRequest
-from workers.reconcile.open_pages import OpenPages
-from workers.reconcile.page_cover import Window, cover
-from workers.reconcile.planner import Plan
-from workers.reconcile.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, Row, Rows
+from workers.reconcile.planning.open_pages import OpenPages
+from workers.reconcile.planning.page_cover import Window, cover
+from workers.reconcile.planning.planner import Plan
+from workers.reconcile.planning.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, Row, Rows
 
 #: Pages that may fail to show a target before it is asked for by itself.
 PATIENCE = 2
@@ -20,7 +20,7 @@ PATIENCE = 2
 DRIFTS_KEPT = 50
 
 
-class ReconcileRun:
+class PlanExecution:
     """Carries out a plan: ``while (call := run.next_call()) is not None: run.step(call, answer)``.
 
     The caller charges the budget for each call, stops where it likes, and keeps `checkpoint` beside what it

@@ -16,9 +16,9 @@ from typing import Literal
 import msgspec
 
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile.check_interval import CheckIntervals, chance, urgent
-from workers.reconcile.page_cover import Window, cover
-from workers.reconcile.progress import Checkpoint
+from workers.reconcile.planning.check_interval import CheckIntervals, chance, urgent
+from workers.reconcile.planning.page_cover import Window, cover
+from workers.reconcile.planning.progress import Checkpoint
 
 #: Decisions to be expected for each call; with fewer, what is due may wait for company.
 WORTH = 1.5

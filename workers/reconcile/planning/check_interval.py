@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile.page_cover import cover
+from workers.reconcile.planning.page_cover import cover
 
 HOUR = 3600.0
 #: Seconds that a webhook gets after `timeout_at`, before a call is worth more than waiting.
