@@ -78,7 +78,7 @@ class Ours(Client):
         found = plan(
             Situation(
                 now=now,
-                known=tuple(self.open.values()),
+                requests=tuple(self.open.values()),
                 due=self._due(now),
                 webhook_health=self.webhook_health,
                 intervals=self.intervals,

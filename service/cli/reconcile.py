@@ -56,7 +56,7 @@ def reconcile(dry_run: bool, json_wanted: bool) -> None:
 
 
 def _say_what_would_be(settings: Settings, api_key: str, redis: Redis, json_wanted: bool) -> None:
-    seen = snapshot.look(settings, redis)
+    seen = snapshot.take(settings, redis)
     calls = status.calls(redis, settings, api_key, seen.now)
     if json_wanted:
         print_json(outlook_fields(seen, calls, settings))

@@ -30,7 +30,7 @@ def account_lines(report: ReconcileReport, next_check: float | None, now: float)
 
 
 def trouble_of(report: ReconcileReport) -> str:
-    return f"{report.trouble}: {one_line(report.said)}"
+    return f"{report.trouble}: {one_line(report.error)}"
 
 
 def account_fields(report: ReconcileReport) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _discovery_words(outlook: Snapshot, settings: Settings) -> str:
     if not settings.discover:
         return "off (HITL_DISCOVER=0)"
     horizon = outlook.state.horizon
-    looked = horizon.looked_at if horizon is not None else None
+    looked = horizon.discovered_at if horizon is not None else None
     words = f"next look {until(_next_discovery(outlook, settings), outlook.now)}"
     return words if looked is None else f"{words}, the last was {since(looked, outlook.now)}"
 
@@ -154,5 +154,5 @@ def _is_first(state: ReconcileState) -> bool:
 
 def _known(outlook: Snapshot) -> tuple[int, int]:
     """Open requests, and those that have ended and await confirmation."""
-    awaiting = sum(known.awaits_confirmation for known in outlook.known.values())
-    return len(outlook.known) - awaiting, awaiting
+    awaiting = sum(request.awaits_confirmation for request in outlook.tracked.values())
+    return len(outlook.tracked) - awaiting, awaiting

@@ -1,4 +1,4 @@
-"""What HITL.sh's API shows, as a reconcile run's rows and as deliveries for the inbox."""
+"""Requests as HITL.sh's API shows them, made into rows for a plan and deliveries for the inbox."""
 
 from datetime import datetime
 from typing import TypeVar
@@ -21,17 +21,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 def row(shown: RequestSummary, now: float) -> Row:
-    """A request whose status we do not know is taken for open: nothing is made up about it."""
+    """A request whose status we do not know counts as open."""
     created = shown.created_at.timestamp() if shown.created_at is not None else now
     return Row(id=shown.id, created_at=created, ended=shown.outcome is not None)
 
 
 def created(shown: RequestSummary) -> str:
-    """As the request tracker's script takes it: '' where HITL.sh does not show it."""
+    """Seconds since 1970 as text; '' where HITL.sh does not show it."""
     return "" if shown.created_at is None else stamp(shown.created_at)
 
 
 def timeout(shown: RequestSummary) -> str:
+    """Seconds since 1970 as text; '' where HITL.sh does not show it."""
     return "" if shown.timeout_at is None else stamp(shown.timeout_at)
 
 
@@ -44,14 +45,14 @@ def rows(page: RequestPage, now: float, offset: int) -> Rows:
 
 
 def delivery(
-    shown: RequestSummary, known: TrackedRequest | None, callback: Callback | None, received_at: datetime
+    shown: RequestSummary, tracked: TrackedRequest | None, callback: Callback | None, received_at: datetime
 ) -> Delivery:
-    """What the request ended with, as if a webhook had told it, with what the request tracker knows beside."""
-    written = dict(shown.raw)
-    if known is not None and known.default_response is not None and written.get("default_response") is None:
-        written["default_response"] = msgspec.json.decode(known.default_response)
+    """The outcome of the request as a webhook would deliver it, with the default response from the request tracker."""
+    fields = dict(shown.raw)
+    if tracked is not None and tracked.default_response is not None and fields.get("default_response") is None:
+        fields["default_response"] = msgspec.json.decode(tracked.default_response)
     body = _encode(shown.raw)
-    content: Event | Unreadable | None = event_from_request(written)
+    content: Event | Unreadable | None = event_from_request(fields)
     return Delivery(
         content=content if content is not None else Unreadable.of(body, "unknown_shape"),
         body=body,
@@ -68,7 +69,7 @@ def callback_of(address: str | None, signer: CallbackSigner | None) -> Callback 
         return None
     token = address.rsplit(CALLBACK_PATH, 1)[1].strip("/")
     try:
-        found = signer.read(token)
+        callback = signer.read(token)
     except CallbackInvalid:
         return None
-    return Callback(id=found.id, state=found.state)
+    return Callback(id=callback.id, state=callback.state)

@@ -81,7 +81,7 @@ def test_one_old_request_waits_for_company() -> None:
     found = made(old, webhook_health=WebhookHealth(loss=0.1, ended_per_hour=80))
 
     assert found.kind == "nothing"
-    assert "wait for company" in found.reason
+    assert "wait until more is due" in found.reason
 
 
 def test_a_plan_of_nothing_says_when_to_plan_again() -> None:

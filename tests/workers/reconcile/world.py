@@ -191,7 +191,7 @@ class Ledger:
         made = plan(
             Situation(
                 now=now,
-                known=self.placed,
+                requests=self.placed,
                 webhook_health=self.webhook_health,
                 intervals=self.intervals,
                 calls=calls,
