@@ -19,10 +19,10 @@ def request(number: int = 0, **changes: Any) -> OpenRequest:
     return OpenRequest(**(defaults | changes))
 
 
-def made(*known: OpenRequest, **changes: Any) -> Plan:
+def made(*requests: OpenRequest, **changes: Any) -> Plan:
     defaults: dict[str, Any] = {
         "now": NOW,
-        "known": known,
+        "requests": requests,
         "webhook_health": LOSING,
         "intervals": CheckIntervals(shortest=600),
         "calls": 50,
