@@ -1,8 +1,12 @@
 # make install, run, demo, test, test-fast, check, docs, bench: each sets up what it needs.
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# The interpreter that was installed for, else the first on PATH. With another, the environment is made anew.
+PYTHON ?= $(firstword $(wildcard $(BIN)/python) python3)
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+STAMP := $(VENV)/.installed-$(VERSION)
+# Every test and every process that it starts would compile all modules again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install run demo test test-fast check docs format bench clean
 
@@ -10,7 +14,7 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hitl-receiver needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
@@ -20,15 +24,15 @@ run: install
 demo: install
 	@$(BIN)/hitl-receiver demo
 
-# Most tests wait for processes: more workers than cores are busy.
-WORKERS ?= 4
+# Most tests wait for processes: more workers than cores are busy. `make test PYTHON=python3.13` tests another version.
+WORKERS ?= 6
 
 test: install
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS)
 
 # The inner loop: all but the tests that start, kill and restart processes.
 test-fast: install
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow and not browser" --ignore tests/processes
+	$(BIN)/pytest -n $(WORKERS) -m "not slow and not browser" --ignore tests/processes
 
 check: install
 	$(BIN)/ruff check .
@@ -46,4 +50,4 @@ bench: install
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .hitl site .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .hitl site .mypy_cache .pytest_cache .ruff_cache .hypothesis

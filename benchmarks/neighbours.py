@@ -25,8 +25,9 @@ from hitlsh.webhooks.parsing import parse
 from service.local.supervisor import command
 from workers.inbox import keys, store
 from workers.inbox.operations import pausing
+from workers.inbox.settlements import Held, Report, Routed, RoutedEffect
 from workers.inbox.store import Inbox
-from workers.inbox.values import Delivery, Settlement
+from workers.inbox.values import Delivery
 from workers.redis_clients import drain_client
 
 LEASE = 15
@@ -111,11 +112,12 @@ def scene(workers: int, hold: int = 0) -> Iterator[Scene]:
 async def _hold(url: str, count: int) -> None:
     client = drain_client(url)
     into = Inbox(client, retention=86_400, lease=60)
+    routed = Routed(effects=(RoutedEffect(handler="held", start="running"),))
     for start in range(0, count, 200):
         await into.accept([delivery("completed", "Held") for _ in range(min(200, count - start))])
         items = (await into.claim(200)).items
-        await into.report([Settlement("route", "", one.event_key, one.token, "held:run") for one in items])
-        await into.report([Settlement("held", "held", one.event_key, one.token) for one in items])
+        await into.report([Report(item.lease, routed) for item in items])
+        await into.report([Report(item.first_attempt("held").lease, Held()) for item in items])
     await client.aclose()
 
 

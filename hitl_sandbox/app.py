@@ -3,18 +3,20 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route, compile_path
 
 from hitl_sandbox import control
 from hitl_sandbox.api import account, chains, feedback, loops, requests, sessions, turns, uploads, webhooks, workflows
-from hitl_sandbox.api.call import refused
+from hitl_sandbox.api.call import allow_header, refused
+from hitl_sandbox.api.keys import identify_or_none
 from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.origin import HostCheck
@@ -41,16 +43,36 @@ def build_app(settings: Settings) -> Starlette:
         lifespan=_lifespan,
     )
     app.state.parts = SandboxParts(settings)
+    patterns = tuple(_methods_by_path(app.routes))
+    app.state.methods_of = lambda path: {
+        method for pattern, methods in patterns if pattern.match(path) for method in methods
+    }
     app.router.redirect_slashes = False
     return app
 
 
+def _methods_by_path(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[re.Pattern[str], set[str]]]:
+    """The pattern and methods of every route below these, mounts included."""
+    for route in routes:
+        if isinstance(route, Mount):
+            yield from _methods_by_path(route.routes, prefix + route.path)
+        elif isinstance(route, Route):
+            yield compile_path(prefix + route.path)[0], route.methods or set()
+
+
 async def _failed(request: Request, error: Exception) -> Response:
-    """The router's 404 and 405, and our own mistakes, in the API's envelope."""
+    """The router's 404 and 405, and faults of the sandbox, in the API's envelope."""
     status, detail = 500, "Internal server error"
     if isinstance(error, HTTPException):
         status, detail = error.status_code, error.detail
-    return refused(Refusal(status, detail))
+    response = refused(Refusal(status, detail))
+    if status == 405:
+        response.headers["Allow"] = allow_header(request)
+    if request.scope["path"].startswith("/v1/"):
+        parts: SandboxParts = request.app.state.parts
+        key = identify_or_none(request.headers.get("authorization"), parts.sandbox_state)
+        response.headers.update(parts.quota.headers(key))
+    return response
 
 
 def _report(timeline: asyncio.Task[None]) -> None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hitl_sandbox.api.call import json_response, refused
-from hitl_sandbox.api.resources import loop_object, member_object, request_object
+from hitl_sandbox.api.resources import execution_object, loop_object, member_object, request_object
 from hitl_sandbox.api.webhooks import read_webhook, webhook_object
 from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.clock import iso
@@ -66,6 +66,12 @@ async def release(parts: SandboxParts, request: Request, body: dict[str, Any]) -
     return _request(parts, parts.lifecycle.release(parts.lifecycle.find(request.path_params["id"])))
 
 
+async def execution(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
+    """An execution as it stands; the vendor documents its object and no call that reads it."""
+    asked = parts.workflows.find(request.path_params["id"])
+    return execution_object(asked, parts.sandbox_state.settings, parts.lifecycle.answered_by(asked))
+
+
 def _request(parts: SandboxParts, asked: Asked) -> dict[str, Any]:
     return request_object(asked, parts.sandbox_state.settings, parts.lifecycle.answered_by(asked))
 
@@ -79,7 +85,7 @@ async def set_member(parts: SandboxParts, request: Request, body: dict[str, Any]
             raise Refusal(400, f"{name} must be one of: {', '.join(choices)}")
     options = {name: value for name, value in body.items() if name in ("status", "role", "device", "name")}
     member = parts.loops.set_member(request.path_params["id"], email, **options)
-    return {**member_object(member, r1=True), "name": member.name}
+    return member_object(member, r1=True)
 
 
 async def set_key(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
@@ -183,7 +189,7 @@ async def state(parts: SandboxParts, request: Request, body: dict[str, Any]) -> 
     store, settings = parts.sandbox_state.store, parts.sandbox_state.settings
     return {
         "clock": await clock(parts, request, body),
-        "loops": [loop_object(loop, settings) for loop in store.find(Loop)],
+        "loops": [loop_object(loop, settings, str(request.base_url)) for loop in store.find(Loop)],
         "requests": [_request(parts, asked) for asked in store.find(Asked)],
         "webhooks": [webhook_object(webhook) for webhook in store.find(Webhook)],
         "faults": parts.sandbox_state.faults.armed(),
@@ -196,6 +202,7 @@ routes = [
     Route("/requests/{id}/answer", control(answer), methods=["POST"]),
     Route("/requests/{id}/claim", control(claim), methods=["POST"]),
     Route("/requests/{id}/release", control(release), methods=["POST"]),
+    Route("/executions/{id}", control(execution)),
     Route("/loops/{id}/members", control(set_member), methods=["POST"]),
     Route("/keys", control(set_key), methods=["POST"]),
     Route("/clock", control(clock)),

@@ -63,8 +63,6 @@ class Settings:
     cancel_claimed: bool = False
     #: Replies with the extra keys of the first API generation.
     r1_replies: bool = False
-    #: Invite code inside the loop object too.
-    invite_in_loop: bool = False
     #: Put default_response into response_data when a request times out.
     fill_timeout: bool = False
     #: Refuse to delete a loop that has open requests.

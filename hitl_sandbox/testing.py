@@ -92,6 +92,10 @@ class Sandbox:
     def release(self, request_id: str) -> Json:
         return self._post(f"/requests/{request_id}/release")
 
+    def execution(self, execution_id: str) -> Json:
+        """A workflow's execution, with its outcome once it has one."""
+        return self._get(f"/executions/{execution_id}")
+
     def add_member(self, loop_id: str, email: str, **options: Any) -> Json:
         """Let somebody join, or change them: ``status``, ``role``, ``device``, ``name``."""
         return self._post(f"/loops/{loop_id}/members", email=email, **options)

@@ -1,17 +1,67 @@
-"""HITL.sh's vocabulary: the API client, the questions to ask, and what comes back by webhook."""
+"""HITL.sh for Python: receive its webhooks, call its API, ask questions.
+
+Follows https://docs.hitl.sh. Nothing here needs Redis, RQ or a web framework:
+
+- `hitlsh.webhooks` verifies and parses deliveries, without I/O;
+- `hitlsh.api` is a typed client, blocking and asyncio;
+- `hitlsh.signatures`, `hitlsh.callbacks` and `hitlsh.samples` are their parts.
+
+Every exception descends from `HitlshError`. A wrong argument of receiving, such as an empty list of secrets, is a
+plain ValueError or TypeError::
+
+    HitlshError
+    ├── DeliveryRefused          a delivery is not accepted; answer it with `status`
+    │   ├── SignatureInvalid     401: no signature of HITL.sh fits the body
+    │   ├── CallbackInvalid      401: the callback token is not ours, or has expired
+    │   └── BodyInvalid          400 or 415: verified, but not JSON
+    ├── StateInvalid             a callback's state is not plain JSON
+    │   └── StateTooLarge        a callback's state is longer than 2,048 bytes
+    ├── SampleInvalid            there is no such sample                          (also a ValueError)
+    └── ApiError                 a call did not return what it was made for
+        ├── ClientMisconfigured  the API key or the base URL cannot be used       (also a ValueError)
+        ├── ArgumentInvalid      an argument breaks a limit; no call was made     (also a ValueError)
+        ├── BudgetExhausted      the client's own budget has no call left; no call was made
+        ├── Unreachable          no reply: connection, TLS or timeout
+        ├── UnexpectedReply      a reply that is not in the documented form
+        └── StatusError          HITL.sh answered with an error
+            ├── BadRequest       400
+            ├── Unauthorized     401
+            ├── Forbidden        403
+            ├── NotFound         404
+            ├── Conflict         409
+            ├── RateLimited      429
+            └── ServerError      5xx
+
+HITL.sh has no machine-readable error codes: tell errors apart by their class first and by ``msg`` second.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hitlsh.api import (
+    from hitlsh.api.answers import Answer, outcome_of, read_answer
+    from hitlsh.api.client import AsyncClient, Client
+    from hitlsh.api.errors import (
         ApiError,
-        AsyncClient,
-        Client,
-        LocalBudget,
+        ArgumentInvalid,
+        BadRequest,
+        BudgetExhausted,
+        ClientMisconfigured,
+        Conflict,
+        Forbidden,
+        NotFound,
+        RateLimited,
+        ServerError,
+        StatusError,
+        Unauthorized,
+        UnexpectedReply,
+        Unreachable,
+    )
+    from hitlsh.api.http.rate_limit import AsyncBudget, Budget, LocalBudget, RateLimit
+    from hitlsh.api.http.retrying import RetryPolicy
+    from hitlsh.api.questions.builders import (
         Option,
-        RateLimit,
-        RetryPolicy,
+        Question,
         boolean,
         editable_text,
         multi_select,
@@ -20,78 +70,150 @@ if TYPE_CHECKING:
         single_select,
         text,
     )
-    from hitlsh.callbacks import Callback, CallbackInvalid, CallbackSigner, StateInvalid, StateTooLarge
+    from hitlsh.api.questions.content import Content, audio, file, image, video
+    from hitlsh.api.questions.request_body import DocumentedLimitWarning
+    from hitlsh.api.request_recorder import AsyncRequestRecorder, RequestRecorder, SentRequest
+    from hitlsh.callbacks import CallbackInvalid, CallbackSigner, CallbackToken, StateInvalid, StateTooLarge
     from hitlsh.errors import DeliveryRefused, HitlshError
-    from hitlsh.events import Event, Reviewer, Unreadable
-    from hitlsh.samples.catalog import SampleInvalid
+    from hitlsh.event_json import decode_event, encode_event
+    from hitlsh.events import Event, LoopMember, RefundInfo, Reviewer, Unreadable
+    from hitlsh.samples.catalog import Sample, SampleInvalid, sample
     from hitlsh.signatures import SignatureInvalid
     from hitlsh.webhooks.delivery_headers import Headers
     from hitlsh.webhooks.parsing import parse
     from hitlsh.webhooks.receiving import BodyInvalid, VerifiedDelivery, receive, receive_callback
 
 __all__ = [
+    "Answer",
     "ApiError",
+    "ArgumentInvalid",
+    "AsyncBudget",
     "AsyncClient",
+    "AsyncRequestRecorder",
+    "BadRequest",
     "BodyInvalid",
-    "Callback",
+    "Budget",
+    "BudgetExhausted",
     "CallbackInvalid",
     "CallbackSigner",
+    "CallbackToken",
     "Client",
+    "ClientMisconfigured",
+    "Conflict",
+    "Content",
     "DeliveryRefused",
+    "DocumentedLimitWarning",
     "Event",
+    "Forbidden",
     "Headers",
     "HitlshError",
     "LocalBudget",
+    "LoopMember",
+    "NotFound",
     "Option",
+    "Question",
     "RateLimit",
+    "RateLimited",
+    "RefundInfo",
+    "RequestRecorder",
     "RetryPolicy",
     "Reviewer",
+    "Sample",
     "SampleInvalid",
+    "SentRequest",
+    "ServerError",
     "SignatureInvalid",
     "StateInvalid",
     "StateTooLarge",
+    "StatusError",
+    "Unauthorized",
+    "UnexpectedReply",
+    "Unreachable",
     "Unreadable",
     "VerifiedDelivery",
+    "audio",
     "boolean",
+    "decode_event",
     "editable_text",
+    "encode_event",
+    "file",
+    "image",
     "multi_select",
     "number",
+    "outcome_of",
     "parse",
     "rating",
+    "read_answer",
     "receive",
     "receive_callback",
+    "sample",
     "single_select",
     "text",
+    "video",
 ]
 
-#: Where each public name is defined. They are imported at first use (PEP 562), so that importing a submodule
-#: imports nothing but what that submodule needs.
+#: The module that defines each public name. A name is imported at its first use (PEP 562), so that importing a
+#: submodule imports only what that submodule needs.
 _MODULES = {
-    "ApiError": "hitlsh.api",
-    "AsyncClient": "hitlsh.api",
-    "Client": "hitlsh.api",
-    "LocalBudget": "hitlsh.api",
-    "Option": "hitlsh.api",
-    "RateLimit": "hitlsh.api",
-    "RetryPolicy": "hitlsh.api",
-    "boolean": "hitlsh.api",
-    "editable_text": "hitlsh.api",
-    "multi_select": "hitlsh.api",
-    "number": "hitlsh.api",
-    "rating": "hitlsh.api",
-    "single_select": "hitlsh.api",
-    "text": "hitlsh.api",
-    "Callback": "hitlsh.callbacks",
+    "Answer": "hitlsh.api.answers",
+    "outcome_of": "hitlsh.api.answers",
+    "read_answer": "hitlsh.api.answers",
+    "AsyncClient": "hitlsh.api.client",
+    "Client": "hitlsh.api.client",
+    "ApiError": "hitlsh.api.errors",
+    "ArgumentInvalid": "hitlsh.api.errors",
+    "BadRequest": "hitlsh.api.errors",
+    "BudgetExhausted": "hitlsh.api.errors",
+    "ClientMisconfigured": "hitlsh.api.errors",
+    "Conflict": "hitlsh.api.errors",
+    "Forbidden": "hitlsh.api.errors",
+    "NotFound": "hitlsh.api.errors",
+    "RateLimited": "hitlsh.api.errors",
+    "ServerError": "hitlsh.api.errors",
+    "StatusError": "hitlsh.api.errors",
+    "Unauthorized": "hitlsh.api.errors",
+    "UnexpectedReply": "hitlsh.api.errors",
+    "Unreachable": "hitlsh.api.errors",
+    "AsyncBudget": "hitlsh.api.http.rate_limit",
+    "Budget": "hitlsh.api.http.rate_limit",
+    "LocalBudget": "hitlsh.api.http.rate_limit",
+    "RateLimit": "hitlsh.api.http.rate_limit",
+    "RetryPolicy": "hitlsh.api.http.retrying",
+    "Option": "hitlsh.api.questions.builders",
+    "Question": "hitlsh.api.questions.builders",
+    "boolean": "hitlsh.api.questions.builders",
+    "editable_text": "hitlsh.api.questions.builders",
+    "multi_select": "hitlsh.api.questions.builders",
+    "number": "hitlsh.api.questions.builders",
+    "rating": "hitlsh.api.questions.builders",
+    "single_select": "hitlsh.api.questions.builders",
+    "text": "hitlsh.api.questions.builders",
+    "Content": "hitlsh.api.questions.content",
+    "audio": "hitlsh.api.questions.content",
+    "file": "hitlsh.api.questions.content",
+    "image": "hitlsh.api.questions.content",
+    "video": "hitlsh.api.questions.content",
+    "DocumentedLimitWarning": "hitlsh.api.questions.request_body",
+    "AsyncRequestRecorder": "hitlsh.api.request_recorder",
+    "RequestRecorder": "hitlsh.api.request_recorder",
+    "SentRequest": "hitlsh.api.request_recorder",
     "CallbackInvalid": "hitlsh.callbacks",
     "CallbackSigner": "hitlsh.callbacks",
+    "CallbackToken": "hitlsh.callbacks",
     "StateInvalid": "hitlsh.callbacks",
     "StateTooLarge": "hitlsh.callbacks",
     "DeliveryRefused": "hitlsh.errors",
     "HitlshError": "hitlsh.errors",
+    "decode_event": "hitlsh.event_json",
+    "encode_event": "hitlsh.event_json",
     "Event": "hitlsh.events",
+    "LoopMember": "hitlsh.events",
+    "RefundInfo": "hitlsh.events",
     "Reviewer": "hitlsh.events",
     "Unreadable": "hitlsh.events",
+    "Sample": "hitlsh.samples.catalog",
     "SampleInvalid": "hitlsh.samples.catalog",
+    "sample": "hitlsh.samples.catalog",
     "SignatureInvalid": "hitlsh.signatures",
     "Headers": "hitlsh.webhooks.delivery_headers",
     "parse": "hitlsh.webhooks.parsing",
@@ -102,7 +224,7 @@ _MODULES = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker would take any name for a public one
+if not TYPE_CHECKING:  # a type checker would accept every name
 
     def __getattr__(name: str) -> Any:
         if name not in _MODULES:

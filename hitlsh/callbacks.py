@@ -1,4 +1,4 @@
-"""Callback URLs of our own, signed, since HITL.sh does not sign what it posts to them.
+"""CallbackToken URLs of our own, signed, since HITL.sh does not sign what it posts to them.
 
 A token is the id of one asking and the asker's state, signed and dated by itsdangerous. Nothing in it is
 secret, and nothing in it can be changed. It is not compressed: that would cost more time than it saves
@@ -68,7 +68,7 @@ class StateTooLarge(StateInvalid):
     """A state would make the callback URL longer than senders and proxies carry."""
 
 
-class Callback(msgspec.Struct, frozen=True, kw_only=True):
+class CallbackToken(msgspec.Struct, frozen=True, kw_only=True):
     """What a callback URL says once it is verified."""
 
     #: 128 random bits, one per token.
@@ -79,7 +79,7 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     minted_at: datetime
 
     def __repr__(self) -> str:
-        return f"Callback(id={self.id!r}, state=…, minted_at={self.minted_at.isoformat()})"
+        return f"CallbackToken(id={self.id!r}, state=…, minted_at={self.minted_at.isoformat()})"
 
 
 class CallbackSigner:
@@ -111,7 +111,7 @@ class CallbackSigner:
         payload = base64_encode(_encode([token_id, _checked(state)]))
         return self._signer.sign(payload).decode("ascii")
 
-    def read(self, token: str) -> Callback:
+    def read(self, token: str) -> CallbackToken:
         """Return what a token says; raises CallbackInvalid, and nothing else, whatever the string."""
         if len(token) > LONGEST_TOKEN or _TOKEN.fullmatch(token) is None:
             raise CallbackInvalid("callback_malformed")
@@ -123,7 +123,7 @@ class CallbackSigner:
             token_id, state = _decode(base64_decode(payload))
         except (BadData, msgspec.MsgspecError, UnicodeDecodeError):
             raise CallbackInvalid("callback_malformed") from None
-        return Callback(id=token_id, state=state, minted_at=minted_at)
+        return CallbackToken(id=token_id, state=state, minted_at=minted_at)
 
     def _unsign(self, token: str) -> tuple[bytes, datetime]:
         # Without the cause: itsdangerous's errors carry the payload into logs.

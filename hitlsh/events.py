@@ -19,6 +19,28 @@ class Reviewer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     email: str | None = None
 
 
+class LoopMember(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The member that an event of a loop is about."""
+
+    id: str | None = None
+    email: str | None = None
+    name: str | None = None
+    #: ``pending`` until the person has joined in the app, then ``active``.
+    status: str | None = None
+    #: ``admin`` or ``member``.
+    role: str | None = None
+    #: Aware, UTC.
+    joined_at: datetime | None = None
+
+
+class RefundInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether the cancellation of a request gave one call of the API key's hour back."""
+
+    refunded: bool | None = None
+    #: A sentence of HITL.sh, such as ``Request cancelled before processing began``.
+    reason: str | None = None
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happened, once, however often and in whichever form it is delivered."""
 
@@ -53,6 +75,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Digest of the outcome, equal across payload forms of the same answer; two different ones for one
     #: request are a conflict. None where the form does not carry enough to compare.
     fingerprint: str | None = None
+    #: For editable text: whether the reviewer changed the draft. None where the payload does not say.
+    was_edited: bool | None = None
+    #: The workflow and its execution that ``execution.*`` events are about (`make-workflow`).
+    workflow_id: str | None = None
+    execution_id: str | None = None
+    #: The session of a coding agent to which a turn belongs (`turn.resolved`).
+    session_id: str | None = None
+    #: The member who joined or left (``loop.member_joined`` and ``loop.member_left`` of the account webhook).
+    member: LoopMember | None = None
+    #: Only in ``request.cancelled`` of the account webhook.
+    refund_info: RefundInfo | None = None
 
 
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,9 +5,23 @@ from typing import Any
 
 import msgspec
 
-from hitlsh.events import Event
+from hitlsh.events import Event, Trust
 from hitlsh.webhooks.parsing import parse
-from workers.inbox.values import Delivery
+from workers.inbox.settlements import (
+    Awaiting,
+    Done,
+    Failed,
+    Held,
+    Released,
+    Report,
+    Retry,
+    Routed,
+    RoutedEffect,
+    Settlement,
+    Skipped,
+    Unconfirmed,
+)
+from workers.inbox.values import ClaimedItem, Delivery, Lease
 
 #: When deliveries arrive: these days, since what ended long ago is stale.
 RECEIVED = datetime.now(UTC).replace(microsecond=0)
@@ -74,6 +88,38 @@ def key(body: bytes) -> str:
     return content.key
 
 
-def modes(*names: str) -> str:
-    """Handlers as the report of a routing names them: those without a mode, such as ``pay:due``, run already."""
-    return ",".join(name if ":" in name else f"{name}:run" for name in names)
+def routed(item: ClaimedItem, *names: str, is_suspect: bool = False) -> Report:
+    """The report of a routing to these handlers: ``pay``, ``pay:due``, ``pay:await-confirmed:conflict``."""
+    effects = tuple(_effect(name) for text in names for name in text.split(",") if name)
+    return Report(on(item, ""), Routed(effects=effects, is_suspect=is_suspect))
+
+
+def _effect(name: str) -> RoutedEffect:
+    handler, mode, flag, *_ = f"{name}:::".split(":")
+    how, _, trust = mode.partition("-")
+    start: Any = "due" if mode == "due" else "running"
+    if trust:
+        start = Awaiting(needs=trust, is_urgent=how == "await")  # type: ignore[arg-type]
+    return RoutedEffect(handler=handler, start=start, takes_conflicts=flag == "conflict")
+
+
+def settled(
+    item: ClaimedItem, end: str, handler: str | None = None, *, error: str = "", after: float = 0.0,
+    needs: Trust = "confirmed",
+) -> Report:  # fmt: skip
+    """The report that an item, or this handler's effect of its event, came to this end."""
+    settlements: dict[str, Settlement] = {
+        "done": Done(),
+        "skipped": Skipped(),
+        "retry": Retry(after=after, error=error or None),
+        "failed": Failed(error=error),
+        "held": Held(),
+        "unconfirmed": Unconfirmed(needs=needs),
+        "release": Released(),
+    }
+    return Report(item.lease if handler is None else on(item, handler), settlements[end])
+
+
+def on(item: ClaimedItem, handler: str) -> Lease:
+    """The lease on this handler's effect of an event that was claimed."""
+    return msgspec.structs.replace(item.lease, handler=handler)

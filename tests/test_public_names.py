@@ -25,7 +25,7 @@ ROOTS: dict[str, type[Exception]] = {
 }
 #: Where the trees are drawn.
 TREES = {
-    "hitlsh": f"{hitlsh.errors.__doc__}{hitlsh.api.errors.__doc__}",
+    "hitlsh": hitlsh.__doc__ or "",
     "workers": workers.errors.__doc__ or "",
     "service": service.errors.__doc__ or "",
     "hitl_sandbox": hitl_sandbox.errors.__doc__ or "",
@@ -70,14 +70,23 @@ def test_public_names_are_sorted_and_each_is_there(package: str) -> None:
         module.nothing  # noqa: B018 # it is what is tested
 
 
-def test_hitlsh_names_all_that_receiving_needs() -> None:
-    assert set(hitlsh.webhooks.__all__) <= set(hitlsh.__all__)
+def test_hitlsh_names_all_that_receiving_and_calling_need() -> None:
+    assert set(hitlsh.webhooks.__all__) | set(hitlsh.api.__all__) <= set(hitlsh.__all__)
 
 
-def test_hitlsh_names_all_errors_but_those_of_single_api_calls() -> None:
-    errors = {error.__name__ for error in exceptions("hitlsh") if not error.__module__.startswith("hitlsh.api")}
+@pytest.mark.parametrize(
+    ("package", "module"), [("hitlsh.api", "hitlsh.api."), ("hitlsh.webhooks", "hitlsh.webhooks.")]
+)
+def test_a_package_of_hitlsh_draws_the_errors_that_it_defines(package: str, module: str) -> None:
+    drawn = importlib.import_module(package).__doc__ or ""
+    defined = {error.__name__ for error in exceptions("hitlsh") if error.__module__.startswith(module)}
 
-    assert errors | {"ApiError"} <= set(hitlsh.__all__)
+    assert defined
+    assert [name for name in sorted(defined) if f" {name} " not in drawn.replace("\n", " ")] == []
+
+
+def test_hitlsh_names_all_its_errors() -> None:
+    assert {error.__name__ for error in exceptions("hitlsh")} <= set(hitlsh.__all__)
 
 
 def test_workers_names_all_that_a_handler_may_raise_or_meet() -> None:
@@ -86,7 +95,15 @@ def test_workers_names_all_that_a_handler_may_raise_or_meet() -> None:
     assert defined <= set(workers.__all__)
 
 
-@pytest.mark.parametrize("module", ["hitlsh", "hitlsh.signatures", "hitlsh.callbacks", "hitlsh.webhooks.receiving"])
+MODULES_OF_HITLSH = [module.name for module in pkgutil.walk_packages(hitlsh.__path__, "hitlsh.")]
+WITHOUT_HTTP = ["hitlsh", *(name for name in MODULES_OF_HITLSH if not name.startswith("hitlsh.api"))]
+
+
+def test_receiving_is_among_the_modules_without_http() -> None:
+    assert {"hitlsh.signatures", "hitlsh.callbacks", "hitlsh.webhooks.receiving", "hitlsh.slugs"} <= set(WITHOUT_HTTP)
+
+
+@pytest.mark.parametrize("module", WITHOUT_HTTP)
 def test_verifying_needs_no_http_client(module: str) -> None:
     code = f"import sys, {module}; print([name for name in ('httpx', 'hitlsh.api') if name in sys.modules])"
 

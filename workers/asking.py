@@ -1,4 +1,4 @@
-"""Asking people through us: the inbox then waits for the decision, and the key's calls are shared with reconcile runs.
+"""Asks people through HITL.sh: each request is tracked, and its calls count in the budget of reconcile runs.
 
 from workers.asking import asking_client, callback_url
 
@@ -12,7 +12,7 @@ from typing import Any
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from hitlsh.api import AsyncClient, Client, Sent
+from hitlsh.api import AsyncClient, Client, SentRequest
 from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.callbacks import CallbackSigner
 from workers.errors import CannotAsk
@@ -28,7 +28,7 @@ CLOCK_SKEW = 300.0
 
 
 class RedisRequestRecorder:
-    """Has the inbox wait for each request that is asked."""
+    """Adds each request that is asked to the request tracker."""
 
     def __init__(self, redis: Redis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
         """`signer`: reads which callback URL of ours a request was given, so that no other request may use it.
@@ -39,22 +39,22 @@ class RedisRequestRecorder:
         self._signer = signer
         self._key_hash = None if api_key is None else api_key_hash(api_key)
 
-    def asked(self, created: CreatedRequest, sent: Sent) -> None:
-        """Keep it; may be repeated."""
+    def record(self, created: CreatedRequest, sent: SentRequest) -> None:
+        """Track the request; may be repeated."""
         tracked_requests.track(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
 
 
-class AsyncRedisLedger:
+class AsyncRedisRequestRecorder:
     """The same for an `AsyncClient`."""
 
     def __init__(self, redis: AsyncRedis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
-        """See `RedisLedger`."""
+        """See `RedisRequestRecorder`."""
         self._redis = redis
         self._signer = signer
         self._key_hash = None if api_key is None else api_key_hash(api_key)
 
-    async def asked(self, created: CreatedRequest, sent: Sent) -> None:
-        """See `RedisLedger.asked`."""
+    async def record(self, created: CreatedRequest, sent: SentRequest) -> None:
+        """See `RedisRequestRecorder.record`."""
         await tracked_requests.atrack(
             self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash
         )
@@ -71,7 +71,7 @@ def asking_client(settings: Settings, redis: Redis) -> Client:
         key,
         base_url=settings.base_url,
         budget=RedisBudget(redis, key, rules=rules(settings), purpose="asking"),
-        ledger=RedisRequestRecorder(redis, _signer(settings), api_key=key),
+        recorder=RedisRequestRecorder(redis, _signer(settings), api_key=key),
     )
 
 
@@ -82,7 +82,7 @@ def async_asking_client(settings: Settings, redis: AsyncRedis) -> AsyncClient:
         key,
         base_url=settings.base_url,
         budget=AsyncRedisBudget(redis, key, rules=rules(settings), purpose="asking"),
-        ledger=AsyncRedisLedger(redis, _signer(settings), api_key=key),
+        recorder=AsyncRedisRequestRecorder(redis, _signer(settings), api_key=key),
     )
 
 
@@ -103,7 +103,7 @@ def callback_url(settings: Settings, state: Any = None) -> str:
 
 
 def entry(
-    created: CreatedRequest, sent: Sent, signer: CallbackSigner | None, now: float
+    created: CreatedRequest, sent: SentRequest, signer: CallbackSigner | None, now: float
 ) -> tracked_requests.NewRequest:
     """A request as the request tracker keeps it; `now`: by our clock, seconds since 1970."""
     created_at = _created_at(created, sent, now)
@@ -112,12 +112,12 @@ def entry(
         created_at=created_at,
         timeout_at=_timeout_at(created, sent, created_at),
         callback=callback_of(sent.callback_url, signer),
-        default_response=sent.default_response,
+        details=sent.details,
     )
 
 
-def _created_at(created: CreatedRequest, sent: Sent, now: float) -> float:
-    """By HITL.sh's clock where the reply tells it, as in its lists; no field is documented to say so."""
+def _created_at(created: CreatedRequest, sent: SentRequest, now: float) -> float:
+    """When HITL.sh created it, where the reply tells (which is not documented), or as its timeout implies, or `now`."""
     if created.created_at is not None:
         return created.created_at.timestamp()
     if created.timeout_at is None or sent.timeout_seconds is None:
@@ -126,7 +126,7 @@ def _created_at(created: CreatedRequest, sent: Sent, now: float) -> float:
     return implied if abs(implied - now) < CLOCK_SKEW else now
 
 
-def _timeout_at(created: CreatedRequest, sent: Sent, created_at: float) -> float | None:
+def _timeout_at(created: CreatedRequest, sent: SentRequest, created_at: float) -> float | None:
     if created.timeout_at is not None:
         return created.timeout_at.timestamp()
     return created_at + sent.timeout_seconds if sent.timeout_seconds is not None else None

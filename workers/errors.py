@@ -1,17 +1,17 @@
-"""Everything workers raises on purpose, and what a handler raises to say how to go on, below one root.
+"""The errors of `workers`, and what a handler raises to control its next attempt, below one root.
 
 ::
 
     WorkersError
-    ├── RouteInvalid     a route that could never work, refused when its module is imported
+    ├── RouteInvalid     a route that could never work, raised when its module is imported
     ├── HandlersInvalid  HITL_HANDLERS names no router that could be used
-    ├── SettingsInvalid  the environment is not fit to start with  [settings]
+    ├── SettingsInvalid  the environment holds invalid settings  [settings]
     ├── CannotAsk        a setting that asking people needs is missing
-    ├── RetryLater       raised by a handler: not now, try again after so long
+    ├── RetryLater       raised by a handler: run it again after a delay
     ├── GiveUp           raised by a handler: no further attempt will help
     ├── NotDelivered     raised by a sink: its target did not take the decision this time
     ├── HandlerTimedOut  an attempt took longer than its route allows  [handlers.effects]
-    ├── Outlived         a drain ends before the thread of a handler  [handlers.threads]
+    ├── ThreadOverdue    a drain ends before the thread of a handler  [handlers.threads]
     ├── Overloaded       more is waiting than may be held in memory  [inbox.group_commit]
     ├── Closed           the process is shutting down and takes no more  [inbox.group_commit]
     ├── LeaseLost        another reconcile run took over  [inbox.tracker.reconcile_lease]
@@ -31,7 +31,7 @@ from typing import Any
 
 
 class WorkersError(Exception):
-    """The root: catch this to catch whatever workers refuses."""
+    """The root of every error that `workers` raises."""
 
 
 class RouteInvalid(WorkersError):
@@ -43,13 +43,13 @@ class HandlersInvalid(WorkersError):
 
 
 class CannotAsk(WorkersError):
-    """Something that asking people needs is not set; the message says what to write."""
+    """A setting that asking people needs is missing; the message names it."""
 
 
 class RetryLater(WorkersError):
     """Raise it in a handler to be run again after `delay`: seconds, or a timedelta.
 
-    As often as you like, and no error in the record; with `counts`, it is one of the route's failed attempts.
+    It may be raised any number of times and records no error; with `counts`, it is one of the route's failed attempts.
     """
 
     def __init__(self, delay: float | timedelta, reason: str = "", *, counts: bool = False) -> None:
@@ -72,7 +72,7 @@ class GiveUp(WorkersError):
 
 
 class NotDelivered(WorkersError):
-    """A sink's target could not be reached, or is in trouble of its own: a failed attempt like any other."""
+    """A sink's target could not be reached or failed for a time: a failed attempt like any other."""
 
 
 def _seconds(delay: Any) -> float:

@@ -1,4 +1,4 @@
-"""Event names in `@router.on(...)`: which can be heard, and what each of them can never carry."""
+"""Event names in `@router.on(...)`: which are valid, and what each of them can never carry."""
 
 import difflib
 import re
@@ -7,8 +7,8 @@ from typing import Any
 
 from workers.errors import RouteInvalid
 
-#: Names in HITL.sh's documents (https://docs.hitl.sh, webhooks). New ones need no release: any name may be
-#: listened to, these only serve to spot a slip of the pen.
+#: Names in HITL.sh's documents (https://docs.hitl.sh, webhooks). New ones need no release: any name is
+#: accepted, and these serve to detect a misspelling.
 DOCUMENTED = (
     "request.created", "request.claimed", "request.completed", "request.timeout", "request.cancelled",
     "request.assigned", "request.escalated", "turn.resolved", "execution.completed",
@@ -25,7 +25,7 @@ SOURCES = {
     "request.cancelled": "cancelled",
 }
 
-#: Only these carry what a person answered; of an undocumented event we cannot tell.
+#: Only these carry what a person answered; of an undocumented event nothing is known.
 _ANSWERED = ("request.completed", "turn.resolved", "execution.completed")
 NEVER_ANSWERED = frozenset(DOCUMENTED) - frozenset(_ANSWERED)
 
@@ -66,7 +66,7 @@ def listens_to(events: Sequence[str], name: str) -> bool:
     return any(name.startswith(event[:-1]) if event.endswith("*") else name == event for event in events)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean …?)`` or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """`` (did you mean …?)``, or nothing where no candidate is close."""
+    close = difflib.get_close_matches(name, list(candidates), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

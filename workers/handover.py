@@ -5,7 +5,7 @@
 3. The successor's drain writes `READY` after its first claim.
 4. The worker sends `RETIRE` to the predecessor, which claims no more, finishes what runs, and ends.
 
-A word that is lost costs nothing: a drain that nobody retires goes on claiming, and asks again.
+A lost message costs nothing: a drain that is not told to retire goes on claiming, and asks again.
 """
 
 import contextlib
@@ -21,20 +21,20 @@ _to_worker: int | None = None
 
 
 def connect(pipe: int) -> None:
-    """In a work-horse, once: write to this pipe."""
+    """Use this pipe to the worker; called once in each work-horse."""
     global _to_worker
     _to_worker = pipe
 
 
-def say_ready() -> None:
-    _say(READY)
+def announce_ready() -> None:
+    _send(READY)
 
 
 def ask_for_successor() -> None:
-    _say(SUCCESSOR_WANTED)
+    _send(SUCCESSOR_WANTED)
 
 
-def _say(word: bytes) -> None:
+def _send(message: bytes) -> None:
     if _to_worker is not None:
         with contextlib.suppress(BrokenPipeError):  # the worker is gone, or a successor is on its way
-            os.write(_to_worker, word)
+            os.write(_to_worker, message)

@@ -1,4 +1,4 @@
-"""The two functions that RQ runs for us, and what a worker prepares before it forks for them."""
+"""The two functions that RQ runs, and what a worker prepares before it forks for them."""
 
 import asyncio
 import contextlib
@@ -30,27 +30,28 @@ logger = logging.getLogger("hitl.workers")
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the parent prepares once, so that every work-horse it forks finds it in memory."""
+    """What the worker prepares once, so that each work-horse that it forks finds it in memory."""
 
     settings: Settings
     router: Router
-    terms: DrainOptions
+    options: DrainOptions
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Work":
-        """Imports the user's handlers; raises `HandlersInvalid`, `SettingsInvalid` and what their module raises."""
+        """Import the user's handlers; raises `HandlersInvalid`, `SettingsInvalid` and what their module raises."""
         assert settings.handlers is not None
-        terms = DrainOptions(
+        options = DrainOptions(
             concurrency=settings.handler_concurrency,
             threads=settings.handler_threads,
             lease=settings.lease_seconds,
+            can_read=settings.api_key is not None,
         )
         router = load_router(settings.handlers)
         check_confirmation_is_possible(settings, router)
-        return cls(settings, router, terms)
+        return cls(settings, router, options)
 
 
-#: What this worker serves, and its pid: asked for before the fork, since a parent that is gone has no pid.
+#: What this worker serves, and its pid, which a work-horse cannot read any more once its worker is gone.
 _prepared: Work | Settings | None = None
 _worker: int | None = None
 
@@ -74,14 +75,14 @@ def _prepare(prepared: Work | Settings) -> None:
 
 
 class NotOurWorker(WorkersError):
-    """A plain `rq worker` runs this job: it would run whatever else is written to the queue, too."""
+    """A plain `rq worker` runs this job; it would run anything else in the queue too, so it is refused."""
 
     def __init__(self) -> None:
         super().__init__("A plain `rq worker` is not supported on hitl-receiver's queues: run `hitl-receiver work`")
 
 
 def drain() -> None:
-    """The RQ job: work the inbox until told to stop. Nothing is lost if it never ends well."""
+    """The RQ job that works off the inbox until it is told to stop. Nothing is lost when it is killed."""
     if not isinstance(_prepared, Work) or _worker is None:
         raise NotOurWorker
     gc.collect()
@@ -89,7 +90,7 @@ def drain() -> None:
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=_loop_factory()) as loop_runner:
         retired = loop_runner.run(_drain(_prepared, parent=_worker))
-    if retired:  # the RQ job is its successor's
+    if retired:  # RQ must not end the job, which its successor goes on with
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
@@ -98,7 +99,7 @@ def drain() -> None:
 
 
 def reconcile() -> None:
-    """The RQ job: a reconcile run, which asks HITL.sh for what the webhooks missed. The next one goes on from there."""
+    """The RQ job of a reconcile run: asks HITL.sh for what the webhooks missed. The next run continues it."""
     if not isinstance(_prepared, Settings):
         raise NotOurWorker
     settings = _prepared
@@ -116,7 +117,7 @@ def reconcile() -> None:
 
 
 async def _drain(work: Work, *, parent: int) -> bool:
-    """Answers whether a successor goes on in its place."""
+    """Run a drain; return whether a successor continues in its place."""
     redis = drain_client(work.settings.redis_url)
     keeper_redis = keeper_client(work.settings.redis_url, work.settings.lease_seconds)
     inbox = Inbox(redis, retention=work.settings.retention, lease=work.settings.lease_seconds)
@@ -125,12 +126,12 @@ async def _drain(work: Work, *, parent: int) -> bool:
         inbox,
         work.router,
         keeper,
-        work.terms,
+        work.options,
         parent=parent,
-        on_ready=handover.say_ready,
+        on_ready=handover.announce_ready,
         ask_for_successor=handover.ask_for_successor,
     )
-    # Both come from the worker.
+    # The worker sends both signals.
     _listen(signal.SIGTERM, drain.stop)
     _listen(handover.RETIRE, drain.retire)
     try:
@@ -144,18 +145,18 @@ async def _drain(work: Work, *, parent: int) -> bool:
         keeper_redis.close()
 
 
-def _listen(number: signal.Signals, told: Callable[[], None] | None) -> None:
+def _listen(number: signal.Signals, callback: Callable[[], None] | None) -> None:
     loop = asyncio.get_running_loop()
-    if told is None:
+    if callback is None:
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)
     else:
-        loop.add_signal_handler(number, told)
+        loop.add_signal_handler(number, callback)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
-    except ImportError:  # no wheel for this platform: the standard loop does
+    except ImportError:  # no wheel for this platform
         return None
     return uvloop.new_event_loop

@@ -1,10 +1,10 @@
 # ruff: noqa: A005 - nobody imports it by its last name alone
 """The two RQ queues, and jobs that can name nothing but our own two functions.
 
-RQ calls whatever importable function a job in Redis names, and imports the names of its callbacks. Here a job is
-only the name of one of our two functions: all else that Redis says of it is ignored, and a job that says anything
-else is refused. RQ treats a refused job as one that does not exist, wherever it reads jobs: when it dequeues, and
-when it cleans its registries, its intermediate queue and the dependents of a job.
+RQ calls any importable function that a job in Redis names, and imports the names of its callbacks. Here a job is
+only the name of one of our two functions: its other fields are ignored, and any other job is refused. RQ
+treats a refused job as one that does not exist, wherever it reads jobs: when it dequeues, and when it cleans its
+registries, its intermediate queue and the dependents of a job.
 """
 
 import json
@@ -65,7 +65,7 @@ class JobRefused(WorkersError, NoSuchJobError):
 
 
 class ReceiverJob(Job):
-    """A job that takes nothing from Redis but its status; see the module."""
+    """A job of which only the status is read from Redis; see the module."""
 
     def restore(self, raw_data: dict[bytes, bytes]) -> None:
         """Raises `JobRefused` unless the id and the call are those of one of our two functions."""

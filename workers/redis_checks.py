@@ -1,6 +1,6 @@
-"""Checks the server of REDIS_URL once, when a program starts: can it keep what it acknowledges?
+"""Checks when a program starts whether the server of REDIS_URL can keep what is acknowledged.
 
-A managed server may forbid INFO or CONFIG: what cannot be asked is not reported.
+A managed server may forbid INFO or CONFIG: what cannot be read is not reported.
 """
 
 import logging
@@ -22,7 +22,7 @@ OLDEST_VERSION = (7, 0)
 def check_redis(url: str) -> None:
     """Warn of settings that lose deliveries; raises `SettingsInvalid` for a server that cannot serve at all.
 
-    A server that does not answer is not waited for: each program has its own way to ride that out.
+    Does not wait for a server that does not answer: each program handles that in its own way.
     """
     redis = check_client(url)
     try:
@@ -76,7 +76,7 @@ def _is_too_old(version: str) -> bool:
     try:
         return tuple(map(int, version.split(".")[:2])) < OLDEST_VERSION
     except ValueError:
-        return False  # not said, or not in numbers
+        return False  # missing, or not numeric
 
 
 def _info(redis: Redis) -> Mapping[str, Any]:
@@ -88,7 +88,7 @@ def _info(redis: Redis) -> Mapping[str, Any]:
 
 def _config(redis: Redis) -> Mapping[str, str]:
     try:
-        found = redis.config_get("maxmemory-policy", "appendfsync")
+        settings = redis.config_get("maxmemory-policy", "appendfsync")
     except ResponseError:
         return {}
-    return {str(name): str(value) for name, value in found.items()}
+    return {str(name): str(value) for name, value in settings.items()}

@@ -1,7 +1,7 @@
-"""The one place where Redis clients are made: explicit timeouts, explicit retries, bytes as they are.
+"""Makes every Redis client, with explicit timeouts and retries; replies stay bytes.
 
-redis-py retries ten times from `Redis()` and never from `from_url`; neither is what a web process or a
-worker wants, so both say what they want here. Every write of ours is safe to repeat.
+redis-py retries ten times from `Redis()` and never from `from_url`; neither suits a web process or a worker. Every
+write of ours is safe to repeat.
 """
 
 from redis import Redis
@@ -15,8 +15,8 @@ RECEIVER_TIMEOUT = 2.0
 _BACKOFF = ExponentialWithJitterBackoff(base=0.05, cap=2.0)
 
 
-def door_client(url: str) -> AsyncRedis:
-    """For the web process: gives up within `DOOR_PATIENCE`, so that HITL.sh is told to come again."""
+def receiver_client(url: str) -> AsyncRedis:
+    """For the web process: gives up within `RECEIVER_TIMEOUT`, so that HITL.sh gets 503 and repeats the delivery."""
     return AsyncRedis.from_url(
         url,
         socket_timeout=RECEIVER_TIMEOUT,
@@ -26,16 +26,16 @@ def door_client(url: str) -> AsyncRedis:
 
 
 def drain_client(url: str, *, patience: float = 10.0) -> AsyncRedis:
-    """For a work-horse: rides out an outage of some seconds."""
+    """For a drain: keeps trying through an outage of some seconds."""
     return AsyncRedis.from_url(
         url, socket_timeout=patience, socket_connect_timeout=patience, retry=AsyncRetry(_BACKOFF, 6)
     )
 
 
 def worker_client(url: str) -> Redis:
-    """For RQ's own bookkeeping, the clock and the lease keeper: patient through an outage of a minute.
+    """For RQ's own bookkeeping, the clock and the lease keeper: keeps trying through an outage of a minute.
 
-    RQ raises `socket_timeout` itself where it blocks.
+    RQ raises `socket_timeout` itself for commands that block.
     """
     return Redis.from_url(url, socket_timeout=10.0, socket_connect_timeout=5.0, retry=Retry(_BACKOFF, 30))
 
@@ -57,5 +57,5 @@ def check_client(url: str) -> Redis:
 
 
 def limit_retries(redis: Redis) -> None:
-    """Wait no more than a second for a server that is away: whoever uses this client is about to end."""
+    """Wait at most a second for a server that does not answer: the process that uses this client is about to end."""
     redis.set_retry(Retry(_BACKOFF, 3))

@@ -1,4 +1,4 @@
-"""What the environment says, read once, checked as a whole."""
+"""The settings, read from the environment once and checked together."""
 
 import ipaddress
 import os
@@ -22,7 +22,7 @@ _SWITCHES = {"1": True, "true": True, "on": True, "yes": True, "0": False, "fals
 
 
 class SettingsInvalid(WorkersError):
-    """The environment is not fit to start with; the message lists all that is wrong and what to write."""
+    """The environment holds invalid settings; the message lists every problem and its remedy."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -137,7 +137,7 @@ def _api_keys(listed: str | None, current: str | None) -> tuple[str, ...]:
 
 
 class _Reader:
-    """Reads values and collects what is wrong with them."""
+    """Reads values and collects their problems."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -169,7 +169,7 @@ class _Reader:
     def redis_url(self, name: str) -> str:
         url = self.text(name)
         if url is None:
-            self.problem(f"{name} is not set: write where Redis or Valkey is, such as redis://localhost:6379/0")
+            self.problem(f"{name} is not set: write the address of Redis or Valkey, such as redis://localhost:6379/0")
             return ""
         if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
             # The URL may hold a password: it is not repeated here.
@@ -236,14 +236,14 @@ class _Reader:
         except ValueError:
             fits = False
         if not fits:
-            what = unit if unit.startswith("a ") else f"a number of {unit}"
-            self.problem(f"{name}={text!r} must be {what} from {least:g} to {most:g}")
+            expected = unit if unit.startswith("a ") else f"a number of {unit}"
+            self.problem(f"{name}={text!r} must be {expected} from {least:g} to {most:g}")
             return default
         return value
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether what is sent to this host stays on this machine."""
+    """Whether the host is this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""What is seen to before a process starts: that its settings can do what the handlers ask."""
+"""Checks before a process starts: its settings must allow what the handlers ask for."""
 
 import logging
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def check_confirmation_is_possible(settings: Settings, router: "Router") -> None
 
 
 def warn_if_nothing_is_reconciled(settings: Settings) -> None:
-    """Once, at the start: a decision whose webhook is lost stays unknown."""
+    """Log once, at the start, that without an API key a decision whose webhook is lost stays unknown."""
     if settings.api_key is None:
         logger.warning("reconcile.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for")
 

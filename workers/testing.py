@@ -9,15 +9,18 @@ from typing import Any
 
 import msgspec
 
-from hitlsh.events import Reviewer
-from workers.decision import Decision
+from hitlsh.events import Event, Reviewer
+from hitlsh.request_details import RequestDetails, merge_details
+from workers.completion import CallbackState, KnownDetails
+from workers.decision import ATTRIBUTES, Decision, StoredEvent
 from workers.event_names import OUTCOMES, SOURCES, did_you_mean
 
-#: When everything happens here, unless told otherwise.
+#: When everything happens here, unless another time is given.
 NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 REVIEWER = Reviewer(id="5f0000000000000000000001", name="Robin Example", email="robin@example.com")
 
-_FIELDS = Decision.__struct_fields__
+#: What follows from other fields cannot be set.
+_SETTABLE = tuple(name for name in ATTRIBUTES if name not in {"missing", "unexpected"})
 _REQUEST = "6a0000000000000000000001"
 _LOOP = "7b0000000000000000000001"
 _STATUSES = {**OUTCOMES, "request.created": "pending", "request.claimed": "claimed"}
@@ -29,13 +32,29 @@ def decision(**changes: Any) -> Decision:
     Raises TypeError for a name that is no field.
     """
     for name in changes:
-        if name not in _FIELDS:
+        if name not in _SETTABLE:
             raise TypeError(
-                f"decision({name}=...): a Decision has no {name!r}{did_you_mean(name, _FIELDS)}; "
-                f"it has {', '.join(_FIELDS)}"
+                f"decision({name}=...): a Decision has no {name!r}{did_you_mean(name, _SETTABLE)}; "
+                f"it has {', '.join(_SETTABLE)}"
             )
     fields = _coherent(changes)
-    return Decision(**{"body": _body(fields), **fields})
+    fields = {"body": _body(fields), **fields}
+    attempt = fields.pop("attempt", 1)
+    event = Event(
+        name=fields["event"],
+        key=fields["event_key"],
+        **{name: value for name, value in fields.items() if name in Event.__struct_fields__},
+    )
+    of_record = {name: value for name, value in fields.items() if name in StoredEvent.__struct_fields__}
+    known = KnownDetails(asked=_asked(fields), callback=CallbackState(state=fields.get("state")))
+    return Decision.from_stored(StoredEvent(**{**of_record, "event": event, "known": known}), attempt=attempt)
+
+
+def _asked(fields: dict[str, Any]) -> RequestDetails:
+    names = [name for name in ("response_type", "loop_id", "loop_name", "default_response") if name in fields]
+    details = RequestDetails(**{name: fields[name] for name in names}, context=fields.get("metadata"))
+    question = fields.get("question")
+    return details if question is None else merge_details([question, details])
 
 
 def completed(response: Any = "Approve", **changes: Any) -> Decision:

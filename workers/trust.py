@@ -29,10 +29,10 @@ def check_minimum(minimum: Any, events: tuple[str, ...]) -> Trust:
 
 
 def ends_requests(events: tuple[str, ...]) -> bool:
-    """Some of these names or patterns stand for the end of a request."""
+    """Whether some of these names or patterns match the end of a request."""
     return any(listens_to(events, outcome) for outcome in OUTCOMES)
 
 
 def is_confirmable(decision: Decision) -> bool:
-    """Stronger evidence of it may come: HITL.sh's API tells how a request ended, and nothing else."""
+    """Whether stronger evidence may come: HITL.sh's API tells only how a request ended."""
     return decision.trust != "confirmed" and decision.outcome is not None and bool(decision.request_id)

@@ -1,4 +1,4 @@
-"""RQ's fork worker, with jobs that are ours, a warm shutdown that they hear of, and drains that hand over."""
+"""RQ's fork worker for our jobs: it tells them of a warm shutdown, and lets drains hand over."""
 
 import contextlib
 import logging
@@ -55,7 +55,7 @@ class HitlWorker(Worker):
     # -- work-horses ---------------------------------------------------------------------------------
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        # What comes during the fork waits until both sides know what to do with it.
+        # Signals that arrive during the fork wait until both processes have their handlers.
         with _uninterrupted():
             pipe = os.pipe()
             before, self._pipe = self._pipe, pipe
@@ -70,31 +70,31 @@ class HitlWorker(Worker):
             if before is not None:
                 os.close(before[0])
             self._forked_for = (job, queue)
-        if self.shutdown_asked:  # it came before there was a work-horse to tell
+        if self.shutdown_asked:  # asked before there was a work-horse to stop
             self._stop_work_horses()
 
     def setup_work_horse_signals(self) -> None:
         super().setup_work_horse_signals()
         assert self._pipe is not None
         handover.connect(self._pipe[1])
-        # Until the job itself listens, a stop means: do not begin.
+        # Until the job installs its own handler, a stop ends the process before it begins.
         signal.signal(signal.SIGTERM, _end_work_horse)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTIONS)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
-        """Wait until the work-horse ends; one that hands over gets its successor on the way."""
+        """Wait until the work-horse ends, and fork a successor for one that asks for it."""
         while self._pipe is not None:
             readable, _, _ = select.select([self._pipe[0]], [], [], 1.0)
             with _uninterrupted():
-                word = os.read(self._pipe[0], 1) if readable else None
-                if word == handover.SUCCESSOR_WANTED:
+                message = os.read(self._pipe[0], 1) if readable else None
+                if message == handover.SUCCESSOR_WANTED:
                     self._fork_successor()
-                elif word == handover.READY:
+                elif message == handover.READY:
                     self._retire_predecessors()
                 self._reap_predecessors()
-            if word == b"":
+            if message == b"":
                 break  # its end is closed: it ended, or is about to
-            if word is None and not _runs(self.horse_pid):
+            if message is None and not _runs(self.horse_pid):
                 break  # a process that it started holds its end
         self._retire_predecessors()
         return super().wait_for_horse()
@@ -113,7 +113,7 @@ class HitlWorker(Worker):
         logger.info("drain.handed_over from=%d to=%d", predecessor, self.horse_pid)
 
     def _retire_predecessors(self) -> None:
-        """The successor claims, or died before it could: either way the clock sees to what is due from now on."""
+        """The successor claims, or died before it could; then the clock enqueues another drain."""
         for pid in self._predecessors:
             _send(pid, handover.RETIRE)
 
@@ -170,7 +170,7 @@ class HitlWorker(Worker):
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
         super().set_state(state, pipeline)
-        # RQ notes a stop that came before this, and then blocks until a job comes.
+        # RQ records a stop that came before this, and then blocks until a job comes.
         if state == WorkerStatus.IDLE and self.shutdown_asked:
             raise StopRequested
 
@@ -182,14 +182,14 @@ class HitlWorker(Worker):
             self.run_maintenance_tasks()
 
     def run_maintenance_tasks(self) -> None:
-        """RQ's own; what others wrote into its registries does not keep the queue from being worked."""
+        """Run RQ's own; what others wrote into its registries does not stop the worker."""
         try:
             super().run_maintenance_tasks()
         except (ValueError, TypeError, LookupError, exceptions.ResponseError) as error:
             self.last_cleaned_at = now()  # type: ignore[assignment]
             logger.error(  # noqa: TRY400 - a traceback through RQ tells nothing more
-                "rq.unreadable queue=%s error=%s: RQ cannot clean its registries of this queue, and the worker goes "
-                "on: see who else can write to Redis, and delete the keys rq:*:%s",
+                "rq.unreadable queue=%s error=%s: RQ cannot clean its registries of this queue; the worker goes "
+                "on. See who else can write to Redis, and delete the keys rq:*:%s",
                 self.queues[0].name, type(error).__name__, self.queues[0].name,
             )  # fmt: skip
 
@@ -225,8 +225,8 @@ def _end_work_horse(_signum: int, _frame: FrameType | None) -> None:
 
 
 def _wait_for_room(redis: Redis) -> None:
-    """Redis is full and refuses RQ's own writes: release the reserve, and begin again in a moment."""
-    logger.warning("worker.waits: Redis is full and refuses RQ's writes; raise maxmemory or see what fills it")
+    """Redis is full and refuses RQ's own writes: release the reserve, and wait a moment."""
+    logger.warning("worker.waits: Redis is full and refuses RQ's writes; raise maxmemory, or find what fills it")
     with contextlib.suppress(exceptions.RedisError):
         release_reserve(redis)
     with contextlib.suppress(StopRequested):
@@ -234,13 +234,13 @@ def _wait_for_room(redis: Redis) -> None:
 
 
 def serve(redis_url: str, kind: JobKind) -> None:
-    """Run one RQ worker in this process until SIGTERM or SIGINT; begins again after what RQ gives up on."""
-    while not _serve_until_told(redis_url, kind):
+    """Run one RQ worker in this process until SIGTERM or SIGINT; start another when RQ ends one by itself."""
+    while not _serve_once(redis_url, kind):
         logger.warning("worker.restarting queue=%s", kind.queue)
 
 
-def _serve_until_told(redis_url: str, kind: JobKind) -> bool:
-    """Answers whether it was told to stop, or RQ gave up."""
+def _serve_once(redis_url: str, kind: JobKind) -> bool:
+    """Run one RQ worker; return whether it was told to stop."""
     redis: Redis = worker_client(redis_url)
     worker = HitlWorker(
         [queue(redis, kind)],

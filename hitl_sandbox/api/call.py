@@ -12,6 +12,7 @@ from hitl_sandbox.api.keys import identify
 from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.faults import Fault
+from hitl_sandbox.json_text import encode
 from hitl_sandbox.model.ids import is_object_id
 from hitl_sandbox.model.quota import TopLevel
 from hitl_sandbox.model.records import Key
@@ -36,6 +37,11 @@ class Call:
         self.parts = parts
         self.key = key
         self.settings = parts.sandbox_state.settings
+
+    @property
+    def origin(self) -> str:
+        """The sandbox's address as the caller wrote it, with a slash at its end."""
+        return str(self.request.base_url)
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
@@ -73,13 +79,17 @@ def endpoint(handler: Handler) -> Endpoint:
         try:
             key = identify(request.headers.get("authorization"), parts.sandbox_state)
         except Refusal as refusal:
-            return _logged(request, parts, None, refused(refusal), None)
+            response = refused(refusal)
+            response.headers.update(parts.quota.headers(None))
+            return _logged(request, parts, None, response, None)
         facts = {"method": request.method, "path": request.url.path, "key_id": key.id}
         fault = _strike(parts, facts)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
         response = await _answer(handler, Call(request, parts, key), fault)
         response.headers.update(parts.quota.headers(key))
+        if response.status_code == 405:
+            response.headers["Allow"] = allow_header(request)
         if fault is not None and fault.kind == "rate_limit":
             response.headers["X-RateLimit-Remaining"] = "0"
         return _logged(request, parts, key, response, fault)
@@ -132,6 +142,12 @@ def answered(reply: Reply) -> Response:
     return json_response(envelope, reply.status)
 
 
+def allow_header(request: Request) -> str:
+    """The methods of the path called, without the one that was refused."""
+    methods: set[str] = request.app.state.methods_of(request.scope["path"])
+    return ", ".join(sorted(methods - {request.method}))
+
+
 def refused(refusal: Refusal) -> Response:
     envelope: dict[str, Any] = {"error": True, "msg": refusal.msg}
     if refusal.data is not None:
@@ -142,7 +158,7 @@ def refused(refusal: Refusal) -> Response:
 
 
 def json_response(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
+    return Response(encode(content), status, media_type="application/json")
 
 
 def _logged(

@@ -6,6 +6,14 @@ from hitl_sandbox.model.records import Key
 from hitl_sandbox.model.state import SandboxState
 
 
+def identify_or_none(authorization: str | None, sandbox_state: SandboxState) -> Key | None:
+    """The key, or None where `identify` refuses."""
+    try:
+        return identify(authorization, sandbox_state)
+    except Refusal:
+        return None
+
+
 def identify(authorization: str | None, sandbox_state: SandboxState) -> Key:
     """The key of an Authorization header; unless keys were named at start, an unknown one is welcome."""
     if authorization is None:

@@ -9,7 +9,7 @@ from hitl_sandbox.api.call import Call, Reply, endpoint
 from hitl_sandbox.api.resources import loop_object, member_object
 from hitl_sandbox.clock import iso
 from hitl_sandbox.errors import Refusal
-from hitl_sandbox.model.invitation import invitation
+from hitl_sandbox.model.invitation import invitation, invitation_object
 from hitl_sandbox.model.records import Loop, Member
 from hitl_sandbox.model.rules import invalid
 
@@ -18,13 +18,14 @@ async def create_loop(call: Call) -> Reply:
     body = await call.body()
     name, icon = _name(body), _icon(body)
     loop = call.parts.loops.create(call.key, name=name, icon=icon, description=_description(body))
-    created = {"loop": loop_object(loop, call.settings), **invitation(loop, str(call.request.base_url))}
+    invited = invitation_object(invitation(loop, call.origin))
+    created = {"loop": loop_object(loop, call.settings, call.origin), **invited}
     return Reply(status=201, msg="Loop created successfully with QR code", data=created)
 
 
 async def list_loops(call: Call) -> Reply:
     loops = [
-        loop_object(loop, call.settings)
+        loop_object(loop, call.settings, call.origin)
         for loop in call.parts.sandbox_state.store.find(Loop)
         if any(member.user_id == call.key.user_id for member in loop.members)
     ]
@@ -33,7 +34,7 @@ async def list_loops(call: Call) -> Reply:
 
 async def get_loop(call: Call) -> Reply:
     loop = visible_loop(call, call.object_id("loop_id", "loop"))
-    return Reply(msg="Loop retrieved successfully", data={"loop": loop_object(loop, call.settings)})
+    return Reply(msg="Loop retrieved successfully", data={"loop": loop_object(loop, call.settings, call.origin)})
 
 
 async def update_loop(call: Call) -> Reply:
@@ -45,7 +46,7 @@ async def update_loop(call: Call) -> Reply:
     if not changes:
         raise Refusal(400, "At least one field must be provided for update")
     changed = call.parts.loops.change(loop, **changes)
-    return Reply(msg="Loop updated successfully", data={"loop": loop_object(changed, call.settings)})
+    return Reply(msg="Loop updated successfully", data={"loop": loop_object(changed, call.settings, call.origin)})
 
 
 async def delete_loop(call: Call) -> Reply:

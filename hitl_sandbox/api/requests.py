@@ -11,20 +11,26 @@ from hitl_sandbox.api.resources import request_object, request_summary
 from hitl_sandbox.clock import iso
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.ids import is_object_id
-from hitl_sandbox.model.records import Loop, Request
+from hitl_sandbox.model.records import Ask, Loop, Request
 from hitl_sandbox.model.rules import as_body, read_ask
 from hitl_sandbox.webhooks.request_events import refund_info
 
+#: The timeout that the quickstart's first request names; its last example names none.
+QUICKSTART_TIMEOUT = 3600
 ONLY_CREATORS = "Only loop creators can create requests"
 
 
 async def create_request(call: Call) -> Reply:
     loop = own_loop(call, call.object_id("loop_id", "loop"), ONLY_CREATORS)
-    return _create(call, loop, await call.body())
+    body = await call.body()
+    if "loop_id" in body and not call.settings.strict:
+        # The quickstart's later revisions repeat the loop in the body and still leave required fields out.
+        return _create_from_quickstart(call, loop, body)
+    return _create(call, loop, read_ask(body, strict=call.settings.strict))
 
 
-def _create(call: Call, loop: Loop, body: dict[str, Any]) -> Reply:
-    request = call.parts.lifecycle.create(call.key, loop, read_ask(body, strict=call.settings.strict))
+def _create(call: Call, loop: Loop, ask: Ask) -> Reply:
+    request = call.parts.lifecycle.create(call.key, loop, ask)
     created = {
         "request_id": request.id,
         "status": request.status,
@@ -40,7 +46,7 @@ def _create(call: Call, loop: Loop, body: dict[str, Any]) -> Reply:
 
 
 async def create_request_by_body(call: Call) -> Reply:
-    """The quickstart's form: the loop in the body, minutes for seconds, and less to say."""
+    """The quickstart's call: the loop is named in the body, and required fields may be missing."""
     body = await call.body()
     loop_id = body.get("loop_id")
     if loop_id is None:
@@ -48,17 +54,30 @@ async def create_request_by_body(call: Call) -> Reply:
     if not isinstance(loop_id, str) or not is_object_id(loop_id):
         raise Refusal(400, "Invalid loop ID format")
     loop = own_loop(call, loop_id.lower(), ONLY_CREATORS)
-    reply = _create(call, loop, _from_quickstart(body))
-    brief = {"id": reply.data["request_id"], "status": reply.data["status"]}
-    return Reply(status=reply.status, msg=reply.msg, data={**reply.data, "request": brief})
+    return _create_from_quickstart(call, loop, body)
 
 
-def _from_quickstart(body: dict[str, Any]) -> dict[str, Any]:
+def _create_from_quickstart(call: Call, loop: Loop, body: dict[str, Any]) -> Reply:
+    """Create a request from a quickstart body; the reply holds ``request`` too, as the quickstart reads it.
+
+    Outside strict mode the default response may be none of the options, as in the quickstart itself.
+    """
+    strict = call.settings.strict
+    ask = read_ask(_complete_quickstart(body, strict=strict), strict=strict, any_default=not strict)
+    reply = _create(call, loop, ask)
+    summary = {"id": reply.data["request_id"], "status": reply.data["status"]}
+    return Reply(status=reply.status, msg=reply.msg, data={**reply.data, "request": summary})
+
+
+def _complete_quickstart(body: dict[str, Any], *, strict: bool) -> dict[str, Any]:
     minutes = body.get("timeout_minutes")
     if isinstance(minutes, int) and not isinstance(minutes, bool) and "timeout_seconds" not in body:
         body = {**body, "timeout_seconds": minutes * 60}
     processing_type = "time-sensitive" if body.get("timeout_seconds") is not None else "deferred"
-    return {"processing_type": processing_type, "type": "markdown", "platform": "api", **body}
+    completed = {"processing_type": processing_type, "type": "markdown", "platform": "api", **body}
+    if not strict and completed["processing_type"] == "time-sensitive":
+        completed.setdefault("timeout_seconds", QUICKSTART_TIMEOUT)
+    return completed
 
 
 async def list_loop_requests(call: Call) -> Reply:
@@ -101,7 +120,9 @@ async def amend_request(call: Call) -> Reply:
     if call.settings.strict:
         raise Refusal(405, "Method not allowed")
     request = path_request(call)
-    ask = read_ask({**as_body(request.ask), **await call.body()}, strict=False)
+    changes = await call.body()
+    keeps_default = not changes.keys() & {"default_response", "response_type", "response_config"}
+    ask = read_ask({**as_body(request.ask), **changes}, any_default=keeps_default)
     amended = call.parts.lifecycle.amend(request, ask)
     return Reply(msg="Request updated successfully", data={"request": _shown(call, amended)})
 

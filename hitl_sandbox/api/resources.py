@@ -4,7 +4,8 @@ from typing import Any
 
 from hitl_sandbox.clock import iso, iso_or_none
 from hitl_sandbox.model.answers import write_answer
-from hitl_sandbox.model.records import Loop, Member, Request
+from hitl_sandbox.model.invitation import invitation
+from hitl_sandbox.model.records import OPEN, Loop, Member, Request
 from hitl_sandbox.settings import Settings
 
 
@@ -12,17 +13,20 @@ def member_object(member: Member, *, r1: bool = False) -> dict[str, Any]:
     shown = {
         "user_id": member.user_id,
         "email": member.email,
+        "name": member.name,
         "status": member.status,
         "joined_at": iso_or_none(member.joined_at),
     }
     return shown | {"role": member.role, "last_active": iso_or_none(member.last_active)} if r1 else shown
 
 
-def loop_object(loop: Loop, settings: Settings) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def loop_object(loop: Loop, settings: Settings, origin: str) -> dict[str, Any]:
+    """The loop with its invitation inside, as the quickstart reads it; without a description when it has none."""
+    invited = invitation(loop, origin)
+    return {
         "id": loop.id,
         "name": loop.name,
-        "description": loop.description,
+        **({} if loop.description is None else {"description": loop.description}),
         "icon": loop.icon,
         "creator_id": loop.creator_id,
         "members": [member_object(member, r1=settings.r1_replies) for member in loop.members],
@@ -30,8 +34,9 @@ def loop_object(loop: Loop, settings: Settings) -> dict[str, Any]:
         "pending_count": len(loop.members) - len(loop.active()),
         "created_at": iso(loop.created_at),
         "updated_at": iso(loop.updated_at),
+        "invite_code": invited.code,
+        "qr_code_url": invited.qr_code_url,
     }
-    return shown | {"invite_code": loop.invite_code} if settings.invite_in_loop else shown
 
 
 def response_data(request: Request, settings: Settings) -> Any:
@@ -101,9 +106,30 @@ def request_object(request: Request, settings: Settings, reviewer: Member | None
     }
     if settings.claims:
         shown |= {"claimed_by": request.claimed_by, "claimed_at": iso_or_none(request.claimed_at)}
-    if reviewer is not None and request.status == "completed":
-        person = {"id": reviewer.user_id, "name": reviewer.name, "email": reviewer.email}
+    if (person := _response_by_user(request, reviewer)) is not None:
         shown["response_by_user"] = person
     if request.feedback is not None:
         shown["feedback"] = request.feedback
     return shown
+
+
+def _response_by_user(request: Request, reviewer: Member | None) -> dict[str, Any] | None:
+    if reviewer is None or request.status != "completed":
+        return None
+    return {"id": reviewer.user_id, "name": reviewer.name, "email": reviewer.email}
+
+
+def execution_object(request: Request, settings: Settings, reviewer: Member | None) -> dict[str, Any]:
+    """A workflow execution, with the id of the request that asks for its human answer."""
+    is_open = request.status in OPEN
+    return {
+        "execution_id": request.links.execution_id,
+        "request_id": request.id,
+        "workflow_id": request.links.workflow_id,
+        "status": "running" if is_open else request.status,
+        "response_data": response_data(request, settings),
+        "response_by_user": _response_by_user(request, reviewer),
+        "response_time_seconds": request.response_time_seconds(),
+        "created_at": iso(request.created_at),
+        "completed_at": None if is_open else iso(request.updated_at),
+    }

@@ -58,7 +58,7 @@ async def _keep(call: Call, types: dict[str, str], megabytes: int) -> tuple[Uplo
         raise Refusal(400, "Unsupported file type", f"allowed types are {allowed}")
     upload = Upload(id=call.parts.sandbox_state.new_id(), file_name=name, file_type=file_type, content=content)
     call.parts.sandbox_state.store.put(upload)
-    return upload, f"{call.request.base_url}uploads/{upload.id}"
+    return upload, f"{call.origin}uploads/{upload.id}"
 
 
 async def _read_file(call: Call, megabytes: int) -> tuple[str, bytes]:

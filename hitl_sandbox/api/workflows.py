@@ -3,13 +3,12 @@
 from starlette.routing import Route
 
 from hitl_sandbox.api.call import Call, Reply, endpoint
+from hitl_sandbox.api.resources import execution_object
 
 
 async def trigger(call: Call) -> Reply:
     request = call.parts.workflows.trigger(call.key, call.path("workflow_id"), await call.json())
-    links = request.links
-    started = {"execution_id": links.execution_id, "workflow_id": links.workflow_id, "status": "running"}
-    return Reply(msg="Workflow triggered successfully", data=started)
+    return Reply(msg="Workflow triggered successfully", data=execution_object(request, call.settings, None))
 
 
 routes = [

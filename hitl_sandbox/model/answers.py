@@ -63,7 +63,7 @@ def _multi(config: dict[str, Any], raw: Any) -> list[str]:
 def _number(issue: str | None, raw: Any) -> Any:
     if issue is not None:
         raise _refuse(issue)
-    return raw
+    return int(raw) if isinstance(raw, float) and raw.is_integer() else raw
 
 
 def _boolean(config: dict[str, Any], raw: Any) -> bool:

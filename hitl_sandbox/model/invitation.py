@@ -5,20 +5,36 @@ import hashlib
 import struct
 import zlib
 
+import msgspec
+
 from hitl_sandbox.model.records import Loop
 
 CELLS = 21
 SCALE = 6
 
 
-def invitation(loop: Loop, origin: str) -> dict[str, str]:
-    """The four invitation fields of a created loop; ``origin`` ends in a slash."""
-    picture = base64.b64encode(code_picture(loop.invite_code)).decode()
+class Invitation(msgspec.Struct, frozen=True, kw_only=True):
+    """How people join a loop."""
+
+    code: str
+    qr_code_url: str
+    join_url: str
+
+
+def invitation(loop: Loop, origin: str) -> Invitation:
+    """The invitation to a loop of the sandbox at `origin`, which ends in a slash."""
+    code = loop.invite_code
+    return Invitation(code=code, qr_code_url=f"{origin}qr/{code}.png", join_url=f"{origin}join/{code}")
+
+
+def invitation_object(invited: Invitation) -> dict[str, str]:
+    """The four fields beside a loop that was just created."""
+    picture = base64.b64encode(code_picture(invited.code)).decode()
     return {
-        "invite_code": loop.invite_code,
+        "invite_code": invited.code,
         "qr_code_base64": f"data:image/png;base64,{picture}",
-        "qr_code_url": f"{origin}qr/{loop.invite_code}.png",
-        "join_url": f"{origin}join/{loop.invite_code}",
+        "qr_code_url": invited.qr_code_url,
+        "join_url": invited.join_url,
     }
 
 

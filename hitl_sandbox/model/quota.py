@@ -33,10 +33,12 @@ class Quota:
         """A cancelled pending request returns one unit."""
         self._world.store.use(key.id, self._hour(), -1)
 
-    def headers(self, key: Key) -> dict[str, str]:
+    def headers(self, key: Key | None) -> dict[str, str]:
+        """The rate headers of a reply; a caller without a valid key has used nothing."""
+        limit = self._world.settings.rate_limit
         return {
-            "X-RateLimit-Limit": str(self._world.settings.rate_limit),
-            "X-RateLimit-Remaining": str(self.remaining(key)),
+            "X-RateLimit-Limit": str(limit),
+            "X-RateLimit-Remaining": str(limit if key is None else self.remaining(key)),
             "X-RateLimit-Reset": str(self.resets_at()),
         }
 

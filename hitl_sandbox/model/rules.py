@@ -24,8 +24,11 @@ LISTED_ATTACHMENTS = ("image_urls", "file_urls", "file_types", "file_names", "vi
 EXTRAS = ("metadata", "tags")
 
 
-def read_ask(body: dict[str, Any], *, strict: bool = False) -> Ask:
-    """The validated question of a create body; raises ``Refusal`` at the first rule it breaks."""
+def read_ask(body: dict[str, Any], *, strict: bool = False, any_default: bool = False) -> Ask:
+    """The validated question of a create body; raises ``Refusal`` at the first rule it breaks.
+
+    With `any_default` the default response may be missing, or be none of the options.
+    """
     text = _request_text(body)
     processing_type = _one_of(body, "processing_type", PROCESSING_TYPES)
     content_type = _one_of(body, "type", CONTENT_TYPES)
@@ -38,9 +41,11 @@ def read_ask(body: dict[str, Any], *, strict: bool = False) -> Ask:
     if config is None:
         raise invalid("response_config is required")
     check_config(response_type, config, strict=strict)
-    if body.get("default_response") is None:
-        raise invalid("default_response is required")
-    check_default(response_type, config, body["default_response"])
+    default_response = body.get("default_response")
+    if not any_default:
+        if default_response is None:
+            raise invalid("default_response is required")
+        check_default(response_type, config, default_response)
     return Ask(
         processing_type=processing_type,
         type=content_type,
@@ -48,7 +53,7 @@ def read_ask(body: dict[str, Any], *, strict: bool = False) -> Ask:
         request_text=text,
         response_type=response_type,
         response_config=config,
-        default_response=body["default_response"],
+        default_response=default_response,
         platform=platform,
         platform_version=_text(body, "platform_version"),
         timeout_seconds=timeout_seconds,
@@ -58,6 +63,12 @@ def read_ask(body: dict[str, Any], *, strict: bool = False) -> Ask:
         attachments={name: body[name] for name in SINGLE_ATTACHMENTS + LISTED_ATTACHMENTS if name in body},
         extras={name: body[name] for name in EXTRAS if name in body},
     )
+
+
+def read_timing(body: dict[str, Any]) -> tuple[str, int | None]:
+    """The processing type and timeout of a workflow trigger, by the rules of a create body; deferred by default."""
+    processing_type = _one_of({"processing_type": "deferred", **body}, "processing_type", PROCESSING_TYPES)
+    return processing_type, _timeout_seconds(body, processing_type)
 
 
 def as_body(ask: Ask) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from typing import Any
 
 import msgspec
 
+from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.loops import Loops
 from hitl_sandbox.model.records import Ask, Key, Links, Loop, Request
 from hitl_sandbox.model.request_lifecycle import RequestLifecycle
-from hitl_sandbox.model.rules import check_url
+from hitl_sandbox.model.rules import PLATFORMS, check_url, read_timing
 from hitl_sandbox.model.state import SandboxState
 
 
@@ -17,15 +18,19 @@ class Workflows:
         self._loops = loops
         self._desk = lifecycle
 
-    def trigger(self, key: Key, workflow_id: str, sent: Any) -> Request:
-        """Ask a person to approve or reject what was sent; the end is posted to its ``callback_url``."""
-        url = sent.get("callback_url") if isinstance(sent, dict) else None
-        if isinstance(url, str):
-            check_url(url, "callback_url")
+    def trigger(self, key: Key, workflow_id: str, payload: Any) -> Request:
+        """Ask a person to approve or reject the payload; the outcome is posted to its ``callback_url``."""
+        ask = _ask(payload)
         execution_id = self._world.ids.short("exec")
-        ask = _ask(sent, url if isinstance(url, str) else None)
         loop = self._loop(key, workflow_id)
         return self._desk.create(key, loop, ask, Links(execution_id=execution_id, workflow_id=workflow_id))
+
+    def find(self, execution_id: str) -> Request:
+        """The request of an execution."""
+        for request in self._world.store.find(Request):
+            if request.links.execution_id == execution_id:
+                return request
+        raise Refusal(404, "Execution not found")
 
     def _loop(self, key: Key, workflow_id: str) -> Loop:
         for loop in self._world.store.find(Loop, owner=key.user_id):
@@ -34,16 +39,24 @@ class Workflows:
         return self._loops.create(key, name=workflow_id[:100], icon="cog", description="A workflow's loop")
 
 
-def _ask(sent: Any, callback_url: str | None) -> Ask:
-    shown = msgspec.json.format(msgspec.json.encode(sent), indent=2).decode()
+def _ask(payload: Any) -> Ask:
+    """The question about a payload; the fields that the vendor's n8n node adds to it are those of a request."""
+    fields = payload if isinstance(payload, dict) else {}
+    processing_type, timeout_seconds = read_timing(fields)
+    callback_url, platform_version = fields.get("callback_url"), fields.get("platform_version")
+    if isinstance(callback_url, str):
+        check_url(callback_url, "callback_url")
+    shown = msgspec.json.format(msgspec.json.encode(payload), indent=2).decode()
     return Ask(
-        processing_type="deferred",
+        processing_type=processing_type,
+        timeout_seconds=timeout_seconds,
         type="markdown",
         priority="medium",
         request_text=f"```json\n{shown[:1980]}\n```",
         response_type="single_select",
         response_config={"options": ["approve", "reject"]},
         default_response="reject",
-        platform="webhook",
-        callback_url=callback_url,
+        platform=fields["platform"] if fields.get("platform") in PLATFORMS else "webhook",
+        platform_version=platform_version if isinstance(platform_version, str) else None,
+        callback_url=callback_url if isinstance(callback_url, str) else None,
     )

@@ -124,6 +124,8 @@ def _pretty(content: Any) -> str:
 
 
 def _default(default: Any) -> str:
+    if default is None:
+        return "no answer"
     if isinstance(default, list):
         return ", ".join(str(item) for item in default) or "nothing selected"
     if isinstance(default, bool):

@@ -3,9 +3,8 @@
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-import msgspec
-
 from hitl_sandbox.clock import iso
+from hitl_sandbox.json_text import encode_delivery
 from hitl_sandbox.model.records import Loop, Member, Request
 from hitl_sandbox.model.state import SandboxState
 from hitl_sandbox.webhooks.payloads import FORMS
@@ -190,7 +189,7 @@ class Announcer:
             url=url,
             event=event,
             variant=variant,
-            body=body if isinstance(body, str) else msgspec.json.encode(body).decode(),
+            body=body if isinstance(body, str) else encode_delivery(body),
             created_at=now,
             delays=delays,
             next_at=now + delays[0],

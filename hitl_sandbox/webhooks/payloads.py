@@ -85,7 +85,7 @@ def make_flat(fact: Fact) -> dict[str, Any]:
         "request_id": fact.request.id,
         "loop_id": fact.request.loop_id,
         "status": fact.request.status,
-        "response_data": fact.response("label"),
+        "response_data": fact.response("slug"),
         "response_by_user": fact.person("id"),
         "response_time_seconds": fact.request.response_time_seconds(),
         "timestamp": iso(fact.at),
@@ -125,9 +125,32 @@ def handoff(fact: Fact) -> dict[str, Any]:
 
 
 def legacy_r0(fact: Fact) -> dict[str, Any]:
-    review = {"id": fact.request.id, "status": fact.request.status, "decision": _decision(fact)}
+    """The review of the withdrawn first API; the loop stands for its template."""
+    person = fact.person("user_id")
+    review = {
+        "id": fact.request.id,
+        "template_id": fact.request.loop_id,
+        "status": fact.request.status,
+        "result": _review_result(fact),
+        "completed_at": iso_or_none(fact.request.response_at),
+        "reviewer": None if person is None else person["email"],
+    }
     event = fact.event.replace("request.", "review.", 1)
     return {"event": event, "review": review, "timestamp": iso(fact.at)}
+
+
+def _review_result(fact: Fact) -> dict[str, Any] | None:
+    """The fields of a review template: ``approved`` for a yes or no, ``content`` for every other answer."""
+    if fact.request.status != "completed":
+        return None
+    answer = fact.response("value")
+    match fact.request.ask.response_type:
+        case "boolean":
+            return {"approved": answer, "feedback": ""}
+        case "editable_text":
+            return {"content": answer["revised_text"], "feedback": ""}
+        case _:
+            return {"content": answer, "feedback": ""}
 
 
 def n8n_resume(fact: Fact) -> dict[str, Any]:

@@ -1,12 +1,31 @@
-"""The HITL.sh API: ask people, read what they said.
+"""A typed client for the HITL.sh API (https://docs.hitl.sh, "API reference")::
 
-from hitlsh.api import Client, single_select
+    from hitlsh.api import Client, single_select
 
-with Client(api_key) as client:
-    asked = client.requests.create(
-        loop_id, "Refund order 17?", single_select("Approve", "Reject"), default_response="Reject"
-    )
-    request = client.requests.wait(asked.request_id)
+    with Client(api_key) as client:
+        created = client.requests.create(
+            loop_id, "Refund order 17?", single_select("Approve", "Reject"), default_response="Reject"
+        )
+        request = client.requests.wait(created.request_id)
+
+`AsyncClient` offers the same calls for asyncio. Every exception descends from `ApiError`::
+
+    ApiError                 a call did not return what it was made for
+    ├── ClientMisconfigured  the API key or the base URL cannot be used       (also a ValueError)
+    ├── ArgumentInvalid      an argument breaks a limit; no call was made     (also a ValueError)
+    ├── BudgetExhausted      the client's own budget has no call left; no call was made
+    ├── Unreachable          no reply: connection, TLS or timeout
+    ├── UnexpectedReply      a reply that is not in the documented form
+    └── StatusError          HITL.sh answered with an error
+        ├── BadRequest       400
+        ├── Unauthorized     401
+        ├── Forbidden        403
+        ├── NotFound         404
+        ├── Conflict         409
+        ├── RateLimited      429
+        └── ServerError      5xx
+
+Functions and classes that take arguments raise ArgumentInvalid before a call is made.
 """
 
 from importlib import import_module
@@ -17,7 +36,7 @@ if TYPE_CHECKING:
     from hitlsh.api.client import AsyncClient, Client
     from hitlsh.api.errors import (
         ApiError,
-        AskingError,
+        ArgumentInvalid,
         BadRequest,
         BudgetExhausted,
         ClientMisconfigured,
@@ -25,8 +44,8 @@ if TYPE_CHECKING:
         Forbidden,
         NotFound,
         RateLimited,
-        Refused,
         ServerError,
+        StatusError,
         Unauthorized,
         UnexpectedReply,
         Unreachable,
@@ -46,15 +65,15 @@ if TYPE_CHECKING:
     )
     from hitlsh.api.questions.content import Content, audio, file, image, video
     from hitlsh.api.questions.request_body import DocumentedLimitWarning
-    from hitlsh.api.request_recorder import AsyncLedger, Ledger, Sent
+    from hitlsh.api.request_recorder import AsyncRequestRecorder, RequestRecorder, SentRequest
 
 __all__ = [
     "Answer",
     "ApiError",
-    "AskingError",
+    "ArgumentInvalid",
     "AsyncBudget",
     "AsyncClient",
-    "AsyncLedger",
+    "AsyncRequestRecorder",
     "BadRequest",
     "Budget",
     "BudgetExhausted",
@@ -64,17 +83,17 @@ __all__ = [
     "Content",
     "DocumentedLimitWarning",
     "Forbidden",
-    "Ledger",
     "LocalBudget",
     "NotFound",
     "Option",
     "Question",
     "RateLimit",
     "RateLimited",
-    "Refused",
+    "RequestRecorder",
     "RetryPolicy",
-    "Sent",
+    "SentRequest",
     "ServerError",
+    "StatusError",
     "Unauthorized",
     "UnexpectedReply",
     "Unreachable",
@@ -93,8 +112,8 @@ __all__ = [
     "video",
 ]
 
-#: Where each public name is defined. They are imported at first use (PEP 562), so that importing a submodule
-#: imports nothing but what that submodule needs.
+#: The module that defines each public name. A name is imported at its first use (PEP 562), so that importing a
+#: submodule imports only what that submodule needs.
 _MODULES = {
     "Answer": "hitlsh.api.answers",
     "outcome_of": "hitlsh.api.answers",
@@ -102,7 +121,7 @@ _MODULES = {
     "AsyncClient": "hitlsh.api.client",
     "Client": "hitlsh.api.client",
     "ApiError": "hitlsh.api.errors",
-    "AskingError": "hitlsh.api.errors",
+    "ArgumentInvalid": "hitlsh.api.errors",
     "BadRequest": "hitlsh.api.errors",
     "BudgetExhausted": "hitlsh.api.errors",
     "ClientMisconfigured": "hitlsh.api.errors",
@@ -110,8 +129,8 @@ _MODULES = {
     "Forbidden": "hitlsh.api.errors",
     "NotFound": "hitlsh.api.errors",
     "RateLimited": "hitlsh.api.errors",
-    "Refused": "hitlsh.api.errors",
     "ServerError": "hitlsh.api.errors",
+    "StatusError": "hitlsh.api.errors",
     "Unauthorized": "hitlsh.api.errors",
     "UnexpectedReply": "hitlsh.api.errors",
     "Unreachable": "hitlsh.api.errors",
@@ -135,13 +154,13 @@ _MODULES = {
     "image": "hitlsh.api.questions.content",
     "video": "hitlsh.api.questions.content",
     "DocumentedLimitWarning": "hitlsh.api.questions.request_body",
-    "AsyncLedger": "hitlsh.api.request_recorder",
-    "Ledger": "hitlsh.api.request_recorder",
-    "Sent": "hitlsh.api.request_recorder",
+    "AsyncRequestRecorder": "hitlsh.api.request_recorder",
+    "RequestRecorder": "hitlsh.api.request_recorder",
+    "SentRequest": "hitlsh.api.request_recorder",
 }
 
 
-if not TYPE_CHECKING:  # a type checker would take any name for a public one
+if not TYPE_CHECKING:  # a type checker would accept every name
 
     def __getattr__(name: str) -> Any:
         if name not in _MODULES:

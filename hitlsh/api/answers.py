@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from hitlsh.events import Outcome
+from hitlsh.slugs import slug
 from hitlsh.webhooks import payload_fields, responses
 
 
@@ -25,13 +26,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def matches(self, option: str) -> bool:
         """Whether this answer is, or contains, the option: by value, by label or by snake_case form."""
         said = self.value if isinstance(self.value, list) else [self.value]
-        words = {spelling(word) for word in (*said, *self.labels, *self.names) if isinstance(word, str)}
-        return spelling(option) in words
-
-
-def spelling(option: str) -> str:
-    """What an option is recognised by in any spelling: its slug, or itself where it has none."""
-    return responses.slug(option) or option
+        words = {slug(word) for word in (*said, *self.labels, *self.names) if isinstance(word, str)}
+        return slug(option) in words
 
 
 def outcome_of(status: str | None) -> Outcome | None:
@@ -43,18 +39,17 @@ def read_answer(
     response_data: Any, response_type: str | None = None, response_config: Mapping[str, Any] | None = None
 ) -> Answer | None:
     """Read any documented form of ``response_data`` as the type that was asked; None when nobody answered."""
-    said = responses.normalise(response_data)
+    said = responses.parse_response(response_data)
     if said.value is None:
         return None
     config = response_config if response_config is not None else {}
     value = _as_asked(said.value, response_type, config)
     chosen = _chosen(value, config.get("options"))
-    edited = response_data.get("was_edited") if isinstance(response_data, Mapping) else None
     return Answer(
         value=value,
         labels=said.labels or tuple(label for _, label in chosen),
         names=tuple(name for names in chosen for name in names),
-        was_edited=edited if isinstance(edited, bool) else None,
+        was_edited=said.was_edited,
     )
 
 
@@ -73,8 +68,8 @@ def _as_asked(value: Any, response_type: str | None, config: Mapping[str, Any]) 
 def _chosen(value: Any, options: Any) -> list[tuple[str, str]]:
     """Value and label of each option that was chosen, in the order of the answer."""
     offered = [option_names(option) for option in (options if isinstance(options, list) else [])]
-    by_name = {spelling(name): names for names in offered for name in names}
-    said = [spelling(word) for word in (value if isinstance(value, list) else [value]) if isinstance(word, str)]
+    by_name = {slug(name): names for names in offered for name in names}
+    said = [slug(word) for word in (value if isinstance(value, list) else [value]) if isinstance(word, str)]
     return [by_name[word] for word in said if word in by_name]
 
 
@@ -96,9 +91,9 @@ def _number(words: str) -> int | float | str:
 
 
 def _boolean(words: str, config: Mapping[str, Any]) -> bool | str:
-    said = spelling(words)
+    said = slug(words)
     for meaning, names in ((True, ("true", "yes")), (False, ("false", "no"))):
         label = config.get(f"{str(meaning).lower()}_label")
-        if said in (names if not isinstance(label, str) else (*names, spelling(label))):
+        if said in (names if not isinstance(label, str) else (*names, slug(label))):
             return meaning
     return words

@@ -8,30 +8,30 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from hitlsh.api.client_core import Connected, settled
+from hitlsh.api.client_core import ClientCore, maybe_await
 from hitlsh.api.descriptors import Awaited, Blocking
 from hitlsh.api.errors import Unreachable
 from hitlsh.api.http import http_transport
 from hitlsh.api.http.credentials import DEFAULT_BASE_URL
-from hitlsh.api.http.exchange import Observe, Record, Script, Sleep, Spend, Step
+from hitlsh.api.http.exchange import Observe, RecordRequest, Script, Sleep, Spend, Step
 from hitlsh.api.http.rate_limit import AsyncBudget, Budget
-from hitlsh.api.http.replies import Answered
+from hitlsh.api.http.replies import HttpReply
 from hitlsh.api.http.retrying import RetryPolicy
-from hitlsh.api.operations import Operation, Wire
-from hitlsh.api.paging import Listing, Walk
-from hitlsh.api.request_recorder import AsyncLedger, Ledger
+from hitlsh.api.operations import HttpRequest, Operation
+from hitlsh.api.paging import PagedList, PageIterator
+from hitlsh.api.request_recorder import AsyncRequestRecorder, RequestRecorder
 
 T = TypeVar("T")
 
 _PATIENT = RetryPolicy()
 
 
-class Client(Connected[Blocking]):
+class Client(ClientCore[Blocking]):
     """HITL.sh for synchronous code. Threads may share one; close it, or use it in a ``with`` block.
 
-    Calls raise the kinds of `hitlsh.api.errors.ApiError`. Reads are repeated as ``retries`` says; what
-    changes something never is, once it may have left. ``timeout`` is in seconds. ``budget`` is asked before
-    each call, ``ledger`` is told of each request that was made.
+    Calls raise the kinds of `hitlsh.api.errors.ApiError`. Failed calls are repeated as ``retries`` says.
+    ``timeout`` is in seconds. ``budget`` is asked before
+    each call, ``recorder`` is told of each request that was made.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class Client(Connected[Blocking]):
         timeout: float = 30.0,
         retries: RetryPolicy = _PATIENT,
         budget: Budget | None = None,
-        ledger: Ledger | None = None,
+        recorder: RequestRecorder | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         super().__init__(api_key, base_url, api_prefix, retries, budget is not None)
         self._timeout = timeout
         self._budget = budget
-        self._ledger = ledger
+        self._recorder = recorder
         self._http = httpx.Client(transport=transport, **http_transport.options(self._base_url, timeout))
 
     def run(self, job: Operation[T] | Script[T]) -> T:
@@ -64,9 +64,9 @@ class Client(Connected[Blocking]):
                 return found
             told = self._carry_out(step)
 
-    def walk(self, listing: Listing[Any]) -> Iterator[Any]:
+    def iterate(self, listing: PagedList[Any]) -> Iterator[Any]:
         """Go through a list, one call per page."""
-        walk = Walk(listing)
+        walk = PageIterator(listing)
         while (operation := walk.next_page()) is not None:
             yield from walk.take(self.run(operation))
 
@@ -89,7 +89,7 @@ class Client(Connected[Blocking]):
             return self._budget.spend() if self._budget is not None else 0.0
         if isinstance(step, Observe):
             return self._observe(step)
-        if isinstance(step, Record):
+        if isinstance(step, RecordRequest):
             return self._record(step)
         return self._transmit(step.wire)
 
@@ -98,12 +98,12 @@ class Client(Connected[Blocking]):
             with step.forgiving():
                 self._budget.observe(step.rate_limit)
 
-    def _record(self, step: Record) -> None:
-        if self._ledger is not None:
+    def _record(self, step: RecordRequest) -> None:
+        if self._recorder is not None:
             with step.forgiving():
-                self._ledger.asked(step.made.created, step.made.sent)
+                self._recorder.record(step.made.created, step.made.sent)
 
-    def _transmit(self, outgoing: Wire) -> Answered | Unreachable:
+    def _transmit(self, outgoing: HttpRequest) -> HttpReply | Unreachable:
         try:
             return http_transport.answered(
                 self._http.request(**http_transport.request(outgoing, self._key, self._timeout))
@@ -112,7 +112,7 @@ class Client(Connected[Blocking]):
             return http_transport.unreachable(outgoing, error)
 
 
-class AsyncClient(Connected[Awaited]):
+class AsyncClient(ClientCore[Awaited]):
     """HITL.sh for asyncio: the calls of `Client`, awaited; lists are async iterators."""
 
     def __init__(
@@ -124,13 +124,13 @@ class AsyncClient(Connected[Awaited]):
         timeout: float = 30.0,
         retries: RetryPolicy = _PATIENT,
         budget: Budget | AsyncBudget | None = None,
-        ledger: Ledger | AsyncLedger | None = None,
+        recorder: RequestRecorder | AsyncRequestRecorder | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(api_key, base_url, api_prefix, retries, budget is not None)
         self._timeout = timeout
         self._budget = budget
-        self._ledger = ledger
+        self._recorder = recorder
         self._http = httpx.AsyncClient(transport=transport, **http_transport.options(self._base_url, timeout))
 
     async def run(self, job: Operation[T] | Script[T]) -> T:
@@ -145,9 +145,9 @@ class AsyncClient(Connected[Awaited]):
                 return found
             told = await self._carry_out(step)
 
-    async def walk(self, listing: Listing[Any]) -> AsyncIterator[Any]:
+    async def iterate(self, listing: PagedList[Any]) -> AsyncIterator[Any]:
         """Go through a list, one call per page."""
-        walk = Walk(listing)
+        walk = PageIterator(listing)
         while (operation := walk.next_page()) is not None:
             for item in walk.take(await self.run(operation)):
                 yield item
@@ -168,24 +168,24 @@ class AsyncClient(Connected[Awaited]):
         if isinstance(step, Sleep):
             return await asyncio.sleep(step.seconds)
         if isinstance(step, Spend):
-            return await settled(self._budget.spend()) if self._budget is not None else 0.0
+            return await maybe_await(self._budget.spend()) if self._budget is not None else 0.0
         if isinstance(step, Observe):
             return await self._observe(step)
-        if isinstance(step, Record):
+        if isinstance(step, RecordRequest):
             return await self._record(step)
         return await self._transmit(step.wire)
 
     async def _observe(self, step: Observe) -> None:
         if self._budget is not None:
             with step.forgiving():
-                await settled(self._budget.observe(step.rate_limit))
+                await maybe_await(self._budget.observe(step.rate_limit))
 
-    async def _record(self, step: Record) -> None:
-        if self._ledger is not None:
+    async def _record(self, step: RecordRequest) -> None:
+        if self._recorder is not None:
             with step.forgiving():
-                await settled(self._ledger.asked(step.made.created, step.made.sent))
+                await maybe_await(self._recorder.record(step.made.created, step.made.sent))
 
-    async def _transmit(self, outgoing: Wire) -> Answered | Unreachable:
+    async def _transmit(self, outgoing: HttpRequest) -> HttpReply | Unreachable:
         try:
             return http_transport.answered(
                 await self._http.request(**http_transport.request(outgoing, self._key, self._timeout))

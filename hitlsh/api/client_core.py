@@ -4,15 +4,15 @@ import inspect
 from typing import Any, Generic
 
 from hitlsh.api.descriptors import Mode
-from hitlsh.api.groups import Groups
+from hitlsh.api.groups import ApiGroups
 from hitlsh.api.http.credentials import check_base_url, check_key, check_prefix
 from hitlsh.api.http.exchange import Exchange
 from hitlsh.api.http.rate_limit import RateLimit
 from hitlsh.api.http.retrying import RetryPolicy
-from hitlsh.api.paging import Listing
+from hitlsh.api.paging import PagedList
 
 
-class Connected(Groups[Mode], Generic[Mode]):
+class ClientCore(ApiGroups[Mode], Generic[Mode]):
     """What both clients know and show."""
 
     def __init__(self, api_key: str, base_url: str, api_prefix: str, retries: RetryPolicy, budgeted: bool) -> None:
@@ -36,7 +36,7 @@ class Connected(Groups[Mode], Generic[Mode]):
         """Carry out an operation or a script; said in full by each client."""
         raise NotImplementedError
 
-    def walk(self, listing: Listing[Any]) -> Any:
+    def iterate(self, listing: PagedList[Any]) -> Any:
         """Go through a list; said in full by each client."""
         raise NotImplementedError
 
@@ -44,6 +44,6 @@ class Connected(Groups[Mode], Generic[Mode]):
         return f"{type(self).__name__}(base_url={self._base_url!r}, api_key='***')"
 
 
-async def settled(answer: Any) -> Any:
-    """A budget or a ledger may answer at once or after a round trip."""
+async def maybe_await(answer: Any) -> Any:
+    """A budget or a recorder may answer at once or after a round trip."""
     return await answer if inspect.isawaitable(answer) else answer

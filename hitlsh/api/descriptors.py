@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from hitlsh.api.http.exchange import Script
 from hitlsh.api.operations import Operation
-from hitlsh.api.paging import Identified, Listing
+from hitlsh.api.paging import Identified, PagedList
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Runner(Protocol):
     def run(self, job: Any) -> Any:
         """Carry out an `Operation`, or a script of several."""
 
-    def walk(self, listing: Listing[Any]) -> Any:
+    def iterate(self, listing: PagedList[Any]) -> Any:
         """Go through a list, page by page."""
 
 
@@ -45,7 +45,7 @@ class Group(Generic[Mode]):
         self.runner = runner
 
 
-class Call(Generic[P, T]):
+class ApiMethod(Generic[P, T]):
     """One call of a group, built by a pure function."""
 
     def __init__(self, build: Callable[P, Operation[T] | Script[T]]) -> None:
@@ -68,10 +68,10 @@ class Call(Generic[P, T]):
         return call
 
 
-class Pages(Generic[P, Item]):
+class ApiListMethod(Generic[P, Item]):
     """A list of a group: an iterator on a `Client`, an async iterator on an `AsyncClient`."""
 
-    def __init__(self, build: Callable[P, Listing[Item]]) -> None:
+    def __init__(self, build: Callable[P, PagedList[Item]]) -> None:
         self.build = build
 
     @overload
@@ -86,6 +86,6 @@ class Pages(Generic[P, Item]):
 
         @wraps(self.build)
         def walk(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return group.runner.walk(self.build(*args, **kwargs))
+            return group.runner.iterate(self.build(*args, **kwargs))
 
         return walk

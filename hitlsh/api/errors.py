@@ -1,23 +1,4 @@
-"""Everything the API client raises.
-
-    HitlshError
-    └── ApiError                 catch this for "the call did not work"
-        ├── ClientMisconfigured  the key or the address cannot be used        (also a ValueError)
-        ├── AskingError          refused before a call was spent              (also a ValueError)
-        ├── BudgetExhausted      our own budget refused the call
-        ├── Unreachable          no reply: connection, TLS or timeout
-        ├── UnexpectedReply      a reply that is not in the documented form
-        └── Refused              HITL.sh answered with an error
-            ├── BadRequest       400
-            ├── Unauthorized     401
-            ├── Forbidden        403
-            ├── NotFound         404
-            ├── Conflict         409
-            ├── RateLimited      429
-            └── ServerError      5xx
-
-HITL.sh has no machine-readable error codes: match on the class first, on ``msg`` second.
-"""
+"""The exceptions of the API client. Their tree is drawn in `hitlsh.api`."""
 
 import json
 from datetime import datetime
@@ -34,8 +15,18 @@ class ClientMisconfigured(ApiError, ValueError):
     """The API key or the address cannot be used."""
 
 
-class AskingError(ApiError, ValueError):
-    """What was asked breaks a documented limit; no call was made."""
+class ArgumentInvalid(ApiError, ValueError):
+    """An argument breaks a documented limit; no call was made."""
+
+    def __init__(self, field: str | None, problem: str) -> None:
+        super().__init__(field, problem)
+        #: The field of the API that the argument fills, such as ``default_response``; None where it is none of them.
+        self.field = field
+        #: What is wrong with its value, without the field's name.
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self.problem if self.field is None else f"{self.field} {self.problem}"
 
 
 class BudgetExhausted(ApiError):
@@ -88,7 +79,7 @@ class UnexpectedReply(ApiError):
         )
 
 
-class Refused(ApiError):
+class StatusError(ApiError):
     """HITL.sh answered with an error status, or with ``error: true``."""
 
     advice: ClassVar[str] = "see the HITL.sh documents for this call"
@@ -112,9 +103,15 @@ class Refused(ApiError):
         self.data = data
         #: When to ask again, from ``X-RateLimit-Reset``, the body or ``Retry-After``.
         self.reset_at = reset_at
+        #: The failure after which this call was repeated, when HITL.sh may have carried out the first attempt:
+        #: a 404 for a repeated DELETE can mean that the first one deleted the resource.
+        self.earlier_failure: ApiError | None = None
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path} answered {self.status}: {self.msg}{self._detail()} ({self.advice})"
+        told = f"{self.method} {self.path} answered {self.status}: {self.msg}{self._detail()} ({self.advice})"
+        if self.earlier_failure is None:
+            return told
+        return f"{told}; an earlier attempt may have been carried out: {self.earlier_failure}"
 
     def _detail(self) -> str:
         if self.data is None:
@@ -123,37 +120,37 @@ class Refused(ApiError):
         return f": {detail[:300]}"
 
 
-class BadRequest(Refused):
+class BadRequest(StatusError):
     """400: the id, the body or the state of the resource does not allow it."""
 
     advice = "correct what the message names; the same call would fail again"
 
 
-class Unauthorized(Refused):
+class Unauthorized(StatusError):
     """401: the key is missing, unknown or inactive."""
 
     advice = "check the API key, HITL_API_KEY in the environment"
 
 
-class Forbidden(Refused):
+class Forbidden(StatusError):
     """403: the resource belongs to somebody else."""
 
     advice = "requests are open to the key that created them, loops to their creator"
 
 
-class NotFound(Refused):
+class NotFound(StatusError):
     """404: no such resource, or not for this key."""
 
     advice = "check the id, the base URL and that this key created the resource"
 
 
-class Conflict(Refused):
+class Conflict(StatusError):
     """409: already decided, or not possible in this state."""
 
     advice = "read the resource again before you decide"
 
 
-class RateLimited(Refused):
+class RateLimited(StatusError):
     """429: the key's calls for this window are used up; ``reset_at`` says until when."""
 
     @property
@@ -162,14 +159,14 @@ class RateLimited(Refused):
         return f"ask again {until}, or let the client wait by raising max_wait"
 
 
-class ServerError(Refused):
+class ServerError(StatusError):
     """5xx: HITL.sh or a gateway before it is in trouble."""
 
     advice = "try again later; after a create, look whether the request exists first"
 
 
-#: Which class tells which status apart; other 4xx and redirects are plain `Refused`.
-BY_STATUS: dict[int, type[Refused]] = {
+#: Which class tells which status apart; other 4xx and redirects are plain `StatusError`.
+BY_STATUS: dict[int, type[StatusError]] = {
     400: BadRequest,
     401: Unauthorized,
     403: Forbidden,
@@ -179,6 +176,6 @@ BY_STATUS: dict[int, type[Refused]] = {
 }
 
 
-def refusal_class(status: int) -> type[Refused]:
+def refusal_class(status: int) -> type[StatusError]:
     """The class for an error status."""
-    return ServerError if status >= 500 else BY_STATUS.get(status, Refused)
+    return ServerError if status >= 500 else BY_STATUS.get(status, StatusError)

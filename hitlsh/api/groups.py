@@ -3,93 +3,93 @@
 from typing import Generic
 
 from hitlsh.api.calls import accounts, chains, loops, request_lists, requests, sessions, uploads, webhooks, workflows
-from hitlsh.api.descriptors import Call, Group, Mode, Pages, Runner
+from hitlsh.api.descriptors import ApiListMethod, ApiMethod, Group, Mode, Runner
 
 
-class Loops(Group[Mode], Generic[Mode]):
-    """Groups of reviewers."""
+class LoopsApi(Group[Mode], Generic[Mode]):
+    """ApiGroups of reviewers."""
 
-    create = Call(loops.create)
-    list = Call(loops.list_all)
-    get = Call(loops.get)
-    update = Call(loops.update)
-    delete = Call(loops.delete)
-    members = Call(loops.members)
-    remove_member = Call(loops.remove_member)
+    create = ApiMethod(loops.create)
+    list = ApiMethod(loops.list_all)
+    get = ApiMethod(loops.get)
+    update = ApiMethod(loops.update)
+    delete = ApiMethod(loops.delete)
+    members = ApiMethod(loops.members)
+    remove_member = ApiMethod(loops.remove_member)
 
 
-class Requests(Group[Mode], Generic[Mode]):
+class RequestsApi(Group[Mode], Generic[Mode]):
     """What is asked of people."""
 
-    create = Call(requests.create)
-    list = Pages(request_lists.list_all)
-    page = Call(request_lists.page)
-    list_of_loop = Call(request_lists.list_of_loop)
-    get = Call(requests.get)
-    wait = Call(requests.wait)
-    cancel = Call(requests.cancel)
-    update = Call(requests.update)
-    feedback = Call(requests.feedback)
+    create = ApiMethod(requests.create)
+    list = ApiListMethod(request_lists.list_all)
+    page = ApiMethod(request_lists.page)
+    list_of_loop = ApiMethod(request_lists.list_of_loop)
+    get = ApiMethod(requests.get)
+    wait = ApiMethod(requests.wait)
+    cancel = ApiMethod(requests.cancel)
+    update = ApiMethod(requests.update)
+    feedback = ApiMethod(requests.feedback)
 
 
-class Uploads(Group[Mode], Generic[Mode]):
+class UploadsApi(Group[Mode], Generic[Mode]):
     """Files to show in a request."""
 
-    image = Call(uploads.image)
-    document = Call(uploads.document)
+    image = ApiMethod(uploads.image)
+    document = ApiMethod(uploads.document)
 
 
-class Chains(Group[Mode], Generic[Mode]):
+class ChainsApi(Group[Mode], Generic[Mode]):
     """Approval chains."""
 
-    create = Call(chains.create)
-    get = Call(chains.get)
-    decide = Call(chains.decide)
+    create = ApiMethod(chains.create)
+    get = ApiMethod(chains.get)
+    decide = ApiMethod(chains.decide)
 
 
-class Sessions(Group[Mode], Generic[Mode]):
+class SessionsApi(Group[Mode], Generic[Mode]):
     """Coding agents and their turns."""
 
-    create = Call(sessions.create)
-    list = Pages(sessions.list_all)
-    get = Call(sessions.get)
-    update = Call(sessions.update)
-    pause = Call(sessions.pause)
-    resume = Call(sessions.resume)
-    complete = Call(sessions.complete)
-    create_turn = Call(sessions.create_turn)
-    turns = Call(sessions.turns)
-    get_turn = Call(sessions.get_turn)
-    wait_for_turn = Call(sessions.wait_for_turn)
-    decide_turn = Call(sessions.decide_turn)
-    report_action = Call(sessions.report_action)
+    create = ApiMethod(sessions.create)
+    list = ApiListMethod(sessions.list_all)
+    get = ApiMethod(sessions.get)
+    update = ApiMethod(sessions.update)
+    pause = ApiMethod(sessions.pause)
+    resume = ApiMethod(sessions.resume)
+    complete = ApiMethod(sessions.complete)
+    create_turn = ApiMethod(sessions.create_turn)
+    turns = ApiMethod(sessions.turns)
+    get_turn = ApiMethod(sessions.get_turn)
+    wait_for_turn = ApiMethod(sessions.wait_for_turn)
+    decide_turn = ApiMethod(sessions.decide_turn)
+    report_action = ApiMethod(sessions.report_action)
 
 
-class Workflows(Group[Mode], Generic[Mode]):
-    """Workflows to start."""
+class WorkflowsApi(Group[Mode], Generic[Mode]):
+    """WorkflowsApi to start."""
 
-    trigger = Call(workflows.trigger)
+    trigger = ApiMethod(workflows.trigger)
 
 
-class Webhooks(Group[Mode], Generic[Mode]):
+class WebhooksApi(Group[Mode], Generic[Mode]):
     """Webhook management, a future endpoint of HITL.sh."""
 
-    create = Call(webhooks.create)
-    rotate_secret = Call(webhooks.rotate_secret)
-    test = Call(webhooks.test)
+    create = ApiMethod(webhooks.create)
+    rotate_secret = ApiMethod(webhooks.rotate_secret)
+    test = ApiMethod(webhooks.test)
 
 
-class Groups(Group[Mode], Generic[Mode]):
+class ApiGroups(Group[Mode], Generic[Mode]):
     """Everything a client offers."""
 
-    test = Call(accounts.test)
+    test = ApiMethod(accounts.test)
 
     def __init__(self, runner: Runner) -> None:
         super().__init__(runner)
-        self.loops: Loops[Mode] = Loops(runner)
-        self.requests: Requests[Mode] = Requests(runner)
-        self.uploads: Uploads[Mode] = Uploads(runner)
-        self.chains: Chains[Mode] = Chains(runner)
-        self.sessions: Sessions[Mode] = Sessions(runner)
-        self.workflows: Workflows[Mode] = Workflows(runner)
-        self.webhooks: Webhooks[Mode] = Webhooks(runner)
+        self.loops: LoopsApi[Mode] = LoopsApi(runner)
+        self.requests: RequestsApi[Mode] = RequestsApi(runner)
+        self.uploads: UploadsApi[Mode] = UploadsApi(runner)
+        self.chains: ChainsApi[Mode] = ChainsApi(runner)
+        self.sessions: SessionsApi[Mode] = SessionsApi(runner)
+        self.workflows: WorkflowsApi[Mode] = WorkflowsApi(runner)
+        self.webhooks: WebhooksApi[Mode] = WebhooksApi(runner)

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from hitlsh.api.errors import AskingError
-from hitlsh.api.request_recorder import Made
+from hitlsh.api.errors import ArgumentInvalid
+from hitlsh.api.request_recorder import RecorderEntry
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """A reply that says success: its status, the envelope and what the envelope holds."""
 
     status: int
@@ -47,7 +47,7 @@ class Operation(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     method: str
     path: str
-    read: Callable[[Reply], T]
+    read: Callable[[Envelope], T]
     query: dict[str, str | int] = {}
     body: bytes | None = None
     attachment: Attachment | None = None
@@ -55,11 +55,11 @@ class Operation(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     accepts: frozenset[int] = frozenset()
     #: Seconds the server may take beyond the client's own timeout.
     patience: float = 0.0
-    #: The request to people that a successful call has made, for the ledger.
-    makes: Callable[[T], Made | None] | None = None
+    #: The request to people that a successful call has made, for the recorder.
+    makes: Callable[[T], RecorderEntry | None] | None = None
 
 
-class Wire(msgspec.Struct, frozen=True, kw_only=True):
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What goes over the wire, the key apart."""
 
     method: str
@@ -70,13 +70,13 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     patience: float
 
 
-def to_wire(operation: Operation[Any], base_url: str, api_prefix: str) -> Wire:
+def to_http_request(operation: Operation[Any], base_url: str, api_prefix: str) -> HttpRequest:
     """Address an operation: the canonical ``/api`` gives way to the prefix in use."""
     path = operation.path
     if path.startswith("/api/"):
         path = api_prefix + path.removeprefix("/api")
     query = f"?{urlencode(operation.query)}" if operation.query else ""
-    return Wire(
+    return HttpRequest(
         method=operation.method,
         url=f"{base_url}{path}{query}",
         path=path,
@@ -86,29 +86,46 @@ def to_wire(operation: Operation[Any], base_url: str, api_prefix: str) -> Wire:
     )
 
 
-def segment(name: str, value: Any) -> str:
-    """An id as one path segment; raises `AskingError` for one that would address something else."""
+def path_segment(name: str, value: Any) -> str:
+    """An id as one path path_segment; raises `ArgumentInvalid` for one that would address something else."""
     if not isinstance(value, str) or value.strip() in ("", ".", ".."):
-        raise AskingError(f"{name} is {value!r}: give the id as HITL.sh shows it")
+        raise ArgumentInvalid(name, f"is {value!r}: give the id as HITL.sh shows it")
     return quote(value, safe="")
 
 
-def encode(fields: Mapping[str, Any]) -> bytes:
-    """The JSON body; raises `AskingError` for a value JSON cannot hold."""
+def encode_body(fields: Mapping[str, Any]) -> bytes:
+    """Return a JSON body; raises ArgumentInvalid, which names the field, for a value that JSON cannot hold."""
     try:
-        return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise AskingError(f"the body is not JSON: {error}; use only JSON values ({', '.join(fields)})") from None
+        return _encode(fields)
+    except _NOT_JSON:
+        for name, value in fields.items():
+            encode_value(name, value)
+        raise ArgumentInvalid(None, "the body nests too deeply for JSON") from None
 
 
-def given(**fields: Any) -> dict[str, Any]:
+def encode_value(field: str, value: Any) -> bytes:
+    """Return one JSON value; raises ArgumentInvalid for one that JSON cannot hold."""
+    try:
+        return _encode(value)
+    except _NOT_JSON as error:
+        raise ArgumentInvalid(field, f"is not JSON: {error}") from None
+
+
+_NOT_JSON = (TypeError, ValueError, RecursionError)
+
+
+def _encode(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def without_none(**fields: Any) -> dict[str, Any]:
     """The fields that were given; None means "not given"."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def changed(**fields: Any) -> dict[str, Any]:
-    """The fields to change, where None is a value to set; raises `AskingError` when there are none."""
+def changed_fields(**fields: Any) -> dict[str, Any]:
+    """The fields to change, where None is a value to set; raises `ArgumentInvalid` when there are none."""
     found = {name: value for name, value in fields.items() if value is not msgspec.UNSET}
     if not found:
-        raise AskingError(f"nothing to update: give at least one of {', '.join(fields)}")
+        raise ArgumentInvalid(None, f"nothing to update: give at least one of {', '.join(fields)}")
     return found

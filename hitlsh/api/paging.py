@@ -26,17 +26,17 @@ class Page(msgspec.Struct, Generic[Item], frozen=True, kw_only=True):
     next_offset: int | None = None
 
 
-class Listing(msgspec.Struct, Generic[Item], frozen=True, kw_only=True):
+class PagedList(msgspec.Struct, Generic[Item], frozen=True, kw_only=True):
     """A list: where to begin and how to ask for the page at an offset."""
 
     offset: int
     page_at: Callable[[int], Operation[Page[Item]]]
 
 
-class Walk(Generic[Item]):
+class PageIterator(Generic[Item]):
     """One pass through a list. An item that new arrivals push onto a later page is given once."""
 
-    def __init__(self, listing: Listing[Item]) -> None:
+    def __init__(self, listing: PagedList[Item]) -> None:
         self._listing = listing
         self._offset: int | None = listing.offset
         self._seen: set[str] = set()

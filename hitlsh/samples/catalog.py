@@ -13,10 +13,10 @@ import msgspec
 from hitlsh.errors import HitlshError
 from hitlsh.samples import other_events as events
 from hitlsh.samples import request_events as requests
-from hitlsh.samples.context import Json, Scene, fresh_id, set_scene
+from hitlsh.samples.context import Json, SampleContext, create_context, fresh_id
 
-Door = Literal["signed", "callback"]
-Body = Callable[[Scene], Json]
+Endpoint = Literal["signed", "callback"]
+Body = Callable[[SampleContext], Json]
 #: Name, summary, whether somebody answers in it, and what makes its body.
 Row = tuple[str, str, bool, Body]
 
@@ -30,7 +30,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     #: Which of the receiver's doors takes it: signed account webhooks, or unsigned ones at a callback URL.
-    door: Door
+    endpoint: Endpoint
     summary: str
     #: Whether somebody answers in it.
     answered: bool
@@ -51,13 +51,13 @@ def sample(
         raise SampleInvalid(f"there is no sample {name!r}; choose one of {', '.join(SAMPLES)}")
     if response is not msgspec.UNSET and not SAMPLES[name].answered:
         raise SampleInvalid(f"nobody answers in the sample {name!r}; leave the response out")
-    scene = set_scene(request_id or fresh_id(), now or datetime.now(UTC), response)
-    return msgspec.json.encode(_TABLE[name][1](scene))
+    context = create_context(request_id or fresh_id(), now or datetime.now(UTC), response)
+    return msgspec.json.encode(_TABLE[name][1](context))
 
 
-def _table(door: Door, rows: tuple[Row, ...]) -> dict[str, tuple[Sample, Body]]:
+def _table(endpoint: Endpoint, rows: tuple[Row, ...]) -> dict[str, tuple[Sample, Body]]:
     return {
-        name: (Sample(name=name, door=door, summary=summary, answered=answered), body)
+        name: (Sample(name=name, endpoint=endpoint, summary=summary, answered=answered), body)
         for name, summary, answered, body in rows
     }
 
@@ -109,13 +109,13 @@ _CALLBACK: tuple[Row, ...] = (
         "callback-v2.timeout",
         "nobody answered in time",
         False,
-        lambda scene: requests.callback(scene, "timeout"),
+        lambda context: requests.callback(context, "timeout"),
     ),
     (
         "callback-v2.cancelled",
         "the asker withdrew",
         False,
-        lambda scene: requests.callback(scene, "cancelled"),
+        lambda context: requests.callback(context, "cancelled"),
     ),
     ("intro-flat.completed", "the API introduction's form", True, requests.intro_flat),
     ("make-flat.completed", "the form the Make page posts to a callback URL", True, requests.make_flat),

@@ -9,7 +9,7 @@ import msgspec
 Json = dict[str, Any]
 
 
-class Scene(NamedTuple):
+class SampleContext(NamedTuple):
     """What the bodies of one sample share."""
 
     request_id: str
@@ -43,9 +43,9 @@ class Scene(NamedTuple):
         return {"event": name, "timestamp": self.now, **keys}
 
 
-def set_scene(request_id: str, now: datetime, response: Any) -> Scene:
+def create_context(request_id: str, now: datetime, response: Any) -> SampleContext:
     """Invent everything but the request, the time and, where one is asked for, the response."""
-    return Scene(
+    return SampleContext(
         request_id=request_id,
         loop={"id": fresh_id(), "name": "Refund desk"},
         reviewer={"user_id": fresh_id(), "name": "Ines Sample", "email": "ines@example.org"},

@@ -1,68 +1,68 @@
 """Bodies about anything but a request, one function per documented form."""
 
-from hitlsh.samples.context import Json, Scene, fresh_id
+from hitlsh.samples.context import Json, SampleContext, fresh_id
 
 
-def member_joined(scene: Scene) -> Json:
+def member_joined(context: SampleContext) -> Json:
     counts = {"member_count": 3, "active_count": 2, "pending_count": 1}
-    member = scene.member | {"status": "active", "joined_at": scene.now, "role": "member"}
-    return scene.event("loop.member_joined", data={"loop": scene.loop | counts, "member": member})
+    member = context.member | {"status": "active", "joined_at": context.now, "role": "member"}
+    return context.event("loop.member_joined", data={"loop": context.loop | counts, "member": member})
 
 
-def make_workflow(scene: Scene) -> Json:
-    return scene.event(
+def make_workflow(context: SampleContext) -> Json:
+    return context.event(
         "execution.completed",
         execution_id=f"exec_{fresh_id()}",
         workflow_id=f"wf_{fresh_id()}",
         status="completed",
-        response_data=scene.answer("approve"),
-        response_by_user=scene.user,
+        response_data=context.answer("approve"),
+        response_by_user=context.user,
         response_time_seconds=360.0,
     )
 
 
-def loop_archived(scene: Scene) -> Json:
-    archived = {"loop_id": scene.loop["id"], "archived_by": fresh_id(), "archived_at": scene.now}
-    return scene.event("loop.archived", data=archived)
+def loop_archived(context: SampleContext) -> Json:
+    archived = {"loop_id": context.loop["id"], "archived_by": fresh_id(), "archived_at": context.now}
+    return context.event("loop.archived", data=archived)
 
 
-def user_joined(scene: Scene) -> Json:
-    return scene.event("user.joined", data={"user_id": scene.reviewer["user_id"], "joined_at": scene.now})
+def user_joined(context: SampleContext) -> Json:
+    return context.event("user.joined", data={"user_id": context.reviewer["user_id"], "joined_at": context.now})
 
 
-def system_error(scene: Scene) -> Json:
+def system_error(context: SampleContext) -> Json:
     fault = {
         "error_code": "DELIVERY_DELAYED",
-        "error_message": f"Deliveries are late since {scene.now}",
+        "error_message": f"Deliveries are late since {context.now}",
         "affected_service": fresh_id(),
         "severity": "warning",
     }
-    return scene.event("system.error", data=fault)
+    return context.event("system.error", data=fault)
 
 
-def turn_resolved(scene: Scene) -> Json:
+def turn_resolved(context: SampleContext) -> Json:
     session_id = fresh_id()
     turn = {
         "id": fresh_id(),
         "session_id": session_id,
         "turn_number": 2,
-        "request_id": scene.request_id,
+        "request_id": context.request_id,
         "action_type": "command_exec",
         "agent_prompt": "Run the migration",
         "proposed_tool": "Bash",
         "proposed_args": {"command": "make migrate"},
-        "human_decision": scene.answer("approve"),
+        "human_decision": context.answer("approve"),
         "human_comment": None,
-        "created_at": scene.asked_at,
+        "created_at": context.asked_at,
     }
-    return scene.event("turn.resolved", session_id=session_id, turn=turn)
+    return context.event("turn.resolved", session_id=session_id, turn=turn)
 
 
-def legacy(scene: Scene) -> Json:
+def legacy(context: SampleContext) -> Json:
     review = {
-        "id": scene.request_id,
+        "id": context.request_id,
         "status": "completed",
-        "decision": scene.answer("approved"),
-        "completed_at": scene.now,
+        "result": {"approved": context.answer(True), "feedback": "The parcel came back"},
+        "completed_at": context.now,
     }
-    return scene.event("review.completed", review=review)
+    return context.event("review.completed", review=review)

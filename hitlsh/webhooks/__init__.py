@@ -1,4 +1,4 @@
-"""Receive HITL.sh webhooks in any framework: verify the sender, read the event, do no I/O.
+"""Receive HITL.sh webhooks in any framework: verify the sender and parse the event, without I/O.
 
 Follows https://docs.hitl.sh, "Webhooks" and "Global webhooks"::
 
@@ -10,15 +10,23 @@ Follows https://docs.hitl.sh, "Webhooks" and "Global webhooks"::
         return Response(status=refused.status)
     if isinstance(delivery.event, Event) and delivery.event.outcome == "completed":
         print(delivery.event.request_id, delivery.event.response)
+
+What is not accepted raises a subclass of `DeliveryRefused`, whose ``status`` is the HTTP status to answer with::
+
+    HitlshError
+    └── DeliveryRefused
+        ├── SignatureInvalid     401: no signature of HITL.sh fits the body
+        ├── CallbackInvalid      401: the callback token is not ours, or has expired
+        └── BodyInvalid          400 or 415: verified, but not JSON
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hitlsh.callbacks import Callback, CallbackInvalid, CallbackSigner
+    from hitlsh.callbacks import CallbackInvalid, CallbackSigner, CallbackToken
     from hitlsh.errors import DeliveryRefused
-    from hitlsh.events import Event, Reviewer, Unreadable
+    from hitlsh.events import Event, LoopMember, RefundInfo, Reviewer, Unreadable
     from hitlsh.signatures import SignatureInvalid
     from hitlsh.webhooks.delivery_headers import Headers
     from hitlsh.webhooks.parsing import parse
@@ -26,12 +34,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BodyInvalid",
-    "Callback",
     "CallbackInvalid",
     "CallbackSigner",
+    "CallbackToken",
     "DeliveryRefused",
     "Event",
     "Headers",
+    "LoopMember",
+    "RefundInfo",
     "Reviewer",
     "SignatureInvalid",
     "Unreadable",
@@ -41,14 +51,16 @@ __all__ = [
     "receive_callback",
 ]
 
-#: Where each public name is defined. They are imported at first use (PEP 562), so that importing a submodule
-#: imports nothing but what that submodule needs.
+#: The module that defines each public name. A name is imported at its first use (PEP 562), so that importing a
+#: submodule imports only what that submodule needs.
 _MODULES = {
-    "Callback": "hitlsh.callbacks",
     "CallbackInvalid": "hitlsh.callbacks",
     "CallbackSigner": "hitlsh.callbacks",
+    "CallbackToken": "hitlsh.callbacks",
     "DeliveryRefused": "hitlsh.errors",
     "Event": "hitlsh.events",
+    "LoopMember": "hitlsh.events",
+    "RefundInfo": "hitlsh.events",
     "Reviewer": "hitlsh.events",
     "Unreadable": "hitlsh.events",
     "SignatureInvalid": "hitlsh.signatures",
@@ -61,7 +73,7 @@ _MODULES = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker would take any name for a public one
+if not TYPE_CHECKING:  # a type checker would accept every name
 
     def __getattr__(name: str) -> Any:
         if name not in _MODULES:

@@ -14,18 +14,18 @@ from hitlsh.events import Outcome
 _NAME, _ID, _TIME = 80, 104, 64
 
 
-def of_outcome(outcome: Outcome, request_id: str) -> str:
+def outcome_key(outcome: Outcome, request_id: str) -> str:
     """Return the key of a request's end, the same in every payload form."""
     return f"request.{outcome}:{_part(request_id, _ID)}"
 
 
-def of_fact(name: str, resource_id: str | None, body: bytes) -> str:
+def single_key(name: str, resource_id: str | None, body: bytes) -> str:
     """Return the key of what happens once to a resource, such as a turn that is resolved."""
     last = _part(resource_id, _ID) if resource_id else _digest(body)
     return f"{_name(name)}:{last}"
 
 
-def of_occasion(name: str, resource_id: str | None, timestamp: Any, body: bytes) -> str:
+def repeatable_key(name: str, resource_id: str | None, timestamp: Any, body: bytes) -> str:
     """Return the key of what may happen to a resource again, such as a claim."""
     if not resource_id:
         return f"{_name(name)}:{_digest(body)}"
@@ -33,7 +33,7 @@ def of_occasion(name: str, resource_id: str | None, timestamp: Any, body: bytes)
     return f"{_name(name)}:{_part(resource_id, _ID)}:{when}"
 
 
-def of_unreadable(body: bytes) -> str:
+def unreadable_key(body: bytes) -> str:
     """Return the key of a body that is no event, so that a repeated delivery of it is kept once."""
     return f"unreadable:{_digest(body)}"
 

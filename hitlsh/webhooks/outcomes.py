@@ -10,13 +10,14 @@ from hitlsh.webhooks.payload_fields import (
     identifier,
     mapping,
     metadata,
-    moment,
+    name_and_status,
     outcome,
+    parse_time,
+    refund_info,
     reviewer,
-    settle,
     text,
 )
-from hitlsh.webhooks.responses import Answer, fingerprint, normalise
+from hitlsh.webhooks.responses import ParsedResponse, fingerprint, parse_response
 
 Json = dict[str, Any]
 
@@ -26,12 +27,12 @@ _SOURCES: dict[Outcome, Source] = {
     "cancelled": "cancelled",
 }
 _NO_LOOP: Json = {}
-_NO_ANSWER = Answer(None, (), None)
+_NO_ANSWER = ParsedResponse(None, (), None)
 #: Forms whose answer is a word of their own ("approved"), not the option that was chosen.
 _OWN_WORDS = frozenset({"global", "n8n-doc"})
 
 
-class Report(NamedTuple):
+class RequestReport(NamedTuple):
     """Where one payload form keeps what it says about a request."""
 
     variant: str
@@ -42,13 +43,14 @@ class Report(NamedTuple):
     response_data: Any
     loop: Any = None
     person: Any = None
+    refund: Any = None
     timestamp: Any = None
     body: bytes = b""
 
 
-def read(report: Report) -> Event | None:
+def read(report: RequestReport) -> Event | None:
     """Return the event, or None where no event name or, for an outcome, no request id can be made out."""
-    name, state = settle("request", event_name(report.name), text(report.request.get("status")))
+    name, state = name_and_status("request", event_name(report.name), text(report.request.get("status")))
     if name is None:
         return None
     ended = outcome(state)
@@ -59,10 +61,10 @@ def read(report: Report) -> Event | None:
     return _ended(report, name, ended, report.request_id)
 
 
-def _ended(report: Report, name: str, ended: Outcome, request_id: str) -> Event:
+def _ended(report: RequestReport, name: str, ended: Outcome, request_id: str) -> Event:
     request = report.request
     loop = mapping(report.loop) or _NO_LOOP
-    given = normalise(report.response_data)
+    given = parse_response(report.response_data)
     default = request.get("default_response")
     if default is None and ended == "timeout":
         default = given.value
@@ -71,7 +73,7 @@ def _ended(report: Report, name: str, ended: Outcome, request_id: str) -> Event:
     return Event(
         variant=report.variant,
         name=name,
-        key=event_keys.of_outcome(ended, request_id),
+        key=event_keys.outcome_key(ended, request_id),
         request_id=request_id,
         loop_id=identifier(request.get("loop_id"), loop.get("id")),
         loop_name=text(loop.get("name")),
@@ -85,22 +87,26 @@ def _ended(report: Report, name: str, ended: Outcome, request_id: str) -> Event:
         reviewer=_answered_by(report) if ended == "completed" else None,
         metadata=metadata(request),
         occurred_at=_ended_at(report, ended),
-        created_at=moment(request.get("created_at")),
-        timeout_at=moment(request.get("timeout_at")),
+        created_at=parse_time(request.get("created_at")),
+        timeout_at=parse_time(request.get("timeout_at")),
         fingerprint=_fingerprint(report, ended, answer),
+        was_edited=answer.was_edited,
+        refund_info=refund_info(report.refund) if ended == "cancelled" else None,
     )
 
 
-def _ongoing(report: Report, name: str, state: str | None) -> Event:
+def _ongoing(report: RequestReport, name: str, state: str | None) -> Event:
     request = report.request
     loop = mapping(report.loop) or _NO_LOOP
     # Only the n8n node's form carries an answer without a word on the request's state.
-    answer = normalise(report.response_data) if report.variant == "n8n-resume" else _NO_ANSWER
+    answer = parse_response(report.response_data) if report.variant == "n8n-resume" else _NO_ANSWER
     claimed_at, updated_at = request.get("claimed_at"), request.get("updated_at")
     return Event(
         variant=report.variant,
         name=name,
-        key=event_keys.of_occasion(name, report.request_id, report.timestamp or claimed_at or updated_at, report.body),
+        key=event_keys.repeatable_key(
+            name, report.request_id, report.timestamp or claimed_at or updated_at, report.body
+        ),
         request_id=report.request_id,
         loop_id=identifier(request.get("loop_id"), loop.get("id")),
         loop_name=text(loop.get("name")),
@@ -111,13 +117,14 @@ def _ongoing(report: Report, name: str, state: str | None) -> Event:
         default_response=request.get("default_response"),
         reviewer=reviewer(request.get("claimed_by"), report.person, request.get("reviewer_id")),
         metadata=metadata(request),
-        occurred_at=moment(report.timestamp, claimed_at, updated_at),
-        created_at=moment(request.get("created_at")),
-        timeout_at=moment(request.get("timeout_at")),
+        occurred_at=parse_time(report.timestamp, claimed_at, updated_at),
+        created_at=parse_time(request.get("created_at")),
+        timeout_at=parse_time(request.get("timeout_at")),
+        was_edited=answer.was_edited,
     )
 
 
-def _answered_by(report: Report) -> Reviewer | None:
+def _answered_by(report: RequestReport) -> Reviewer | None:
     request = report.request
     return reviewer(
         request.get("response_by"),
@@ -127,16 +134,16 @@ def _answered_by(report: Report) -> Reviewer | None:
     )
 
 
-def _ended_at(report: Report, ended: Outcome) -> datetime | None:
+def _ended_at(report: RequestReport, ended: Outcome) -> datetime | None:
     request = report.request
     if ended == "completed":
         own = request.get("response_at") or request.get("completed_at")
     else:
         own = request.get("timeout_at" if ended == "timeout" else "cancelled_at")
-    return moment(own, report.timestamp, request.get("updated_at"))
+    return parse_time(own, report.timestamp, request.get("updated_at"))
 
 
-def _fingerprint(report: Report, ended: Outcome, answer: Answer) -> str | None:
+def _fingerprint(report: RequestReport, ended: Outcome, answer: ParsedResponse) -> str | None:
     if ended == "completed" and report.variant in _OWN_WORDS:
         return None
     return fingerprint(ended, answer)

@@ -13,7 +13,7 @@ import msgspec
 from hitlsh.events import Event, Unreadable
 from hitlsh.webhooks import event_keys, outcomes, payload_forms
 from hitlsh.webhooks.json_structure import DEEPEST, is_too_large, nests_within
-from hitlsh.webhooks.outcomes import Json, Report
+from hitlsh.webhooks.outcomes import Json, RequestReport
 from hitlsh.webhooks.payload_fields import identifier, outcome, status, text
 
 _NO_NOTES: Json = {"context": None, "metadata": None}
@@ -61,7 +61,7 @@ def event_from_request(request: dict[str, object]) -> Event | None:
     if word is None or outcome(status(word)) is None:
         return None
     try:
-        settled = _settled(request)
+        settled = _replace_half_surrogates(request)
     except (ValueError, RecursionError):
         settled = None
     return _ended_request(settled) if isinstance(settled, dict) else None
@@ -74,13 +74,14 @@ def _ended_request(request: Json) -> Event | None:
     if not nests_within(request):
         return None
     return outcomes.read(
-        Report(
+        RequestReport(
             variant="api",
             name=None,
             request=request,
             request_id=identifier(request.get("id"), request.get("request_id")),
             response_data=request.get("response_data"),
             loop=request.get("loop"),
+            refund=request.get("refund_info"),
         )
     )
 
@@ -94,7 +95,7 @@ def _parse_leniently(written_text: bytes, body: bytes) -> Event | Unreadable:
     except RecursionError:
         return _unreadable("unknown_shape", body)
     try:
-        return _event(_settled(written), body)
+        return _event(_replace_half_surrogates(written), body)
     except (ValueError, RecursionError):
         return _unreadable("unknown_shape", body)
 
@@ -103,7 +104,7 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _settled(written: object) -> Any:
+def _replace_half_surrogates(written: object) -> Any:
     """Return the same JSON with half surrogate pairs, which no UTF-8 can hold, replaced."""
     whole = json.dumps(written, ensure_ascii=False, allow_nan=False)
     return _decode(whole.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
@@ -124,4 +125,4 @@ def _unread(written: bytes, body: bytes) -> Unreadable:
 
 
 def _unreadable(reason: Literal["not_json", "unknown_shape"], body: bytes) -> Unreadable:
-    return Unreadable(reason=reason, key=event_keys.of_unreadable(body))
+    return Unreadable(reason=reason, key=event_keys.unreadable_key(body))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from hitlsh.events import Outcome, Reviewer
+from hitlsh.events import LoopMember, Outcome, RefundInfo, Reviewer
 
 #: A name longer than this is no event name.
 _LONGEST_NAME = 100
@@ -64,7 +64,7 @@ def outcome(word: str | None) -> Outcome | None:
     return _OUTCOMES.get(word)
 
 
-def settle(family: str, name: str | None, word: str | None) -> tuple[str | None, str | None]:
+def name_and_status(family: str, name: str | None, word: str | None) -> tuple[str | None, str | None]:
     """Return the event name and the status of a request or an execution: where the two disagree, its status.
 
     So an event is never called ``request.completed`` unless its request is, and always when it is. Without
@@ -98,17 +98,17 @@ def canonical_word(word: str) -> str:
     return word.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def moment(*candidates: Any) -> datetime | None:
+def parse_time(*candidates: Any) -> datetime | None:
     """Return the first that reads as an ISO 8601 time, as aware UTC; one without an offset is UTC."""
     for candidate in candidates:
         if isinstance(candidate, str) and len(candidate) <= _LONGEST_TIME:
-            found = _moment(candidate)
+            found = _parse_time(candidate)
             if found is not None:
                 return found
     return None
 
 
-def _moment(written: str) -> datetime | None:
+def _parse_time(written: str) -> datetime | None:
     try:
         read = datetime.fromisoformat(written)
         if read.tzinfo is None:
@@ -141,6 +141,31 @@ def reviewer(*sources: Any) -> Reviewer | None:
     if person is None and name is None and email is None:
         return None
     return Reviewer(id=person, name=name, email=email)
+
+
+def loop_member(value: Any) -> LoopMember | None:
+    """Return the member of a loop event, or None where the value names nobody."""
+    fields = mapping(value) or {}
+    member_id, email = identifier(fields.get("user_id"), fields.get("id")), text(fields.get("email"))
+    if member_id is None and email is None:
+        return None
+    return LoopMember(
+        id=member_id,
+        email=email,
+        name=text(fields.get("name")),
+        status=text(fields.get("status")),
+        role=text(fields.get("role")),
+        joined_at=parse_time(fields.get("joined_at")),
+    )
+
+
+def refund_info(value: Any) -> RefundInfo | None:
+    """Return what a cancellation gave back, or None where the value does not say."""
+    fields = mapping(value) or {}
+    refunded, reason = fields.get("refunded"), text(fields.get("reason"))
+    if not isinstance(refunded, bool):
+        return RefundInfo(reason=reason) if reason is not None else None
+    return RefundInfo(refunded=refunded, reason=reason)
 
 
 def metadata(request: Mapping[str, Any]) -> dict[str, Any] | None:

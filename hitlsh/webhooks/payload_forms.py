@@ -5,7 +5,7 @@ The order of the questions is part of the contract: each form is what the earlie
 
 from hitlsh.events import Event
 from hitlsh.webhooks import lifecycle, outcomes
-from hitlsh.webhooks.outcomes import Json, Report
+from hitlsh.webhooks.outcomes import Json, RequestReport
 from hitlsh.webhooks.payload_fields import identifier, mapping, text
 
 #: Events that say how a request ended: only a request's own form may carry them.
@@ -53,7 +53,7 @@ def _enveloped(payload: Json, data: Json, body: bytes) -> Event | None:
 def _nested(payload: Json, data: Json, request: Json, body: bytes) -> Event | None:
     outer_id = identifier(payload.get("request_id"))
     return outcomes.read(
-        Report(
+        RequestReport(
             variant="nested" if outer_id is None else "handoff",
             name=payload.get("event"),
             request=request,
@@ -61,6 +61,7 @@ def _nested(payload: Json, data: Json, request: Json, body: bytes) -> Event | No
             response_data=request.get("response_data"),
             loop=data.get("loop"),
             person=data.get("reviewer"),
+            refund=data.get("refund_info"),
             timestamp=payload.get("timestamp"),
             body=body,
         )
@@ -76,7 +77,7 @@ def _request_in_data(payload: Json, data: Json, body: bytes) -> Event | None:
     else:
         variant = "global"
     return outcomes.read(
-        Report(
+        RequestReport(
             variant=variant,
             name=payload.get("event"),
             request=data,
@@ -94,7 +95,7 @@ def _flat(payload: Json, body: bytes) -> Event | None:
     if resumes and text(payload.get("status")) is None:
         name = "request.resumed"
     return outcomes.read(
-        Report(
+        RequestReport(
             variant="n8n-resume" if resumes else _flat_variant(payload),
             name=name,
             request=payload,

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from hitlsh.callbacks import Callback, CallbackSigner
+from hitlsh.callbacks import CallbackSigner, CallbackToken
 from hitlsh.errors import DeliveryRefused
 from hitlsh.events import Event, Trust, Unreadable
 from hitlsh.signatures import header_values, verify
@@ -41,7 +41,7 @@ class VerifiedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     #: ``signed`` for an account webhook, ``callback`` for a callback URL.
     trust: Trust
     #: What the callback URL says: its id, and the state that was put in it. None for an account webhook.
-    callback: Callback | None = None
+    callback: CallbackToken | None = None
 
     def __repr__(self) -> str:
         return f"VerifiedDelivery(event={self.event.key!r}, body=<{len(self.body)} bytes>, trust={self.trust!r})"
@@ -99,7 +99,7 @@ def receive_callback(token: str, body: bytes, *, signer: CallbackSigner, headers
 
 
 def read_verified(
-    headers: Iterable[tuple[bytes, bytes]], body: bytes, *, trust: Trust, callback: Callback | None = None
+    headers: Iterable[tuple[bytes, bytes]], body: bytes, *, trust: Trust, callback: CallbackToken | None = None
 ) -> VerifiedDelivery:
     """Read the event of a delivery that is verified already; raises BodyInvalid.
 

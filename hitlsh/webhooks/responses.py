@@ -5,12 +5,12 @@ The forms are those of the vendor's "Response types" and "Webhooks" pages, which
 """
 
 import hashlib
-import re
 from typing import Any, NamedTuple
 
 import msgspec
 
 from hitlsh.events import Outcome
+from hitlsh.slugs import slug
 
 #: Value key, label key and response type of each object form, in the order in which they are looked for.
 _FORMS = (
@@ -24,37 +24,40 @@ _FORMS = (
 _SELECTIONS = frozenset({"single_select", "multi_select"})
 #: Of an answer that is spelled out to be compared: documented ones have 20 options or fewer.
 _MOST_COMMAS = 200
-_NOT_A_WORD = re.compile(r"[\W_]+")
 #: A longer string is prose, not an option: it is compared as it stands.
 _LONGEST_OPTION = 200
 
 
-class Answer(NamedTuple):
+class ParsedResponse(NamedTuple):
     """What was answered, what the reviewer saw for it, and the response type its form gives away."""
 
     value: Any
     labels: tuple[str, ...]
     type: str | None
+    #: For editable text: whether the reviewer changed the draft; None where the form does not say.
+    was_edited: bool | None = None
 
 
-def normalise(response_data: Any) -> Answer:
+def parse_response(response_data: Any) -> ParsedResponse:
     """Take the value out of whichever form it came in; an object of no known form is kept as it is."""
     kind = type(response_data)
     if kind is dict:
         return _from_object(response_data)
     if kind is bool:
-        return Answer(response_data, (), "boolean")
-    return Answer(response_data, (), "multi_select" if kind is list else None)
+        return ParsedResponse(response_data, (), "boolean")
+    return ParsedResponse(response_data, (), "multi_select" if kind is list else None)
 
 
-def _from_object(response_data: dict[str, Any]) -> Answer:
+def _from_object(response_data: dict[str, Any]) -> ParsedResponse:
     known = False
     for value_key, label_key, response_type in _FORMS:
         value = response_data.get(value_key)
         if value is not None:
-            return Answer(value, _labels(response_data.get(label_key)), response_type)
+            edited = response_data.get("was_edited")
+            was_edited = edited if isinstance(edited, bool) else None
+            return ParsedResponse(value, _labels(response_data.get(label_key)), response_type, was_edited)
         known = known or value_key in response_data
-    return Answer(None if known else response_data, (), None)
+    return ParsedResponse(None if known else response_data, (), None)
 
 
 def _labels(seen: Any) -> tuple[str, ...]:
@@ -65,7 +68,7 @@ def _labels(seen: Any) -> tuple[str, ...]:
     return ()
 
 
-def fingerprint(outcome: Outcome, answer: Answer) -> str | None:
+def fingerprint(outcome: Outcome, answer: ParsedResponse) -> str | None:
     """Digest what a request ended with, equal for every form of one answer.
 
     None where two forms cannot be compared: no answer, or an option whose value and label are different
@@ -78,7 +81,7 @@ def fingerprint(outcome: Outcome, answer: Answer) -> str | None:
     return _digest(f"completed {_comparable_form(answer.value)}")
 
 
-def _comparable(answer: Answer) -> bool:
+def _comparable(answer: ParsedResponse) -> bool:
     if answer.type not in _SELECTIONS or not answer.labels:
         return True
     values = answer.value if isinstance(answer.value, list) else [answer.value]
@@ -101,7 +104,7 @@ def _comparable_form(value: Any) -> str:
 def _canonical(value: Any) -> str:
     """Spell a JSON value so that equal answers are equal strings, and ``True`` is not ``1`` nor ``"1"``."""
     if isinstance(value, str):
-        return f"s{value if len(value) > _LONGEST_OPTION else slug(value) or value}"
+        return f"s{value if len(value) > _LONGEST_OPTION else slug(value)}"
     if value is None or isinstance(value, bool):
         return f"b{value}"
     if isinstance(value, float) and value.is_integer():
@@ -118,11 +121,3 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 def _spell(canonical: list[Any]) -> str:
     return msgspec.json.encode(canonical).decode()
-
-
-def slug(text: str) -> str:
-    """The value that HITL.sh makes of an option's text: ``Approve with Warning`` is ``approve_with_warning``.
-
-    Empty for a text without a letter or digit.
-    """
-    return _NOT_A_WORD.sub("_", text.lower()).strip("_")

@@ -10,8 +10,10 @@ import msgspec
 
 from hitlsh.api import Client, Question, boolean, editable_text, multi_select, number, rating, single_select, text
 from hitlsh.api.models.requests import CreatedRequest
+from hitlsh.api.questions.content import MARKDOWN, image
 from hitlsh.api.questions.request_body import PRIORITIES, Priority
 from service.cli.api.tables import show
+from service.cli.json_option import parse_json
 
 Result = TypeVar("Result")
 
@@ -34,6 +36,8 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     defaults: tuple[str, ...]
     timeout: int | None
     priority: Priority
+    context: str | None
+    images: tuple[str, ...]
     callback_url: str | None
 
     def put(self, client: Client, loop_id: str, callback_url: str | None) -> CreatedRequest:
@@ -44,6 +48,8 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
             self._question(),
             default_response=self._default(),
             priority=self.priority,
+            content=image(*self.images) if self.images else MARKDOWN,
+            context=parse_json(self.context, "--context"),
             timeout_seconds=self.timeout,
             callback_url=callback_url,
         )
@@ -52,8 +58,12 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
         if self.kind in ("single_select", "multi_select"):
             return (single_select if self.kind == "single_select" else multi_select)(*self.options)
         if self.kind in ("rating", "number"):
+            if not self.low < self.high:
+                raise click.UsageError(f"--min is {self.low:g} and --max is {self.high:g}: --min must be the smaller.")
             return (rating if self.kind == "rating" else number)(_tidy(self.low), _tidy(self.high))
         if self.kind == "boolean":
+            if len(self.options) not in (0, 2):
+                raise click.UsageError("A boolean question takes --option twice, for yes and for no, or not at all.")
             return boolean(*self.options)
         return text() if self.kind == "text" else editable_text(self.draft)
 
@@ -85,7 +95,9 @@ _OPTIONS = (
         "--default", "defaults", multiple=True, required=True, help="Default response, used when nobody answers."
     ),
     click.option("--timeout", type=int, help="Seconds, 60 to 86400. Without it, 30 days."),
-    click.option("--priority", default="medium", type=click.Choice(PRIORITIES)),
+    click.option("--priority", default="medium", show_default=True, type=click.Choice(PRIORITIES)),
+    click.option("--context", metavar="JSON", help="A JSON object with details, shown to the reviewer."),
+    click.option("--image", "images", metavar="URL", multiple=True, help="An image to show. Repeatable."),
     click.option("--callback-url", help="Where HITL.sh posts the outcome."),
 )
 

@@ -60,7 +60,7 @@ def list_samples() -> None:
     """Print what `send` can post."""
     width = max(len(name) for name in SAMPLES)
     for name, entry in SAMPLES.items():
-        echo(f"{name:<{width}}  {entry.door:<8}  {entry.summary}")
+        echo(f"{name:<{width}}  {entry.endpoint:<8}  {entry.summary}")
 
 
 def mint(state: Any) -> str:
@@ -72,7 +72,7 @@ def send_sample(name: str, *, to: str | None, response: Any, answered: bool, req
     """Post one sample and say what came of it; answers an exit status."""
     answer = {"response": response} if answered else {}
     body = sample(name, request_id=request_id, **answer)
-    if SAMPLES[name].door == "callback":
+    if SAMPLES[name].endpoint == "callback":
         address, extra = to or mint(state), {}
     else:
         address, extra = _webhook_address(to), headers(_webhook_secret(), body)

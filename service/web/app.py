@@ -16,7 +16,7 @@ from service.web.endpoints import BODY_SECONDS, AccountWebhookEndpoint, Callback
 from service.web.ingest import Intake
 from workers.inbox.store import Inbox
 from workers.queue import enqueue_drain
-from workers.redis_clients import command_client, door_client
+from workers.redis_clients import command_client, receiver_client
 from workers.settings import Settings
 
 logger = logging.getLogger("hitl.door")
@@ -26,7 +26,7 @@ WEBHOOKS = "/webhooks/hitl"
 
 def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Starlette:
     """The ASGI application. Opens no connection before its lifespan begins."""
-    redis = door_client(settings.redis_url)
+    redis = receiver_client(settings.redis_url)
     asking = command_client(settings.redis_url)
     inbox = Inbox(redis, retention=settings.retention, lease=settings.lease_seconds)
     intake = Intake(inbox, listens_to=_hears(settings), ask_for_drain=lambda: enqueue_drain(asking))

@@ -1,4 +1,4 @@
-"""Callback tokens: minted here, read here, and nothing else is."""
+"""CallbackToken tokens: minted here, read here, and nothing else is."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta

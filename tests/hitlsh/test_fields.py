@@ -95,3 +95,74 @@ def test_a_time_is_aware_utc_or_none(written: Any, read: str | None) -> None:
     occurred_at = event(callback("Yes", response_at=written)).occurred_at
 
     assert msgspec.to_builtins(occurred_at) == read
+
+
+@pytest.mark.parametrize("status", ["completed", "timeout", "pending"])
+def test_a_refund_is_read_only_from_a_cancellation(status: str) -> None:
+    body = nested(status=status)
+    body["data"]["refund_info"] = {"refunded": True, "reason": "Nobody had begun"}
+
+    assert event(body).refund_info is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ({"refunded": False, "reason": "Too late"}, {"refunded": False, "reason": "Too late"}),
+        ({"refunded": False}, {"refunded": False}),
+        ({"refunded": "yes", "reason": "Too late"}, {"reason": "Too late"}),
+        ({"refunded": 1}, None),
+        ({}, None),
+        ("refunded", None),
+        (None, None),
+    ],
+)
+def test_a_refund_of_any_shape_is_read_without_guessing(sent: Any, read: Any) -> None:
+    body = nested(status="cancelled")
+    body["data"]["refund_info"] = sent
+
+    assert msgspec.to_builtins(event(body).refund_info) == read
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ({"id": "u", "name": "Odile"}, {"id": "u", "name": "Odile"}),
+        ({"email": "o@example.net", "joined_at": "soon"}, {"email": "o@example.net"}),
+        ({"name": "Odile"}, None),
+        ("Odile", None),
+    ],
+)
+def test_a_member_is_somebody_with_an_id_or_an_address(sent: Any, read: Any) -> None:
+    body = {"event": "loop.member_left", "data": {"loop": {"id": "l"}, "member": sent}}
+
+    assert msgspec.to_builtins(event(body).member) == read
+
+
+@pytest.mark.parametrize(("sent", "read"), [(True, True), (False, False), ("yes", None), (None, None)])
+def test_whether_a_draft_was_edited_is_a_bool_or_not_known(sent: Any, read: bool | None) -> None:
+    assert event(callback({"revised_text": "", "was_edited": sent})).was_edited is read
+
+
+@pytest.mark.parametrize(
+    ("result", "response"),
+    [
+        ({"approved": False, "content": "x", "feedback": "y"}, False),
+        ({"approval": "rejected", "feedback": "y"}, "rejected"),
+        ({"content": "Send it"}, "Send it"),
+        ({"feedback": "y"}, None),
+        ("approved", "approved"),
+        (None, None),
+    ],
+)
+def test_the_answer_of_a_review_is_in_its_result(result: Any, response: Any) -> None:
+    body = {"event": "review.completed", "review": {"id": "r", "result": result, "decision": "approved"}}
+
+    assert event(body).response == response
+
+
+def test_the_slug_of_the_make_page_is_the_option_that_was_chosen() -> None:
+    slug = event(callback("ship_with_insurance", response_by_user={"id": "u"}))
+    option = event(callback({"selected_value": "Ship with Insurance"}))
+
+    assert (slug.variant, slug.fingerprint) == ("make-flat", option.fingerprint)

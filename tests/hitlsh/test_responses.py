@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from hitl_sandbox.model.options import slug as sandbox_slug
 from hitlsh.event_json import decode_event, encode_event
-from hitlsh.webhooks.responses import slug
 from tests.hitlsh.bodies import ID, callback, event, nested
 
 
@@ -88,15 +86,3 @@ def test_a_huge_number_survives() -> None:
 
     assert read.response == 10**30
     assert decode_event(encode_event(read)) == read
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("Approve", "approve"), ("Approve with Warning", "approve_with_warning"), ("  No!  ", "no"),
-        ("Yes, but later", "yes_but_later"), ("a_b", "a_b"), ("a__b", "a_b"), ("-1", "1"), ("3.5", "3_5"),
-        ("E-mail / phone", "e_mail_phone"), ("?!", ""), ("", ""),
-    ],
-)  # fmt: skip
-def test_the_slug_of_an_option_is_what_the_sandbox_makes_of_it(text: str, value: str) -> None:
-    assert (slug(text), sandbox_slug(text)) == (value, value)

@@ -52,15 +52,15 @@ class Life(ReconcileStack):
 
     def wait_for_reconcile_runs(self) -> None:
         """Until they have read what there is, with nothing left to do."""
-        calls = self.reads()
-        self.wait(lambda: self.reads() > calls, 30.0, "a reconcile run calls HITL.sh")
+        calls = self.gate.calls()
+        self.wait(lambda: self.gate.calls() > calls, 30.0, "a reconcile run calls HITL.sh")
         self.wait_until_quiet()
 
     def wait_until_quiet(self) -> None:
         """Until nothing is due or held, and no reconcile run makes calls."""
         calls = -1
-        while calls != self.reads():
-            calls = self.reads()
+        while calls != self.gate.calls():
+            calls = self.gate.calls()
             self.pause(QUIET)
         self.wait_until_settled(20.0)
 

@@ -60,6 +60,10 @@ class Gate:
         """Nobody gets a connection, and those that have one lose it."""
         self._do(self._turn_away())
 
+    def calls(self) -> int:
+        """How many were made through here."""
+        return sum(visit.calls for visit in self.visits)
+
     def hold(self, call: int) -> None:
         """Withhold the reply to the call of this number, from 1, of the next visit that makes so many."""
         self.held, self._hold_at = None, call

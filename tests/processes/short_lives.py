@@ -12,4 +12,4 @@ LIFE = 2.0
 if __name__ == "__main__":
     logs.configure("INFO")
     prepared = Work.from_settings(Settings.from_env(handles=True))
-    work(dataclasses.replace(prepared, terms=dataclasses.replace(prepared.terms, life=LIFE)))
+    work(dataclasses.replace(prepared, options=dataclasses.replace(prepared.options, life=LIFE)))

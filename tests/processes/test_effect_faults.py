@@ -11,7 +11,7 @@ from tests.processes.fault_stack import FaultStack
 from tests.processes.fault_storm import DECISIONS, FaultStorm, answer
 from tests.processes.ledger import Execution
 from tests.processes.targets import Target
-from workers.handlers.effects import CRASHES
+from workers.handlers.effects import MAX_CRASHES
 from workers.inbox.queries import lookup
 
 #: Seconds within which the end of an execution is on record, when nothing is killed.
@@ -58,7 +58,7 @@ def test_what_is_done_was_done_and_what_failed_failed_often_enough(storm: FaultS
             assert effect.handler not in SINKS or name in taken, name
         else:
             gave_up = (effect.error or "").startswith("GiveUp")
-            assert gave_up or effect.errors + 1 >= ATTEMPTS or effect.crashes >= CRASHES, (name, effect)
+            assert gave_up or effect.errors + 1 >= ATTEMPTS or effect.crashes >= MAX_CRASHES, (name, effect)
 
 
 @pytest.mark.slow

@@ -133,6 +133,41 @@ def test_two_loops_of_one_name_are_told_apart_by_id(run: Run, sandbox: Sandbox, 
     assert loop_id in result.stderr
 
 
+@pytest.mark.usefixtures("loop_id")
+def test_context_image_and_priority_reach_hitl_sh(run: Run, sandbox: Sandbox) -> None:
+    asked(
+        run(*PICK, "--context", '{"order": 17}', "--image", "https://x.example/a.png", "--priority", "high", "--json")
+    )
+
+    [request] = sandbox.state()["requests"]
+    assert (request["context"], request["image_url"], request["priority"]) == (
+        {"order": 17}, "https://x.example/a.png", "high",
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("loop_id")
+def test_the_link_to_poll_is_never_cut(run: Run, sandbox: Sandbox) -> None:
+    result = run(*PICK)
+
+    [request] = sandbox.state()["requests"]
+    assert result.stdout.rstrip().endswith(f"/v1/api/requests/{request['id']}")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--option", "Yes", "--default", "No"), "Error: --default is 'No'"),
+        ((*PICK, "--timeout", "5"), "Error: --timeout is 5"),
+        ((*PICK, "--context", "[]"), "Error: --context is a list"),
+    ],
+)
+def test_an_error_names_the_flag(run: Run, loop_id: str, words: tuple[str, ...], complaint: str) -> None:
+    result = run(*words, loop=loop_id)
+
+    assert result.exit_code == 1
+    assert complaint in result.stderr
+
+
 # -- callback URLs -------------------------------------------------------------------------------------
 
 

@@ -15,11 +15,10 @@ from hitlsh.api import Client
 from hitlsh.events import Event, Reviewer
 from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
-from tests.builders import delivery, payload
+from tests.builders import delivery, payload, routed, settled
 from tests.service.hostile import EVERY, FORGED, texts, unprintable
 from workers.inbox.operations import pausing
 from workers.inbox.store import Inbox
-from workers.inbox.values import Settlement
 from workers.redis_clients import drain_client
 
 KEY = "hitl_test_0123456789abcdef"
@@ -41,11 +40,9 @@ async def keep(url: str, text: str) -> None:
         delivery(text.encode() + b"{"),
     ])  # fmt: skip
     for item in (await inbox.claim(10)).items:
-        await inbox.report([Settlement("route", "", item.event_key, item.token, "pay:run,notify:run")])
-        await inbox.report(
-            [Settlement("failed", "pay", item.event_key, item.token, "0", f"Traceback\nValueError: {text}")]
-        )
-        await inbox.report([Settlement("skipped", "notify", item.event_key, item.token, "0", text)])
+        await inbox.report([routed(item, "pay:run,notify:run")])
+        await inbox.report([settled(item, "failed", "pay", error=f"Traceback\nValueError: {text}")])
+        await inbox.report([settled(item, "skipped", "notify", error=text)])
     await redis.aclose()
 
 

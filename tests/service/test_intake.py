@@ -19,7 +19,7 @@ from tests.builders import claimed, delivery, payload
 from tests.service.conftest import counters
 from workers.inbox import keys
 from workers.inbox.store import Inbox
-from workers.redis_clients import door_client
+from workers.redis_clients import receiver_client
 
 
 class NewRequest:
@@ -38,7 +38,7 @@ class NewRequest:
 
 @pytest.fixture
 async def door_redis(redis: Redis, server: EmbeddedServer) -> AsyncIterator[AsyncRedis]:
-    client = door_client(server.url)
+    client = receiver_client(server.url)
     yield client
     await client.aclose()
 
@@ -181,7 +181,7 @@ async def test_a_server_that_is_nearly_full_is_left_alone(inbox: Inbox, redis: R
 
 async def test_an_outage_loses_no_count_and_ends_by_itself(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path) as own:
-        client = door_client(own.url)
+        client = receiver_client(own.url)
         intake = intake_of(Inbox(client, retention=86_400, lease=15.0))
         await intake.start()
         own.kill()
@@ -200,7 +200,7 @@ async def test_an_outage_loses_no_count_and_ends_by_itself(tmp_path: Path) -> No
 
 async def test_a_hanging_server_keeps_nobody_waiting_for_long(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path) as own:
-        client = door_client(own.url)
+        client = receiver_client(own.url)
         intake = intake_of(Inbox(client, retention=86_400, lease=15.0))
         await intake.start()
         os.kill(own.pid, signal.SIGSTOP)

@@ -14,11 +14,10 @@ from redis.asyncio import Redis as AsyncRedis
 from service.cli import environment
 from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
-from tests.builders import delivery, key, modes, payload
+from tests.builders import delivery, key, payload, routed, settled
 from workers.inbox import keys
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
-from workers.inbox.values import Settlement
 
 KEY = key(payload())
 REQUEST = "66c0ffee00000000000000a1"
@@ -45,10 +44,10 @@ def inbox(async_redis: AsyncRedis) -> Inbox:
 async def settle(inbox: Inbox, **ends: Any) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
-        await inbox.report([Settlement("route", "", item.event_key, item.token, modes(*ends))])
+        await inbox.report([routed(item, *ends)])
         for handler, end in ends.items():
             wrong = TRACEBACK if end == "failed" else ""
-            await inbox.report([Settlement(end, handler, item.event_key, item.token, "0", wrong)])
+            await inbox.report([settled(item, end, handler, error=wrong)])
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_a_server_that_is_away_is_waited_for(tmp_path: Path, capsys: pytest.Capt
         back.join()
         redis.close()
     assert decision is not None
-    assert capsys.readouterr().err == "Redis is away (ConnectionError); still waiting\n"
+    assert capsys.readouterr().err == "Redis does not answer (ConnectionError); still waiting\n"
 
 
 def test_what_is_overdue_is_said_once(redis: Redis, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,4 +77,4 @@ def test_what_is_overdue_is_said_once(redis: Redis, capsys: pytest.CaptureFixtur
 
     wait_for_decision(redis, overdue, every=0.05)
 
-    assert capsys.readouterr().err == "its time is out and nothing has come: do `serve`, `work` and `clock` run?\n"
+    assert capsys.readouterr().err == "Timed out; no outcome received. Check that `serve`, `work` and `clock` run.\n"

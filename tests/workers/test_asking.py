@@ -12,7 +12,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from hitl_sandbox.testing import Sandbox
-from hitlsh.api import BudgetExhausted, Client, Sent, ServerError, single_select
+from hitlsh.api import BudgetExhausted, Client, SentRequest, ServerError, single_select
 from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.callbacks import CallbackSigner, StateTooLarge
 from service.local.embedded_server import EmbeddedServer
@@ -106,7 +106,7 @@ def test_a_state_is_bound_to_its_request(ask: Callable[..., CreatedRequest], red
 def test_a_default_that_is_falsy_is_known_all_the_same(redis: Redis, default: Any) -> None:
     created = CreatedRequest(request_id="66c0ffee00000000000000a1")
 
-    kept = entry(created, Sent(default_response=default), None, NOW)
+    kept = entry(created, SentRequest(default_response=default), None, NOW)
 
     assert kept.default_response == default
     assert kept.default_response is not None
@@ -134,11 +134,11 @@ from workers.asking import RedisRequestRecorder
 from workers.reconcile.api_reading import callback_of
 
 class Killed(RedisRequestRecorder):
-    def asked(self, created, sent):
+    def record(self, created, sent):
         os.kill(os.getpid(), signal.SIGKILL)
 
 key, base_url, redis_url, loop_id = sys.argv[1:]
-with Client(key, base_url=base_url, ledger=Killed(Redis.from_url(redis_url))) as client:
+with Client(key, base_url=base_url, recorder=Killed(Redis.from_url(redis_url))) as client:
     client.requests.create(loop_id, "Refund?", single_select("Approve", "Reject"), default_response="Reject")
 """
 
@@ -169,7 +169,7 @@ def test_a_reply_that_is_lost_leaves_the_request_to_discovery(
     assert redis.zcard(keys.ASKED) == 0
 
 
-def test_a_ledger_that_cannot_be_written_does_not_hide_the_request(
+def test_a_recorder_that_cannot_be_written_does_not_hide_the_request(
     ask: Callable[..., CreatedRequest], redis: Redis, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis.set(keys.ASKED, "not a sorted set")
@@ -177,7 +177,7 @@ def test_a_ledger_that_cannot_be_written_does_not_hide_the_request(
     created = ask()
 
     assert [request["id"] for request in sandbox.state()["requests"]] == [created.request_id]
-    assert caplog.messages == [f"ledger.failed subject={created.request_id} error=ResponseError"]
+    assert caplog.messages == [f"recorder.failed subject={created.request_id} error=ResponseError"]
 
 
 # -- what it costs -------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def test_only_a_callback_url_of_ours_is_bound(settings: Settings) -> None:
 def test_what_is_not_one_of_ours_is_kept_without_a_callback() -> None:
     created = CreatedRequest(request_id="66c0ffee00000000000000a1")
 
-    kept = entry(created, Sent(callback_url="https://example.com/x", timeout_seconds=90), None, NOW)
+    kept = entry(created, SentRequest(callback_url="https://example.com/x", timeout_seconds=90), None, NOW)
 
     assert (kept.callback, kept.created_at, kept.timeout_at) == (None, NOW, NOW + 90)
 
@@ -237,7 +237,7 @@ def test_what_is_not_one_of_ours_is_kept_without_a_callback() -> None:
 def test_a_timeout_that_hitl_sh_changed_says_nothing_of_the_creation() -> None:
     reply = {"request_id": "66c0ffee00000000000000a1", "timeout_at": "2030-01-01T00:00:00Z"}
 
-    kept = entry(CreatedRequest.from_payload(reply), Sent(timeout_seconds=600), None, NOW)
+    kept = entry(CreatedRequest.from_payload(reply), SentRequest(timeout_seconds=600), None, NOW)
 
     assert kept.created_at == NOW
     assert kept.timeout_at == 1_893_456_000.0

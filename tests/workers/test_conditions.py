@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.errors import RouteInvalid
-from workers.routing.conditions import between, compile_condition, compile_keys, describe_condition, word_slug
+from workers.routing.conditions import between, compile_condition, compile_keys, describe_condition
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
@@ -107,17 +107,6 @@ def test_all_keys_must_hold(value: Any):
 def test_keys_that_could_never_hold_are_refused(keys: Any):
     with pytest.raises(RouteInvalid, match="metadata"):
         compile_keys(keys, "metadata")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("Approve with Warning", "approve_with_warning"), ("  No!  ", "no"), ("a_b", "a_b"), ("?!", ""),
-        ("Größe 3", "größe_3"),
-    ],
-)  # fmt: skip
-def test_a_slug_is_the_vendor_s_option_value(text: str, value: str):
-    assert word_slug(text) == value
 
 
 def test_a_condition_is_told_on_one_short_line():

@@ -1,3 +1,6 @@
+import inspect
+import pydoc
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -5,7 +8,7 @@ import msgspec
 import pytest
 
 from hitlsh.events import Event, Reviewer
-from workers.decision import Decision
+from workers.decision import ATTRIBUTES, Decision, StoredEvent
 from workers.testing import cancelled, completed, decision, timed_out
 
 AT = datetime(2026, 4, 2, 8, 0, tzinfo=UTC)
@@ -19,9 +22,11 @@ def test_every_field_of_the_event_that_a_decision_shares_is_taken_over():
         metadata={"k": 1}, occurred_at=AT,
     )  # fmt: skip
 
-    made = Decision.from_event(event, trust="signed", received_at=AT, state={"s": 1}, attempt=3, body=b"{}")
+    stored = StoredEvent(event=event, trust="signed", received_at=AT, state={"s": 1}, body=b"{}")
+    made = Decision.from_stored(stored, attempt=3)
 
-    shared = set(Event.__struct_fields__) & set(Decision.__struct_fields__)
+    shared = set(Event.__struct_fields__) & set(ATTRIBUTES)
+    assert made.delivered is event
     assert {name: getattr(made, name) for name in shared} == {name: getattr(event, name) for name in shared}
     assert (made.event, made.event_key, made.trust, made.state) == (event.name, event.key, "signed", {"s": 1})
     assert (made.attempt, made.late, made.conflict, made.body) == (3, False, False, b"{}")
@@ -77,3 +82,13 @@ def test_a_decision_survives_the_way_through_json():
     made = completed("Approve", state={"order": 7}, metadata={"k": "v"})
 
     assert msgspec.json.decode(msgspec.json.encode(made), type=Decision) == made
+
+
+def test_help_describes_each_public_attribute():
+    shown = re.sub("\b.", "", pydoc.render_doc(Decision))
+    public = [name for name, value in inspect.getmembers(Decision) if isinstance(value, property)]
+
+    described = dict(re.findall(r"^ \|  (\w+)\n \|      (\S.+)$", shown, re.MULTILINE))
+
+    assert {*ATTRIBUTES, "delivered", "answered", "raw"} == set(public) <= described.keys()
+    assert not [name for name in dir(Decision) if not name.startswith("_") and name not in {*public, "from_stored"}]

@@ -6,21 +6,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, key, modes, payload
+from tests.builders import claimed, delivery, key, payload, routed
 from workers import Decision, GiveUp, RetryLater, Router
 from workers.handlers.drain import Drain, DrainOptions
-from workers.handlers.effects import CRASHES, UNDECODABLE_TRIES
+from workers.handlers.effects import MAX_CRASHES, UNDECODABLE_TRIES
 from workers.handlers.executor import MOST_BYTES, EvidenceMemory
 from workers.inbox import keys
 from workers.inbox.operations import failures
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox, LeaseKeeper
-from workers.inbox.values import Settlement
 from workers.queue import DRAIN, waiting_key
 
 QUICK = {"backoff": (0.01, 0.01)}
@@ -231,7 +229,7 @@ async def test_what_outlives_the_grace_is_given_back_at_once(inbox: Inbox, redis
         drain.stop()
 
     [again] = (await inbox.claim(10)).items
-    assert (again.handler, again.attempt, again.crashes) == ("endless", 2, 0)
+    assert (again.lease.handler, again.attempt, again.crashes) == ("endless", 2, 0)
 
 
 async def test_a_long_handler_keeps_its_lease(redis: Redis, async_redis: AsyncRedis) -> None:
@@ -388,7 +386,7 @@ async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_
 
     inbox = Inbox(async_redis, retention=86_400, lease=5.0)
     await inbox.accept([delivery()])
-    redis.hset(keys.event(key(payload())), ":crashes", CRASHES)
+    redis.hset(keys.event(key(payload())), ":crashes", MAX_CRASHES)
     async with draining(inbox, redis, router):
         await until(lambda: redis.zcard(keys.FAILED) == 1)
 
@@ -473,8 +471,8 @@ async def test_an_undecodable_effect_has_not_begun(inbox: Inbox, redis: Redis) -
 
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
-    await inbox.report([Settlement("route", "", item.event_key, item.token, modes("pay:due"))])
-    redis.hset(keys.event(item.event_key), "callback:head", b"{")
+    await inbox.report([routed(item, "pay:due")])
+    redis.hset(keys.event(item.lease.event_key), "callback:head", b"{")
     async with draining(inbox, redis, router):
         await until(lambda: history_of(redis).errors == 1)
 
@@ -531,11 +529,11 @@ async def test_an_event_and_its_effects_count_once_and_are_forgotten(inbox: Inbo
     memory = EvidenceMemory()
 
     memory.hold(item)
-    memory.hold(msgspec.structs.replace(item, handler="pay"))
+    memory.hold(item.first_attempt("pay"))
     held = memory.size
     memory.release(item)
     left = memory.size
     memory.release(item)
 
-    assert held == left == item.size > len(item.body)
+    assert held == left == item.size > len(item.stored.body)
     assert memory.size == 0

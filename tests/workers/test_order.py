@@ -7,14 +7,13 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import ago, claimed, delivery, key, payload
+from tests.builders import ago, claimed, delivery, key, payload, routed, settled
 from tests.inbox_records import recent
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
 from workers.inbox import keys
 from workers.inbox.operations import pausing
 from workers.inbox.store import Inbox
-from workers.inbox.values import Settlement
 
 REQUEST = "66c0ffee00000000000000a1"
 EARLY, LATER = claimed(at=ago(110)), claimed(at=ago(80))
@@ -221,16 +220,14 @@ async def test_the_poison_is_found_and_its_neighbours_succeed(redis: Redis, asyn
     for _ in range(60):
         await asyncio.sleep(0.015)
         for item in (await inbox.claim(10, caller="suspect")).items:
-            poison = item.event.request_id == "66c0ffee0000000000000001"
-            if item.handler == "":
-                word = "pay:due" if item.suspect else "pay:run"
-                await inbox.report(
-                    [Settlement("route", "", item.event_key, item.token, word, "suspect" * item.suspect)]
-                )
+            poison = item.stored.event.request_id == "66c0ffee0000000000000001"
+            if item.lease.handler == "":
+                word = "pay:due" if item.is_suspect else "pay:run"
+                await inbox.report([routed(item, word, is_suspect=item.is_suspect)])
             elif item.crashes >= 3:
-                await inbox.report([Settlement("failed", item.handler, item.event_key, item.token, "", "died")])
+                await inbox.report([settled(item, "failed", error="died")])
             elif not poison:
-                await inbox.report([Settlement("done", item.handler, item.event_key, item.token)])
+                await inbox.report([settled(item, "done")])
 
     states = {record.content.request_id: record.effects[0].state for record in recent(redis)}  # type: ignore[union-attr]
     assert states == {

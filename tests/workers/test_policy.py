@@ -101,7 +101,7 @@ def test_stacked_decorators_state_one_policy() -> None:
     router.on("request.timeout", timeout=5, attempts=3)(handler)
 
     assert router["handler"].policy == Policy(attempts=3, timeout=5)
-    with pytest.raises(RouteInvalid, match=r"\(attempts=3, timeout=5\) and \(timeout=9\).*say each option once"):
+    with pytest.raises(RouteInvalid, match=r"\(attempts=3, timeout=5\) and \(timeout=9\).*give each option once"):
         router.on("request.cancelled", timeout=9)(handler)
 
 

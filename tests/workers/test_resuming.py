@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import delivery, modes, payload
+from tests.builders import delivery, payload, routed, settled
 from tests.workers.inbox.invariants import broken
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
@@ -16,7 +16,6 @@ from workers.clock import Clock
 from workers.inbox import keys
 from workers.inbox.operations import pausing
 from workers.inbox.store import Inbox
-from workers.inbox.values import Settlement
 
 
 @pytest.fixture
@@ -28,10 +27,8 @@ async def hold(inbox: Inbox, names: Iterable[str], handler: str = "pay") -> None
     """Events of these requests whose effect of this handler is held."""
     await inbox.accept([delivery(payload(name)) for name in names])
     while items := (await inbox.claim(200)).items:
-        await inbox.report(
-            [Settlement("route", "", one.event_key, one.token, modes(f"{handler}:run")) for one in items]
-        )
-        await inbox.report([Settlement("held", handler, one.event_key, one.token) for one in items])
+        await inbox.report([routed(one, f"{handler}:run") for one in items])
+        await inbox.report([settled(one, "held", handler) for one in items])
 
 
 async def test_a_slice_makes_no_more_due_than_there_is_room_for(inbox: Inbox, redis: Redis) -> None:
@@ -101,7 +98,7 @@ async def test_a_resume_that_no_drain_saw_asks_the_clock_for_one(inbox: Inbox, r
 async def test_a_resume_is_forgotten_once_it_is_carried_out(
     inbox: Inbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.handlers.drain.RESUME_SEEN", 0.1)
+    monkeypatch.setattr("workers.handlers.drain.RESUME_KEPT", 0.1)
     router = Router()
 
     @router.on("request.completed")
@@ -122,10 +119,10 @@ async def test_effects_that_wait_for_room_go_on_when_their_cap_is_gone(inbox: In
 
     await inbox.accept([delivery(payload(f"a{n}")) for n in range(5)])
     for item in (await inbox.claim(10)).items:
-        await inbox.report([Settlement("route", "", item.event_key, item.token, modes("pay:due"))])
+        await inbox.report([routed(item, "pay:due")])
     [running] = (await inbox.claim(10, caps={"pay": 1})).items
     waiting = redis.zcard(keys.waiting("pay"))
-    await inbox.report([Settlement("done", "pay", running.event_key, running.token)])
+    await inbox.report([settled(running, "done", "pay")])
     async with draining(inbox, redis, router):
         await until(lambda: len(paid) == 4)
 

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
 
-from workers.decision import Decision
+from workers.decision import Decision, with_trust
 from workers.errors import RouteInvalid
 from workers.routing.router import Router
 from workers.testing import cancelled, claimed, completed, decision, timed_out
@@ -164,7 +163,7 @@ def test_a_route_runs_now_or_waits_for_all_that_its_demand_keeps_from_it(
     made = completed("Approve", trust=trust, conflict=conflict)
 
     now, waiting = router.match(made), router.waits(made)
-    stronger = structs.replace(made, trust=demanded) if LEVELS[demanded] > LEVELS[trust] else made  # type: ignore[index]
+    stronger = with_trust(made, demanded) if LEVELS[demanded] > LEVELS[trust] else made  # type: ignore[index]
 
     assert not (now and waiting)
     assert bool(waiting) == (stronger is not made and is_confirmable(made) and not conflict)

@@ -1,8 +1,9 @@
-"""The drain: works the inbox from inside one RQ job, and stays resident between bursts.
+"""The drain: the RQ job that works off the inbox, and stays while there is nothing to do.
 
-Claims due work in batches, routes events, runs `async def` handlers on one loop and `def` handlers in
-threads, and reports in batches. It waits blocked, not polling; it ends when told to, or when the worker that
-forked it is gone. After a bounded life it hands over: it claims until its successor claims, then finishes what runs.
+It claims due work in batches, routes events, runs `async def` handlers on one event loop and `def` handlers in
+threads, and reports in batches. It blocks in Redis until something is due. It ends when it is told to, or when the
+worker that forked it is gone. After a bounded life it hands over: it claims until its successor claims, then finishes
+what runs.
 """
 
 import asyncio
@@ -25,19 +26,19 @@ from workers.routing.router import Router
 
 logger = logging.getLogger("hitl.workers")
 
-#: Seconds that an idle drain blocks at a time; a stop is heard in between.
+#: Seconds that an idle drain blocks at a time; it checks for a stop in between.
 WAIT = 1.0
 #: Seconds after which a drain asks again for a successor that did not come.
 ASK_AGAIN = 10.0
 #: Seconds between two slices of a resume.
 RESUME_PAUSE = 0.005
-#: Seconds until a resume that was carried out is forgotten.
-RESUME_SEEN = 10.0
+#: Seconds until a resume that was carried out is removed, so that drains with other handlers see it too.
+RESUME_KEPT = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainOptions:
-    """What a drain may use, and for how long."""
+    """How much a drain runs at once, and for how long."""
 
     concurrency: int = 50
     threads: int = 8
@@ -47,17 +48,19 @@ class DrainOptions:
     life: float = 600.0
     #: Seconds that handlers in flight have left once the drain was told to stop.
     grace: float = 20.0
+    #: HITL.sh's API can be asked for what is missing from a decision: reconcile runs have an API key.
+    can_read: bool = False
 
 
 class Drain:
-    """One run over the inbox."""
+    """One resident run over the inbox."""
 
     def __init__(
         self,
         inbox: Inbox,
         router: Router,
         keeper: LeaseKeeper,
-        terms: DrainOptions,
+        options: DrainOptions,
         *,
         parent: int | None = None,
         on_ready: Callable[[], None] = lambda: None,
@@ -70,21 +73,22 @@ class Drain:
         """
         self._inbox = inbox
         self._router = router
-        self._terms = terms
+        self._options = options
         self._id = uuid.uuid4().hex
         self._parent = os.getppid() if parent is None else parent
-        self._hand = EffectExecutor(
+        self._executor = EffectExecutor(
             inbox,
             router,
-            concurrency=terms.concurrency,
-            threads=terms.threads,
-            lease=terms.lease,
-            on_stuck=self._recycle,
+            concurrency=options.concurrency,
+            threads=options.threads,
+            lease=options.lease,
+            on_overdue=self._recycle,
+            can_read=options.can_read,
         )
-        self._leases = LeaseThread(keeper, self._hand.leases, lease=terms.lease)
+        self._leases = LeaseThread(keeper, self._executor.leases, lease=options.lease)
         self._on_ready: Callable[[], None] | None = on_ready
         self._ask_for_successor = ask_for_successor or self.retire
-        self._ask_at = time.monotonic() + max(terms.life, self._longest())
+        self._ask_at = time.monotonic() + max(options.life, self._longest_timeout())
         self._recycled = False
         #: A successor claims in its place.
         self.retired = False
@@ -93,35 +97,35 @@ class Drain:
         self._stopping = asyncio.Event()
         #: Seconds that the next claim may wait for something to become due.
         self._patience = 0.0
-        #: A suspect waits for this drain, which is to run it alone.
+        #: A suspect waits until this drain holds nothing, to be run alone.
         self._suspects_wait = False
-        #: After a suspect, healthy work goes on for as long as that took, unless there is none.
+        #: After a suspect, other work has as much time as that took, unless there is none.
         self._healthy_until = 0.0
 
     @property
     def settled(self) -> int:
-        """How many effects came to an end here."""
-        return self._hand.settled
+        """How many effects were settled here."""
+        return self._executor.settled
 
     def stop(self, *, grace: float | None = None) -> None:
-        """Claim no more; finish what runs, within the grace."""
-        self._hand.stop(self._terms.grace if grace is None else grace)
+        """Claim no more; what runs has `grace` seconds to end."""
+        self._executor.stop(self._options.grace if grace is None else grace)
         self._stopping.set()
 
     def retire(self) -> None:
-        """Claim no more, because a successor does; what runs has the time that its route gives it."""
+        """Claim no more, because a successor does; what runs has the timeout of its route to end."""
         self.retired = True
-        self.stop(grace=self._longest())
+        self.stop(grace=self._longest_timeout())
 
     async def run(self) -> int:
-        """Work until stopped or retired; answers how many effects were settled."""
+        """Work until stopped or retired; return how many effects were settled."""
         self._leases.start()
         self._watch.start()
         presence = asyncio.create_task(self._stay_present())
         resuming = asyncio.create_task(self._resume_held_forever())
         try:
             await self._claim_until_stopped()
-            await self._hand.finish()
+            await self._executor.finish()
         finally:
             presence.cancel()
             resuming.cancel()
@@ -134,7 +138,7 @@ class Drain:
 
     async def _claim_until_stopped(self) -> None:
         while not self._stopping.is_set():
-            room = self._hand.room()
+            room = self._executor.room()
             if not room:
                 await self._wait_for_change()
                 continue
@@ -149,8 +153,8 @@ class Drain:
 
     async def _claim(self, room: int) -> None:
         is_suspects_turn = self._suspects_wait and time.monotonic() > self._healthy_until
-        caller: Caller = "busy" if not self._hand.empty else "suspect" if is_suspects_turn else "idle"
-        most_bytes = self._hand.room_in_bytes()
+        caller: Caller = "busy" if not self._executor.is_empty else "suspect" if is_suspects_turn else "idle"
+        most_bytes = self._executor.room_in_bytes()
         if self._patience:
             claim = await self._inbox.claim_when_woken(
                 room, self._patience, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
@@ -160,12 +164,12 @@ class Drain:
                 room, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
             )
         self._suspects_wait = claim.suspects_wait
-        # Something was due: look again at once. Nothing: wait until something is.
+        # Claim again at once when something was due; otherwise wait until something is.
         self._patience = 0.0 if claim.items or claim.undecodable else min(WAIT, max(0.001, claim.next_due_in or WAIT))
-        self._hand.return_undecodable(claim.undecodable)
-        self._hand.take(claim.items, claim.paused)
-        if any(item.suspect for item in claim.items):
-            # What a worker died with runs alone: nobody else goes down with it again.
+        self._executor.settle_undecodable(claim.undecodable)
+        self._executor.submit(claim.items, claim.paused)
+        if any(item.is_suspect for item in claim.items):
+            # It runs alone, so that no other effect is lost when it kills this process too.
             began = time.monotonic()
             await self._wait_until_empty()
             self._healthy_until = 2 * time.monotonic() - began
@@ -173,19 +177,19 @@ class Drain:
             await self._wait_until_empty()
 
     async def _wait_until_empty(self) -> None:
-        while not self._hand.empty and not self._stopping.is_set():
+        while not self._executor.is_empty and not self._stopping.is_set():
             await self._wait_for_change()
         self._patience = 0.0
 
     async def _wait_for_change(self) -> None:
-        self._hand.changed.clear()
-        await self._until_stopped(self._hand.changed.wait())
+        self._executor.changed.clear()
+        await self._until_stopped(self._executor.changed.wait())
 
     async def _pause(self, seconds: float) -> None:
         await self._until_stopped(asyncio.sleep(seconds))
 
     async def _until_stopped(self, waiting: Coroutine[Any, Any, object]) -> None:
-        """Wait for it, or until this drain is told to stop; raises what it raises."""
+        """Wait for the coroutine, or until this drain is told to stop; raises what the coroutine raises."""
         task = asyncio.ensure_future(waiting)
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
@@ -200,30 +204,30 @@ class Drain:
             task.result()
 
     def _recycle(self) -> None:
-        """A thread that does not end cannot be stopped: a successor takes over, and this process ends."""
+        """Ask for a successor, so that this process ends: Python cannot stop a thread."""
         if not self._recycled:
-            logger.warning("drain.recycled: a thread does not end")
+            logger.warning("drain.recycled: a handler thread did not end in time, so a new process takes over")
             self._recycled, self._ask_at = True, time.monotonic()
 
-    def _longest(self) -> float:
+    def _longest_timeout(self) -> float:
         return max((route.policy.timeout for route in self._router.routes), default=0.0)
 
     # -- resuming ------------------------------------------------------------------------------------
 
     async def _resume_held_forever(self) -> None:
-        """At first, and when a person resumes a handler: what is held goes on, as there is room for it."""
-        #: When this drain had carried them out, by id.
+        """Make held effects due at the start and whenever a person resumes a handler, as places are free."""
+        #: By the id of a resume: when this drain had carried it out.
         carried_out: dict[bytes, float] = {}
         is_first = True
         while not self._stopping.is_set():
-            with contextlib.suppress(RedisError):  # a second later again
+            with contextlib.suppress(RedisError):  # retried a second later
                 resumes = await self._inbox.resumes()
                 if is_first or resumes - carried_out.keys():
                     await self._resume_held()
                     is_first = False
                     carried_out |= dict.fromkeys(resumes - carried_out.keys(), time.monotonic())
-                # Drains with other handlers have seen them too by then.
-                if ended := [each for each, at in carried_out.items() if time.monotonic() > at + RESUME_SEEN]:
+                # By then, drains with other handlers have carried them out too.
+                if ended := [each for each, at in carried_out.items() if time.monotonic() > at + RESUME_KEPT]:
                     await self._inbox.end_resumes(ended)
                     carried_out = {each: at for each, at in carried_out.items() if each not in ended}
             await self._pause(1.0)
@@ -233,7 +237,7 @@ class Drain:
         cursor, count = 0, 0
         while not self._stopping.is_set():
             resumed = 0
-            if spare := self._hand.spare_room():
+            if spare := self._executor.spare_room():
                 resumed, cursor, is_over = await self._inbox.resume(names, most=spare, caps=self._caps, cursor=cursor)
                 count += resumed
                 if is_over:
@@ -242,14 +246,14 @@ class Drain:
         if count:
             logger.info("effects.resumed count=%d", count)
 
-    # -- being there ---------------------------------------------------------------------------------
+    # -- presence ------------------------------------------------------------------------------------
 
     async def _stay_present(self) -> None:
-        """Once a second: announce this drain, and see whether its life or its worker is over."""
+        """Once a second, announce this drain and check whether its life or its worker is over."""
         try:
             while not self._stopping.is_set():
                 if os.getppid() != self._parent:
-                    logger.warning("worker.gone: its drain ends too")
+                    logger.warning("worker.gone: the drain that it forked ends too")
                     self.stop()
                     break
                 await self._announce()
@@ -263,17 +267,17 @@ class Drain:
         self.stop()
 
     async def _outlive_parent(self) -> None:
-        while os.getppid() == self._parent:  # noqa: ASYNC110 - the kernel tells nobody
+        while os.getppid() == self._parent:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(1.0)
 
     async def _announce(self) -> None:
         try:
             await self._inbox.announce(self._id, seconds=3.0)
         except RedisError:
-            return  # a second later again
+            return  # retried a second later
 
     async def _leave(self) -> None:
         try:
             await self._inbox.leave(self._id)
         except RedisError:
-            return  # it is forgotten within seconds
+            return  # its announcement expires within seconds

@@ -1,4 +1,4 @@
-"""One effect: one handler's work on one event, and what its end means for the record."""
+"""Runs one effect, and decides how it is settled."""
 
 import asyncio
 import inspect
@@ -9,20 +9,20 @@ from typing import cast
 
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater, WorkersError
-from workers.handlers.threads import HandlerThreads, Outlived
-from workers.inbox.values import Item, Settlement, Undecodable, Verb
+from workers.handlers.threads import HandlerThreads, ThreadOverdue
+from workers.inbox.settlements import Done, Failed, Retry, Settlement, Skipped, Unconfirmed, Undecodable
+from workers.inbox.values import ClaimedItem, UndecodableItem
 from workers.routing.route import Route
+from workers.routing.router import Router
 
 logger = logging.getLogger("hitl.workers")
 
-#: So many deaths of a worker with the same effect in hand, and the effect is taken for the cause.
-CRASHES = 3
-#: Of a traceback, the last so many characters are kept: its end names the fault.
+#: After so many workers died while they held an effect, the effect is taken for the cause, and fails.
+MAX_CRASHES = 3
+#: Characters of a traceback that are kept: its end, which names the fault.
 LONGEST_TRACEBACK = 2_000
-#: Seconds: ten years, whatever a handler asks for.
+#: Seconds (ten years): the longest delay that a handler gets.
 LONGEST_DELAY = 10 * 365 * 86_400.0
-
-
 #: Seconds until a record that cannot be decoded is tried again, doubled each time: some ten minutes in all, in which a
 #: rolling deploy replaces the workers of the older version.
 UNDECODABLE_DELAY = 5.0
@@ -34,80 +34,81 @@ class HandlerTimedOut(WorkersError):
 
 
 async def run(
-    route: Route, decision: Decision, item: Item, threads: HandlerThreads, on_stuck: Callable[[], None]
+    router: Router,
+    route: Route,
+    decision: Decision,
+    item: ClaimedItem,
+    threads: HandlerThreads,
+    on_overdue: Callable[[], None],
 ) -> Settlement:
-    """Call the handler; answers the line that settles its effect. Never raises, but for cancellation.
+    """Call the handler and return how its effect is settled. Raises nothing but CancelledError.
 
-    `on_stuck` is called when a `def` handler did not end in its time. What becomes of its effect is known when its
-    thread ends, so that no other attempt overlaps it.
+    `on_overdue` is called when a `def` handler goes on after its timeout. Its effect is settled when its thread ends,
+    so that no other attempt overlaps it.
     """
-    if item.crashes >= CRASHES:
-        return _line("failed", item, wrong=f"{item.crashes} workers died while this handler ran")
+    if item.crashes >= MAX_CRASHES:
+        return Failed(error=f"{item.crashes} workers died while this handler ran")
     try:
-        if not route.matches(decision):
-            return _unwanted(route, decision, item)
-        await _call(route, decision, item, threads, on_stuck)
+        if not router.wants(route, decision):
+            return _unwanted(router, route, decision, item)
+        await _call(route, decision, item, threads, on_overdue)
     except RetryLater as signal:
         return _later(route, item, signal)
     except GiveUp as signal:
-        logger.warning("handler.gave_up handler=%s event=%s reason=%s", route.name, item.event_key, signal)
-        return _line("failed", item, wrong=f"GiveUp: {signal}")
+        logger.warning("handler.gave_up handler=%s event=%s reason=%s", route.name, item.lease.event_key, signal)
+        return Failed(error=f"GiveUp: {signal}")
     except asyncio.CancelledError as error:
         if (task := asyncio.current_task()) and task.cancelling():
-            raise  # told to stop; else the handler's own
+            raise  # the drain stops; otherwise the handler raised it
         return _failed(route, item, error)
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises, its effect is tried again
+    except Exception as error:  # noqa: BLE001 - an effect is tried again whatever its handler raises
         return _failed(route, item, error)
-    return _line("done", item)
+    return Done()
 
 
-def undecodable(item: Undecodable) -> Settlement:
-    """What becomes of an item whose record this version cannot decode: no handler began."""
-    errors = item.errors + 1
+def undecodable(item: UndecodableItem) -> Undecodable:
+    """Return how an item is settled whose record this version cannot decode: no handler began."""
     delay = UNDECODABLE_DELAY * 2.0**item.errors
-    return Settlement(
-        "undecodable",
-        item.handler,
-        item.event_key,
-        item.token,
-        _milliseconds(delay) if errors < UNDECODABLE_TRIES else "",
-        f"the record cannot be decoded by this version of hitl-receiver: {item.reason}",
+    return Undecodable(
+        error=f"the record cannot be decoded by this version of hitl-receiver: {item.reason}",
+        retry_after=delay if item.errors + 1 < UNDECODABLE_TRIES else None,
     )
 
 
-def _unwanted(route: Route, decision: Decision, item: Item) -> Settlement:
-    """An effect may be older than today's conditions, or than what HITL.sh's API says of its event."""
-    if wait := route.waits(decision):
-        return _line("unconfirmed", item, word=wait.needs)
+def _unwanted(router: Router, route: Route, decision: Decision, item: ClaimedItem) -> Settlement:
+    """Settle an effect whose route does not want it (any more): conditions and evidence may have changed."""
+    for wait in router.waits(decision):
+        if wait.route is route:
+            return Unconfirmed(needs=wait.needs)
     if decision.trust == "confirmed" and route.demands_confirmation:
         logger.info(
-            "handler.unwanted handler=%s event=%s: confirmed, but what HITL.sh's API says does not fit its conditions",
+            "handler.unwanted handler=%s event=%s: the confirmed decision does not meet its conditions",
             route.name,
-            item.event_key,
+            item.lease.event_key,
         )
-    return _line("skipped", item)
+    return Skipped()
 
 
 async def _call(
-    route: Route, decision: Decision, item: Item, threads: HandlerThreads, on_stuck: Callable[[], None]
+    route: Route, decision: Decision, item: ClaimedItem, threads: HandlerThreads, on_overdue: Callable[[], None]
 ) -> None:
     seconds = route.policy.timeout
 
     def report_overdue() -> None:
         logger.warning(
-            "handler.overdue handler=%s event=%s timeout=%g: its thread goes on, and its effect waits for it",
+            "handler.overdue handler=%s event=%s timeout=%g: the effect is settled when its thread ends",
             route.name,
-            item.event_key,
+            item.lease.event_key,
             seconds,
         )
-        on_stuck()
+        on_overdue()
 
     if route.is_async:
         waiting = cast("Callable[[Decision], Awaitable[object]]", route.handler)(decision)
     else:
         try:
             result = await threads.call(route.handler, decision, seconds, report_overdue)
-        except Outlived:
+        except ThreadOverdue:
             raise HandlerTimedOut(f"the handler did not end within {seconds:g} s") from None
         if not inspect.isawaitable(result):
             return
@@ -119,46 +120,42 @@ async def _call(
     except TimeoutError:
         if deadline.expired():
             raise HandlerTimedOut(f"the handler did not end within {seconds:g} s") from None
-        raise  # the handler's own
+        raise  # raised by the handler itself
 
 
-def _later(route: Route, item: Item, signal: RetryLater) -> Settlement:
+def _later(route: Route, item: ClaimedItem, signal: RetryLater) -> Settlement:
     if not signal.counts:
-        return _line("retry", item, word=_milliseconds(signal.delay))
-    wrong, errors = f"RetryLater: {signal}", item.errors + 1
+        return Retry(after=_bounded(signal.delay))
+    error_text, errors = f"RetryLater: {signal}", item.errors + 1
     if errors >= route.policy.attempts:
         logger.error(
-            "handler.failed handler=%s event=%s attempts=%d reason=%s", route.name, item.event_key, errors, signal
+            "handler.failed handler=%s event=%s attempts=%d reason=%s", route.name, item.lease.event_key, errors, signal
         )
-        return _line("failed", item, wrong=wrong)
-    # Not sooner than by our own pace: a target that always asks for a second must not use up a day's attempts.
+        return Failed(error=error_text)
+    # Not sooner than our own backoff: a target that always asks for one second must not use up a day's attempts.
     delay = max(signal.delay, route.policy.delay(errors))
-    return _line("retry", item, word=_milliseconds(delay), wrong=wrong)
+    return Retry(after=_bounded(delay), error=error_text)
 
 
-def _failed(route: Route, item: Item, error: BaseException) -> Settlement:
+def _failed(route: Route, item: ClaimedItem, error: BaseException) -> Settlement:
     errors = item.errors + 1
-    wrong = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    error_text = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
     if errors >= route.policy.attempts:
         logger.error(
-            "handler.failed handler=%s event=%s attempts=%d", route.name, item.event_key, errors, exc_info=error
+            "handler.failed handler=%s event=%s attempts=%d", route.name, item.lease.event_key, errors, exc_info=error
         )
-        return _line("failed", item, wrong=wrong)
+        return Failed(error=error_text)
     delay = route.policy.delay(errors)
     logger.warning(
         "handler.raised handler=%s event=%s attempt=%d retry_in=%.1f",
         route.name,
-        item.event_key,
+        item.lease.event_key,
         errors,
         delay,
         exc_info=error,
     )
-    return _line("retry", item, word=_milliseconds(delay), wrong=wrong)
+    return Retry(after=_bounded(delay), error=error_text)
 
 
-def _milliseconds(seconds: float) -> str:
-    return str(int(min(max(0.0, seconds), LONGEST_DELAY) * 1000))
-
-
-def _line(verb: Verb, item: Item, *, word: str = "", wrong: str = "") -> Settlement:
-    return Settlement(verb, item.handler, item.event_key, item.token, word, wrong)
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), LONGEST_DELAY)

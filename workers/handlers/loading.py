@@ -1,4 +1,4 @@
-"""The user's router, found by the name of its module."""
+"""Imports the user's router by the name of its module."""
 
 import importlib
 import re
@@ -22,20 +22,19 @@ _SPEC = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::(?P<attribut
 
 
 def load_router(spec: str) -> Router:
-    """The router at ``package.module[:attribute]``, the attribute being ``router`` if not said.
+    """Return the router at ``package.module[:attribute]``; the attribute is ``router`` by default.
 
     Looks in the current directory too, and merges our packages with those of the same name there. Raises
-    `HandlersInvalid` when there is none to use or the packages cannot be merged; what the module itself raises passes
-    untouched.
+    `HandlersInvalid` when there is no such router or the packages cannot be merged, and whatever the module raises.
     """
     matched = _SPEC.fullmatch(spec)
     if matched is None:
         raise HandlersInvalid(f"handlers {spec!r}: write package.module or package.module:attribute{_as_module(spec)}")
-    module, attribute = _imported(matched["module"]), matched["attribute"] or "router"
-    return _checked(_attribute(module, attribute), f"{module.__name__}:{attribute}")
+    module, attribute = _import_module(matched["module"]), matched["attribute"] or "router"
+    return _checked_router(_attribute(module, attribute), f"{module.__name__}:{attribute}")
 
 
-def _imported(name: str) -> ModuleType:
+def _import_module(name: str) -> ModuleType:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -45,7 +44,7 @@ def _imported(name: str) -> ModuleType:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise  # the module is there, what it imports is not
+            raise  # the module exists, but something that it imports does not
         raise HandlersInvalid(
             f"no module {error.name!r} on the way to {name!r}: looked in {here} and on the Python path; "
             f"check the name, or start from the directory that holds it"
@@ -61,8 +60,8 @@ def _imported(name: str) -> ModuleType:
 def _attribute(module: ModuleType, attribute: str) -> Any:
     if attribute in vars(module):
         return vars(module)[attribute]
-    found = [name for name, value in vars(module).items() if isinstance(value, Router)]
-    if not found:
+    routers = [name for name, value in vars(module).items() if isinstance(value, Router)]
+    if not routers:
         if (explained := explain_missing_name(AttributeError(name=attribute, obj=module))) is not None:
             raise explained
         raise HandlersInvalid(
@@ -70,15 +69,15 @@ def _attribute(module: ModuleType, attribute: str) -> Any:
             f"`router = Router()` there"
         )
     raise HandlersInvalid(
-        f"{module.__name__} has no {attribute!r}{did_you_mean(attribute, found)}; its routers are "
-        f"{', '.join(found)}: write {module.__name__}:{found[0]}"
+        f"{module.__name__} has no {attribute!r}{did_you_mean(attribute, routers)}; its routers are "
+        f"{', '.join(routers)}: write {module.__name__}:{routers[0]}"
     )
 
 
-def _checked(router: Any, place: str) -> Router:
+def _checked_router(router: Any, place: str) -> Router:
     if not isinstance(router, Router):
-        called = place_of(router) if callable(router) else f"a {type(router).__name__}"
-        raise HandlersInvalid(f"{place} is {called}, not a Router: name the Router itself")
+        description = place_of(router) if callable(router) else f"a {type(router).__name__}"
+        raise HandlersInvalid(f"{place} is {description}, not a Router: name the Router itself")
     if not router.routes:
         raise HandlersInvalid(
             f'{place} has no handlers: put @router.on("request.completed") above a function, '
@@ -88,7 +87,7 @@ def _checked(router: Any, place: str) -> Router:
 
 
 def _as_module(spec: str) -> str:
-    """A path to a file, as the module it probably is."""
+    """A hint that names the module where a path to a file was given."""
     path, _, attribute = spec.partition(":")
     if not path.endswith(".py"):
         return ""

@@ -37,15 +37,15 @@ def check_submodules() -> None:
         for submodule, theirs, ours in _same_submodules(package)
     ]
     if clashes:
-        way_out = (
+        remedy = (
             "Rename yours, or start hitl-receiver from a folder that holds your handlers and no package of that name "
             "(docs/your-project.md)."
         )
-        raise HandlersInvalid("\n".join([*clashes, way_out]))
+        raise HandlersInvalid("\n".join([*clashes, remedy]))
 
 
 def explain_missing_name(error: ImportError | AttributeError) -> HandlersInvalid | None:
-    """What to say where a name was expected in `workers` or `service` that the user's own `__init__.py` binds."""
+    """Return the error for a name expected in `workers` or `service` and that the user's `__init__.py` binds."""
     if isinstance(error, ImportError):
         package: object = sys.modules.get(error.name or "")
         matched = _MISSING_NAME.match(str(error))
@@ -70,8 +70,8 @@ def warn_of_init_files() -> None:
     for name, _ in _loaded_packages():
         for file in _own_files(name):
             is_used = any(
-                module.startswith(f"{name}.") and file.parent in Path(getattr(found, "__file__", None) or "").parents
-                for module, found in list(sys.modules.items())
+                module.startswith(f"{name}.") and file.parent in Path(getattr(loaded, "__file__", None) or "").parents
+                for module, loaded in list(sys.modules.items())
             )
             if file.name == "__init__.py" and is_used and _does_something(file):
                 logger.warning("handlers.init_not_run file=%s package=%s: see docs/your-project.md", file, name)
@@ -100,14 +100,14 @@ def _same_submodules(package: ModuleType) -> Iterator[tuple[str, Path, Path]]:
 
 def _submodules(folder: Path) -> dict[str, Path]:
     """What can be imported from a package's folder, by name: files, and folders that hold Python files."""
-    found = {}
+    submodules = {}
     for path in folder.iterdir():
         if path.is_dir():
             if path.name.isidentifier() and any(any(path.glob(python)) for python in ("*.py", "*/*.py")):
-                found[path.name] = path
+                submodules[path.name] = path
         elif path.suffix == ".py" and path.stem not in {"__init__", "__main__"}:
-            found[path.stem] = path
-    return found
+            submodules[path.stem] = path
+    return submodules
 
 
 def _own_files(name: str) -> Iterator[Path]:
@@ -119,7 +119,7 @@ def _own_files(name: str) -> Iterator[Path]:
 
 
 def _bound_names(file: Path) -> set[str]:
-    """The names that a module binds, as far as its text shows."""
+    """The names that a module binds, as far as its source shows."""
     tree = _parsed(file)
     bound = {alias.asname or alias.name.partition(".")[0] for node in ast.walk(tree)
              if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}  # fmt: skip

@@ -1,4 +1,4 @@
-"""How much to claim ahead, so that no place stands empty while a claim is on its way."""
+"""How many items to claim ahead, so that every place is in use while a claim is on its way."""
 
 import time
 
@@ -9,7 +9,7 @@ WINDOW = 0.1
 
 
 class Pace:
-    """Counts handlers that ended; slow handlers have nothing claimed ahead, so that other workers may have it."""
+    """Measures how many handlers end in a second; other workers may claim what slow handlers would wait for."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()
@@ -20,7 +20,7 @@ class Pace:
         self._ended += 1
 
     def ahead(self, most: int) -> int:
-        """As many as are likely to end while a claim is on its way."""
+        """How many handlers are likely to end while a claim is on its way, `most` at the most."""
         passed = time.monotonic() - self._since
         if passed > WINDOW:
             self._rate = self._ended / passed

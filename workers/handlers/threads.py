@@ -1,4 +1,4 @@
-"""Threads for `def` handlers, so many at a time, each attempt with a deadline."""
+"""A bounded pool of threads for `def` handlers, with a deadline for each attempt."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from workers.decision import Decision
 from workers.errors import WorkersError
 
 
-class Outlived(WorkersError):
-    """The drain ends, and the thread of a handler that did not end in its time goes on until the process is gone."""
+class ThreadOverdue(WorkersError):
+    """The drain ends while the thread of a handler goes on after its timeout, until the process is gone."""
 
 
 class HandlerThreads:
@@ -26,27 +26,27 @@ class HandlerThreads:
         seconds: float,
         on_overdue: Callable[[], None],
     ) -> object:
-        """What the handler returns; raises what it raises.
+        """Return what the handler returns; raises what it raises.
 
         Python cannot stop a thread: `on_overdue` is called once `seconds` are over, and the call goes on until the
-        thread ends. Raises `Outlived` when it is cancelled after that.
+        thread ends. Raises `ThreadOverdue` when it is cancelled after that.
         """
         await self._free.acquire()
         running = asyncio.get_running_loop().run_in_executor(self._executor, handler, decision)
-        running.add_done_callback(self._came_back)
+        running.add_done_callback(self._on_end)
         done, _ = await asyncio.wait({running}, timeout=seconds)
         if not done:
             on_overdue()
             try:
                 await asyncio.wait({running})
             except asyncio.CancelledError:
-                raise Outlived from None
+                raise ThreadOverdue from None
         return running.result()
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _came_back(self, running: "asyncio.Future[object]") -> None:
+    def _on_end(self, running: "asyncio.Future[object]") -> None:
         self._free.release()
         if not running.cancelled():
-            running.exception()  # somebody has looked at it, even if its caller is gone
+            running.exception()  # retrieved, so that asyncio logs no warning when its caller is gone

@@ -1,7 +1,7 @@
-"""Notices a handler that blocks the event loop, from a thread of its own, and names it in the log.
+"""Detects a handler that blocks the event loop, from a separate thread, and names it in the log.
 
-One that blocks it for longer than any handler may take will not come back: the process ends, its work is
-due again when its leases run out, and the culprit is found when it runs alone.
+When the loop is blocked for longer than any handler may take, the process ends. Its work is due again when its leases
+expire, and the handler that blocks is found when it runs alone.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from workers.routing.route import Route
 
 logger = logging.getLogger("hitl.workers")
 
-#: Seconds without a turn of the event loop that are worth a line in the log.
+#: Seconds without a turn of the event loop after which the log names the handler.
 BLOCKED = 1.0
-#: Seconds beyond the longest timeout of any route after which the loop is given up.
+#: Seconds beyond the longest timeout of any route after which the process ends.
 PATIENCE = 10.0
 
 
 class LoopWatch:
-    """Watches the loop that runs when it is started; a blocked one is named once, until it turns again."""
+    """Watches the running event loop from its start; logs each time that it is blocked once."""
 
     def __init__(
         self, routes: Sequence[Route], *, patience: float = PATIENCE, end: Callable[[], None] = lambda: os._exit(1)
@@ -61,13 +61,18 @@ class LoopWatch:
             blocked = time.monotonic() - turned
             if blocked > BLOCKED and turned != named:
                 named = turned
-                logger.warning("loop.blocked handler=%s at=%s: use a def handler for blocking code", *self._culprit())
+                logger.warning(
+                    "loop.blocked handler=%s at=%s: use a def handler for blocking code", *self._blocking_handler()
+                )
             if blocked > self._longest:
-                logger.error("loop.given_up handler=%s at=%s: the work-horse ends", *self._culprit())
+                logger.error(
+                    "loop.given_up handler=%s at=%s: the process ends, and its work is due again in a while",
+                    *self._blocking_handler(),
+                )
                 self._end()
                 return
 
-    def _culprit(self) -> tuple[str, str]:
+    def _blocking_handler(self) -> tuple[str, str]:
         """The handler on the loop's stack, and the innermost line of code."""
         frame: FrameType | None = sys._current_frames().get(self._loop_thread)
         place = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "unknown"

@@ -8,7 +8,8 @@ import msgspec
 
 from hitlsh.event_json import decode_event
 from hitlsh.events import Event, Trust, Unreadable
-from workers.inbox.store import Callback
+from workers.completion import NOTHING_KNOWN, CallbackState, KnownDetails
+from workers.decision import StoredEvent
 from workers.inbox.values import moment
 
 #: States of what is no event: of a body that could not be read, and of one that could be later.
@@ -119,7 +120,26 @@ class EventRecord(EventSummary, frozen=True, kw_only=True):
 
     body: bytes
     #: What the callback URL carried.
-    callback: Callback | None
+    callback: CallbackState | None
+    #: What the request tracker knew of its request when the record was read.
+    known: KnownDetails = NOTHING_KNOWN
+
+    @property
+    def stored(self) -> StoredEvent | None:
+        """The event, as decisions are made of it; None for a body that could not be read."""
+        if not isinstance(self.content, Event):
+            return None
+        return StoredEvent(
+            event=self.content,
+            body=self.body,
+            trust=self.trust,
+            received_at=self.received_at,
+            callback=self.callback,
+            known=self.known,
+            late=self.late,
+            conflict=self.conflict,
+            overrules=self.overrules,
+        )
 
 
 def record(key: str, fields: Mapping[str, bytes]) -> EventRecord:
@@ -129,7 +149,7 @@ def record(key: str, fields: Mapping[str, bytes]) -> EventRecord:
     return EventRecord(
         **msgspec.structs.asdict(summary(key, fields)),
         body=fields[f"{trust}:body"],
-        callback=msgspec.json.decode(callback, type=Callback) if callback else None,
+        callback=msgspec.json.decode(callback, type=CallbackState) if callback else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Group commit: whoever comes while a flush is under way travels together in the next one."""
+"""Group commit: what is submitted during a flush is flushed together in the next one."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 class Overloaded(WorkersError):
-    """More is waiting than we are willing to hold in memory."""
+    """More is waiting than may be held in memory."""
 
 
 class Closed(WorkersError):
@@ -20,9 +20,9 @@ class Closed(WorkersError):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Coalesces concurrent `submit`s into calls of `flush`, one at a time, in order.
+    """Collects concurrent `submit`s into calls of `flush`, one at a time, in order.
 
-    No timer: an idle one flushes at once, and what arrives meanwhile goes in the next call. A flush that
+    Without a timer: the first item is flushed at once, and what arrives meanwhile goes into the next call. A flush that
     fails fails exactly its own submitters. `flush` answers one result per item, in order.
     """
 
@@ -48,11 +48,11 @@ class GroupCommit(Generic[Item, Result]):
         self._closed = False
 
     def submit(self, item: Item) -> asyncio.Future[Result]:
-        """The result of `item`, once it is flushed. Raises `Overloaded`, `Closed`."""
+        """Return a future of the result of `item`. Raises `Overloaded`, `Closed`."""
         if self._closed:
             raise Closed
         weight = self._weigh(item)
-        # One item is always taken, however heavy: nothing must be too heavy for ever.
+        # A single item is always accepted, however heavy, or it could never be flushed.
         if len(self._waiting) >= self._room or (
             self._waiting and self._waiting_weight + weight > self._heaviest_waiting
         ):
@@ -65,7 +65,7 @@ class GroupCommit(Generic[Item, Result]):
         return future
 
     async def close(self) -> None:
-        """Take no more, and wait until what was taken is flushed."""
+        """Accept no more, and wait until everything submitted is flushed."""
         self._closed = True
         if self._flushing is not None:
             await self._flushing
@@ -96,7 +96,7 @@ class GroupCommit(Generic[Item, Result]):
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
-                    future.exception()  # a submitter who left needs no "never retrieved" warning
+                    future.exception()  # retrieved, so that asyncio logs no warning for a submitter that is gone
             return
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():

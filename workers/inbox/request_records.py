@@ -7,17 +7,17 @@ import msgspec
 from redis import Redis
 from redis.client import Pipeline
 
+from workers.completion import CallbackState
 from workers.inbox import keys
-from workers.inbox.store import Callback
 from workers.inbox.values import Learned
 
 _EFFECT = "effect:"
 #: All fields but the history and the effects, of which there may be many.
 _FIELDS = (
     "learned", "status", "outcome", "event", "created_at", "timeout_at", "checked_at", "refused", "missing", "doubts",
-    "contested", "hold", "callback", "default", "api_key",
+    "contested", "hold", "callback", "details_wanted", "api_key",
 )  # fmt: skip
-_decode_callback = msgspec.json.Decoder(Callback).decode
+_decode_callback = msgspec.json.Decoder(CallbackState).decode
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,9 +45,9 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: Not worth a call before; 0 for at any time.
     hold: float
     #: Of our own callback URL that HITL.sh was given.
-    callback: Callback | None
-    #: As JSON; None when not known.
-    default_response: bytes | None
+    callback: CallbackState | None
+    #: An effect waits until the request has been read for its details.
+    wants_details: bool
     #: Hash of the API key that it belongs to.
     api_key: str | None
     #: Keys of its events, oldest first; only in a whole record.
@@ -88,7 +88,7 @@ def _record(fields: Mapping[str, bytes]) -> RequestRecord:
         is_contested="contested" in fields,
         hold=float(fields.get("hold", 0)) / 1000,
         callback=_decode_callback(fields["callback"]) if "callback" in fields else None,
-        default_response=fields.get("default"),
+        wants_details="details_wanted" in fields,
         api_key=_text(fields, "api_key"),
         history=tuple(fields.get("history", b"").decode().split()),
         effects={

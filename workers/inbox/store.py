@@ -18,9 +18,21 @@ from redis.exceptions import NoScriptError
 
 from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Event, Trust
+from workers.completion import NO_DETAILS, NOTHING_KNOWN, CallbackState, KnownDetails, details_of
+from workers.decision import StoredEvent
 from workers.inbox import counters, keys, scripts
 from workers.inbox.inbox_clock import Timekeeper
-from workers.inbox.values import Claim, Delivery, Item, Settlement, Undecodable, Verdict, moment, stamp
+from workers.inbox.settlements import Report, report_words
+from workers.inbox.values import (
+    Claim,
+    ClaimedItem,
+    Delivery,
+    Lease,
+    UndecodableItem,
+    Verdict,
+    moment,
+    stamp,
+)
 
 #: Characters of a request's id in a key; a longer one is hashed.
 LONGEST_ID = 200
@@ -37,14 +49,9 @@ _encode_json = msgspec.json.Encoder().encode
 _SUBJECTS = {"make-workflow": "execution", "turn.resolved": "turn"}
 
 
-class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What our callback URL carried, as the event's record keeps it."""
-
-    id: str | None = None
-    state: Any = None
-
-
-_decode_callback = msgspec.json.Decoder(Callback).decode
+_decode_callback = msgspec.json.Decoder(CallbackState).decode
+#: What the request tracker knows of a request, as details.lua puts it together.
+decode_known = msgspec.json.Decoder(KnownDetails).decode
 
 
 class ResumeSlice(NamedTuple):
@@ -129,15 +136,11 @@ class Inbox:
         most_bytes = min(most_bytes, CLAIM_BYTES)
         return [most, self._lease, most_bytes, caller, self._retention, *known_as, fencing_token(), *pairs]
 
-    async def report(self, lines: Iterable[Settlement]) -> list[bool]:
-        """Write down what was done; False for a line whose lease had passed to another worker."""
-        batch = frame(
-            word
-            for line in lines
-            for word in (line.verb, line.handler, line.event_key, str(line.token), line.word, line.wrong)
-        )
-        heard = await self._report(keys=[keys.PREFIX], args=[self._retention, self._lease, batch])
-        return [answer == 1 for answer in heard]
+    async def report(self, reports: Iterable[Report]) -> list[bool]:
+        """Record what was done; False for a report whose lease had passed to another worker."""
+        batch = frame(report_words(reports))
+        answers = await self._report(keys=[keys.PREFIX], args=[self._retention, self._lease, batch])
+        return [answer == 1 for answer in answers]
 
     async def resume(self, handlers: Iterable[str], *, most: int, caps: Mapping[str, int] = NO_CAPS, cursor: int = 0
     ) -> ResumeSlice:  # fmt: skip
@@ -255,7 +258,7 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
         delivery.callback_id or "",
     )
     if not isinstance(content, Event):
-        return ("unreadable", content.key, "", "", "", "", "", "", "", _encode_json(content), *arrived, "")
+        return ("unreadable", content.key, "", "", "", "", "", "", "", _encode_json(content), *arrived, *[""] * 5)
     return (
         "event",
         content.key,
@@ -269,7 +272,17 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
         encode_event(content),
         *arrived,
         _subject(content),
+        *_details(delivery, content),
     )
+
+
+def _details(delivery: Delivery, event: Event) -> tuple[str | bytes, ...]:
+    """What it says was asked; nothing of what came by a callback URL, which vouches for its own event alone."""
+    details = delivery.details or details_of(event)
+    if delivery.trust == "callback" or not event.request_id or details == NO_DETAILS:
+        return ("", "", "", "")
+    loop_name = b"" if details.loop_name is None else _encode_json(details.loop_name)
+    return (delivery.details_source, _encode_json(details), details.loop_id or "", loop_name)
 
 
 def _fingerprint(event: Event) -> str:
@@ -297,56 +310,59 @@ def _bounded(request_id: str) -> str:
 def _callback(delivery: Delivery) -> bytes:
     if delivery.callback_id is None:
         return b""
-    return _encode_json(Callback(id=delivery.callback_id, state=delivery.state))
+    return _encode_json(CallbackState(id=delivery.callback_id, state=delivery.state))
 
 
 def _claimed(reply: list[Any]) -> Claim:
     token, now, following, suspects, paused, *rows = reply
     decoded = [_decoded(int(token), row) for row in rows]
     return Claim(
-        items=[item for item in decoded if isinstance(item, Item)],
-        undecodable=[item for item in decoded if isinstance(item, Undecodable)],
+        items=[item for item in decoded if isinstance(item, ClaimedItem)],
+        undecodable=[item for item in decoded if isinstance(item, UndecodableItem)],
         next_due_in=None if following < 0 else (following - now) / 1000,
         suspects_wait=suspects == 1,
         paused=frozenset(filter(None, paused.decode().split(","))),
     )
 
 
-def _decoded(token: int, row: list[Any]) -> Item | Undecodable:
+def _decoded(token: int, row: list[Any]) -> ClaimedItem | UndecodableItem:
     """One record must not take the others of its claim with it: another version may have written it."""
+    handler, key, *fields = row
+    lease = Lease(handler=handler.decode(), event_key=key.decode(), token=token)
     try:
-        return _item(token, row)
+        return _item(lease, fields)
     except Exception as error:  # noqa: BLE001 - whatever a broken record makes of the decoding
-        handler, key, _, errors, *_ = row
+        _, errors, *_ = fields
         reason = f"{type(error).__name__}: {error}"[:LONGEST_REASON]
-        return Undecodable(handler=handler.decode(), event_key=key.decode(), token=token, errors=errors, reason=reason)
+        return UndecodableItem(lease=lease, errors=errors, reason=reason)
 
 
-def _item(token: int, row: list[Any]) -> Item:
+def _item(lease: Lease, fields: list[Any]) -> ClaimedItem:
     (
-        handler, key, attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict,
-        overrules, rivals,
-    ) = row  # fmt: skip
-    event_key = key.decode()
+        attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict, overrules, rivals,
+        details,
+    ) = fields  # fmt: skip
     event = decode_event(head)
-    if event.key != event_key:  # a conflicting outcome is kept under a key of its own
-        event = msgspec.structs.replace(event, key=event_key)
-    return Item(
-        handler=handler.decode(),
-        event_key=event_key,
-        token=token,
-        attempt=attempt,
-        errors=errors,
-        crashes=crashes,
-        suspect=suspect == 1,
+    if event.key != lease.event_key:  # a conflicting outcome is kept under a key of its own
+        event = msgspec.structs.replace(event, key=lease.event_key)
+    stored = StoredEvent(
         event=event,
         body=body,
-        size=len(head) + len(body),
         trust=cast("Trust", trust.decode()),
         received_at=moment(received_at),
-        state=_decode_callback(callback).state if callback else None,
+        callback=_decode_callback(callback) if callback else None,
+        known=decode_known(details) if details else NOTHING_KNOWN,
         late=late == 1,
         conflict=conflict == 1,
         overrules=overrules == 1,
+    )
+    return ClaimedItem(
+        lease=lease,
+        stored=stored,
+        attempt=attempt,
+        errors=errors,
+        crashes=crashes,
+        is_suspect=suspect == 1,
+        size=len(head) + len(body) + len(details),
         has_rivals=rivals == 1,
     )

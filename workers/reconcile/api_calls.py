@@ -9,14 +9,14 @@ from redis import Redis
 from hitlsh.api import Client
 from hitlsh.api.errors import (
     ApiError,
-    AskingError,
+    ArgumentInvalid,
     BadRequest,
     BudgetExhausted,
     Forbidden,
     NotFound,
     RateLimited,
-    Refused,
     ServerError,
+    StatusError,
     Unauthorized,
     UnexpectedReply,
     Unreachable,
@@ -35,10 +35,10 @@ Shown: TypeAlias = dict[str, RequestSummary]
 
 
 #: Errors that may concern one request alone, and those that concern the API key.
-_OF_ONE_REQUEST = (Refused, UnexpectedReply, AskingError)
+_OF_ONE_REQUEST = (StatusError, UnexpectedReply, ArgumentInvalid)
 _OF_THE_KEY = (Unauthorized, RateLimited)
 #: HITL.sh never gave a request such an id: a forged delivery named it.
-_NO_ID = (BadRequest, AskingError)
+_NO_ID = (BadRequest, ArgumentInvalid)
 
 
 class Stopped(WorkersError):
@@ -157,7 +157,7 @@ def _trouble(error: ApiError) -> Trouble:
             return "rate_limited"
         case Unreachable() | ServerError():
             return "unreachable"
-        case Refused():
+        case StatusError():
             return "refused"
     return "unexpected"
 

@@ -8,9 +8,9 @@ import msgspec
 from hitlsh.api.models.requests import Request, RequestPage, RequestSummary
 from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner
 from hitlsh.events import Event, Unreadable
+from hitlsh.request_details import read_details
 from hitlsh.webhooks.parsing import event_from_request
-from workers.inbox.store import Callback
-from workers.inbox.tracker.tracked_requests import TrackedRequest
+from workers.completion import CallbackState
 from workers.inbox.values import Delivery, stamp
 from workers.reconcile.planning.progress import Row, Rows
 
@@ -44,15 +44,10 @@ def rows(page: RequestPage, now: float, offset: int) -> Rows:
     return Rows(rows=tuple(row(shown, now) for shown in page.requests), more=more is not False)
 
 
-def delivery(
-    shown: RequestSummary, tracked: TrackedRequest | None, callback: Callback | None, received_at: datetime
-) -> Delivery:
-    """The outcome of the request as a webhook would deliver it, with the default response from the request tracker."""
-    fields = dict(shown.raw)
-    if tracked is not None and tracked.default_response is not None and fields.get("default_response") is None:
-        fields["default_response"] = msgspec.json.decode(tracked.default_response)
+def delivery(shown: RequestSummary, callback: CallbackState | None, received_at: datetime) -> Delivery:
+    """The outcome of the request as a webhook would deliver it."""
     body = _encode(shown.raw)
-    content: Event | Unreadable | None = event_from_request(fields)
+    content: Event | Unreadable | None = event_from_request(dict(shown.raw))
     return Delivery(
         content=content if content is not None else Unreadable.of(body, "unknown_shape"),
         body=body,
@@ -60,10 +55,12 @@ def delivery(
         received_at=received_at,
         callback_id=callback.id if callback is not None else None,
         state=callback.state if callback is not None else None,
+        details=read_details(shown.raw),
+        details_source="api" if isinstance(shown, Request) else "listing",
     )
 
 
-def callback_of(address: str | None, signer: CallbackSigner | None) -> Callback | None:
+def callback_of(address: str | None, signer: CallbackSigner | None) -> CallbackState | None:
     """What a request's callback URL carries if it is one of ours; None for anybody else's."""
     if address is None or signer is None or CALLBACK_PATH not in address:
         return None
@@ -72,4 +69,4 @@ def callback_of(address: str | None, signer: CallbackSigner | None) -> Callback 
         callback = signer.read(token)
     except CallbackInvalid:
         return None
-    return Callback(id=callback.id, state=callback.state)
+    return CallbackState(id=callback.id, state=callback.state)

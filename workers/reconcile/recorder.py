@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 from redis import Redis
 
-from hitlsh.api.models.requests import RequestSummary
+from hitlsh.api.models.requests import Request, RequestSummary
 from hitlsh.events import Unreadable
+from hitlsh.request_details import read_details
+from workers.completion import CallbackState
 from workers.inbox import inbox_clock
-from workers.inbox.store import Callback, accept
+from workers.inbox.store import accept
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
@@ -29,6 +31,7 @@ logger = logging.getLogger("hitl.reconcile")
 
 #: Deliveries given to the inbox in one call.
 _BATCH = 64
+_encode = msgspec.json.Encoder().encode
 
 
 class Recorder:
@@ -68,7 +71,7 @@ class Recorder:
         self.report = msgspec.structs.replace(self.report, **changes)
 
     def save(
-        self, findings: Findings, shown: Shown, *, full_fetch: Callback | bool = False, **state_changes: Any
+        self, findings: Findings, shown: Shown, *, full_fetch: CallbackState | bool = False, **state_changes: Any
     ) -> None:
         """Save what an answer shows, and only then the progress of the reconcile run.
 
@@ -85,6 +88,7 @@ class Recorder:
         self.write(
             [
                 *(Note("ended", name, api_reading.created(shown[name])) for name in ended),
+                *(_details(shown[name], full_fetch) for name in still_open if isinstance(shown[name], Request)),
                 *(_open(shown[name]) for name in still_open),
                 *(Note("missing", name, self._next_hash) for name in findings.missing),
             ]
@@ -124,12 +128,12 @@ class Recorder:
             self._redis, [name for name in unsure if name not in decided], self._indexes
         )
 
-    def _relevant(self, names: Sequence[str], full_fetch: Callback | bool) -> list[str]:
+    def _relevant(self, names: Sequence[str], full_fetch: CallbackState | bool) -> list[str]:
         """Those to save: tracked ones, and others where discovery is on."""
         decided = tracked_requests.ended(self._redis, [name for name in names if name not in self.tracked])
         return [name for name in names if name not in decided and self._is_relevant(name, full_fetch)]
 
-    def _is_relevant(self, name: str, full_fetch: Callback | bool) -> bool:
+    def _is_relevant(self, name: str, full_fetch: CallbackState | bool) -> bool:
         tracked = self.tracked.get(name)
         if tracked is None:
             return self._settings.discover
@@ -142,7 +146,7 @@ class Recorder:
         request = msgspec.structs.replace(tracked.request, last_checked=self.now(), refused=False)
         self.tracked[name] = msgspec.structs.replace(tracked, request=request, hold=0.0, unverified=False)
 
-    def _deliver(self, ended: Sequence[RequestSummary], full_fetch: Callback | bool) -> set[str]:
+    def _deliver(self, ended: Sequence[RequestSummary], full_fetch: CallbackState | bool) -> set[str]:
         """Hand them to the inbox; returns those that are settled by that, or not wanted."""
         received_at = datetime.fromtimestamp(self.now(), UTC)
         wanted = [(shown, self._delivery(shown, full_fetch, received_at)) for shown in ended if self._is_wanted(shown)]
@@ -162,11 +166,11 @@ class Recorder:
             logger.error("request.unreadable requests=%s: kept in quarantine", ",".join(sorted(unreadable)))
         return {shown.id for shown in ended} - unreadable
 
-    def _delivery(self, shown: RequestSummary, full_fetch: Callback | bool, received_at: datetime) -> Delivery:
+    def _delivery(self, shown: RequestSummary, full_fetch: CallbackState | bool, received_at: datetime) -> Delivery:
         tracked = self.tracked.get(shown.id)
         asked_with = tracked.callback if tracked is not None else None
         return api_reading.delivery(
-            shown, tracked, full_fetch if isinstance(full_fetch, Callback) else asked_with, received_at
+            shown, full_fetch if isinstance(full_fetch, CallbackState) else asked_with, received_at
         )
 
     def _is_wanted(self, shown: RequestSummary) -> bool:
@@ -188,6 +192,11 @@ class Recorder:
                 self.update_report(confirmed=report.confirmed + 1)
         elif verdict not in {"duplicate", "stale"}:
             self.update_report(found=report.found + 1, discovered=report.discovered + (tracked is None))
+
+
+def _details(shown: RequestSummary, full_fetch: CallbackState | bool) -> Note:
+    callback = _encode(full_fetch) if isinstance(full_fetch, CallbackState) else ""
+    return Note("details", shown.id, _encode(read_details(shown.raw)), callback)
 
 
 def _open(shown: RequestSummary) -> Note:

@@ -30,15 +30,17 @@ def check_handler(handler: Any) -> None:
 
 def check_predicate(predicate: Any, where: str) -> None:
     """Refuse with `RouteInvalid` what would always or never hold: a class, a coroutine, a generator."""
-    said = f"{where}={name_of(predicate)}"
+    described = f"{where}={name_of(predicate)}"
     if not callable(predicate):
         raise RouteInvalid(f"{where}={predicate!r} is not a function: write one that returns True or False")
     if isinstance(predicate, type):
-        raise RouteInvalid(f"{said} is a class: write a function that returns True or False")
+        raise RouteInvalid(f"{described} is a class: write a function that returns True or False")
     if any(_is(predicate, kind) for kind in _NOT_PLAIN):
-        raise RouteInvalid(f"{said} must be a plain `def`: what async functions and generators return is never False")
+        raise RouteInvalid(
+            f"{described} must be a plain `def`: what async functions and generators return is never False"
+        )
     if not _takes_one_argument(predicate):
-        raise RouteInvalid(f"{said} must take one argument, the value to judge")
+        raise RouteInvalid(f"{described} must take one argument, the value to judge")
 
 
 def is_async(handler: Any) -> bool:

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from hitlsh.webhooks.responses import slug
 from workers.errors import RouteInvalid
 from workers.routing.callables import check_predicate, name_of
 
@@ -46,12 +45,6 @@ def between(low: float, high: float) -> Between:
     if high < low:
         raise RouteInvalid(f"between({low!r}, {high!r}) holds no number: write between({high!r}, {low!r})")
     return Between(low, high)
-
-
-def word_slug(text: str) -> str:
-    """The value that HITL.sh makes of an option's label. Empty for a text without a letter: ``-1`` is not ``1``."""
-    value = slug(text)
-    return value if any(character.isalpha() for character in value) else ""
 
 
 class Choice(msgspec.Struct, frozen=True):

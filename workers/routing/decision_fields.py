@@ -1,16 +1,17 @@
-"""What each option of `@router.on(...)` asks of a decision: one compiler per option."""
+"""Compiles each option of `@router.on(...)` into a test of a decision: one compiler per option."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias, get_args
 
 from hitlsh.events import Outcome, Source
+from hitlsh.slugs import slug
 from workers.decision import Decision
 from workers.errors import RouteInvalid
 from workers.event_names import did_you_mean
 from workers.routing.callables import check_predicate
-from workers.routing.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate, word_slug
+from workers.routing.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate
 
-#: Free text says what it says: "Approve!" is not the option "approve".
+#: Free text is compared exactly: "Approve!" is not the option "approve".
 EXACT_TYPES = ("text", "editable_text")
 RESPONSE_TYPES = (*EXACT_TYPES, "single_select", "multi_select", "rating", "number", "boolean")
 
@@ -31,7 +32,7 @@ def _response(option: str, condition: Any) -> Test:
     accepts, strings = choice.test(), choice.strings
     if not strings:
         return lambda decision: accepts(decision.response)
-    slugs = frozenset(filter(None, map(word_slug, strings)))
+    slugs = frozenset(map(slug, strings))
 
     def test(decision: Decision) -> bool:
         if accepts(decision.response):
@@ -39,15 +40,14 @@ def _response(option: str, condition: Any) -> Test:
         if decision.response_type in EXACT_TYPES:
             return False
         return any(
-            spelling in strings or spelling in slugs or (word_slug(spelling) or None) in strings
-            for spelling in _spellings(decision)
+            spelling in strings or spelling in slugs or slug(spelling) in strings for spelling in _spellings(decision)
         )
 
     return test
 
 
 def _spellings(decision: Decision) -> list[str]:
-    """What the reviewer chose, in every spelling that the payload gives."""
+    """What the reviewer chose, in each spelling of the payload."""
     response = decision.response
     chosen = response if isinstance(response, (list, tuple)) else (response,)
     return [spelling for spelling in (*chosen, *decision.labels) if isinstance(spelling, str)]
@@ -56,7 +56,7 @@ def _spellings(decision: Decision) -> list[str]:
 def _loop(option: str, condition: Any) -> Test:
     if callable(condition):
         judge = compile_predicate(condition, option)
-        return lambda decision: any(map(judge, _known(decision.loop_id, decision.loop_name)))
+        return lambda decision: any(map(judge, _present(decision.loop_id, decision.loop_name)))
     choice = _strings(option, condition)
     names, none = choice.strings, choice.none
 
@@ -67,8 +67,8 @@ def _loop(option: str, condition: Any) -> Test:
     return test
 
 
-def _known(*words: str | None) -> list[str | None]:
-    return [word for word in words if word is not None] or [None]
+def _present(*names: str | None) -> list[str | None]:
+    return [name for name in names if name is not None] or [None]
 
 
 def _reviewer(option: str, condition: Any) -> Test:
@@ -105,35 +105,47 @@ def _state(option: str, condition: Any) -> Test:
     return lambda decision: fits(decision.state)
 
 
-def _word(known: tuple[str, ...], read: Callable[[Decision], str | None]) -> Compiler:
-    """A field that holds one of a few words; any other is a slip of the pen."""
+def _one_of(allowed: tuple[str, ...], read: Callable[[Decision], str | None]) -> Compiler:
+    """Compile a condition on a field that holds one of a few values; refuses any other as a misspelling."""
 
-    def compile_word(option: str, condition: Any) -> Test:
+    def compile_value(option: str, condition: Any) -> Test:
         fits = compile_condition(condition, option)
         if not callable(condition):
-            _check_words(option, Choice.of(condition, option), known)
+            _check_values(option, Choice.of(condition, option), allowed)
         return lambda decision: fits(read(decision))
 
-    return compile_word
+    return compile_value
 
 
-def _check_words(option: str, choice: Choice, known: tuple[str, ...]) -> None:
-    unknown = sorted(choice.strings - set(known))
+def _check_values(option: str, choice: Choice, allowed: tuple[str, ...]) -> None:
+    unknown = sorted(choice.strings - set(allowed))
     if unknown or not choice.only_strings:
-        wrong = repr(unknown[0]) if unknown else "a number"
-        hint = did_you_mean(unknown[0], known) if unknown else ""
-        raise RouteInvalid(f"{option}: {wrong} is none of {', '.join(known)}{hint}; a function may ask for others")
+        invalid = repr(unknown[0]) if unknown else "a number"
+        hint = did_you_mean(unknown[0], allowed) if unknown else ""
+        raise RouteInvalid(f"{option}: {invalid} is none of {', '.join(allowed)}{hint}; a function may ask for others")
 
 
-#: By the option's name, in the order to tell them.
+#: Fields, as `Decision.missing` names them, without which an option's test may be wrong.
+NEEDS: dict[str, frozenset[str]] = {
+    "loop": frozenset({"loop_id", "loop_name"}),
+    "response": frozenset({"response"}),
+    "response_type": frozenset({"response_type"}),
+    "reviewer": frozenset({"reviewer.id", "reviewer.name", "reviewer.email"}),
+    "metadata": frozenset({"context"}),
+    "state": frozenset({"state"}),
+}
+#: What `needs` may name: all that a predicate can miss.
+NEEDABLE = frozenset({"default_response", "question"}).union(*NEEDS.values())
+
+#: By the name of the option, in the order in which messages list them.
 COMPILERS: dict[str, Compiler] = {
     "loop": _loop,
     "response": _response,
-    "response_type": _word(RESPONSE_TYPES, lambda decision: decision.response_type),
+    "response_type": _one_of(RESPONSE_TYPES, lambda decision: decision.response_type),
     "reviewer": _reviewer,
     "metadata": _metadata,
     "state": _state,
-    "source": _word(get_args(Source), lambda decision: decision.source),
-    "outcome": _word(get_args(Outcome), lambda decision: decision.outcome),
+    "source": _one_of(get_args(Source), lambda decision: decision.source),
+    "outcome": _one_of(get_args(Outcome), lambda decision: decision.outcome),
     "when": _when,
 }

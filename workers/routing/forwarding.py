@@ -1,4 +1,4 @@
-"""What `router.forward` takes: anything with an async `send`."""
+"""Sinks: what `router.forward` takes, any object with an async `send`."""
 
 import inspect
 import re

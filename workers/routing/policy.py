@@ -21,7 +21,7 @@ class PolicyOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What a route says of its handler's attempts. The defaults try for about 24 hours."""
+    """How the attempts of a handler are made. The defaults try for about 24 hours."""
 
     #: Failed attempts after which the effect is a dead letter.
     attempts: int = 21
@@ -31,7 +31,7 @@ class Policy:
     longest_delay: float = 6 * 3_600.0
     #: Seconds that one attempt may take.
     timeout: float = 60.0
-    #: How many attempts of this handler may run at once, across all workers; None: as many as there is room for.
+    #: How many attempts of this handler may run at once, across all workers; None: no limit of its own.
     concurrency: int | None = None
 
     @classmethod
@@ -56,13 +56,13 @@ class Policy:
 
     def joined(self, other: "Policy") -> "Policy":
         """What both ask for; raises `RouteInvalid` where they ask for different things."""
-        mine, its = self._changed(), other._changed()
-        if any(mine[name] != its[name] for name in mine.keys() & its.keys()):
+        own, others = self._changed(), other._changed()
+        if any(own[name] != others[name] for name in own.keys() & others.keys()):
             raise RouteInvalid(
                 f"({self.describe()}) and ({other.describe()}) are asked for one function: "
-                f"it has one policy, so say each option once"
+                f"it has one policy, so give each option once"
             )
-        return Policy(**mine, **{name: value for name, value in its.items() if name not in mine})
+        return Policy(**own, **{name: value for name, value in others.items() if name not in own})
 
     def _changed(self) -> dict[str, Any]:
         values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
@@ -99,7 +99,7 @@ def _is_duration(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
-#: By the option's name, in the order to tell them.
+#: By the option's name, in the order in which messages list them.
 _READERS: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "attempts": _whole,
     "backoff": _delays,

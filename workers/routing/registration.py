@@ -7,15 +7,16 @@ import msgspec
 from msgspec import structs
 
 from workers.errors import RouteInvalid
+from workers.event_names import did_you_mean
 from workers.routing.callables import check_name, is_async, name_of, place_of, route_name
-from workers.routing.decision_fields import COMPILERS
+from workers.routing.decision_fields import COMPILERS, NEEDABLE
 from workers.routing.policy import POLICY_OPTIONS, Policy
 from workers.routing.route import Route, Rule
 from workers.routing.route_options import check_known, compile_options
 from workers.trust import check_minimum
 
 #: The options of `on` and `forward`; `otherwise` takes all but the conditions.
-OPTIONS = (*COMPILERS, "trust", "late", "conflict", "name", *POLICY_OPTIONS)
+OPTIONS = (*COMPILERS, "needs", "trust", "late", "conflict", "name", *POLICY_OPTIONS)
 OTHERWISE_OPTIONS = ("late", "conflict", "name", *POLICY_OPTIONS)
 
 
@@ -45,10 +46,24 @@ def route_spec(
             raise RouteInvalid(f"{option}={flag!r}: write {option}=True to run for such decisions too")
     conditions = {option: options[option] for option in COMPILERS if option in options}
     policy = Policy.of({option: options[option] for option in POLICY_OPTIONS if option in options})
-    requirements = compile_options(conditions, events)
+    requirements = compile_options(conditions, events, _checked_needs(options))
     trust = check_minimum(options.get("trust", "callback"), events)
     rule = Rule(events=events, requirements=requirements, trust=trust, late=late, conflict=conflict)
     return RouteSpec(rule=rule, policy=policy, name=name, otherwise=otherwise)
+
+
+def _checked_needs(options: Mapping[str, Any]) -> tuple[str, ...]:
+    needs = options.get("needs", ())
+    if "needs" in options and "when" not in options:
+        raise RouteInvalid("needs=... says what the function of when=... reads: give both, or leave needs out")
+    names = (needs,) if isinstance(needs, str) else tuple(needs)
+    for name in names:
+        if name not in NEEDABLE:
+            raise RouteInvalid(
+                f"needs={name!r} is no field that can be missing{did_you_mean(name, NEEDABLE)}; there are "
+                f"{', '.join(sorted(NEEDABLE))}"
+            )
+    return names
 
 
 def with_handler(routes: Iterable[Route], handler: Any, spec: RouteSpec) -> list[Route]:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hitlsh.events import Trust
-from workers.decision import Decision
+from workers.completion import Need
+from workers.decision import Decision, with_trust
 from workers.event_names import listens_to
 from workers.routing.policy import Policy
 from workers.routing.route_options import Requirement
@@ -36,20 +37,35 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """The trust of the decision is too little, and some outcome of its request is for this rule."""
         return LEVELS[self.trust] > LEVELS[decision.trust] and self.admits(decision) and ends_requests(self.events)
 
+    def _is_open_to(self, decision: Decision) -> bool:
+        if (decision.late or decision.conflict) and not self.admits(decision):
+            return False
+        return self.trust == "callback" or LEVELS[decision.trust] >= LEVELS[self.trust]
+
     def matches(self, decision: Decision) -> bool:
         """Whether all holds; raises what a predicate raises."""
         return self.listens_to(decision.event) and self.accepts(decision)
 
     def accepts(self, decision: Decision) -> bool:
-        """As `matches`, for a decision whose event name is known to be heard."""
-        if (decision.late or decision.conflict) and not self.admits(decision):
+        """As `matches`, for a decision whose event name the rule listens to."""
+        if not self._is_open_to(decision):
             return False
-        if self.trust != "callback" and LEVELS[decision.trust] < LEVELS[self.trust]:
+        if decision.is_completable and any(requirement.is_undecided(decision) for requirement in self.requirements):
             return False
         for requirement in self.requirements:  # noqa: SIM110 - a generator costs as much as the tests
             if not requirement.test(decision):
                 return False
         return True
+
+    def is_undecided(self, decision: Decision) -> bool:
+        """Whether it holds depends on fields that are missing and may still be read; raises what a predicate raises."""
+        if not decision.is_completable or not self.listens_to(decision.event) or not self._is_open_to(decision):
+            return False
+        undecided = [requirement for requirement in self.requirements if requirement.is_undecided(decision)]
+        # What is decided is asked first: a route that is not for the decision anyway needs no read.
+        return bool(undecided) and all(
+            requirement.test(decision) for requirement in self.requirements if requirement not in undecided
+        )
 
     def describe(self) -> str:
         """One line: ``request.completed [response='Approve', late]``."""
@@ -94,24 +110,31 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Some rule asks for outcomes that differ from the decision."""
         return any(rule.conflict for rule in self.rules)
 
-    def with_mode(self, mode: str) -> str:
-        """One of the handlers that an event is routed to, as report.lua and rerun_effects.lua read it."""
-        return f"{self.name}:{mode}" + (":conflict" if self.takes_conflicts else "")
-
     def waits(self, decision: Decision) -> "Wait | None":
         """What it waits for where the trust of the decision is too little for it; never raises.
 
         Also where the decision as it is would not be for it: what was posted may be forged, to stand where the
         true decision should be.
         """
+        if self.is_undecided(decision):
+            return Wait(self, "details", is_urgent=True)
         if not is_confirmable(decision):
             return None
         unmet = [rule for rule in self.rules if rule.demands_more(decision)]
         if not unmet or self._may_want(decision, self.rules):
             return None
         needs = min((rule.trust for rule in unmet), key=LEVELS.__getitem__)
-        stronger = msgspec.structs.replace(decision, trust=needs)
+        stronger = with_trust(decision, needs)
         return Wait(self, needs, is_urgent=self._may_want(stronger, unmet))
+
+    def is_undecided(self, decision: Decision) -> bool:
+        """No rule holds as far as is known, and one may once the request has been read; never raises."""
+        if not decision.is_completable or self._may_want(decision, self.rules):
+            return False
+        try:
+            return any(rule.is_undecided(decision) for rule in self.rules)
+        except Exception:  # noqa: BLE001 - a predicate is the user's: it raises again where that can be seen
+            return False
 
     @staticmethod
     def _may_want(decision: Decision, rules: "Sequence[Rule]") -> bool:
@@ -128,11 +151,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Wait(NamedTuple):
-    """A route whose effect waits for stronger evidence."""
+    """A route whose effect waits for stronger evidence, or for the details of the request."""
 
     route: Route
-    needs: Trust
-    #: The decision is for the route once it has that trust; else only to see whether another is.
+    needs: Need
+    #: The decision is, or may be, for the route once it has that; else only to see whether another is.
     is_urgent: bool
 
 

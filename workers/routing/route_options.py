@@ -10,8 +10,10 @@ from workers.decision import Decision
 from workers.errors import RouteInvalid
 from workers.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES, did_you_mean
 from workers.routing.conditions import Choice, Condition, Keys, Predicate, describe_condition
-from workers.routing.decision_fields import COMPILERS
+from workers.routing.decision_fields import COMPILERS, NEEDS
 from workers.routing.policy import PolicyOptions
+
+NOTHING: frozenset[str] = frozenset()
 
 
 class RouteOptions(PolicyOptions, total=False):
@@ -27,6 +29,7 @@ class RouteOptions(PolicyOptions, total=False):
     outcome: Condition
     trust: Trust
     when: Predicate
+    needs: Collection[str]
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -36,20 +39,36 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     condition: Any
     #: Raises only what a predicate raises.
     test: Callable[[Decision], bool]
+    #: Fields, as `Decision.missing` names them, without which the test may be wrong.
+    needs: frozenset[str] = frozenset()
 
     @property
     def asks_user(self) -> bool:
         """The condition is the user's own code: asked last, and only where all else holds."""
         return callable(self.condition)
 
+    def is_undecided(self, decision: Decision) -> bool:
+        """A field that it needs is missing, may still be read, and could change the answer."""
+        if self.needs.isdisjoint(decision.missing):
+            return False
+        return self.asks_user or not self.test(decision)
+
     def describe(self) -> str:
         """As it might be typed: ``loop='65f…'``."""
         return f"{self.option}={describe_condition(self.condition)}"
 
 
-def compile_options(options: Mapping[str, Any], events: Sequence[str]) -> tuple[Requirement, ...]:
-    """The requirements in the order to ask them; raises `RouteInvalid` for one that could never hold."""
-    requirements = [_requirement(option, condition, events) for option, condition in options.items()]
+def compile_options(
+    options: Mapping[str, Any], events: Sequence[str], needs: Collection[str] = ()
+) -> tuple[Requirement, ...]:
+    """The requirements in the order to ask them; raises `RouteInvalid` for one that could never hold.
+
+    `needs`: the fields that the function `when` reads.
+    """
+    requirements = [
+        _requirement(option, condition, events, frozenset(needs) if option == "when" else NEEDS.get(option, NOTHING))
+        for option, condition in options.items()
+    ]
     return tuple(sorted(requirements, key=lambda made: (made.asks_user, made.option == "when")))
 
 
@@ -61,7 +80,7 @@ def check_known(options: Collection[str], known: Collection[str]) -> None:
             raise RouteInvalid(f"{option}= is no option{hint}; there are {', '.join(known)}")
 
 
-def _requirement(option: str, condition: Any, events: Sequence[str]) -> Requirement:
+def _requirement(option: str, condition: Any, events: Sequence[str], needs: frozenset[str]) -> Requirement:
     if condition is None:
         raise RouteInvalid(
             f"{option}=None is no condition (was a setting empty?): leave {option} out to accept any, "
@@ -70,7 +89,7 @@ def _requirement(option: str, condition: Any, events: Sequence[str]) -> Requirem
     test = COMPILERS[option](option, condition)
     if not callable(condition):
         _check_against_events(option, condition, events)
-    return Requirement(option=option, condition=condition, test=test)
+    return Requirement(option=option, condition=condition, test=test, needs=needs)
 
 
 def _check_against_events(option: str, condition: Any, events: Sequence[str]) -> None:

@@ -170,27 +170,57 @@ class Router:
         Where a predicate raises, its route is among them: undecided is not unwanted, and `Route.matches`
         will say what is wrong where it can be seen and tried again.
         """
-        found = []
+        matched = self._matched(decision)
+        if not matched and self._is_left_over(decision, matched):
+            return (self._otherwise,) if self._otherwise is not None else ()
+        return matched
+
+    def waits(self, decision: Decision) -> tuple[Wait, ...]:
+        """Every route that needs more trust or more fields than the decision has, and which; never raises."""
+        waits = self._waits(decision)
+        if not any(wait.needs == "details" for wait in waits):
+            return waits
+        rest = self._otherwise
+        if rest is None or not rest.matches(decision) or self._matched(decision):
+            return waits
+        return (*waits, Wait(rest, "details", is_urgent=True))
+
+    def wants(self, route: Route, decision: Decision) -> bool:
+        """Whether the decision is for this route; raises what a predicate raises.
+
+        For `otherwise` that is where no other route wants it, nor may want it once more is known.
+        """
+        if not route.otherwise:
+            return route.matches(decision)
+        return self._is_left_over(decision, self._matched(decision))
+
+    def _matched(self, decision: Decision) -> tuple[Route, ...]:
+        """Those that match, without `otherwise`."""
+        matched = []
         for route, accepts in self._candidates(decision.event):
             try:
                 if accepts(decision):
-                    found.append(route)
+                    matched.append(route)
             except Exception:  # noqa: BLE001 - a predicate is the user's; its effect raises the same, visibly
-                found.append(route)
-        rest = self._otherwise
-        if not found and rest is not None and rest.matches(decision) and not self._is_awaited(decision):
-            found.append(rest)
-        return tuple(found)
+                matched.append(route)
+        return tuple(matched)
 
-    def waits(self, decision: Decision) -> tuple[Wait, ...]:
-        """Every route that demands more trust than the decision has, and what it waits for; never raises."""
-        if not self._demanding or not is_confirmable(decision):
+    def _waits(self, decision: Decision) -> tuple[Wait, ...]:
+        """Those that wait, without `otherwise`."""
+        if decision.is_completable:
+            routes: Iterable[Route] = self._routes.values()
+        elif self._demanding and is_confirmable(decision):
+            routes = self._demanding
+        else:
             return ()
-        return tuple(wait for route in self._demanding if (wait := route.waits(decision)))
+        return tuple(wait for route in routes if (wait := route.waits(decision)))
 
-    def _is_awaited(self, decision: Decision) -> bool:
-        """Some route runs for the decision once it has more trust."""
-        return any(wait.is_urgent for wait in self.waits(decision))
+    def _is_left_over(self, decision: Decision, matched: tuple[Route, ...]) -> bool:
+        """`otherwise` is to run: no route matches, nor may once more is known, and its own rule holds."""
+        rest = self._otherwise
+        if rest is None or matched or not rest.matches(decision):
+            return False
+        return not any(wait.is_urgent for wait in self._waits(decision))
 
     @property
     def demands_confirmation(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which addresses no sink connects to: link-local ones, and where clouds hand out credentials. Pure."""
+"""The addresses that no sink connects to: link-local ones and metadata services, which hand out credentials. Pure."""
 
 import ipaddress
 
@@ -22,15 +22,15 @@ def why_refused(text: str) -> str | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    for meant in _meanings(address):
-        if meant.is_link_local:
+    for target in _targets(address):
+        if target.is_link_local:
             return "a link-local address, where clouds hand out credentials"
-        if meant in _SERVICES:
-            return f"the metadata service of {_SERVICES[meant]}"
+        if target in _SERVICES:
+            return f"the metadata service of {_SERVICES[target]}"
     return None
 
 
-def _meanings(address: Address) -> list[Address]:
+def _targets(address: Address) -> list[Address]:
     """The address, without its zone, and the IPv4 address that it may stand for."""
     if isinstance(address, ipaddress.IPv4Address):
         return [address]

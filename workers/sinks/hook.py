@@ -1,4 +1,4 @@
-"""Posting to a hook: deadlines, no redirects, and no trace of the URL in anybody's log."""
+"""Posts to a hook: with deadlines, without redirects, and without its URL in any log."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from workers.sinks.verdict import judge
 TIMEOUT = 30.0
 #: Seconds to connect, TLS included.
 CONNECT_TIMEOUT = 5.0
-#: Of an answer, so many bytes and seconds: enough to say what is wrong, and to use the connection again.
+#: Bytes of an answer that are read, and seconds for that: enough for an error text, and to keep the connection.
 _LONGEST_ANSWER = 16_384
 _ANSWER_PATIENCE = 2.0
 
@@ -37,7 +37,7 @@ class Hook:
             raise RouteInvalid(f"{sink}(timeout={timeout!r}): give seconds, more than 0")
         self.url = url
         self._timeout = float(timeout)
-        self._clients = PerLoop(self._opened, httpx.AsyncClient.aclose)
+        self._clients = PerLoop(self._open_client, httpx.AsyncClient.aclose)
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Return when the target has it; raises `NotDelivered`, `RetryLater` or `GiveUp` (see `judge`)."""
@@ -45,29 +45,29 @@ class Hook:
         host = self.url.host
         try:
             async with asyncio.timeout(self._timeout):
-                status, answered, said = await self._answer(client, body, headers)
+                status, response_headers, text = await self._answer(client, body, headers)
         except TimeoutError:
             raise NotDelivered(f"{host} did not answer within {self._timeout:g} s") from None
         except httpx.HTTPError as error:
             # Without its cause: the request it carries knows the URL.
-            raise NotDelivered(f"{host}: {self._told(error)}") from None
-        judge(host, status, answered, self.url.hidden_in(said), datetime.now(UTC))
+            raise NotDelivered(f"{host}: {self._describe(error)}") from None
+        judge(host, status, response_headers, self.url.hidden_in(text), datetime.now(UTC))
 
     async def _answer(
         self, client: httpx.AsyncClient, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, httpx.Headers, str]:
         with _unlogged():
             async with client.stream("POST", self.url.url, content=body, headers=dict(headers)) as response:
-                said = await _beginning(response)
-        return response.status_code, response.headers, said.decode("utf-8", "replace")
+                beginning = await _beginning(response)
+        return response.status_code, response.headers, beginning.decode("utf-8", "replace")
 
-    def _told(self, error: httpx.HTTPError) -> str:
+    def _describe(self, error: httpx.HTTPError) -> str:
         detail = self.url.hidden_in(str(error))
         return f"{type(error).__name__}: {detail}" if detail else type(error).__name__
 
-    def _opened(self) -> httpx.AsyncClient:
+    def _open_client(self) -> httpx.AsyncClient:
         logging.getLogger("httpx").addFilter(_is_loggable)
-        # How many at once is the route's to say.
+        # The policy of the route limits how many run at once.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         return httpx.AsyncClient(
             follow_redirects=False,
@@ -80,7 +80,7 @@ class Hook:
 
 
 async def _beginning(response: httpx.Response) -> bytes:
-    """The first bytes of the answer, or what came of them: the status has said what matters."""
+    """The first bytes of the answer, as far as they came: the status alone decides."""
     received = bytearray()
     with contextlib.suppress(httpx.HTTPError, TimeoutError):
         async with asyncio.timeout(_ANSWER_PATIENCE):
@@ -93,7 +93,7 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
-    """httpx logs the whole URL of each request: not of ours, whoever configured the logs."""
+    """Keep httpx from logging the whole URL of this request, however logging is configured."""
     token = _posting.set(True)
     try:
         yield

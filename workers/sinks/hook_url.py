@@ -1,4 +1,4 @@
-"""The address of a hook: a password, of which only the host may be shown."""
+"""The address of a hook: a secret, of which only the host may be shown."""
 
 import hashlib
 import html
@@ -12,7 +12,7 @@ from hitlsh.api.http.credentials import is_loopback
 from workers.errors import RouteInvalid
 from workers.sinks.addresses import why_refused
 
-#: Names that no public resolver answers for.
+#: Endings of names that no public resolver knows.
 _PRIVATE_ENDINGS = (".local", ".internal", ".lan", ".home.arpa", ".test")
 #: Parts of a path shorter than this are no secret, and too common in sentences to be taken out of them.
 _SHORTEST_SECRET = 6
@@ -32,7 +32,7 @@ class HookUrl:
             raise RouteInvalid(f"{sink}(...): {self.host} is {reason}; give another address to post to")
         if self.url.scheme == "http" and not _is_private(self.url.host):
             raise RouteInvalid(
-                f"{sink}(...): http:// to {self.host} would show decisions to whoever listens on the way; "
+                f"{sink}(...): http:// to {self.host} sends decisions unencrypted; "
                 f"use https:// (plain http is for private hosts)"
             )
         self._secrets = _secrets(self.url)
@@ -42,11 +42,11 @@ class HookUrl:
 
     @property
     def digest(self) -> str:
-        """Tells this hook from others without giving it away."""
+        """Identifies this hook without disclosing its URL."""
         return hashlib.sha256(str(self.url).encode()).hexdigest()
 
     def hidden_in(self, text: str) -> str:
-        """The text without path, query and credentials: targets like to repeat them in their answers."""
+        """The text without path, query and credentials: targets may repeat them in their answers."""
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return text
@@ -59,7 +59,7 @@ def _parsed(url: Any, sink: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        # The message of the error quotes parts of the URL.
+        # The message of the error quotes parts of the URL, so it is not repeated.
         raise RouteInvalid(f"{sink}(...): its URL cannot be read ({type(error).__name__}); copy it again") from None
     if parsed.scheme not in {"http", "https"} or not parsed.host or url != url.strip():
         raise RouteInvalid(f"{sink}(...): its URL must begin with https://, then a host, without blanks around it")
@@ -75,12 +75,12 @@ def _is_private(host: str) -> bool:
 
 
 def _secrets(url: httpx.URL) -> tuple[str, ...]:
-    """What may not be shown, in every spelling, the longest first."""
+    """The parts that must not be shown, in every encoding, the longest first."""
     target = url.raw_path.decode("ascii")
     path, _, query = target.partition("?")
-    values = [word for pair in query.split("&") for word in pair.split("=")]
+    values = [part for pair in query.split("&") for part in pair.split("=")]
     parts = [target, path, query, url.username, url.password, *path.split("/"), *values]
     long = [part for part in parts if len(part) >= _SHORTEST_SECRET]
     plain = {spelling for part in long for spelling in (part, unquote(part))}
-    spelt = plain | {html.escape(part) for part in plain}
-    return tuple(sorted(spelt, key=lambda part: (-len(part), part)))
+    encoded = plain | {html.escape(part) for part in plain}
+    return tuple(sorted(encoded, key=lambda part: (-len(part), part)))

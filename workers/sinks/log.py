@@ -1,4 +1,4 @@
-"""The log, as a destination: to see what would be forwarded, or for a collector that reads it."""
+"""The log as a destination: to see what would be forwarded, or for a log collector."""
 
 import logging
 import reprlib

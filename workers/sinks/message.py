@@ -1,4 +1,4 @@
-"""What is sent downstream: the decision as documented, versioned JSON (docs/decision.schema.json)."""
+"""The JSON that sinks send: one decision, documented and versioned (docs/decision.schema.json)."""
 
 import hashlib
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from hitlsh.events import Outcome, Reviewer, Source, Trust
-from workers.decision import Decision
+from workers.decision import ATTRIBUTES, Decision
 
 
 class LoopReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ class LoopReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReviewerReference(msgspec.Struct, frozen=True, kw_only=True):
-    """HITL.sh gives any subset of the three."""
+    """Each may be null."""
 
     id: str | None
     name: str | None
@@ -31,7 +31,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     version: Literal[1] = 1
     #: The vendor's event name.
     type: str
-    #: Equal whenever the same decision is sent to the same sink: by it a receiver knows a repetition.
+    #: Equal whenever the same decision is sent to the same sink: a receiver deduplicates by it.
     id: str
     #: Equal for all sinks.
     event_key: str
@@ -55,34 +55,24 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, decision: Decision, *, target: str) -> "Message":
-        """`target` tells one sink from another; it cannot be read out of the id."""
+        """Return the message for one sink. `target` identifies the sink; it cannot be read out of the id."""
+        shared = {name: getattr(decision, name) for name in cls.__struct_fields__ if name in _SHARED}
         return cls(
             type=decision.event,
             id=_message_id(decision.event_key, target),
-            event_key=decision.event_key,
-            request_id=decision.request_id,
             loop=_loop(decision),
-            outcome=decision.outcome,
-            source=decision.source,
-            trust=decision.trust,
-            response=decision.response,
-            response_type=decision.response_type,
-            labels=decision.labels,
-            default_response=decision.default_response,
             reviewer=_reviewer(decision.reviewer),
-            state=decision.state,
-            metadata=decision.metadata,
-            occurred_at=decision.occurred_at,
-            received_at=decision.received_at,
-            late=decision.late,
-            conflict=decision.conflict,
-            overrules=decision.overrules,
+            **shared,
         )
 
     @property
     def body(self) -> bytes:
         """As it is sent, in UTF-8."""
         return msgspec.json.encode(self)
+
+
+#: Keys that are an attribute of `Decision` as it is.
+_SHARED = frozenset(ATTRIBUTES) - {"reviewer"}
 
 
 def _message_id(event_key: str, target: str) -> str:

@@ -10,30 +10,30 @@ import standardwebhooks
 from workers.errors import RouteInvalid
 
 _PREFIX = "whsec_"
-#: Bytes of a secret, as the scheme has it.
+#: Bytes of a secret that the scheme allows.
 _SHORTEST, _LONGEST = 24, 64
 
 
 class Signer:
-    """Signs with each of its secrets: a receiver that is changing over accepts any."""
+    """Signs with each of its secrets, so that a receiver accepts any of them during a rotation."""
 
     def __init__(self, secrets: Any, *, sink: str) -> None:
         """One secret or several; raises `RouteInvalid`, which never repeats one."""
-        given = list(secrets) if isinstance(secrets, list | tuple) else [secrets]
-        if not given:
+        listed = list(secrets) if isinstance(secrets, list | tuple) else [secrets]
+        if not listed:
             raise RouteInvalid(f"{sink}(secret=[]): give a secret, or leave it out to send unsigned")
-        self._keys = [standardwebhooks.Webhook(_key(secret, sink)) for secret in given]
+        self._keys = [standardwebhooks.Webhook(_key(secret, sink)) for secret in listed]
 
     def signature(self, message_id: str, at: datetime, body: bytes) -> str:
-        """The value of ``webhook-signature``; `at` is aware, in UTC, and whole seconds of it count."""
+        """The value of ``webhook-signature``; `at` has a time zone; its whole seconds count."""
         text = body.decode()
         return " ".join(key.sign(message_id, at, text) for key in self._keys)
 
 
 def scheme_headers(message_id: str, at: datetime, body: bytes, signer: Signer | None) -> dict[str, str]:
     """The scheme's headers; without a signer, all but the signature."""
-    named = {"webhook-id": message_id, "webhook-timestamp": str(int(at.timestamp()))}
-    return named if signer is None else {**named, "webhook-signature": signer.signature(message_id, at, body)}
+    headers = {"webhook-id": message_id, "webhook-timestamp": str(int(at.timestamp()))}
+    return headers if signer is None else {**headers, "webhook-signature": signer.signature(message_id, at, body)}
 
 
 def _key(secret: Any, sink: str) -> bytes:

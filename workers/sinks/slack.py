@@ -1,4 +1,4 @@
-"""A Slack channel (https://api.slack.com/messaging/webhooks), or whatever takes the same hook."""
+"""A Slack channel (https://api.slack.com/messaging/webhooks), or another service that takes the same JSON."""
 
 import msgspec
 
@@ -14,7 +14,7 @@ class Slack:
 
     `text`: a template such as ``"{reviewer}: {response} for invoice {state.invoice}"``. A field is a key of the
     body that sinks send (docs/decision.schema.json), with a dot for what lies inside it. Values are escaped, so
-    that none can mention a channel or dress up as a link. Raises `RouteInvalid` for what could not work.
+    that none can mention a channel or look like a link. Raises `RouteInvalid` for what could not work.
     """
 
     def __init__(self, url: str, text: str, *, timeout: float = TIMEOUT) -> None:

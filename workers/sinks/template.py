@@ -1,4 +1,4 @@
-"""Text with fields of the decision in it, for people to read in Slack."""
+"""A text with fields of the decision in it, for people to read."""
 
 import string
 from typing import Any
@@ -11,7 +11,7 @@ from workers.sinks.message import Message
 
 #: Characters of one value; Slack cuts a message off at 40,000.
 _LONGEST_VALUE = 2_000
-#: Instead of nothing.
+#: Shown for a value that is None.
 NOTHING = "none"
 
 
@@ -40,10 +40,10 @@ def _piece(literal: str, field: str | None, form: str | None, conversion: str | 
     if field is None:
         return literal, ()
     path = tuple(field.split("."))
-    known = Message.__struct_fields__
-    if path[0] not in known:
+    fields = Message.__struct_fields__
+    if path[0] not in fields:
         raise RouteInvalid(
-            f"Slack(text=...): {{{field}}} is no field{did_you_mean(path[0], known)}; there are {', '.join(known)}"
+            f"Slack(text=...): {{{field}}} is no field{did_you_mean(path[0], fields)}; there are {', '.join(fields)}"
         )
     if form or conversion or not all(path):
         raise RouteInvalid(f"Slack(text=...): {{{field}}} stands alone, as in {{state.invoice}}: no format, no index")
@@ -56,29 +56,29 @@ def _value(document: dict[str, Any], path: tuple[str, ...]) -> str:
     value: Any = document
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
-    if len(path) == 1 and path[0] in _SPEAKING:
-        value = _first_known(value)
-    return _escaped(_spoken(value))
+    if len(path) == 1 and path[0] in _NAMED_OBJECTS:
+        value = _display_name(value)
+    return _escaped(_text(value))
 
 
-#: Objects that a person would rather know by one of their keys: the name, or else the first there is.
-_SPEAKING = ("loop", "reviewer")
+#: Objects that are shown by one of their keys: the first of name, e-mail and id that is set.
+_NAMED_OBJECTS = ("loop", "reviewer")
 
 
-def _first_known(value: Any) -> Any:
+def _display_name(value: Any) -> Any:
     if value is None:
         return None
     return next((value[key] for key in ("name", "email", "id") if value.get(key) is not None), None)
 
 
-def _spoken(value: Any) -> str:
+def _text(value: Any) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, str) and value.strip():
         return value
     if isinstance(value, list | tuple) and value:
-        return ", ".join(map(_spoken, value))
-    # An empty answer is one too, and Slack refuses a message without text.
+        return ", ".join(map(_text, value))
+    # An empty answer is an answer, and Slack refuses a message without text.
     return msgspec.json.encode(value).decode()
 
 

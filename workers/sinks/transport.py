@@ -1,4 +1,4 @@
-"""How sinks reach their targets: a name is resolved, its addresses are checked, and one of those is connected to."""
+"""Connects sinks to their targets: resolves a name, checks its addresses, and connects to one of those."""
 
 import asyncio
 import socket
@@ -12,14 +12,14 @@ import httpx
 from workers.errors import GiveUp
 from workers.sinks.addresses import why_refused
 
-#: Seconds that a connection has for itself before one to the next address is begun.
+#: Seconds before a connection to the next address is begun as well.
 _HEAD_START = 0.25
 
 
 def transport_to(url: httpx.URL, limits: httpx.Limits) -> httpx.AsyncBaseTransport:
     """The proxy that the environment names for the URL, else a connection of our own to a checked address.
 
-    A proxy resolves the name itself: what may be reached through it is for its own rules to say.
+    A proxy resolves the name itself: its own rules decide what it reaches.
     """
     if not proxy_bypass(url.netloc.decode("ascii")):
         proxies = getproxies()
@@ -32,9 +32,9 @@ class _CheckedTransport(httpx.AsyncHTTPTransport):
     def __init__(self, limits: httpx.Limits) -> None:
         context = httpx.create_ssl_context()
         super().__init__(verify=context, limits=limits)
-        # httpx has no argument for the network backend, so its pool is replaced: never in vain.
+        # httpx has no argument for the network backend, so its pool is replaced, and a version without one is refused.
         if not hasattr(self, "_pool"):
-            raise RuntimeError("This httpx keeps its connections elsewhere, so no address could be checked: use 0.28")
+            raise RuntimeError("This version of httpx has no `_pool`, so no address could be checked: use httpx 0.28")
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context,
             max_connections=limits.max_connections,
@@ -45,7 +45,7 @@ class _CheckedTransport(httpx.AsyncHTTPTransport):
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to nothing but an address that it has checked. TLS goes on with the name of the URL."""
+    """Connects only to addresses that it has checked. TLS still verifies the name of the URL."""
 
     def __init__(self) -> None:
         self._sockets = httpcore.AnyIOBackend()
@@ -84,7 +84,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
 async def first_connection(
     connect: Callable[[str], Coroutine[None, None, httpcore.AsyncNetworkStream]], addresses: Sequence[str]
 ) -> httpcore.AsyncNetworkStream:
-    """The connection that is made first. One that is not made soon is not waited for before the next is begun.
+    """Return the connection that is made first; begins the next one when one is not made soon.
 
     As in RFC 8305, which httpx follows too. Raises what the last one raised when none is made.
     """
@@ -110,15 +110,15 @@ async def first_connection(
 
 
 async def _allowed(host: str, port: int, deadline: float | None) -> list[str]:
-    """The addresses of a host that may be connected to, in the resolver's order; at least one."""
+    """Return the allowed addresses of a host, in the resolver's order; at least one."""
     try:
         async with asyncio.timeout_at(deadline):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            resolved = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except TimeoutError:
         raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time") from None
     except (OSError, UnicodeError) as error:
         raise httpcore.ConnectError(str(error)) from None
-    addresses = list(dict.fromkeys(str(row[4][0]) for row in found))
+    addresses = list(dict.fromkeys(str(row[4][0]) for row in resolved))
     refusals = {address: reason for address in addresses if (reason := why_refused(address))}
     if allowed := [address for address in addresses if address not in refusals]:
         return allowed

@@ -1,4 +1,4 @@
-"""A webhook of somebody else's: n8n, Zapier, Make, or a service of your own."""
+"""A webhook of another system: n8n, Zapier, Make, or a service of your own."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from workers.sinks.message import Message
 from workers.sinks.signing import Signer, scheme_headers
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-#: What we say ourselves, or HTTP does.
-_OURS = {"content-type", "content-length", "transfer-encoding", "connection", "host", "accept-encoding"}
+#: Headers that the sink or HTTP itself sets.
+_RESERVED = {"content-type", "content-length", "transfer-encoding", "connection", "host", "accept-encoding"}
 
 
 class Webhook:
     """Posts each decision as JSON (docs/decision.schema.json), signed when there is a secret.
 
-    `secret`: ``whsec_…`` by the Standard Webhooks scheme; several while a receiver changes over. ``webhook-id``
+    `secret`: ``whsec_…`` by the Standard Webhooks scheme; several during a rotation. ``webhook-id``
     is equal on every attempt: a receiver deduplicates by it. `headers`: more of them, such as an API key.
     `timeout`: seconds for the whole exchange; the route's own `timeout` (60 s by default) should be longer.
     Raises `RouteInvalid` for what could not work.
@@ -50,8 +50,8 @@ class Webhook:
         """Raises `NotDelivered`, `RetryLater` or `GiveUp`, by what the target answers."""
         message = Message.of(decision, target=self._url.digest)
         body = message.body
-        named = scheme_headers(message.id, datetime.now(UTC), body, self._signer)
-        await self._hook.post(body, {**self._headers, **named, "Content-Type": "application/json"})
+        signature_headers = scheme_headers(message.id, datetime.now(UTC), body, self._signer)
+        await self._hook.post(body, {**self._headers, **signature_headers, "Content-Type": "application/json"})
 
 
 def _checked(headers: Any) -> dict[str, str]:
@@ -60,7 +60,7 @@ def _checked(headers: Any) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER.fullmatch(name):
             raise RouteInvalid(f"Webhook(headers=...): {name!r} is no name of a header")
-        if name.lower() in _OURS or name.lower().startswith("webhook-"):
+        if name.lower() in _RESERVED or name.lower().startswith("webhook-"):
             raise RouteInvalid(f"Webhook(headers=...): {name} is set by the sink itself; leave it out")
         # Its value may be a password: it is not repeated here.
         if not isinstance(value, str) or not value.isascii() or not value.isprintable():

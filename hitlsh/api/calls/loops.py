@@ -5,8 +5,8 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from hitlsh.api.models.loops import CreatedLoop, DeletedLoop, Loop, Members, RemovedMember
-from hitlsh.api.operations import Operation, Reply, changed, encode, given, segment
-from hitlsh.api.questions.limits import length
+from hitlsh.api.operations import Envelope, Operation, changed_fields, encode_body, path_segment, without_none
+from hitlsh.api.questions.limits import check_length
 
 
 def create(name: str, icon: str, *, description: str | None = None) -> Operation[CreatedLoop]:
@@ -14,11 +14,11 @@ def create(name: str, icon: str, *, description: str | None = None) -> Operation
 
     Not repeated when the reply is lost: list the loops before you create it again.
     """
-    length("name", name, 1, 100)
-    length("icon", icon, 1, 100)
+    check_length("name", name, 1, 100)
+    check_length("icon", icon, 1, 100)
     if description is not None:
-        length("description", description, 0, 500)
-    body = encode({"name": name, "icon": icon} | given(description=description))
+        check_length("description", description, 0, 500)
+    body = encode_body({"name": name, "icon": icon} | without_none(description=description))
     return Operation(method="POST", path="/api/loops", body=body, read=_created)
 
 
@@ -40,11 +40,11 @@ def update(
     icon: str | UnsetType = UNSET,
 ) -> Operation[Loop]:
     """Change what is given; only the loop's creator may."""
-    fields = changed(name=name, description=description, icon=icon)
+    fields = changed_fields(name=name, description=description, icon=icon)
     for field, least, most in (("name", 1, 100), ("description", 0, 500), ("icon", 1, 100)):
         if field in fields:
-            length(field, fields[field], least, most)
-    return Operation(method="PUT", path=_path(loop_id), body=encode(fields), read=_one)
+            check_length(field, fields[field], least, most)
+    return Operation(method="PUT", path=_path(loop_id), body=encode_body(fields), read=_one)
 
 
 def delete(loop_id: str) -> Operation[DeletedLoop]:
@@ -70,24 +70,24 @@ def remove_member(loop_id: str, user_id: str) -> Operation[RemovedMember]:
     known = {"loop_id": loop_id, "user_id": user_id}
     return Operation(
         method="DELETE",
-        path=f"{_path(loop_id)}/members/{segment('user_id', user_id)}",
+        path=f"{_path(loop_id)}/members/{path_segment('user_id', user_id)}",
         read=lambda reply: RemovedMember.from_payload(known | reply.data),
     )
 
 
 def _path(loop_id: str) -> str:
-    return f"/api/loops/{segment('loop_id', loop_id)}"
+    return f"/api/loops/{path_segment('loop_id', loop_id)}"
 
 
-def _one(reply: Reply) -> Loop:
+def _one(reply: Envelope) -> Loop:
     return Loop.from_payload(reply.inner("loop"))
 
 
-def _listed(reply: Reply) -> tuple[Loop, ...]:
+def _listed(reply: Envelope) -> tuple[Loop, ...]:
     return tuple(Loop.from_payload(loop) for loop in reply.items("loops"))
 
 
-def _created(reply: Reply) -> CreatedLoop:
+def _created(reply: Envelope) -> CreatedLoop:
     """Some pages show the codes inside the loop instead of beside it."""
     loop = reply.inner("loop")
     names = ("invite_code", "qr_code_base64", "qr_code_url", "join_url")

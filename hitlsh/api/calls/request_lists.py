@@ -3,9 +3,9 @@
 from typing import Literal
 
 from hitlsh.api.models.requests import Request, RequestPage, RequestSummary
-from hitlsh.api.operations import Operation, Reply, given, segment
-from hitlsh.api.paging import Listing, Page, next_offset
-from hitlsh.api.questions.limits import one_of, whole
+from hitlsh.api.operations import Envelope, Operation, path_segment, without_none
+from hitlsh.api.paging import Page, PagedList, next_offset
+from hitlsh.api.questions.limits import check_integer, check_one_of
 from hitlsh.api.questions.request_body import PRIORITIES, Priority
 
 Sort = Literal["created_at_desc", "created_at_asc", "priority_desc", "status_asc"]
@@ -23,12 +23,12 @@ def page(
 ) -> Operation[RequestPage]:
     """One page of the requests this key created, with the count of all matches where HITL.sh gives it."""
     if priority is not None:
-        one_of("priority", priority, PRIORITIES)
+        check_one_of("priority", priority, PRIORITIES)
     if sort is not None:
-        one_of("sort", sort, _SORTS)
-    whole("limit", limit, 1, 100)
-    whole("offset", offset, 0, 10**9)
-    query = given(status=status, priority=priority, loop_id=loop_id, sort=sort, limit=limit, offset=offset)
+        check_one_of("sort", sort, _SORTS)
+    check_integer("limit", limit, 1, 100)
+    check_integer("offset", offset, 0, 10**9)
+    query = without_none(status=status, priority=priority, loop_id=loop_id, sort=sort, limit=limit, offset=offset)
     return Operation(method="GET", path="/api/requests", query=query, read=_page)
 
 
@@ -40,7 +40,7 @@ def list_all(
     sort: Sort | None = None,
     page_size: int = 100,
     offset: int = 0,
-) -> Listing[RequestSummary]:
+) -> PagedList[RequestSummary]:
     """The requests this key created, fetched as you go: one call for every ``page_size`` (1 to 100) of them.
 
     Requests that leave the filter meanwhile can make the walk skip others; ``sort="created_at_asc"`` without
@@ -57,19 +57,19 @@ def list_all(
         )
 
     page_at(offset)  # what is wrong with the arguments is said now, not at the first iteration
-    return Listing(offset=offset, page_at=page_at)
+    return PagedList(offset=offset, page_at=page_at)
 
 
 def list_of_loop(loop_id: str) -> Operation[tuple[Request, ...]]:
     """The requests of one loop, in full; no paging is documented."""
     return Operation(
         method="GET",
-        path=f"/api/loops/{segment('loop_id', loop_id)}/requests",
+        path=f"/api/loops/{path_segment('loop_id', loop_id)}/requests",
         read=lambda reply: tuple(Request.from_payload(found) for found in reply.items("requests")),
     )
 
 
-def _page(reply: Reply) -> RequestPage:
+def _page(reply: Envelope) -> RequestPage:
     return RequestPage.from_payload({**reply.data, "requests": reply.items("requests")})
 
 

@@ -5,9 +5,10 @@ from itertools import chain, repeat
 from typing import Any, Literal
 from urllib.parse import urljoin
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
-from hitlsh.api.errors import AskingError
+from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.http.exchange import Script, Sleep
 from hitlsh.api.models.requests import (
     CancelledRequest,
@@ -15,12 +16,13 @@ from hitlsh.api.models.requests import (
     Request,
     RequestFeedback,
 )
-from hitlsh.api.operations import Operation, Reply, changed, encode, given, segment
+from hitlsh.api.operations import Envelope, Operation, changed_fields, encode_body, path_segment, without_none
 from hitlsh.api.questions.builders import Question
 from hitlsh.api.questions.content import MARKDOWN, Content
-from hitlsh.api.questions.limits import length, one_of, whole
+from hitlsh.api.questions.limits import check_integer, check_length, check_one_of
 from hitlsh.api.questions.request_body import Priority, ProcessingType, check_changes, create_body
-from hitlsh.api.request_recorder import Made, Sent
+from hitlsh.api.request_recorder import RecorderEntry, SentRequest
+from hitlsh.request_details import read_details
 
 #: The documented back-off for polling, in seconds; the last one repeats. About 17 calls in the first hour.
 POLLING = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -47,7 +49,7 @@ def create(
 
     With ``timeout_seconds`` (60 to 86400) it is time-sensitive, without it is deferred for 30 days. HITL.sh
     knows no idempotency key, so a lost reply is never repeated: `Unreachable` with ``sent`` means look first.
-    The client's ledger is told of the request; should it fail, the request is returned all the same.
+    The client's recorder is told of the request; should it fail, the request is returned all the same.
     """
     body = create_body(
         text,
@@ -64,10 +66,10 @@ def create(
         metadata=metadata,
         tags=None if tags is None else list(tags),
     )
-    sent = Sent(
+    sent = SentRequest(
         loop_id=loop_id,
         callback_url=callback_url,
-        default_response=question.default(default_response),
+        details=read_details(msgspec.json.decode(body) | {"loop_id": loop_id}),
         timeout_seconds=timeout_seconds,
     )
     return Operation(
@@ -75,7 +77,7 @@ def create(
         path=_of_loop(loop_id),
         body=body,
         read=_created,
-        makes=lambda created: Made(created=created, sent=sent),
+        makes=lambda created: RecorderEntry(created=created, sent=sent),
     )
 
 
@@ -89,7 +91,7 @@ def cancel(request_id: str, *, reason: str | None = None) -> Operation[Cancelled
     return Operation(
         method="DELETE",
         path=_path(request_id),
-        body=None if reason is None else encode({"reason": reason}),
+        body=None if reason is None else encode_body({"reason": reason}),
         read=lambda reply: CancelledRequest.from_payload({"request_id": request_id, **reply.data}),
     )
 
@@ -106,7 +108,7 @@ def update(
     **more: Any,
 ) -> Operation[Request]:
     """Change a pending request. Undocumented: only the vendor's own MCP server is seen to call it."""
-    fields = changed(
+    fields = changed_fields(
         request_text=request_text,
         priority=priority,
         timeout_seconds=timeout_seconds,
@@ -116,7 +118,7 @@ def update(
         **more,
     )
     check_changes(fields)
-    return Operation(method="PATCH", path=_path(request_id), body=encode(fields), read=_updated(request_id))
+    return Operation(method="PATCH", path=_path(request_id), body=encode_body(fields), read=_updated(request_id))
 
 
 def feedback(
@@ -133,21 +135,21 @@ def feedback(
     category: Literal["positive", "constructive", "issue"] | None = None,
 ) -> Operation[RequestFeedback]:
     """Tell the reviewer how the answer was, once, after it is completed; scores are 1 to 5."""
-    scores = given(rating=rating, accuracy=accuracy, timeliness=timeliness, helpfulness=helpfulness)
+    scores = without_none(rating=rating, accuracy=accuracy, timeliness=timeliness, helpfulness=helpfulness)
     for name, score in scores.items():
-        whole(name, score, 1, 5)
+        check_integer(name, score, 1, 5)
     if comment is not None:
-        length("comment", comment, 0, 1000)
+        check_length("comment", comment, 0, 1000)
     if category is not None:
-        one_of("category", category, ("positive", "constructive", "issue"))
-    words = given(comment=comment, category=category, tags=None if tags is None else list(tags))
-    fields = scores | words | given(would_recommend=would_recommend, follow_up_needed=follow_up_needed)
+        check_one_of("category", category, ("positive", "constructive", "issue"))
+    words = without_none(comment=comment, category=category, tags=None if tags is None else list(tags))
+    fields = scores | words | without_none(would_recommend=would_recommend, follow_up_needed=follow_up_needed)
     if not fields:
-        raise AskingError("feedback is empty: give at least one of rating, comment, tags and the others")
+        raise ArgumentInvalid("feedback", "is empty: give at least one score, comment or tag")
     return Operation(
         method="POST",
         path=f"{_path(request_id)}/feedback",
-        body=encode({"feedback": fields}),
+        body=encode_body({"feedback": fields}),
         read=lambda reply: RequestFeedback.from_payload({"request_id": request_id, **reply.data}),
     )
 
@@ -170,23 +172,23 @@ def wait(request_id: str, *, every: float | None = None, for_up_to: float | None
 
 
 def _of_loop(loop_id: str) -> str:
-    return f"/api/loops/{segment('loop_id', loop_id)}/requests"
+    return f"/api/loops/{path_segment('loop_id', loop_id)}/requests"
 
 
 def _path(request_id: str) -> str:
-    return f"/api/requests/{segment('request_id', request_id)}"
+    return f"/api/requests/{path_segment('request_id', request_id)}"
 
 
-def _one(reply: Reply) -> Request:
+def _one(reply: Envelope) -> Request:
     return Request.from_payload(reply.inner("request"))
 
 
-def _updated(request_id: str) -> Callable[[Reply], Request]:
+def _updated(request_id: str) -> Callable[[Envelope], Request]:
     """No page shows the reply, so the id is not counted on."""
     return lambda reply: Request.from_payload({"id": request_id, **reply.inner("request")})
 
 
-def _created(reply: Reply) -> CreatedRequest:
+def _created(reply: Envelope) -> CreatedRequest:
     """The quickstart reads the id from ``data.request.id``; ``polling_url`` is relative to the host."""
     found = {name: value for name, value in reply.data.items() if name != "request"} | reply.inner("request")
     if "request_id" not in found and "id" in found:

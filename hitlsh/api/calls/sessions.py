@@ -7,10 +7,10 @@ from msgspec import UNSET, UnsetType
 
 from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.api.models.sessions import Session, Turn
-from hitlsh.api.operations import Operation, Reply, changed, encode, given, segment
-from hitlsh.api.paging import Listing, Page, next_offset
-from hitlsh.api.questions.limits import one_of, whole
-from hitlsh.api.request_recorder import Made, Sent
+from hitlsh.api.operations import Envelope, Operation, changed_fields, encode_body, path_segment, without_none
+from hitlsh.api.paging import Page, PagedList, next_offset
+from hitlsh.api.questions.limits import check_integer, check_one_of
+from hitlsh.api.request_recorder import RecorderEntry, SentRequest
 
 ActionType = Literal[
     "file_write",
@@ -35,7 +35,7 @@ def create(
     context: Mapping[str, Any] | None = None,
 ) -> Operation[Session]:
     """Open a session; ``context`` names repo, branch, commit and task. Without a loop one is made."""
-    body = encode({"agent_type": agent_type} | given(loop_id=loop_id, context=context))
+    body = encode_body({"agent_type": agent_type} | without_none(loop_id=loop_id, context=context))
     return Operation(method="POST", path="/api/sessions", body=body, read=_session)
 
 
@@ -45,17 +45,17 @@ def list_all(
     agent_type: str | None = None,
     page_size: int = 100,
     offset: int = 0,
-) -> Listing[Session]:
+) -> PagedList[Session]:
     """The sessions of this key, fetched as you go: one call for every ``page_size`` (1 to 100) of them."""
-    whole("page_size", page_size, 1, 100)
+    check_integer("page_size", page_size, 1, 100)
 
     def page_at(start: int) -> Operation[Page[Session]]:
-        query = given(status=status, agent_type=agent_type, limit=page_size, offset=start)
+        query = without_none(status=status, agent_type=agent_type, limit=page_size, offset=start)
         return Operation(
             method="GET", path="/api/sessions", query=query, read=lambda reply: _page(reply, start, page_size)
         )
 
-    return Listing(offset=offset, page_at=page_at)
+    return PagedList(offset=offset, page_at=page_at)
 
 
 def get(session_id: str) -> Operation[Session]:
@@ -70,7 +70,7 @@ def update(
     reviewer_id: str | UnsetType = UNSET,
 ) -> Operation[Session]:
     """Change the context or who reviews; an empty ``reviewer_id`` takes the reviewer away."""
-    body = encode(changed(context=context, reviewer_id=reviewer_id))
+    body = encode_body(changed_fields(context=context, reviewer_id=reviewer_id))
     return Operation(method="PUT", path=_path(session_id), body=body, read=_session)
 
 
@@ -98,8 +98,8 @@ def create_turn(
     proposed_args: Any = None,
 ) -> Operation[Turn]:
     """Propose an action; HITL.sh asks the reviewers to approve, modify, reject or escalate it."""
-    fields = given(agent_prompt=agent_prompt, proposed_tool=proposed_tool, proposed_args=proposed_args)
-    body = encode({"action_type": action_type} | fields)
+    fields = without_none(agent_prompt=agent_prompt, proposed_tool=proposed_tool, proposed_args=proposed_args)
+    body = encode_body({"action_type": action_type} | fields)
     return Operation(method="POST", path=f"{_path(session_id)}/turns", body=body, read=_turn, makes=_behind)
 
 
@@ -122,7 +122,7 @@ def wait_for_turn(session_id: str, turn_id: str, *, timeout: int = 60) -> Operat
 
     Gives the turn either way: it is ``pending`` when the time ran out, which HITL.sh answers with a 408.
     """
-    whole("timeout", timeout, 1, _LONGEST_WAIT)
+    check_integer("timeout", timeout, 1, _LONGEST_WAIT)
     return Operation(
         method="GET",
         path=f"{_turn_path(session_id, turn_id)}/wait",
@@ -135,8 +135,8 @@ def wait_for_turn(session_id: str, turn_id: str, *, timeout: int = 60) -> Operat
 
 def decide_turn(session_id: str, turn_id: str, decision: Verdict, *, comment: str | None = None) -> Operation[Turn]:
     """Decide a turn; raises `Conflict` when it is decided already."""
-    one_of("decision", decision, _VERDICTS)
-    body = encode({"decision": decision} | given(comment=comment))
+    check_one_of("decision", decision, _VERDICTS)
+    body = encode_body({"decision": decision} | without_none(comment=comment))
     return Operation(method="PUT", path=_turn_path(session_id, turn_id), body=body, read=_turn)
 
 
@@ -152,41 +152,41 @@ def report_action(
     files_modified: Sequence[str] | None = None,
 ) -> Operation[Turn]:
     """Tell what the agent did; HITL.sh keeps about 4 KB of each output."""
-    action = given(success=success, exit_code=exit_code, stdout=stdout, stderr=stderr, extra=extra)
+    action = without_none(success=success, exit_code=exit_code, stdout=stdout, stderr=stderr, extra=extra)
     files = None if files_modified is None else list(files_modified)
-    body = encode({"action": action} | given(files_modified=files))
+    body = encode_body({"action": action} | without_none(files_modified=files))
     return Operation(method="POST", path=f"{_turn_path(session_id, turn_id)}/action", body=body, read=_turn)
 
 
 def _path(session_id: str) -> str:
-    return f"/api/sessions/{segment('session_id', session_id)}"
+    return f"/api/sessions/{path_segment('session_id', session_id)}"
 
 
 def _turn_path(session_id: str, turn_id: str) -> str:
-    return f"{_path(session_id)}/turns/{segment('turn_id', turn_id)}"
+    return f"{_path(session_id)}/turns/{path_segment('turn_id', turn_id)}"
 
 
 def _move(session_id: str, verb: str) -> Operation[Session]:
     return Operation(method="POST", path=f"{_path(session_id)}/{verb}", read=_session)
 
 
-def _session(reply: Reply) -> Session:
+def _session(reply: Envelope) -> Session:
     return Session.from_payload(reply.inner("session"))
 
 
-def _turn(reply: Reply) -> Turn:
+def _turn(reply: Envelope) -> Turn:
     return Turn.from_payload(reply.inner("turn"))
 
 
-def _behind(turn: Turn) -> Made | None:
+def _behind(turn: Turn) -> RecorderEntry | None:
     """The request that HITL.sh itself made for a turn, in a form of its choosing."""
     if turn.request_id is None:
         return None
     created = CreatedRequest(request_id=turn.request_id, created_at=turn.created_at)
-    return Made(created=created, sent=Sent())
+    return RecorderEntry(created=created, sent=SentRequest())
 
 
-def _page(reply: Reply, start: int, page_size: int) -> Page[Session]:
+def _page(reply: Envelope, start: int, page_size: int) -> Page[Session]:
     found = tuple(Session.from_payload(session) for session in reply.items("sessions"))
     after = next_offset(offset=start, limit=page_size, got=len(found), more=None, total=None, said=None)
     return Page(items=found, next_offset=after)

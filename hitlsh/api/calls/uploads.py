@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from hitlsh.api.errors import AskingError
+from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.models.optional import Upload
 from hitlsh.api.operations import Attachment, Operation
 
@@ -43,9 +43,11 @@ def document(content: bytes, name: str) -> Operation[Upload]:
 def _upload(path: str, content: bytes, name: str, types: Mapping[str, str], most: int) -> Operation[Upload]:
     suffix = PurePath(name).suffix.lower()
     if suffix not in types:
-        raise AskingError(f"file {name!r}: {path} takes only {', '.join(types)}")
+        raise ArgumentInvalid(
+            "file", f"{name!r} has a suffix that {path} does not take: it takes only {', '.join(types)}"
+        )
     if not 0 < len(content) <= most * _MB:
-        raise AskingError(f"file {name!r} has {len(content)} bytes: {path} takes 1 byte to {most} MB")
+        raise ArgumentInvalid("file", f"{name!r} has {len(content)} bytes: {path} takes 1 byte to {most} MB")
     attachment = Attachment(content=content, name=PurePath(name).name, content_type=types[suffix])
     return Operation(
         method="POST",

@@ -10,12 +10,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from hitlsh.api.errors import ApiError, BudgetExhausted, Refused, Unreachable
+from hitlsh.api.errors import ApiError, BudgetExhausted, StatusError, Unreachable
 from hitlsh.api.http.rate_limit import RateLimit
-from hitlsh.api.http.replies import Answered, read, refusal, result
-from hitlsh.api.http.retrying import Patience, RetryPolicy
-from hitlsh.api.operations import Operation, Wire, to_wire
-from hitlsh.api.request_recorder import Made, outlived
+from hitlsh.api.http.replies import HttpReply, read, refusal, result
+from hitlsh.api.http.retrying import RetryPolicy, RetryState, may_have_acted
+from hitlsh.api.operations import HttpRequest, Operation, to_http_request
+from hitlsh.api.request_recorder import RecorderEntry, log_errors
 
 T = TypeVar("T")
 
@@ -29,21 +29,21 @@ class Observe(msgspec.Struct, frozen=True):
 
     rate_limit: RateLimit
     #: What HITL.sh has done by this call cannot be asked again: the budget's failure must not hide it.
-    changed: Wire | None = None
+    changed: HttpRequest | None = None
 
     def forgiving(self) -> AbstractContextManager[None]:
         """What to tell the budget in."""
-        return nullcontext() if self.changed is None else outlived("budget.failed", self.changed.path)
+        return nullcontext() if self.changed is None else log_errors("budget.failed", self.changed.path)
 
 
-class Record(msgspec.Struct, frozen=True):
-    """Step: tell the ledger of a request that now exists. Told nothing."""
+class RecordRequest(msgspec.Struct, frozen=True):
+    """Step: tell the recorder of a request that now exists. Told nothing."""
 
-    made: Made
+    made: RecorderEntry
 
     def forgiving(self) -> AbstractContextManager[None]:
-        """What to tell the ledger in."""
-        return outlived("ledger.failed", self.made.created.request_id)
+        """What to tell the recorder in."""
+        return log_errors("recorder.failed", self.made.created.request_id)
 
 
 class Sleep(msgspec.Struct, frozen=True):
@@ -53,12 +53,12 @@ class Sleep(msgspec.Struct, frozen=True):
 
 
 class Transmit(msgspec.Struct, frozen=True):
-    """Step: make one HTTP request. Told: `Answered` or `Unreachable`, the latter not raised."""
+    """Step: make one HTTP request. Told: `HttpReply` or `Unreachable`, the latter not raised."""
 
-    wire: Wire
+    wire: HttpRequest
 
 
-Step: TypeAlias = Spend | Observe | Record | Sleep | Transmit
+Step: TypeAlias = Spend | Observe | RecordRequest | Sleep | Transmit
 Flow: TypeAlias = Generator[Step, Any, T]
 #: Several calls as one: yields operations (told their result, or their error raised) and sleeps.
 Script: TypeAlias = Generator[Operation[Any] | Sleep, Any, T]
@@ -95,8 +95,9 @@ class Exchange:
 
     def call(self, operation: Operation[T]) -> Flow[T]:
         """Make the call, again where the policy allows; raises what went wrong last."""
-        wire = to_wire(operation, self._base_url, self._api_prefix)
-        patience = Patience(self._policy)
+        wire = to_http_request(operation, self._base_url, self._api_prefix)
+        patience = RetryState(self._policy)
+        earlier: ApiError | None = None
         while True:
             yield from self._spend(patience)
             failure, found = yield from self._once(operation, wire)
@@ -105,7 +106,11 @@ class Exchange:
                 return answer
             wait = patience.wait_after(failure, operation.method, self._clock())
             if wait is None:
+                if isinstance(failure, StatusError) and not may_have_acted(failure):
+                    failure.earlier_failure = earlier
                 raise failure
+            if operation.method != "GET" and may_have_acted(failure):
+                earlier = failure
             yield Sleep(wait)
 
     def _play(self, script: Script[T]) -> Flow[T]:
@@ -118,7 +123,7 @@ class Exchange:
                 return found
             told = (yield step) if isinstance(step, Sleep) else (yield from self.call(step))
 
-    def _spend(self, patience: Patience) -> Flow[None]:
+    def _spend(self, patience: RetryState) -> Flow[None]:
         while self._budgeted and (wanted := (yield Spend())) > 0:
             wait = patience.wait(wanted)
             if wait is None:
@@ -129,8 +134,8 @@ class Exchange:
                 )
             yield Sleep(wait)
 
-    def _once(self, operation: Operation[T], wire: Wire) -> Generator[Step, Any, tuple[ApiError | None, Any]]:
-        told: Answered | Unreachable = yield Transmit(wire)
+    def _once(self, operation: Operation[T], wire: HttpRequest) -> Generator[Step, Any, tuple[ApiError | None, Any]]:
+        told: HttpReply | Unreachable = yield Transmit(wire)
         if isinstance(told, Unreachable):
             return told, None
         now = self._clock()
@@ -139,7 +144,7 @@ class Exchange:
             self.rate_limit = reading.rate_limit
             if self._budgeted:
                 yield Observe(reading.rate_limit, wire if operation.method != "GET" else None)
-        failure: Refused | None = refusal(operation, wire, told.status, reading)
+        failure: StatusError | None = refusal(operation, wire, told.status, reading)
         if failure is not None:
             return failure, None
         found = result(operation, wire, told.status, reading)
@@ -147,5 +152,5 @@ class Exchange:
             return found, None
         made = operation.makes(found) if operation.makes is not None else None
         if made is not None:
-            yield Record(made)
+            yield RecordRequest(made)
         return None, found

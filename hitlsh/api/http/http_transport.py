@@ -7,8 +7,8 @@ import httpx
 
 from hitlsh.api.errors import Unreachable
 from hitlsh.api.http.credentials import user_agent
-from hitlsh.api.http.replies import Answered
-from hitlsh.api.operations import Wire
+from hitlsh.api.http.replies import HttpReply
+from hitlsh.api.operations import HttpRequest
 
 #: Failures before the first byte of the request left.
 _NOT_SENT = (
@@ -33,7 +33,7 @@ def options(base_url: str, timeout: float) -> dict[str, Any]:
     }
 
 
-def request(wire: Wire, key: str, timeout: float) -> dict[str, Any]:
+def request(wire: HttpRequest, key: str, timeout: float) -> dict[str, Any]:
     """The arguments of ``httpx.Client.request``; the key is in here and nowhere else."""
     headers = {"Authorization": f"Bearer {key}"}
     if wire.body is not None:
@@ -52,13 +52,13 @@ def request(wire: Wire, key: str, timeout: float) -> dict[str, Any]:
     return arguments
 
 
-def answered(response: httpx.Response) -> Answered:
+def answered(response: httpx.Response) -> HttpReply:
     """The reply as a value."""
     headers: Mapping[str, str] = response.headers
-    return Answered(status=response.status_code, headers=headers, content=response.content)
+    return HttpReply(status=response.status_code, headers=headers, content=response.content)
 
 
-def unreachable(wire: Wire, error: Exception) -> Unreachable:
+def unreachable(wire: HttpRequest, error: Exception) -> Unreachable:
     """What it means that there was no reply. Not chained: httpx's error holds the key."""
     return Unreachable(
         wire.method,

@@ -1,4 +1,4 @@
-"""Reading what came back: the envelope, or the error that says why there is none."""
+"""ParsedReply what came back: the envelope, or the error that says why there is none."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from hitlsh.api.errors import ApiError, Refused, UnexpectedReply, refusal_class
+from hitlsh.api.errors import ApiError, StatusError, UnexpectedReply, refusal_class
 from hitlsh.api.http.rate_limit import RateLimit, read_rate_limit, retry_after
-from hitlsh.api.operations import Operation, Reply, Wire
+from hitlsh.api.operations import Envelope, HttpRequest, Operation
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ _SHOWN = 500
 _TELLING = 8
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
     """An HTTP reply as it came."""
 
     status: int
@@ -26,7 +26,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class ParsedReply(msgspec.Struct, frozen=True, kw_only=True):
     """A reply once read: the parsed body (None when not a JSON object) and what it says about the limit."""
 
     body: dict[str, Any] | None
@@ -36,7 +36,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     reset_at: datetime | None
 
 
-def read(answered: Answered, now: datetime, secret: str) -> Reading:
+def read(answered: HttpReply, now: datetime, secret: str) -> ParsedReply:
     """Parse the body and the limit; a key that a gateway echoes does not survive."""
     text = answered.content.decode(errors="replace")
     body = _object(text)
@@ -45,7 +45,7 @@ def read(answered: Answered, now: datetime, secret: str) -> Reading:
         body = _object(text)
     usage = _usage(body) if answered.status == 429 else {}
     rate_limit = read_rate_limit(answered.status, answered.headers, usage, now)
-    return Reading(
+    return ParsedReply(
         body=body,
         text=text[:_SHOWN],
         rate_limit=rate_limit,
@@ -53,7 +53,7 @@ def read(answered: Answered, now: datetime, secret: str) -> Reading:
     )
 
 
-def _reset_at(answered: Answered, rate_limit: RateLimit | None, now: datetime) -> datetime | None:
+def _reset_at(answered: HttpReply, rate_limit: RateLimit | None, now: datetime) -> datetime | None:
     """All replies carry the limit's reset, but only a 429 means it."""
     asked = retry_after(answered.headers, now)
     if answered.status != 429:
@@ -63,7 +63,7 @@ def _reset_at(answered: Answered, rate_limit: RateLimit | None, now: datetime) -
     return asked if asked is not None else now + timedelta(seconds=60)
 
 
-def refusal(operation: Operation[Any], wire: Wire, status: int, reading: Reading) -> Refused | None:
+def refusal(operation: Operation[Any], wire: HttpRequest, status: int, reading: ParsedReply) -> StatusError | None:
     """The error this reply is; None for a success."""
     body = reading.body if reading.body is not None else {}
     if status in operation.accepts and body.get("error") is not True:
@@ -74,7 +74,7 @@ def refusal(operation: Operation[Any], wire: Wire, status: int, reading: Reading
     return refusal_class(status)(wire.method, wire.path, status, msg, _detail(body), reading.reset_at)
 
 
-def result(operation: Operation[T], wire: Wire, status: int, reading: Reading) -> T | ApiError:
+def result(operation: Operation[T], wire: HttpRequest, status: int, reading: ParsedReply) -> T | ApiError:
     """What the operation was for, or the error that the body is not in the documented form."""
     body = reading.body
     if body is None and (reading.text.strip() or operation.method != "DELETE"):
@@ -85,10 +85,10 @@ def result(operation: Operation[T], wire: Wire, status: int, reading: Reading) -
         return UnexpectedReply(wire.method, wire.path, status, str(error), reading.text)
 
 
-def _envelope(body: dict[str, Any], status: int, wire: Wire) -> Reply:
+def _envelope(body: dict[str, Any], status: int, wire: HttpRequest) -> Envelope:
     parts = urlsplit(wire.url)
     msg, held = body.get("msg"), body.get("data", body)
-    return Reply(
+    return Envelope(
         status=status,
         origin=f"{parts.scheme}://{parts.netloc}",
         msg=msg if isinstance(msg, str) else None,
@@ -110,7 +110,7 @@ def _usage(body: dict[str, Any] | None) -> dict[str, Any]:
     return held if isinstance(held, dict) else body or {}
 
 
-def _words(status: int, reading: Reading) -> str:
+def _words(status: int, reading: ParsedReply) -> str:
     body = reading.body if reading.body is not None else {}
     for key in ("msg", "message", "error"):
         if isinstance(body.get(key), str):

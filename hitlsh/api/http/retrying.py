@@ -6,13 +6,21 @@ from datetime import datetime
 
 import msgspec
 
-from hitlsh.api.errors import ApiError, RateLimited, Refused, Unreachable
+from hitlsh.api.errors import ApiError, RateLimited, StatusError, Unreachable
 
-RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+#: A server error that may pass.
+RETRIED_STATUSES = frozenset({500, 502, 503, 504})
+#: Methods whose calls have the same effect when they are made twice (RFC 9110, section 9.2.2).
+IDEMPOTENT_METHODS = frozenset({"GET", "PUT", "DELETE"})
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How patient a client is. Only reads are repeated, anything else when it cannot have left."""
+    """How often a failed call is repeated, and how long a call may wait in all.
+
+    After a 429 every call is repeated, since HITL.sh did nothing. After a server error, or when the reply is lost,
+    GET, PUT and DELETE are repeated. POST and PATCH are repeated only when no byte of the call was sent:
+    HITL.sh has no idempotency key.
+    """
 
     #: Calls in all, the first one counted; 1 means no retry.
     attempts: int = 4
@@ -23,7 +31,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     backoff_cap: float = 30.0
 
 
-class Patience:
+class RetryState:
     """What is left of a policy within one call."""
 
     def __init__(self, policy: RetryPolicy, dice: Callable[[], float] = random.random) -> None:
@@ -52,13 +60,22 @@ class Patience:
 
 
 def _repeatable(failure: ApiError, method: str) -> bool:
+    if isinstance(failure, RateLimited):
+        return True
+    if isinstance(failure, Unreachable) and not failure.sent:
+        return True
+    return method in IDEMPOTENT_METHODS and may_have_acted(failure)
+
+
+def may_have_acted(failure: ApiError) -> bool:
+    """Tell whether HITL.sh may have carried out a call that failed like this."""
     if isinstance(failure, Unreachable):
-        return method == "GET" or not failure.sent
-    return isinstance(failure, Refused) and method == "GET" and failure.status in RETRIED_STATUSES
+        return failure.sent
+    return isinstance(failure, StatusError) and failure.status in RETRIED_STATUSES
 
 
 def _asked_to_wait(failure: ApiError, now: datetime) -> float:
-    reset_at = failure.reset_at if isinstance(failure, Refused) else None
+    reset_at = failure.reset_at if isinstance(failure, StatusError) else None
     if reset_at is None:
         return 60.0 if isinstance(failure, RateLimited) else 0.0
     return (reset_at - now).total_seconds()

@@ -5,7 +5,7 @@ from datetime import datetime
 from hitlsh.api.resource import Resource
 
 
-class Quota(Resource, frozen=True, kw_only=True):
+class CallQuota(Resource, frozen=True, kw_only=True):
     """The key's call limit as the body of ``/test`` states it."""
 
     limit: int | None = None
@@ -21,5 +21,5 @@ class KeyTest(Resource, frozen=True, kw_only=True):
     email: str | None = None
     #: ``active``, ``suspended`` or ``inactive``; the documents disagree, so any word is kept.
     account_status: str | None = None
-    rate_limit: Quota | None = None
+    rate_limit: CallQuota | None = None
     permissions: tuple[str, ...] = ()

@@ -49,15 +49,25 @@ class ApprovalChain(Resource, frozen=True, kw_only=True):
 
 
 class Execution(Resource, frozen=True, kw_only=True):
-    """A workflow that was started; no documented call reads it again."""
+    """A workflow execution, as the reply to a trigger describes it; no documented call reads it again.
+
+    Follows https://docs.hitl.sh, "Make" and the vendor's n8n node, which polls `request_id`.
+    """
 
     execution_id: str
+    #: The request that the workflow asks; poll it with ``client.requests.get``. None where HITL.sh does not send it.
+    request_id: str | None = None
     status: str | None = None
+    #: As it came.
     response_data: Any = None
+    #: ``{id, name, email}`` of the person who answered.
+    response_by_user: dict[str, Any] | None = None
+    response_time_seconds: float | None = None
     created_at: datetime | None = None
+    completed_at: datetime | None = None
 
 
-class Webhook(Resource, frozen=True, kw_only=True):
+class WebhookRegistration(Resource, frozen=True, kw_only=True):
     """A registered webhook. No page shows a reply of these calls, so everything is optional."""
 
     id: str | None = None

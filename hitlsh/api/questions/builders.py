@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from hitlsh.api.answers import Answer, read_answer
-from hitlsh.api.errors import AskingError
-from hitlsh.api.operations import given
+from hitlsh.api.errors import ArgumentInvalid
+from hitlsh.api.operations import without_none
 from hitlsh.api.questions.defaults import check_boolean, check_choice, check_choices, check_number, check_words
-from hitlsh.api.questions.limits import whole
+from hitlsh.api.questions.limits import check_integer
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,9 +33,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     check: Callable[[Mapping[str, Any], Any], Any]
 
     def default(self, default_response: Any) -> Any:
-        """The default in the form HITL.sh expects; raises `AskingError` when it does not fit."""
+        """The default in the form HITL.sh expects; raises `ArgumentInvalid` when it does not fit."""
         if default_response is None:
-            raise AskingError("default_response is missing: say what holds when nobody answers in time")
+            raise ArgumentInvalid("default_response", "is missing: say what holds when nobody answers in time")
         return self.check(self.response_config, default_response)
 
     def answer(self, response_data: Any) -> Answer | None:
@@ -58,8 +58,8 @@ def multi_select(
     """Several of 1 to 20 options; without ``max_selections`` all may be chosen."""
     listed = _options(options)
     most = len(listed) if max_selections is None else max_selections
-    whole("max_selections", most, 1, len(listed))
-    whole("min_selections", min_selections, 0, most)
+    check_integer("max_selections", most, 1, len(listed))
+    check_integer("min_selections", min_selections, 0, most)
     config = {
         "options": listed,
         "min_selections": min_selections,
@@ -80,7 +80,7 @@ def rating(
     """A rating from ``scale_min`` to ``scale_max``; labels are for single points of the scale."""
     _ordered("scale_min", scale_min, "scale_max", scale_max)
     if not _finite(scale_step) or scale_step <= 0:
-        raise AskingError(f"scale_step is {scale_step!r}: it must be above 0")
+        raise ArgumentInvalid("scale_step", f"is {scale_step!r}: it must be above 0")
     config: dict[str, Any] = {
         "scale_min": scale_min,
         "scale_max": scale_max,
@@ -104,7 +104,7 @@ def number(
 ) -> Question:
     """A number in a range; negative ones are allowed exactly when the range has some."""
     _ordered("min_value", min_value, "max_value", max_value)
-    whole("decimal_places", decimal_places, 0, 10)
+    check_integer("decimal_places", decimal_places, 0, 10)
     config = {
         "min_value": min_value,
         "max_value": max_value,
@@ -112,7 +112,7 @@ def number(
         "allow_negative": min_value < 0,
         "required": required,
     }
-    config |= given(prefix=prefix, suffix=suffix, placeholder=placeholder)
+    config |= without_none(prefix=prefix, suffix=suffix, placeholder=placeholder)
     return Question(response_type="number", response_config=config, check=check_number)
 
 
@@ -120,7 +120,7 @@ def text(
     *, max_length: int = 1000, min_length: int = 0, placeholder: str | None = None, required: bool = False
 ) -> Question:
     """Free text of up to 5000 characters."""
-    config = _lengths(min_length, max_length) | {"required": required} | given(placeholder=placeholder)
+    config = _lengths(min_length, max_length) | {"required": required} | without_none(placeholder=placeholder)
     return Question(response_type="text", response_config=config, check=check_words)
 
 
@@ -133,9 +133,9 @@ def editable_text(
     required: bool = False,
 ) -> Question:
     """A draft that the reviewer may change before it is accepted."""
-    config = _lengths(min_length, max_length) | {"required": required} | given(placeholder=placeholder)
+    config = _lengths(min_length, max_length) | {"required": required} | without_none(placeholder=placeholder)
     if len(draft) > max_length:
-        raise AskingError(f"draft_text has {len(draft)} characters: max_length allows {max_length}")
+        raise ArgumentInvalid("draft_text", f"has {len(draft)} characters: the limit is {max_length}")
     return Question(response_type="editable_text", response_config={"draft_text": draft} | config, check=check_words)
 
 
@@ -152,14 +152,16 @@ def boolean(
     for field in ("true_label", "false_label"):
         _length(field, config[field], 100)
     if true_label == false_label:
-        raise AskingError(f"true_label and false_label are both {true_label!r}: nobody could tell them apart")
-    config |= given(true_color=true_color, false_color=false_color)
+        raise ArgumentInvalid(
+            "true_label", f"is {true_label!r}, as is the other label: a reviewer cannot tell them apart"
+        )
+    config |= without_none(true_color=true_color, false_color=false_color)
     return Question(response_type="boolean", response_config=config, check=check_boolean)
 
 
 def _options(options: tuple[str | Option, ...]) -> list[Any]:
     if not 1 <= len(options) <= 20:
-        raise AskingError(f"options has {len(options)} entries: give 1 to 20")
+        raise ArgumentInvalid("options", f"has {len(options)} entries: give 1 to 20")
     values = [option.value if isinstance(option, Option) else option for option in options]
     labels = [option.label if isinstance(option, Option) else option for option in options]
     for position, (value, label) in enumerate(zip(values, labels, strict=True)):
@@ -168,33 +170,35 @@ def _options(options: tuple[str | Option, ...]) -> list[Any]:
     for field, words in (("value", values), ("label", labels)):
         twice = next((word for word in words if words.count(word) > 1), None)
         if twice is not None:
-            raise AskingError(f"options has the {field} {twice!r} twice: every {field} must differ")
+            raise ArgumentInvalid("options", f"has the {field} {twice!r} twice: every {field} must differ")
     return [_shown(option) for option in options]
 
 
 def _shown(option: str | Option) -> Any:
     if isinstance(option, str):
         return option
-    fields = given(description=option.description, color=option.color)
+    fields = without_none(description=option.description, color=option.color)
     return {"value": option.value, "label": option.label} | fields
 
 
 def _lengths(min_length: int, max_length: int) -> dict[str, Any]:
-    whole("max_length", max_length, 1, 5000)
-    whole("min_length", min_length, 0, max_length)
+    check_integer("max_length", max_length, 1, 5000)
+    check_integer("min_length", min_length, 0, max_length)
     return {"min_length": min_length, "max_length": max_length}
 
 
 def _length(field: str, words: Any, most: int) -> None:
     if not isinstance(words, str) or not words.strip():
-        raise AskingError(f"{field} is {words!r}: give some text")
+        raise ArgumentInvalid(field, f"is {words!r}: give some text")
     if len(words) > most:
-        raise AskingError(f"{field} has {len(words)} characters: the limit is {most}")
+        raise ArgumentInvalid(field, f"has {len(words)} characters: the limit is {most}")
 
 
 def _ordered(low_field: str, low: float, high_field: str, high: float) -> None:
     if not (_finite(low) and _finite(high) and low < high):
-        raise AskingError(f"{low_field} is {low!r} and {high_field} is {high!r}: the first must be the smaller number")
+        raise ArgumentInvalid(
+            low_field, f"is {low!r} and {high_field} is {high!r}: the first must be the smaller number"
+        )
 
 
 def _finite(value: Any) -> bool:

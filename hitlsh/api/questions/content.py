@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from hitlsh.api.errors import AskingError
-from hitlsh.api.operations import given
-from hitlsh.api.questions.limits import url
+from hitlsh.api.errors import ArgumentInvalid
+from hitlsh.api.operations import without_none
+from hitlsh.api.questions.limits import check_url
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,14 +37,14 @@ def audio(*urls: str) -> Content:
 
 def file(address: str, *, file_type: str | None = None, file_name: str | None = None) -> Content:
     """A document. The create page asks for MIME type and name too; ``uploads.document`` returns all three."""
-    url("file_url", address)
-    return Content(type="file", fields={"file_url": address} | given(file_type=file_type, file_name=file_name))
+    check_url("file_url", address)
+    return Content(type="file", fields={"file_url": address} | without_none(file_type=file_type, file_name=file_name))
 
 
 def _linked(kind: str, urls: tuple[str, ...]) -> Content:
     if not urls:
-        raise AskingError(f"{kind}() has no address: give one or several")
+        raise ArgumentInvalid(f"{kind}_url", "is missing: give one or several addresses")
     for address in urls:
-        url(f"{kind}_url", address)
+        check_url(f"{kind}_url", address)
     fields: dict[str, Any] = {f"{kind}_url": urls[0]}
     return Content(type=kind, fields=fields if len(urls) == 1 else fields | {f"{kind}_urls": list(urls)})

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from hitlsh.api.answers import option_names, spelling
-from hitlsh.api.errors import AskingError
+from hitlsh.api.answers import option_names
+from hitlsh.api.errors import ArgumentInvalid
+from hitlsh.slugs import slug
 
 
 def check_choice(config: Mapping[str, Any], default: Any) -> str:
@@ -20,10 +21,10 @@ def check_choice(config: Mapping[str, Any], default: Any) -> str:
     exactly, loosely = _exactly(config["options"]), _loosely(config["options"])
     if isinstance(default, str) and default in exactly:
         return exactly[default]
-    if isinstance(default, str) and spelling(default) in loosely:
-        return loosely[spelling(default)]
+    if isinstance(default, str) and slug(default) in loosely:
+        return loosely[slug(default)]
     offered = ", ".join(repr(value) for value in dict.fromkeys(exactly.values()))
-    raise AskingError(f"default_response is {default!r}: it must be one of the options: {offered}")
+    raise ArgumentInvalid("default_response", f"is {default!r}: it must be one of the options: {offered}")
 
 
 def check_choices(config: Mapping[str, Any], default: Any) -> list[str]:
@@ -31,25 +32,23 @@ def check_choices(config: Mapping[str, Any], default: Any) -> list[str]:
     listed = list(default) if isinstance(default, list | tuple) else [default]
     chosen = [check_choice(config, entry) for entry in listed]
     if len(set(chosen)) < len(chosen):
-        raise AskingError(f"default_response is {default!r}: it names an option twice")
+        raise ArgumentInvalid("default_response", f"is {default!r}: it names an option twice")
     if len(chosen) > config["max_selections"]:
-        raise AskingError(
-            f"default_response has {len(chosen)} options: max_selections allows {config['max_selections']}"
-        )
+        raise ArgumentInvalid("default_response", f"has {len(chosen)} options: the limit is {config['max_selections']}")
     return chosen
 
 
 def check_number(config: Mapping[str, Any], default: Any) -> int | float:
     """A number in the range, on a step of the scale, with no more decimals than asked for."""
     if not isinstance(default, int | float) or isinstance(default, bool) or not math.isfinite(default):
-        raise AskingError(f"default_response is {default!r}: give a number")
+        raise ArgumentInvalid("default_response", f"is {default!r}: give a number")
     low, high = (config.get(f"scale_{end}", config.get(f"{end}_value")) for end in ("min", "max"))
     if not low <= default <= high:
-        raise AskingError(f"default_response is {default!r}: give a number from {low} to {high}")
+        raise ArgumentInvalid("default_response", f"is {default!r}: give a number from {low} to {high}")
     step = config.get("scale_step", 10.0 ** -config.get("decimal_places", 0))
     start = config.get("scale_min", 0)
     if (Decimal(str(default)) - Decimal(str(start))) % Decimal(str(step)) != 0:
-        raise AskingError(f"default_response is {default!r}: it is not on a step of {step} from {start}")
+        raise ArgumentInvalid("default_response", f"is {default!r}: it is not on a step of {step} from {start}")
     return default
 
 
@@ -58,20 +57,21 @@ def check_boolean(config: Mapping[str, Any], default: Any) -> bool:
     if isinstance(default, bool):
         return default
     for meaning, field in ((True, "true_label"), (False, "false_label")):
-        names = {spelling(config[field]), str(meaning).lower()}
-        if isinstance(default, str) and spelling(default) in names:
+        names = {slug(config[field]), str(meaning).lower()}
+        if isinstance(default, str) and slug(default) in names:
             return meaning
-    raise AskingError(
-        f"default_response is {default!r}: give True or False, {config['true_label']!r} or {config['false_label']!r}"
+    raise ArgumentInvalid(
+        "default_response",
+        f"is {default!r}: give True or False, {config['true_label']!r} or {config['false_label']!r}",
     )
 
 
 def check_words(config: Mapping[str, Any], default: Any) -> str:
     """Text within the limit; an empty one is an answer."""
     if not isinstance(default, str):
-        raise AskingError(f"default_response is {default!r}: give a text")
+        raise ArgumentInvalid("default_response", f"is {default!r}: give a text")
     if len(default) > config["max_length"]:
-        raise AskingError(f"default_response has {len(default)} characters: max_length allows {config['max_length']}")
+        raise ArgumentInvalid("default_response", f"has {len(default)} characters: the limit is {config['max_length']}")
     return default
 
 
@@ -82,4 +82,4 @@ def _exactly(options: list[Any]) -> dict[str, str]:
 
 
 def _loosely(options: list[Any]) -> dict[str, str]:
-    return {spelling(words): value for words, value in _exactly(options).items()}
+    return {slug(words): value for words, value in _exactly(options).items()}

@@ -3,33 +3,33 @@
 from collections.abc import Collection
 from typing import Any
 
-from hitlsh.api.errors import AskingError
+from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.http.credentials import is_loopback, split
 
 
-def length(field: str, words: Any, least: int, most: int) -> None:
+def check_length(field: str, words: Any, least: int, most: int) -> None:
     """A text of so many characters."""
     if not isinstance(words, str):
-        raise AskingError(f"{field} is {words!r}: give a text")
+        raise ArgumentInvalid(field, f"is {words!r}: give a text")
     if not least <= len(words) <= most:
-        raise AskingError(f"{field} has {len(words)} characters: give {least} to {most}")
+        raise ArgumentInvalid(field, f"has {len(words)} characters: give {least} to {most}")
 
 
-def whole(field: str, value: Any, least: int, most: int) -> None:
+def check_integer(field: str, value: Any, least: int, most: int) -> None:
     """A whole number in a range."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise AskingError(f"{field} is {value!r}: give a whole number from {least} to {most}")
+        raise ArgumentInvalid(field, f"is {value!r}: give a whole number from {least} to {most}")
 
 
-def one_of(field: str, word: Any, words: Collection[str]) -> None:
+def check_one_of(field: str, word: Any, words: Collection[str]) -> None:
     """One of the documented words."""
     if word not in words:
-        raise AskingError(f"{field} is {word!r}: give one of {', '.join(words)}")
+        raise ArgumentInvalid(field, f"is {word!r}: give one of {', '.join(words)}")
 
 
-def url(field: str, address: Any) -> bool:
+def check_url(field: str, address: Any) -> bool:
     """An absolute web address; tells whether it is safe, that is, https or this machine."""
     parts = split(address) if isinstance(address, str) else None
     if parts is None:
-        raise AskingError(f"{field} is {address!r}: give an absolute address, such as https://example.com/x")
+        raise ArgumentInvalid(field, f"is {address!r}: give an absolute address, such as https://example.com/x")
     return parts.scheme == "https" or is_loopback(parts.hostname or "")

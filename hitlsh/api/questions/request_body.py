@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from msgspec import UNSET
 
-from hitlsh.api.errors import AskingError
-from hitlsh.api.operations import encode, given
+from hitlsh.api.errors import ArgumentInvalid
+from hitlsh.api.operations import encode_body, without_none
 from hitlsh.api.questions.builders import Question
 from hitlsh.api.questions.content import Content
-from hitlsh.api.questions.limits import one_of, url, whole
+from hitlsh.api.questions.limits import check_integer, check_one_of, check_url
 
 Priority = Literal["low", "medium", "high", "critical"]
 ProcessingType = Literal["time-sensitive", "deferred"]
@@ -21,7 +21,17 @@ _SHORTEST, _LONGEST = 60, 86_400
 
 
 class DocumentedLimitWarning(UserWarning):
-    """Something the documents disagree about: it is sent as asked, and HITL.sh may refuse it."""
+    """An argument on which HITL.sh's documents disagree: it is sent as it is, and HITL.sh may refuse it."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        #: The field of the API, such as ``request_text``.
+        self.field = field
+        #: What is wrong with its value, without the field's name.
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.problem}"
 
 
 def create_body(text: str, question: Question, default_response: Any, content: Content, **fields: Any) -> bytes:
@@ -30,11 +40,11 @@ def create_body(text: str, question: Question, default_response: Any, content: C
     seconds, kind = fields["timeout_seconds"], fields["processing_type"]
     if kind is None:
         kind = "deferred" if seconds is None else "time-sensitive"
-    one_of("priority", fields["priority"], PRIORITIES)
+    check_one_of("priority", fields["priority"], PRIORITIES)
     check_timeout(kind, seconds)
     check_callback(fields["callback_url"])
     check_context(fields["context"])
-    return encode(
+    return encode_body(
         {
             "processing_type": kind,
             "type": content.type,
@@ -44,7 +54,7 @@ def create_body(text: str, question: Question, default_response: Any, content: C
             "default_response": question.default(default_response),
         }
         | content.fields
-        | given(**{name: value for name, value in fields.items() if name != "processing_type"})
+        | without_none(**{name: value for name, value in fields.items() if name != "processing_type"})
     )
 
 
@@ -54,7 +64,7 @@ def check_changes(changes: Mapping[str, Any]) -> None:
     if "request_text" in found:
         check_text(found["request_text"])
     if "priority" in found:
-        one_of("priority", found["priority"], PRIORITIES)
+        check_one_of("priority", found["priority"], PRIORITIES)
     if "timeout_seconds" in found:
         check_timeout("deferred", found["timeout_seconds"])
     check_callback(found.get("callback_url"))
@@ -64,35 +74,35 @@ def check_changes(changes: Mapping[str, Any]) -> None:
 def check_text(text: Any) -> None:
     """Some text; above 2000 characters the documents disagree, so that is only a warning."""
     if not isinstance(text, str) or not text.strip():
-        raise AskingError(f"request_text is {text!r}: say what is to be decided")
+        raise ArgumentInvalid("request_text", f"is {text!r}: say what is to be decided")
     if len(text) > _LONGEST_TEXT:
-        _warn(f"request_text has {len(text)} characters: the API reference allows {_LONGEST_TEXT}")
+        _warn("request_text", f"has {len(text)} characters: the API reference allows {_LONGEST_TEXT}")
 
 
 def check_timeout(processing_type: Any, seconds: Any) -> None:
     """60 s to a day for what is urgent; for the rest, samples ask for more than the reference allows."""
-    one_of("processing_type", processing_type, ("time-sensitive", "deferred"))
+    check_one_of("processing_type", processing_type, ("time-sensitive", "deferred"))
     if processing_type == "time-sensitive":
         if seconds is None:
-            raise AskingError("timeout_seconds is missing: a time-sensitive request needs one, 60 to 86400")
-        whole("timeout_seconds", seconds, _SHORTEST, _LONGEST)
+            raise ArgumentInvalid("timeout_seconds", "is missing: a time-sensitive request needs one, 60 to 86400")
+        check_integer("timeout_seconds", seconds, _SHORTEST, _LONGEST)
     elif seconds is not None:
-        whole("timeout_seconds", seconds, 1, 10 * 365 * _LONGEST)
+        check_integer("timeout_seconds", seconds, 1, 10 * 365 * _LONGEST)
         if not _SHORTEST <= seconds <= _LONGEST:
-            _warn(f"timeout_seconds is {seconds}: the API reference allows {_SHORTEST} to {_LONGEST}")
+            _warn("timeout_seconds", f"is {seconds}: the API reference allows {_SHORTEST} to {_LONGEST}")
 
 
 def check_callback(address: Any) -> None:
     """An address HITL.sh can post to; plain HTTP is called unsupported on one page."""
-    if address is not None and not url("callback_url", address):
-        _warn(f"callback_url {address!r} is not https: HITL.sh may refuse it, and others can read along")
+    if address is not None and not check_url("callback_url", address):
+        _warn("callback_url", f"{address!r} is not https: HITL.sh may refuse it, and others can read along")
 
 
 def check_context(context: Any) -> None:
     """A JSON object; what it holds is yours."""
     if context is not None and not isinstance(context, Mapping):
-        raise AskingError(f"context is a {type(context).__name__}: give an object, such as {{'order': 17}}")
+        raise ArgumentInvalid("context", f"is a {type(context).__name__}: give an object, such as {{'order': 17}}")
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, DocumentedLimitWarning, stacklevel=6)
+def _warn(field: str, problem: str) -> None:
+    warnings.warn(DocumentedLimitWarning(field, problem), stacklevel=6)

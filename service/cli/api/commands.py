@@ -1,23 +1,13 @@
 """``hitl-receiver api``: the everyday calls to HITL.sh from a terminal, as tables or as JSON."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
-from typing import Any
 
 import click
 
-from hitlsh.api import Client
-from hitlsh.api.http.credentials import DEFAULT_BASE_URL
-from hitlsh.api.models.requests import Request, RequestSummary
-from service.cli.api.errors import in_a_line
-from service.cli.api.tables import cell, show
-from service.cli.environment import environment
+from service.cli.api import chains, loops, requests, sessions, webhooks, workflows
+from service.cli.api.errors import client_from_env
+from service.cli.api.tables import REQUEST_HEADS, as_json, cell, request_row, show, show_request
 from service.cli.question_options import NO_ANSWER, Asking, asking, show_created
-from workers.settings import api_keys_of
-
-as_json = click.option("--json", "json_wanted", is_flag=True, help="Print what HITL.sh sent, as JSON.")
 
 
 @click.group("api")
@@ -71,8 +61,7 @@ def list_requests(status: str | None, loop_id: str | None, limit: int, json_want
     with client_from_env() as client:
         scan = client.requests.list(status=status, loop_id=loop_id, page_size=min(limit, 100))
         found = tuple(islice(scan, limit))
-    rows = [_row(request) for request in found]
-    show(found, ("ID", "STATUS", "ANSWER", "BY", "CREATED", "TEXT"), rows, json_wanted)
+    show(found, REQUEST_HEADS, [request_row(request) for request in found], json_wanted)
 
 
 @api.command("get")
@@ -82,7 +71,7 @@ def get_request(request_id: str, json_wanted: bool) -> None:
     """Show one request."""
     with client_from_env() as client:
         request = client.requests.get(request_id)
-    _show_request(request, json_wanted)
+    show_request(request, json_wanted)
 
 
 @api.command("cancel")
@@ -112,30 +101,10 @@ def ask(asked: Asking, waiting: bool, every: float | None, json_wanted: bool) ->
     if request is None:
         show_created(created, json_wanted)
     else:
-        _show_request(request, json_wanted)
+        show_request(request, json_wanted)
         click.get_current_context().exit(0 if request.answer is not None else NO_ANSWER)
 
 
-@contextmanager
-def client_from_env() -> Iterator[Client]:
-    """A client for one command; what goes wrong becomes one line and exit status 1."""
-    with in_a_line():
-        environ = environment()
-        keys = api_keys_of(environ)
-        if not keys:
-            raise click.ClickException("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
-        address = environ.get("HITL_BASE_URL", "").strip() or DEFAULT_BASE_URL
-        with Client(keys[-1], base_url=address) as client:
-            yield client
-
-
-def _show_request(request: Request, json_wanted: bool) -> None:
-    heads = ("ID", "STATUS", "ANSWER", "BY", "CREATED", "TEXT")
-    show(request, heads, [_row(request)], json_wanted)
-
-
-def _row(request: RequestSummary) -> tuple[Any, ...]:
-    reviewer = request.reviewer
-    by = None if reviewer is None else reviewer.name or reviewer.email or reviewer.id
-    answer = None if request.answer is None else json.dumps(request.answer.value, ensure_ascii=False)
-    return request.id, request.status, answer, by, request.created_at, request.request_text
+for _module in (loops, requests, sessions, chains, workflows, webhooks):
+    for _command in _module.COMMANDS:
+        api.add_command(_command)

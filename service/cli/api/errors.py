@@ -1,4 +1,4 @@
-"""What goes wrong at HITL.sh's API, said in a line."""
+"""The API client of a command, and its errors as one line."""
 
 import warnings
 from collections.abc import Iterator
@@ -6,19 +6,59 @@ from contextlib import contextmanager
 
 import click
 
-from hitlsh.api import DocumentedLimitWarning
+from hitlsh.api import ArgumentInvalid, Client, DocumentedLimitWarning
+from hitlsh.api.http.credentials import DEFAULT_BASE_URL
 from hitlsh.errors import HitlshError
+from service.cli.environment import environment
 from service.cli.output import echo
 from service.escaping import one_line
 from service.local.private_folder import FolderRefused
+from workers.settings import api_keys_of
+
+#: The options whose names are not those of the API's fields.
+_FLAGS = {
+    "request_text": "--text",
+    "response_type": "--type",
+    "options": "--option",
+    "true_label": "--option",
+    "false_label": "--option",
+    "scale_min": "--min",
+    "min_value": "--min",
+    "scale_max": "--max",
+    "max_value": "--max",
+    "draft_text": "--draft",
+    "default_response": "--default",
+    "timeout_seconds": "--timeout",
+    "image_url": "--image",
+    "loop_id": "--loop",
+    "approver_ids": "--approver",
+    "steps": "--approver",
+    "events": "--event",
+    "files_modified": "--file-modified",
+}
+
+
+@contextmanager
+def client_from_env() -> Iterator[Client]:
+    """A client for one command; an error of it becomes one line and exit status 1."""
+    with in_a_line():
+        environ = environment()
+        keys = api_keys_of(environ)
+        if not keys:
+            raise click.ClickException("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
+        address = environ.get("HITL_BASE_URL", "").strip() or DEFAULT_BASE_URL
+        with Client(keys[-1], base_url=address) as client:
+            yield client
 
 
 @contextmanager
 def in_a_line() -> Iterator[None]:
-    """An error becomes one line and exit status 1; warnings are said beside the result."""
+    """Turn an error into one line and exit status 1; print warnings beside the result."""
     try:
         with _warnings_spoken():
             yield
+    except ArgumentInvalid as error:
+        raise click.ClickException(one_line(_with_flag(error.field, error.problem))) from None
     except (HitlshError, FolderRefused) as error:
         raise click.ClickException(one_line(str(error))) from None
 
@@ -31,4 +71,24 @@ def _warnings_spoken() -> Iterator[None]:
             yield
         finally:
             for warning in warned:
-                echo(f"Warning: {one_line(str(warning.message))}", err=True)
+                message = warning.message
+                if isinstance(message, DocumentedLimitWarning):
+                    echo(f"Warning: {one_line(_with_flag(message.field, message.problem))}", err=True)
+                else:
+                    echo(f"Warning: {one_line(str(message))}", err=True)
+
+
+def _with_flag(field: str | None, problem: str) -> str:
+    return problem if field is None else f"{_flag_of(field)} {problem}"
+
+
+def _flag_of(field: str) -> str:
+    """The option or the argument of the running command that fills a field of the API; else the field itself."""
+    name = field.split("[")[0].split(".")[0]
+    context = click.get_current_context(silent=True)
+    parameters = [] if context is None else context.command.params
+    for flag in (_FLAGS.get(name, ""), f"--{name.replace('_', '-')}"):
+        if any(flag in parameter.opts for parameter in parameters):
+            return flag
+    is_argument = any(isinstance(parameter, click.Argument) and parameter.name == name for parameter in parameters)
+    return name.upper() if is_argument else name

@@ -9,7 +9,7 @@ import pytest
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import AsyncClient, Client, RetryPolicy
-from hitlsh.api.descriptors import Group, Pages
+from hitlsh.api.descriptors import ApiListMethod, Group
 
 KEY = "hitl_test_0123456789abcdef"
 
@@ -26,7 +26,7 @@ class Awaitable:
             return Awaitable(found)
         if not callable(found):
             return found
-        if isinstance(inspect.getattr_static(type(self._group), name), Pages):
+        if isinstance(inspect.getattr_static(type(self._group), name), ApiListMethod):
             return lambda **options: _each(found(**options))
         return lambda *args, **options: asyncio.to_thread(found, *args, **options)
 

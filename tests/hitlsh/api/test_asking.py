@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hitlsh.api import (
-    AskingError,
+    ArgumentInvalid,
     DocumentedLimitWarning,
     Option,
     Question,
@@ -93,7 +93,7 @@ def test_a_default_is_taken_in_every_documented_form(question: Question, given: 
         (PICK, False, "one of the options"),
         (PICK, None, "say what holds when nobody answers"),
         (multi_select("A", "B"), ["A", "A"], "names an option twice"),
-        (multi_select("A", "B", max_selections=1), ["A", "B"], "max_selections allows 1"),
+        (multi_select("A", "B", max_selections=1), ["A", "B"], "the limit is 1"),
         (rating(1, 5), 6, "from 1 to 5"),
         (rating(1, 5), True, "give a number"),
         (rating(1, 5), float("nan"), "give a number"),
@@ -101,12 +101,12 @@ def test_a_default_is_taken_in_every_documented_form(question: Question, given: 
         (number(0, 10, decimal_places=1), 0.25, "not on a step of 0.1"),
         (boolean("Ship", "Hold"), "perhaps", "'Ship' or 'Hold'"),
         (boolean(), 0, "True or False"),
-        (text(max_length=3), "four", "max_length allows 3"),
+        (text(max_length=3), "four", "the limit is 3"),
         (text(), 4, "give a text"),
     ],
 )
 def test_a_default_that_does_not_fit_is_refused(question: Question, given: Any, complaint: str) -> None:
-    with pytest.raises(AskingError, match=complaint):
+    with pytest.raises(ArgumentInvalid, match=complaint):
         body_of(question=question, default_response=given)
 
 
@@ -129,13 +129,13 @@ def test_a_default_that_does_not_fit_is_refused(question: Question, given: Any, 
         (lambda: text(min_length=9, max_length=8), "min_length is 9"),
         (lambda: editable_text("four", max_length=3), "draft_text has 4 characters"),
         (lambda: boolean("x" * 101), "true_label has 101 characters: the limit is 100"),
-        (lambda: boolean("Same", "Same"), "nobody could tell them apart"),
+        (lambda: boolean("Same", "Same"), "a reviewer cannot tell them apart"),
         (lambda: image(), "give one or several"),
         (lambda: image("cat.png"), "image_url is 'cat.png': give an absolute address"),
     ],
 )
 def test_a_question_outside_the_limits_is_refused_where_it_is_made(build: Any, complaint: str) -> None:
-    with pytest.raises(AskingError, match=complaint):
+    with pytest.raises(ArgumentInvalid, match=complaint):
         build()
 
 
@@ -151,14 +151,14 @@ def test_a_question_outside_the_limits_is_refused_where_it_is_made(build: Any, c
         ({"processing_type": "soon"}, "processing_type is 'soon'"),
         ({"callback_url": "/hook"}, "callback_url is '/hook': give an absolute address"),
         ({"context": ["x"]}, "context is a list: give an object"),
-        ({"context": {"when": object()}}, "the body is not JSON"),
-        ({"context": {"x": float("nan")}}, "the body is not JSON"),
+        ({"context": {"when": object()}}, "context is not JSON"),
+        ({"context": {"x": float("nan")}}, "context is not JSON"),
         ({"loop_id": ""}, "loop_id is ''"),
         ({"loop_id": ".."}, "loop_id is '..'"),
     ],
 )
 def test_a_request_outside_the_limits_is_refused(changes: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(AskingError, match=complaint):
+    with pytest.raises(ArgumentInvalid, match=complaint):
         body_of(**changes)
 
 
@@ -230,13 +230,14 @@ def test_contents_go_out_under_the_documented_names(content: Any, fields: dict[s
         (lambda: uploads.image(b"x", "a.pdf"), "takes only .jpg, .jpeg, .png, .gif, .webp"),
         (lambda: uploads.image(b"", "a.png"), "has 0 bytes"),
         (lambda: uploads.image(b"x" * (10 * 1024 * 1024 + 1), "a.png"), "takes 1 byte to 10 MB"),
-        (lambda: chains.create("r", org_id="o", mode="parallel", steps=[]), "give at least one step"),
+        (lambda: chains.create("r", org_id="o", mode="parallel", steps=[]), "must be at least one step"),
+        (lambda: workflows.trigger("w", [{"x": object()}]), "payload is not JSON"),
         (lambda: webhooks.create("http://x.example", events=["*"], secret="s"), "is not https"),
         (lambda: webhooks.create("https://x.example", events="*", secret="s"), "give a list of patterns"),
     ],
 )
 def test_other_calls_refuse_what_would_only_cost_a_call(build: Any, complaint: str) -> None:
-    with pytest.raises(AskingError, match=complaint):
+    with pytest.raises(ArgumentInvalid, match=complaint):
         build()
 
 

@@ -16,13 +16,13 @@ from hitlsh.api import (
     Forbidden,
     NotFound,
     RateLimited,
-    Refused,
     RetryPolicy,
     ServerError,
+    StatusError,
     Unauthorized,
 )
-from hitlsh.api.descriptors import Call, Group, Pages
-from hitlsh.api.groups import Groups
+from hitlsh.api.descriptors import ApiListMethod, ApiMethod, Group
+from hitlsh.api.groups import ApiGroups
 
 KEY = "hitl_live_0123456789abcdef"
 ONCE = RetryPolicy(attempts=1)
@@ -75,7 +75,7 @@ async def test_the_headers_are_few(kind: Any) -> None:
 async def test_a_redirect_is_not_followed(kind: Any) -> None:
     recorder = Recorder(302, b"", location="https://elsewhere.example/")
 
-    with pytest.raises(Refused, match="not followed because the key would go with it"):
+    with pytest.raises(StatusError, match="not followed because the key would go with it"):
         await call(kind, recorder)
 
     assert len(recorder.got) == 1
@@ -221,7 +221,7 @@ def test_plain_http_is_for_this_machine(kind: Any, host: str) -> None:
 
 
 def calls_of(group: type[Group[Any]]) -> set[str]:
-    return {name for name, member in vars(group).items() if isinstance(member, Call | Pages)}
+    return {name for name, member in vars(group).items() if isinstance(member, ApiMethod | ApiListMethod)}
 
 
 def test_both_clients_have_the_same_surface() -> None:
@@ -239,7 +239,7 @@ def test_both_clients_have_the_same_surface() -> None:
 
     assert surfaces[0] == surfaces[1]
     assert len(surfaces[0]) > 30
-    assert calls_of(Groups) == {"test"}
+    assert calls_of(ApiGroups) == {"test"}
     assert list(signatures[0].parameters) == list(signatures[1].parameters)
     assert {name for name in vars(Client) if not name.startswith("_")} == {
         name for name in vars(AsyncClient) if not name.startswith("_")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import hitlsh.api
 from hitlsh.api import (
     ApiError,
     BadRequest,
@@ -16,16 +17,16 @@ from hitlsh.api import (
     Forbidden,
     NotFound,
     RateLimited,
-    Refused,
     ServerError,
+    StatusError,
     Unauthorized,
     UnexpectedReply,
     Unreachable,
     errors,
 )
 from hitlsh.api.calls import accounts
-from hitlsh.api.http.replies import Answered, read, refusal
-from hitlsh.api.operations import to_wire
+from hitlsh.api.http.replies import HttpReply, read, refusal
+from hitlsh.api.operations import to_http_request
 from hitlsh.errors import HitlshError
 
 NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
@@ -33,11 +34,11 @@ KEY = "hitl_live_0123456789abcdef"
 SHARED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
 
 
-def refused(status: int, body: Any, **headers: str) -> Refused:
+def refused(status: int, body: Any, **headers: str) -> StatusError:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    reading = read(Answered(status=status, headers=headers, content=content), NOW, KEY)
+    reading = read(HttpReply(status=status, headers=headers, content=content), NOW, KEY)
     call = accounts.test()
-    found = refusal(call, to_wire(call, "https://api.hitl.sh/v1", "/api"), status, reading)
+    found = refusal(call, to_http_request(call, "https://api.hitl.sh/v1", "/api"), status, reading)
     assert found is not None
     return found
 
@@ -45,13 +46,13 @@ def refused(status: int, body: Any, **headers: str) -> Refused:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (301, Refused),
+        (301, StatusError),
         (400, BadRequest),
         (401, Unauthorized),
         (403, Forbidden),
         (404, NotFound),
-        (405, Refused),
-        (408, Refused),
+        (405, StatusError),
+        (408, StatusError),
         (409, Conflict),
         (429, RateLimited),
         (500, ServerError),
@@ -59,7 +60,7 @@ def refused(status: int, body: Any, **headers: str) -> Refused:
         (503, ServerError),
     ],
 )
-def test_each_status_has_its_class_and_its_words(status: int, kind: type[Refused]) -> None:
+def test_each_status_has_its_class_and_its_words(status: int, kind: type[StatusError]) -> None:
     error = refused(status, {"error": True, "msg": "Some words"})
 
     assert type(error) is kind
@@ -144,4 +145,4 @@ def test_every_error_is_below_the_one_root_and_drawn_in_the_tree() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
 
     assert all(issubclass(kind, HitlshError) for kind in kinds)
-    assert [kind.__name__ for kind in kinds if kind.__name__ not in (errors.__doc__ or "")] == []
+    assert [kind.__name__ for kind in kinds if kind.__name__ not in (hitlsh.api.__doc__ or "")] == []

@@ -17,7 +17,7 @@ from hitlsh.api import (
 )
 from hitlsh.api.calls import accounts, loops, requests, sessions
 from hitlsh.api.http.exchange import Exchange, Observe, Script, Sleep, Spend, Step, Transmit
-from hitlsh.api.http.replies import Answered
+from hitlsh.api.http.replies import HttpReply
 from hitlsh.api.operations import Operation
 
 NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
@@ -38,9 +38,9 @@ def exchange(*, budgeted: bool = False, prefix: str = "/api", **policy: Any) -> 
     )
 
 
-def answered(status: int = 200, body: Any = None, **headers: Any) -> Answered:
+def answered(status: int = 200, body: Any = None, **headers: Any) -> HttpReply:
     content = body if isinstance(body, bytes) else json.dumps({"error": status >= 400} | (body or {})).encode()
-    return Answered(
+    return HttpReply(
         status=status,
         headers={name.replace("_", "-"): str(v) for name, v in headers.items()},
         content=content,
@@ -98,10 +98,16 @@ def test_a_create_is_never_repeated_once_it_may_have_left() -> None:
     assert lost.value.sent
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_create_that_was_answered_is_not_repeated_either(status: int) -> None:
-    with pytest.raises((RateLimited, ServerError)):
+    with pytest.raises(ServerError):
         play(CREATE, answered(status))
+
+
+def test_a_create_that_met_the_rate_limit_is_repeated() -> None:
+    steps, found = play(CREATE, answered(429, Retry_After=7), answered(201, {"data": {"loop": {"id": "l"}}}))
+
+    assert (pauses(steps), found.loop.id) == ([7.0], "l")
 
 
 def test_a_create_that_cannot_have_left_is_repeated() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hitlsh.api.calls import accounts, chains, loops, request_lists, requests, sessions, uploads, workflows
-from hitlsh.api.operations import Operation, Reply
+from hitlsh.api.operations import Envelope, Operation
 from hitlsh.api.questions.builders import boolean
 from hitlsh.api.resource import Resource
 from hitlsh.events import Reviewer
@@ -44,8 +44,8 @@ CALLS: dict[str, Operation[Any]] = {
 }
 
 
-def reply(body: dict[str, Any]) -> Reply:
-    return Reply(status=200, origin="https://api.hitl.sh", msg=body.get("msg"), data=body["data"])
+def reply(body: dict[str, Any]) -> Envelope:
+    return Envelope(status=200, origin="https://api.hitl.sh", msg=body.get("msg"), data=body["data"])
 
 
 def read(path: Path) -> tuple[Any, dict[str, Any]]:

@@ -6,7 +6,7 @@ import pytest
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import BadRequest, Conflict, Forbidden, NotFound, boolean
-from hitlsh.api.calls.chains import Step
+from hitlsh.api.calls.chains import ApprovalStep
 
 NOBODY = "f" * 24
 
@@ -23,7 +23,7 @@ async def chained(api: Any, loop_id: str, sandbox: Sandbox) -> tuple[Any, Any]:
     """A request with a chain of two steps, whose approver is the key's own user, and that chain."""
     me = (await api.test()).user_id
     created = await api.requests.create(loop_id, "Publish?", boolean(), default_response=False)
-    steps = [Step(approver_ids=(me,)), Step(approver_ids=(me, NOBODY), require_all=True)]
+    steps = [ApprovalStep(approver_ids=(me,)), ApprovalStep(approver_ids=(me, NOBODY), require_all=True)]
     return created, await api.chains.create(created.request_id, org_id="o1", mode="sequential", steps=steps)
 
 
@@ -43,7 +43,9 @@ async def test_a_chain_refuses_what_it_cannot_take(opened: Any, api: Any, loop_i
     created, chain = await chained(api, loop_id, sandbox)
 
     with pytest.raises(Conflict, match="already exists"):
-        await api.chains.create(created.request_id, org_id="o", mode="parallel", steps=[Step(approver_ids=("x",))])
+        await api.chains.create(
+            created.request_id, org_id="o", mode="parallel", steps=[ApprovalStep(approver_ids=("x",))]
+        )
     with pytest.raises(NotFound):
         await api.chains.decide(NOBODY, step_order=1, decision="approve")
     with pytest.raises(NotFound):

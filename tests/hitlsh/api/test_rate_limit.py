@@ -50,7 +50,7 @@ def test_the_body_of_a_429_is_read_where_headers_are_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "moment"),
+    ("said", "parse_time"),
     [
         ("60", NOW + timedelta(seconds=60)),
         ("-5", NOW),
@@ -59,8 +59,8 @@ def test_the_body_of_a_429_is_read_where_headers_are_missing() -> None:
         ("", None),
     ],
 )
-def test_retry_after_is_read_as_seconds_or_as_a_date(said: str, moment: datetime | None) -> None:
-    assert retry_after({"Retry-After": said}, NOW) == moment
+def test_retry_after_is_read_as_seconds_or_as_a_date(said: str, parse_time: datetime | None) -> None:
+    assert retry_after({"Retry-After": said}, NOW) == parse_time
 
 
 class Clock:

@@ -83,8 +83,9 @@ def _of_proof(redis: Redis, key: str, fields: dict[str, str]) -> Iterator[str]:
     listed = key.encode() in redis.smembers(keys.unconfirmed(fields.get("request", "")))
     if listed != bool(waiting):
         yield f"{waiting} wait for confirmation, and the event is {'' if listed else 'not '}among those of its request"
-    if waiting and fields["trust"] == "confirmed":
-        yield f"{waiting} wait for a confirmation that came"
+    for_evidence = [name for name in waiting if fields[f"{name}:needs"] != "details"]
+    if for_evidence and fields["trust"] == "confirmed":
+        yield f"{for_evidence} wait for a confirmation that came"
     if waiting and fields.get("overruled") in {"open", "missing"}:
         yield f"{waiting} wait for a confirmation that will never come"
     if ("overruled" in fields) != (redis.zscore(keys.OVERRULED, key) is not None):

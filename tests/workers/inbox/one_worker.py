@@ -5,11 +5,13 @@ from typing import Any
 import msgspec
 from redis import Redis
 
+from tests.builders import settled
 from workers import Router
-from workers.handlers.executor import _decision, _effect
+from workers.decision import Decision
 from workers.inbox import keys
+from workers.inbox.settlements import Report, Routed, RoutedEffect
 from workers.inbox.store import Inbox
-from workers.inbox.values import Item, Settlement
+from workers.inbox.values import ClaimedItem
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -29,7 +31,7 @@ class OneWorker:
     def __init__(self, inbox: Inbox, router: Router) -> None:
         self._inbox = inbox
         self._router = router
-        self._items: list[Item] = []
+        self._items: list[ClaimedItem] = []
         #: Attempts begun, and those that came to their end.
         self.begun: list[Run] = []
         self.runs: list[Run] = []
@@ -39,7 +41,7 @@ class OneWorker:
         """Claim, and route at once what is to be routed."""
         items = (await self._inbox.claim(most, caller=caller)).items
         for item in items:
-            if item.handler:
+            if item.lease.handler:
                 self._begin(item)
             else:
                 await self._route(item)
@@ -55,19 +57,17 @@ class OneWorker:
         if not self._items:
             return
         item = self._items.pop(0)
-        route = self._router[item.handler]
-        decision = _decision(item)
-        line = Settlement(verb, item.handler, item.event_key, item.token, "0")
+        route = self._router[item.lease.handler]
+        decision = Decision.from_stored(item.stored, attempt=item.attempt)
+        report = settled(item, verb)
         if not route.matches(decision):
             wait = route.waits(decision)
-            line = msgspec.structs.replace(
-                line, verb="unconfirmed" if wait else "skipped", word=wait.needs if wait else ""
-            )
+            report = settled(item, "unconfirmed", needs=wait.needs) if wait else settled(item, "skipped")
         elif verb == "done":
             self.runs.append(self._run(item))
         elif verb == "release":  # it was not begun after all
             self.begun.remove(self._run(item))
-        await self._inbox.report([line])
+        await self._inbox.report([report])
 
     async def settle(self) -> None:
         """Until nothing is due."""
@@ -87,28 +87,27 @@ class OneWorker:
         if leased := redis.hkeys(keys.LEASES):
             redis.zadd(keys.DUE, dict.fromkeys(leased, 0), xx=True)
 
-    def _begin(self, item: Item) -> None:
+    def _begin(self, item: ClaimedItem) -> None:
         self._items.append(item)
-        if self._router[item.handler].matches(_decision(item)):
+        if self._router[item.lease.handler].matches(Decision.from_stored(item.stored)):
             self.begun.append(self._run(item))
 
-    async def _route(self, item: Item) -> None:
-        decision = _decision(item)
-        at_once = not item.suspect and not item.has_rivals
+    async def _route(self, item: ClaimedItem) -> None:
+        decision = Decision.from_stored(item.stored)
+        at_once = not item.is_suspect and not item.has_rivals
         routes = self._router.match(decision)
-        modes = [route.with_mode("run" if at_once else "due") for route in routes]
-        modes += [
-            wait.route.with_mode(f"{'await' if wait.is_urgent else 'later'}-{wait.needs}")
-            for wait in self._router.waits(decision)
-        ]
-        await self._inbox.report(
-            [Settlement("route", "", item.event_key, item.token, ",".join(modes), "suspect" * item.suspect)]
-        )
+        effects = [RoutedEffect.of(route, "running" if at_once else "due") for route in routes]
+        effects += map(RoutedEffect.waiting, self._router.waits(decision))
+        routed = Routed(effects=tuple(effects), is_suspect=item.is_suspect)
+        await self._inbox.report([Report(item.lease, routed)])
         for route in routes if at_once else ():
-            self._begin(_effect(item, route.name))
+            self._begin(item.first_attempt(route.name))
 
-    def _run(self, item: Item) -> Run:
+    def _run(self, item: ClaimedItem) -> Run:
+        stored = item.stored
         return Run(
-            handler=item.handler, event_key=item.event_key, response=item.event.response, state=item.state,
-            trust=item.trust, conflict=item.conflict, ends=item.event.outcome is not None, after_death=item.crashes > 0,
+            handler=item.lease.handler, event_key=item.lease.event_key, response=stored.event.response,
+            state=Decision.from_stored(stored).state, trust=stored.trust,
+            conflict=stored.conflict, ends=stored.event.outcome is not None,
+            after_death=item.crashes > 0,
         )  # fmt: skip

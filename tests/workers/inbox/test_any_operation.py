@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, modes, payload
+from tests.builders import claimed, delivery, payload, routed, settled
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.passing_time import DAY, pass_time
 from tests.workers.inbox.settles import unsettled
@@ -22,7 +22,7 @@ from workers.inbox.operations.replaying import replay
 from workers.inbox.queries.search import Filter
 from workers.inbox.store import Inbox
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
-from workers.inbox.values import Item, Settlement
+from workers.inbox.values import ClaimedItem
 
 HANDLERS = ("pay", "notify", "audit")
 CONDITIONS: dict[str, Any] = {"audit": {"trust": "confirmed"}}
@@ -57,18 +57,13 @@ steps = st.one_of(
 )
 
 
-def _settled(end: Any, handler: str, item: Item) -> Settlement:
-    detail = "confirmed" if end == "unconfirmed" else "0"
-    return Settlement(end, handler, item.event_key, item.token, detail, "no")
-
-
 class House:
     """The inbox, one worker that may die and come back, HITL.sh, and a person."""
 
     def __init__(self, redis: Redis, inbox: Inbox) -> None:
         self.redis = redis
         self.inbox = inbox
-        self.held: list[tuple[str, Item]] = []
+        self.held: list[tuple[str, ClaimedItem]] = []
 
     async def take(self, step: tuple[Any, ...]) -> None:
         verb, *rest = step
@@ -109,22 +104,24 @@ class House:
         """Accept, and let what is due come to these ends: the way to what a person has to do with."""
         await self.accept(body)
         for item in (await self.inbox.claim(10)).items:
-            if not item.handler:
-                await self.inbox.report([Settlement("route", "", item.event_key, item.token, modes(*ends))])
-            names = [item.handler] if item.handler else list(ends)
-            await self.inbox.report([_settled(ends.get(name, "done"), name, item) for name in names])
+            if not item.lease.handler:
+                await self.inbox.report([routed(item, *ends)])
+            names = [item.lease.handler] if item.lease.handler else list(ends)
+            await self.inbox.report([settled(item, ends.get(name, "done"), name, error="no") for name in names])
 
     async def claim(self, most: int, caps: dict[str, int]) -> None:
         items = (await self.inbox.claim(most, caps=caps)).items
-        assert not any(self.redis.hexists(keys.event(item.event_key), f"{item.handler}:overruled") for item in items)
-        self.held += [(item.handler, item) for item in items]
+        assert not any(
+            self.redis.hexists(keys.event(item.lease.event_key), f"{item.lease.handler}:overruled") for item in items
+        )
+        self.held += [(item.lease.handler, item) for item in items]
 
     async def settle(self, end: Any, names: list[str]) -> None:
         for handler, item in self.held[:2]:
             if handler or end == "failed":
-                await self.inbox.report([_settled(end, handler, item)])
+                await self.inbox.report([settled(item, end, handler, error="no")])
             else:
-                await self.inbox.report([Settlement("route", "", item.event_key, item.token, modes(*names))])
+                await self.inbox.report([routed(item, *names)])
                 self.held += [(name.removesuffix(":run"), item) for name in names if name.endswith(":run")]
         self.held = self.held[2:]
 
@@ -133,8 +130,8 @@ class House:
         await self.accept(payload(request_id))
         waiting = [name.replace(":due", ":await-confirmed") for name in names] or ["audit:await-confirmed"]
         for item in (await self.inbox.claim(10)).items:
-            self.held.insert(0, (item.handler, item))
-            if not item.handler:
+            self.held.insert(0, (item.lease.handler, item))
+            if not item.lease.handler:
                 await self.settle("done", waiting)
         await self.accept(payload(request_id, response="Reject"), "confirmed")
 

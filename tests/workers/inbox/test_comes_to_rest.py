@@ -4,7 +4,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import ago, claimed, delivery, key, payload
+from tests.builders import ago, claimed, delivery, key, payload, routed
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
 from tests.workers.inbox.passing_time import DAY, pass_time
@@ -13,7 +13,6 @@ from workers import Router
 from workers.inbox import keys
 from workers.inbox.store import Inbox
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
-from workers.inbox.values import Settlement
 
 REQUEST = "66c0ffee00000000000000a1"
 APPROVED, REJECTED = payload(), payload(response="Reject")
@@ -85,7 +84,7 @@ async def test_what_is_overruled_while_it_is_routed_is_not_claimed_for_ever(inbo
     await accept(inbox, APPROVED, "callback")
     [item] = (await inbox.claim(1)).items
     await accept(inbox, REJECTED, "signed")
-    await inbox.report([Settlement("route", "", item.event_key, item.token, "auditor:await-confirmed:conflict")])
+    await inbox.report([routed(item, "auditor:await-confirmed:conflict")])
 
     await OneWorker(inbox, with_auditor()).settle()  # raises where claims never end
 

@@ -164,7 +164,7 @@ async def test_a_decision_does_not_wait_behind_events_that_end_nothing(inbox: In
 
     [item] = (await inbox.claim(1)).items
 
-    assert (running.event.outcome, item.event.outcome) == (None, "completed")
+    assert (running.stored.event.outcome, item.stored.event.outcome) == (None, "completed")
 
 
 # -- every order of arrival --------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ async def test_stronger_evidence_does_not_wait_for_a_worker_that_died(inbox: Inb
     await inbox.claim(10, caller="busy")  # suspects are not for this one
     [item] = (await inbox.claim(10, caller="busy")).items
 
-    assert item.event.response == "Reject"
+    assert item.stored.event.response == "Reject"
     assert broken(redis) == []
 
 

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, key, modes, payload
+from tests.builders import claimed, delivery, key, payload, routed, settled
 from tests.inbox_records import recent
 from workers.inbox import keys, request_records
 from workers.inbox.operations.failures import discard
@@ -15,7 +15,6 @@ from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import CHUNK, CursorInvalid, Position, scan
 from workers.inbox.queries.search import Filter, events, failures, of_request, resolve
 from workers.inbox.store import Inbox
-from workers.inbox.values import Settlement
 
 KEY = key(payload())
 REQUEST = "66c0ffee00000000000000a1"
@@ -29,9 +28,9 @@ def inbox(async_redis: AsyncRedis) -> Inbox:
 async def settle(inbox: Inbox, **ends: Any) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
-        await inbox.report([Settlement("route", "", item.event_key, item.token, modes(*ends))])
+        await inbox.report([routed(item, *ends)])
         for handler, end in ends.items():
-            await inbox.report([Settlement(end, handler, item.event_key, item.token, "0", f"{handler}: no")])
+            await inbox.report([settled(item, end, handler, error=f"{handler}: no")])
 
 
 def keys_of(redis: Redis, sought: Filter) -> list[str]:
@@ -62,7 +61,7 @@ async def test_a_record_tells_how_each_effect_stands(inbox: Inbox, redis: Redis)
     assert (record.state, record.callback.state, record.routing) == ("routed", [], None)
     assert [(one.handler, one.state, one.attempts, one.error) for one in record.effects] == [
         ("pay", "failed", 1, "pay: no"),
-        ("notify", "done", 1, "notify: no"),
+        ("notify", "done", 1, None),
     ]
     assert all(one.seconds is not None and 0 <= one.seconds < 5 for one in record.effects)
 
@@ -88,7 +87,7 @@ async def test_a_conflict_has_the_key_under_which_it_is_kept(inbox: Inbox, redis
 async def test_a_routing_that_failed_is_told(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
-    await inbox.report([Settlement("failed", "", KEY, item.token, "", "3 workers died")])
+    await inbox.report([settled(item, "failed", error="3 workers died")])
 
     [failure] = failures(redis).failures
 

@@ -6,12 +6,12 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, key, modes, payload
+from tests.builders import claimed, delivery, key, payload, routed, settled
 from tests.inbox_records import recent
 from workers.inbox import keys, request_records
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox, LeaseKeeper
-from workers.inbox.values import Item, Settlement
+from workers.inbox.values import ClaimedItem
 
 RETENTION = 3_600
 
@@ -26,20 +26,11 @@ def short(async_redis: AsyncRedis) -> Inbox:
     return Inbox(async_redis, retention=RETENTION, lease=0.001)
 
 
-def line(verb: str, item: Item, word: str = "", wrong: str = "") -> Settlement:
-    return Settlement(verb, item.handler, item.event_key, item.token, word, wrong)  # type: ignore[arg-type]
-
-
-async def routed(inbox: Inbox, *handlers: str) -> list[Item]:
+async def claim_routed(inbox: Inbox, *handlers: str) -> list[ClaimedItem]:
     """Claim the one event there is, route it, and answer its effects as held by this worker."""
     [item] = (await inbox.claim(10)).items
-    await inbox.report([line("route", item, modes(*handlers))])
-    return [item_of(item, handler) for handler in handlers]
-
-
-def item_of(item: Item, handler: str) -> Item:
-    values = {name: getattr(item, name) for name in item.__struct_fields__}
-    return Item(**(values | {"handler": handler}))
+    await inbox.report([routed(item, *handlers)])
+    return [item.first_attempt(handler) for handler in handlers]
 
 
 # -- accept ------------------------------------------------------------------------------------------
@@ -107,10 +98,10 @@ async def test_another_answer_to_the_same_request_is_a_conflict_of_its_own(inbox
 
     assert (verdicts, again) == (["conflict"], ["duplicate"])
     [first] = (await inbox.claim(10)).items
-    await inbox.report([line("route", first)])
+    await inbox.report([routed(first)])
     [second] = (await inbox.claim(10)).items
-    assert (first.conflict, second.conflict) == (False, True)
-    assert second.event.key == second.event_key
+    assert (first.stored.conflict, second.stored.conflict) == (False, True)
+    assert second.stored.event.key == second.lease.event_key
 
 
 async def test_the_same_answer_in_another_form_is_no_conflict(inbox: Inbox) -> None:
@@ -164,7 +155,7 @@ async def test_a_claimed_item_is_nobody_elses_until_its_lease_runs_out(async_red
 
     assert (len(first.items), len(meanwhile.items), len(after.items)) == (1, 0, 1)
     assert (first.items[0].crashes, after.items[0].crashes) == (0, 1)
-    assert after.items[0].token != first.items[0].token
+    assert after.items[0].lease.token != first.items[0].lease.token
     assert meanwhile.next_due_in is not None
     assert 0 < meanwhile.next_due_in <= 0.05
 
@@ -180,7 +171,8 @@ async def test_the_state_of_the_callback_url_comes_back(inbox: Inbox) -> None:
 
     [item] = (await inbox.claim(1)).items
 
-    assert item.state == {"order": 0}
+    assert item.stored.callback is not None
+    assert item.stored.callback.state == {"order": 0}
 
 
 # -- report ------------------------------------------------------------------------------------------
@@ -188,25 +180,25 @@ async def test_the_state_of_the_callback_url_comes_back(inbox: Inbox) -> None:
 
 async def test_an_event_is_done_when_all_its_effects_are(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
-    pay, notify = await routed(inbox, "pay", "notify")
+    pay, notify = await claim_routed(inbox, "pay", "notify")
 
-    await inbox.report([line("done", pay)])
-    halfway = lookup.event(redis, pay.event_key)
-    await inbox.report([line("done", notify)])
-    record = lookup.event(redis, pay.event_key)
+    await inbox.report([settled(pay, "done")])
+    halfway = lookup.event(redis, pay.lease.event_key)
+    await inbox.report([settled(notify, "done")])
+    record = lookup.event(redis, pay.lease.event_key)
 
     assert halfway is not None
     assert record is not None
     assert (halfway.state, record.state) == ("routed", "done")
     assert [effect.state for effect in record.effects] == ["done", "done"]
     assert (redis.zcard(keys.DUE), redis.hlen(keys.LEASES)) == (0, 0)
-    assert 0 < redis.ttl(keys.event(pay.event_key)) <= RETENTION
+    assert 0 < redis.ttl(keys.event(pay.lease.event_key)) <= RETENTION
     assert 0 < redis.ttl(keys.request("66c0ffee00000000000000a1")) <= RETENTION
 
 
 async def test_an_event_that_nobody_wants_is_kept_as_unrouted(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
-    await routed(inbox)
+    await claim_routed(inbox)
 
     record = lookup.event(redis, key(payload()))
 
@@ -217,39 +209,39 @@ async def test_an_event_that_nobody_wants_is_kept_as_unrouted(inbox: Inbox, redi
 
 async def test_a_retry_is_due_later_and_counts(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
-    [pay] = await routed(inbox, "pay")
+    [pay] = await claim_routed(inbox, "pay")
 
-    await inbox.report([line("retry", pay, "20", "ValueError: no")])
+    await inbox.report([settled(pay, "retry", after=0.02, error="ValueError: no")])
     early = await inbox.claim(10)
     time.sleep(0.03)
     [again] = (await inbox.claim(10)).items
 
     assert early.items == []
-    assert (again.handler, again.attempt, again.errors, again.crashes) == ("pay", 2, 1, 0)
+    assert (again.lease.handler, again.attempt, again.errors, again.crashes) == ("pay", 2, 1, 0)
 
 
 async def test_a_failed_effect_is_visible_and_keeps_its_event(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
-    [pay] = await routed(inbox, "pay")
+    [pay] = await claim_routed(inbox, "pay")
 
-    await inbox.report([line("failed", pay, "", "ValueError: no")])
+    await inbox.report([settled(pay, "failed", error="ValueError: no")])
 
-    record = lookup.event(redis, pay.event_key)
+    record = lookup.event(redis, pay.lease.event_key)
     assert record is not None
     assert [(effect.state, effect.error) for effect in record.effects] == [("failed", "ValueError: no")]
-    assert redis.zrange(keys.FAILED, 0, -1) == [f"pay|{pay.event_key}".encode()]
-    assert redis.ttl(keys.event(pay.event_key)) == -1
+    assert redis.zrange(keys.FAILED, 0, -1) == [f"pay|{pay.lease.event_key}".encode()]
+    assert redis.ttl(keys.event(pay.lease.event_key)) == -1
 
 
 async def test_a_worker_that_lost_its_lease_cannot_settle(async_redis: AsyncRedis, redis: Redis) -> None:
     inbox = short(async_redis)
     await inbox.accept([delivery()])
-    [stale] = await routed(inbox, "pay")
+    [stale] = await claim_routed(inbox, "pay")
     time.sleep(0.005)
     [fresh] = (await inbox.claim(10)).items
 
-    heard = await inbox.report([line("done", stale)])
-    heard_fresh = await inbox.report([line("done", fresh)])
+    heard = await inbox.report([settled(stale, "done")])
+    heard_fresh = await inbox.report([settled(fresh, "done")])
 
     assert (heard, heard_fresh) == ([False], [True])
 
@@ -261,20 +253,20 @@ async def test_a_worker_that_lost_its_lease_cannot_route(async_redis: AsyncRedis
     time.sleep(0.005)
     [fresh] = (await inbox.claim(10)).items
 
-    assert await inbox.report([line("route", stale, "pay:run")]) == [False]
-    assert await inbox.report([line("route", fresh, "pay:run")]) == [True]
+    assert await inbox.report([routed(stale, "pay:run")]) == [False]
+    assert await inbox.report([routed(fresh, "pay:run")]) == [True]
 
 
 async def test_a_report_may_be_repeated_when_its_reply_was_lost(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
-    pay = item_of(item, "pay")
-    lines = [line("route", item, "pay:run,notify:run"), line("done", pay)]
+    pay = item.first_attempt("pay")
+    lines = [routed(item, "pay:run,notify:run"), settled(pay, "done")]
 
     assert await inbox.report(lines) == [True, True]
     assert await inbox.report(lines) == [True, True]
 
-    record = lookup.event(redis, item.event_key)
+    record = lookup.event(redis, item.lease.event_key)
     assert record is not None
     assert record.state == "routed"
     assert [effect.state for effect in record.effects] == ["done", "running"]
@@ -282,23 +274,23 @@ async def test_a_report_may_be_repeated_when_its_reply_was_lost(inbox: Inbox, re
 
 async def test_an_effect_without_its_handler_is_held_until_the_handler_is_back(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
-    [pay] = await routed(inbox, "pay")
+    [pay] = await claim_routed(inbox, "pay")
 
-    await inbox.report([line("held", pay)])
+    await inbox.report([settled(pay, "held")])
     nothing = await inbox.claim(10)
     resumed_other = await inbox.resume(["notify"], most=10)
     resumed = await inbox.resume(["pay"], most=10)
     [again] = (await inbox.claim(10)).items
 
     assert (nothing.items, resumed_other.resumed, resumed.resumed) == ([], 0, 1)
-    assert (again.handler, again.attempt) == ("pay", 1)
+    assert (again.lease.handler, again.attempt) == ("pay", 1)
 
 
 async def test_what_was_given_back_is_due_at_once_and_no_attempt(inbox: Inbox) -> None:
     await inbox.accept([delivery()])
-    [pay] = await routed(inbox, "pay")
+    [pay] = await claim_routed(inbox, "pay")
 
-    await inbox.report([line("release", pay)])
+    await inbox.report([settled(pay, "release")])
     [again] = (await inbox.claim(10)).items
 
     assert (again.attempt, again.crashes) == (1, 0)
@@ -310,7 +302,7 @@ async def test_renewed_leases_last_and_lost_ones_are_named(async_redis: AsyncRed
     [item] = (await inbox.claim(10)).items
     keeper = LeaseKeeper(redis, lease=15.0)
 
-    lost = keeper.renew([(item.member, item.token), ("|other", 1)])
+    lost = keeper.renew([(item.lease.member, item.lease.token), ("|other", 1)])
 
     assert lost == ["|other"]
     time.sleep(0.005)
@@ -326,8 +318,8 @@ async def test_scripts_survive_a_server_that_forgot_them(inbox: Inbox, redis: Re
 
 async def test_every_key_carries_the_one_hash_tag(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery(), delivery(b"[]")])
-    [pay] = await routed(inbox, "pay")
-    await inbox.report([line("failed", pay, "", "no")])
+    [pay] = await claim_routed(inbox, "pay")
+    await inbox.report([settled(pay, "failed", error="no")])
 
     assert {name[:7] for name in redis.keys("*")} == {b"{hitl}:"}
 
@@ -335,14 +327,14 @@ async def test_every_key_carries_the_one_hash_tag(inbox: Inbox, redis: Redis) ->
 async def test_the_last_two_attempts_that_went_wrong_are_kept(async_redis: AsyncRedis, redis: Redis) -> None:
     inbox = short(async_redis)
     await inbox.accept([delivery()])
-    [pay] = await routed(inbox, "pay")
-    await inbox.report([line("retry", pay, "0", "ValueError: one")])
+    [pay] = await claim_routed(inbox, "pay")
+    await inbox.report([settled(pay, "retry", error="ValueError: one")])
     await inbox.claim(10)  # and dies with it
     time.sleep(0.005)
     [third] = (await inbox.claim(10)).items
-    await inbox.report([line("failed", third, "", "ValueError: three")])
+    await inbox.report([settled(third, "failed", error="ValueError: three")])
 
-    record = lookup.event(redis, pay.event_key)
+    record = lookup.event(redis, pay.lease.event_key)
     assert record is not None
     assert [(attempt.number, attempt.end, attempt.error.split(":")[0]) for attempt in record.effects[0].tries] == [
         (2, "crashed", "the worker died, or lost its lease"),
@@ -360,8 +352,8 @@ async def test_a_claim_whose_answer_was_lost_is_answered_again(inbox: Inbox, red
     again = await inbox.claim(10, claimant="d")
     after = await inbox.claim(10, claimant="d")
 
-    assert [(item.member, item.token, item.attempt, item.crashes) for item in again.items] == [
-        (item.member, item.token, item.attempt, item.crashes) for item in lost.items
+    assert [(item.lease.member, item.lease.token, item.attempt, item.crashes) for item in again.items] == [
+        (item.lease.member, item.lease.token, item.attempt, item.crashes) for item in lost.items
     ]
     assert other.items == after.items == []
 
@@ -369,7 +361,7 @@ async def test_a_claim_whose_answer_was_lost_is_answered_again(inbox: Inbox, red
 async def test_what_was_settled_meanwhile_is_not_given_again(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload("r1"))])
     [item] = (await inbox.claim(10, claimant="d")).items
-    await inbox.report([Settlement("route", "", item.event_key, item.token, "")])
+    await inbox.report([routed(item)])
     inbox._claims_heard["d"] = 0
 
     assert (await inbox.claim(10, claimant="d")).items == []

@@ -298,7 +298,7 @@ async def test_a_drain_alone_keeps_the_clock_and_leases_run_out(world: World, as
         taken = (await other.claim(1)).items
         time.sleep(0.1)
 
-    assert [item.member for item in taken] == [lost.member]
+    assert [item.lease.member for item in taken] == [lost.lease.member]
 
 
 def test_a_clock_process_keeps_the_clock(world: World) -> None:
@@ -387,7 +387,7 @@ async def test_a_fencing_token_is_never_given_twice(redis: Redis, async_redis: A
         redis.flushall()
         inbox = Inbox(async_redis, retention=86_400, lease=60)
         await inbox.accept([delivery(payload(request_id=f"r{number}"))])
-        tokens += [item.token for item in (await inbox.claim(1)).items]
+        tokens += [item.lease.token for item in (await inbox.claim(1)).items]
 
     assert len(set(tokens)) == 20
 
@@ -405,7 +405,7 @@ async def test_a_simulated_month_runs_out_leases_and_expires_records(redis: Redi
     simulated.advance(redis, 30 * DAY)
 
     assert inbox_clock.now(redis) - before == pytest.approx(30 * DAY, abs=2.0)
-    assert [item.member for item in (await inbox.claim(1)).items] == [held.member]
+    assert [item.lease.member for item in (await inbox.claim(1)).items] == [held.lease.member]
     assert redis.exists(keys.event(quarantined))  # only finished work expires
 
 

@@ -5,10 +5,9 @@ import asyncio
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import delivery, key, payload
+from tests.builders import delivery, key, payload, routed
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
-from workers.inbox.values import Settlement
 
 KEY = key(payload())
 
@@ -21,7 +20,7 @@ async def test_a_worker_that_died_while_it_routed_is_told(redis: Redis, async_re
     [item] = (await inbox.claim(1)).items
 
     before = lookup.event(redis, KEY)
-    await inbox.report([Settlement("route", "", KEY, item.token, "")])
+    await inbox.report([routed(item)])
     after = lookup.event(redis, KEY)
 
     assert before is not None

@@ -7,12 +7,12 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import delivery, payload
+from tests.builders import delivery, payload, routed, settled
 from workers.inbox import keys
 from workers.inbox.maintenance.memory import MemoryKeeper
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
-from workers.inbox.values import Item, Settlement
+from workers.inbox.values import ClaimedItem
 
 TRACEBACK = "Traceback\n" + "  File\n" * 280 + "ValueError: no\n"
 
@@ -38,19 +38,19 @@ async def fail(inbox: Inbox, times: int) -> str:
     """An event whose one handler failed so often and is due again; answers its key."""
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
-    await inbox.report([Settlement("route", "", item.event_key, item.token, "pay:due")])
+    await inbox.report([routed(item, "pay:due")])
     for _ in range(times):
         [effect] = (await inbox.claim(1)).items
-        await inbox.report([Settlement("retry", "pay", effect.event_key, effect.token, "0", TRACEBACK)])
-    return item.event_key
+        await inbox.report([settled(effect, "retry", "pay", error=TRACEBACK)])
+    return item.lease.event_key
 
 
 async def finish(inbox: Inbox, body: bytes) -> str:
     """An event that nobody routes."""
     await inbox.accept([delivery(body)])
     [item] = (await inbox.claim(1)).items
-    await inbox.report([Settlement("route", "", item.event_key, item.token)])
-    return item.event_key
+    await inbox.report([routed(item)])
+    return item.lease.event_key
 
 
 async def test_an_effect_that_fails_all_day_stays_small(inbox: Inbox, redis: Redis) -> None:
@@ -89,9 +89,9 @@ async def test_a_dropped_body_is_replayed_from_what_was_read(inbox: Inbox, redis
     redis.hset(keys.event(event), mapping={"open": 1, "routed_to": "pay", "pay:state": "due"})
     redis.zadd(keys.DUE, {f"pay|{event}": 0})
 
-    items: list[Item] = (await inbox.claim(1)).items
+    items: list[ClaimedItem] = (await inbox.claim(1)).items
 
-    assert [item.event.response for item in items] == ["Approve"]
+    assert [item.stored.event.response for item in items] == ["Approve"]
 
 
 async def test_nothing_is_dropped_while_there_is_room(inbox: Inbox, redis: Redis) -> None:

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, key, modes, payload
+from tests.builders import claimed, delivery, key, payload, routed, settled
 from tests.workers.inbox.invariants import broken
 from workers import Decision, Router
 from workers.handlers.drain import Drain, DrainOptions
@@ -23,7 +23,6 @@ from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import CHUNK
 from workers.inbox.queries.search import Filter
 from workers.inbox.store import Inbox, LeaseKeeper
-from workers.inbox.values import Item, Settlement
 
 RETENTION = 3_600
 KEY = key(payload())
@@ -48,15 +47,11 @@ def router(*handlers: str, on: str = "request.*", **conditions: Any) -> Router:
     return made
 
 
-def line(verb: Any, item: Item, handler: str, word: str = "", wrong: str = "") -> Settlement:
-    return Settlement(verb, handler, item.event_key, item.token, word, wrong)
-
-
 async def settle(inbox: Inbox, **ends: str) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
-        await inbox.report([line("route", item, "", modes(*ends))])
-        await inbox.report([line(end, item, name, "0", "ValueError: no") for name, end in ends.items() if end])
+        await inbox.report([routed(item, *ends)])
+        await inbox.report([settled(item, end, name, error="ValueError: no") for name, end in ends.items() if end])
 
 
 def record(redis: Redis, event_key: str = KEY) -> EventRecord:
@@ -84,7 +79,7 @@ async def test_a_retried_effect_is_due_and_its_policy_begins_anew(inbox: Inbox, 
     [again] = (await inbox.claim(10)).items
 
     assert change == Change(effects=1, examples=(f"pay|{KEY}",))
-    assert (again.handler, again.attempt, again.errors) == ("pay", 2, 0)
+    assert (again.lease.handler, again.attempt, again.errors) == ("pay", 2, 0)
     assert (effect(redis, "pay").retries, effect(redis, "notify").attempts) == (1, 1)
     assert effect(redis, "pay").error == "ValueError: no"
 
@@ -150,28 +145,28 @@ async def test_a_failed_routing_is_retried_and_runs_alone_at_first(inbox: Inbox,
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
     redis.hset(keys.event(KEY), ":crashes", 3)
-    await inbox.report([line("failed", item, "", wrong="3 workers died")])
+    await inbox.report([settled(item, "failed", "", error="3 workers died")])
 
     change = retry(redis, Filter())
     [again] = (await inbox.claim(10)).items
 
-    assert (change.effects, again.handler, again.crashes, again.suspect) == (1, "", 0, True)
+    assert (change.effects, again.lease.handler, again.crashes, again.is_suspect) == (1, "", 0, True)
     assert record(redis).state == "due"
 
 
 async def test_a_failed_routing_waits_for_its_turn(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery(claimed())])
     [first] = (await inbox.claim(1)).items
-    await inbox.report([line("failed", first, "", wrong="3 workers died")])
+    await inbox.report([settled(first, "failed", "", error="3 workers died")])
     await inbox.accept([delivery()])
     [second] = (await inbox.claim(1)).items
 
     retry(redis, Filter())
     meanwhile = (await inbox.claim(10)).items
-    await inbox.report([line("route", second, "")])
+    await inbox.report([routed(second)])
     [after] = (await inbox.claim(10)).items
 
-    assert (meanwhile, after.event_key) == ([], key(claimed()))
+    assert (meanwhile, after.lease.event_key) == ([], key(claimed()))
 
 
 # -- discard -----------------------------------------------------------------------------------------
@@ -223,7 +218,7 @@ async def test_a_discard_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
 async def test_a_discarded_routing_ends_its_event(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
-    await inbox.report([line("failed", item, "", wrong="3 workers died")])
+    await inbox.report([settled(item, "failed", "", error="3 workers died")])
 
     discard(redis, [KEY], reason="poison", retention=RETENTION)
 
@@ -250,7 +245,7 @@ async def test_a_replay_runs_what_never_succeeded(inbox: Inbox, redis: Redis) ->
     await settle(inbox, pay="failed", notify="done", audit="skipped")
 
     change = replay(redis, router("pay", "notify", "audit", "new"), Filter(), retention=RETENTION)
-    claimed_now = [(item.handler, item.attempt) for item in (await inbox.claim(10)).items]
+    claimed_now = [(item.lease.handler, item.attempt) for item in (await inbox.claim(10)).items]
 
     assert change.effects == 3
     assert claimed_now == [("pay", 2), ("audit", 2), ("new", 1)]
@@ -284,7 +279,7 @@ async def test_a_replayed_event_finishes_again(inbox: Inbox, redis: Redis) -> No
     replay(redis, router("pay"), Filter(), retention=RETENTION)
 
     [item] = (await inbox.claim(1)).items
-    await inbox.report([line("done", item, "pay")])
+    await inbox.report([settled(item, "done", "pay")])
 
     assert record(redis).state == "done"
     assert 0 < redis.ttl(keys.event(KEY)) <= RETENTION
@@ -328,7 +323,7 @@ async def test_a_discarded_effect_can_be_replayed(inbox: Inbox, redis: Redis) ->
 async def test_a_failed_routing_can_be_replayed(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
-    await inbox.report([line("failed", item, "", wrong="3 workers died")])
+    await inbox.report([settled(item, "failed", "", error="3 workers died")])
 
     replay(redis, router("pay"), Filter(), retention=RETENTION)
 
@@ -344,7 +339,7 @@ async def test_the_events_of_a_request_are_replayed_in_order(inbox: Inbox, redis
     replay(redis, router("pay"), [REQUEST], retention=RETENTION)
     first, second = (await inbox.claim(10)).items
 
-    assert [first.event_key, second.event_key] == [key(claimed()), KEY]
+    assert [first.lease.event_key, second.lease.event_key] == [key(claimed()), KEY]
 
 
 # -- quarantined bodies ------------------------------------------------------------------------------
@@ -369,7 +364,7 @@ async def test_a_body_that_can_be_read_by_now_becomes_an_event(inbox: Inbox, red
     change = replay(redis, router("pay"), Filter(), retention=RETENTION)
     [item] = (await inbox.claim(10)).items
 
-    assert (change.bodies, item.event_key, item.trust, item.body) == (1, KEY, "signed", payload())
+    assert (change.bodies, item.lease.event_key, item.stored.trust, item.stored.body) == (1, KEY, "signed", payload())
     assert redis.zcard(keys.QUARANTINE) == 0
     assert (record(redis, "unreadable:a").state, record(redis, "unreadable:a").replayed_as) == ("reread", KEY)
 

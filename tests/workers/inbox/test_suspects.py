@@ -7,14 +7,15 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import delivery, key, modes, payload
+from tests.builders import delivery, key, payload, routed, settled
 from tests.workers.inbox.invariants import broken
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
 from workers.inbox import keys
 from workers.inbox.queries import lookup
+from workers.inbox.settlements import Done, Report
 from workers.inbox.store import Inbox, LeaseKeeper
-from workers.inbox.values import Item, Settlement
+from workers.inbox.values import ClaimedItem, Lease
 
 LEASE = 0.05
 
@@ -34,12 +35,12 @@ async def die_with(mortal: Inbox, names: str) -> None:
     """A worker dies with the effect `pay` of these requests in hand."""
     await mortal.accept([delivery(payload(name)) for name in names])
     for item in (await mortal.claim(len(names))).items:
-        await mortal.report([Settlement("route", "", item.event_key, item.token, modes("pay:run"))])
+        await mortal.report([routed(item, "pay:run")])
     await asyncio.sleep(LEASE + 0.02)
 
 
-async def settle(inbox: Inbox, item: Item) -> None:
-    assert await inbox.report([Settlement("done", item.handler, item.event_key, item.token)]) == [True]
+async def settle(inbox: Inbox, item: ClaimedItem) -> None:
+    assert await inbox.report([settled(item, "done")]) == [True]
 
 
 def crashes(redis: Redis, name: str) -> int:
@@ -62,10 +63,10 @@ async def test_one_worker_clears_suspects_and_the_other_gets_healthy_work(
     await settle(inbox, alone)
     [following] = (await inbox.claim(10, claimant="first")).items
 
-    assert (alone.suspect, following.suspect) == (True, True)
-    assert [(item.event.request_id, item.suspect) for item in other.items] == [("new", False)]
+    assert (alone.is_suspect, following.is_suspect) == (True, True)
+    assert [(item.stored.event.request_id, item.is_suspect) for item in other.items] == [("new", False)]
     assert (nothing.items, other.suspects_wait, nothing.suspects_wait) == ([], False, False)
-    assert following.event_key != alone.event_key
+    assert following.lease.event_key != alone.lease.event_key
     assert broken(redis) == []
 
 
@@ -77,8 +78,8 @@ async def test_another_worker_clears_suspects_when_the_first_is_gone(inbox: Inbo
 
     [other] = (await inbox.claim(10, claimant="second")).items
 
-    assert other.suspect
-    assert other.event_key != alone.event_key
+    assert other.is_suspect
+    assert other.lease.event_key != alone.lease.event_key
 
 
 async def test_a_busy_worker_leaves_suspects_to_an_idle_one_for_a_while(
@@ -91,7 +92,7 @@ async def test_a_busy_worker_leaves_suspects_to_an_idle_one_for_a_while(
     [alone] = (await inbox.claim(10, caller="suspect", claimant="first")).items
 
     assert (at_first.suspects_wait, later.suspects_wait) == (False, True)
-    assert alone.suspect
+    assert alone.is_suspect
 
 
 async def test_the_neighbours_of_the_one_that_kills_alone_are_healthy(
@@ -105,8 +106,8 @@ async def test_the_neighbours_of_the_one_that_kills_alone_are_healthy(
     rejoined = await inbox.claim(10, caller="busy")
     [again] = (await inbox.claim(10, caller="suspect")).items
 
-    assert [(item.suspect, item.attempt, item.crashes) for item in rejoined.items] == [(False, 2, 1)] * 3
-    assert (again.event_key, again.suspect, again.crashes) == (poison.event_key, True, 2)
+    assert [(item.is_suspect, item.attempt, item.crashes) for item in rejoined.items] == [(False, 2, 1)] * 3
+    assert (again.lease.event_key, again.is_suspect, again.crashes) == (poison.lease.event_key, True, 2)
     assert broken(redis) == []
 
 
@@ -122,8 +123,8 @@ async def test_what_two_workers_died_with_stays_alone(inbox: Inbox, mortal: Inbo
     [other] = (await inbox.claim(10, caller="suspect")).items
 
     assert nothing.items == []
-    assert other.suspect
-    assert other.event_key != poison.event_key
+    assert other.is_suspect
+    assert other.lease.event_key != poison.lease.event_key
 
 
 async def test_a_worker_that_was_only_slow_keeps_what_it_has_until_it_is_claimed(
@@ -135,9 +136,10 @@ async def test_a_worker_that_was_only_slow_keeps_what_it_has_until_it_is_claimed
     await inbox.claim(10, caller="busy")
     lost = LeaseKeeper(redis, lease=15.0).renew([(member.decode(), int(token))])
     nothing = await inbox.claim(10, caller="suspect")
-    settled = await inbox.report([Settlement("done", "pay", key(payload("a")), int(token))])
+    lease = Lease(handler="pay", event_key=key(payload("a")), token=int(token))
+    accepted = await inbox.report([Report(lease, Done())])
 
-    assert (lost, nothing.items, settled) == ([], [], [True])
+    assert (lost, nothing.items, accepted) == ([], [], [True])
     assert (crashes(redis, "a"), redis.zcard(keys.SUSPECTS)) == (0, 0)
     assert broken(redis) == []
 
@@ -148,7 +150,7 @@ async def test_many_suspects_hide_no_healthy_work(inbox: Inbox, mortal: Inbox) -
 
     claims = [await inbox.claim(3, caller="busy") for _ in range(5)]
 
-    assert [item.event.request_id for claim in claims for item in claim.items] == ["new"]
+    assert [item.stored.event.request_id for claim in claims for item in claim.items] == ["new"]
 
 
 async def test_a_lone_worker_goes_on_with_healthy_work_between_suspects(

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import delivery, key, modes, payload
+from tests.builders import delivery, key, payload, routed, settled
 from tests.workers.inbox.invariants import broken
 from workers import Router
 from workers.inbox import keys
@@ -19,7 +19,7 @@ from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import lookup
 from workers.inbox.queries.search import Filter, events
 from workers.inbox.store import Inbox
-from workers.inbox.values import Item, Settlement
+from workers.inbox.values import ClaimedItem
 
 RETENTION = 3_600
 KEY = key(payload())
@@ -43,15 +43,11 @@ def states(redis: Redis, event_key: str = KEY) -> dict[str, str]:
     return {one.handler: one.state for one in record(redis, event_key).effects}
 
 
-def line(verb: Any, item: Item, handler: str, word: str = "", wrong: str = "") -> Settlement:
-    return Settlement(verb, handler, item.event_key, item.token, word, wrong)
-
-
-async def routed(inbox: Inbox, *names: str, body: bytes | None = None) -> Item:
+async def claim_routed(inbox: Inbox, *names: str, body: bytes | None = None) -> ClaimedItem:
     """Accept one event and route it to these, as a routing names them."""
     await inbox.accept([delivery(body)])
     [item] = (await inbox.claim(10)).items
-    await inbox.report([line("route", item, "", modes(*names))])
+    await inbox.report([routed(item, *names)])
     return item
 
 
@@ -75,7 +71,7 @@ def demanding(*names: str, **conditions: Any) -> Router:
 
 
 async def test_what_waits_is_neither_begun_nor_due_and_its_request_is_worth_a_call(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "pay:await-confirmed")
+    await claim_routed(inbox, "pay:await-confirmed")
 
     assert (await inbox.claim(10)).items == []
     assert (states(redis), record(redis).effects[0].attempts) == ({"pay": "unconfirmed"}, 0)
@@ -90,14 +86,14 @@ async def test_a_call_that_is_due_sooner_stays_so(inbox: Inbox, redis: Redis) ->
     [item] = (await inbox.claim(10)).items
     redis.zadd(keys.CHECKS, {REQUEST: 5})
 
-    await inbox.report([line("route", item, "", "pay:await-confirmed")])
+    await inbox.report([routed(item, "pay:await-confirmed")])
 
     assert redis.zscore(keys.CHECKS, REQUEST) == 5
 
 
 async def test_an_event_and_its_request_do_not_expire_while_something_waits(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "notify", "pay:await-confirmed")
-    await inbox.report([line("done", item, "notify")])
+    item = await claim_routed(inbox, "notify", "pay:await-confirmed")
+    await inbox.report([settled(item, "done", "notify")])
 
     assert (record(redis).state, redis.ttl(keys.event(KEY)), redis.ttl(keys.request(REQUEST))) == ("routed", -1, -1)
 
@@ -106,11 +102,11 @@ async def test_the_turn_passes_on_while_something_waits(inbox: Inbox, redis: Red
     await inbox.accept([delivery(), delivery(REJECTED)])
     [first] = (await inbox.claim(10)).items
 
-    await inbox.report([line("route", first, "", "pay:await-confirmed")])
+    await inbox.report([routed(first, "pay:await-confirmed")])
     [second] = (await inbox.claim(10)).items
-    await inbox.report([line("route", second, "")])
+    await inbox.report([routed(second)])
 
-    assert second.event_key.startswith(f"{KEY}#")
+    assert second.lease.event_key.startswith(f"{KEY}#")
 
 
 async def test_a_routing_that_was_lost_is_repeated_and_waits_once(inbox: Inbox, redis: Redis) -> None:
@@ -119,35 +115,35 @@ async def test_a_routing_that_was_lost_is_repeated_and_waits_once(inbox: Inbox, 
     expire_leases(redis)
     [again] = (await inbox.claim(10)).items
 
-    heard = await inbox.report([line("route", one, "", "pay:await-confirmed", "suspect") for one in (again, lost)])
-    repeated = await inbox.report([line("route", again, "", "pay:await-confirmed", "suspect")])
+    heard = await inbox.report([routed(one, "pay:await-confirmed", is_suspect=True) for one in (again, lost)])
+    repeated = await inbox.report([routed(again, "pay:await-confirmed", is_suspect=True)])
 
     assert (heard, repeated) == ([True, False], [True])
     assert (states(redis), redis.zcard(keys.UNCONFIRMED)) == ({"pay": "unconfirmed"}, 1)
 
 
 async def test_an_effect_older_than_the_demand_waits_too(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "pay")
+    item = await claim_routed(inbox, "pay")
 
-    await inbox.report([line("unconfirmed", item, "pay", "confirmed")])
+    await inbox.report([settled(item, "unconfirmed", "pay", needs="confirmed")])
     await confirm(inbox)
     [again] = (await inbox.claim(10)).items
-    await inbox.report([line("done", again, "pay")])
+    await inbox.report([settled(again, "done", "pay")])
 
-    assert (again.handler, again.attempt, again.trust) == ("pay", 1, "confirmed")
+    assert (again.lease.handler, again.attempt, again.stored.trust) == ("pay", 1, "confirmed")
 
 
 # -- confirmed ---------------------------------------------------------------------------------------
 
 
 async def test_proof_makes_it_due_as_the_api_tells_it(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
+    await claim_routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
 
     await confirm(inbox, payload(metadata={"read": "at the API"}))
     items = (await inbox.claim(10)).items
-    await inbox.report([line("done", item, item.handler) for item in items])
+    await inbox.report([settled(item, "done", item.lease.handler) for item in items])
 
-    assert [(item.handler, item.attempt, item.event.metadata) for item in items] == [
+    assert [(item.lease.handler, item.attempt, item.stored.event.metadata) for item in items] == [
         (name, 1, {"read": "at the API"}) for name in ("notify", "pay")
     ]
     assert (record(redis).state, redis.exists(keys.UNCONFIRMED, keys.unconfirmed(REQUEST))) == ("done", 0)
@@ -158,19 +154,19 @@ async def test_proof_that_came_while_it_was_routed_is_not_waited_for(inbox: Inbo
     [item] = (await inbox.claim(10)).items
 
     await confirm(inbox)
-    await inbox.report([line("route", item, "", "pay:await-confirmed")])
+    await inbox.report([routed(item, "pay:await-confirmed")])
 
-    assert [one.handler for one in (await inbox.claim(10)).items] == ["pay"]
+    assert [one.lease.handler for one in (await inbox.claim(10)).items] == ["pay"]
 
 
 async def test_proof_that_came_while_it_was_claimed_is_not_waited_for(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "pay")
+    item = await claim_routed(inbox, "pay")
 
     await confirm(inbox)
-    await inbox.report([line("unconfirmed", item, "pay", "confirmed")])
+    await inbox.report([settled(item, "unconfirmed", "pay", needs="confirmed")])
 
     [again] = (await inbox.claim(10)).items
-    assert (again.handler, again.attempt) == ("pay", 1)
+    assert (again.lease.handler, again.attempt) == ("pay", 1)
 
 
 @pytest.mark.parametrize("routing", [True, False])
@@ -184,12 +180,12 @@ async def test_proof_that_came_before_anybody_waited_shows_nothing_of_what_was_p
     if routing:
         await confirm(inbox, payload(metadata={"to": "Ada"}))
 
-    await inbox.report([line("route", item, "", "pay:await-confirmed,notify:await-confirmed,tell:run")])
+    await inbox.report([routed(item, "pay:await-confirmed,notify:await-confirmed,tell:run")])
     confirmed = (await inbox.claim(10)).items
 
     begun_with = ("signed", {"to": "Mallory"}) if routing else ("confirmed", {"to": "Ada"})
-    assert (item.trust, item.event.metadata) == begun_with
-    assert [(one.handler, one.trust, one.event.metadata) for one in confirmed] == [
+    assert (item.stored.trust, item.stored.event.metadata) == begun_with
+    assert [(one.lease.handler, one.stored.trust, one.stored.event.metadata) for one in confirmed] == [
         (name, "confirmed", {"to": "Ada"}) for name in ("notify", "pay")
     ]
 
@@ -199,13 +195,13 @@ async def test_proof_without_the_state_of_a_callback_url_is_asked_for_again(inbo
     await confirm(inbox)
     [item] = (await inbox.claim(10)).items
 
-    await inbox.report([line("route", item, "", "pay:await-confirmed")])
+    await inbox.report([routed(item, "pay:await-confirmed")])
 
     assert (states(redis), redis.zscore(keys.CHECKS, REQUEST) is not None) == ({"pay": "unconfirmed"}, True)
 
 
 async def test_a_repeated_delivery_proves_nothing(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "pay:await-confirmed")
+    await claim_routed(inbox, "pay:await-confirmed")
 
     await inbox.accept([delivery(), delivery(trust="signed")])
 
@@ -213,8 +209,8 @@ async def test_a_repeated_delivery_proves_nothing(inbox: Inbox, redis: Redis) ->
 
 
 async def test_what_is_confirmed_still_waits_for_room_turn_and_pause(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
-    await routed(inbox, "pay", body=payload("another"))
+    await claim_routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
+    await claim_routed(inbox, "pay", body=payload("another"))
     pausing.pause(redis, "notify")
 
     await confirm(inbox)
@@ -227,25 +223,25 @@ async def test_what_is_confirmed_still_waits_for_room_turn_and_pause(inbox: Inbo
 
 
 async def test_what_stronger_evidence_overrules_never_begins(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "pay:await-confirmed")
+    await claim_routed(inbox, "pay:await-confirmed")
 
     await confirm(inbox, REJECTED)
     [true_one] = (await inbox.claim(10)).items
-    await inbox.report([line("route", true_one, "")])
+    await inbox.report([routed(true_one)])
 
     assert (states(redis), record(redis).state) == ({"pay": "superseded"}, "overruled")
-    assert record(redis).overruled == true_one.event_key
-    assert (true_one.handler, true_one.conflict, true_one.overrules) == ("", False, False)
+    assert record(redis).overruled == true_one.lease.event_key
+    assert (true_one.lease.handler, true_one.stored.conflict, true_one.stored.overrules) == ("", False, False)
 
 
 @pytest.mark.parametrize("mark", [":due", ""])
 async def test_an_overruled_effect_that_is_due_ends_at_the_claim(inbox: Inbox, redis: Redis, mark: str) -> None:
-    item = await routed(inbox, "pay:await-confirmed", f"notify{mark}")
+    item = await claim_routed(inbox, "pay:await-confirmed", f"notify{mark}")
     if not mark:
-        await inbox.report([line("release", item, "notify")])
+        await inbox.report([settled(item, "release", "notify")])
 
     await confirm(inbox, REJECTED)
-    claimed_now = [one.handler for one in (await inbox.claim(10)).items]
+    claimed_now = [one.lease.handler for one in (await inbox.claim(10)).items]
 
     assert "notify" not in claimed_now
     assert (states(redis)["notify"], record(redis).state) == ("superseded", "overruled")
@@ -253,10 +249,10 @@ async def test_an_overruled_effect_that_is_due_ends_at_the_claim(inbox: Inbox, r
 
 
 async def test_an_overruled_effect_that_runs_may_end_but_not_be_retried(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "pay:await-confirmed", "notify", "audit")
+    item = await claim_routed(inbox, "pay:await-confirmed", "notify", "audit")
 
     await confirm(inbox, REJECTED)
-    await inbox.report([line("done", item, "notify"), line("retry", item, "audit", "0", "ValueError: no")])
+    await inbox.report([settled(item, "done", "notify"), settled(item, "retry", "audit", error="ValueError: no")])
 
     assert states(redis) == {"pay": "superseded", "notify": "done", "audit": "superseded"}
     assert (record(redis).state, record(redis).effects[2].error) == ("overruled", "ValueError: no")
@@ -264,55 +260,55 @@ async def test_an_overruled_effect_that_runs_may_end_but_not_be_retried(inbox: I
 
 
 async def test_an_overruled_effect_that_a_worker_died_with_is_not_run_again(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "pay:await-confirmed", "notify")
+    await claim_routed(inbox, "pay:await-confirmed", "notify")
     await confirm(inbox, REJECTED)
     expire_leases(redis)
 
     first = (await inbox.claim(10, caps={"notify": 1})).items
 
-    assert [one.handler for one in first] in ([], [""])
+    assert [one.lease.handler for one in first] in ([], [""])
     assert (states(redis)["notify"], record(redis).effects[1].crashes) == ("superseded", 1)
     assert redis.hget(keys.PREFIX + "running", "notify") is None
 
 
 async def test_the_true_event_is_told_that_something_was_done_for_the_other(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "pay:await-confirmed", "notify")
-    await inbox.report([line("done", item, "notify")])
+    item = await claim_routed(inbox, "pay:await-confirmed", "notify")
+    await inbox.report([settled(item, "done", "notify")])
 
     await confirm(inbox, REJECTED)
     [true_one] = (await inbox.claim(10)).items
-    await inbox.report([line("route", true_one, "")])
+    await inbox.report([routed(true_one)])
 
-    assert (true_one.conflict, true_one.overrules) == (False, True)
-    assert (record(redis, true_one.event_key).overrules, record(redis).conflict) == (True, True)
+    assert (true_one.stored.conflict, true_one.stored.overrules) == (False, True)
+    assert (record(redis, true_one.lease.event_key).overrules, record(redis).conflict) == (True, True)
     assert [(one.handler, one.overruled) for one in record(redis).effects] == [("pay", False), ("notify", True)]
 
 
 async def test_the_room_of_an_overruled_effect_is_the_next_ones(inbox: Inbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(one)) for one in ("0", REQUEST, "b")])
     for item in (await inbox.claim(10)).items:
-        await inbox.report([line("route", item, "", "capped:due,pay:await-confirmed")])
+        await inbox.report([routed(item, "capped:due,pay:await-confirmed")])
     [running] = (await inbox.claim(10, caps={"capped": 1})).items
 
     await confirm(inbox, REJECTED)
-    await inbox.report([line("done", running, "capped")])
-    begun = [one for _ in range(2) for one in (await inbox.claim(10, caps={"capped": 1})).items if one.handler]
+    await inbox.report([settled(running, "done", "capped")])
+    begun = [one for _ in range(2) for one in (await inbox.claim(10, caps={"capped": 1})).items if one.lease.handler]
 
-    assert [one.event_key for one in (running, *begun)] == ["request.completed:0", "request.completed:b"]
+    assert [one.lease.event_key for one in (running, *begun)] == ["request.completed:0", "request.completed:b"]
 
 
 # -- a person ----------------------------------------------------------------------------------------
 
 
 async def test_what_waits_is_found_by_its_state(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "pay:await-confirmed")
-    await routed(inbox, body=payload("another"))
+    await claim_routed(inbox, "pay:await-confirmed")
+    await claim_routed(inbox, body=payload("another"))
 
     assert [event.key for event in events(redis, Filter(state="unconfirmed")).events] == [KEY]
 
 
 async def test_what_waits_can_be_discarded_by_name(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
+    await claim_routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
 
     first = discard(redis, [f"pay|{KEY}"], reason="no", retention=RETENTION).effects
     still = redis.scard(keys.unconfirmed(REQUEST))
@@ -323,7 +319,7 @@ async def test_what_waits_can_be_discarded_by_name(inbox: Inbox, redis: Redis) -
 
 
 async def test_discarding_everything_that_failed_leaves_what_waits(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox, "pay:await-confirmed")
+    await claim_routed(inbox, "pay:await-confirmed")
 
     assert discard(redis, Filter(), reason="no", retention=RETENTION).effects == 0
     assert states(redis) == {"pay": "unconfirmed"}
@@ -331,7 +327,7 @@ async def test_discarding_everything_that_failed_leaves_what_waits(inbox: Inbox,
 
 @pytest.mark.parametrize("name", [KEY, REQUEST, f"pay|{KEY}"])
 async def test_what_waits_is_not_retried_and_the_reason_is_told(inbox: Inbox, redis: Redis, name: str) -> None:
-    await routed(inbox, "pay:await-confirmed")
+    await claim_routed(inbox, "pay:await-confirmed")
 
     with pytest.raises(Refused, match="waits until stronger evidence confirms"):
         retry(redis, [name])
@@ -340,8 +336,8 @@ async def test_what_waits_is_not_retried_and_the_reason_is_told(inbox: Inbox, re
 
 
 async def test_an_overruled_event_is_neither_retried_nor_replayed(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "pay:await-confirmed", "notify")
-    await inbox.report([line("failed", item, "notify", wrong="ValueError: no")])
+    item = await claim_routed(inbox, "pay:await-confirmed", "notify")
+    await inbox.report([settled(item, "failed", "notify", error="ValueError: no")])
     await confirm(inbox, REJECTED)
 
     with pytest.raises(Refused, match="was overruled by"):
@@ -352,8 +348,8 @@ async def test_an_overruled_event_is_neither_retried_nor_replayed(inbox: Inbox, 
 
 
 async def test_an_overruled_event_ends_once_its_failures_are_discarded(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "pay:await-confirmed", "notify")
-    await inbox.report([line("failed", item, "notify", wrong="ValueError: no")])
+    item = await claim_routed(inbox, "pay:await-confirmed", "notify")
+    await inbox.report([settled(item, "failed", "notify", error="ValueError: no")])
     await confirm(inbox, REJECTED)
 
     discard(redis, Filter(), reason="it never was", retention=RETENTION)
@@ -364,7 +360,7 @@ async def test_an_overruled_event_ends_once_its_failures_are_discarded(inbox: In
 async def test_a_new_handler_that_demands_proof_waits_for_it_when_an_old_event_is_replayed(
     inbox: Inbox, redis: Redis
 ) -> None:
-    await routed(inbox)
+    await claim_routed(inbox)
 
     change = replay(redis, demanding("pay"), Filter(), retention=RETENTION)
 
@@ -374,21 +370,21 @@ async def test_a_new_handler_that_demands_proof_waits_for_it_when_an_old_event_i
 
 
 async def test_a_confirmed_event_is_replayed_at_once_to_what_demands_proof(inbox: Inbox, redis: Redis) -> None:
-    await routed(inbox)
+    await claim_routed(inbox)
     await confirm(inbox)
 
     replay(redis, demanding("pay"), Filter(), retention=RETENTION)
 
-    assert [item.handler for item in (await inbox.claim(10)).items] == ["pay"]
+    assert [item.lease.handler for item in (await inbox.claim(10)).items] == ["pay"]
 
 
 async def test_a_failed_effect_is_replayed_once_its_event_is_proven(inbox: Inbox, redis: Redis) -> None:
-    item = await routed(inbox, "pay")
-    await inbox.report([line("failed", item, "pay", wrong="ValueError: no")])
+    item = await claim_routed(inbox, "pay")
+    await inbox.report([settled(item, "failed", "pay", error="ValueError: no")])
 
     replay(redis, demanding("pay"), Filter(), retention=RETENTION)
     before = (await inbox.claim(10)).items
     await confirm(inbox)
 
     assert before == []
-    assert [(one.handler, one.attempt) for one in (await inbox.claim(10)).items] == [("pay", 2)]
+    assert [(one.lease.handler, one.attempt) for one in (await inbox.claim(10)).items] == [("pay", 2)]

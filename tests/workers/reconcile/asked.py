@@ -6,7 +6,7 @@ from typing import Any
 from redis import Redis
 
 from hitlsh.api import Client, boolean
-from workers.inbox.store import Callback
+from workers.completion import CallbackState
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.inbox.tracker.tracked_requests import NewRequest
@@ -26,7 +26,7 @@ def ask(api: Client, redis: Redis, loop: str, *, known: bool = True, **more: Any
     return created.request_id
 
 
-def track(redis: Redis, request_id: str, callback: Callback | None = None, **_more: Any) -> None:
+def track(redis: Redis, request_id: str, callback: CallbackState | None = None, **_more: Any) -> None:
     created_at = time.time() - 2 * HOUR
     asked = NewRequest(request_id=request_id, created_at=created_at, timeout_at=created_at + 86_400, callback=callback)
     tracked_requests.track(redis, asked, key_hash=api_key_hash(KEY))

@@ -16,10 +16,10 @@ from hitlsh.callbacks import CallbackSigner
 from tests.builders import claimed, delivery, payload
 from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcile, track
 from tests.workers.reconcile.test_proving import Desk
+from workers.completion import CallbackState
 from workers.inbox import keys, request_records
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations.failures import discard
-from workers.inbox.store import Callback
 from workers.inbox.tracker import tracked_requests
 from workers.reconcile import snapshot
 from workers.settings import Settings
@@ -49,7 +49,7 @@ async def test_two_requests_asked_with_one_callback_url_are_both_handled(
 ) -> None:
     requests = [ask(api, redis, loop, known=False) for _ in range(2)]
     for request in requests:
-        track(redis, request, Callback(id="shared", state={"order": 7}))
+        track(redis, request, CallbackState(id="shared", state={"order": 7}))
         await asyncio.to_thread(sandbox.answer, request, True)
     await asyncio.to_thread(sandbox.advance, 2 * HOUR)
 

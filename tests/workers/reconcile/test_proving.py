@@ -18,9 +18,10 @@ from tests.inbox_records import recent
 from tests.workers.inbox.invariants import broken
 from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcile, track
 from workers import Decision, Router
+from workers.completion import CallbackState
 from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys, request_records
-from workers.inbox.store import Callback, Inbox, LeaseKeeper
+from workers.inbox.store import Inbox, LeaseKeeper
 from workers.settings import Settings
 
 
@@ -174,7 +175,7 @@ async def test_the_callback_url_of_one_request_says_nothing_of_another(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     leaked, target = ask(api, redis, loop, known=False), ask(api, redis, loop, known=False)
-    track(redis, leaked, Callback(id="token-of-another", state=None))
+    track(redis, leaked, CallbackState(id="token-of-another", state=None))
 
     await desk.post(target, True, callback_id="token-of-another")
 

@@ -15,9 +15,10 @@ from tests.builders import delivery, payload
 from tests.inbox_records import recent
 from tests.processes.proc import until
 from tests.workers.reconcile.asked import HOUR, KEY, ask, reconcile, track
+from workers.completion import CallbackState
 from workers.inbox import keys, request_records, scripts
 from workers.inbox.budget.redis_budget import RedisBudget
-from workers.inbox.store import Callback, pack
+from workers.inbox.store import pack
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import NewRequest
@@ -58,7 +59,7 @@ def test_what_was_asked_through_us_keeps_its_state_and_its_default(
 ) -> None:
     request = ask(api, redis, loop, known=False)
     created_at = time.time() - 2 * HOUR
-    callback = Callback(id="an-id", state={"order": 7})
+    callback = CallbackState(id="an-id", state={"order": 7})
     tracked_requests.track(
         redis, NewRequest(request_id=request, created_at=created_at, callback=callback, default_response=False)
     )
@@ -83,7 +84,7 @@ def test_what_was_asked_and_answered_while_the_reconcile_run_began_keeps_its_sta
         until(
             lambda: redis.exists(keys.RECONCILE_LEASE) and redis.hexists(keys.RECONCILE_STATE, "started"), 5, "it asks"
         )
-        track(redis, request, callback=Callback(id="an-id", state={"order": 7}))
+        track(redis, request, callback=CallbackState(id="an-id", state={"order": 7}))
         report = reconciled.result()
 
     [event] = recent(redis)
@@ -295,7 +296,7 @@ def test_what_is_overdue_borrows_though_discovery_has_no_call(
 
 
 def test_a_signed_webhook_brings_the_state_of_what_was_asked(redis: Redis, server: EmbeddedServer) -> None:
-    callback = Callback(id="an-id", state={"order": 7})
+    callback = CallbackState(id="an-id", state={"order": 7})
     tracked_requests.track(redis, NewRequest(request_id="r1", created_at=time.time(), callback=callback))
 
     batch = pack([delivery(payload("r1"), trust="signed")])

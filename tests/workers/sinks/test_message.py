@@ -11,7 +11,7 @@ import pytest
 from hitlsh.events import Event, Reviewer
 from hitlsh.samples.catalog import SAMPLES, sample
 from hitlsh.webhooks.parsing import parse
-from workers.decision import Decision
+from workers.decision import Decision, StoredEvent
 from workers.sinks.message import Message
 from workers.testing import cancelled, claimed, completed, decision, timed_out
 
@@ -87,4 +87,4 @@ def test_the_id_is_the_same_in_every_process() -> None:
 
 
 def _made(event: Event) -> Decision:
-    return Decision.from_event(event, trust="signed", received_at=datetime(2026, 3, 1, tzinfo=UTC))
+    return Decision.from_stored(StoredEvent(event=event, trust="signed", received_at=datetime(2026, 3, 1, tzinfo=UTC)))

@@ -1,6 +1,6 @@
 """Replays: events again through today's routes, and quarantined bodies through today's parser."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 import msgspec
@@ -15,6 +15,7 @@ from workers.inbox.operations.failures import EXAMPLES, Change, Chosen, or_refus
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import scan, until_now
 from workers.inbox.queries.search import Filter, effect_of, resolve, split
+from workers.inbox.settlements import RoutedEffect, effect_words
 from workers.inbox.store import accept
 from workers.inbox.values import Delivery
 from workers.routing.router import Router
@@ -25,10 +26,10 @@ _NEVER_SUCCEEDED = ("missing", "failed", "held", "skipped", "discarded", "supers
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """Handlers that shall have an event (again), each with how, as rerun_effects.lua reads it."""
+    """The effects that an event shall have (again)."""
 
     key: str
-    handlers: Mapping[str, str]
+    effects: tuple[RoutedEffect, ...]
 
     def members(self, names: Iterable[str]) -> list[str]:
         return [f"{handler}|{self.key}" for handler in names]
@@ -79,39 +80,29 @@ def _chosen(redis: Redis, chosen: Chosen) -> Iterator[tuple[list[EventRecord], s
 
 
 def _plan(record: EventRecord, router: Router, handler: str | None, states: tuple[str, ...]) -> _Plan | None:
-    """Which of today's routes shall have this event (again)."""
-    if not isinstance(record.content, Event) or record.state == "due" or record.overruled is not None:
+    """Return the effects of today's routes that shall have this event (again)."""
+    stored = record.stored
+    if stored is None or record.state == "due" or record.overruled is not None:
         return None  # what is not routed yet goes through today's routes anyway
-    decision = _decision(record, record.content)
-    handlers = {route.name: route.with_mode("due") for route in router.match(decision)}
-    handlers |= {
-        wait.route.name: wait.route.with_mode(f"await-{wait.needs}")
-        for wait in router.waits(decision)
-        if wait.is_urgent
-    }
-    states_of = {name: effect.state if (effect := effect_of(record, name)) else "missing" for name in handlers}
-    wanted = {name: how for name, how in handlers.items() if handler in (None, name) and states_of[name] in states}
-    return _Plan(record.key, wanted) if wanted else None
+    decision = Decision.from_stored(stored)
+    effects = [RoutedEffect.of(route, "due") for route in router.match(decision)]
+    effects += [RoutedEffect.waiting(wait) for wait in router.waits(decision) if wait.is_urgent]
+    wanted = [
+        effect for effect in effects if handler in (None, effect.handler) and _state(record, effect.handler) in states
+    ]
+    return _Plan(record.key, tuple(wanted)) if wanted else None
 
 
-def _decision(record: EventRecord, event: Event) -> Decision:
-    return Decision.from_event(
-        event,
-        trust=record.trust,
-        received_at=record.received_at,
-        state=record.callback.state if record.callback else None,
-        late=record.late,
-        conflict=record.conflict,
-        overrules=record.overrules,
-        body=record.body,
-    )
+def _state(record: EventRecord, handler: str) -> str:
+    effect = effect_of(record, handler)
+    return effect.state if effect else "missing"
 
 
 def _begin(redis: Redis, plans: list[_Plan], states: tuple[str, ...], flags: str) -> list[str]:
     """Answers ``handler|event key`` of those that became due or wait, and not of what somebody else began."""
     if not plans:
         return []
-    words = [word for plan in plans for word in (plan.key, ",".join(plan.handlers.values()))]
+    words = [word for plan in plans for word in (plan.key, effect_words(plan.effects))]
     begin = scripts.script(redis, "operations/rerun_effects")
     begun = cast(
         "list[bytes]", begin(keys=[keys.PREFIX], args=["replays", "replayed_at", ",".join(states), flags, *words])

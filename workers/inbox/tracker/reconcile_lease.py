@@ -10,7 +10,7 @@ from workers.errors import WorkersError
 from workers.inbox import keys, scripts
 from workers.inbox.store import fencing_token, frame
 
-Verb = Literal["open", "ended", "missing", "due", "hold", "state"]
+Verb = Literal["open", "details", "ended", "missing", "due", "hold", "state"]
 
 _RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -61,7 +61,7 @@ class Note(msgspec.Struct, frozen=True):
     verb: Verb
     request_id: str
     first: str | bytes = ""
-    second: str = ""
+    second: str | bytes = ""
 
 
 class Written(msgspec.Struct, frozen=True):

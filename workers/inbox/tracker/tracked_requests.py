@@ -1,21 +1,23 @@
 """The request tracker: every request that we know of, and when it is next worth a call to HITL.sh."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from hitlsh.request_details import RequestDetails
+from workers.completion import CallbackState
 from workers.inbox import keys, request_records, scripts
 from workers.inbox.queries import lookup
 from workers.inbox.request_records import RequestRecord
-from workers.inbox.store import LONGEST_ID, Callback
+from workers.inbox.store import LONGEST_ID
 from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
 from workers.inbox.values import Learned, OpenRequest
 
 _encode = msgspec.json.Encoder().encode
-_decode_callback = msgspec.json.Decoder(Callback).decode
+_decode_callback = msgspec.json.Decoder(CallbackState).decode
 
 
 class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,9 +28,9 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     timeout_at: float | None = None
     #: Of our own callback URL that HITL.sh was given: no other request may use it from now on.
-    callback: Callback | None = None
-    #: What HITL.sh assumes when nobody answers; its lists do not repeat it. None for not known.
-    default_response: Any = None
+    callback: CallbackState | None = None
+    #: What was asked in it.
+    details: RequestDetails | None = None
 
 
 def track(redis: Redis, request: NewRequest, *, key_hash: str | None = None) -> bool:
@@ -49,7 +51,7 @@ async def atrack(redis: AsyncRedis, request: NewRequest, *, key_hash: str | None
 def _arguments(request: NewRequest) -> list[str | bytes]:
     if len(request.request_id) > LONGEST_ID:
         raise ValueError(f"a request id of {len(request.request_id)} characters: HITL.sh's have 24")
-    callback = request.callback
+    callback, details = request.callback, request.details
     return [
         str(keys.LONGEST_REQUEST),
         request.request_id,
@@ -58,7 +60,8 @@ def _arguments(request: NewRequest) -> list[str | bytes]:
         "" if request.timeout_at is None else f"{request.timeout_at:.6f}",
         "" if callback is None else _encode(callback),
         "" if callback is None else callback.id or "",
-        "" if request.default_response is None else _encode(request.default_response),
+        "" if details is None else _encode(details),
+        "" if details is None else details.loop_id or "",
     ]
 
 
@@ -71,13 +74,11 @@ class TrackedRequest(msgspec.Struct, frozen=True, kw_only=True):
     unverified: bool = False
     #: It has ended by what was delivered, and handlers wait until HITL.sh confirms that.
     awaits_confirmation: bool = False
-    #: Only the request itself, with its callback URL, can confirm it: the callback URL may belong to another request.
+    #: Only the request itself will do: its callback URL proves what came by one, and only it has all details.
     needs_full_fetch: bool = False
     #: Not worth a call before (seconds since 1970).
     hold: float = 0.0
-    callback: Callback | None = None
-    #: As JSON; None when not known.
-    default_response: bytes | None = None
+    callback: CallbackState | None = None
 
 
 class _Evidence(msgspec.Struct, frozen=True):
@@ -156,7 +157,7 @@ def _tracked(request_id: str, record: RequestRecord, newer: int) -> TrackedReque
         awaits_confirmation=has_ended,
         hold=record.hold,
         callback=record.callback,
-        default_response=record.default_response,
+        needs_full_fetch=record.wants_details,
     )
 
 
@@ -190,5 +191,5 @@ def _awaiting(tracked: TrackedRequest, evidence: Sequence[_Evidence], *, is_doub
     return msgspec.structs.replace(
         tracked,
         unverified=tracked.request.learned == "callback" or not any(map(is_verified, evidence)),
-        needs_full_fetch=own is None and any(event.by_callback for event in evidence),
+        needs_full_fetch=tracked.needs_full_fetch or (own is None and any(event.by_callback for event in evidence)),
     )

@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import ago, claimed, delivery, key, payload
+from tests.builders import ago, claimed, delivery, key, payload, routed, settled
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.model.rules import Rules
 from tests.workers.inbox.model.search import CONFLICTS, PLAIN, STRICT, STRICT_CONFLICTS, Node, Scenario, steps
 from tests.workers.inbox.model.state import Member, Request
 from tests.workers.inbox.settles import unsettled
 from workers.inbox import keys
+from workers.inbox.settlements import Report
 from workers.inbox.store import Inbox
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
-from workers.inbox.values import Item, Settlement
+from workers.inbox.values import ClaimedItem
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -39,7 +40,7 @@ class Inboxes:
         self.redis = redis
         self.inbox = inbox
         #: What each worker holds.
-        self.held: dict[int, dict[str, Item]] = {1: {}, 2: {}}
+        self.held: dict[int, dict[str, ClaimedItem]] = {1: {}, 2: {}}
         #: Keys of the events, by their names in the model.
         self.keys: dict[str, str] = {}
 
@@ -77,25 +78,24 @@ class Inboxes:
         held = self.held[int(worker)]
         self.redis.zadd(keys.DUE, {self.member(what): -1}, xx=True)
         for item in (await self.inbox.claim(1, caller="busy" if held else "suspect")).items:
-            assert item.member == self.member(what)
-            held[item.member] = item
+            assert item.lease.member == self.member(what)
+            held[item.lease.member] = item
 
     async def _route(self, before: Node, worker: str, name: str) -> None:
         held = self.held[int(worker)]
         item = held.pop(f"|{self.keys[name]}")
-        modes = []
+        modes: list[str] = []
         for route, mode in Rules(before.request, SCENARIO.routes).routed_to(name):
             wait = f"await-{WORDS[route.needs]}" if mode == "await" else mode
             modes.append(f"{route.name}:{wait}" + ":conflict" * route.conflict)
             if mode == "run":
-                held[f"{route.name}|{item.event_key}"] = item
-        await self._report("route", "", item, ",".join(modes), "suspect" * item.suspect)
+                held[f"{route.name}|{item.lease.event_key}"] = item
+        await self._report(routed(item, *modes, is_suspect=item.is_suspect))
 
     async def _end(self, before: Node, what: str, verb: str) -> None:
         member = self.member(what)
         [held] = [held for held in self.held.values() if member in held]
-        word = {"unconfirmed": "confirmed", "retry": "3600000"}.get(verb, "0")
-        await self._report(verb, member.partition("|")[0], held.pop(member), word)
+        await self._report(settled(held.pop(member), verb, member.partition("|")[0], after=3_600))
 
     async def _give_back(self, before: Node, what: str) -> None:
         await self._end(before, what, "release")
@@ -103,8 +103,8 @@ class Inboxes:
     async def _give_routing_back(self, before: Node, worker: str, what: str) -> None:
         await self._end(before, what, "release")
 
-    async def _report(self, verb: Any, handler: str, item: Item, word: str, wrong: str = "") -> None:
-        assert await self.inbox.report([Settlement(verb, handler, item.event_key, item.token, word, wrong)]) == [True]
+    async def _report(self, report: Report) -> None:
+        assert await self.inbox.report([report]) == [True]
 
     async def _kill(self, before: Node, worker: str) -> None:
         if held := self.held[int(worker)]:

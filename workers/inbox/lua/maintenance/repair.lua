@@ -55,7 +55,9 @@ end
 
 local function check_waiting(handler, event, key, request_id)
   local fields = redis.call('HMGET', event, 'trust', handler .. ':needs', 'overruled')
-  if (strength[fields[1]] or 0) >= (strength[fields[2]] or 3) then
+  local has_come = (strength[fields[1]] or 0) >= (strength[fields[2]] or 3)
+  if fields[2] == 'details' then has_come = was_read(request_id) end
+  if has_come then
     report_fault(handler, key, 'it waits for evidence that came')
     release_waiting(event, key, request_id, fields[1])
   elseif fields[3] == 'open' or fields[3] == 'missing' then

@@ -76,7 +76,10 @@ local function run_again(event, key, handler, mode, record, conflict)
   redis.call('ZREM', prefix .. 'held', member)
   anew(event, handler, seen[2])
   local needs = string.match(mode, '^await%-(%a+)$')
-  if needs and is_confirmable(event) and strength[redis.call('HGET', event, 'trust')] < strength[needs] then
+  redis.call('HDEL', event, handler .. ':details')
+  local waits = needs == 'details' and record.request and not was_read(record.request)
+  if strength[needs] then waits = is_confirmable(event) and strength[redis.call('HGET', event, 'trust')] < strength[needs] end
+  if waits then
     redis.call('HDEL', event, handler .. ':evidence')
     await_evidence(handler, event, key, record.request, needs)
   else

@@ -59,9 +59,11 @@ local function confirm_by(request_id, moment)
   redis.call('ZADD', checks_of(request_id), 'LT', moment, request_id)
 end
 
--- The effect waits until its event has evidence of the level `needs`; `leisurely`: its request is asked for with others.
+-- The effect waits until its event has evidence of the level `needs`, or until its request has been read (`details`);
+-- `leisurely`: its request is asked for with others.
 local function await_evidence(handler, event, key, request_id, needs, leisurely)
   redis.call('HSET', event, handler .. ':state', 'unconfirmed', handler .. ':needs', needs)
+  if needs == 'details' then redis.call('HSET', prefix .. 'request:' .. request_id, 'details_wanted', 1) end
   redis.call('ZADD', prefix .. 'unconfirmed', now, handler .. '|' .. key)
   redis.call('SADD', prefix .. 'unconfirmed:' .. request_id, key)
   if not leisurely then
@@ -100,16 +102,48 @@ local function stop_waiting(event, key, request_id, is_over, become)
   end_wait(request_id)
 end
 
--- The event has evidence of this level now: effects that waited for it are due.
+-- The event has evidence of this level now, or its request has been read: effects that waited for that are due.
 local function release_waiting(event, key, request_id, level)
   local function is_reached(handler)
-    return strength[redis.call('HGET', event, handler .. ':needs') or 'confirmed'] <= strength[level]
+    local needs = redis.call('HGET', event, handler .. ':needs') or 'confirmed'
+    if needs == 'details' then return was_read(request_id) end
+    return strength[needs] <= strength[level]
   end
   stop_waiting(event, key, request_id, is_reached, function(handler)
     redis.call('HSET', event, handler .. ':state', 'due')
     redis.call('ZADD', due, now, handler .. '|' .. key)
     ring()
   end)
+end
+
+-- The request has been read, or cannot be: effects that waited for its details are due.
+local function release_details(request_id)
+  redis.call('HDEL', prefix .. 'request:' .. request_id, 'details_wanted')
+  for _, key in ipairs(redis.call('SMEMBERS', prefix .. 'unconfirmed:' .. request_id)) do
+    local event = prefix .. 'event:' .. key
+    release_waiting(event, key, request_id, redis.call('HGET', event, 'trust') or 'callback')
+  end
+end
+
+-- What was asked in the request, as JSON, from one of the sources.
+local function save_details(request_id, source, details)
+  local request = prefix .. 'request:' .. request_id
+  if details == '' or redis.call('HGET', request, 'details:' .. source) == details then return end
+  -- Some events and list rows say less than others.
+  if source == 'event' and redis.call('HSTRLEN', request, 'details:event') > #details then return end
+  redis.call('HSET', request, 'details:' .. source, details)
+  if source == 'api' then redis.call('HDEL', request, 'details_unavailable') end
+  count_change(request_id)
+  if source == 'api' then release_details(request_id) end
+end
+
+-- HITL.sh's API does not show the request: what waits for its details goes on without them.
+local function give_up_details(request_id)
+  local request = prefix .. 'request:' .. request_id
+  if redis.call('HEXISTS', request, 'details_wanted') == 0 then return end
+  redis.call('HSET', request, 'details_unavailable', 1)
+  count_change(request_id)
+  release_details(request_id)
 end
 
 -- -- between the outcomes of one request --------------------------------------------------------------------------

@@ -5,10 +5,11 @@
 --
 -- ARGV     retention in seconds, longest life of an open request in seconds, one frame, and 'unlimited' where no
 --          quota counts (else nothing). The frame has
---          16 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
+--          20 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
 --          created_at and timeout_at (of the request, in seconds), fingerprint, head, body, trust,
 --          received_at, callback and its id, and what it is about if that is no request ('execution:<id>',
---          'turn:<id>', '' for neither). A word is its length (4 bytes, big-endian) and its bytes; one
+--          'turn:<id>', '' for neither), where the details of the request come
+--          from ('' for nowhere), they themselves as JSON, the loop's id and its name as JSON. A word is its length (4 bytes, big-endian) and its bytes; one
 --          argument, because a dozen for each event would be most of what a flush costs its sender.
 -- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict, overruled (it is the
 --          decision now, in place of weaker evidence that says otherwise), stale (it ended before the horizon:
@@ -294,10 +295,7 @@ local function progress(request_id, event, key, delivery, record)
   return 'accepted'
 end
 
-local function accept()
-  local delivery = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
-    created = word(), timeout = word(), fingerprint = word(), head = word(), body = word(), trust = word(),
-    received_at = word(), callback = word(), callback_id = word(), subject = word() }
+local function accept_event(delivery)
   local request_id, record = delivery.request, {}
   if request_id ~= '' then record = read_request(request_id) end
   if delivery.kind == 'event' and is_misused(delivery, record) then return keep_misused(delivery, record) end
@@ -327,6 +325,30 @@ local function accept()
   if delivery.outcome == '' then return progress(request_id, event, key, delivery, record) end
   local verdict = consider(request_id, event, key, delivery, record, true)
   if delivery.trust == 'confirmed' then end_vain_waits(request_id) end
+  return verdict
+end
+
+-- What was asked, of a request that has a record.
+local function keep_details(delivery)
+  if delivery.request == '' or delivery.source == '' then return end
+  local request = prefix .. 'request:' .. delivery.request
+  if redis.call('EXISTS', request) == 0 then return end
+  keep_loop(delivery.request, delivery.loop_id, delivery.loop_name)
+  if delivery.source == 'api' and delivery.callback ~= '' and redis.call('HSETNX', request, 'callback', delivery.callback) == 1 then
+    count_change(delivery.request)
+  end
+  save_details(delivery.request, delivery.source, delivery.details)
+end
+
+local refused = { over_quota = true, busy = true, misused = true, stale = true }
+
+local function accept()
+  local delivery = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
+    created = word(), timeout = word(), fingerprint = word(), head = word(), body = word(), trust = word(),
+    received_at = word(), callback = word(), callback_id = word(), subject = word(), source = word(),
+    details = word(), loop_id = word(), loop_name = word() }
+  local verdict = accept_event(delivery)
+  if not refused[verdict] then keep_details(delivery) end
   return verdict
 end
 

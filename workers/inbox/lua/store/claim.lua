@@ -11,7 +11,7 @@
 --          the caller to have nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
 --          an item is {handler or '', event key, attempt, errors, crashes, suspect, head, body, trust,
 --          received_at, callback, late, conflict, overrules, rivals (its request has other outcomes: what is begun
---          is for the record to say)}
+--          is for the record to say), details of its request (JSON, '' for none)}
 local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local last, answered, token, caps = prefix .. 'claim:' .. ARGV[6], ARGV[7], ARGV[8], {}
 retention = ARGV[5]
@@ -33,7 +33,8 @@ local function row(handler, key, attempt, kept)
     and redis.call('HEXISTS', prefix .. 'request:' .. kept.request, 'rivals')
   return { handler, key, tonumber(attempt), tonumber(kept.errors or 0), tonumber(kept.crashes or 0),
     kept.suspect and 1 or 0, kept.head, kept.body, kept.trust, kept.received_at, kept.callback or '',
-    kept.late and 1 or 0, kept.conflict and 1 or 0, kept.overrules and 1 or 0, rivals == 1 and 1 or 0 }
+    kept.late and 1 or 0, kept.conflict and 1 or 0, kept.overrules and 1 or 0, rivals == 1 and 1 or 0,
+    kept.details or '' }
 end
 
 local paused, names = {}, redis.call('SMEMBERS', prefix .. 'paused')
@@ -50,7 +51,9 @@ local function repeat_answer()
     local event = prefix .. 'event:' .. key
     if redis.call('HGET', leases, member) == token then
       redis.call('ZADD', due, now + lease, member)
-      answer[#answer + 1] = row(handler, key, redis.call('HGET', event, handler .. ':attempts') or 1, read(event, handler))
+      local kept = read(event, handler)
+      kept.details = details_for(handler, event, kept.request, false)
+      answer[#answer + 1] = row(handler, key, redis.call('HGET', event, handler .. ':attempts') or 1, kept)
     end
   end
   return answer
@@ -247,7 +250,8 @@ local function claim(member, is_alone)
     redis.call('HSET', event, ':evidence', kept.trust)
     redis.call('HDEL', event, 'reroute')
   end
-  bytes_left = bytes_left - #kept.body - #kept.head
+  kept.details = details_for(handler, event, kept.request, handler == '' or attempt == 1)
+  bytes_left = bytes_left - #kept.body - #kept.head - #kept.details
   claimed = claimed + 1
   alone = suspect
   given[claimed] = member

@@ -2,25 +2,32 @@
 -- Write down what a worker did with the items it holds, in the order in which it did it.
 -- Fenced: only the worker whose token is on the lease is heard. Safe to repeat when a reply was lost.
 --
--- ARGV     retention in seconds, lease in milliseconds, and one frame with 6 words a line:
---          verb, handler, event key, token, and two words of the verb's own:
---            route    '<handler>:<mode>[:conflict],...' ('' for none) | 'suspect' when a worker died while it had
---                     this event in hand. Modes: run (it runs already), due, and await-<level> or later-<level> for
---                     what waits until the event has evidence of that level, the latter without haste. `conflict`:
---                     the route asks for conflicts, and may have an effect on each outcome of the request
---            done     - | -
---            skipped  - | -                 the handler's predicate says no after all
---            retry    delay in milliseconds | what went wrong ('' when the handler asked for the delay)
---            failed   - | what went wrong
---            held     - | -                 no handler of that name exists today
---            unconfirmed  level | -         today's conditions demand evidence of that level
---            undecodable  delay in milliseconds, '' to give up | what is wrong with the record
---            release  - | -                 given back unstarted, for any worker to take at once
+-- ARGV     retention in seconds, lease in milliseconds, and one frame of reports (settlements.py): of each the verb,
+--          handler, event key and token, then the words of its verb:
+--            route        '<handler>:<mode>[:conflict],...' ('' for none), then 'suspect' when a worker died while it
+--                         held this event, or ''. Modes: run (it runs already), due, and await-<level> or later-<level>
+--                         for what waits until the event has evidence of that level (or its request has been read: `details`),
+--                         the latter without haste.
+--                         `conflict`: the route asks for conflicts, and may have an effect on each outcome of the
+--                         request
+--            done
+--            skipped      (the handler's conditions do not hold after all)
+--            retry        delay in milliseconds, then the error, '' when the attempt does not count as failed
+--            failed       the error
+--            held         (no handler of that name exists today)
+--            unconfirmed  the level of evidence that today's conditions demand
+--            undecodable  delay in milliseconds, '' to give up, then the error
+--            release      (given back unstarted, for any worker to take at once)
 -- An effect that stronger evidence overruled does not begin again: it ends as superseded.
 -- Answers  {1 or 0, ...}: 0 where the lease had passed to another worker and nothing was written
 local lease = tonumber(ARGV[2])
 retention = ARGV[1]
 frame = ARGV[3]
+
+local function must_wait(event, request_id, needs)
+  if needs == 'details' then return not was_read(request_id) end
+  return strength[redis.call('HGET', event, 'trust')] < (strength[needs] or 3)
+end
 
 -- What the routing adds to the event: effects that it does not have, or that were withdrawn.
 local function add_effect(event, key, token, name, mode, request_id, suspect)
@@ -28,8 +35,8 @@ local function add_effect(event, key, token, name, mode, request_id, suspect)
   local state = redis.call('HGET', event, name .. ':state')
   if state and state ~= 'superseded' then return false end
   local how, needs = string.match(mode, '^(%a+)%-(%a+)$')
-  local waits = needs and strength[redis.call('HGET', event, 'trust')] < strength[needs]
-  if waits and not is_confirmable(event) then return false end -- it would wait in vain
+  local waits = needs and must_wait(event, request_id, needs)
+  if waits and needs ~= 'details' and not is_confirmable(event) then return false end -- it would wait in vain
   if not state then
     local names = redis.call('HGET', event, 'routed_to')
     redis.call('HSET', event, 'routed_to', names and names ~= '' and names .. ',' .. name or name)
@@ -39,6 +46,8 @@ local function add_effect(event, key, token, name, mode, request_id, suspect)
     redis.call('HINCRBY', event, 'active', 1)
     redis.call('HSET', event, name .. ':state', 'running', name .. ':attempts', 1, name .. ':started_at', now_text,
       name .. ':evidence', redis.call('HGET', event, ':evidence') or redis.call('HGET', event, 'trust'))
+    local details = redis.call('HGET', event, ':details')
+    if details then redis.call('HSET', event, name .. ':details', details) end
     redis.call('ZADD', due, now + lease, member)
     redis.call('HSET', leases, member, token)
     return true
@@ -61,8 +70,8 @@ local function route(event, key, token, names, suspect)
   if redis.call('HGET', leases, '|' .. key) ~= token then return 0 end
   redis.call('ZREM', due, '|' .. key)
   redis.call('HDEL', leases, '|' .. key)
-  local known = redis.call('HMGET', event, 'request', 'outcome', 'overruled', 'conflict', 'reroute')
-  local request_id, outcome, overruled, differs = known[1], known[2], known[3], known[4]
+  local fields = redis.call('HMGET', event, 'request', 'outcome', 'overruled', 'conflict', 'reroute')
+  local request_id, outcome, overruled, differs = fields[1], fields[2], fields[3], fields[4]
   local made_due = false
   local denied = overruled == 'open' or overruled == 'missing'
   -- Stronger evidence came while a worker routed it: what that began is on record, nothing else begins.
@@ -87,8 +96,8 @@ local function route(event, key, token, names, suspect)
       made_due = made_due or mode == 'run' or redis.call('HGET', event, name .. ':state') == 'due'
     end
   end
-  redis.call('HDEL', event, ':evidence')
-  if known[5] and not aside then
+  redis.call('HDEL', event, ':evidence', ':details')
+  if fields[5] and not aside then
     redis.call('HDEL', event, 'reroute')
     route_anew(request_id, event, key)
   else
@@ -130,8 +139,8 @@ end
 
 local retried = { retry = true, held = true, unconfirmed = true }
 
--- How the record words a report: stronger evidence may have come while the worker made it.
-local function state_after(verb, handler, event, key, request_id, detail)
+-- The state that a report leads to: stronger evidence may have come while the worker made it.
+local function state_after(verb, handler, event, key, request_id, level)
   if handler ~= '' and (verb == 'skipped' or retried[verb]) and give_way(handler, event, key, request_id) then
     return verb == 'skipped' and verb or 'superseded'
   end
@@ -139,35 +148,35 @@ local function state_after(verb, handler, event, key, request_id, detail)
     return 'superseded'
   end
   if verb ~= 'unconfirmed' then return verb end
-  local reached = strength[redis.call('HGET', event, 'trust')] >= (strength[detail] or 3)
-  return reached and 'due' or is_confirmable(event) and verb or 'superseded'
+  if not must_wait(event, request_id, level) then return 'due' end
+  return (level == 'details' or is_confirmable(event)) and verb or 'superseded'
 end
 
-local function settle(verb, handler, event, key, token, detail, wrong)
+local function settle(verb, handler, event, key, token, details)
   local member = handler .. '|' .. key
   if redis.call('HGET', leases, member) ~= token then
     return redis.call('HGET', event, handler .. ':settled_under') == token and 1 or 0
   end
-  local known = redis.call('HMGET', event, 'request', handler .. ':suspect', handler .. ':attempts', handler .. ':started_at')
+  local fields = redis.call('HMGET', event, 'request', handler .. ':suspect', handler .. ':attempts', handler .. ':started_at')
   local did_not_begin = verb == 'held' or verb == 'unconfirmed' or verb == 'undecodable'
   if did_not_begin and handler ~= '' then
     -- If it never did before, it takes the evidence that speaks when it does.
     if redis.call('HINCRBY', event, handler .. ':attempts', -1) == 0 or verb == 'unconfirmed' then
-      redis.call('HDEL', event, handler .. ':evidence')
+      redis.call('HDEL', event, handler .. ':evidence', handler .. ':details')
     end
   end
-  if verb == 'undecodable' then verb = detail ~= '' and 'retry' or 'failed' end
+  if verb == 'undecodable' then verb = details.delay ~= '' and 'retry' or 'failed' end
   if verb == 'skipped' then redis.call('HSET', event, handler .. ':state', verb) end
-  local state = state_after(verb, handler, event, key, known[1], detail)
+  local state = state_after(verb, handler, event, key, fields[1], details.level)
   redis.call('HSET', event, handler .. ':settled_under', token, handler .. ':state', state, handler .. ':settled_at', now_text)
-  if wrong ~= '' then redis.call('HSET', event, handler .. ':error', wrong) end
-  if known[2] then redis.call('HDEL', event, handler .. ':suspect') end
+  if details.error ~= '' then redis.call('HSET', event, handler .. ':error', details.error) end
+  if fields[2] then redis.call('HDEL', event, handler .. ':suspect') end
   if handler ~= '' and not did_not_begin and (verb == 'retry' or verb == 'failed') then
-    remember(event, handler, tonumber(known[3] or 1), verb, known[4], wrong)
+    remember(event, handler, tonumber(fields[3] or 1), verb, fields[4], details.error)
   end
-  if verb == 'retry' and wrong ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
+  if verb == 'retry' and details.error ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
   if state == 'retry' or state == 'due' then
-    redis.call('ZADD', due, now + (verb == 'retry' and tonumber(detail) or 0), member)
+    redis.call('ZADD', due, now + (verb == 'retry' and tonumber(details.delay) or 0), member)
     ring()
   else
     redis.call('ZREM', due, member)
@@ -177,13 +186,13 @@ local function settle(verb, handler, event, key, token, detail, wrong)
     elseif state == 'held' then
       redis.call('ZADD', prefix .. 'held', now, member)
     elseif state == 'unconfirmed' then
-      await_evidence(handler, event, key, known[1], detail)
+      await_evidence(handler, event, key, fields[1], details.level)
     else
       redis.call('HINCRBY', event, 'open', -1)
       finish_if_settled(event, key)
     end
   end
-  let_go(handler, event, key, member, known[1])
+  let_go(handler, event, key, member, fields[1])
   return 1
 end
 
@@ -198,7 +207,7 @@ local function release(handler, event, key, token)
   end
   local request_id = redis.call('HGET', event, 'request')
   if redis.call('HINCRBY', event, handler .. ':attempts', -1) == 0 then
-    redis.call('HDEL', event, handler .. ':evidence')
+    redis.call('HDEL', event, handler .. ':evidence', handler .. ':details')
   end
   redis.call('HSET', event, handler .. ':state', 'due')
   local overruled = redis.call('HEXISTS', event, handler .. ':overruled') == 1
@@ -210,18 +219,30 @@ local function release(handler, event, key, token)
   return 1
 end
 
+-- The words of each verb that settles something.
+local detail_names = {
+  retry = { 'delay', 'error' }, failed = { 'error' }, unconfirmed = { 'level' }, undecodable = { 'delay', 'error' },
+}
+
+local function read_details(verb)
+  local details = { delay = '', level = '', error = '' }
+  for _, name in ipairs(detail_names[verb] or {}) do details[name] = word() end
+  return details
+end
+
 local answer = {}
 while position <= #frame do
-  local verb, handler, key, token, detail, wrong = word(), word(), word(), word(), word(), word()
+  local verb, handler, key, token = word(), word(), word(), word()
   local event = prefix .. 'event:' .. key
-  local heard
+  local accepted
   if verb == 'route' then
-    heard = route(event, key, token, detail, wrong)
+    local effects, suspect = word(), word()
+    accepted = route(event, key, token, effects, suspect)
   elseif verb == 'release' then
-    heard = release(handler, event, key, token)
+    accepted = release(handler, event, key, token)
   else
-    heard = settle(verb, handler, event, key, token, detail, wrong)
+    accepted = settle(verb, handler, event, key, token, read_details(verb))
   end
-  answer[#answer + 1] = heard
+  answer[#answer + 1] = accepted
 end
 return answer

@@ -4,6 +4,7 @@
 -- ARGV     fencing token, longest life of an open request in seconds, retention in seconds, when the reconcile run
 --          began (seconds), and one frame with 4 words a line: verb, request id, and two of the verb's own:
 --            open     created_at | timeout_at   HITL.sh shows it as open ('' where not shown)
+--            details  JSON | callback (JSON)    what was asked in it, as HITL.sh shows it ('' for no callback URL of ours)
 --            ended    created_at | -            it ended before the horizon: only its offset in the list is of use
 --            missing  API key | -               HITL.sh does not know it: certain at the second time; before that
 --                                               the other key is used ('' for none) if no key was shown it
@@ -60,6 +61,8 @@ end
 
 -- HITL.sh does not confirm an outcome that waits for that: try again, then deny it.
 local function doubt(request_id, request, by)
+  give_up_details(request_id)
+  if not waits_for_confirmation(request_id) then return end
   -- It existed once: perhaps the key may not read it.
   if by == 'missing' and was_there(request) then
     redis.call('HSET', request, 'hold', now + LATER)
@@ -132,6 +135,9 @@ while position <= #frame do
   local request = prefix .. 'request:' .. request_id
   if verb == 'open' then
     open(request_id, request, first, second)
+  elseif verb == 'details' then
+    if second ~= '' and redis.call('HSETNX', request, 'callback', second) == 1 then count_change(request_id) end
+    save_details(request_id, 'api', first)
   elseif verb == 'ended' then
     mark_verified(request_id, 'listing')
     redis.call('ZADD', asked_of(request_id), 'NX', creation_time(first), request_id)

@@ -15,7 +15,9 @@ def test_a_created_loop_comes_with_an_invitation(sandbox: Sandbox, api: Caller) 
     assert data["qr_code_url"] == f"{sandbox.url}/qr/{data['invite_code']}.png"
     picture = data["qr_code_base64"].removeprefix("data:image/png;base64,")
     assert base64.b64decode(picture).startswith(b"\x89PNG")
-    assert "invite_code" not in data["loop"]
+    assert {name: data["loop"][name] for name in ("invite_code", "qr_code_url")} == {
+        name: data[name] for name in ("invite_code", "qr_code_url")
+    }
 
 
 def test_the_creator_is_the_first_active_member(api: Caller, loop: str) -> None:
@@ -170,12 +172,11 @@ def test_the_creator_cannot_be_removed(api: Caller, loop: str) -> None:
 
 
 def test_first_generation_replies_say_more(sandbox: Sandbox, api: Caller, loop: str) -> None:
-    sandbox.configure(r1_replies=True, invite_in_loop=True)
+    sandbox.configure(r1_replies=True)
     user_id = sandbox.add_member(loop, "priya@example.com")["user_id"]
 
     members = api.get(f"/loops/{loop}/members").json()["data"]
     removed = api.call("DELETE", f"/loops/{loop}/members/{user_id}").json()
-    shown = api.get(f"/loops/{loop}").json()["data"]["loop"]
     deleted = api.call("DELETE", f"/loops/{loop}").json()["data"]
 
     assert members["members"][1]["role"] == "member"
@@ -186,8 +187,26 @@ def test_first_generation_replies_say_more(sandbox: Sandbox, api: Caller, loop: 
     }
     assert removed["msg"] == "Member removed from loop successfully"
     assert "removed_at" in removed["data"]
-    assert len(shown["invite_code"]) == 9
     assert deleted["deleted_data"] == {"members_removed": 1, "requests_deleted": 0, "responses_deleted": 0}
+
+
+def test_a_loop_without_a_description_has_no_such_key(api: Caller, loop: str) -> None:
+    described = api.call("PUT", f"/loops/{loop}", json={"description": "Replies"}).json()["data"]["loop"]
+    cleared = api.call("PUT", f"/loops/{loop}", json={"description": None}).json()["data"]["loop"]
+
+    assert described["description"] == "Replies"
+    assert "description" not in cleared
+    assert "description" not in api.get("/loops").json()["data"]["loops"][0]
+
+
+def test_a_member_has_a_name(sandbox: Sandbox, api: Caller, loop: str) -> None:
+    sandbox.add_member(loop, "priya@example.com", name="Priya Example")
+
+    listed = api.get(f"/loops/{loop}/members").json()["data"]["members"]
+    shown = api.get(f"/loops/{loop}").json()["data"]["loop"]["members"]
+
+    assert [member["name"] for member in listed] == [member["name"] for member in shown]
+    assert listed[1]["name"] == "Priya Example"
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/loops/a/b/c"])

@@ -11,11 +11,19 @@ from hitl_sandbox.testing import Sandbox
 from tests.hitl_sandbox.caller import Caller, ask
 from tests.hitl_sandbox.shapes import Shape, shape_of, without
 
-DOCUMENTED = Path(__file__).parents[3] / "shared" / "hitl-api" / "payloads"
+DOCUMENTED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
 
 #: What we add to a documented reply, and why it does no harm: clients are told to tolerate all of it.
 ADDED = {
-    "rest.members.200": {"data.total_count", "data.active_count", "data.pending_count"},
+    **{
+        name: {f"{loop}.invite_code", f"{loop}.qr_code_url", f"{loop}.members[].name"}
+        for name, loop in (
+            ("rest.create-loop.201", "data.loop"),
+            ("rest.get-loop.200", "data.loop"),
+            ("rest.list-loops.200", "data.loops[]"),
+        )
+    },
+    "rest.members.200": {"data.total_count", "data.active_count", "data.pending_count", "data.members[].name"},
     "rest.get-request.completed.200": {
         "data.request.response_by_user",
         "data.request.response_by_user.id",

@@ -1,4 +1,4 @@
-"""A ledger is told of each request that exists, and nothing that fails with it hides the request."""
+"""A recorder is told of each request that exists, and nothing that fails with it hides the request."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hitl_sandbox.testing import Sandbox
-from hitlsh.api import BadRequest, RateLimit, Sent, ServerError, UnexpectedReply, single_select
+from hitlsh.api import BadRequest, RateLimit, SentRequest, ServerError, UnexpectedReply, single_select
 from hitlsh.api.models.requests import CreatedRequest
 from tests.hitlsh.api.conftest import Opener
 
@@ -16,23 +16,23 @@ CALLBACK = "https://hooks.example.com/callbacks/a.b.c"
 
 
 class Book:
-    """A ledger in a list."""
+    """A recorder in a list."""
 
     def __init__(self) -> None:
-        self.entries: list[tuple[CreatedRequest, Sent]] = []
+        self.entries: list[tuple[CreatedRequest, SentRequest]] = []
 
-    def asked(self, created: CreatedRequest, sent: Sent) -> None:
+    def record(self, created: CreatedRequest, sent: SentRequest) -> None:
         self.entries.append((created, sent))
 
 
 class AwaitedBook(Book):
-    async def asked(self, created: CreatedRequest, sent: Sent) -> None:  # type: ignore[override]  # the other protocol
+    async def record(self, created: CreatedRequest, sent: SentRequest) -> None:  # type: ignore[override]  # the other protocol
         await asyncio.sleep(0)
-        super().asked(created, sent)
+        super().record(created, sent)
 
 
 class LostBook:
-    def asked(self, created: CreatedRequest, sent: Sent) -> None:
+    def record(self, created: CreatedRequest, sent: SentRequest) -> None:
         raise OSError("cannot reach redis://:the-password@10.0.0.1")
 
 
@@ -52,34 +52,34 @@ async def ask(api: Any, loop_id: str, **options: Any) -> CreatedRequest:
     return found
 
 
-async def test_the_ledger_is_told_what_was_made_and_what_was_sent(opened: Opener, loop_id: str) -> None:
+async def test_the_recorder_is_told_what_was_made_and_what_was_sent(opened: Opener, loop_id: str) -> None:
     book = Book()
 
-    created = await ask(opened(ledger=book), loop_id)
+    created = await ask(opened(recorder=book), loop_id)
 
     [(kept, sent)] = book.entries
     assert kept == created
-    assert sent == Sent(loop_id=loop_id, callback_url=CALLBACK, default_response="Reject", timeout_seconds=600)
+    assert sent == SentRequest(loop_id=loop_id, callback_url=CALLBACK, default_response="Reject", timeout_seconds=600)
 
 
 @pytest.mark.parametrize("opened", ["AsyncClient"], indirect=True)
-async def test_a_ledger_may_take_a_round_trip(opened: Opener, loop_id: str) -> None:
+async def test_a_recorder_may_take_a_round_trip(opened: Opener, loop_id: str) -> None:
     book = AwaitedBook()
 
-    created = await ask(opened(ledger=book), loop_id)
+    created = await ask(opened(recorder=book), loop_id)
 
     assert [kept.request_id for kept, _ in book.entries] == [created.request_id]
 
 
 async def test_the_request_behind_a_turn_is_told_too(opened: Opener, loop_id: str) -> None:
     book = Book()
-    api = opened(ledger=book)
+    api = opened(recorder=book)
     session = await api.sessions.create(loop_id=loop_id)
 
     turn = await api.sessions.create_turn(session.id, "git_push")
 
     assert [(kept.request_id, kept.created_at, sent) for kept, sent in book.entries] == [
-        (turn.request_id, turn.created_at, Sent())
+        (turn.request_id, turn.created_at, SentRequest())
     ]
 
 
@@ -88,7 +88,7 @@ async def test_what_was_never_sent_is_not_told(opened: Opener, loop_id: str, que
     book = Book()
 
     with pytest.raises(ValueError, match=r"default_response|timeout_seconds"):
-        await ask(opened(ledger=book), loop_id, **question)
+        await ask(opened(recorder=book), loop_id, **question)
 
     assert book.entries == []
 
@@ -98,7 +98,7 @@ async def test_what_was_refused_is_not_told(opened: Opener, loop_id: str, sandbo
     sandbox.fault("error", status=400, match={"method": "POST"})
 
     with pytest.raises(BadRequest):
-        await ask(opened(ledger=book), loop_id)
+        await ask(opened(recorder=book), loop_id)
 
     assert book.entries == []
 
@@ -114,27 +114,27 @@ async def test_a_reply_without_an_id_leaves_nothing_to_tell(
     sandbox.fault(match={"method": "POST"}, **fault)
 
     with pytest.raises(error):
-        await ask(opened(ledger=book), loop_id)
+        await ask(opened(recorder=book), loop_id)
 
     assert book.entries == []
 
 
-async def test_a_ledger_that_fails_does_not_hide_the_request(
+async def test_a_recorder_that_fails_does_not_hide_the_request(
     opened: Opener, loop_id: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "hitl.api")
 
-    created = await ask(opened(ledger=LostBook()), loop_id)
+    created = await ask(opened(recorder=LostBook()), loop_id)
 
     assert [request["id"] for request in sandbox.state()["requests"]] == [created.request_id]
-    assert caplog.messages == [f"ledger.failed subject={created.request_id} error=OSError"]
+    assert caplog.messages == [f"recorder.failed subject={created.request_id} error=OSError"]
     assert "the-password" not in caplog.text
 
 
 async def test_a_budget_that_does_not_hear_hides_no_request_either(opened: Opener, loop_id: str) -> None:
     book = Book()
 
-    created = await ask(opened(ledger=book, budget=DeafBudget()), loop_id)
+    created = await ask(opened(recorder=book, budget=DeafBudget()), loop_id)
 
     assert [kept.request_id for kept, _ in book.entries] == [created.request_id]
 

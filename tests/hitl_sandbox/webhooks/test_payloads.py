@@ -12,7 +12,7 @@ from tests.hitl_sandbox.receiver import Receiver
 from tests.hitl_sandbox.shapes import shape_of, without
 
 #: The documents' own payloads, where this checkout has them beside it.
-DOCUMENTED = Path(__file__).parents[3] / "shared" / "hitl-api" / "payloads"
+DOCUMENTED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
 
 ANSWERS: dict[str, Any] = {
     "text": "Drop paragraph two.",
@@ -60,8 +60,9 @@ EXPECTED: dict[str, str] = {
         response_by_user:object response_by_user.id:string response_by_user.name:string
         response_by_user.email:string response_time_seconds:number timestamp:string""",
     "legacy-r0.request.completed": """
-        event:string review:object review.id:string review.status:string review.decision:string
-        timestamp:string""",
+        event:string review:object review.id:string review.template_id:string review.status:string
+        review.result:object review.result.content:string review.result.feedback:string
+        review.completed_at:string review.reviewer:string timestamp:string""",
     "n8n-resume": "request_id:string response:string status:string",
     "nested.request.completed": """
         event:string timestamp:string data:object data.request:object data.request.id:string
@@ -245,3 +246,96 @@ def test_every_response_type_agrees_with_the_documents(
     body = call_back(sandbox, api, receiver, response_type)
 
     assert shape_of(body) == shape_of(printed)
+
+
+@pytest.mark.parametrize(
+    ("response_type", "result"),
+    [
+        ("boolean", {"approved": False, "feedback": ""}),
+        ("single_select", {"content": "Publish", "feedback": ""}),
+        ("multi_select", {"content": ["typo", "broken_link"], "feedback": ""}),
+        ("rating", {"content": 8.5, "feedback": ""}),
+        ("number", {"content": 149.95, "feedback": ""}),
+        ("text", {"content": "Drop paragraph two.", "feedback": ""}),
+        ("editable_text", {"content": "Dear you", "feedback": ""}),
+    ],
+)
+def test_a_review_of_the_first_api_carries_the_answer_as_its_result(
+    sandbox: Sandbox, api: Caller, receiver: Receiver, response_type: str, result: object
+) -> None:
+    sandbox.configure(callback_variant="legacy-r0")
+
+    body = call_back(sandbox, api, receiver, response_type)
+
+    assert body["event"] == "review.completed"
+    assert body["review"]["result"] == result
+    assert "decision" not in body["review"]
+
+
+@pytest.mark.parametrize("outcome", ["timeout", "cancelled"])
+def test_a_review_that_nobody_answered_has_no_result(
+    sandbox: Sandbox, api: Caller, receiver: Receiver, outcome: str
+) -> None:
+    sandbox.configure(callback_variant="legacy-r0")
+    _end(f"request.{outcome}", api.request(api.loop(), callback_url=receiver.url), sandbox, api)
+    sandbox.settle()
+
+    (body,) = receiver.bodies()
+
+    assert (body["event"], body["review"]["status"]) == (f"review.{outcome}", outcome)
+    assert (body["review"]["result"], body["review"]["reviewer"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "response_data"),
+    [
+        (["Approve with Warning", "Reject"], "Approve with Warning", "approve_with_warning"),
+        ([{"value": "v1", "label": "Approve"}], "Approve", "v1"),
+    ],
+    ids=["plain", "object"],
+)
+def test_make_is_sent_the_slug_of_an_option(
+    sandbox: Sandbox, api: Caller, receiver: Receiver, options: list[Any], answer: str, response_data: str
+) -> None:
+    sandbox.configure(callback_variant="make-flat")
+    request_id = api.request(
+        api.loop(), response_config={"options": options}, default_response=answer, callback_url=receiver.url
+    )
+    sandbox.answer(request_id, answer)
+    sandbox.settle()
+
+    (body,) = receiver.bodies()
+
+    assert body["response_data"] == response_data
+
+
+#: What HITL.sh sends in some forms only, and the form that carries it.
+METADATA = {
+    "make-workflow.execution.completed": ("execution_id", "workflow_id"),
+    "turn.resolved": ("session_id",),
+    "nested.loop.member_joined": ("data.member",),
+    "nested.request.cancelled": ("data.refund_info",),
+}
+
+
+@pytest.mark.parametrize("name", sorted(METADATA))
+def test_metadata_is_sent_in_the_forms_that_carry_it(
+    sandbox: Sandbox, api: Caller, receiver: Receiver, name: str
+) -> None:
+    assert set(METADATA[name]) <= set(shape_of(emit(name, sandbox, api, receiver)))
+
+
+@pytest.mark.parametrize("form", ["object", "label", "value", "slug"])
+@pytest.mark.parametrize(("answer", "was_edited"), [("Dear all", False), ("Dear you", True)])
+def test_an_edited_text_says_whether_it_was_edited(
+    sandbox: Sandbox, api: Caller, receiver: Receiver, form: str, answer: str, was_edited: bool
+) -> None:
+    sandbox.configure(callback_form=form)
+    request_id = api.request(api.loop(), "editable_text", callback_url=receiver.url)
+    sandbox.answer(request_id, answer)
+    sandbox.settle()
+
+    (body,) = receiver.bodies()
+
+    assert body["response_data"] == {"revised_text": answer, "was_edited": was_edited}
+    assert api.read(request_id)["response_data"] == body["response_data"]

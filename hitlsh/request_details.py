@@ -1,0 +1,122 @@
+"""What was asked in a request: read from a create body, the API, or an account webhook, and merged.
+
+Field names and limits are those of https://docs.hitl.sh (requests/create, responses/types). No reader raises:
+a value of the wrong type is left out.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from hitlsh.webhooks.payload_fields import mapping, text
+
+#: Characters of a request's text that are kept.
+LONGEST_TEXT = 2_000
+#: Bytes of the context or of the response configuration, as JSON; a larger one is left out.
+LARGEST_OBJECT = 16_384
+#: Characters of any other text, and how many tags are kept.
+LONGEST_WORD = 200
+MAX_TAGS = 20
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class OfferedOption(msgspec.Struct, frozen=True, kw_only=True):
+    """An option that the reviewer could choose; for an option that is a plain string, both are that string."""
+
+    value: str
+    label: str
+
+
+class RequestDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was asked: the question, how it could be answered, and what holds when nobody answers."""
+
+    #: The text that the reviewer reads, at most 2,000 characters of it.
+    text: str | None = None
+    #: SHA-256 (hex) of the whole text, when `text` is cut.
+    text_digest: str | None = None
+    #: The JSON object that was attached to the request (``context``, else ``metadata``); None when it is larger
+    #: than 16 KiB, which `context_digest` then tells.
+    context: dict[str, Any] | None = None
+    context_digest: str | None = None
+    #: ``text``, ``editable_text``, ``single_select``, ``multi_select``, ``rating``, ``number`` or ``boolean``.
+    response_type: str | None = None
+    #: As HITL.sh was sent it: options, scale, labels, lengths.
+    response_config: dict[str, Any] | None = None
+    #: As HITL.sh was sent it: a value, a label or a list of them.
+    default_response: Any = None
+    loop_id: str | None = None
+    loop_name: str | None = None
+    #: ``low``, ``medium``, ``high`` or ``critical``.
+    priority: str | None = None
+    platform: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> tuple[OfferedOption, ...]:
+        """The options of a select, in the order asked; empty for other types and where they are not known."""
+        listed = (self.response_config or {}).get("options")
+        options = map(_option, listed) if isinstance(listed, list) else ()
+        return tuple(option for option in options if option is not None)
+
+
+def read_details(request: Mapping[str, Any], *, loop_name: str | None = None) -> RequestDetails:
+    """Read a create body, a request or a list row of the API, or the ``request`` of an account webhook."""
+    asked = text(request.get("request_text"))
+    attached = request.get("context") if isinstance(request.get("context"), dict) else request.get("metadata")
+    context = _bounded(attached)
+    tags = request.get("tags")
+    return RequestDetails(
+        text=asked[:LONGEST_TEXT] if asked else None,
+        text_digest=hashlib.sha256(asked.encode(errors="replace")).hexdigest()
+        if asked and len(asked) > LONGEST_TEXT
+        else None,
+        context=context,
+        context_digest=hashlib.sha256(_encode(attached)).hexdigest()
+        if isinstance(attached, dict) and context is None
+        else None,
+        response_type=_word(request.get("response_type")),
+        response_config=_bounded(request.get("response_config")),
+        default_response=_default(request.get("default_response")),
+        loop_id=_word(request.get("loop_id")),
+        loop_name=_word(loop_name),
+        priority=_word(request.get("priority")),
+        platform=_word(request.get("platform")),
+        tags=tuple(tag for tag in tags if _word(tag))[:MAX_TAGS] if isinstance(tags, list) else (),
+    )
+
+
+def merge_details(best_first: Iterable[RequestDetails]) -> RequestDetails:
+    """Each field from the first that has it."""
+    merged: dict[str, Any] = {}
+    for details in best_first:
+        for name in RequestDetails.__struct_fields__:
+            value = getattr(details, name)
+            if value is not None and value != () and name not in merged:
+                merged[name] = value
+    return RequestDetails(**merged)
+
+
+def _option(option: Any) -> OfferedOption | None:
+    if isinstance(option, str):
+        return OfferedOption(value=option, label=option)
+    fields = mapping(option) or {}
+    value, label = text(fields.get("value")), text(fields.get("label"))
+    if value is None and label is None:
+        return None
+    return OfferedOption(value=value or label or "", label=label or value or "")
+
+
+def _bounded(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) and len(_encode(value)) <= LARGEST_OBJECT else None
+
+
+def _default(value: Any) -> Any:
+    return value if value is None or len(_encode(value)) <= LARGEST_OBJECT else None
+
+
+def _word(value: Any) -> str | None:
+    word = text(value)
+    return word if word is not None and len(word) <= LONGEST_WORD else None

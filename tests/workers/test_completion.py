@@ -1,0 +1,183 @@
+"""An event is completed from its tracked request: one decision, in whichever form it was delivered."""
+
+from typing import Any
+
+import pytest
+
+from hitlsh.canonical_answers import canonical_answer
+from hitlsh.events import Event, Reviewer
+from hitlsh.request_details import LARGEST_OBJECT, LONGEST_TEXT, RequestDetails, merge_details, read_details
+from workers.completion import CallbackState, KnownDetails, complete
+
+ADA = Reviewer(id="u1", name="Ada", email="ada@example.com")
+OPTIONS = [{"value": "v1", "label": "Quite another word"}, {"value": "v2", "label": "Second"}, "Plain Words"]
+
+
+def details(response_type: str = "single_select", **config: Any) -> RequestDetails:
+    return RequestDetails(response_type=response_type, response_config=config or {"options": OPTIONS}, text="Pay?")
+
+
+def event(response: Any = "v1", **changes: Any) -> Event:
+    fields = {
+        "variant": "nested",
+        "name": "request.completed",
+        "key": "request.completed:r1",
+        "request_id": "r1",
+        "outcome": "completed",
+        "source": "human",
+        "status": "completed",
+        "reviewer": ADA,
+        "response": response,
+    }
+    return Event(**{**fields, **changes})
+
+
+@pytest.mark.parametrize("response", ["v1", "Quite another word", "quite_another_word", ["v1"]])
+def test_value_label_and_slug_of_one_option_are_one_answer(response: Any) -> None:
+    completion = complete(event(response), KnownDetails(asked=details()))
+
+    assert (completion.event.response, completion.event.labels) == ("v1", ("Quite another word",))
+    assert (completion.is_unexpected, completion.missing) == (False, ("loop_id", "loop_name"))
+
+
+@pytest.mark.parametrize("response", ["plain_words", "Plain Words"])
+def test_a_plain_string_is_answered_as_it_was_asked(response: str) -> None:
+    completion = complete(event(response), KnownDetails(asked=details()))
+
+    assert (completion.event.response, completion.event.labels) == ("Plain Words", ("Plain Words",))
+
+
+def test_a_value_that_is_another_options_label_is_the_value() -> None:
+    asked = details(options=[{"value": "a", "label": "b"}, {"value": "b", "label": "c"}])
+
+    assert canonical_answer("b", (), asked) == ("b", ("c",), True)
+    assert canonical_answer("b", ("c",), asked) == ("b", ("c",), True)
+    assert canonical_answer("c", (), asked) == ("b", ("c",), True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "response", "expected", "labels"),
+    [
+        (details("multi_select", options=OPTIONS), "Second", ["v2"], ("Second",)),
+        (details("multi_select", options=OPTIONS), ["v2", "Second"], ["v2", "v2"], ("Second", "Second")),
+        (details("multi_select", options=OPTIONS), [], [], ()),
+        (details("rating", scale_max=5, labels={"4": "Good"}), 4.0, 4, ("Good",)),
+        (details("rating", scale_max=5, labels={"4": "Good"}), "4", 4, ("Good",)),
+        (details("number", max_value=100), "12.50", 12.5, ()),
+        (details("boolean", true_label="Pay", false_label="Hold"), "Hold", False, ("Hold",)),
+        (details("boolean", true_label="Pay", false_label="Hold"), "true", True, ("Pay",)),
+        (details("text", max_length=10), "", "", ()),
+        (details("text", max_length=10), "Second", "Second", ()),
+    ],
+)  # fmt: skip
+def test_each_type_has_one_spelling(
+    asked: RequestDetails, response: Any, expected: Any, labels: tuple[str, ...]
+) -> None:
+    completion = complete(event(response), KnownDetails(asked=asked))
+
+    assert completion.event.response == expected
+    assert type(completion.event.response) is type(expected)
+    assert completion.event.labels == labels
+    assert not completion.is_unexpected
+
+
+@pytest.mark.parametrize(
+    ("asked", "response"),
+    [
+        (details(), "Never offered"),
+        (details(), ["v1", "v2"]),
+        (details("rating", scale_max=5), 6),
+        (details("rating", scale_max=5), "high"),
+        (details("number", min_value=0, max_value=10), -1),
+        (details("boolean"), "maybe"),
+        (details("text", max_length=10), 7),
+    ],
+)
+def test_an_answer_that_was_not_offered_is_kept_and_unexpected(asked: RequestDetails, response: Any) -> None:
+    completion = complete(event(response), KnownDetails(asked=asked))
+
+    assert (completion.event.response, completion.is_unexpected) == (response, True)
+
+
+def test_a_word_of_the_form_itself_is_no_answer_of_the_question() -> None:
+    completion = complete(event("approved", variant="global"), KnownDetails(asked=details()))
+
+    assert ("response" in completion.missing, completion.is_unexpected) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome", "expected"),
+    [("v2", "timeout", "v2"), ("Second", "cancelled", "v2"), ("plain_words", "completed", "Plain Words")],
+)
+def test_a_default_is_spelled_as_a_response(asked: str, outcome: str, expected: str) -> None:
+    known = KnownDetails(api=RequestDetails(**_fields(details()), default_response=asked))
+
+    assert complete(event(outcome=outcome), known).event.default_response == expected
+
+
+def _fields(asked: RequestDetails) -> dict[str, Any]:
+    return {"response_type": asked.response_type, "response_config": asked.response_config}
+
+
+def test_what_nobody_told_is_named() -> None:
+    completion = complete(event("Quite another word", reviewer=Reviewer(id="u1")))
+
+    assert completion.missing == (
+        "context", "default_response", "loop_id", "loop_name", "question", "response", "response_type",
+        "reviewer.email", "reviewer.name", "state",
+    )  # fmt: skip
+
+
+def test_what_is_not_there_was_not_given_once_the_request_is_known() -> None:
+    known = KnownDetails(api=details(), loop_name="Desk", callback=CallbackState(id="t", state={"order": 7}))
+    completion = complete(event(loop_id="l1"), known)
+
+    assert completion.missing == ()
+    assert (completion.state, completion.event.loop_name) == ({"order": 7}, "Desk")
+    assert (completion.event.metadata, completion.event.default_response) == (None, None)
+
+
+def test_the_best_source_speaks_for_each_field() -> None:
+    known = KnownDetails(
+        asked=RequestDetails(loop_id="asked"),
+        api=RequestDetails(loop_id="api", priority="high"),
+        event=RequestDetails(priority="low", loop_name="Desk"),
+    )
+
+    completion = complete(event(loop_id="delivered", response_type="text"), known)
+
+    assert (completion.details.loop_id, completion.details.priority) == ("asked", "high")
+    assert (completion.event.loop_name, completion.event.response_type) == ("Desk", "text")
+
+
+def test_the_state_of_the_delivery_comes_before_that_of_the_request() -> None:
+    known = KnownDetails(callback=CallbackState(id="t", state=1))
+
+    assert complete(event(), known).state == 1
+    assert complete(event(), known, own=CallbackState(id="u", state=2)).state == 2
+
+
+def test_what_is_about_no_request_stays_as_it_is() -> None:
+    joined = Event(variant="global", name="user.joined", key="user.joined:1", loop_name="Desk")
+
+    completion = complete(joined)
+
+    assert (completion.event, completion.missing) == (joined, ())
+
+
+def test_details_are_bounded() -> None:
+    read = read_details({"request_text": "x" * 5_000, "context": {"a": "x" * LARGEST_OBJECT}, "tags": ["t"] * 50})
+
+    assert (len(read.text or ""), read.context, len(read.tags)) == (LONGEST_TEXT, None, 20)
+    assert read.text_digest is not None
+    assert read.context_digest is not None
+
+
+@pytest.mark.parametrize("wrong", [7, None, [], "x", {"options": 7}, {"options": [None, {}, 7]}])
+def test_no_shape_of_details_raises(wrong: Any) -> None:
+    names = ("request_text", "context", "metadata", "response_type", "response_config", "tags", "loop_id", "priority")
+
+    read = read_details(dict.fromkeys(names, wrong))
+
+    assert read.options == ()
+    assert merge_details([read]) is not None

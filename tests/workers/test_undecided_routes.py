@@ -1,0 +1,138 @@
+"""A route that needs a field which nobody has told waits for it; every other route runs at once."""
+
+from typing import Any
+
+import pytest
+
+from hitlsh.events import Event, Reviewer
+from hitlsh.request_details import RequestDetails
+from workers import Router
+from workers.completion import CallbackState, KnownDetails
+from workers.decision import Decision, StoredEvent
+from workers.errors import RouteInvalid
+from workers.testing import NOW
+
+NOTHING = KnownDetails()
+ALL = KnownDetails(
+    api=RequestDetails(response_type="text", loop_id="l1", context={"tier": "gold"}),
+    loop_name="Desk",
+    callback=CallbackState(id="t", state={"order": 7}),
+)
+
+
+def made(known: KnownDetails = NOTHING, *, can_read: bool = True, **changes: Any) -> Decision:
+    fields: dict[str, Any] = {
+        "variant": "nested",
+        "name": "request.completed",
+        "key": "request.completed:r1",
+        "request_id": "r1",
+        "loop_id": "l1",
+        "outcome": "completed",
+        "source": "human",
+        "response": "Approve",
+        "reviewer": Reviewer(id="u1"),
+    }
+    event = Event(**{**fields, **changes})
+    return Decision.from_stored(
+        StoredEvent(event=event, trust="signed", received_at=NOW, known=known), can_read=can_read
+    )
+
+
+def handler(decision: Decision) -> None: ...
+
+
+def rest(decision: Decision) -> None: ...
+
+
+def run_and_wait(decision: Decision, **conditions: Any) -> tuple[list[str], list[str]]:
+    router = Router()
+    router.on("request.completed", **conditions)(handler)
+    router.otherwise(rest)
+    waits = router.waits(decision)
+    assert all(wait.needs == "details" for wait in waits)
+    return [route.name for route in router.match(decision)], [wait.route.name for wait in waits]
+
+
+UNDECIDED: list[dict[str, Any]] = [
+    {"state": {"order": 7}},
+    {"state": lambda state: state["order"] == 7},
+    {"loop": "Desk"},
+    {"loop": ["Desk", "Other"]},
+    {"metadata": {"tier": "gold"}},
+    {"response": "Quite another word"},
+    {"response_type": "text"},
+    {"reviewer": "Ada"},
+    {"when": lambda decision: decision.question.context == {"tier": "gold"}, "needs": ("context",)},
+]
+DECIDED: list[dict[str, Any]] = [
+    {},
+    {"loop": "l1"},
+    {"response": "Approve"},
+    {"reviewer": "u1"},
+    {"source": "human"},
+    {"when": lambda decision: decision.response == "Approve"},
+]
+NEVER: list[dict[str, Any]] = [
+    {"loop": "l1", "reviewer": "u1", "when": lambda decision: False, "state": {"order": 7}},
+    {"when": lambda decision: False, "state": {"order": 7}},
+    {"trust": "confirmed", "when": lambda decision: False},
+]
+
+
+@pytest.mark.parametrize("position", range(len(UNDECIDED)))
+def test_an_undecided_route_waits_and_otherwise_with_it(position: int) -> None:
+    assert run_and_wait(made(), **UNDECIDED[position]) == ([], ["handler", "rest"])
+
+
+@pytest.mark.parametrize("position", range(len(UNDECIDED)))
+def test_without_anything_to_ask_it_decides_by_what_there_is(position: int) -> None:
+    for decision in (made(can_read=False), made(KnownDetails(is_unavailable=True))):
+        ran, waits = run_and_wait(decision, **{**UNDECIDED[position], **_safe(UNDECIDED[position])})
+
+        assert (ran, waits) == (["rest"], [])
+
+
+def _safe(conditions: dict[str, Any]) -> dict[str, Any]:
+    """A predicate that reads what is missing would raise, and raising counts as wanted."""
+    return {"state": lambda state: bool(state)} if callable(conditions.get("state")) else {}
+
+
+@pytest.mark.parametrize("position", range(len(DECIDED)))
+def test_a_route_that_needs_nothing_missing_runs_at_once(position: int) -> None:
+    assert run_and_wait(made(), **DECIDED[position]) == (["handler"], [])
+
+
+@pytest.mark.parametrize("position", range(len(NEVER)))
+def test_a_route_that_is_not_for_it_anyway_does_not_wait(position: int) -> None:
+    assert run_and_wait(made(), **NEVER[position]) == (["rest"], [])
+
+
+@pytest.mark.parametrize("conditions", [{"state": {"order": 7}}, {"loop": "Desk"}, {"metadata": {"tier": "gold"}}])
+def test_once_the_request_is_known_it_runs(conditions: dict[str, Any]) -> None:
+    assert run_and_wait(made(ALL), **conditions) == (["handler"], [])
+
+
+def test_otherwise_does_not_wait_where_another_route_runs() -> None:
+    router = Router()
+    router.on("request.completed", state={"order": 7})(handler)
+    router.on("request.completed", name="all")(lambda decision: None)
+    router.otherwise(rest)
+
+    assert [route.name for route in router.match(made())] == ["all"]
+    assert [wait.route.name for wait in router.waits(made())] == ["handler"]
+
+
+def test_otherwise_is_wanted_only_once_no_route_is() -> None:
+    router = Router()
+    router.on("request.completed", state={"order": 7})(handler)
+    router.otherwise(rest)
+
+    assert not router.wants(router["rest"], made())
+    assert not router.wants(router["rest"], made(ALL))
+    assert router.wants(router["rest"], made(KnownDetails(api=RequestDetails())))
+
+
+@pytest.mark.parametrize("options", [{"needs": ("context",)}, {"needs": "nonsense", "when": bool}])
+def test_needs_are_checked(options: dict[str, Any]) -> None:
+    with pytest.raises(RouteInvalid, match="needs"):
+        Router().on("request.completed", **options)

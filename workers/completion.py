@@ -1,0 +1,167 @@
+"""Completes an event from its tracked request, so that it reads the same in whichever form it was delivered.
+
+Pure. A field comes from the request's details (what was asked through us, else what HITL.sh's API shows, else a signed
+event or a list row), and only then from the delivery itself. An answer is never changed: it is spelled as the question
+spells it. What nobody could know is named in `Completion.missing`.
+"""
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from hitlsh.canonical_answers import canonical_answer, whole
+from hitlsh.events import Event, Trust
+from hitlsh.request_details import RequestDetails, merge_details
+
+#: What a route may wait for: evidence of a level, or a read of the request at HITL.sh's API.
+Need: TypeAlias = Trust | Literal["details"]
+DetailsSource = Literal["asked", "api", "event", "listing"]
+#: Best first.
+SOURCES: tuple[DetailsSource, ...] = ("asked", "api", "event", "listing")
+#: Payload forms whose answer is a word of their own ("approved"), not the option that was chosen.
+_OWN_WORDS = frozenset({"global", "n8n-doc"})
+_FREE_TEXT = frozenset({"text", "editable_text"})
+_SELECTS = frozenset({"single_select", "multi_select"})
+#: Fields that only the details of the request can supply, with what they are read from.
+_ASKED_FIELDS = ("response_type", "loop_id", "loop_name")
+
+
+class CallbackState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the request's own callback URL carries."""
+
+    id: str | None = None
+    state: Any = None
+
+
+class KnownDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the request tracker knows of one request, by source."""
+
+    asked: RequestDetails | None = None
+    api: RequestDetails | None = None
+    event: RequestDetails | None = None
+    listing: RequestDetails | None = None
+    #: Of the callback URL that the request was given, when that is ours and known from us or from the API.
+    callback: CallbackState | None = None
+    #: The name of its loop, from wherever a loop of that id was named last.
+    loop_name: str | None = None
+    #: The API was asked, and does not show the request.
+    is_unavailable: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """All of the request is known: what is not there was not asked."""
+        return self.asked is not None or self.api is not None
+
+    def merged(self) -> RequestDetails:
+        """Each field from the best source that has it."""
+        merged = merge_details(details for name in SOURCES if (details := getattr(self, name)) is not None)
+        return msgspec.structs.replace(merged, loop_name=self.loop_name or merged.loop_name)
+
+
+NOTHING_KNOWN = KnownDetails()
+NO_DETAILS = RequestDetails()
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """An event with all that is known of its request."""
+
+    event: Event
+    details: RequestDetails
+    #: What the request's callback URL carries.
+    state: Any
+    #: Fields of `Decision` that nobody has told, such as ``state``, ``context`` or ``reviewer.name``; sorted.
+    missing: tuple[str, ...] = ()
+    #: The answer was not offered: an unknown option, off the scale, or of another type than was asked for.
+    is_unexpected: bool = False
+
+
+def complete(event: Event, known: KnownDetails = NOTHING_KNOWN, *, own: CallbackState | None = None) -> Completion:
+    """Complete an event of a request; any other event has nothing missing and stays as it is.
+
+    `own`: of the callback URL by which this event was delivered.
+    """
+    callback = own or known.callback
+    state = callback.state if callback is not None else None
+    if event.request_id is None or not event.name.startswith("request."):
+        return Completion(event=event, details=RequestDetails(), state=state)
+    details = merge_details([known.merged(), details_of(event)])
+    completed = msgspec.structs.replace(
+        event,
+        response_type=details.response_type,
+        loop_id=details.loop_id,
+        loop_name=details.loop_name,
+        default_response=_default(details),
+        metadata=details.context,
+    )
+    is_unexpected = False
+    missing = _missing_details(event, known, details, has_state=callback is not None)
+    if event.outcome == "completed" and event.response is not None:
+        if details.response_type is None:
+            completed = msgspec.structs.replace(completed, response=whole(event.response))
+            is_known = known.is_complete or _is_value(event)
+        else:
+            answer = canonical_answer(event.response, event.labels, details)
+            labels = event.labels if details.response_config is None else answer.labels
+            completed = msgspec.structs.replace(completed, response=answer.value, labels=labels)
+            is_known = event.variant not in _OWN_WORDS if not answer.is_offered else _can_tell(event, known, details)
+            is_unexpected = not answer.is_offered and is_known
+        if not is_known:
+            missing.add("response")
+    return Completion(
+        event=completed,
+        details=details,
+        state=state,
+        missing=tuple(sorted(missing | _missing_reviewer(event))),
+        is_unexpected=is_unexpected,
+    )
+
+
+def details_of(event: Event) -> RequestDetails:
+    """What the delivery itself says of its request."""
+    return RequestDetails(
+        response_type=event.response_type,
+        loop_id=event.loop_id,
+        loop_name=event.loop_name,
+        default_response=event.default_response,
+        context=event.metadata,
+    )
+
+
+def _default(details: RequestDetails) -> Any:
+    if details.default_response is None or details.response_type is None:
+        return whole(details.default_response)
+    return canonical_answer(details.default_response, (), details).value
+
+
+def _is_value(event: Event) -> bool:
+    """Whether the answer is surely the value itself: of a question that is not known, a word may be a label."""
+    items = event.response if isinstance(event.response, list) else [event.response]
+    return event.variant not in _OWN_WORDS and (bool(event.labels) or not any(isinstance(item, str) for item in items))
+
+
+def _can_tell(event: Event, known: KnownDetails, details: RequestDetails) -> bool:
+    """Whether the answer is spelled as the question spells it: of a select, its options must be known."""
+    if known.is_complete or details.response_type not in _SELECTS:
+        return True
+    return bool(details.options) or _is_value(event)
+
+
+def _missing_details(event: Event, known: KnownDetails, details: RequestDetails, *, has_state: bool) -> set[str]:
+    missing = {name for name in _ASKED_FIELDS if getattr(details, name) is None}
+    if known.is_complete:
+        return missing
+    unknown = {
+        "default_response": details.default_response is None,
+        "state": not has_state,
+        "context": details.context is None,
+        "question": True,
+    }
+    return missing | {name for name, is_unknown in unknown.items() if is_unknown}
+
+
+def _missing_reviewer(event: Event) -> set[str]:
+    if event.source != "human":
+        return set()
+    if event.reviewer is None:
+        return {"reviewer.id", "reviewer.name", "reviewer.email"}
+    return {f"reviewer.{name}" for name in ("id", "name", "email") if getattr(event.reviewer, name) is None}
