@@ -22,12 +22,12 @@ from benchmarks.usual_ways import TICK, Client, ListHourly, PollEach
 from tests.reconcile_model import after_decision, available, observe, spend
 from workers.inbox.budget.hourly_calls import HourlyCalls, Purpose, Rules, initial, reconcile_calls_per_hour
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile import discovery
-from workers.reconcile.check_interval import CheckIntervals, intervals
-from workers.reconcile.page_cover import cover
-from workers.reconcile.planner import Situation, plan
-from workers.reconcile.progress import Call, Checkpoint, List, Row, Rows
-from workers.reconcile.state_machine import ReconcileRun
+from workers.reconcile.planning import discovery
+from workers.reconcile.planning.check_interval import CheckIntervals, intervals
+from workers.reconcile.planning.page_cover import cover
+from workers.reconcile.planning.plan_execution import PlanExecution
+from workers.reconcile.planning.planner import Situation, plan
+from workers.reconcile.planning.progress import Call, Checkpoint, List, Row, Rows
 
 OUTAGE = (8 * HOUR, 14 * HOUR)
 
@@ -78,7 +78,7 @@ class Ours(Client):
         found = plan(
             Situation(
                 now=now,
-                known=tuple(self.open.values()),
+                requests=tuple(self.open.values()),
                 due=self._due(now),
                 webhook_health=self.webhook_health,
                 intervals=self.intervals,
@@ -89,7 +89,7 @@ class Ours(Client):
         )
         self.retry_at = 0.0 if found.retry_at is None else found.retry_at
         if found.kind != "nothing":
-            self._carry_out(ReconcileRun(found), "reconcile" if calls else "overdue")
+            self._carry_out(PlanExecution(found), "reconcile" if calls else "overdue")
 
     def _due(self, now: float) -> tuple[OpenRequest, ...]:
         due = sorted((moment, one) for one, moment in self.due_at.items() if moment <= now)
@@ -108,7 +108,7 @@ class Ours(Client):
         self.intervals = intervals(known, self.webhook_health, now=now, calls_per_hour=calls)
         self.due_at = {one: self.intervals.due_at(request) for one, request in self.open.items()}
 
-    def _carry_out(self, reconcile: ReconcileRun, purpose: Purpose) -> None:
+    def _carry_out(self, reconcile: PlanExecution, purpose: Purpose) -> None:
         found: list[int] = []
         while (call := reconcile.next_call()) is not None and (answer := self._answer(call, purpose)) is not None:
             findings = reconcile.step(call, answer)

@@ -7,7 +7,7 @@ hours in the median, one in twenty never). Thirty days of the same lie behind it
 from bisect import bisect_left, bisect_right
 from random import Random
 
-from workers.reconcile.progress import Row, Rows
+from workers.reconcile.planning.progress import Row, Rows
 
 DAY, HOUR = 86_400.0, 3_600.0
 HISTORY = 30 * DAY

@@ -60,11 +60,11 @@ from workers.inbox import keys, scripts
 logger = logging.getLogger("hitl.clock")
 
 SECOND = 1_000_000
-#: As in clock.lua: a server that is further from the latest tick may have been set to another time.
+#: As in shared/inbox_clock.lua: a server that is further from the latest tick may have been set to another time.
 LONGEST_TICK = 2 * SECOND
 #: Seconds for which a new timekeeper watches for somebody else's tick before it believes the server's clock.
 WATCH = 2.0
-#: Microseconds that the server's clock may be ahead of the latest tick to be believed without that.
+#: Microseconds that the server's clock may be ahead of the latest tick to be believed without watching.
 BELIEVED = 10 * SECOND
 #: What two clocks may differ by and still agree: NTP corrects small differences by running a clock up to 8 % faster.
 TOLERANCE = SECOND // 5
@@ -75,7 +75,7 @@ FULL_CORRECTION, LET_BE = SECOND, SECOND // 50
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What now.lua answers. Clocks are in microseconds since 1970."""
+    """The reply of read_clock.lua. Clocks are in microseconds since 1970."""
 
     inbox: int
     server: int
@@ -92,7 +92,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return self.server - self.ticked_server
 
     @property
-    def stands(self) -> bool:
+    def is_stopped(self) -> bool:
         """The inbox clock waits for a tick."""
         return bool(self.tick) and not 0 <= self.passed <= LONGEST_TICK
 
@@ -116,7 +116,7 @@ def next_tick(reading: Reading, least: float, most: float) -> Tick:
     else:
         step = reading.passed - passed
     inbox = max(reading.inbox, reading.ticked_inbox + math.floor(passed * reading.rate))
-    if reading.stands and math.isinf(most):
+    if reading.is_stopped and math.isinf(most):
         inbox = max(inbox, reading.server)  # nobody has measured anything
     return Tick(server=reading.server, inbox=inbox, rate=_rate(reading.server - inbox), step=step)
 
@@ -141,41 +141,40 @@ class Timekeeper:
         self._tick: str | None = None
         self._made_after = -math.inf
         self._made_before = math.inf
-        self._looked_at = -math.inf
+        self._read_at = -math.inf
 
     def keep(self, redis: Redis) -> float:
         """Make a tick if one is wanted. Answers the inbox clock in seconds since 1970."""
         sent = self._monotonic()
         reading = read(redis)
-        tick = self._look(reading, sent)
+        tick = self._wanted_tick(reading, sent)
         if tick is None:
             return reading.inbox / SECOND
         name = _new_name()
         sent = self._monotonic()
-        won = scripts.script(redis, "clock/set_clock")(keys=[keys.PREFIX], args=_words(reading.tick, name, tick))
+        won = scripts.script(redis, "clock/set_clock")(keys=[keys.PREFIX], args=_arguments(reading.tick, name, tick))
         return self._made(tick, name, sent, won=won == 1)
 
     async def akeep(self, redis: AsyncRedis) -> float:
         """`keep` for asyncio."""
         sent = self._monotonic()
         reading = _read(await scripts.async_script(redis, "clock/read_clock")(keys=[keys.PREFIX]))
-        tick = self._look(reading, sent)
+        tick = self._wanted_tick(reading, sent)
         if tick is None:
             return reading.inbox / SECOND
         name = _new_name()
         sent = self._monotonic()
-        won = await scripts.async_script(redis, "clock/set_clock")(
-            keys=[keys.PREFIX], args=_words(reading.tick, name, tick)
-        )
+        script = scripts.async_script(redis, "clock/set_clock")
+        won = await script(keys=[keys.PREFIX], args=_arguments(reading.tick, name, tick))
         return self._made(tick, name, sent, won=won == 1)
 
-    def _look(self, reading: Reading, sent: float) -> Tick | None:
-        """Take in what was read by a call that began at `sent`; answers the tick to make, if one is wanted."""
+    def _wanted_tick(self, reading: Reading, sent: float) -> Tick | None:
+        """Record what was read by a call that began at `sent`; returns the tick to make, if one is wanted."""
         received = self._monotonic()
-        looked_at, self._looked_at = self._looked_at, sent
+        read_at, self._read_at = self._read_at, sent
         if reading.tick != self._tick:
-            # Somebody else's, made since the last look; at the first look nobody knows when.
-            self._tick, self._made_after, self._made_before = reading.tick, looked_at, received
+            # Another timekeeper made it since the previous reading; before the first reading, at an unknown time.
+            self._tick, self._made_after, self._made_before = reading.tick, read_at, received
             if reading.tick:
                 return None
         is_believed = 0 <= reading.passed <= BELIEVED or sent - self._made_before >= WATCH
@@ -184,10 +183,10 @@ class Timekeeper:
         return next_tick(reading, max(0.0, sent - self._made_before) * SECOND, (received - self._made_after) * SECOND)
 
     def _made(self, tick: Tick, name: str, sent: float, *, won: bool) -> float:
-        """Take in how the compare-and-set ended that began at `sent`."""
+        """Record the result of the compare-and-set that began at `sent`."""
         if won:
             # What the tick says was true when the server's clock was read, before this call.
-            self._tick, self._made_after, self._made_before = name, self._looked_at, sent
+            self._tick, self._made_after, self._made_before = name, self._read_at, sent
             if tick.step:
                 logger.warning(
                     "clock.stepped seconds=%+.1f offset=%+.1f: the clock of the Redis server was set to another time; "
@@ -203,7 +202,7 @@ def now(redis: Redis) -> float:
 
 
 def read(redis: Redis) -> Reading:
-    """The inbox clock, and what it rests on."""
+    """The inbox clock, and what it is computed from."""
     return _read(scripts.script(redis, "clock/read_clock")(keys=[keys.PREFIX]))
 
 
@@ -219,7 +218,7 @@ def _read(reply: Any) -> Reading:
     )
 
 
-def _words(latest: str, name: str, tick: Tick) -> list[str | int]:
+def _arguments(latest: str, name: str, tick: Tick) -> list[str | int]:
     return [latest, name, tick.server, tick.inbox, f"{tick.rate:.6f}"]
 
 

@@ -3,10 +3,10 @@
 | key | type | what it holds |
 |---|---|---|
 | `event:<event key>` | hash | one event: its evidence by trust (`signed:head`, `signed:body`, ...) and its effects |
-| `request:<id>` | hash | a request: how it was learned, when it was checked, its events, how and by which it ended |
+| `request:<id>` | hash | a request: how it became known, when it was checked, its events, how and by which it ended |
 | `api_keys` | hash | API keys by their hashes: when each was first used, which is `first`, which are `configured` |
-| `asked` | sorted set | every request known, ended ones too, by its creation (seconds): places in HITL.sh's lists |
-| `unverified` | sorted set | requests that only a callback URL speaks of, by their creation (seconds) |
+| `asked` | sorted set | every tracked request, ended ones too, by its creation (seconds), as HITL.sh lists them |
+| `unverified` | sorted set | requests that only deliveries by callback URL name, by their creation (seconds) |
 | `checks` | sorted set | requests worth a call to HITL.sh, by when (milliseconds); `*` for discovery |
 | `ended:<request>` | string | its tombstone: outcome, fingerprint, trust, handlers that began |
 | `token:<callback id>` | string | the request that one of our callback URLs was made for |
@@ -14,9 +14,9 @@
 | `unconfirmed` | sorted set | effects that wait until their event has stronger evidence |
 | `unconfirmed:<request>` | set | the events of a request that wait for that |
 | `overruled` | sorted set | outcomes that stronger evidence overruled, by the time when it came |
-| `lost` | sorted set | requests that HITL.sh does not know any more, by the time when that was certain |
+| `lost` | sorted set | requests that HITL.sh does not know any more, since when that is certain |
 | `reconcile_lease` | string | the fencing token of the reconcile run that runs; expires with its lease |
-| `reconcile` | hash | what one reconcile run leaves to the next: checkpoint, horizon, pause, last report |
+| `reconcile` | hash | the state of reconcile runs: checkpoint, horizon, pause, latest report |
 | `asked:<hash>`, `unverified:<hash>`, `checks:<hash>`, `reconcile:<hash>` | | the same for each further API key |
 | `webhook_health`, `webhook_health:<hour>` | hashes | decisions by webhook and by reconcile run, also by hour |
 | `budget:<hash of an API key>` | hash | the calls of this hour |
@@ -25,10 +25,10 @@
 | `claim:<claimant>` | string | its latest claim, should the answer be lost; expires with the lease |
 | `clock` | hash | the inbox clock: its latest tick, and the latest time that a script was given |
 | `wake` | list | a token here wakes one idle drain |
-| `drains` | sorted set | resident drains, by the time until which they are known to live |
+| `drains` | sorted set | resident drains, by the time until which they announced to live |
 | `events` | sorted set | every event by the time of its acceptance |
 | `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
-| `failed`, `held`, `quarantine` | sorted sets | what needs a person, by the time when it came to that |
+| `failed`, `held`, `quarantine` | sorted sets | what needs a person, since when it does |
 | `quota:<callback id>`, `quota:<callback id>:<day>` | hash | how many events and bytes one callback URL has had kept |
 | `quarantine_bytes` | hash | bytes of the bodies in quarantine: `callback` and `verified` |
 | `reserve` | string | room for RQ's own writes: deleted when the server is full |
@@ -105,5 +105,5 @@ WEBHOOK_HEALTH = f"{PREFIX}webhook_health"
 
 
 def script_keys(key_hash: str | None) -> list[str]:
-    """The keys of a script that records what was learned with an API key; None where no key was used."""
+    """The keys of a script that records what was read with an API key; None where no key was used."""
     return [PREFIX] if not key_hash else [PREFIX, f"{PREFIX}api_key:{key_hash}"]

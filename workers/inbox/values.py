@@ -12,7 +12,7 @@ from workers.decision import StoredEvent
 
 #: `conflict`: another outcome stands. `overruled`: it is the decision now, in place of weaker evidence that differs.
 #: `stale`: it ended before the horizon, and is kept without being routed. `misused`: it came by a callback URL that
-#: may not speak of it, and is set aside. `over_quota`, `busy`: it is not kept, because of the quotas in quota.lua; of
+#: may not speak of it, and is set aside. `over_quota`, `busy`: it is not kept, because of the quotas in quotas.lua; of
 #: `busy` a later delivery is.
 Verdict = Literal["accepted", "duplicate", "conflict", "overruled", "stale", "misused", "over_quota", "busy"]
 #: How we came to know of a request.

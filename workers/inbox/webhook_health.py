@@ -1,4 +1,4 @@
-"""How the webhooks do: decisions found by webhook and by reconcile run, lately and hour by hour."""
+"""Webhook health: the share of decisions that webhooks delivered, recently and by hour."""
 
 from datetime import UTC, datetime
 from typing import cast
@@ -15,12 +15,12 @@ RECENT = 3
 
 
 class Hour(msgspec.Struct, frozen=True, kw_only=True):
-    """Decisions of one hour, by how they were first learned of."""
+    """Decisions of one hour, by what found them first."""
 
     begins_at: datetime
     webhook: int = 0
     reconcile: int = 0
-    #: Of those found by a reconcile run: their webhook came all the same, later.
+    #: Of those found by a reconcile run: their webhook came later.
     overtaken: int = 0
 
 
@@ -29,10 +29,10 @@ def health(redis: Redis) -> tuple[WebhookHealth, int]:
     now = inbox_clock.now(redis)
     fields = cast("dict[bytes, bytes]", redis.hgetall(keys.WEBHOOK_HEALTH))
     recent = history(redis, RECENT)
-    passed = (RECENT - 1) + (now % HOUR) / HOUR
+    hours = (RECENT - 1) + (now % HOUR) / HOUR
     webhook_health = WebhookHealth(
         loss=float(fields.get(b"loss", 0)),
-        ended_per_hour=sum(hour.webhook + hour.reconcile for hour in recent) / passed,
+        ended_per_hour=sum(hour.webhook + hour.reconcile for hour in recent) / hours,
         last_webhook=float(fields[b"last_webhook"]) if b"last_webhook" in fields else None,
     )
     return webhook_health, int(fields.get(b"since_webhook", 0))
@@ -45,8 +45,8 @@ def history(redis: Redis, hours: int) -> list[Hour]:
     with redis.pipeline(transaction=False) as pipe:
         for number in numbers:
             pipe.hgetall(keys.webhook_health(number))
-        found = cast("list[dict[bytes, bytes]]", pipe.execute())
-    return [_hour(number, fields) for number, fields in zip(numbers, found, strict=True)]
+        replies = cast("list[dict[bytes, bytes]]", pipe.execute())
+    return [_hour(number, fields) for number, fields in zip(numbers, replies, strict=True)]
 
 
 def _hour(number: int, fields: dict[bytes, bytes]) -> Hour:

@@ -27,33 +27,33 @@ from workers.errors import WorkersError
 from workers.inbox.budget.hourly_calls import Purpose, Rules
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.reconcile import api_reading
-from workers.reconcile.progress import Answer, Call, Get, List, Missing
+from workers.reconcile.planning.progress import Answer, Call, Get, List, Missing
 from workers.reconcile.state import Trouble
 
 #: What HITL.sh showed in answer to a call, by request id.
 Shown: TypeAlias = dict[str, RequestSummary]
 
 
-#: What may be wrong with one request alone, and what is wrong with whoever asks.
+#: Errors that may concern one request alone, and those that concern the API key.
 _OF_ONE_REQUEST = (StatusError, UnexpectedReply, ArgumentInvalid)
 _OF_THE_KEY = (Unauthorized, RateLimited)
-#: HITL.sh never gave a request such an id; whoever posted it made it up.
+#: HITL.sh never gave a request such an id: a forged delivery named it.
 _NO_ID = (BadRequest, ArgumentInvalid)
 
 
 class Stopped(WorkersError):
-    """No more calls for now; what was learned so far stands."""
+    """No more calls can be made for now; what was saved so far stays."""
 
-    def __init__(self, trouble: Trouble, said: str, retry_at: float | None = None) -> None:
-        super().__init__(said)
+    def __init__(self, trouble: Trouble, reason: str, retry_at: float | None = None) -> None:
+        super().__init__(reason)
         self.trouble: Trouble = trouble
-        self.said = said
+        self.reason = reason
         #: When a call is possible again (seconds since 1970), if that is known.
         self.retry_at = retry_at
 
 
 class RequestWithheld(WorkersError):
-    """HITL.sh fails to show this one request, and others it shows: no reason to stop."""
+    """HITL.sh fails to show this one request while it shows others: the run goes on without it."""
 
 
 class ReconcileBudget:
@@ -75,7 +75,7 @@ class ReconcileBudget:
         return self._borrowing.spend() if wait > 0 and self.purpose == "overdue" else wait
 
     def calls_for_unverified(self) -> int:
-        """Calls that may be made now for what somebody said who cannot be verified."""
+        """Calls that may be made now for unverified requests."""
         return self._capped.available()
 
     def observe(self, rate_limit: RateLimit) -> None:
@@ -84,60 +84,60 @@ class ReconcileBudget:
 
 
 class ApiCaller:
-    """Makes the calls that a reconcile run names. Raises `Stopped` where none can be made."""
+    """Makes the calls of a reconcile run. Raises `Stopped` where none can be made."""
 
     def __init__(self, client: Client, now: Callable[[], float]) -> None:
         self._client = client
         self._now = now
-        #: A list was read with this key: what it does not find is not there, rather than all being refused.
-        self._lists = False
+        #: A list was read with this key: a request that it cannot read is missing, and the key is not refused.
+        self._can_list = False
         self.made = 0
 
     def answer(self, call: Call) -> tuple[Answer, Shown]:
-        """The answer as the reconcile run's machine takes it, and what HITL.sh showed."""
+        """The answer as `PlanExecution.step` takes it, and what HITL.sh showed."""
         if isinstance(call, List):
             return self._page(call)
-        found = self.full_fetch(call)
-        if isinstance(found, Missing):
-            return found, {}
-        return api_reading.row(found, self._now()), {found.id: found}
+        request = self.full_fetch(call)
+        if isinstance(request, Missing):
+            return request, {}
+        return api_reading.row(request, self._now()), {request.id: request}
 
     def full_fetch(self, call: Get) -> Request | Missing:
-        """One request with all that HITL.sh shows of it; raises `Withheld` where that fails for this one alone."""
+        """One request with all its fields; raises `RequestWithheld` where that fails for this one alone."""
         try:
-            return self._made(lambda: self._client.requests.get(call.id))
+            return self._call(lambda: self._client.requests.get(call.id))
         except (NotFound, Forbidden):
-            # Is it the request that is gone, or the key that may see nothing?
-            self._see_a_list()
+            # Either the request is gone, or the key may read nothing.
+            self._check_that_lists_are_shown()
             return Missing(id=call.id)
         except Stopped as stopped:
             if not isinstance(stopped.__cause__, _OF_ONE_REQUEST) or isinstance(stopped.__cause__, _OF_THE_KEY):
                 raise
-            self._see_a_list()
+            self._check_that_lists_are_shown()
             if isinstance(stopped.__cause__, _NO_ID):
                 return Missing(id=call.id)
-            raise RequestWithheld(stopped.said) from stopped
+            raise RequestWithheld(stopped.reason) from stopped
 
-    def _see_a_list(self) -> None:
-        """Tells one request's trouble from everybody's; once a reconcile run. Raises `Stopped`."""
-        if not self._lists:
+    def _check_that_lists_are_shown(self) -> None:
+        """Distinguishes an error of one request from one of all, once a reconcile run. Raises `Stopped`."""
+        if not self._can_list:
             self._page(List(offset=0, limit=1))
 
     def _page(self, call: List) -> tuple[Answer, Shown]:
         try:
-            page = self._made(
+            page = self._call(
                 lambda: self._client.requests.page(
                     status=call.status, sort="created_at_desc", limit=call.limit, offset=call.offset
                 )
             )
         except (NotFound, Forbidden) as error:
             raise Stopped("refused", str(error)) from error
-        self._lists = True
+        self._can_list = True
         return api_reading.rows(page, self._now(), call.offset), {shown.id: shown for shown in page.requests}
 
-    def _made(self, call: Callable[[], api_reading.Found]) -> api_reading.Found:
+    def _call(self, call: Callable[[], api_reading.Found]) -> api_reading.Found:
         try:
-            found = call()
+            reply = call()
         except BudgetExhausted as error:
             raise Stopped("budget", str(error), _seconds(error.reset_at)) from error
         except ApiError as error:
@@ -146,7 +146,7 @@ class ApiCaller:
                 raise
             raise Stopped(_trouble(error), str(error), _seconds(getattr(error, "reset_at", None))) from error
         self.made += 1
-        return found
+        return reply
 
 
 def _trouble(error: ApiError) -> Trouble:

@@ -1,4 +1,4 @@
-"""What HITL.sh's API shows, as a reconcile run's rows and as deliveries for the inbox."""
+"""Requests as HITL.sh's API shows them, made into rows for a plan and deliveries for the inbox."""
 
 from datetime import datetime
 from typing import TypeVar
@@ -12,7 +12,7 @@ from hitlsh.request_details import read_details
 from hitlsh.webhooks.parsing import event_from_request
 from workers.completion import CallbackState
 from workers.inbox.values import Delivery, stamp
-from workers.reconcile.progress import Row, Rows
+from workers.reconcile.planning.progress import Row, Rows
 
 #: A request or a page of them.
 Found = TypeVar("Found", Request, RequestPage)
@@ -21,17 +21,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 def row(shown: RequestSummary, now: float) -> Row:
-    """A request whose status we do not know is taken for open: nothing is made up about it."""
+    """A request whose status we do not know counts as open."""
     created = shown.created_at.timestamp() if shown.created_at is not None else now
     return Row(id=shown.id, created_at=created, ended=shown.outcome is not None)
 
 
 def created(shown: RequestSummary) -> str:
-    """As the request tracker's script takes it: '' where HITL.sh does not show it."""
+    """Seconds since 1970 as text; '' where HITL.sh does not show it."""
     return "" if shown.created_at is None else stamp(shown.created_at)
 
 
 def timeout(shown: RequestSummary) -> str:
+    """Seconds since 1970 as text; '' where HITL.sh does not show it."""
     return "" if shown.timeout_at is None else stamp(shown.timeout_at)
 
 
@@ -44,7 +45,7 @@ def rows(page: RequestPage, now: float, offset: int) -> Rows:
 
 
 def delivery(shown: RequestSummary, callback: CallbackState | None, received_at: datetime) -> Delivery:
-    """What the request ended with, as if a webhook had told it, with what the request tracker knows beside."""
+    """The outcome of the request as a webhook would deliver it."""
     body = _encode(shown.raw)
     content: Event | Unreadable | None = event_from_request(dict(shown.raw))
     return Delivery(
@@ -65,7 +66,7 @@ def callback_of(address: str | None, signer: CallbackSigner | None) -> CallbackS
         return None
     token = address.rsplit(CALLBACK_PATH, 1)[1].strip("/")
     try:
-        found = signer.read(token)
+        callback = signer.read(token)
     except CallbackInvalid:
         return None
-    return CallbackState(id=found.id, state=found.state)
+    return CallbackState(id=callback.id, state=callback.state)

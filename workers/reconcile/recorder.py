@@ -1,4 +1,4 @@
-"""Saves what a reconcile run learns, page by page: outcomes, the state of tracked requests, and its own state."""
+"""Saves the results of a reconcile run page by page: outcomes, the state of tracked requests, and its own state."""
 
 import logging
 import time
@@ -19,9 +19,10 @@ from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.values import Delivery
-from workers.reconcile import api_reading, discovery, state
+from workers.reconcile import api_reading, state
 from workers.reconcile.api_calls import Shown
-from workers.reconcile.progress import Findings
+from workers.reconcile.planning import discovery
+from workers.reconcile.planning.progress import Findings
 from workers.reconcile.snapshot import Snapshot
 from workers.reconcile.state import ReconcileReport
 from workers.settings import Settings
@@ -40,50 +41,50 @@ class Recorder:
         self, settings: Settings, redis: Redis, lease: ReconcileLease, snapshot_taken: Snapshot, indexes: KeyIndexes,
         *, next_hash: str = "",
     ) -> None:  # fmt: skip
-        """`next_hash`: of the API key that is asked next about a request that this one never showed."""
+        """`next_hash`: of the API key that is used next for a request that HITL.sh never showed to this one."""
         self._indexes = indexes
         self._next_hash = next_hash
         self._settings = settings
         self._redis = redis
         self._lease = lease
         self._clock = snapshot_taken.now - time.monotonic()
-        # What ended before has no record any more, by either clock; accept.lua says the same.
+        # Records of what ended before have expired, by either clock; accept.lua uses the same bound.
         self._oldest = min(snapshot_taken.now, inbox_clock.read(redis).server / 1e6) - settings.retention
         self.began = snapshot_taken.now
         self.state = snapshot_taken.state
         self.report = ReconcileReport(
             began=snapshot_taken.now, reason=snapshot_taken.plan.reason, cost=snapshot_taken.plan.cost
         )
-        #: What is open still, or waits for confirmation, as far as this reconcile run has seen.
-        self.known = dict(snapshot_taken.known)
+        #: Requests that are still open or await confirmation, as far as this reconcile run knows.
+        self.tracked = dict(snapshot_taken.tracked)
 
     def now(self) -> float:
         """By the inbox clock, seconds since 1970."""
         return time.monotonic() + self._clock
 
     def update_state(self, **changes: Any) -> None:
-        """Change the trail; it is written with the next notes."""
+        """Change the state; it is saved with the next notes."""
         self.state = msgspec.structs.replace(self.state, **changes)
 
     def update_report(self, **changes: Any) -> None:
-        """Change the account of this reconcile run."""
+        """Change the report of this reconcile run."""
         self.report = msgspec.structs.replace(self.report, **changes)
 
     def save(
-        self, findings: Findings, shown: Shown, *, full_fetch: CallbackState | bool = False, **trail_changes: Any
+        self, findings: Findings, shown: Shown, *, full_fetch: CallbackState | bool = False, **state_changes: Any
     ) -> None:
-        """Keep what an answer proves, and only then where the reconcile run stands.
+        """Save what an answer shows, and only then the progress of the reconcile run.
 
-        `whole`: it is the answer to a call for this one request; its callback, if that is ours.
+        `full_fetch`: it is the answer to a call for this one request; its callback, if that is ours.
         """
         self._load_changes(findings.ended)
         ended, still_open = self._relevant(findings.ended, full_fetch), self._relevant(findings.open, full_fetch)
         settled = self._deliver([shown[name] for name in ended], full_fetch)
-        # What nobody can read has not ended for us: it is in quarantine, and looked at again.
-        still_open += [name for name in ended if name not in settled and name in self.known]
+        # An unreadable one has not ended for us: it is in quarantine, and is checked again.
+        still_open += [name for name in ended if name not in settled and name in self.tracked]
         if any(one.status == "claimed" for one in shown.values()):
-            trail_changes["claimed"] = True
-        self.update_state(**trail_changes)
+            state_changes["claimed"] = True
+        self.update_state(**state_changes)
         self.write(
             [
                 *(Note("ended", name, api_reading.created(shown[name])) for name in ended),
@@ -93,18 +94,18 @@ class Recorder:
             ]
         )
         for name in (*settled, *findings.missing):
-            self.known.pop(name, None)
+            self.tracked.pop(name, None)
         for name in still_open:
             self._mark_checked(name)
 
     def write(self, notes: Iterable[Note]) -> None:
-        """These, and the trail."""
+        """Save these notes and the state."""
         written = self._lease.write([*notes, Note("state", "state", state.encode(self.state))], began=self.began)
         if written.lost:
-            logger.warning("request.lost count=%d: HITL.sh does not know them any more", written.lost)
+            logger.warning("request.lost count=%d: HITL.sh does not know these requests any more", written.lost)
         if written.overruled:
             logger.error(
-                "decision.overruled count=%d: HITL.sh says that the requests have not ended as was posted",
+                "decision.overruled count=%d: the API shows that these requests have not ended as was delivered",
                 written.overruled,
             )
         self.update_report(
@@ -114,39 +115,39 @@ class Recorder:
         )
 
     def withhold(self, name: str, until: float) -> None:
-        """HITL.sh fails to show this request; what else is due goes on without it."""
+        """HITL.sh fails to show this request: check it no sooner than `until`."""
         self.write([Note("hold", name, str(int(until * 1000)))])
-        if name in self.known:
-            self.known[name] = msgspec.structs.replace(self.known[name], hold=until)
+        if name in self.tracked:
+            self.tracked[name] = msgspec.structs.replace(self.tracked[name], hold=until)
 
     def _load_changes(self, ended: Sequence[str]) -> None:
-        """What was asked or posted since this reconcile run began has a state by now, or awaits confirmation."""
-        unsure = [name for name in ended if (known := self.known.get(name)) is None or known.callback is None]
+        """Load requests that were asked or delivered since this reconcile run began."""
+        unsure = [name for name in ended if (request := self.tracked.get(name)) is None or request.callback is None]
         decided = tracked_requests.ended(self._redis, unsure)
-        self.known |= tracked_requests.read(
+        self.tracked |= tracked_requests.read(
             self._redis, [name for name in unsure if name not in decided], self._indexes
         )
 
     def _relevant(self, names: Sequence[str], full_fetch: CallbackState | bool) -> list[str]:
-        """Those of which a row can tell us something: known ones, and unknown ones where we discover."""
-        decided = tracked_requests.ended(self._redis, [name for name in names if name not in self.known])
+        """Those to save: tracked ones, and others where discovery is on."""
+        decided = tracked_requests.ended(self._redis, [name for name in names if name not in self.tracked])
         return [name for name in names if name not in decided and self._is_relevant(name, full_fetch)]
 
     def _is_relevant(self, name: str, full_fetch: CallbackState | bool) -> bool:
-        known = self.known.get(name)
-        if known is None:
+        tracked = self.tracked.get(name)
+        if tracked is None:
             return self._settings.discover
-        return full_fetch is not False or not known.needs_full_fetch
+        return full_fetch is not False or not tracked.needs_full_fetch
 
     def _mark_checked(self, name: str) -> None:
-        known = self.known.pop(name, None)
-        if known is None or known.awaits_confirmation:
-            return  # the script has said when a doubtful one is looked at again
-        request = msgspec.structs.replace(known.request, last_checked=self.now(), refused=False)
-        self.known[name] = msgspec.structs.replace(known, request=request, hold=0.0, unverified=False)
+        tracked = self.tracked.pop(name, None)
+        if tracked is None or tracked.awaits_confirmation:
+            return  # the script has scheduled the next check of an unconfirmed one
+        request = msgspec.structs.replace(tracked.request, last_checked=self.now(), refused=False)
+        self.tracked[name] = msgspec.structs.replace(tracked, request=request, hold=0.0, unverified=False)
 
     def _deliver(self, ended: Sequence[RequestSummary], full_fetch: CallbackState | bool) -> set[str]:
-        """Hand them to the inbox; answers which are settled by that, or are none of our business."""
+        """Hand them to the inbox; returns those that are settled by that, or not wanted."""
         received_at = datetime.fromtimestamp(self.now(), UTC)
         wanted = [(shown, self._delivery(shown, full_fetch, received_at)) for shown in ended if self._is_wanted(shown)]
         for start in range(0, len(wanted), _BATCH):
@@ -166,14 +167,14 @@ class Recorder:
         return {shown.id for shown in ended} - unreadable
 
     def _delivery(self, shown: RequestSummary, full_fetch: CallbackState | bool, received_at: datetime) -> Delivery:
-        known = self.known.get(shown.id)
-        asked_with = known.callback if known is not None else None
+        tracked = self.tracked.get(shown.id)
+        asked_with = tracked.callback if tracked is not None else None
         return api_reading.delivery(
             shown, full_fetch if isinstance(full_fetch, CallbackState) else asked_with, received_at
         )
 
     def _is_wanted(self, shown: RequestSummary) -> bool:
-        if shown.id in self.known:
+        if shown.id in self.tracked:
             return True
         if self.state.horizon is None:
             return False
@@ -182,15 +183,15 @@ class Recorder:
         return discovery.wanted(api_reading.row(shown, self.now()), self.state.horizon, self._oldest, moment)
 
     def _count(self, request_id: str, verdict: str) -> None:
-        known, report = self.known.get(request_id), self.report
-        if known is not None and known.awaits_confirmation:
+        tracked, report = self.tracked.get(request_id), self.report
+        if tracked is not None and tracked.awaits_confirmation:
             if verdict == "overruled":
                 self.update_report(overruled=report.overruled + 1)
                 logger.error("decision.overruled request=%s: HITL.sh has another outcome", request_id)
             else:
                 self.update_report(confirmed=report.confirmed + 1)
         elif verdict not in {"duplicate", "stale"}:
-            self.update_report(found=report.found + 1, discovered=report.discovered + (known is None))
+            self.update_report(found=report.found + 1, discovered=report.discovered + (tracked is None))
 
 
 def _details(shown: RequestSummary, full_fetch: CallbackState | bool) -> Note:

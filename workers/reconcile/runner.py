@@ -1,6 +1,6 @@
 """Runs reconciliation: reads the tracked requests, plans, makes the calls within the budget, and accepts the outcomes.
 
-Everything is written down page by page, under a lease: whoever takes over goes on from there.
+Results are saved page by page, under a lease: the run that takes over goes on from there.
 """
 
 import logging
@@ -20,33 +20,34 @@ from workers.inbox.tracker import api_keys, reconcile_state
 from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
 from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import TrackedRequest
-from workers.reconcile import api_reading, discovery, snapshot
+from workers.reconcile import api_reading, snapshot
 from workers.reconcile.api_calls import ApiCaller, ReconcileBudget, RequestWithheld, Shown, Stopped
-from workers.reconcile.discovery import Horizon
-from workers.reconcile.open_pages import OpenPages
-from workers.reconcile.planner import Plan
-from workers.reconcile.progress import Checkpoint, Findings, Get, List, Missing, Row, Rows
+from workers.reconcile.planning import discovery
+from workers.reconcile.planning.discovery import Horizon
+from workers.reconcile.planning.open_pages import OpenPages
+from workers.reconcile.planning.plan_execution import PlanExecution
+from workers.reconcile.planning.planner import Plan
+from workers.reconcile.planning.progress import Checkpoint, Findings, Get, List, Missing, Row, Rows
 from workers.reconcile.recorder import Recorder
 from workers.reconcile.state import ReconcileReport, merge_reports
-from workers.reconcile.state_machine import ReconcileRun
 from workers.settings import Settings
 
 logger = logging.getLogger("hitl.reconcile")
 
-#: Seconds that a reconcile run holds its lease; another takes over when it has died.
+#: Seconds of a lease; when a run dies, another takes over after that.
 LEASE = 15.0
-#: Seconds of work after which a reconcile run leaves the rest to the next one, so that handlers get their worker back.
+#: Seconds of work after which a reconcile run leaves the rest to the next one.
 SLICE = 10.0
 PAGE = 100
-#: Seconds until a reconcile run that met trouble is tried again: doubled each time.
+#: Seconds until the next run after one that was stopped by an error: doubled each time.
 BACKOFF, LONGEST_BACKOFF = 15.0, 900.0
-#: Seconds: whatever HITL.sh says, it is asked again after that.
+#: Seconds: whatever reset HITL.sh reports, calls are tried again after that.
 HOUR = 3600.0
-#: Seconds between two looks while calls are wanted and there are none.
-PATIENCE = 60.0
-#: A call that fails is the next reconcile run's; only a hiccup is waited out.
+#: Seconds until the next run while calls are wanted and none can be made.
+CALL_RETRY = 60.0
+#: One quick retry; what fails twice is left to the next reconcile run.
 _RETRIES = RetryPolicy(attempts=2, max_wait=2.0)
-#: Lines written to the request tracker in one step.
+#: Notes saved in one step.
 _CHUNK = 1_000
 
 
@@ -55,7 +56,7 @@ def run(
 ) -> ReconcileReport | None:
     """Reconcile once, with each API key; None when another run is active. `stopping` ends it after the current call.
 
-    Of several keys those that have something to do share the time; the account is of all of them.
+    Several keys for which something is due share the time; the report sums up all of them.
     """
     lease = ReconcileLease(redis, seconds=LEASE, retention=settings.retention)
     if not lease.acquire():
@@ -72,7 +73,7 @@ def run(
             reports.append(ReconcileRunner(settings, redis, lease, one, stopping, seconds / len(polled)).run())
         return merge_reports(reports)
     except LeaseLost:
-        logger.warning("reconcile.overtaken: another reconcile run went on in its place")
+        logger.warning("reconcile.overtaken: another reconcile run has taken over the lease")
         return None
     finally:
         keeper.stop()
@@ -84,7 +85,7 @@ class _Polled(msgspec.Struct, frozen=True, kw_only=True):
 
     api_key: str
     indexes: KeyIndexes
-    #: Hash of the key that is asked next about a request which this one never showed, '' after the last.
+    #: Hash of the key that is used next for a request that HITL.sh never showed to this one; '' after the last.
     next_hash: str
 
 
@@ -92,15 +93,15 @@ def _polled(settings: Settings, redis: Redis) -> list[_Polled]:
     """Every key of the settings, the current one first."""
     indexes = api_keys.configure(redis, settings.api_keys, lookback=settings.lookback)
     nexts = ["", *(one.key_hash for one in indexes[:-1])]
-    found = [
+    polled = [
         _Polled(api_key=key, indexes=one, next_hash=following)
         for key, one, following in zip(settings.api_keys, indexes, nexts, strict=True)
     ]
-    return found[::-1]
+    return polled[::-1]
 
 
 def _is_due(redis: Redis, indexes: KeyIndexes) -> bool:
-    """Something is worth a call, and HITL.sh is not left alone after trouble with this key."""
+    """Something is worth a call, and no pause after an error with this key is under way."""
     now = inbox_clock.now(redis)
     record = reconcile_state.read(redis, indexes)
     return record.rests_until <= now and (record.state is None or reconcile_state.has_due_check(redis, indexes, now))
@@ -118,14 +119,14 @@ class ReconcileRunner:
         self._indexes = polled.indexes
         self._stopping = stopping
         self._stops_at = time.monotonic() + seconds
-        self._snapshot = snapshot.look(settings, redis, polled.api_key, polled.indexes)
+        self._snapshot = snapshot.take(settings, redis, polled.api_key, polled.indexes)
         self._recorder = Recorder(settings, redis, lease, self._snapshot, self._indexes, next_hash=polled.next_hash)
         self._signer = CallbackSigner(settings.callback_secrets) if settings.callback_secrets else None
-        #: When what was due and not settled is worth another look; None for after a while.
+        #: When what was due and not settled is worth the next run; None for after a while.
         self._retry_at: float | None = None
-        #: Until then HITL.sh is left alone, whatever else becomes due; 0.0 without trouble.
+        #: After an error no call is made until then, whatever else becomes due; 0.0 without one.
         self._quiet_until = 0.0
-        #: Until then there is no call for what somebody said who cannot be verified.
+        #: Until then there is no call for unverified requests.
         self._next_unverified_at = 0.0
 
     def run(self) -> ReconcileReport:
@@ -147,8 +148,8 @@ class ReconcileRunner:
         self._fetch_in_full(api, self._snapshot.needs_full_fetch)
         budget.purpose = "reconcile"
         if self._settings.discover and (self._recorder.state.horizon is None or self._recorder.state.first is not None):
-            # Places in the list are known once all that stands in it is.
-            self._recorder.update_report(reason="a first look at what there is", cost=0)
+            # The offsets of requests are known only once all requests in the list are.
+            self._recorder.update_report(reason="first discovery of the requests that exist", cost=0)
             self._discover(api)
             self._check_unverified(api, budget)
             self._retry_at = self._recorder.now()
@@ -160,7 +161,7 @@ class ReconcileRunner:
                 self._discover(api)
             except Stopped as stopped:
                 if stopped.trouble != "budget":
-                    raise  # else what is overdue may borrow still
+                    raise  # overdue requests may still borrow
         budget.purpose = "overdue" if self._snapshot.may_borrow else "reconcile"
         self._carry_out(api, self._snapshot.plan)
         budget.purpose = "reconcile"
@@ -171,79 +172,75 @@ class ReconcileRunner:
     # -- the calls ------------------------------------------------------------------------------------
 
     def _has_time(self) -> bool:
-        """False when this slice is over; the rest is due at once."""
+        """Whether this slice goes on; when it is over, the rest is due at once."""
         over = self._stopping.is_set() or time.monotonic() > self._stops_at
         if over:
             self._retry_at = self._recorder.now()
         return not over
 
     def _check_unverified(self, api: ApiCaller, budget: ReconcileBudget) -> None:
-        """After all else, and from a cap of its own."""
-        names = [known.request.id for known in self._snapshot.unverified]
-        due = [known for name in names if (known := self._recorder.known.get(name)) is not None and known.unverified]
+        """After all others, and within a cap of its own."""
+        names = [tracked.request.id for tracked in self._snapshot.unverified]
+        due = [one for name in names if (one := self._recorder.tracked.get(name)) is not None and one.unverified]
         if not due:
             return
         budget.purpose = "unverified"
         try:
-            listed = tuple(
-                known.request for known in due if not known.needs_full_fetch and not snapshot.is_only_claimed(known)
-            )
+            listed = tuple(one.request for one in due if not one.needs_full_fetch and not snapshot.is_only_claimed(one))
             if listed and (calls := budget.calls_for_unverified()):
-                self._carry_out(api, self._snapshot.plan_only(listed, calls), keeps_place=False)
-            self._fetch_in_full(
-                api, [known for known in due if known.needs_full_fetch or snapshot.is_only_claimed(known)]
-            )
+                self._carry_out(api, self._snapshot.plan_only(listed, calls), keeps_checkpoint=False)
+            self._fetch_in_full(api, [one for one in due if one.needs_full_fetch or snapshot.is_only_claimed(one)])
         except Stopped as stopped:
             if stopped.trouble != "budget":
                 raise
             now = self._recorder.now()
-            self._next_unverified_at = max(now + PATIENCE, min(stopped.retry_at or now, now + HOUR))
+            self._next_unverified_at = max(now + CALL_RETRY, min(stopped.retry_at or now, now + HOUR))
         finally:
             budget.purpose = "reconcile"
 
     def _fetch_in_full(self, api: ApiCaller, needs_full_fetch: Sequence[TrackedRequest]) -> None:
-        """What came by a callback URL that may be another request's is asked for by itself, with its own URL."""
-        for known in needs_full_fetch:
+        """Read requests one by one, with the callback URL that each was asked with."""
+        for tracked in needs_full_fetch:
             if not self._has_time():
                 return
             try:
-                full_fetch = api.full_fetch(Get(id=known.request.id))
+                full_fetch = api.full_fetch(Get(id=tracked.request.id))
             except RequestWithheld as withheld:
-                self._withhold(known.request.id, withheld)
+                self._withhold(tracked.request.id, withheld)
                 continue
             if isinstance(full_fetch, Missing):
                 self._recorder.save(Findings(missing=(full_fetch.id,)), {}, full_fetch=True)
                 continue
-            found = (
+            findings = (
                 Findings(ended=(full_fetch.id,)) if full_fetch.outcome is not None else Findings(open=(full_fetch.id,))
             )
             self._recorder.save(
-                found,
+                findings,
                 {full_fetch.id: full_fetch},
                 full_fetch=api_reading.callback_of(full_fetch.callback_url, self._signer) or True,
             )
 
-    def _carry_out(self, api: ApiCaller, plan: Plan, *, keeps_place: bool = True) -> None:
-        """`keeps_place`: whoever takes over goes on from its checkpoint."""
+    def _carry_out(self, api: ApiCaller, plan: Plan, *, keeps_checkpoint: bool = True) -> None:
+        """`keeps_checkpoint`: the run that takes over goes on from there."""
         if plan.kind == "nothing":
             return
-        reconcile = ReconcileRun(plan)
-        while (call := reconcile.next_call()) is not None and self._has_time():
+        execution = PlanExecution(plan)
+        while (call := execution.next_call()) is not None and self._has_time():
             try:
                 answer, shown = api.answer(call)
             except RequestWithheld as withheld:
                 assert isinstance(call, Get)
                 self._withhold(call.id, withheld)
-                reconcile.step(
+                execution.step(
                     call, Row(id=call.id, created_at=0.0, ended=False)
-                )  # nothing is noted of it: it is left out
+                )  # counts as answered; no finding is saved
                 continue
-            findings = reconcile.step(call, answer)
+            findings = execution.step(call, answer)
             horizon = self._recorder.state.horizon
             if horizon is not None and isinstance(call, List) and isinstance(answer, Rows) and _has_dates(shown):
                 horizon = horizon.step(call, answer, self._recorder.now())
-            place = reconcile.checkpoint if keeps_place else self._recorder.state.checkpoint
-            self._recorder.save(findings, shown, checkpoint=place, horizon=horizon)
+            checkpoint = execution.checkpoint if keeps_checkpoint else self._recorder.state.checkpoint
+            self._recorder.save(findings, shown, checkpoint=checkpoint, horizon=horizon)
 
     def _withhold(self, request_id: str, withheld: RequestWithheld) -> None:
         logger.warning("request.withheld request=%r again_in=%.0f: %s", request_id, LONGEST_BACKOFF, withheld)
@@ -253,7 +250,7 @@ class ReconcileRunner:
         recorder = self._recorder
         if recorder.state.horizon is None:
             recorder.update_state(horizon=discovery.fresh(self._since(), 0.0), first=Checkpoint())
-            # In whole seconds, as HITL.sh says when something was decided: what is decided from now on counts.
+            # Whole seconds, as HITL.sh gives times of decisions: those from now on count towards webhook health.
             recorder.write([Note("state", "started", str(int(recorder.now())))])
         self._read_all_open(api)
         while (horizon := cast("Horizon", recorder.state.horizon)).due_at(self._interval) <= recorder.now():
@@ -264,23 +261,25 @@ class ReconcileRunner:
             page = cast("Rows", answer)
             if not _has_dates(shown):
                 recorder.save(_findings_of(page), shown)
-                raise Stopped("unexpected", "a list shows requests without created_at: nobody can say where it ends")
+                raise Stopped(
+                    "unexpected", "a list shows requests without created_at: where it ends cannot be determined"
+                )
             recorder.save(_findings_of(page), shown, horizon=horizon.step(call, page, recorder.now()))
 
     def _read_all_open(self, api: ApiCaller) -> None:
-        """Once in a request tracker's life: what is open may have been asked long ago."""
-        if (stands := self._recorder.state.first) is None:
+        """Once, at the first start: requests that are open may have been asked long ago."""
+        if (progress := self._recorder.state.first) is None:
             return
-        walk = OpenPages(snapshot.statuses(self._recorder.state), PAGE, 0.0, stands)
+        pages = OpenPages(snapshot.statuses(self._recorder.state), PAGE, 0.0, progress)
         while self._recorder.state.first is not None and self._has_time():
-            answer, shown = api.answer(walk.next_call())
+            answer, shown = api.answer(pages.next_call())
             page = cast("Rows", answer)
-            walk.take(page)
-            left = walk.checkpoint
-            self._recorder.save(_findings_of(page), shown, first=None if left.done else left)
+            pages.take(page)
+            progress = pages.checkpoint
+            self._recorder.save(_findings_of(page), shown, first=None if progress.done else progress)
 
     def _since(self) -> float:
-        """Nothing that ended before is a decision of this key: it was not used yet."""
+        """Nothing that ended before is a decision of this key: the key was not used yet."""
         return reconcile_state.read(self._redis, self._indexes).since
 
     @property
@@ -292,9 +291,9 @@ class ReconcileRunner:
 
     def _record_stop(self, stopped: Stopped) -> None:
         recorder, now = self._recorder, self._recorder.now()
-        recorder.update_report(trouble=stopped.trouble, said=stopped.said[:500])
+        recorder.update_report(trouble=stopped.trouble, error=stopped.reason[:500])
         if stopped.trouble == "budget":
-            self._retry_at = max(now + PATIENCE, min(stopped.retry_at or now, now + HOUR))
+            self._retry_at = max(now + CALL_RETRY, min(stopped.retry_at or now, now + HOUR))
             return
         recorder.update_state(failures=recorder.state.failures + 1)
         wait = min(LONGEST_BACKOFF, BACKOFF * 2.0 ** min(recorder.state.failures - 1, 10))
@@ -303,21 +302,23 @@ class ReconcileRunner:
             counters.add(self._redis, {counters.RATE_LIMITED: 1})
             reconcile_state.record_rate_limit(self._redis, self._indexes, now)
         again_in = self._retry_at - now
-        logger.warning("reconcile.stopped trouble=%s again_in=%.0f: %s", stopped.trouble, again_in, stopped.said)
+        logger.warning("reconcile.stopped trouble=%s again_in=%.0f: %s", stopped.trouble, again_in, stopped.reason)
 
     def _finish(self) -> None:
-        """Say when what is left is worth a call, and how this reconcile run went."""
-        recorder, told = self._recorder, self._snapshot.guaranteed_interval
+        """Schedule the next checks, and save the report."""
+        recorder, guaranteed = self._recorder, self._snapshot.guaranteed_interval
         if recorder.report.trouble is None:
             recorder.update_state(failures=0)
-        spoken_of = (known.request for known in recorder.known.values() if not snapshot.is_only_claimed(known))
-        overdue = snapshot.overdue(spoken_of, recorder.now())
+        verified = (one.request for one in recorder.tracked.values() if not snapshot.is_only_claimed(one))
+        overdue = snapshot.overdue(verified, recorder.now())
         recorder.state = snapshot.update_alarm(recorder.state, self._redis, overdue, recorder.now())
-        recorder.update_state(report=recorder.report, guaranteed_interval=told.seconds, warning=told.warning)
-        moments = {name: self._next_check(known) for name, known in recorder.known.items()}
+        recorder.update_state(
+            report=recorder.report, guaranteed_interval=guaranteed.seconds, warning=guaranteed.warning
+        )
+        moments = {name: self._next_check(tracked) for name, tracked in recorder.tracked.items()}
         if self._settings.discover:
             moments[DISCOVERY] = self._next_discovery()
-        else:  # it may have been on before
+        else:  # discovery may have been on before
             reconcile_state.end_discovery(self._redis, self._indexes)
         notes = [Note("due", name, str(int(moment * 1000))) for name, moment in moments.items()]
         notes.append(Note("state", "shortest", str(self._interval)))
@@ -334,20 +335,20 @@ class ReconcileRunner:
         horizon = self._recorder.state.horizon
         return self._at_least(horizon.due_at(self._interval) if horizon is not None else 0.0)
 
-    def _next_check(self, known: TrackedRequest) -> float:
+    def _next_check(self, tracked: TrackedRequest) -> float:
         now = self._recorder.now()
-        if known.hold > now:
-            return known.hold
-        if not known.unverified:
-            return self._next_routine_check(known)
+        if tracked.hold > now:
+            return tracked.hold
+        if not tracked.unverified:
+            return self._next_routine_check(tracked)
         soonest = max(self._at_least(now), self._next_unverified_at)
-        return soonest if snapshot.is_only_claimed(known) else min(soonest, self._next_routine_check(known))
+        return soonest if snapshot.is_only_claimed(tracked) else min(soonest, self._next_routine_check(tracked))
 
-    def _next_routine_check(self, known: TrackedRequest) -> float:
+    def _next_routine_check(self, tracked: TrackedRequest) -> float:
         now, intervals = self._recorder.now(), self._snapshot.intervals
-        due = intervals.due_at(snapshot.scheduled(known))
+        due = intervals.due_at(snapshot.scheduled(tracked))
         if due <= now and self._snapshot.deferred_for_batching and self._retry_at is None:
-            return max(now + PATIENCE, self._snapshot.plan.retry_at or intervals.late_at(known.request))
+            return max(now + CALL_RETRY, self._snapshot.plan.retry_at or intervals.late_at(tracked.request))
         return self._at_least(due)
 
     def _at_least(self, due: float) -> float:
@@ -357,8 +358,8 @@ class ReconcileRunner:
             return due
         if self._retry_at is not None:
             return self._retry_at
-        # What this reconcile run saw early on may be due again by its end.
-        return due if due > self._recorder.began else now + PATIENCE
+        # A request that was checked at the start of this run may be due again at its end.
+        return due if due > self._recorder.began else now + CALL_RETRY
 
 
 def _has_dates(shown: Shown) -> bool:
@@ -366,7 +367,7 @@ def _has_dates(shown: Shown) -> bool:
 
 
 def _findings_of(page: Rows) -> Findings:
-    """What a page that nobody planned shows."""
+    """What a page shows that was read outside a plan."""
     return Findings(
         ended=tuple(row.id for row in page.rows if row.ended),
         open=tuple(row.id for row in page.rows if not row.ended),

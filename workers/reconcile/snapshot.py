@@ -1,4 +1,4 @@
-"""What a reconcile run would do now, and why: read, not written. For the reconcile run itself, and for people."""
+"""A snapshot: what a reconcile run would do now, and why. Reads only."""
 
 import logging
 from collections.abc import Iterable
@@ -13,9 +13,10 @@ from workers.inbox.tracker import api_keys, reconcile_state, tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes, api_key_hash
 from workers.inbox.tracker.tracked_requests import TrackedRequest
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile import check_interval, planner, state
-from workers.reconcile.check_interval import CheckIntervals, GuaranteedInterval
-from workers.reconcile.planner import Plan, Situation
+from workers.reconcile import state
+from workers.reconcile.planning import check_interval, planner
+from workers.reconcile.planning.check_interval import CheckIntervals, GuaranteedInterval
+from workers.reconcile.planning.planner import Plan, Situation
 from workers.reconcile.state import ReconcileState
 from workers.settings import Settings
 
@@ -23,17 +24,17 @@ logger = logging.getLogger("hitl.reconcile")
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The state at a moment, and what follows from it."""
+    """The state at a moment, and the plan that follows from it."""
 
     #: By the inbox clock, seconds since 1970.
     now: float
     state: ReconcileState
-    known: dict[str, TrackedRequest]
+    tracked: dict[str, TrackedRequest]
     webhook_health: WebhookHealth
-    tokens: HourlyCalls
+    hourly_calls: HourlyCalls
     #: Calls that a reconcile run may make now.
     calls: int
-    #: Of them, for what somebody said who cannot be verified.
+    #: Of them, for unverified requests.
     calls_for_unverified: int
     intervals: CheckIntervals
     plan: Plan
@@ -44,22 +45,24 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_full_fetch(self) -> list[TrackedRequest]:
         """Requests that are asked for by themselves, now, before all else."""
-        return [known for known in self.known.values() if known.needs_full_fetch and self.is_due_anyway(known)]
+        return [
+            request for request in self.tracked.values() if request.needs_full_fetch and self.is_due_anyway(request)
+        ]
 
     @property
     def unverified(self) -> list[TrackedRequest]:
-        """Due because of what somebody said who cannot be verified: after all else, what we know better first."""
-        due = [known for known in self.known.values() if known.unverified and known.hold <= self.now]
-        return sorted((known for known in due if not self.is_due_anyway(known)), key=is_only_claimed)
+        """Requests that are due only because of an unverified delivery; last those that nothing else names."""
+        due = [request for request in self.tracked.values() if request.unverified and request.hold <= self.now]
+        return sorted((request for request in due if not self.is_due_anyway(request)), key=is_only_claimed)
 
-    def is_due_anyway(self, known: TrackedRequest) -> bool:
-        """Whether it is worth a call now, whatever somebody said who cannot be verified."""
-        if known.hold > self.now or is_only_claimed(known):
+    def is_due_anyway(self, tracked: TrackedRequest) -> bool:
+        """Whether it is worth a call now without the unverified deliveries that name it."""
+        if tracked.hold > self.now or is_only_claimed(tracked):
             return False
-        return not known.unverified or self.intervals.due_at(scheduled(known)) <= self.now
+        return not tracked.unverified or self.intervals.due_at(scheduled(tracked)) <= self.now
 
     def plan_only(self, requests: tuple[OpenRequest, ...], calls: int) -> Plan:
-        """How to look for these alone, with so many calls."""
+        """The plan for these requests alone, with so many calls."""
         changes = {"due": requests, "calls": calls, "borrowed": 0, "checkpoint": None}
         return planner.plan(msgspec.structs.replace(self.situation, **changes))
 
@@ -74,56 +77,56 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         return self.plan.kind == "nothing" and self.calls > 0
 
 
-def scheduled(known: TrackedRequest) -> OpenRequest:
-    """The request as it is, without what somebody said of it who cannot be verified."""
-    return msgspec.structs.replace(known.request, refused=False) if known.unverified else known.request
+def scheduled(tracked: TrackedRequest) -> OpenRequest:
+    """The request without the unverified deliveries that name it."""
+    return msgspec.structs.replace(tracked.request, refused=False) if tracked.unverified else tracked.request
 
 
-def is_only_claimed(known: TrackedRequest) -> bool:
-    """Whether nothing but a callback URL speaks of it: whoever has one can make it up."""
-    return known.request.learned == "callback"
+def is_only_claimed(tracked: TrackedRequest) -> bool:
+    """Whether only deliveries by callback URL name it: whoever has such a URL can forge them."""
+    return tracked.request.learned == "callback"
 
 
-def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: KeyIndexes | None = None) -> Snapshot:
-    """Everything that a plan depends on, and the plan; for the current API key unless told."""
+def take(settings: Settings, redis: Redis, api_key: str | None = None, indexes: KeyIndexes | None = None) -> Snapshot:
+    """Read all that a plan depends on, and plan; for the current API key by default."""
     key = settings.api_key if api_key is None else api_key
     assert key is not None
     indexes = indexes if indexes is not None else api_keys.read(redis).indexes(api_key_hash(key))
     now = inbox_clock.now(redis)
-    known = tracked_requests.load(redis, indexes)
-    left = read_state(redis, indexes)
+    tracked = tracked_requests.load(redis, indexes)
+    run_state = read_state(redis, indexes)
     health, _ = webhook_health.health(redis)
     routine = RedisBudget(redis, key, rules=rules(settings), purpose="reconcile")
-    calls, tokens = routine.available(), routine.read()
+    calls, hourly_calls = routine.available(), routine.read()
     requests = tuple(
         scheduled(one)
-        for one in known.values()
+        for one in tracked.values()
         if one.hold <= now and not one.needs_full_fetch and not is_only_claimed(one)
     )
     intervals = check_interval.intervals(
         requests,
         health,
         now=now,
-        calls_per_hour=reconcile_calls_per_hour(tokens, rules(settings)),
+        calls_per_hour=reconcile_calls_per_hour(hourly_calls, rules(settings)),
         bound=settings.check_within,
     )
     situation = Situation(
         now=now,
-        known=requests,
+        requests=requests,
         webhook_health=health,
         intervals=intervals,
         calls=calls,
         borrowed=routine.available("overdue"),
-        open_statuses=statuses(left),
-        checkpoint=left.checkpoint,
+        open_statuses=statuses(run_state),
+        checkpoint=run_state.checkpoint,
     )
     oldest = max((now - request.created_at for request in requests), default=0.0)
     return Snapshot(
         now=now,
-        state=left,
-        known=known,
+        state=run_state,
+        tracked=tracked,
         webhook_health=health,
-        tokens=tokens,
+        hourly_calls=hourly_calls,
         calls=calls,
         calls_for_unverified=routine.available("unverified"),
         intervals=intervals,
@@ -134,38 +137,39 @@ def look(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
 
 
 def read_state(redis: Redis, indexes: KeyIndexes | None = None) -> ReconcileState:
-    """What the last reconcile run left; of the current API key unless told."""
+    """What the latest reconcile run left to the next; of the current API key by default."""
     return state.of(reconcile_state.read(redis, indexes or api_keys.read(redis).current))
 
 
 def rules(settings: Settings) -> Rules:
+    """How the settings share out the calls of an hour."""
     return Rules(share=settings.reconcile_share, reserve=settings.ask_reserve, floor=min(0.1, settings.reconcile_share))
 
 
-def statuses(left: ReconcileState) -> tuple[str, ...]:
+def statuses(run_state: ReconcileState) -> tuple[str, ...]:
     """The lists that show open requests."""
-    return ("pending", "claimed") if left.claimed else ("pending",)
+    return ("pending", "claimed") if run_state.claimed else ("pending",)
 
 
 def overdue(requests: Iterable[OpenRequest], now: float) -> int:
-    """How many are past their time, as far as we know."""
+    """How many are past their timeout, as far as we know."""
     return sum(
         request.timeout_at is not None and request.timeout_at + check_interval.GRACE <= now for request in requests
     )
 
 
-def update_alarm(left: ReconcileState, redis: Redis, past_due: int, now: float) -> ReconcileState:
-    """The trail with the alarm raised, or taken back: decisions are made, and no webhook tells of them."""
+def update_alarm(run_state: ReconcileState, redis: Redis, past_due: int, now: float) -> ReconcileState:
+    """The state with the alarm raised or cleared: decisions are made, and no webhook delivers them."""
     health, since_webhook = webhook_health.health(redis)
     silent = health.silent(past_due + since_webhook, now)
-    if silent and left.silent_since is None:
+    if silent and run_state.silent_since is None:
         logger.error(
             "webhooks.silent: %d decisions found by reconcile runs and %d requests past due since the last webhook; "
             "check that HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right",
             since_webhook, past_due,
         )  # fmt: skip
-        return msgspec.structs.replace(left, silent_since=now)
-    if not silent and left.silent_since is not None:
+        return msgspec.structs.replace(run_state, silent_since=now)
+    if not silent and run_state.silent_since is not None:
         logger.warning("webhooks.resumed: webhooks arrive again")
-        return msgspec.structs.replace(left, silent_since=None)
-    return left
+        return msgspec.structs.replace(run_state, silent_since=None)
+    return run_state

@@ -1,4 +1,4 @@
-"""What one reconcile run leaves to the next, and to whoever asks how it went."""
+"""The report of a reconcile run, and the state that it leaves to the next run."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,8 +6,8 @@ from typing import Literal
 import msgspec
 
 from workers.inbox.tracker.reconcile_state import ReconcileRecord
-from workers.reconcile.discovery import Horizon
-from workers.reconcile.progress import Checkpoint
+from workers.reconcile.planning.discovery import Horizon
+from workers.reconcile.planning.progress import Checkpoint
 
 Trouble = Literal["unreachable", "refused", "rate_limited", "key_refused", "budget", "unexpected"]
 
@@ -22,17 +22,17 @@ class ReconcileReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     #: What they were expected to be, and what they were.
     cost: int = 0
     calls: int = 0
-    #: Decisions that nobody had told us of.
+    #: Decisions that no webhook had delivered.
     found: int = 0
-    #: Requests that nobody had told us of.
+    #: Requests that nobody had announced.
     discovered: int = 0
-    #: Events that HITL.sh said are true, and that it overruled.
+    #: Events that HITL.sh confirmed, and those that it overruled.
     confirmed: int = 0
     overruled: int = 0
     lost: int = 0
-    #: Why it ended early, if it did, and in which words.
+    #: Why it ended early, if it did, and the message of the error.
     trouble: Trouble | None = None
-    said: str = ""
+    error: str = ""
 
 
 class ReconcileState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,9 +40,9 @@ class ReconcileState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     horizon: Horizon | None = None
     checkpoint: Checkpoint | None = None
-    #: On the very first start the open requests are read through once: where that stands.
+    #: At the first start all open requests are read once: how far that has come. None when it is done.
     first: Checkpoint | None = None
-    #: HITL.sh has been seen to call open requests `claimed`, and lists them under that word.
+    #: HITL.sh has shown open requests with the status `claimed`: they have a list of their own.
     claimed: bool = False
     #: Reconcile runs in a row that ended in trouble.
     failures: int = 0
@@ -55,11 +55,11 @@ class ReconcileState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 def merge_reports(reports: Sequence[ReconcileReport]) -> ReconcileReport:
-    """The account of several reconcile runs that one run made, one after another."""
+    """One report of the runs with several API keys, made one after another."""
     first, *others = reports
     for other in others:
         counts = {name: getattr(first, name) + getattr(other, name) for name in _COUNTS}
-        trouble = {} if first.trouble is not None else {"trouble": other.trouble, "said": other.said}
+        trouble = {} if first.trouble is not None else {"trouble": other.trouble, "error": other.error}
         reason = f"{first.reason}; with another key: {other.reason}"
         first = msgspec.structs.replace(first, ended=other.ended, reason=reason, **counts, **trouble)
     return first

@@ -1,4 +1,4 @@
-"""How reconciliation stands, read without loading the request tracker: for people, and for whoever watches."""
+"""The status of reconciliation, read without loading the request tracker."""
 
 from collections.abc import Sequence
 
@@ -31,28 +31,29 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     overdue: int
     #: Seconds since 1970; None until the first call.
     resets_at: float | None
-    #: HITL.sh itself has said when the hour ends.
+    #: HITL.sh has reported when the hour ends.
     told: bool
     asked: int
     reconciled: int
-    #: Of the reconciled ones: on what somebody said who cannot be verified.
+    #: Of the reconciled ones: for unverified requests.
     unverified: int
-    #: How often HITL.sh had nothing left while we thought otherwise.
+    #: How often HITL.sh reported no calls left while our own count had some.
     surprises: int
 
 
 class ReconcileStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """All that there is to say of it; None for the calls where there is no API key."""
+    """Counts, the latest run's state, and the call budget."""
 
     counts: TrackedCounts
     state: ReconcileState
     active_run: ActiveRun | None
+    #: None without an API key.
     calls: Calls | None
-    #: Nobody has looked yet what there is; the clock asks for that at once.
+    #: Discovery has never been made; the clock enqueues that at once.
     is_first_run: bool
     #: Decisions of the last 24 hours, by how they were found.
     webhooks: Hour
-    #: Answers of 429 that reconcile runs got in all, and when the last came; None where nobody wrote that down.
+    #: Answers of 429 to reconcile runs in all, and when the last came; None when that is not known.
     limited: int
     limited_at: float | None = None
 
@@ -86,7 +87,7 @@ def read_status(settings: Settings, redis: Redis) -> ReconcileStatus:
 
 
 def calls(redis: Redis, settings: Settings, api_key: str, now: float) -> Calls:
-    """The budget as it is now: what the last call left may be of an hour that has ended."""
+    """The budget of the present hour: the stored one may be of an hour that has ended."""
     budget = RedisBudget(redis, api_key, rules=snapshot.rules(settings))
     report = hourly_calls.in_hour(budget.read(), now)
     return Calls(

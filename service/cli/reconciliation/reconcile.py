@@ -128,7 +128,7 @@ def _stop_on_signal() -> Iterator[Event]:
 
 
 def _show_plan(settings: Settings, api_key: str, redis: Redis, json_wanted: bool) -> None:
-    current = snapshot.look(settings, redis)
+    current = snapshot.take(settings, redis)
     calls = status.calls(redis, settings, api_key, current.now)
     if json_wanted:
         print_json(_plan_fields(current, calls, settings))
@@ -212,7 +212,7 @@ def _discovery_text(current: Snapshot, settings: Settings) -> str:
     if not settings.discover:
         return "off (HITL_DISCOVER=0)"
     horizon = current.state.horizon
-    last = horizon.looked_at if horizon is not None else None
+    last = horizon.discovered_at if horizon is not None else None
     text = f"next {until(_next_discovery(current, settings), current.now)}"
     return text if last is None else f"{text}, last {since(last, current.now)}"
 
@@ -233,5 +233,5 @@ def _discovery_calls(current: Snapshot, settings: Settings) -> int:
 
 def _count_tracked(current: Snapshot) -> tuple[int, int]:
     """The number of open requests, and of those that have ended and await confirmation."""
-    awaiting_confirmation = sum(request.awaits_confirmation for request in current.known.values())
-    return len(current.known) - awaiting_confirmation, awaiting_confirmation
+    awaiting_confirmation = sum(request.awaits_confirmation for request in current.tracked.values())
+    return len(current.tracked) - awaiting_confirmation, awaiting_confirmation

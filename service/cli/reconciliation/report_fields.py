@@ -18,7 +18,7 @@ def report_fields(report: ReconcileReport) -> dict[str, Any]:
 
 def error_text(report: ReconcileReport) -> str:
     """Why a reconcile run ended early."""
-    return f"{report.trouble}: {one_line(report.said)}"
+    return f"{report.trouble}: {one_line(report.error)}"
 
 
 def calls_fields(calls: Calls) -> dict[str, Any]:

@@ -218,7 +218,7 @@ def test_an_overruled_event_is_an_alarm_for_a_day(run: Run, redis: Redis) -> Non
 
 
 def test_a_refused_key_is_an_alarm_whose_text_controls_no_terminal(run: Run, redis: Redis) -> None:
-    leave(redis, report=ReconcileReport(began=time.time(), trouble="key_refused", said="401\x1b[2J"))
+    leave(redis, report=ReconcileReport(began=time.time(), trouble="key_refused", error="401\x1b[2J"))
 
     assert alarms(run) == ["key_refused"]
     assert "\x1b" not in run().stdout
@@ -235,7 +235,7 @@ def test_a_429_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
 
 
 def test_a_temporary_error_is_shown_and_is_not_an_alarm(run: Run, redis: Redis) -> None:
-    leave(redis, report=ReconcileReport(began=time.time(), trouble="unreachable", said="no answer in 8 s"))
+    leave(redis, report=ReconcileReport(began=time.time(), trouble="unreachable", error="no answer in 8 s"))
 
     assert alarms(run) == []
     assert "ended early, unreachable: no answer in 8 s" in words(run())

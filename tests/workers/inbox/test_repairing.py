@@ -140,10 +140,10 @@ async def running(inbox: Inbox, worker: OneWorker) -> None:
 @pytest.mark.parametrize(
     ("prepare", "break_it", "expected"),
     [
-        (accepted, lose_the_routing, "neither due nor leased nor in a line"),
+        (accepted, lose_the_routing, "neither due nor leased, and waits in no index"),
         (accepted, wait_behind_itself, "a turn that its own event holds"),
         (accepted, be_due_and_wait, "waits for the turn too"),
-        (running, lose_an_effect, "neither due nor leased nor in a line"),
+        (running, lose_an_effect, "neither due nor leased, and waits in no index"),
         (running, lose_the_end_of_a_lease, "its lease never runs out"),
         (running, lose_the_turn, "waits for the turn"),
         (running, forget_the_check, "no check of its request is scheduled"),
@@ -151,7 +151,7 @@ async def running(inbox: Inbox, worker: OneWorker) -> None:
         (running, miss_the_denial, "evidence that will not come"),
         (running, take_a_place_for_ever, "its place is counted as taken"),
         (running, free_a_place_unseen, "no effect of its handler runs"),
-        (running, hide_a_failure, "nobody is shown it"),
+        (running, hide_a_failure, "not in the index of such effects"),
         (running, run_what_is_done, "would run again"),
         (running, count_wrong, "open is 5, and 2 are"),
         (running, expire_early, "would expire before it is finished"),

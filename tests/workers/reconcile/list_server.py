@@ -1,7 +1,7 @@
 """A request list in memory, as HITL.sh documents it: newest first, by offset, moving while it is read."""
 
 from workers.inbox.values import OpenRequest
-from workers.reconcile.progress import Answer, Call, Get, List, Missing, Row, Rows
+from workers.reconcile.planning.progress import Answer, Call, Get, List, Missing, Row, Rows
 
 
 class ListServer:

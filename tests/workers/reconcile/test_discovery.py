@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workers.reconcile.list_server import ListServer
-from workers.reconcile.discovery import LATE, Horizon, fresh, wanted
-from workers.reconcile.progress import List, Row, Rows
+from workers.reconcile.planning.discovery import LATE, Horizon, fresh, wanted
+from workers.reconcile.planning.progress import List, Row, Rows
 
 PAGE = 10
 NOW = 5000.0
@@ -34,7 +34,7 @@ def test_one_page_that_reaches_what_is_known_is_all() -> None:
 
     found = horizon.step(List(offset=0, limit=3), rows(4900, 4500, 3999), NOW)
 
-    assert found == Horizon(since=4000, seen_to=4900 - LATE, looked_at=NOW)
+    assert found == Horizon(since=4000, seen_to=4900 - LATE, discovered_at=NOW)
     assert found.due_at(600) == NOW + 600
 
 
@@ -45,18 +45,18 @@ def test_a_row_as_old_as_what_is_known_proves_nothing() -> None:
 
 
 def test_the_end_of_the_list_is_the_end() -> None:
-    assert fresh(NOW, 1000).step(List(offset=0, limit=3), rows(4900, more=False), NOW).looked_at == NOW
+    assert fresh(NOW, 1000).step(List(offset=0, limit=3), rows(4900, more=False), NOW).discovered_at == NOW
 
 
 def test_discovery_that_waited_too_long_goes_first() -> None:
-    looked = Horizon(since=0, seen_to=0, looked_at=NOW)
+    looked = Horizon(since=0, seen_to=0, discovered_at=NOW)
 
     assert [looked.comes_first(600, NOW + wait) for wait in (2399, 2400)] == [False, True]
     assert fresh(NOW, 0).comes_first(600, NOW)
 
 
 def test_an_empty_list_is_all_there_is() -> None:
-    assert fresh(NOW, 1000).step(List(offset=0, limit=3), rows(), NOW).looked_at == NOW
+    assert fresh(NOW, 1000).step(List(offset=0, limit=3), rows(), NOW).discovered_at == NOW
 
 
 def test_the_open_listing_proves_nothing_of_what_has_ended() -> None:
@@ -162,7 +162,7 @@ def test_what_is_still_listed_was_shown(
     horizon, shown, steps = Horizon(since=0, seen_to=float(known // a_second)), set[str](), 0
     before, changes, others = list(server.rows), iter(drift), iter(strays)
 
-    while horizon.looked_at is None:
+    while horizon.discovered_at is None:
         stray = next(others, None)
         call = horizon.next_call(PAGE) if stray is None else List(offset=stray, limit=PAGE)
         page = server.answer(List(offset=call.offset, limit=capped))

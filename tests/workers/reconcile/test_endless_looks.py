@@ -170,7 +170,7 @@ async def test_a_flood_of_made_up_requests_leaves_calls_for_the_others(
     report = await asyncio.to_thread(reconcile, settings, redis)
 
     assert (report.found, report.trouble) == (1, None)
-    assert snapshot.look(settings, redis).calls > 0
+    assert snapshot.take(settings, redis).calls > 0
 
 
 async def test_made_up_requests_cost_no_more_than_their_cap_and_wait_for_the_next_hour(

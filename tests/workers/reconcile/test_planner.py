@@ -5,10 +5,10 @@ from typing import Any
 from tests.reconcile_model import after_decision
 from tests.workers.reconcile.list_server import ListServer
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile.check_interval import GRACE, CheckIntervals, guaranteed_interval, intervals
-from workers.reconcile.planner import Plan, Situation, plan
-from workers.reconcile.progress import Checkpoint
-from workers.reconcile.state_machine import ReconcileRun
+from workers.reconcile.planning.check_interval import GRACE, CheckIntervals, guaranteed_interval, intervals
+from workers.reconcile.planning.plan_execution import PlanExecution
+from workers.reconcile.planning.planner import Plan, Situation, plan
+from workers.reconcile.planning.progress import Checkpoint
 
 NOW = 1_000_000.0
 LOSING = WebhookHealth(loss=1.0, ended_per_hour=80)
@@ -19,10 +19,10 @@ def request(number: int = 0, **changes: Any) -> OpenRequest:
     return OpenRequest(**(defaults | changes))
 
 
-def made(*known: OpenRequest, **changes: Any) -> Plan:
+def made(*requests: OpenRequest, **changes: Any) -> Plan:
     defaults: dict[str, Any] = {
         "now": NOW,
-        "known": known,
+        "requests": requests,
         "webhook_health": LOSING,
         "intervals": CheckIntervals(shortest=600),
         "calls": 50,
@@ -81,7 +81,7 @@ def test_one_old_request_waits_for_company() -> None:
     found = made(old, webhook_health=WebhookHealth(loss=0.1, ended_per_hour=80))
 
     assert found.kind == "nothing"
-    assert "wait for company" in found.reason
+    assert "wait until more is due" in found.reason
 
 
 def test_a_plan_of_nothing_says_when_to_plan_again() -> None:
@@ -120,7 +120,7 @@ def test_a_plan_that_is_carried_out_finds_everything() -> None:
     server.ask(500)
     for number in range(0, 500, 7):
         server.end(f"r{number}")
-    reconcile, found = ReconcileRun(made(*server.known())), set[str]()
+    reconcile, found = PlanExecution(made(*server.known())), set[str]()
 
     while (call := reconcile.next_call()) is not None:
         found.update(reconcile.step(call, server.answer(call)).ended)

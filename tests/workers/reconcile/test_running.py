@@ -51,7 +51,7 @@ def test_an_open_request_is_checked_and_looked_at_later(
 
     assert (report.found, report.trouble) == (0, None)
     assert redis.zscore(keys.CHECKS, request) > (time.time() + 600) * 1000
-    assert snapshot.look(settings, redis).plan.kind == "nothing"
+    assert snapshot.take(settings, redis).plan.kind == "nothing"
 
 
 def test_what_was_asked_through_us_keeps_its_state_and_its_default(
@@ -287,7 +287,7 @@ def test_what_is_overdue_borrows_though_discovery_has_no_call(
     while budget.spend() == 0:
         pass
     trail_left = snapshot.read_state(redis)
-    is_starved = structs.replace(trail_left, horizon=structs.replace(trail_left.horizon, looked_at=1.0))
+    is_starved = structs.replace(trail_left, horizon=structs.replace(trail_left.horizon, discovered_at=1.0))
     redis.hset(keys.RECONCILE_STATE, "state", state.encode(is_starved))
 
     report = reconcile(starved, redis)

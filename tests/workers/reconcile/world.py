@@ -7,12 +7,12 @@ import msgspec
 from tests.reconcile_model import after_decision, available, observe, spend
 from workers.inbox.budget.hourly_calls import HOUR, Purpose, Rules, initial, reconcile_calls_per_hour
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile.check_interval import CheckIntervals, intervals
-from workers.reconcile.discovery import Horizon, fresh, wanted
-from workers.reconcile.open_pages import OpenPages
-from workers.reconcile.planner import Situation, plan
-from workers.reconcile.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, Row, Rows
-from workers.reconcile.state_machine import ReconcileRun
+from workers.reconcile.planning.check_interval import CheckIntervals, intervals
+from workers.reconcile.planning.discovery import Horizon, fresh, wanted
+from workers.reconcile.planning.open_pages import OpenPages
+from workers.reconcile.planning.plan_execution import PlanExecution
+from workers.reconcile.planning.planner import Situation, plan
+from workers.reconcile.planning.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, Row, Rows
 
 PAGE, OVERLAP = 10, 2
 LIMIT = 20
@@ -191,7 +191,7 @@ class Ledger:
         made = plan(
             Situation(
                 now=now,
-                known=self.placed,
+                requests=self.placed,
                 webhook_health=self.webhook_health,
                 intervals=self.intervals,
                 calls=calls,
@@ -204,7 +204,7 @@ class Ledger:
         )
         if made.kind == "nothing":
             return
-        reconcile = ReconcileRun(made)
+        reconcile = PlanExecution(made)
         while (call := reconcile.next_call()) is not None and self._may(allowed, "reconcile" if calls else "overdue"):
             answer = self._answer(call)
             findings = reconcile.step(call, answer)

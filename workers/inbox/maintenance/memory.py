@@ -1,4 +1,4 @@
-"""Redis is nearly full: what is dropped, in which order, and the room that is held in reserve for RQ.
+"""Frees memory when Redis is nearly full, and keeps a reserve for RQ.
 
 RQ's own writes are refused when the server is full, while our settlement scripts are not. The reserve is a key of some
 megabytes that is deleted then, so that RQ can go on.
@@ -14,9 +14,9 @@ from workers.inbox import keys, scripts
 
 logger = logging.getLogger("hitl.memory")
 
-#: Shares of `maxmemory`: above the first the reserve is deleted, above the second records are relieved.
+#: Shares of `maxmemory`: above the first the reserve is deleted, above the second records are shrunk.
 RESERVE_AT = 0.95
-RELIEF_AT = 0.85
+SHRINK_AT = 0.85
 #: Of `maxmemory`, and at the most.
 RESERVE_SHARE = 0.05
 LARGEST_RESERVE = 4 << 20
@@ -35,24 +35,24 @@ def usage(redis: Redis) -> tuple[int, int]:
 
 
 def release_reserve(redis: Redis) -> bool:
-    """Delete the reserve; answers whether it was there."""
+    """Delete the reserve; returns whether it existed."""
     return bool(redis.unlink(keys.RESERVE))
 
 
 class MemoryKeeper:
-    """Keeps the reserve and relieves records, a slice at a time. Any number may run at once."""
+    """Keeps the reserve and shrinks records, a slice at a time. Any number may run at once."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._relieve = scripts.script(redis, "maintenance/shrink_records")
+        self._shrink = scripts.script(redis, "maintenance/shrink_records")
         self._phase = 0
         #: How many members of the index were visited in this phase.
         self._offset = 0
-        self._relieved = 0
+        self._shrunk = 0
         self._rests_until = 0.0
 
     def tend(self) -> None:
-        """One slice of what the use of memory demands now."""
+        """Do one slice of what the use of memory demands now."""
         used, limit = usage(self._redis)
         if not limit:
             release_reserve(self._redis)
@@ -62,19 +62,19 @@ class MemoryKeeper:
                 logger.warning("memory.full used=%d maxmemory=%d: the reserve is released", used, limit)
         elif not self._redis.exists(keys.RESERVE):
             self._restore(used, limit)
-        if used > RELIEF_AT * limit:
+        if used > SHRINK_AT * limit:
             if time.monotonic() >= self._rests_until:
-                self._relieve_slice(limit)
+                self._shrink_slice(limit)
         else:
             self._phase, self._offset = 0, 0
 
     def _restore(self, used: int, limit: int) -> None:
         size = int(min(LARGEST_RESERVE, RESERVE_SHARE * limit))
-        if used + size < RELIEF_AT * limit:
+        if used + size < SHRINK_AT * limit:
             self._redis.setrange(keys.RESERVE, size - 1, "0")
             logger.info("memory.reserved bytes=%d", size)
 
-    def _relieve_slice(self, limit: int) -> None:
+    def _shrink_slice(self, limit: int) -> None:
         ends_at = time.monotonic() + SLICE_SECONDS
         while time.monotonic() < ends_at:
             end = self._offset + CHUNK - 1
@@ -85,12 +85,12 @@ class MemoryKeeper:
                     return
                 continue
             self._offset += len(members)
-            self._relieved += cast("int", self._relieve(keys=[keys.PREFIX], args=[PHASES[self._phase], *members]))
-            if usage(self._redis)[0] <= RELIEF_AT * limit:
+            self._shrunk += cast("int", self._shrink(keys=[keys.PREFIX], args=[PHASES[self._phase], *members]))
+            if usage(self._redis)[0] <= SHRINK_AT * limit:
                 return
 
     def _next_phase(self) -> None:
-        logger.warning("memory.relieved dropped=%s records=%d", PHASES[self._phase], self._relieved)
-        self._phase, self._offset, self._relieved = (self._phase + 1) % len(PHASES), 0, 0
+        logger.warning("memory.shrunk dropped=%s records=%d", PHASES[self._phase], self._shrunk)
+        self._phase, self._offset, self._shrunk = (self._phase + 1) % len(PHASES), 0, 0
         if self._phase == 0:
             self._rests_until = time.monotonic() + REST_SECONDS

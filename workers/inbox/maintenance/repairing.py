@@ -1,4 +1,4 @@
-"""Finds unfinished work that would never go on, and has it go on; see repair.lua."""
+"""Finds unfinished work that nothing would continue, and makes it due again; see repair.lua."""
 
 import logging
 from typing import cast
@@ -9,15 +9,15 @@ from workers.inbox import keys, scripts
 
 logger = logging.getLogger("hitl.inbox")
 
-#: Events that one script call looks at: about 4 ms of the server's time, with three effects each.
+#: Events that one script call checks: about 4 ms of the server's time, with three effects each.
 SLICE = 50
 
 
 class Repairer:
     """Looks through the unfinished events, a slice at a time, and begins again at the end.
 
-    Nothing is to be repaired while the scripts do what they promise: what is found is logged as an error, and counted
-    as `repaired`.
+    While the scripts are correct there is nothing to repair: each repair is logged as an error, and counted as
+    `repaired`.
     """
 
     def __init__(self, redis: Redis, *, retention: int) -> None:
@@ -27,19 +27,19 @@ class Repairer:
         self._rank = 0
 
     def repair_slice(self) -> list[tuple[str, str]]:
-        """Look at the next events; answers what was repaired: ``handler|event key``, and what was found."""
-        words = (self._retention, self._rank, SLICE)
-        self._rank += SLICE  # should the script fail on a record, the next call looks at others
-        rank, *found = cast("list[bytes | int]", self._script(keys=[keys.PREFIX], args=words))
+        """Check the next events; returns each repair: ``handler|event key``, and what was wrong."""
+        arguments = (self._retention, self._rank, SLICE)
+        self._rank += SLICE  # if the script fails on a record, the next call checks others
+        rank, *repairs = cast("list[bytes | int]", self._script(keys=[keys.PREFIX], args=arguments))
         self._rank = max(0, cast("int", rank))
-        texts = [cast("bytes", text).decode(errors="replace") for text in found]
+        texts = [cast("bytes", text).decode(errors="replace") for text in repairs]
         repaired = list(zip(texts[::2], texts[1::2], strict=True))
-        for member, what in repaired:
-            logger.error("inbox.repaired member=%r found=%r", member, what)
+        for member, fault in repaired:
+            logger.error("inbox.repaired member=%r fault=%r", member, fault)
         return repaired
 
     def repair(self) -> list[tuple[str, str]]:
-        """Look at all events once."""
+        """Check all events once."""
         self._rank = 0
         repaired = self.repair_slice()
         while self._rank:

@@ -1,4 +1,4 @@
-"""Walking an index (a sorted set by time) a chunk at a time, while others add to it and take from it."""
+"""Scans an index (a sorted set by time) a chunk at a time, while others add to it and remove from it."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ CHUNK = 100
 
 
 class CursorInvalid(WorkersError):
-    """A page was asked for by something that is no cursor of ours."""
+    """The cursor of a page is malformed."""
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class Position(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, cursor: str | None) -> Self | None:
-        """The place that a cursor names. Raises `CursorInvalid`."""
+        """The position that a cursor names. Raises `CursorInvalid`."""
         if cursor is None:
             return None
         score, _, member = cursor.partition("@")
@@ -57,17 +57,17 @@ def scan(
     oldest_first: bool = False,
     chunk: int = CHUNK,
 ) -> Iterator[list[Position]]:
-    """The members from `since` to before `until`, newest first unless told, a chunk at a time.
+    """The members from `since` to before `until`, newest first by default, a chunk at a time.
 
-    What is added meanwhile at the far side is seen, what is taken away makes nobody miss another: each chunk
-    begins behind the last member of the one before it, or where that one was.
+    Members that are added meanwhile at the far end are included, and those removed hide no other: each chunk begins
+    after the last member of the one before it, or where that member was.
     """
     lowest = -math.inf if since is None else _milliseconds(since)
     highest = math.inf if until is None else _milliseconds(until)
     while True:
         begin = _first(redis, index, lowest, highest, oldest_first)
         if after is not None:
-            begin = max(begin, _behind(redis, index, after, oldest_first))
+            begin = max(begin, _after(redis, index, after, oldest_first))
         positions = _chunk(redis, index, begin, chunk, oldest_first)
         within = [position for position in positions if lowest <= position.score < highest]
         if within:
@@ -78,17 +78,17 @@ def scan(
 
 
 def until_now(redis: Redis, until: datetime | None) -> datetime:
-    """`until`, but not later than now by the inbox clock: what a change brings about is not met again."""
+    """`until`, but not later than now by the inbox clock: a change does not meet its own results."""
     now = datetime.fromtimestamp(inbox_clock.now(redis), UTC) + timedelta(milliseconds=1)
     return now if until is None else min(until, now)
 
 
-def _chunk(redis: Redis, index: str, begin: int, most: int, oldest_first: bool) -> list[Position]:
-    found = cast(
+def _chunk(redis: Redis, index: str, begin: int, count: int, oldest_first: bool) -> list[Position]:
+    members = cast(
         "list[tuple[bytes, float]]",
-        redis.zrange(index, begin, begin + most - 1, desc=not oldest_first, withscores=True),
+        redis.zrange(index, begin, begin + count - 1, desc=not oldest_first, withscores=True),
     )
-    return [Position(member.decode(), float(score)) for member, score in found]
+    return [Position(member.decode(), float(score)) for member, score in members]
 
 
 def _first(redis: Redis, index: str, lowest: float, highest: float, oldest_first: bool) -> int:
@@ -98,8 +98,8 @@ def _first(redis: Redis, index: str, lowest: float, highest: float, oldest_first
     return 0 if math.isinf(highest) else redis.zcount(index, highest, "+inf")
 
 
-def _behind(redis: Redis, index: str, last: Position, oldest_first: bool) -> int:
-    """The rank behind the last place seen; if that is gone, where those of its time begin."""
+def _after(redis: Redis, index: str, last: Position, oldest_first: bool) -> int:
+    """The rank after the last position; if its member is gone, where those of its time begin."""
     rank = redis.zrank(index, last.member) if oldest_first else redis.zrevrank(index, last.member)
     if rank is not None and redis.zscore(index, last.member) == last.score:
         return cast("int", rank) + 1

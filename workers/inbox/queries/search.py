@@ -1,4 +1,4 @@
-"""Finding events and effects: by filters, page by page, never the whole inbox in memory."""
+"""Finds events and effects by filters, page by page."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from workers.inbox.queries.pagination import Position, scan
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look for: all that is given must hold; nothing given is everything."""
+    """What to search for: all conditions that are given must hold; none given is everything."""
 
     #: Of the event, or of any of its effects.
     state: str | None = None
@@ -30,7 +30,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
     def admits(self, content: Event | Unreadable) -> bool:
-        """Whether what the event says is looked for; a body that says nothing only if nothing is asked of it."""
+        """Whether the content matches; an unreadable body only where no condition asks for its content."""
         if not isinstance(content, Event):
             return self.event is None and self.loop is None and self.request is None
         return (
@@ -39,13 +39,13 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             and (self.request is None or self.request == content.request_id)
         )
 
-    def wants(self, found: EventSummary) -> bool:
-        """Whether the event is looked for, times apart."""
-        states = {found.state, *(effect.state for effect in found.effects)}
+    def wants(self, event: EventSummary) -> bool:
+        """Whether the event matches, times apart."""
+        states = {event.state, *(effect.state for effect in event.effects)}
         return (
-            self.admits(found.content)
+            self.admits(event.content)
             and (self.state is None or self.state in states)
-            and (self.handler is None or any(effect.handler == self.handler for effect in found.effects))
+            and (self.handler is None or any(effect.handler == self.handler for effect in event.effects))
         )
 
 
@@ -54,7 +54,7 @@ ALL = Filter()
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """An effect (or the routing) of an event that failed for good: a person is awaited."""
+    """A dead letter: an effect (or the routing) of an event that gave up."""
 
     event: EventSummary
     effect: EffectRecord
@@ -62,7 +62,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def member(self) -> str:
-        """How `retry` and `discard` call it."""
+        """Its name for `retry` and `discard`."""
         return f"{self.effect.handler}|{self.event.key}"
 
 
@@ -81,42 +81,42 @@ class FailurePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def events(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str | None = None) -> EventPage:
-    """A page of the events looked for, newest first; `cursor` is the previous page's.
+    """A page of the matching events, newest first; `cursor` is the previous page's.
 
     Raises `CursorInvalid`.
     """
-    found: list[EventSummary] = []
+    matches: list[EventSummary] = []
     last: Position | None = None
     for positions in scan(redis, keys.EVENTS, since=sought.since, until=sought.until, after=Position.of(cursor)):
         by_key = {
             summary.key: summary for summary in lookup.summaries(redis, [position.member for position in positions])
         }
         for position in positions:
-            if len(found) == most:
-                return EventPage(events=tuple(found), cursor=str(last))
+            if len(matches) == most:
+                return EventPage(events=tuple(matches), cursor=str(last))
             last = position
             if position.member in by_key and sought.wants(by_key[position.member]):
-                found.append(by_key[position.member])
-    return EventPage(events=tuple(found), cursor=None)
+                matches.append(by_key[position.member])
+    return EventPage(events=tuple(matches), cursor=None)
 
 
 def failures(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str | None = None) -> FailurePage:
-    """A page of what failed for good, the latest first. Raises `CursorInvalid`."""
-    found: list[Failure] = []
+    """A page of the dead letters, the latest first. Raises `CursorInvalid`."""
+    matches: list[Failure] = []
     last: Position | None = None
     for positions in scan(redis, keys.FAILED, since=sought.since, until=sought.until, after=Position.of(cursor)):
         by_member = {failure.member: failure for failure in among(redis, positions, sought)}
         for position in positions:
-            if len(found) == most:
-                return FailurePage(failures=tuple(found), cursor=str(last))
+            if len(matches) == most:
+                return FailurePage(failures=tuple(matches), cursor=str(last))
             last = position
             if position.member in by_member:
-                found.append(by_member[position.member])
-    return FailurePage(failures=tuple(found), cursor=None)
+                matches.append(by_member[position.member])
+    return FailurePage(failures=tuple(matches), cursor=None)
 
 
 def among(redis: Redis, positions: Sequence[Position], sought: Filter) -> Iterator[Failure]:
-    """Those effects of an index (`failed` or `held`) that are looked for."""
+    """The matching effects of an index (`failed` or `held`)."""
     named = [(position, *split(position.member)) for position in positions]
     wanted = [one for one in named if sought.handler in (None, one[1])]
     by_key = {summary.key: summary for summary in lookup.summaries(redis, {key for _, _, key in wanted})}
@@ -127,11 +127,11 @@ def among(redis: Redis, positions: Sequence[Position], sought: Filter) -> Iterat
             yield Failure(event=summary, effect=effect, failed_at=position.at)
 
 
-def effect_of(found: EventSummary, handler: str) -> EffectRecord | None:
-    """The effect of that name; of no name, the routing."""
+def effect_of(event: EventSummary, handler: str) -> EffectRecord | None:
+    """The effect of that handler; without a name, the routing."""
     if not handler:
-        return found.routing
-    return next((effect for effect in found.effects if effect.handler == handler), None)
+        return event.routing
+    return next((effect for effect in event.effects if effect.handler == handler), None)
 
 
 def split(member: str) -> tuple[str, str]:
@@ -147,7 +147,7 @@ def of_request(redis: Redis, request_id: str) -> list[str]:
 
 
 def resolve(redis: Redis, name: str) -> list[str]:
-    """Keys of the events meant by an event key, ``handler|event key`` or a request id; empty for none."""
+    """Keys of the events named by an event key, ``handler|event key`` or a request id; empty for none."""
     _, key = split(name) if "|" in name else ("", name)
     if redis.exists(keys.event(key)):
         return [key]

@@ -17,12 +17,12 @@ DISCOVERY = "*"
 
 
 def api_key_hash(api_key: str) -> str:
-    """What stands for an API key in Redis."""
+    """By this an API key is identified in Redis."""
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
 class KeyIndexes(msgspec.Struct, frozen=True, kw_only=True):
-    """Names of what is kept for one API key; without a suffix for the first that was used."""
+    """Names of the indexes and the state of one API key; without a suffix for the first that was used."""
 
     key_hash: str = ""
     suffix: str = ""
@@ -48,7 +48,7 @@ class ApiKeys(msgspec.Struct, frozen=True, kw_only=True):
     """Every API key that has been used, as hashes."""
 
     first: str = ""
-    #: Those that are polled, oldest first; the last is current. Empty where nobody has said.
+    #: Those that are polled, oldest first; the last is current. Empty where none has been configured.
     configured: tuple[str, ...] = ()
     used: frozenset[str] = frozenset()
 
@@ -61,21 +61,21 @@ class ApiKeys(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def polled(self) -> list[KeyIndexes]:
-        """Until somebody says which keys are polled, every one counts as polled."""
+        """Where none has been configured, every used key counts as polled."""
         names = self.configured or tuple(sorted(self.used)) or ("",)
         return [self.indexes(name) for name in names]
 
     @property
     def gone(self) -> list[KeyIndexes]:
-        """Used once, and polled no more."""
+        """Used keys that are polled no more."""
         polled = {one.key_hash for one in self.polled}
         return [self.indexes(name) for name in sorted(self.used) if name not in polled]
 
 
 def read(redis: Redis) -> ApiKeys:
-    """What is known of the API keys; one round trip."""
-    found = cast("dict[bytes, bytes]", redis.hgetall(keys.API_KEYS))
-    fields = {name.decode(): value.decode() for name, value in found.items()}
+    """The API keys that have been used; one round trip."""
+    reply = cast("dict[bytes, bytes]", redis.hgetall(keys.API_KEYS))
+    fields = {name.decode(): value.decode() for name, value in reply.items()}
     first, configured = fields.pop("first", ""), fields.pop("configured", "")
     return ApiKeys(first=first, configured=tuple(configured.split()), used=frozenset(fields))
 
@@ -86,8 +86,7 @@ def configure(redis: Redis, api_keys: Sequence[str], *, lookback: float) -> list
     A key that was not used before starts now: nothing that ended more than `lookback` seconds ago is its decision.
     """
     hashes = [api_key_hash(api_key) for api_key in api_keys]
-    first = cast(
-        "bytes", scripts.script(redis, "tracker/register_api_keys")(keys=[keys.PREFIX], args=[lookback, *hashes])
-    )
-    known = ApiKeys(first=first.decode())
-    return [known.indexes(name) for name in hashes]
+    script = scripts.script(redis, "tracker/register_api_keys")
+    first = cast("bytes", script(keys=[keys.PREFIX], args=[lookback, *hashes]))
+    used = ApiKeys(first=first.decode())
+    return [used.indexes(name) for name in hashes]

@@ -56,7 +56,7 @@ def hold_off(redis: Redis) -> None:
 
 
 class Note(msgspec.Struct, frozen=True):
-    """One line of what a reconcile run learned; see reconcile.lua."""
+    """One result of a reconcile run, to be saved; see save_reconcile_notes.lua."""
 
     verb: Verb
     request_id: str
@@ -65,7 +65,7 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What the notes came to."""
+    """The effect of the notes on the request tracker."""
 
     new: int = 0
     lost: int = 0
@@ -73,7 +73,7 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class ReconcileLease:
-    """At most one reconcile run runs, on whichever host; it is taken over when its lease has run out."""
+    """Held by at most one reconcile run, on whichever host; another run takes over when it has run out."""
 
     def __init__(self, redis: Redis, *, seconds: float, retention: int) -> None:
         """`retention`: seconds that finished work is kept."""
@@ -84,11 +84,11 @@ class ReconcileLease:
         self._retention = retention
         self._renew = redis.register_script(_RENEW)
         self._release = redis.register_script(_RELEASE)
-        self._reconciled = scripts.script(redis, "tracker/save_reconcile_notes")
+        self._save_notes = scripts.script(redis, "tracker/save_reconcile_notes")
         self.token = 0
 
     def acquire(self) -> bool:
-        """Answers whether it is ours now."""
+        """Take the lease; returns whether nobody else holds it."""
         token = fencing_token()
         if not self._redis.set(keys.RECONCILE_LEASE, token, nx=True, px=self._milliseconds):
             return False
@@ -96,7 +96,7 @@ class ReconcileLease:
         return True
 
     def renew(self, held: Iterable[tuple[str, int]]) -> list[str]:
-        """As a keeper of leases does: answers the names of those that were lost."""
+        """Lengthen the lease, as `LeaseKeeper.renew` does; returns the names of those that were lost."""
         return [
             name
             for name, token in held
@@ -108,11 +108,11 @@ class ReconcileLease:
         self._release(keys=[keys.RECONCILE_LEASE], args=[self.token])
 
     def write(self, notes: Iterable[Note], *, began: float) -> Written:
-        """Keep what was learned. Raises `LeaseLost`, and writes nothing, when another run has begun."""
-        words = (word for note in notes for word in (note.verb, note.request_id, note.first, note.second))
+        """Save the notes. Raises `LeaseLost`, and writes nothing, when another run holds the lease."""
+        fields = (field for note in notes for field in (note.verb, note.request_id, note.first, note.second))
         life = keys.LONGEST_REQUEST + self._retention
-        arguments = (self.token, life, self._retention, f"{began:.6f}", frame(words))
-        heard, *counts = cast("list[int]", self._reconciled(keys=keys.script_keys(self.key_hash), args=arguments))
-        if not heard:
+        arguments = (self.token, life, self._retention, f"{began:.6f}", frame(fields))
+        is_holder, *counts = cast("list[int]", self._save_notes(keys=keys.script_keys(self.key_hash), args=arguments))
+        if not is_holder:
             raise LeaseLost
         return Written(*counts)

@@ -1,4 +1,4 @@
-"""How the request tracker stands, in figures: quick, however many requests it holds."""
+"""Figures of the request tracker; quick, however many requests it holds."""
 
 from typing import Any, cast
 
@@ -6,10 +6,11 @@ import msgspec
 from redis import Redis
 
 from workers.inbox import inbox_clock, keys, scripts
-from workers.inbox.tracker import api_keys
+from workers.inbox.tracker import api_keys, reconcile_state
 from workers.inbox.tracker.api_keys import KeyIndexes
 
-LATELY = 24 * 3600
+#: Seconds.
+RECENTLY = 24 * 3600
 
 
 class TrackedCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,9 +21,9 @@ class TrackedCounts(msgspec.Struct, frozen=True, kw_only=True):
     open: int
     oldest: str | None
     oldest_at: float | None
-    #: Requests of API keys that are polled no more: nobody can say what became of them.
+    #: Requests of API keys that are polled no more: whether they have ended cannot be read.
     unreachable: int
-    #: Requests that have ended as we were told, and that wait to be confirmed.
+    #: Requests whose delivered outcome waits for confirmation.
     awaiting_confirmation: int
     #: Effects that wait for stronger evidence.
     unconfirmed: int
@@ -30,23 +31,23 @@ class TrackedCounts(msgspec.Struct, frozen=True, kw_only=True):
     #: Outcomes that stronger evidence overruled: all that are kept, and those of the last 24 hours.
     overruled: int
     recently_overruled: int
-    #: When something is next worth a call to HITL.sh, which is left alone for a while after trouble.
+    #: When something is next worth a call to HITL.sh, but not before the pause after an error.
     next_check: float | None
 
 
 def counts(redis: Redis) -> TrackedCounts:
     """A few round trips, two more for each API key."""
     now = inbox_clock.now(redis)
-    known = api_keys.read(redis)
-    polled = [_of_key(redis, indexes) for indexes in known.polled]
-    gone = [_of_key(redis, indexes) for indexes in known.gone]
+    used = api_keys.read(redis)
+    polled = [_of_key(redis, indexes) for indexes in used.polled]
+    gone = [_of_key(redis, indexes) for indexes in used.gone]
     oldest = min((one for one in polled if one.oldest is not None), key=_created, default=None)
     with redis.pipeline(transaction=False) as pipe:
         pipe.zcard(keys.UNCONFIRMED)
         pipe.zcard(keys.LOST)
         pipe.zcard(keys.OVERRULED)
-        pipe.zcount(keys.OVERRULED, int((now - LATELY) * 1000), "+inf")
-        unconfirmed, lost, overruled, lately = pipe.execute()
+        pipe.zcount(keys.OVERRULED, int((now - RECENTLY) * 1000), "+inf")
+        unconfirmed, lost, overruled, recently_overruled = pipe.execute()
     return TrackedCounts(
         now=now,
         open=sum(one.open for one in polled),
@@ -57,7 +58,7 @@ def counts(redis: Redis) -> TrackedCounts:
         unconfirmed=unconfirmed,
         lost=lost,
         overruled=overruled,
-        recently_overruled=lately,
+        recently_overruled=recently_overruled,
         next_check=min((one.next_check for one in polled if one.next_check is not None), default=None),
     )
 
@@ -75,8 +76,8 @@ class _Counts(msgspec.Struct, frozen=True, kw_only=True):
 def _of_key(redis: Redis, indexes: KeyIndexes) -> _Counts:
     with redis.pipeline(transaction=False) as pipe:
         pipe.zrange(indexes.checks, 0, 0, withscores=True)
-        pipe.hget(indexes.state, "rests_until")
-        first, rests_until = pipe.execute()
+        reconcile_state.queue_times(pipe, indexes)
+        first, times = pipe.execute()
     script = scripts.script(redis, "tracker/count_open_requests")
     open_count, awaiting, oldest, created = cast("list[Any]", script(keys=[keys.PREFIX], args=[indexes.suffix]))
     return _Counts(
@@ -84,7 +85,7 @@ def _of_key(redis: Redis, indexes: KeyIndexes) -> _Counts:
         awaiting=awaiting,
         oldest=oldest.decode() or None,
         oldest_at=float(created),
-        next_check=max(first[0][1] / 1000, float(rests_until or 0)) if first else None,
+        next_check=max(first[0][1] / 1000, reconcile_state.times(times).rests_until) if first else None,
     )
 
 

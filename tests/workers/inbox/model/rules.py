@@ -1,4 +1,4 @@
-"""The rules of evidence, turns, confirmation and suspects, for one request: the reference for `workers/inbox/*.lua`.
+"""The rules of evidence, turns, confirmation and suspects, for one request: the reference for `workers/inbox/**/*.lua`.
 
 Each method stands for the Lua function of the same name and changes `self.request`. Times are left out: what is due
 later may be due at any moment, and a lease may run out at any moment.
@@ -31,7 +31,7 @@ class Rules:
         self.request = request
         self.routes = tuple(routes)
 
-    # -- turns.lua ---------------------------------------------------------------------------------------------------
+    # -- request_turns.lua --------------------------------------------------------------------------------------------
 
     def class_of(self, key: str) -> tuple[int, int]:
         """The place of an event in the line: a higher class first (its number is negative), then the vendor's time."""
@@ -209,7 +209,7 @@ class Rules:
                 self.finish_if_settled(key)
         self.end_wait()
 
-    # -- shared.lua --------------------------------------------------------------------------------------------------
+    # -- prelude.lua --------------------------------------------------------------------------------------------------
 
     def finish(self, key: str, state: str) -> None:
         self.request.events[key].state = state
@@ -310,7 +310,7 @@ class Rules:
         if is_new:
             self.make_routable(key)
 
-    # -- reconcile.lua ------------------------------------------------------------------------------------------------
+    # -- save_reconcile_notes.lua -------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """HITL.sh shows the request as open."""

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- What the inbox clock says, and what that rests on. Reads only.
+-- The inbox clock, and what it is computed from. Reads only.
 --
 -- Answers  {the inbox clock, the server's clock, id of the latest tick ('' for none), the server's clock and the
 --          inbox clock at that tick, the speed since then}; clocks in microseconds since 1970, all as text

@@ -11,7 +11,7 @@
 local clock = prefix .. 'clock'
 -- Microseconds.
 local LATE = 500000
--- Milliseconds: nobody holds off reconcile runs for longer at a time.
+-- Milliseconds: reconcile runs are held off for no longer at a time.
 local LONGEST_HOLD = 60000
 local tick = redis.call('HGET', clock, 'tick') or ''
 if tick == ARGV[2] then return 1 end

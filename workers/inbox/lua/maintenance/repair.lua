@@ -1,19 +1,19 @@
 #!lua flags=allow-oom
--- Look through unfinished events, a slice at a time, for what would never go on, and have it go on. Each unfinished
--- event and effect is due, leased, or waits for what will certainly happen: in `turns` while another event of its
+-- Check unfinished events, a slice at a time, for work that nothing would continue, and make it due. Each unfinished
+-- event and effect is due, leased, or waits for something that will happen: in `turns` while another event of its
 -- request holds the turn, for a place of a capped handler, while its handler is paused or missing, for a person, or
--- for stronger evidence with a check of its request scheduled. The other scripts keep this; what violates it is a
--- fault of theirs, or was written by hand.
+-- for stronger evidence with a check of its request scheduled. The other scripts keep this; a violation is a fault
+-- of theirs, or was written by hand.
 --
--- ARGV     retention in seconds, rank among the unfinished at which to go on, how many events to look at
--- Answers  {rank at which to go on; -1 at the end, what was repaired: '<handler>|<event key>', what was found, ...}
+-- ARGV     retention in seconds, rank among the unfinished at which to go on, how many events to check
+-- Answers  {rank at which to go on; -1 at the end, what was repaired: '<handler>|<event key>', what was wrong, ...}
 local rank, slice = tonumber(ARGV[2]), tonumber(ARGV[3])
 retention = ARGV[1]
 local answer = { -1 }
 
-local function found(handler, key, what)
+local function report_fault(handler, key, fault)
   answer[#answer + 1] = handler .. '|' .. key
-  answer[#answer + 1] = what
+  answer[#answer + 1] = fault
 end
 
 local function make_due(handler, event, member)
@@ -43,7 +43,7 @@ end
 local function count_places(handler, key)
   local counted, taken = tonumber(redis.call('HGET', prefix .. 'running', handler) or 0), leased_effects(handler)
   if counted <= taken and counted > 0 then return end
-  found(handler, key, counted > taken and 'its place is counted as taken, and nothing of its handler runs'
+  report_fault(handler, key, counted > taken and 'its place is counted as taken, and nothing of its handler runs'
     or 'it waits for a place, and no effect of its handler runs')
   if taken > 0 then
     redis.call('HSET', prefix .. 'running', handler, taken)
@@ -54,33 +54,33 @@ local function count_places(handler, key)
 end
 
 local function check_waiting(handler, event, key, request_id)
-  local known = redis.call('HMGET', event, 'trust', handler .. ':needs', 'overruled')
-  local has_come = (strength[known[1]] or 0) >= (strength[known[2]] or 3)
-  if known[2] == 'details' then has_come = was_read(request_id) end
+  local fields = redis.call('HMGET', event, 'trust', handler .. ':needs', 'overruled')
+  local has_come = (strength[fields[1]] or 0) >= (strength[fields[2]] or 3)
+  if fields[2] == 'details' then has_come = was_read(request_id) end
   if has_come then
-    found(handler, key, 'it waits for evidence that came')
-    release_waiting(event, key, request_id, known[1])
-  elseif known[3] == 'open' or known[3] == 'missing' then
-    found(handler, key, 'it waits for evidence that will not come')
+    report_fault(handler, key, 'it waits for evidence that came')
+    release_waiting(event, key, request_id, fields[1])
+  elseif fields[3] == 'open' or fields[3] == 'missing' then
+    report_fault(handler, key, 'it waits for evidence that will not come')
     withdraw(handler, event, key, request_id)
     stop_waiting(event, key, request_id, function() return false end)
   elseif not stands_in('unconfirmed', handler .. '|' .. key)
     or redis.call('SISMEMBER', prefix .. 'unconfirmed:' .. request_id, key) == 0
     or not redis.call('ZSCORE', checks_of(request_id), request_id) then
-    found(handler, key, 'it waits for evidence, and no check of its request is scheduled')
-    await_evidence(handler, event, key, request_id, known[2] or 'confirmed')
+    report_fault(handler, key, 'it waits for evidence, and no check of its request is scheduled')
+    await_evidence(handler, event, key, request_id, fields[2] or 'confirmed')
   end
 end
 
 -- Where a state has its members wait, beside `due`.
 local indexes = { failed = 'failed', held = 'held', paused = 'held' }
 
-local function leave(handler, member, request_id)
+local function remove_everywhere(handler, member, request_id)
   local left = redis.call('ZREM', due, member) + redis.call('HDEL', leases, member)
-  local places = { 'held', 'failed', 'unconfirmed' }
-  if handler ~= '' then places[#places + 1] = 'waiting:' .. handler end
-  if request_id then places[#places + 1] = 'turns:' .. request_id end
-  for _, index in ipairs(places) do left = left + redis.call('ZREM', prefix .. index, member) end
+  local waiting_in = { 'held', 'failed', 'unconfirmed' }
+  if handler ~= '' then waiting_in[#waiting_in + 1] = 'waiting:' .. handler end
+  if request_id then waiting_in[#waiting_in + 1] = 'turns:' .. request_id end
+  for _, index in ipairs(waiting_in) do left = left + redis.call('ZREM', prefix .. index, member) end
   return left > 0
 end
 
@@ -89,23 +89,23 @@ local function check(handler, event, key, request_id, state)
   local is_due, is_leased = stands_in('due', member), redis.call('HEXISTS', leases, member) == 1
   local has_turns = request_id and stands_in('turns:' .. request_id, member)
   if is_leased and not is_due then
-    found(handler, key, 'its lease never runs out')
+    report_fault(handler, key, 'its lease never runs out')
     redis.call('ZADD', due, now, member)
   elseif is_due and has_turns then
-    found(handler, key, 'it is due, and waits for the turn too')
+    report_fault(handler, key, 'it is due, and waits for the turn too')
     redis.call('ZREM', prefix .. 'turns:' .. request_id, member)
   elseif is_due or has_turns then
     return
   elseif indexes[state] then
     if stands_in(indexes[state], member) then return end
-    found(handler, key, 'it is ' .. state .. ', and nobody is shown it')
+    report_fault(handler, key, 'it is ' .. state .. ', and not in the index of such effects')
     redis.call('ZADD', prefix .. indexes[state], now, member)
   elseif state == 'unconfirmed' then
     check_waiting(handler, event, key, request_id)
   elseif state == 'waiting' and stands_in('waiting:' .. handler, member) then
     count_places(handler, key)
   else
-    found(handler, key, 'it is ' .. state .. ', and neither due nor leased nor in a line')
+    report_fault(handler, key, 'it is ' .. state .. ', and neither due nor leased, and waits in no index')
     if handler ~= '' or not request_id then make_due(handler, event, member) else make_routable(request_id, key) end
   end
 end
@@ -124,13 +124,13 @@ local function check_turn(request_id, key)
     for name in string.gmatch((redis.call('HGET', held, 'routed_to') or '') .. ',', '([^,]*),') do
       local member = name .. '|' .. holder
       if redis.call('ZREM', turns, member) == 1 then
-        found(name, holder, 'it waits for a turn that its own event holds')
+        report_fault(name, holder, 'it waits for a turn that its own event holds')
         make_due(name, held, member)
       end
       moves = moves or stands_in('due', member)
     end
     if redis.call('ZREM', turns, '|' .. holder) == 1 then
-      found('', holder, 'it waits for a turn that its own event holds')
+      report_fault('', holder, 'it waits for a turn that its own event holds')
       make_due('', held, '|' .. holder)
       moves = true
     end
@@ -138,7 +138,7 @@ local function check_turn(request_id, key)
   first = redis.call('ZRANGE', turns, 0, 0)[1]
   if moves or not first then return end
   local handler, following = split(first)
-  found(handler, following, 'it waits for the turn, which ' .. (holder and 'nothing passes on' or 'nobody holds'))
+  report_fault(handler, following, 'it waits for the turn, which ' .. (holder and 'nothing passes on' or 'no event holds'))
   pass_turn(request_id, holder or key)
 end
 
@@ -147,7 +147,7 @@ local function check_counts(event, key, counts)
   for name, count in pairs(counts) do
     local written = tonumber(redis.call('HGET', event, name) or 0)
     if written ~= count then
-      found('', key, string.format('%s is %d, and %d are', name, written, count))
+      report_fault('', key, string.format('%s is %d, and %d are', name, written, count))
       redis.call('HSET', event, name, count)
     end
   end
@@ -155,21 +155,21 @@ end
 
 local function check_event(key)
   local event = prefix .. 'event:' .. key
-  local known = redis.call('HMGET', event, 'state', 'routed_to', 'request')
-  local state, request_id = known[1], known[3]
+  local fields = redis.call('HMGET', event, 'state', 'routed_to', 'request')
+  local state, request_id = fields[1], fields[3]
   if not state then
     redis.call('ZREM', prefix .. 'unfinished', key)
-    return found('', key, 'its record is gone')
+    return report_fault('', key, 'its record is gone')
   end
   if state == 'due' or state == 'failed' then check('', event, key, request_id, state) end
   local counts = { open = 0, active = 0 }
-  for handler in string.gmatch(known[2] or '', '[^,]+') do
+  for handler in string.gmatch(fields[2] or '', '[^,]+') do
     local own = redis.call('HGET', event, handler .. ':state')
     local member = handler .. '|' .. key
     if own == 'running' or open_states[own] then
       check(handler, event, key, request_id, own)
-    elseif leave(handler, member, request_id) then
-      found(handler, key, 'it is ' .. tostring(own) .. ', and would run again')
+    elseif remove_everywhere(handler, member, request_id) then
+      report_fault(handler, key, 'it is ' .. tostring(own) .. ', and would run again')
     end
     own = redis.call('HGET', event, handler .. ':state')
     if own == 'running' or open_states[own] then counts.open = counts.open + 1 end
@@ -177,14 +177,14 @@ local function check_event(key)
   end
   check_counts(event, key, counts)
   if counts.open > 0 and state ~= 'routed' and state ~= 'due' and state ~= 'failed' then
-    found('', key, 'it is ' .. state .. ', and something of it is open')
+    report_fault('', key, 'it is ' .. state .. ', and something of it is open')
     redis.call('HSET', event, 'state', 'routed')
     state = 'routed'
   end
   if state == 'due' or state == 'failed' or counts.open > 0 then
-    if redis.call('PERSIST', event) == 1 then found('', key, 'it would expire before it is finished') end
+    if redis.call('PERSIST', event) == 1 then report_fault('', key, 'it would expire before it is finished') end
   elseif state == 'routed' then
-    found('', key, 'nothing of it is open, and it is not finished')
+    report_fault('', key, 'nothing of it is open, and it is not finished')
     finish_if_settled(event, key)
   else
     redis.call('ZREM', prefix .. 'unfinished', key)

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- The server is nearly full: drop what the work does not need. Safe to repeat.
+-- The server is nearly full: drop parts of records that no work needs. Safe to repeat.
 --
 -- ARGV     'tracebacks' (of every event; the last line of the last error stays) or 'bodies' (of finished events
 --          only; the record says that its body was dropped), then event keys
 -- Answers  how many records became smaller
 local LONGEST_REASON = 300
-local relieved = 0
+local shrunk = 0
 
 local function last_line(text)
   return string.sub(string.match(text, '([^\n]*)%s*$'), 1, LONGEST_REASON)
@@ -43,6 +43,6 @@ end
 
 local drop = ARGV[1] == 'tracebacks' and drop_tracebacks or drop_bodies
 for i = 2, #ARGV do
-  if drop(prefix .. 'event:' .. ARGV[i]) then relieved = relieved + 1 end
+  if drop(prefix .. 'event:' .. ARGV[i]) then shrunk = shrunk + 1 end
 end
-return relieved
+return shrunk

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Forget in the indexes what has expired, a slice at a time. What has a record is never touched: it is unfinished.
+-- Drop from an index what has expired, a slice at a time. A member that has a record is never dropped.
 --
 -- ARGV     retention in seconds, longest life of an open request in seconds, index, rank at which to go on
--- Answers  {members forgotten, rank at which to go on; -1 at the end}
+-- Answers  {members dropped, rank at which to go on; -1 at the end}
 local SLICE = 500
 local request_life, index, rank = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 retention = tonumber(ARGV[1])

@@ -22,14 +22,14 @@ local function discard(member)
   local event = prefix .. 'event:' .. key
   if handler == '' and redis.call('HGET', event, 'state') == 'quarantined' then return discard_quarantined(event, key) end
   if redis.call('HEXISTS', leases, member) == 1 then return 0 end
-  local known = redis.call('HMGET', event, handler .. ':state', 'request')
-  if not discarded[known[1]] then return 0 end
+  local fields = redis.call('HMGET', event, handler .. ':state', 'request')
+  if not discarded[fields[1]] then return 0 end
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('ZREM', prefix .. 'held', member)
   redis.call('HSET', event, handler .. ':state', 'discarded', handler .. ':reason', reason,
     handler .. ':settled_at', now_text)
   redis.call('ZREM', prefix .. 'unconfirmed', member)
-  stop_waiting(event, key, known[2], function() return false end)
+  stop_waiting(event, key, fields[2], function() return false end)
   if handler == '' then
     finish(event, key, 'discarded')
   else

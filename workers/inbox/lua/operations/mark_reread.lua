@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- A quarantined body was readable after all, and is kept as an event of its own: it needs nobody any more.
+-- A quarantined body could be read, and is kept as an event of its own: its record leaves the quarantine.
 -- Safe to repeat.
 --
 -- ARGV     retention in seconds, then (key of the quarantined record, key of the event) pairs

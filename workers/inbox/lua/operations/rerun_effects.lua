@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- A person has effects run again: they are due now, their policy begins anew, their attempts go on counting.
+-- Run effects again for a person: they are due now, their policy begins anew, their attempts go on counting.
 -- Safe to repeat: an effect that is due, waits or runs is left alone, and so is whatever a worker holds.
 -- Of an outcome that stronger evidence overruled, or that does not speak for its request, nothing runs again; nor does
 -- a handler that began for another outcome of the request, unless that is forced.
@@ -33,55 +33,55 @@ local function make_due(member)
   ring()
 end
 
-local function route_again(event, key, known)
+local function route_again(event, key, record)
   local member = '|' .. key
   if not redis.call('ZSCORE', prefix .. 'failed', member) or redis.call('HEXISTS', leases, member) == 1 then return '' end
   if dry then return '*' end
   redis.call('ZREM', prefix .. 'failed', member)
   anew(event, '', redis.call('HGET', event, ':crashes'))
   redis.call('HSET', event, 'state', 'due')
-  reopen(event, key, known.request)
-  if not known.request or take_turn(known.request, key, member) then make_due(member) end
+  reopen(event, key, record.request)
+  if not record.request or take_turn(record.request, key, member) then make_due(member) end
   return '*'
 end
 
 -- Whether the handler may have (another) effect on this outcome.
-local function may_have_effect(event, key, handler, known, conflict)
-  if not known.request or not known.outcome or forced then return true end
+local function may_have_effect(event, key, handler, record, conflict)
+  if not record.request or not record.outcome or forced then return true end
   if conflict or redis.call('HEXISTS', event, handler .. ':conflict') == 1 then return true end
-  return not began_elsewhere(handler, key, known.request)
+  return not began_elsewhere(handler, key, record.request)
 end
 
-local function note_effect(event, key, handler, known, conflict)
-  if not known.request or not known.outcome then return end
+local function note_effect(event, key, handler, record, conflict)
+  if not record.request or not record.outcome then return end
   if conflict then redis.call('HSET', event, handler .. ':conflict', 1) end
-  if redis.call('HEXISTS', event, handler .. ':conflict') == 0 then return give_effect(handler, key, known.request) end
-  redis.call('HSETNX', prefix .. 'request:' .. known.request, 'effect:' .. handler, key)
+  if redis.call('HEXISTS', event, handler .. ':conflict') == 0 then return give_effect(handler, key, record.request) end
+  redis.call('HSETNX', prefix .. 'request:' .. record.request, 'effect:' .. handler, key)
 end
 
 -- Answers whether the effect was begun anew, and whether that opened it.
-local function run_again(event, key, handler, mode, known, conflict)
+local function run_again(event, key, handler, mode, record, conflict)
   local member = handler .. '|' .. key
   local seen = redis.call('HMGET', event, handler .. ':state', handler .. ':crashes')
   local state = seen[1] or 'missing'
   if not chosen[state] or redis.call('HEXISTS', leases, member) == 1 then return false end
-  if not may_have_effect(event, key, handler, known, conflict) then return false end
+  if not may_have_effect(event, key, handler, record, conflict) then return false end
   if dry then return true end
   if state == 'missing' then
     local names = redis.call('HGET', event, 'routed_to') or ''
     redis.call('HSET', event, 'routed_to', names == '' and handler or names .. ',' .. handler, handler .. ':attempts', 0)
   end
-  note_effect(event, key, handler, known, conflict)
+  note_effect(event, key, handler, record, conflict)
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('ZREM', prefix .. 'held', member)
   anew(event, handler, seen[2])
   local needs = string.match(mode, '^await%-(%a+)$')
   redis.call('HDEL', event, handler .. ':details')
-  local waits = needs == 'details' and known.request and not was_read(known.request)
+  local waits = needs == 'details' and record.request and not was_read(record.request)
   if strength[needs] then waits = is_confirmable(event) and strength[redis.call('HGET', event, 'trust')] < strength[needs] end
   if waits then
     redis.call('HDEL', event, handler .. ':evidence')
-    await_evidence(handler, event, key, known.request, needs)
+    await_evidence(handler, event, key, record.request, needs)
   else
     make_due(member)
   end
@@ -89,36 +89,36 @@ local function run_again(event, key, handler, mode, known, conflict)
 end
 
 -- Finished or never routed: it is open again, and does not expire while it is.
-local function open_again(event, key, known, opened)
+local function open_again(event, key, record, opened)
   redis.call('HINCRBY', event, 'open', opened)
   redis.call('HSET', event, 'state', 'routed')
   redis.call('HSETNX', event, 'routed_at', now_text)
   redis.call('HSETNX', event, 'routed_under', 0) -- a routing that is still on its way comes too late
   if redis.call('ZREM', prefix .. 'failed', '|' .. key) == 1 then redis.call('HSET', event, ':state', 'replayed') end
-  reopen(event, key, known.request)
+  reopen(event, key, record.request)
 end
 
 local function again(key, handlers)
   local event = prefix .. 'event:' .. key
   local fields = redis.call('HMGET', event, 'trust', 'state', 'request', 'overruled', 'outcome', 'conflict')
   if not fields[1] or fields[4] then return '' end
-  local known = { request = fields[3], outcome = fields[5] }
-  if known.outcome and known.request and not fields[6] then
-    local decision = redis.call('HGET', prefix .. 'request:' .. known.request, 'event')
+  local record = { request = fields[3], outcome = fields[5] }
+  if record.outcome and record.request and not fields[6] then
+    local decision = redis.call('HGET', prefix .. 'request:' .. record.request, 'event')
     if decision and decision ~= key then return '' end
   end
-  if handlers == '' then return route_again(event, key, known) end
+  if handlers == '' then return route_again(event, key, record) end
   if untouched[fields[2]] then return '' end
   local names, opened = {}, 0
   for handler, mode, conflict in string.gmatch(handlers, '([^:,]+):([^:,]+):?([^,]*)') do
-    local ran, was_closed = run_again(event, key, handler, mode, known, conflict ~= '')
+    local ran, was_closed = run_again(event, key, handler, mode, record, conflict ~= '')
     if ran then names[#names + 1] = handler end
     if was_closed then opened = opened + 1 end
   end
   if names[1] and not dry then
     redis.call('HINCRBY', event, counter, 1)
     redis.call('HSET', event, when, now_text)
-    open_again(event, key, known, opened)
+    open_again(event, key, record, opened)
   end
   return table.concat(names, ',')
 end

@@ -14,16 +14,16 @@ end
 
 -- HITL.sh's API has been asked for the details: more will not become known of this request.
 local function was_read(request_id)
-  local known = redis.call('HMGET', prefix .. 'request:' .. request_id, 'details:api', 'details_unavailable')
-  return known[1] or known[2]
+  local fields = redis.call('HMGET', prefix .. 'request:' .. request_id, 'details:api', 'details_unavailable')
+  return fields[1] or fields[2]
 end
 
 -- The name of the request's loop, from wherever a loop of that id was named last.
 local function name_loop(request_id)
   local request = prefix .. 'request:' .. request_id
-  local known = redis.call('HMGET', request, 'loop_id', 'loop_name')
-  local name = known[1] and redis.call('HGET', prefix .. 'loop_names', known[1])
-  if not name or name == known[2] then return end
+  local fields = redis.call('HMGET', request, 'loop_id', 'loop_name')
+  local name = fields[1] and redis.call('HGET', prefix .. 'loop_names', fields[1])
+  if not name or name == fields[2] then return end
   redis.call('HSET', request, 'loop_name', name)
   count_change(request_id)
 end
@@ -46,10 +46,10 @@ local function known_details(request_id)
     local details = redis.call('HGET', request, 'details:' .. source)
     if details then parts[#parts + 1] = '"' .. source .. '":' .. details end
   end
-  local known = redis.call('HMGET', request, 'callback', 'loop_name', 'details_unavailable')
-  if known[1] then parts[#parts + 1] = '"callback":' .. known[1] end
-  if known[2] then parts[#parts + 1] = '"loop_name":' .. known[2] end
-  if known[3] then parts[#parts + 1] = '"is_unavailable":true' end
+  local fields = redis.call('HMGET', request, 'callback', 'loop_name', 'details_unavailable')
+  if fields[1] then parts[#parts + 1] = '"callback":' .. fields[1] end
+  if fields[2] then parts[#parts + 1] = '"loop_name":' .. fields[2] end
+  if fields[3] then parts[#parts + 1] = '"is_unavailable":true' end
   return version, '{' .. table.concat(parts, ',') .. '}'
 end
 

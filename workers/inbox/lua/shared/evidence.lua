@@ -1,34 +1,34 @@
--- Evidence, in every script behind turns.lua: what each delivery says of an outcome, and which of it speaks.
+-- Evidence: what each delivery says of an outcome, and which of it speaks. Included in every script.
 --
 -- An event's record holds at most one piece of evidence a trust level, in the fields `<level>:head`, `:body`,
 -- `:callback` and `:received_at`; `trust` is the strongest level that it has. Evidence never changes and is never
--- mixed: an effect goes on with the evidence with which it began (`<handler>:evidence`).
+-- mixed: an effect continues with the evidence with which it began (`<handler>:evidence`).
 --
 -- Per level the first outcome of a request speaks (`speaks:<level>` of its record), between levels the stronger:
 -- that event is the request's decision (`event`). The effects of an outcome are unique per (request, route):
 -- `effect:<handler>` names the event whose effect it is.
 
 -- The fields that hold a delivery, behind others.
-local function evidence_fields(said, ...)
-  local level, fields = said.trust, { ... }
+local function evidence_fields(delivery, ...)
+  local level, fields = delivery.trust, { ... }
   local function add(name, value)
     fields[#fields + 1] = name
     fields[#fields + 1] = value
   end
   add('trust', level)
-  add(level .. ':head', said.head)
-  add(level .. ':body', said.body)
-  add(level .. ':received_at', said.received_at)
-  if said.callback ~= '' then add(level .. ':callback', said.callback) end
+  add(level .. ':head', delivery.head)
+  add(level .. ':body', delivery.body)
+  add(level .. ':received_at', delivery.received_at)
+  if delivery.callback ~= '' then add(level .. ':callback', delivery.callback) end
   return fields
 end
 
 -- An outcome that HITL.sh's API can still confirm or deny: not once it denied it, or confirmed another.
 local function is_confirmable(event)
-  local known = redis.call('HMGET', event, 'request', 'outcome', 'trust', 'overruled')
-  if not known[1] or not known[2] or known[3] == 'confirmed' then return false end
-  if known[4] == 'open' or known[4] == 'missing' then return false end
-  local decision = redis.call('HGET', prefix .. 'request:' .. known[1], 'event')
+  local fields = redis.call('HMGET', event, 'request', 'outcome', 'trust', 'overruled')
+  if not fields[1] or not fields[2] or fields[3] == 'confirmed' then return false end
+  if fields[4] == 'open' or fields[4] == 'missing' then return false end
+  local decision = redis.call('HGET', prefix .. 'request:' .. fields[1], 'event')
   return not decision or redis.call('HGET', prefix .. 'event:' .. decision, 'trust') ~= 'confirmed'
 end
 
@@ -44,8 +44,8 @@ end
 
 -- Milliseconds until a call is made for an effect that demands a signature: the signed delivery may be on its way.
 local SIGNED_GRACE = 90000
--- Milliseconds: what is confirmed without haste waits for company until the half hour is full.
-local COMPANY = 1800000
+-- Milliseconds: confirmations without haste are made together, each full half hour.
+local BATCH_PERIOD = 1800000
 
 local function waits_for_confirmation(request_id)
   return redis.call('EXISTS', prefix .. 'unconfirmed:' .. request_id) == 1
@@ -69,13 +69,13 @@ local function await_evidence(handler, event, key, request_id, needs, leisurely)
   if not leisurely then
     confirm_by(request_id, needs == 'signed' and now + SIGNED_GRACE or now)
   elseif not redis.call('ZSCORE', checks_of(request_id), request_id) then
-    local full = (math.floor(now / COMPANY) + 1) * COMPANY
+    local full = (math.floor(now / BATCH_PERIOD) + 1) * BATCH_PERIOD
     redis.call('HSET', prefix .. 'request:' .. request_id, 'hold', full)
     redis.call('ZADD', checks_of(request_id), full, request_id)
   end
 end
 
--- Nobody waits for this request any more: if it has ended, no call is worth making for it.
+-- Nothing waits for this request any more: if it has ended, schedule no check of it.
 local function end_wait(request_id)
   if waits_for_confirmation(request_id) then return end
   local request = prefix .. 'request:' .. request_id
@@ -233,7 +233,7 @@ end
 
 -- Have an outcome routed that was routed before, or that a worker routes at this moment, as what it was until now.
 local function route_anew(request_id, event, key)
-  local known = redis.call('HMGET', event, 'state')
+  local fields = redis.call('HMGET', event, 'state')
   if redis.call('HEXISTS', leases, '|' .. key) == 1 then
     redis.call('HSET', event, 'reroute', 1)
     return
@@ -241,11 +241,11 @@ local function route_anew(request_id, event, key)
   redis.call('ZREM', prefix .. 'failed', '|' .. key)
   redis.call('HDEL', event, 'routed_under', ':state')
   redis.call('HSET', event, 'state', 'due')
-  if known[1] ~= 'due' then reopen(event, key, request_id) end
+  if fields[1] ~= 'due' then reopen(event, key, request_id) end
   make_routable(request_id, key)
 end
 
--- The decision of the request is confirmed: what waits for another of its outcomes to be confirmed waits in vain.
+-- The decision of the request is confirmed: withdraw effects that wait for another of its outcomes to be confirmed.
 local function end_vain_waits(request_id)
   local request = prefix .. 'request:' .. request_id
   local decision = redis.call('HGET', request, 'event')

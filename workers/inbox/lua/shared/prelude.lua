@@ -1,7 +1,7 @@
 -- What every script begins with.
 --
 -- KEYS[1]  the prefix of every key, which is also the hash tag
--- KEYS[2]  `api_key:<hash>` below the prefix: the API key that the caller has used to learn this; none for a webhook
+-- KEYS[2]  `api_key:<hash>` below the prefix: the API key with which the caller read this; none for a webhook
 local prefix = KEYS[1]
 local due, leases = prefix .. 'due', prefix .. 'leases'
 -- The inbox clock: the clocks of the hosts need not agree, and the server's may be set to another time.
@@ -10,7 +10,7 @@ local now, now_seconds = math.floor(micros / 1000), math.floor(micros / 1000000)
 local now_text = string.format('%d.%06d', now_seconds, micros % 1000000)
 
 -- API keys, by their hashes. `api_keys` has when each was first used, which of them are polled (`configured`, the
--- last is current), and which was the `first`: its indexes have no suffix, and all that was known before it is its own.
+-- last is current), and which was the `first`: its indexes have no suffix, and all requests tracked before belong to it.
 local used_key, registered = KEYS[2] and string.sub(KEYS[2], #prefix + #'api_key:' + 1), nil
 local function api_keys()
   if not registered then
@@ -31,7 +31,7 @@ local function use_key(api_key)
   registered = nil
 end
 
--- The key of a request that has none on record: the first, where it has a place there, else the one that is used now.
+-- The key of a request whose record names none: the first, if one of its indexes has the request, else the current one.
 local function unrecorded_key(request_id)
   local first, using = api_keys().first, used_key or api_keys().current
   if using == first or redis.call('ZSCORE', prefix .. 'asked', request_id)
@@ -39,26 +39,26 @@ local function unrecorded_key(request_id)
   return using
 end
 
--- The key that a request belongs to: that asked it or was shown it, else the current one of its time.
+-- The key that a request belongs to: the one that asked it or read it, else the current one of its time.
 local function key_of(request_id)
   return redis.call('HGET', prefix .. 'request:' .. request_id, 'api_key') or unrecorded_key(request_id)
 end
 
 -- What belongs to an API key: requests by creation, requests by when they are next worth a call, and what one
--- reconcile run leaves to the next. A request that only a callback URL speaks of has no place in HITL.sh's list.
-local function place_of(request_id)
+-- reconcile run leaves to the next. A request that only deliveries by callback URL name is not counted in HITL.sh's list.
+local function indexes_of(request_id)
   local request = prefix .. 'request:' .. request_id
-  local known = redis.call('HMGET', request, 'learned', 'api_key')
-  local api_key = known[2] or unrecorded_key(request_id)
-  if known[1] and not known[2] and api_key ~= api_keys().first then redis.call('HSET', request, 'api_key', api_key) end
-  return of_key(known[1] == 'callback' and 'unverified' or 'asked', api_key), of_key('checks', api_key)
+  local fields = redis.call('HMGET', request, 'learned', 'api_key')
+  local api_key = fields[2] or unrecorded_key(request_id)
+  if fields[1] and not fields[2] and api_key ~= api_keys().first then redis.call('HSET', request, 'api_key', api_key) end
+  return of_key(fields[1] == 'callback' and 'unverified' or 'asked', api_key), of_key('checks', api_key)
 end
-local function asked_of(request_id) return (place_of(request_id)) end
+local function asked_of(request_id) return (indexes_of(request_id)) end
 local function checks_of(request_id) return of_key('checks', key_of(request_id)) end
 local function reconcile_state() return of_key('reconcile', used_key or api_keys().current) end
 
--- From now on it belongs to this key, and is known in this way.
-local function belong(request_id, api_key, learned)
+-- Have the request belong to this key, and set how we came to know of it.
+local function assign_key(request_id, api_key, learned)
   local request = prefix .. 'request:' .. request_id
   local asked, checks = asked_of(request_id), checks_of(request_id)
   local created, check = redis.call('ZSCORE', asked, request_id), redis.call('ZSCORE', checks, request_id)
@@ -73,12 +73,12 @@ local function belong(request_id, api_key, learned)
   end
 end
 
--- HITL.sh shows a known request to the key that is used, or somebody speaks of it who can be verified.
-local function vouch(request_id, learned)
-  local known = redis.call('HGET', prefix .. 'request:' .. request_id, 'learned')
-  if not known or learned == 'callback' then return end
-  if known ~= 'callback' and (not used_key or key_of(request_id) == used_key) then return end
-  belong(request_id, used_key or key_of(request_id), known == 'callback' and learned or known)
+-- A tracked request was read with the key that is used, or a verified delivery names it.
+local function mark_verified(request_id, learned)
+  local before = redis.call('HGET', prefix .. 'request:' .. request_id, 'learned')
+  if not before or learned == 'callback' then return end
+  if before ~= 'callback' and (not used_key or key_of(request_id) == used_key) then return end
+  assign_key(request_id, used_key or key_of(request_id), before == 'callback' and learned or before)
 end
 
 -- The next word of a frame: its length in 4 bytes, big-endian, and its bytes.
@@ -94,7 +94,7 @@ local function split(member)
   return string.sub(member, 1, bar - 1), string.sub(member, bar + 1)
 end
 
--- Wake one idle drain; whoever waits must learn that something is due sooner than it thought.
+-- Wake one idle drain: something is due sooner than it expects.
 local rung = false
 local function ring()
   if not rung and redis.call('LLEN', prefix .. 'wake') == 0 then redis.call('LPUSH', prefix .. 'wake', 1) end
@@ -112,11 +112,11 @@ local retention
 
 -- Whether the handler began for the event, and the state of its effect, if it has one.
 local function has_begun(event, handler)
-  local known = redis.call('HMGET', event, handler .. ':attempts', handler .. ':state')
-  return tonumber(known[1] or 0) > 0 and known[2] ~= 'skipped', known[2]
+  local fields = redis.call('HMGET', event, handler .. ':attempts', handler .. ':state')
+  return tonumber(fields[1] or 0) > 0 and fields[2] ~= 'skipped', fields[2]
 end
 
--- Handlers that began for an outcome of the request, whichever.
+-- Handlers that began for any outcome of the request.
 local function began_for(request)
   local names = {}
   for _, field in ipairs(redis.call('HKEYS', request)) do
@@ -133,19 +133,19 @@ local function finish(event, key, state)
   redis.call('HSET', event, 'state', state, 'finished_at', now_text)
   redis.call('EXPIRE', event, retention)
   redis.call('ZREM', prefix .. 'unfinished', key)
-  local known = redis.call('HMGET', event, 'outcome', 'fingerprint', 'trust', 'request')
-  local request = known[1] and known[4] and prefix .. 'request:' .. known[4]
+  local fields = redis.call('HMGET', event, 'outcome', 'fingerprint', 'trust', 'request')
+  local request = fields[1] and fields[4] and prefix .. 'request:' .. fields[4]
   if not request or redis.call('HGET', request, 'event') ~= key then return end
   redis.call('EXPIRE', request, retention)
-  local tombstone = tombstone_of(known[4])
-  known[4] = known[3] ~= 'confirmed' and began_for(request) or nil
-  redis.call('SET', tombstone, table.concat(known, ' '), 'EX', retention + TOMBSTONE)
+  local tombstone = tombstone_of(fields[4])
+  fields[4] = fields[3] ~= 'confirmed' and began_for(request) or nil
+  redis.call('SET', tombstone, table.concat(fields, ' '), 'EX', retention + TOMBSTONE)
 end
 
 local function finish_if_settled(event, key)
-  local known = redis.call('HMGET', event, 'state', 'open', 'overruled', 'routed_to')
-  if known[1] ~= 'routed' or tonumber(known[2] or 0) > 0 then return end
-  finish(event, key, known[3] and 'overruled' or known[4] == '' and 'unrouted' or 'done')
+  local fields = redis.call('HMGET', event, 'state', 'open', 'overruled', 'routed_to')
+  if fields[1] ~= 'routed' or tonumber(fields[2] or 0) > 0 then return end
+  finish(event, key, fields[3] and 'overruled' or fields[4] == '' and 'unrouted' or 'done')
 end
 
 -- The event has something open again: it does not expire while it has.
@@ -174,7 +174,7 @@ local function call_next(handler)
   end
 end
 
--- An effect of this handler runs no more. Nothing is counted for a handler without a cap.
+-- An effect of this handler ended. Effects of a handler without a cap are not counted.
 local function free_place(handler)
   local running = prefix .. 'running'
   if redis.call('HEXISTS', running, handler) == 1 and redis.call('HINCRBY', running, handler, -1) <= 0 then
@@ -183,45 +183,45 @@ local function free_place(handler)
   call_next(handler)
 end
 
--- When a request was made, in seconds as text, of what somebody says about it: not in the future, and '' is now.
-local function made_at(said)
-  return said ~= '' and tonumber(said) * 1000 <= now and said or now_text
+-- When a request was created, in seconds as text, by what was delivered: not in the future, and '' is now.
+local function creation_time(seconds)
+  return seconds ~= '' and tonumber(seconds) * 1000 <= now and seconds or now_text
 end
 
--- Seconds between two calls that strangers may cause for one request.
-local STRANGERS_PAUSE = 300
+-- Seconds between two calls that unverified deliveries may cause for one request.
+local UNVERIFIED_PAUSE = 300
 
--- A delivery that may be genuine was refused: the open request that it names is worth a call at once. Answers whether
--- that is new.
-local function ask_soon(request_id)
+-- A delivery that may be genuine was refused: check the open request that it names at once. Answers whether that
+-- changes anything.
+local function expedite_check(request_id)
   local request = prefix .. 'request:' .. request_id
-  local known = redis.call('HMGET', request, 'first_seen', 'outcome', 'checked_at', 'refused')
-  local rested = not known[3] or now_seconds - tonumber(known[3]) > STRANGERS_PAUSE
-  if not known[1] or known[2] or known[4] or not rested then return false end
+  local fields = redis.call('HMGET', request, 'first_seen', 'outcome', 'checked_at', 'refused')
+  local rested = not fields[3] or now_seconds - tonumber(fields[3]) > UNVERIFIED_PAUSE
+  if not fields[1] or fields[2] or fields[4] or not rested then return false end
   redis.call('HSET', request, 'refused', now_text)
   redis.call('ZADD', checks_of(request_id), now, request_id)
   return true
 end
 
--- The request tracker: a request is known, and worth a call to HITL.sh when its interval is over or its time is out.
--- `created` and `timeout` are seconds as text, '' where not known. Answers whether it was new.
-local function know(request_id, learned, created, timeout, life)
+-- Track a request, and schedule its first check: after the shortest interval, or past its timeout. `created` and
+-- `timeout` are seconds as text, '' where not known. Answers whether it is new.
+local function track(request_id, learned, created, timeout, life)
   local request = prefix .. 'request:' .. request_id
-  created = made_at(created ~= '' and created or redis.call('HGET', request, 'created_at') or '')
-  vouch(request_id, learned)
+  created = creation_time(created ~= '' and created or redis.call('HGET', request, 'created_at') or '')
+  mark_verified(request_id, learned)
   redis.call('HSETNX', request, 'first_seen', now_text)
   redis.call('HSETNX', request, 'created_at', created)
   redis.call('HSETNX', request, 'learned', learned)
-  local asked, checks = place_of(request_id)
+  local asked, checks = indexes_of(request_id)
   local new = redis.call('ZADD', asked, 'NX', created, request_id) == 1
   if timeout ~= '' then redis.call('HSET', request, 'timeout_at', timeout) end
-  local known = redis.call('HMGET', request, 'outcome', 'missing')
-  -- HITL.sh does not know it, and only a callback URL says otherwise: that is worth no second call.
-  if known[1] or (known[2] and learned == 'callback') then return new end
+  local fields = redis.call('HMGET', request, 'outcome', 'missing')
+  -- HITL.sh does not know it, and only a delivery by callback URL names it: no second call.
+  if fields[1] or (fields[2] and learned == 'callback') then return new end
   local verified = redis.call('HGET', request, 'learned') ~= 'callback'
   redis.call('EXPIRE', request, verified and math.max(tonumber(life), TRACKED) or life)
-  local patience = tonumber(redis.call('HGET', reconcile_state(), 'shortest') or 1800)
-  local first = tonumber(created) + patience
+  local shortest = tonumber(redis.call('HGET', reconcile_state(), 'shortest') or 1800)
+  local first = tonumber(created) + shortest
   if timeout ~= '' then first = math.min(first, tonumber(timeout) + 90) end
   redis.call('ZADD', checks, 'NX', math.floor(first * 1000), request_id)
   return new

@@ -14,30 +14,30 @@ local QUARANTINE_BYTES = { callback = 4 * MEBIBYTE, verified = 32 * MEBIBYTE }
 local function quarantine_class(trust) return trust == 'callback' and 'callback' or 'verified' end
 
 -- Only the fact is kept. An outcome of a tracked request that is open is not lost: HITL.sh's API is asked.
-local function refuse_for_good(said)
-  if said.outcome ~= '' then ask_soon(said.request) end
+local function refuse_for_good(delivery)
+  if delivery.outcome ~= '' then expedite_check(delivery.request) end
   return 'over_quota'
 end
 
 -- Nil where a new record may be kept, and then it is counted. A URL may pass its quota by one readable body, so that
 -- a single large answer is kept. Else 'over_quota', where a later delivery changes nothing, or 'busy', where it does.
-local function over_quota(said, known)
+local function over_quota(delivery, record)
   if ARGV[4] == 'unlimited' then return nil end -- a person replays it
-  local size, unreadable = #said.body, said.kind ~= 'event'
-  local class = quarantine_class(said.trust)
+  local size, unreadable = #delivery.body, delivery.kind ~= 'event'
+  local class = quarantine_class(delivery.trust)
   local quarantined = prefix .. 'quarantine_bytes'
   if unreadable and tonumber(redis.call('HGET', quarantined, class) or 0) + size > QUARANTINE_BYTES[class] then
     return 'over_quota'
   end
-  if said.trust == 'callback' and said.callback_id ~= '' then
-    local own = known.callback and string.find(known.callback, said.callback_id, 1, true)
-    local bound = own or redis.call('EXISTS', prefix .. 'token:' .. said.callback_id) == 1
-    local quota = prefix .. 'quota:' .. said.callback_id .. (bound and '' or ':' .. math.floor(now_seconds / 86400))
+  if delivery.trust == 'callback' and delivery.callback_id ~= '' then
+    local own = record.callback and string.find(record.callback, delivery.callback_id, 1, true)
+    local bound = own or redis.call('EXISTS', prefix .. 'token:' .. delivery.callback_id) == 1
+    local quota = prefix .. 'quota:' .. delivery.callback_id .. (bound and '' or ':' .. math.floor(now_seconds / 86400))
     local most = bound and BOUND or SHARED_BY_DAY
     local used = redis.call('HMGET', quota, 'events', 'bytes', 'unreadable')
     if unreadable and tonumber(used[3] or 0) + size > UNREADABLE then return 'over_quota' end
     if tonumber(used[1] or 0) >= most.events or tonumber(used[2] or 0) >= most.bytes then
-      return bound and refuse_for_good(said) or 'busy'
+      return bound and refuse_for_good(delivery) or 'busy'
     end
     if unreadable then redis.call('HINCRBY', quota, 'unreadable', size) end
     redis.call('HINCRBY', quota, 'events', 1)

@@ -1,4 +1,4 @@
--- Turns, in every script behind shared.lua: the events of one request are handled one at a time.
+-- Turns: the events of one request are handled one at a time. Included in every script.
 --
 -- Each event has a class: 0 if it ends nothing; else by its trust, the decision of the request before what
 -- disagrees with it. A higher class takes the turn from a lower one, whatever that does; within a class the turn
@@ -16,9 +16,9 @@ local displaced = {}
 local function turns_of(request_id) return prefix .. 'turns:' .. request_id end
 
 local function class_of(event)
-  local known = redis.call('HMGET', event, 'outcome', 'trust', 'conflict', 'order')
-  local class = known[1] and 2 * (strength[known[2]] or 0) - (known[3] and 1 or 0) or 0
-  local order = math.max(0, math.min(LATEST, tonumber(known[4] or '') or now / 1000))
+  local fields = redis.call('HMGET', event, 'outcome', 'trust', 'conflict', 'order')
+  local class = fields[1] and 2 * (strength[fields[2]] or 0) - (fields[3] and 1 or 0) or 0
+  local order = math.max(0, math.min(LATEST, tonumber(fields[4] or '') or now / 1000))
   return class, order - class * CLASS
 end
 
@@ -78,19 +78,19 @@ local function take_turn(request_id, key, member)
     local runs = is_at_work(held, holder)
     if routing_due or runs then
       local leased = redis.call('HEXISTS', leases, routing) == 1
-      local its_class, its_score = class_of(held)
+      local holder_class, holder_score = class_of(held)
       local class, score = class_of(prefix .. 'event:' .. key)
-      -- Nobody knows yet what a worker begins that routes an outcome: no other outcome is routed meanwhile.
-      local must_wait = leased and its_class > 0
+      -- A worker routes an outcome, and what it begins is not recorded yet: no other outcome is routed meanwhile.
+      local must_wait = leased and holder_class > 0
       local begun = leased or runs
-      if must_wait or class < its_class or (class == its_class and (begun or score >= its_score)) then
+      if must_wait or class < holder_class or (class == holder_class and (begun or score >= holder_score)) then
         redis.call('ZADD', turns_of(request_id), score, member)
         return false
       end
       if routing_due and not leased then
         redis.call('ZREM', due, routing)
         displaced[routing] = true
-        redis.call('ZADD', turns_of(request_id), its_score, routing)
+        redis.call('ZADD', turns_of(request_id), holder_score, routing)
       end
     end
   end

@@ -14,11 +14,11 @@
 -- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict, overruled (it is the
 --          decision now, in place of weaker evidence that says otherwise), stale (it ended before the horizon:
 --          kept, not routed), misused (it came by a callback URL that may not speak of it), over_quota or busy (not
---          kept; see quota.lua)
+--          kept; see quotas.lua)
 local request_life = ARGV[2]
 retention = ARGV[1]
 frame = ARGV[3]
--- How a request is known that nobody told us of before.
+-- How we come to know of a new request, by the trust of the delivery that names it.
 local learned = { callback = 'callback', signed = 'event', confirmed = 'listing' }
 
 -- How decisions were found tells how well the webhooks do: counted here, written once for the whole batch.
@@ -60,19 +60,19 @@ local function read_request(request_id)
 end
 
 -- Which events a request has had; their keys hold no blank.
-local function with_history(known, key)
-  if not known.history then return key end
+local function with_history(record, key)
+  if not record.history then return key end
   -- The latest of very many will do.
-  local kept = #known.history < 4000 and known.history or string.match(known.history, ' (.*)', #known.history - 2000)
+  local kept = #record.history < 4000 and record.history or string.match(record.history, ' (.*)', #record.history - 2000)
   return kept .. ' ' .. key
 end
 
-local function keep(event, key, said, state)
-  local words = evidence_fields(said, 'accepted_at', now_text, 'deliveries', 1, 'state', state)
+local function keep(event, key, delivery, state)
+  local words = evidence_fields(delivery, 'accepted_at', now_text, 'deliveries', 1, 'state', state)
   for _, name in ipairs({ 'request', 'fingerprint', 'order', 'outcome' }) do
-    if said[name] ~= '' then
+    if delivery[name] ~= '' then
       words[#words + 1] = name
-      words[#words + 1] = said[name]
+      words[#words + 1] = delivery[name]
     end
   end
   redis.call('HSET', event, unpack(words))
@@ -81,34 +81,34 @@ end
 
 -- -- what is not routed -----------------------------------------------------------------------------------------
 
--- A callback URL that was made for one request speaks for that alone, whoever has got hold of it; one of which
--- nobody knows what it was made for may also report one execution or turn. Loops, users, keys and the system are
--- told of by signed deliveries alone.
-local function is_misused(said, known)
-  if said.trust ~= 'callback' or said.callback_id == '' then return false end
-  local own = '{"id":"' .. said.callback_id .. '"'
-  if known.callback and string.sub(known.callback, 1, #own) == own then return false end
-  local token = prefix .. 'token:' .. said.callback_id
+-- A callback URL that was made for one request may report that request alone, whoever uses it; one that is bound to no
+-- request may also report one execution or turn. Events of loops, users, keys and the system come by signed deliveries
+-- alone.
+local function is_misused(delivery, record)
+  if delivery.trust ~= 'callback' or delivery.callback_id == '' then return false end
+  local own = '{"id":"' .. delivery.callback_id .. '"'
+  if record.callback and string.sub(record.callback, 1, #own) == own then return false end
+  local token = prefix .. 'token:' .. delivery.callback_id
   local made_for = redis.call('GET', token)
-  if made_for then return made_for ~= said.request end
-  if said.request ~= '' then return known.callback end
-  if said.subject == '' then return true end
-  redis.call('SET', token .. ':subject', said.subject, 'NX', 'EX', TOMBSTONE)
-  return redis.call('GET', token .. ':subject') ~= said.subject
+  if made_for then return made_for ~= delivery.request end
+  if delivery.request ~= '' then return record.callback end
+  if delivery.subject == '' then return true end
+  redis.call('SET', token .. ':subject', delivery.subject, 'NX', 'EX', TOMBSTONE)
+  return redis.call('GET', token .. ':subject') ~= delivery.subject
 end
 
 -- Kept to be seen, never routed; under a key of its own, so that the true delivery is not taken for a duplicate.
-local function keep_misused(said, known)
-  local key = said.key .. '#' .. said.callback_id
+local function keep_misused(delivery, record)
+  local key = delivery.key .. '#' .. delivery.callback_id
   local event = prefix .. 'event:' .. key
   if redis.call('EXISTS', event) == 1 then
     redis.call('HINCRBY', event, 'deliveries', 1)
     return 'duplicate'
   end
-  local refusal = over_quota(said, {})
+  local refusal = over_quota(delivery, {})
   if refusal then return refusal end
-  keep(event, key, said, 'misused')
-  if known.first_seen then redis.call('HSET', prefix .. 'request:' .. said.request, 'history', with_history(known, key)) end
+  keep(event, key, delivery, 'misused')
+  if record.first_seen then redis.call('HSET', prefix .. 'request:' .. delivery.request, 'history', with_history(record, key)) end
   redis.call('HSET', event, 'overruled', 'another request\'s callback URL', 'open', 0)
   redis.call('ZADD', prefix .. 'overruled', now, key)
   finish(event, key, 'misused')
@@ -120,24 +120,24 @@ local since
 
 -- What ended before we began with the API key, or so long ago that its record has expired, is not routed; but what
 -- we know to be open is, however late. What has no time of its own is new.
-local function is_stale(said, known)
-  if known.learned or said.order == '' then return false end
+local function is_stale(delivery, record)
+  if record.learned or delivery.order == '' then return false end
   since = since or tonumber(redis.call('HGET', reconcile_state(), 'since') or 0)
   -- The inbox clock may be ahead of the server's, by which records expire: what is in doubt is new.
-  return tonumber(said.order) < math.max(since, math.min(micros, server_micros) / 1000000 - retention)
+  return tonumber(delivery.order) < math.max(since, math.min(micros, server_micros) / 1000000 - retention)
 end
 
 -- What a tombstone says of a request whose record has expired: 'duplicate' for the same outcome, 'stale' for all else;
 -- nothing for stronger evidence of another outcome, which is routed to the handlers that did not begin.
-local function buried(said, known)
-  if said.request == '' or known.outcome then return nil end
-  local tombstone = redis.call('GET', tombstone_of(said.request))
+local function buried(delivery, record)
+  if delivery.request == '' or record.outcome then return nil end
+  local tombstone = redis.call('GET', tombstone_of(delivery.request))
   if not tombstone then return nil end
   local outcome, fingerprint, trust, handlers = string.match(tombstone, '^(%S+) (%S*) (%a+) ?(.*)$')
-  if said.outcome == '' then return 'stale' end
-  if not disagree(said.outcome, said.fingerprint, outcome, fingerprint) then return 'duplicate' end
-  if strength[said.trust] <= strength[trust] then return 'stale' end
-  known.began = handlers
+  if delivery.outcome == '' then return 'stale' end
+  if not disagree(delivery.outcome, delivery.fingerprint, outcome, fingerprint) then return 'duplicate' end
+  if strength[delivery.trust] <= strength[trust] then return 'stale' end
+  record.began = handlers
 end
 
 -- Handlers that began for an outcome whose record has expired do not begin for what overrules it.
@@ -148,13 +148,13 @@ local function remember_effects(request_id, event, handlers)
   end
 end
 
-local function keep_stale(event, key, said, known)
-  keep(event, key, said, 'stale')
+local function keep_stale(event, key, delivery, record)
+  keep(event, key, delivery, 'stale')
   finish(event, key, 'stale')
-  if said.request ~= '' then
-    local request = prefix .. 'request:' .. said.request
-    redis.call('HSET', request, 'history', with_history(known, key))
-    if not known.learned then redis.call('EXPIRE', request, retention) end
+  if delivery.request ~= '' then
+    local request = prefix .. 'request:' .. delivery.request
+    redis.call('HSET', request, 'history', with_history(record, key))
+    if not record.learned then redis.call('EXPIRE', request, retention) end
   end
   return 'stale'
 end
@@ -162,14 +162,14 @@ end
 -- -- outcomes ---------------------------------------------------------------------------------------------------
 
 -- The key under which evidence is kept: evidence that agrees has the same, another outcome has one of its own. What
--- is said again after HITL.sh has denied it is a new event, a bounded number of times; so is what turns out not to
+-- is delivered again after HITL.sh has denied it is a new event, a bounded number of times; so is what turns out not to
 -- be stale. Answers the key, and whether it is kept already.
-local function identify(said, stale)
-  local key = said.key
+local function identify(delivery, stale)
+  local key = delivery.key
   local function read() return redis.call('HMGET', prefix .. 'event:' .. key, 'state', 'fingerprint', 'overruled') end
   local kept = read()
-  if kept[1] and said.outcome ~= '' and kept[2] ~= said.fingerprint then
-    key = key .. '#' .. said.fingerprint
+  if kept[1] and delivery.outcome ~= '' and kept[2] ~= delivery.fingerprint then
+    key = key .. '#' .. delivery.fingerprint
     kept = read()
   end
   local first = key
@@ -177,32 +177,32 @@ local function identify(said, stale)
     if not kept[1] then return key, false end
     local denied = kept[3] == 'open' or kept[3] == 'missing'
     if not denied and (kept[1] ~= 'stale' or stale) then return key, true end
-    -- Denied over and over: only stronger evidence is heard again.
-    key = first .. '~' .. (again < 7 and again or said.trust)
+    -- Denied repeatedly: only stronger evidence is kept as a new event.
+    key = first .. '~' .. (again < 7 and again or delivery.trust)
     kept = read()
   end
   return key, kept[1] and true or false
 end
 
--- The request has its first outcome, or its first again after HITL.sh denied what was said before.
-local function decide_first(request_id, key, said, known)
+-- The request has its first outcome, or its first again after HITL.sh denied the earlier ones.
+local function decide_first(request_id, key, delivery, record)
   local request = prefix .. 'request:' .. request_id
-  local created = known.created_at or made_at(said.created)
-  local by = said.trust == 'confirmed' and 'reconcile' or 'webhook'
-  redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text,
-    'speaks:' .. said.trust, key, 'learned', known.learned or learned[said.trust], 'created_at', created, 'found', by,
-    'history', with_history(known, key), 'turn', known.turn or key)
-  if known.history or known.first_seen then redis.call('PERSIST', request) end
-  if known.first_seen then redis.call('ZREM', checks_of(request_id), request_id) end
-  if known.status == 'lost' then redis.call('ZREM', prefix .. 'lost', request_id) end
-  if not known.created_at then redis.call('ZADD', asked_of(request_id), 'NX', created, request_id) end
-  count_found(by, said.order)
+  local created = record.created_at or creation_time(delivery.created)
+  local by = delivery.trust == 'confirmed' and 'reconcile' or 'webhook'
+  redis.call('HSET', request, 'outcome', delivery.outcome, 'status', delivery.outcome, 'event', key, 'decided_at', now_text,
+    'speaks:' .. delivery.trust, key, 'learned', record.learned or learned[delivery.trust], 'created_at', created, 'found', by,
+    'history', with_history(record, key), 'turn', record.turn or key)
+  if record.history or record.first_seen then redis.call('PERSIST', request) end
+  if record.first_seen then redis.call('ZREM', checks_of(request_id), request_id) end
+  if record.status == 'lost' then redis.call('ZREM', prefix .. 'lost', request_id) end
+  if not record.created_at then redis.call('ZADD', asked_of(request_id), 'NX', created, request_id) end
+  count_found(by, delivery.order)
 end
 
 -- Stronger evidence than that of the decision: the event is the decision now.
-local function take_over(request_id, event, key, said, decision, differs, is_new)
+local function take_over(request_id, event, key, delivery, decision, differs, is_new)
   local request = prefix .. 'request:' .. request_id
-  redis.call('HSET', request, 'outcome', said.outcome, 'status', said.outcome, 'event', key, 'decided_at', now_text)
+  redis.call('HSET', request, 'outcome', delivery.outcome, 'status', delivery.outcome, 'event', key, 'decided_at', now_text)
   local wrong = supersede(request_id, decision, key, differs)
   redis.call('PERSIST', request)
   redis.call('ZREM', prefix .. 'overruled', key)
@@ -218,7 +218,7 @@ local function take_over(request_id, event, key, said, decision, differs, is_new
 end
 
 -- The decision stands. What differs from it is a conflict; what cannot be compared with it is kept, and no more.
-local function stand_aside(request_id, event, key, said, decided, differs, is_new)
+local function stand_aside(request_id, event, key, delivery, decided, differs, is_new)
   local request = prefix .. 'request:' .. request_id
   redis.call('HSET', request, 'rivals', 1)
   if not differs then
@@ -226,7 +226,7 @@ local function stand_aside(request_id, event, key, said, decided, differs, is_ne
     return is_new and 'accepted' or 'duplicate'
   end
   redis.call('HSET', event, 'conflict', 1)
-  if said.trust == decided and said.trust ~= 'confirmed' then
+  if delivery.trust == decided and delivery.trust ~= 'confirmed' then
     redis.call('HSET', request, 'contested', 1)
     confirm_by(request_id, now)
   end
@@ -236,119 +236,119 @@ local function stand_aside(request_id, event, key, said, decided, differs, is_ne
 end
 
 -- The event has evidence of this level, which is new for it: does it speak for its request?
-local function consider(request_id, event, key, said, known, is_new)
-  if not known.event then
-    decide_first(request_id, key, said, known)
-    if known.turn then make_routable(request_id, key) else redis.call('ZADD', due, now, '|' .. key) end
-    if known.began then remember_effects(request_id, prefix .. 'event:' .. key, known.began) end
-    return known.began and 'overruled' or 'accepted'
+local function consider(request_id, event, key, delivery, record, is_new)
+  if not record.event then
+    decide_first(request_id, key, delivery, record)
+    if record.turn then make_routable(request_id, key) else redis.call('ZADD', due, now, '|' .. key) end
+    if record.began then remember_effects(request_id, prefix .. 'event:' .. key, record.began) end
+    return record.began and 'overruled' or 'accepted'
   end
   local request = prefix .. 'request:' .. request_id
-  redis.call('HSETNX', request, 'speaks:' .. said.trust, key)
-  if is_new then redis.call('HSET', request, 'history', with_history(known, key)) end
-  if known.event == key then return 'duplicate' end
-  local decided = redis.call('HMGET', prefix .. 'event:' .. known.event, 'outcome', 'fingerprint', 'trust')
-  local differs = disagree(said.outcome, said.fingerprint, decided[1], decided[2])
-  if decided[3] and strength[said.trust] > strength[decided[3]] then
-    return take_over(request_id, event, key, said, known.event, differs, is_new)
+  redis.call('HSETNX', request, 'speaks:' .. delivery.trust, key)
+  if is_new then redis.call('HSET', request, 'history', with_history(record, key)) end
+  if record.event == key then return 'duplicate' end
+  local decided = redis.call('HMGET', prefix .. 'event:' .. record.event, 'outcome', 'fingerprint', 'trust')
+  local differs = disagree(delivery.outcome, delivery.fingerprint, decided[1], decided[2])
+  if decided[3] and strength[delivery.trust] > strength[decided[3]] then
+    return take_over(request_id, event, key, delivery, record.event, differs, is_new)
   end
-  return stand_aside(request_id, event, key, said, decided[3], differs, is_new)
+  return stand_aside(request_id, event, key, delivery, decided[3], differs, is_new)
 end
 
 -- -- one event --------------------------------------------------------------------------------------------------
 
--- The same fact again: count it; stronger evidence than there was is kept beside, and speaks from now on.
-local function repeated(event, key, said, known)
+-- The same event again: count it; stronger evidence than before is added, and speaks from now on.
+local function repeated(event, key, delivery, record)
   redis.call('HINCRBY', event, 'deliveries', 1)
-  local request_id = said.request
-  if said.outcome ~= '' then
-    count_overtaken(prefix .. 'request:' .. request_id, said.trust)
+  local request_id = delivery.request
+  if delivery.outcome ~= '' then
+    count_overtaken(prefix .. 'request:' .. request_id, delivery.trust)
     end_wait(request_id)
   end
   local seen = redis.call('HMGET', event, 'trust', 'state')
-  if strength[said.trust] <= (strength[seen[1]] or 0) then return 'duplicate' end
+  if strength[delivery.trust] <= (strength[seen[1]] or 0) then return 'duplicate' end
   -- A row of a list lacks what a callback URL carries: whoever demands confirmation has the request itself read.
-  local is_row = said.trust == 'confirmed' and said.callback == '' and redis.call('HEXISTS', event, 'callback:callback') == 1
+  local is_row = delivery.trust == 'confirmed' and delivery.callback == '' and redis.call('HEXISTS', event, 'callback:callback') == 1
   if is_row and not waits_for_confirmation(request_id) then return 'duplicate' end
-  redis.call('HSET', event, unpack(evidence_fields(said)))
-  if said.outcome == '' or not known.event or seen[2] == 'stale' then return 'duplicate' end
-  local verdict = consider(request_id, event, key, said, known, false)
-  release_waiting(event, key, request_id, said.trust)
-  if said.trust == 'confirmed' then end_vain_waits(request_id) end
+  redis.call('HSET', event, unpack(evidence_fields(delivery)))
+  if delivery.outcome == '' or not record.event or seen[2] == 'stale' then return 'duplicate' end
+  local verdict = consider(request_id, event, key, delivery, record, false)
+  release_waiting(event, key, request_id, delivery.trust)
+  if delivery.trust == 'confirmed' then end_vain_waits(request_id) end
   return verdict
 end
 
 -- What ends nothing: the latest status by the vendor's own time remains, whichever arrives first.
-local function progress(request_id, event, key, said, known)
+local function progress(request_id, event, key, delivery, record)
   local request = prefix .. 'request:' .. request_id
-  redis.call('HSET', request, 'history', with_history(known, key))
-  if known.outcome then
+  redis.call('HSET', request, 'history', with_history(record, key))
+  if record.outcome then
     redis.call('HSET', event, 'late', 1)
   else
-    local held = (known.order or '') .. '|' .. (known.status or '')
-    if said.status ~= '' and (said.order .. '|' .. said.status) > held then
-      redis.call('HSET', request, 'status', said.status, 'order', said.order)
+    local held = (record.order or '') .. '|' .. (record.status or '')
+    if delivery.status ~= '' and (delivery.order .. '|' .. delivery.status) > held then
+      redis.call('HSET', request, 'status', delivery.status, 'order', delivery.order)
     end
-    know(request_id, learned[said.trust], said.created, said.timeout, request_life)
+    track(request_id, learned[delivery.trust], delivery.created, delivery.timeout, request_life)
   end
   make_routable(request_id, key)
   return 'accepted'
 end
 
-local function accept_event(said)
-  local request_id, known = said.request, {}
-  if request_id ~= '' then known = read_request(request_id) end
-  if said.kind == 'event' and is_misused(said, known) then return keep_misused(said, known) end
+local function accept_event(delivery)
+  local request_id, record = delivery.request, {}
+  if request_id ~= '' then record = read_request(request_id) end
+  if delivery.kind == 'event' and is_misused(delivery, record) then return keep_misused(delivery, record) end
   -- The state of what was asked through us, whichever way the decision comes.
-  if said.callback == '' and known.callback and said.outcome ~= '' then said.callback = known.callback end
-  local grave = buried(said, known)
+  if delivery.callback == '' and record.callback and delivery.outcome ~= '' then delivery.callback = record.callback end
+  local grave = buried(delivery, record)
   if grave == 'duplicate' then return grave end
-  local stale = grave == 'stale' or is_stale(said, known)
-  local key, kept = identify(said, stale)
+  local stale = grave == 'stale' or is_stale(delivery, record)
+  local key, kept = identify(delivery, stale)
   local event = prefix .. 'event:' .. key
-  if kept then return repeated(event, key, said, known) end
-  local refusal = over_quota(said, known)
+  if kept then return repeated(event, key, delivery, record) end
+  local refusal = over_quota(delivery, record)
   if refusal then return refusal end
-  if said.kind ~= 'event' then
-    keep(event, key, said, 'quarantined')
+  if delivery.kind ~= 'event' then
+    keep(event, key, delivery, 'quarantined')
     redis.call('ZADD', prefix .. 'quarantine', now, key)
     return 'accepted'
   end
-  if stale then return keep_stale(event, key, said, known) end
+  if stale then return keep_stale(event, key, delivery, record) end
 
-  keep(event, key, said, 'due')
+  keep(event, key, delivery, 'due')
   redis.call('ZADD', prefix .. 'unfinished', now, key)
   if request_id == '' then
     redis.call('ZADD', due, now, '|' .. key)
     return 'accepted'
   end
-  if said.outcome == '' then return progress(request_id, event, key, said, known) end
-  local verdict = consider(request_id, event, key, said, known, true)
-  if said.trust == 'confirmed' then end_vain_waits(request_id) end
+  if delivery.outcome == '' then return progress(request_id, event, key, delivery, record) end
+  local verdict = consider(request_id, event, key, delivery, record, true)
+  if delivery.trust == 'confirmed' then end_vain_waits(request_id) end
   return verdict
 end
 
 -- What was asked, of a request that has a record.
-local function keep_details(said)
-  if said.request == '' or said.source == '' then return end
-  local request = prefix .. 'request:' .. said.request
+local function keep_details(delivery)
+  if delivery.request == '' or delivery.source == '' then return end
+  local request = prefix .. 'request:' .. delivery.request
   if redis.call('EXISTS', request) == 0 then return end
-  keep_loop(said.request, said.loop_id, said.loop_name)
-  if said.source == 'api' and said.callback ~= '' and redis.call('HSETNX', request, 'callback', said.callback) == 1 then
-    count_change(said.request)
+  keep_loop(delivery.request, delivery.loop_id, delivery.loop_name)
+  if delivery.source == 'api' and delivery.callback ~= '' and redis.call('HSETNX', request, 'callback', delivery.callback) == 1 then
+    count_change(delivery.request)
   end
-  save_details(said.request, said.source, said.details)
+  save_details(delivery.request, delivery.source, delivery.details)
 end
 
 local refused = { over_quota = true, busy = true, misused = true, stale = true }
 
 local function accept()
-  local said = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
+  local delivery = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
     created = word(), timeout = word(), fingerprint = word(), head = word(), body = word(), trust = word(),
     received_at = word(), callback = word(), callback_id = word(), subject = word(), source = word(),
     details = word(), loop_id = word(), loop_name = word() }
-  local verdict = accept_event(said)
-  if not refused[verdict] then keep_details(said) end
+  local verdict = accept_event(delivery)
+  if not refused[verdict] then keep_details(delivery) end
   return verdict
 end
 

@@ -13,9 +13,9 @@
 --          received_at, callback, late, conflict, overrules, rivals (its request has other outcomes: what is begun
 --          is for the record to say), details of its request (JSON, '' for none)}
 local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local last, heard, token, most = prefix .. 'claim:' .. ARGV[6], ARGV[7], ARGV[8], {}
+local last, answered, token, caps = prefix .. 'claim:' .. ARGV[6], ARGV[7], ARGV[8], {}
 retention = ARGV[5]
-for i = 9, #ARGV, 2 do most[ARGV[i]] = tonumber(ARGV[i + 1]) end
+for i = 9, #ARGV, 2 do caps[ARGV[i]] = tonumber(ARGV[i + 1]) end
 -- What is known of an item's event and effect; see `row`. An effect that has begun goes on with its evidence.
 local function read(event, handler)
   local trust = redis.call('HMGET', event, handler .. ':evidence', 'trust')
@@ -40,11 +40,11 @@ end
 local paused, names = {}, redis.call('SMEMBERS', prefix .. 'paused')
 for _, name in ipairs(names) do paused[name] = true end
 
--- What was claimed and whose answer was lost on its way is given to the same claimant again: nobody has begun it.
-local function again()
+-- A claim whose answer was lost is answered again to the same claimant: nothing of it has begun.
+local function repeat_answer()
   local given = redis.call('GET', last)
   local count, token, members = string.match(given or '', '^(%d+)\n(%d+)\n(.*)$')
-  if count ~= heard then return end
+  if count ~= answered then return end
   local answer = { token, now, now, 0, table.concat(names, ',') }
   for member in string.gmatch(members, '[^\n]+') do
     local handler, key = split(member)
@@ -59,7 +59,7 @@ local function again()
   return answer
 end
 
-local same = ARGV[6] ~= '' and again()
+local same = ARGV[6] ~= '' and repeat_answer()
 if same then return same end
 if paused['*'] then return { token, now, -1, 0, '*' } end
 
@@ -70,8 +70,8 @@ local claimed, given, alone = 0, {}, false
 -- Its latest attempt ended with the worker. Answers how many did so.
 local function count_crash(handler, event)
   if handler ~= '' then
-    local known = redis.call('HMGET', event, handler .. ':attempts', handler .. ':started_at')
-    remember(event, handler, tonumber(known[1] or 1), 'crashed', known[2], 'the worker died, or lost its lease')
+    local fields = redis.call('HMGET', event, handler .. ':attempts', handler .. ':started_at')
+    remember(event, handler, tonumber(fields[1] or 1), 'crashed', fields[2], 'the worker died, or lost its lease')
   end
   redis.call('HSET', event, handler .. ':suspect', 1)
   return redis.call('HINCRBY', event, handler .. ':crashes', 1)
@@ -91,8 +91,8 @@ local function may_start(member, handler, event, key, request_id)
     park(prefix .. 'held', now, member, handler, event, key, request_id, 'paused')
     return false
   end
-  local running = most[handler] and tonumber(redis.call('HGET', prefix .. 'running', handler) or 0)
-  if running and running >= most[handler] then
+  local running = caps[handler] and tonumber(redis.call('HGET', prefix .. 'running', handler) or 0)
+  if running and running >= caps[handler] then
     park(prefix .. 'waiting:' .. handler, now, member, handler, event, key, request_id, 'waiting')
     return false
   end
@@ -147,7 +147,7 @@ local suspects, clearing, claimant = prefix .. 'suspects', prefix .. 'clearing',
 -- waits before a worker with other work empties its hands.
 local SUSPECT_PAUSE, PAUSE_EACH, SUSPECT_PATIENCE = 1000, 10, 5000
 
--- The suspect still waits for what it waited for when it was set aside: nobody renewed, settled or claimed it.
+-- The suspect still waits for what it waited for when it was set aside: it was not renewed, settled or claimed since.
 local function is_set_aside(member, handler, event)
   local aside = tonumber(redis.call('HGET', event, handler .. ':suspect') or '')
   return aside and aside == tonumber(redis.call('ZSCORE', due, member) or '')
@@ -244,7 +244,7 @@ local function claim(member, is_alone)
       handler .. ':evidence', kept.trust)
     if not crashed then
       redis.call('HINCRBY', event, 'active', 1)
-      if most[handler] then redis.call('HINCRBY', prefix .. 'running', handler, 1) end
+      if caps[handler] then redis.call('HINCRBY', prefix .. 'running', handler, 1) end
     end
   else -- with what is begun by the worker that routes it, should stronger evidence come meanwhile
     redis.call('HSET', event, ':evidence', kept.trust)
@@ -275,7 +275,7 @@ end
 if not alone and may_clear() then
   if caller == 'busy' or claimed > 0 then answer[4] = 1 else claim_suspect() end
 end
-if claimed > 0 and ARGV[6] ~= '' then redis.call('SET', last, heard .. '\n' .. token .. '\n' .. table.concat(given, '\n'), 'PX', lease) end
+if claimed > 0 and ARGV[6] ~= '' then redis.call('SET', last, answered .. '\n' .. token .. '\n' .. table.concat(given, '\n'), 'PX', lease) end
 local following = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 if following[2] then
   answer[3] = tonumber(following[2])

@@ -70,8 +70,8 @@ local function route(event, key, token, names, suspect)
   if redis.call('HGET', leases, '|' .. key) ~= token then return 0 end
   redis.call('ZREM', due, '|' .. key)
   redis.call('HDEL', leases, '|' .. key)
-  local known = redis.call('HMGET', event, 'request', 'outcome', 'overruled', 'conflict', 'reroute')
-  local request_id, outcome, overruled, differs = known[1], known[2], known[3], known[4]
+  local fields = redis.call('HMGET', event, 'request', 'outcome', 'overruled', 'conflict', 'reroute')
+  local request_id, outcome, overruled, differs = fields[1], fields[2], fields[3], fields[4]
   local made_due = false
   local denied = overruled == 'open' or overruled == 'missing'
   -- Stronger evidence came while a worker routed it: what that began is on record, nothing else begins.
@@ -97,7 +97,7 @@ local function route(event, key, token, names, suspect)
     end
   end
   redis.call('HDEL', event, ':evidence', ':details')
-  if known[5] and not aside then
+  if fields[5] and not aside then
     redis.call('HDEL', event, 'reroute')
     route_anew(request_id, event, key)
   else
@@ -157,7 +157,7 @@ local function settle(verb, handler, event, key, token, details)
   if redis.call('HGET', leases, member) ~= token then
     return redis.call('HGET', event, handler .. ':settled_under') == token and 1 or 0
   end
-  local known = redis.call('HMGET', event, 'request', handler .. ':suspect', handler .. ':attempts', handler .. ':started_at')
+  local fields = redis.call('HMGET', event, 'request', handler .. ':suspect', handler .. ':attempts', handler .. ':started_at')
   local did_not_begin = verb == 'held' or verb == 'unconfirmed' or verb == 'undecodable'
   if did_not_begin and handler ~= '' then
     -- If it never did before, it takes the evidence that speaks when it does.
@@ -167,12 +167,12 @@ local function settle(verb, handler, event, key, token, details)
   end
   if verb == 'undecodable' then verb = details.delay ~= '' and 'retry' or 'failed' end
   if verb == 'skipped' then redis.call('HSET', event, handler .. ':state', verb) end
-  local state = state_after(verb, handler, event, key, known[1], details.level)
+  local state = state_after(verb, handler, event, key, fields[1], details.level)
   redis.call('HSET', event, handler .. ':settled_under', token, handler .. ':state', state, handler .. ':settled_at', now_text)
   if details.error ~= '' then redis.call('HSET', event, handler .. ':error', details.error) end
-  if known[2] then redis.call('HDEL', event, handler .. ':suspect') end
+  if fields[2] then redis.call('HDEL', event, handler .. ':suspect') end
   if handler ~= '' and not did_not_begin and (verb == 'retry' or verb == 'failed') then
-    remember(event, handler, tonumber(known[3] or 1), verb, known[4], details.error)
+    remember(event, handler, tonumber(fields[3] or 1), verb, fields[4], details.error)
   end
   if verb == 'retry' and details.error ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
   if state == 'retry' or state == 'due' then
@@ -186,13 +186,13 @@ local function settle(verb, handler, event, key, token, details)
     elseif state == 'held' then
       redis.call('ZADD', prefix .. 'held', now, member)
     elseif state == 'unconfirmed' then
-      await_evidence(handler, event, key, known[1], details.level)
+      await_evidence(handler, event, key, fields[1], details.level)
     else
       redis.call('HINCRBY', event, 'open', -1)
       finish_if_settled(event, key)
     end
   end
-  let_go(handler, event, key, member, known[1])
+  let_go(handler, event, key, member, fields[1])
   return 1
 end
 

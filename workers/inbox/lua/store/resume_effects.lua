@@ -7,13 +7,13 @@
 --          run at once or 0 for any number) pairs
 -- Answers  {how many became due, the cursor of the next slice, 1 if there is no more}
 local room = tonumber(ARGV[1]) - redis.call('ZCOUNT', due, '-inf', now)
--- Members of `held` that one slice looks at: an iteration meets each that stays there, whatever else comes and goes.
-local LOOKED_AT = 200
+-- Members of `held` that one slice reads: an iteration meets each member that stays, whatever else is added or removed.
+local SLICE = 200
 if redis.call('SISMEMBER', prefix .. 'paused', '*') == 1 then return { 0, 0, 1 } end
 
-local most, resumed = {}, 0
+local caps, resumed = {}, 0
 for i = 3, #ARGV, 2 do
-  if redis.call('SISMEMBER', prefix .. 'paused', ARGV[i]) == 0 then most[ARGV[i]] = tonumber(ARGV[i + 1]) end
+  if redis.call('SISMEMBER', prefix .. 'paused', ARGV[i]) == 0 then caps[ARGV[i]] = tonumber(ARGV[i + 1]) end
 end
 
 local function resume(where, member)
@@ -26,15 +26,15 @@ end
 
 -- Answers the cursor of the next slice: this one's again while some of it had no room.
 local function resume_held(cursor)
-  local found = redis.call('ZSCAN', prefix .. 'held', cursor, 'COUNT', LOOKED_AT)
-  for i = 1, #found[2], 2 do
-    local member = found[2][i]
-    if most[(split(member))] then
+  local page = redis.call('ZSCAN', prefix .. 'held', cursor, 'COUNT', SLICE)
+  for i = 1, #page[2], 2 do
+    local member = page[2][i]
+    if caps[(split(member))] then
       if room <= 0 then return cursor, false end
       resume(prefix .. 'held', member)
     end
   end
-  return found[1], found[1] == '0'
+  return page[1], page[1] == '0'
 end
 
 -- Answers whether none is left that could run now.
@@ -50,7 +50,7 @@ end
 local cursor, is_over = ARGV[2], false
 if room > 0 then
   cursor, is_over = resume_held(cursor)
-  for handler, cap in pairs(most) do is_over = resume_waiting(handler, cap) and is_over end
+  for handler, cap in pairs(caps) do is_over = resume_waiting(handler, cap) and is_over end
 end
 if resumed > 0 then ring() end
 return { resumed, tonumber(cursor), is_over and 1 or 0 }

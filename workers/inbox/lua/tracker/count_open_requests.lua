@@ -2,7 +2,7 @@
 -- How many requests of one API key are open, and the oldest of them. Reads only.
 --
 -- ARGV     the suffix of the key's indexes
--- Answers  {open requests, requests that have ended as we were told and wait to be confirmed, the id of the oldest
+-- Answers  {open requests, requests whose delivered outcome waits for confirmation, the id of the oldest
 --          open one ('' for none), when it was created (seconds as text)}
 local checks, asked, awaiting, awaiting_count = prefix .. 'checks' .. ARGV[1], prefix .. 'asked' .. ARGV[1], {}, 0
 for _, member in ipairs(redis.call('ZRANGE', prefix .. 'unconfirmed', 0, -1)) do
@@ -14,7 +14,7 @@ for _, member in ipairs(redis.call('ZRANGE', prefix .. 'unconfirmed', 0, -1)) do
   end
 end
 
--- Discovery stands among the checks too, and is no request.
+-- Discovery is among the checks, and is no request.
 local others = awaiting_count + (redis.call('ZSCORE', checks, '*') and 1 or 0)
 local open = redis.call('ZCARD', checks) - others
 for _, request_id in ipairs(redis.call('ZINTER', 2, checks, asked, 'WEIGHTS', 0, 1)) do

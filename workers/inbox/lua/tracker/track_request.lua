@@ -1,17 +1,17 @@
 #!lua
--- A request was asked through us: know it from the start, with what its webhook may fail to bring.
+-- Track a request that was asked through us, with what its webhooks may lack.
 -- Safe to repeat.
 --
--- ARGV     longest life of an open request in seconds, request id, how it was learned, created_at, timeout_at
+-- ARGV     longest life of an open request in seconds, request id, how we came to know of it, created_at, timeout_at
 --          (seconds, '' where not known), callback (JSON, '' for none), its id, details (JSON, '' for none), loop id
--- Answers  1 if it was not known before
+-- Answers  1 if it is new
 local life, request_id, learned, created, timeout = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local callback, callback_id, details, loop_id = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
 if used_key then use_key(used_key) end
-local new = know(request_id, learned, created, timeout, life)
+local new = track(request_id, learned, created, timeout, life)
 local request = prefix .. 'request:' .. request_id
--- However else it was learned of meanwhile, asking is how it began.
+-- Whatever was delivered of it meanwhile, it was asked through us.
 redis.call('HSET', request, 'learned', learned)
 if callback ~= '' then
   redis.call('HSET', request, 'callback', callback)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from tests.workers.reconcile.list_server import ListServer
 from workers.inbox.values import OpenRequest
-from workers.reconcile.planner import Plan
-from workers.reconcile.progress import Findings, Get, List, Missing, Row, Rows
-from workers.reconcile.state_machine import ReconcileRun
+from workers.reconcile.planning.plan_execution import PlanExecution
+from workers.reconcile.planning.planner import Plan
+from workers.reconcile.planning.progress import Findings, Get, List, Missing, Row, Rows
 
 PAGE = 10
 
@@ -26,7 +26,7 @@ def planned(targets: tuple[OpenRequest, ...], **changes: Any) -> Plan:
     return Plan(**(defaults | changes))
 
 
-def carry_out(reconcile: ReconcileRun, server: ListServer) -> list[Findings]:
+def carry_out(reconcile: PlanExecution, server: ListServer) -> list[Findings]:
     found = []
     while (call := reconcile.next_call()) is not None:
         found.append(reconcile.step(call, server.answer(call)))
@@ -42,7 +42,7 @@ def test_one_page_finds_what_ended_on_it() -> None:
     server.ask(5)
     server.end("r2")
 
-    found = carry_out(ReconcileRun(planned(server.known())), server)
+    found = carry_out(PlanExecution(planned(server.known())), server)
 
     assert found == [Findings(ended=("r2",), open=("r4", "r3", "r1", "r0"))]
 
@@ -52,7 +52,7 @@ def test_pages_that_hold_nothing_due_are_not_read() -> None:
     server.ask(100)
     due = server.known()[10:12]
 
-    found = carry_out(ReconcileRun(planned(due)), server)
+    found = carry_out(PlanExecution(planned(due)), server)
 
     assert (len(found), server.calls) == (1, 1)
 
@@ -61,7 +61,7 @@ def test_a_request_far_from_all_others_is_asked_for_by_itself() -> None:
     server = ListServer()
     server.ask(100)
 
-    assert ReconcileRun(planned(server.known()[10:11])).next_call() == Get(id="r10")
+    assert PlanExecution(planned(server.known()[10:11])).next_call() == Get(id="r10")
 
 
 def test_an_absent_row_is_a_hint_and_a_call_is_the_proof() -> None:
@@ -70,7 +70,7 @@ def test_an_absent_row_is_a_hint_and_a_call_is_the_proof() -> None:
     known = server.known()
     server.delete("r2")
 
-    found = carry_out(ReconcileRun(planned(known)), server)
+    found = carry_out(PlanExecution(planned(known)), server)
 
     assert [(step.hints, step.missing) for step in found] == [(("r2",), ()), ((), ("r2",))]
 
@@ -81,7 +81,7 @@ def test_rows_of_others_are_followed_to_where_they_pushed_ours() -> None:
     known = server.known()
     server.ask(PAGE)
 
-    found = carry_out(ReconcileRun(planned(known)), server)
+    found = carry_out(PlanExecution(planned(known)), server)
 
     assert {name for step in found for name in step.open} >= {"r0", "r1", "r2", "r3"}
     assert server.calls == 2
@@ -93,7 +93,7 @@ def test_what_left_the_open_list_is_asked_for() -> None:
     for name in ("r3", "r20"):
         server.end(name)
 
-    found = carry_out(ReconcileRun(planned(server.known(), kind="open", open_statuses=("pending",))), server)
+    found = carry_out(PlanExecution(planned(server.known(), kind="open", open_statuses=("pending",))), server)
 
     assert ended(found) == {"r3", "r20"}
     assert server.calls == 5
@@ -103,12 +103,12 @@ def test_a_reconcile_run_that_is_cut_short_goes_on_where_it_stood() -> None:
     server = ListServer()
     server.ask(60)
     server.end("r1")
-    first = ReconcileRun(planned(server.known(), kind="open", open_statuses=("pending",), calls=2))
+    first = PlanExecution(planned(server.known(), kind="open", open_statuses=("pending",), calls=2))
     seen = {name for step in carry_out(first, server) for name in step.open}
     assert first.checkpoint is not None
     rest = tuple(request for request in server.known() if request.id not in seen)
 
-    again = ReconcileRun(planned(rest, kind="open", open_statuses=("pending",), checkpoint=first.checkpoint))
+    again = PlanExecution(planned(rest, kind="open", open_statuses=("pending",), checkpoint=first.checkpoint))
 
     assert again.next_call() == List(offset=first.checkpoint.offset, limit=PAGE, status="pending")
     assert ended(carry_out(again, server)) == {"r1"}
@@ -117,7 +117,7 @@ def test_a_reconcile_run_that_is_cut_short_goes_on_where_it_stood() -> None:
 def test_a_page_of_nothing_new_moves_the_cursor_by_a_whole_page() -> None:
     rows = tuple(Row(id=f"r{n}", created_at=float(n), ended=False) for n in range(20, 10, -1))
     targets = (OpenRequest(id="r0", created_at=0.0),)
-    reconcile = ReconcileRun(planned(targets, kind="open", open_statuses=("pending",)))
+    reconcile = PlanExecution(planned(targets, kind="open", open_statuses=("pending",)))
     offsets = []
 
     for _ in range(3):
@@ -133,7 +133,7 @@ def test_a_short_page_of_nothing_new_ends_the_walk() -> None:
     server = ListServer()
     server.says_more = False
     server.ask(17)
-    reconcile = ReconcileRun(
+    reconcile = PlanExecution(
         planned((OpenRequest(id="x", created_at=-1.0, newer=17),), kind="open", open_statuses=("pending",))
     )
 
@@ -144,7 +144,7 @@ def test_a_short_page_of_nothing_new_ends_the_walk() -> None:
 
 def test_a_torn_list_widens_the_overlap() -> None:
     targets = (OpenRequest(id="r0", created_at=0.0),)
-    reconcile = ReconcileRun(planned(targets, kind="open", open_statuses=("pending",)))
+    reconcile = PlanExecution(planned(targets, kind="open", open_statuses=("pending",)))
     overlaps = []
 
     for newest in (90, 70, 50, 30):
@@ -161,13 +161,13 @@ def test_a_torn_list_widens_the_overlap() -> None:
 def test_a_call_that_failed_is_named_again() -> None:
     server = ListServer()
     server.ask(5)
-    reconcile = ReconcileRun(planned(server.known()))
+    reconcile = PlanExecution(planned(server.known()))
 
     assert reconcile.next_call() == reconcile.next_call()
 
 
 def test_a_request_of_another_key_is_missing() -> None:
-    reconcile = ReconcileRun(planned((OpenRequest(id="x", created_at=0.0, newer=50),)))
+    reconcile = PlanExecution(planned((OpenRequest(id="x", created_at=0.0, newer=50),)))
     call = reconcile.next_call()
     assert call == Get(id="x")
 
@@ -210,7 +210,7 @@ def test_everything_that_had_ended_is_found_however_the_list_moves(
 
     while left:
         statuses = ("pending",) if through_open else ()
-        reconcile = ReconcileRun(
+        reconcile = PlanExecution(
             planned(tuple(left.values()), open_statuses=statuses, checkpoint=checkpoint, calls=slices)
         )
         while (call := reconcile.next_call()) is not None:

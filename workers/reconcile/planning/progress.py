@@ -1,6 +1,6 @@
 """Values of a reconcile run: tracked requests, the API's answers, and the checkpoint of a run that was cut short.
 
-Times are seconds since the epoch. All of it can be kept as JSON.
+Times are seconds since 1970. All of them can be kept as JSON.
 """
 
 import msgspec
@@ -50,25 +50,25 @@ Call = List | Get
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one answer proves. Rows that nobody looked for are in it too: discovery needs them."""
+    """What one answer shows. Rows that were not searched for are included: discovery needs them."""
 
-    #: Give these to accept.
+    #: Ended: to be accepted.
     ended: tuple[str, ...] = ()
-    #: Set `last_checked` of these, and clear `refused`.
+    #: Still open: checked now.
     open: tuple[str, ...] = ()
-    #: Absent where they were expected. Proves nothing: the reconcile run asks for each by itself.
+    #: Absent where they were expected, which does not prove that they ended: each is read by itself.
     hints: tuple[str, ...] = ()
     #: HITL.sh does not know these any more, as far as this key may see.
     missing: tuple[str, ...] = ()
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a reconcile run stands; keep it after every answer.
+    """The progress of a reconcile run, saved after every answer.
 
-    All else that a run learns is in the request tracker by then (`last_checked`): a run that dies loses one page.
+    All its other results are in the request tracker by then (`last_checked`): a run that dies loses one page.
     """
 
-    #: The walk through the open listings: in which of them, where, and whether it has reached the end.
+    #: Of the open listings: which of them is read, from which offset, and whether all have been read.
     listing: int = 0
     offset: int = 0
     overlap: int = 5

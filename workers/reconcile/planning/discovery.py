@@ -1,29 +1,29 @@
-"""Requests of this API key that nobody told us of: found in the unfiltered newest-first listing.
+"""Discovery: requests of this API key that nobody announced, searched for in the unfiltered newest-first listing.
 
-A page shows all there is between its first row and its last. A walk joins pages downwards until they reach what is
-known already. Where the list moved meanwhile (deleted loops) two pages may not meet: then the walk goes back.
+A page shows all requests between its first row and its last. Discovery joins pages downwards until they reach the
+horizon. Where the list moved meanwhile (deleted loops) two pages may not meet: then it goes back.
 """
 
 import math
 
 import msgspec
 
-from workers.reconcile.progress import List, Row, Rows
+from workers.reconcile.planning.progress import List, Row, Rows
 
 #: A row turns up at most so many seconds after its `created_at`.
 LATE = 5.0
-#: Rows that a page shares with the one before; more once the list was seen to tear.
+#: Rows that a page shares with the one before; more once two pages did not meet.
 OVERLAP = 5
-#: After so many intervals discovery goes before what is known to be open.
-HUNGRY = 4.0
+#: After so many intervals discovery goes before the checks of tracked requests.
+STARVED_AFTER = 4.0
 
 
 class NewestPages(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a walk of several pages stands: all from `newest` down to `last` has been shown."""
+    """The progress of discovery over several pages: all from `newest` down to `last` has been shown."""
 
     #: Where the next page begins.
     offset: int
-    #: `created_at` of the first row, when the walk began.
+    #: `created_at` of the first row, when it began.
     newest: float
     #: `created_at` and id of the last row.
     last: float
@@ -34,32 +34,32 @@ class NewestPages(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Horizon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far back everything is known, and what lies too far back to be delivered. Kept as JSON."""
+    """Up to which time every request is tracked, and before which nothing is delivered. Kept as JSON."""
 
     #: Nothing decided before is ever delivered.
     since: float
-    #: Every request created at that second or before is known.
+    #: Every request created at that second or before is tracked.
     seen_to: float
     #: When that was last brought forward.
-    looked_at: float | None = None
+    discovered_at: float | None = None
     descent: NewestPages | None = None
 
     def due_at(self, interval: float) -> float:
-        """When discovery is worth a call: each `interval` seconds, and at once while a walk is under way."""
-        if self.looked_at is None or self.descent is not None:
+        """When discovery is worth a call: each `interval` seconds, and at once while it is unfinished."""
+        if self.discovered_at is None or self.descent is not None:
             return 0.0
-        return self.looked_at + interval
+        return self.discovered_at + interval
 
     def comes_first(self, interval: float, now: float) -> bool:
-        """Whether it has waited so long that known requests may not take every call from it again."""
-        return self.looked_at is None or self.looked_at + HUNGRY * interval <= now
+        """Whether it has waited so long that it must go before the checks of tracked requests."""
+        return self.discovered_at is None or self.discovered_at + STARVED_AFTER * interval <= now
 
     def next_call(self, page_size: int) -> List:
-        """The page that brings it on; of two rows or more."""
+        """The next page to read; of two rows or more."""
         return List(offset=0 if self.descent is None else self.descent.offset, limit=page_size)
 
     def step(self, call: List, page: Rows, now: float) -> "Horizon":
-        """What any page proves, whoever asked for it; itself when that is nothing new."""
+        """The horizon after a page, read for whatever purpose; itself when the page shows nothing new."""
         if call.status is not None:
             return self
         if not page.rows and call.offset == 0:
@@ -69,7 +69,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self._on(call, page, now)
 
     def _joins(self, call: List, page: Rows) -> bool:
-        """Whether nothing can be missing between this page and what the walk has seen.
+        """Whether no request can be missing between this page and those read before.
 
         Equal times prove nothing: requests asked in one second may be more than a page shows.
         """
@@ -91,48 +91,48 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         newest = self._newest(call, page)
         if page.rows[-1].created_at < self.seen_to or not page.more or self._at_end(call, page):
             return self._done(newest, now)
-        walk = self.descent or NewestPages(offset=call.offset, newest=newest, last=math.inf, last_id="")
-        return msgspec.structs.replace(self, descent=_onward(walk, call, page, newest))
+        descent = self.descent or NewestPages(offset=call.offset, newest=newest, last=math.inf, last_id="")
+        return msgspec.structs.replace(self, descent=_onward(descent, call, page, newest))
 
     def _newest(self, call: List, page: Rows) -> float:
-        """The first page of the list, read again, brings the walk's beginning forward when it reaches down to it."""
+        """The first page of the list, read again, brings `newest` forward when it reaches down to it."""
         if self.descent is None:
             return page.rows[0].created_at
         reaches = call.offset == 0 and page.rows[-1].created_at < self.descent.newest - LATE
         return max(self.descent.newest, page.rows[0].created_at) if reaches else self.descent.newest
 
     def _at_end(self, call: List, page: Rows) -> bool:
-        """A short page that brings nothing deeper: nothing lies behind it, though HITL.sh did not say so."""
+        """A short page that shows nothing deeper is the last, even where HITL.sh does not say so."""
         if self.descent is None or len(page.rows) >= min(call.limit, max(2, self.descent.longest)):
             return False
         return page.rows[-1].created_at > self.descent.last or page.rows[-1].id == self.descent.last_id
 
     def _done(self, newest: float, now: float) -> "Horizon":
         seen_to = max(self.seen_to, newest - LATE)
-        return Horizon(since=self.since, seen_to=seen_to, looked_at=now)
+        return Horizon(since=self.since, seen_to=seen_to, discovered_at=now)
 
 
-def _onward(walk: NewestPages, call: List, page: Rows, newest: float) -> NewestPages:
-    """From the end of this page, where that lies deeper or is the walk's own."""
-    bottom, own = page.rows[-1], call.offset == walk.offset
-    deeper = bottom.created_at <= walk.last
-    overlap = min(walk.overlap, max(1, call.limit // 2))
+def _onward(descent: NewestPages, call: List, page: Rows, newest: float) -> NewestPages:
+    """Go on from the end of this page, where that is deeper or the page was the next one."""
+    bottom, own = page.rows[-1], call.offset == descent.offset
+    deeper = bottom.created_at <= descent.last
+    overlap = min(descent.overlap, max(1, call.limit // 2))
     offset = call.offset + len(page.rows) - min(overlap, len(page.rows) // 2)
     return NewestPages(
-        offset=offset if own or deeper else walk.offset,
+        offset=offset if own or deeper else descent.offset,
         newest=newest,
-        last=bottom.created_at if deeper else walk.last,
-        last_id=bottom.id if deeper else walk.last_id,
+        last=bottom.created_at if deeper else descent.last,
+        last_id=bottom.id if deeper else descent.last_id,
         overlap=overlap,
-        longest=max(walk.longest, len(page.rows)),
+        longest=max(descent.longest, len(page.rows)),
     )
 
 
 def fresh(now: float, lookback: float) -> Horizon:
-    """Of a request tracker that has never discovered anything: what came before is none of our business."""
+    """Before the first discovery: nothing that ended before the lookback is delivered."""
     return Horizon(since=now - lookback, seen_to=now - lookback)
 
 
 def wanted(row: Row, horizon: Horizon, oldest: float, decided_at: float | None = None) -> bool:
-    """Whether an ended request that nobody knew is delivered; `oldest`: what ended before has no record any more."""
+    """Whether an untracked ended request is delivered; `oldest`: records of what ended before have expired."""
     return (row.created_at if decided_at is None else decided_at) >= max(horizon.since, oldest)

@@ -1,7 +1,7 @@
-"""One reconcile run as a machine without I/O: it names the next call, is told the answer, and says what that proves.
+"""Carries out a plan without I/O: names the next call, takes its answer, and returns what the answer shows.
 
 An absent row proves nothing, for pages move while they are read: only a row, or a call for the request itself.
-A target that two pages did not show is asked for by itself, so every answer brings the end nearer.
+A target that two pages did not show is read by itself, so that the execution ends.
 """
 
 from bisect import bisect_left, insort
@@ -9,22 +9,22 @@ from bisect import bisect_left, insort
 import msgspec
 
 from workers.inbox.values import OpenRequest
-from workers.reconcile.open_pages import OpenPages
-from workers.reconcile.page_cover import Window, cover
-from workers.reconcile.planner import Plan
-from workers.reconcile.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, Row, Rows
+from workers.reconcile.planning.open_pages import OpenPages
+from workers.reconcile.planning.page_cover import Window, cover
+from workers.reconcile.planning.planner import Plan
+from workers.reconcile.planning.progress import Answer, Call, Checkpoint, Findings, Get, List, Missing, Row, Rows
 
-#: Pages that may fail to show a target before it is asked for by itself.
-PATIENCE = 2
-#: Of the places where the list was seen to have moved, so many go into a checkpoint.
+#: Pages that may fail to show a target before it is read by itself.
+MOST_PAGES = 2
+#: Latest drifts that go into a checkpoint.
 DRIFTS_KEPT = 50
 
 
-class ReconcileRun:
+class PlanExecution:
     """Carries out a plan: ``while (call := run.next_call()) is not None: run.step(call, answer)``.
 
-    The caller charges the budget for each call, stops where it likes, and keeps `checkpoint` beside what it
-    learned, after each step. A call that failed is simply not stepped: `next_call` names it again.
+    The caller charges the budget for each call, may stop at any time, and saves `checkpoint` with the findings
+    of each step. A call that failed is simply not stepped: `next_call` names it again.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -36,34 +36,29 @@ class ReconcileRun:
         if not plan.open_statuses:
             begin = msgspec.structs.replace(begin, done=True)
         self._absent = {name: tries for name, tries in begin.absent.items() if name in self._left}
-        self._singles.update(dict.fromkeys(name for name, tries in self._absent.items() if tries >= PATIENCE))
+        self._singles.update(dict.fromkeys(name for name, tries in self._absent.items() if tries >= MOST_PAGES))
         #: Where targets were found, less where they were expected: rows that the request tracker does not know of.
         self._drifts = list(begin.drifts)
         oldest = min((request.created_at for request in plan.targets), default=0.0)
-        self._walk = OpenPages(plan.open_statuses, plan.page_size, oldest, begin)
+        self._open_pages = OpenPages(plan.open_statuses, plan.page_size, oldest, begin)
         self._window: Window | None = None
         self._calls = 0
 
     @property
-    def calls(self) -> int:
-        """How many answers it has had."""
-        return self._calls
-
-    @property
     def checkpoint(self) -> Checkpoint | None:
         """Give it to the next plan; None when there is nothing to continue."""
-        if not self._left or (self._walk.done and not self._absent):
+        if not self._left or (self._open_pages.done and not self._absent):
             return None
         return msgspec.structs.replace(
-            self._walk.checkpoint, absent=dict(self._absent), drifts=tuple(self._drifts[-DRIFTS_KEPT:])
+            self._open_pages.checkpoint, absent=dict(self._absent), drifts=tuple(self._drifts[-DRIFTS_KEPT:])
         )
 
     def next_call(self) -> Call | None:
         """None when every target is settled, or the plan's calls are used up."""
         if not self._left or self._calls >= self._plan.calls:
             return None
-        if not self._walk.done:
-            return self._walk.next_call()
+        if not self._open_pages.done:
+            return self._open_pages.next_call()
         if self._singles:
             return Get(id=next(iter(self._singles)))
         self._window = self._most_urgent()
@@ -72,7 +67,7 @@ class ReconcileRun:
         return List(offset=self._window.offset, limit=self._plan.page_size)
 
     def step(self, call: Call, answer: Answer) -> Findings:
-        """What the answer to this call proves."""
+        """What the answer to this call shows."""
         self._calls += 1
         match call, answer:
             case Get(), Row():
@@ -81,61 +76,61 @@ class ReconcileRun:
                 self._forget(answer.id)
                 return Findings(missing=(answer.id,))
             case List(status=str()), Rows():
-                return self._open_page(answer)
+                return self._take_open_page(answer)
             case List(), Rows():
-                return self._page(call, answer)
+                return self._take_page(call, answer)
         raise TypeError(f"{answer!r} does not answer {call!r}: give Rows for a List, Row or Missing for a Get")
 
-    def _open_page(self, page: Rows) -> Findings:
-        self._walk.take(page)
+    def _take_open_page(self, page: Rows) -> Findings:
+        self._open_pages.take(page)
         findings = self._settle(page.rows)
-        if not self._walk.done:
+        if not self._open_pages.done:
             return findings
         self._absent.update({name: self._absent.get(name, 0) for name in self._left})
         return msgspec.structs.replace(findings, hints=tuple(self._left))
 
-    def _page(self, call: List, page: Rows) -> Findings:
+    def _take_page(self, call: List, page: Rows) -> Findings:
         expected = self._window.ids if self._window is not None else ()
-        for place, row in enumerate(page.rows, start=call.offset):
+        for offset, row in enumerate(page.rows, start=call.offset):
             if row.id in self._left:
-                insort(self._drifts, (row.created_at, place - self._left[row.id].newer))
+                insort(self._drifts, (row.created_at, offset - self._left[row.id].newer))
         findings = self._settle(page.rows)
         absent = [self._left[name] for name in expected if name in self._left]
         hints = [request.id for request in absent if self._is_hint(request, page)]
         self._singles.update(dict.fromkeys(hints))
         if absent and len(hints) < len(absent):
-            self._look_elsewhere(absent, page)
+            self._note_drift(absent, page)
         return msgspec.structs.replace(findings, hints=tuple(hints))
 
     def _is_hint(self, request: OpenRequest, page: Rows) -> bool:
         """Whether another page is no use: it should have been on this one, or has been searched for enough."""
         self._absent[request.id] = self._absent.get(request.id, 0) + 1
-        if self._absent[request.id] >= PATIENCE or not page.rows:
+        if self._absent[request.id] >= MOST_PAGES or not page.rows:
             return True
         if request.created_at < page.rows[-1].created_at:
             return not page.more
         return request.created_at <= page.rows[0].created_at
 
-    def _look_elsewhere(self, absent: list[OpenRequest], page: Rows) -> None:
-        """The list has moved by a page or more: deeper where others asked, less deep where loops were deleted."""
+    def _note_drift(self, absent: list[OpenRequest], page: Rows) -> None:
+        """The list has moved by a page or more: down where others asked, up where loops were deleted."""
         last = page.rows[-1].created_at
         moved = [
             (request.created_at, self._drift(request) + (self._span if request.created_at < last else -self._span))
             for request in absent
         ]
-        for found in moved:
-            insort(self._drifts, found)
+        for drift in moved:
+            insort(self._drifts, drift)
 
     def _drift(self, request: OpenRequest) -> int:
-        """As found nearest to it in the list, so far."""
+        """The nearest to it in the list that was measured."""
         after = bisect_left(self._drifts, (request.created_at,))
         nearest = self._drifts[max(0, after - 1) : after + 1]
-        return min(nearest, key=lambda found: abs(found[0] - request.created_at))[1] if nearest else 0
+        return min(nearest, key=lambda drift: abs(drift[0] - request.created_at))[1] if nearest else 0
 
     def _most_urgent(self) -> Window:
-        places = ((max(0, request.newer + self._drift(request)), request.id) for request in self._left.values())
-        order = {name: place for place, name in enumerate(self._left)}
-        return min(cover(places, self._span), key=lambda window: min(order[name] for name in window.ids))
+        offsets = ((max(0, request.newer + self._drift(request)), request.id) for request in self._left.values())
+        order = {name: rank for rank, name in enumerate(self._left)}
+        return min(cover(offsets, self._span), key=lambda window: min(order[name] for name in window.ids))
 
     def _settle(self, rows: tuple[Row, ...]) -> Findings:
         for row in rows:

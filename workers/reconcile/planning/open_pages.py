@@ -1,13 +1,13 @@
-"""The way through the open listings, page by page, while rows leave them."""
+"""Reads the open listings page by page, while rows leave them."""
 
-from workers.reconcile.progress import Checkpoint, List, Rows
+from workers.reconcile.planning.progress import Checkpoint, List, Rows
 
 
 class OpenPages:
     """Newest first, down to the oldest target, through each open listing.
 
     Rows that end meanwhile leave the list and those behind them move up: pages overlap, wider after a page that
-    shows no row of the one before. The offset grows by at least half a page each time, so the walk ends.
+    shows no row of the one before. The offset grows by at least half a page each time, so it ends.
     """
 
     def __init__(self, statuses: tuple[str, ...], page_size: int, oldest: float, begin: Checkpoint) -> None:
@@ -49,5 +49,5 @@ class OpenPages:
         self._before = shown
 
     def _overlap(self, shown: frozenset[str]) -> int:
-        torn = bool(self._before) and self._before.isdisjoint(shown)
-        return min(self._at.overlap * 2, self._page_size // 2) if torn else self._at.overlap
+        is_torn = bool(self._before) and self._before.isdisjoint(shown)
+        return min(self._at.overlap * 2, self._page_size // 2) if is_torn else self._at.overlap

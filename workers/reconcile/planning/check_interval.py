@@ -1,7 +1,7 @@
-"""How often an open request is worth a call, and what that promises.
+"""How often an open request is worth a call, and the check interval that follows.
 
-A request is looked at again after a share of the time it has been open, so that delays stay in proportion; the
-whole is slowed until it fits the calls there are.
+A request is checked again after a share of the time for which it has been open, so that delays stay in proportion;
+all intervals are stretched until the calls suffice.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 import msgspec
 
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile.page_cover import cover
+from workers.reconcile.planning.page_cover import cover
 
 HOUR = 3600.0
 #: Seconds that a webhook gets after `timeout_at`, before a call is worth more than waiting.
 GRACE = 90.0
-#: A request that has been open for an hour is looked at again after a quarter of one.
+#: A request that has been open for an hour is checked again after a quarter of one.
 SHARE_OF_AGE = 0.25
-#: Of those looked at again after that, about so many have ended.
+#: Of those checked again after that, about this share has ended.
 ENDED_SHARE = 0.2
-#: However long it has been open, it is looked at again after this, where the calls suffice.
+#: However long it has been open, it is checked again after this, where the calls suffice.
 OLD = 3 * HOUR
 #: Half of all people have answered after so many seconds, as a guess.
 QUICK = 600.0
@@ -28,8 +28,8 @@ SHORTEST, LONGEST = 120.0, 1800.0
 WORTH_FINDING = 3.0
 #: Calls an hour while the webhooks are healthy; all that the budget gives from this loss on.
 CALM, ALARMING_LOSS = 2.0, 0.2
-#: What waits for company takes fewer calls than its intervals say, by about so much.
-SAVED_BY_COMPANY = 0.25
+#: Requests that wait until more are due need fewer calls than their intervals say, by about this share.
+SAVED_BY_BATCHING = 0.25
 
 
 class CheckIntervals(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,12 +56,12 @@ class CheckIntervals(msgspec.Struct, frozen=True, kw_only=True):
             return routine
         overdue = request.timeout_at + GRACE
         if last >= overdue:
-            # Past its timeout and still open at the last look: HITL.sh is late itself, so look again soon.
+            # Past its timeout and still open at the last check: HITL.sh is late itself, so check again soon.
             overdue = last + self.shortest
         return min(routine, overdue)
 
     def late_at(self, request: OpenRequest) -> float:
-        """When it no longer waits for company: twice its interval, and never past the bound."""
+        """When it no longer waits for others to become due: twice its interval, and never past the bound."""
         last = request.created_at if request.last_checked is None else request.last_checked
         return last + min(self.bound, 2 * self.interval(last - request.created_at))
 
@@ -71,12 +71,12 @@ class CheckIntervals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def urgent(request: OpenRequest, now: float) -> bool:
-    """May borrow from what is kept for asking: it has very likely ended, and nobody told us."""
+    """Whether it may borrow calls reserved for asking: it has very likely ended, and no webhook came."""
     return request.refused or (request.timeout_at is not None and request.timeout_at + GRACE <= now)
 
 
 def chance(request: OpenRequest, webhook_health: WebhookHealth, now: float) -> float:
-    """How likely it is that the request has ended and nobody told us, roughly.
+    """How likely it is that the request has ended and no webhook came, roughly.
 
     The longer people have not answered, the longer they will not: of what was open at an age, half is still open
     at twice that age. Where most webhooks arrive, their absence speaks for a request being open.
@@ -89,7 +89,7 @@ def chance(request: OpenRequest, webhook_health: WebhookHealth, now: float) -> f
 
 
 def intervals(
-    known: Sequence[OpenRequest],
+    requests: Sequence[OpenRequest],
     webhook_health: WebhookHealth,
     *,
     now: float,
@@ -103,19 +103,19 @@ def intervals(
     allowed = max(0.1, min(calls_per_hour, CALM + alarm * (calls_per_hour - CALM)))
     lost_per_second = webhook_health.loss * webhook_health.ended_per_hour / HOUR
     shortest = min(LONGEST, max(SHORTEST, WORTH_FINDING / max(lost_per_second, 1e-9)))
-    wanted = _calls_per_hour(known, shortest, now, max(1, page_size - overlap)) / (1.0 + SAVED_BY_COMPANY * alarm)
+    wanted = _calls_per_hour(requests, shortest, now, max(1, page_size - overlap)) / (1.0 + SAVED_BY_BATCHING * alarm)
     return CheckIntervals(shortest=shortest, slowness=max(1.0, wanted / allowed), bound=bound, calls_per_hour=allowed)
 
 
-def _calls_per_hour(known: Sequence[OpenRequest], shortest: float, now: float, span: int) -> float:
+def _calls_per_hour(requests: Sequence[OpenRequest], shortest: float, now: float, span: int) -> float:
     """What the wanted intervals cost: a page each for the young, the open listing and confirmations for the old.
 
     Where the young end is chosen so that it costs least.
     """
-    born = {request.id: request.created_at for request in known}
-    windows = cover(((request.newer, request.id) for request in known), span)
+    born = {request.id: request.created_at for request in requests}
+    windows = cover(((request.newer, request.id) for request in requests), span)
     rates = [HOUR / _wanted(shortest, now - max(born[name] for name in window.ids)) for window in reversed(windows)]
-    listed = -(-len(known) // span)
+    listed = -(-len(requests) // span)
     young, old, least = 0.0, sum(rates), sum(rates)
     for rate in rates:
         least = min(least, young + listed * rate + ENDED_SHARE * old)
@@ -142,9 +142,9 @@ class GuaranteedInterval(msgspec.Struct, frozen=True, kw_only=True):
 def guaranteed_interval(
     open_count: int, intervals: CheckIntervals, *, page_size: int = 100, overlap: int = 5, oldest_age: float = 0.0
 ) -> GuaranteedInterval:
-    """What the pace keeps for this many open requests.
+    """The check interval that is kept with this many open requests.
 
-    It may wait for company for twice its interval. A round then reads the open listing; while it lasts, each
+    A request may wait for others for twice its interval. A round then reads the open listing; while it lasts, each
     absent row may need one more call, so twice its pages.
     """
     pages = -(-open_count // max(1, page_size - overlap))

@@ -1,4 +1,4 @@
-"""The fewest pages that hold what is looked for, when each thing's place in the list is known."""
+"""The fewest pages that show given requests, when the offset of each in the list is known."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[str, ...]
 
 
-def cover(places: Iterable[tuple[int, str]], span: int) -> list[Window]:
+def cover(offsets: Iterable[tuple[int, str]], span: int) -> list[Window]:
     """Windows of `span` rows over (offset, id), deepest first.
 
     Taken from the deep end, so that the room left over is at the newest requests, where the most is open.
@@ -20,12 +20,12 @@ def cover(places: Iterable[tuple[int, str]], span: int) -> list[Window]:
     windows: list[Window] = []
     held: list[str] = []
     start = deepest = -1
-    for place, name in sorted(places, reverse=True):
-        if held and place < start:
+    for offset, name in sorted(offsets, reverse=True):
+        if held and offset < start:
             windows.append(Window(offset=start, ids=tuple(held)))
             held = []
         if not held:
-            deepest = place
+            deepest = offset
             start = max(0, deepest - span + 1)
         held.append(name)
     if held:

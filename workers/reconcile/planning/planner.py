@@ -1,9 +1,9 @@
 """Which calls to make now, as few as will do, and why. Values in, values out.
 
-The request tracker gives its open requests; what is due among them is looked for in the cheapest of these ways:
+Of the open requests, those that are due are searched for in the cheapest of these ways:
 
 * ``page``: unfiltered pages, newest first, at the offsets where the due requests are known to be;
-* ``open``: the open listings first; what is absent there has perhaps ended and is then asked for;
+* ``open``: the open listings first; what is absent there may have ended and is then read by itself;
 * ``single``: one call for each, where they lie far apart;
 * ``nothing``.
 """
@@ -16,14 +16,14 @@ from typing import Literal
 import msgspec
 
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile.check_interval import CheckIntervals, chance, urgent
-from workers.reconcile.page_cover import Window, cover
-from workers.reconcile.progress import Checkpoint
+from workers.reconcile.planning.check_interval import CheckIntervals, chance, urgent
+from workers.reconcile.planning.page_cover import Window, cover
+from workers.reconcile.planning.progress import Checkpoint
 
-#: Decisions to be expected for each call; with fewer, what is due may wait for company.
+#: Decisions to be expected for each call; with fewer, what is due may wait for more requests to become due.
 WORTH = 1.5
-#: Company may have come after this share of the shortest interval: plan again then.
-COMPANY_AFTER = 0.25
+#: After this share of the shortest interval more may be due: plan again then.
+PLAN_AGAIN_AFTER = 0.25
 
 Kind = Literal["nothing", "page", "open", "single"]
 
@@ -32,8 +32,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """All that a plan depends on."""
 
     now: float
-    known: tuple[OpenRequest, ...]
-    #: What of it is worth a call now, most overdue first; worked out where it is not given.
+    #: The open requests.
+    requests: tuple[OpenRequest, ...]
+    #: Those of them that are worth a call now, most overdue first; computed where not given.
     due: tuple[OpenRequest, ...] | None = None
     webhook_health: WebhookHealth
     intervals: CheckIntervals
@@ -49,7 +50,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look for, how, at which expected cost in calls."""
+    """Which requests to search for, how, and at which expected cost in calls."""
 
     kind: Kind
     #: A sentence for people.
@@ -63,12 +64,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     overlap: int = 5
     open_statuses: tuple[str, ...] = ()
     checkpoint: Checkpoint | None = None
-    #: Of ``nothing``: when to plan again, unless something happens before; None when only the budget is waited for.
+    #: Of ``nothing``: when to plan again, unless something becomes due before; None when only calls are missing.
     retry_at: float | None = None
 
 
 def plan(situation: Situation) -> Plan:
-    """The cheapest way to learn what became of everything that is due."""
+    """The cheapest way to find out which of the due requests have ended."""
     if situation.calls < 1:
         return _borrowed(situation)
     due = _due(situation)
@@ -76,7 +77,7 @@ def plan(situation: Situation) -> Plan:
 
 
 def _borrowed(situation: Situation) -> Plan:
-    """Without calls of its own, a reconcile run looks only for what has very likely ended."""
+    """Without calls of its own, a reconcile run searches only for requests that have very likely ended."""
     if situation.borrowed < 1:
         return Plan(kind="nothing", reason="the budget has no call for reconcile runs now")
     may_borrow = tuple(request for request in _due(situation) if urgent(request, situation.now))
@@ -92,13 +93,15 @@ def _due(situation: Situation) -> tuple[OpenRequest, ...]:
 def due_requests(situation: Situation) -> list[OpenRequest]:
     """What is worth a call now, most overdue first."""
     intervals, now = situation.intervals, situation.now
-    due = [(moment, request.id, request) for request in situation.known if (moment := intervals.due_at(request)) <= now]
+    due = [
+        (moment, request.id, request) for request in situation.requests if (moment := intervals.due_at(request)) <= now
+    ]
     due.sort(key=itemgetter(0, 1))
     return [request for _, _, request in due]
 
 
-class _Way(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to look for some of what is due."""
+class _Method(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to search for some of the due requests."""
 
     targets: tuple[OpenRequest, ...]
     cost: int
@@ -114,7 +117,7 @@ def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], calls: int) ->
     windows = cover(((request.newer, request.id) for request in due), _span(situation))
     pages = _by_pages(situation, due, windows, chances)
     listed, confirmations = _open_first(situation, due, windows, chances)
-    through_open = _Way(targets=due, cost=listed + confirmations, expected=sum(chances.values()))
+    through_open = _Method(targets=due, cost=listed + confirmations, expected=sum(chances.values()))
     resuming = situation.checkpoint is not None and not situation.checkpoint.done
     walked = situation.checkpoint is not None and situation.checkpoint.done
     if resuming or (not walked and _better(through_open, pages)):
@@ -129,7 +132,7 @@ def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], calls: int) ->
     return _planned(situation, pages, calls, "page" if together else "single", how)
 
 
-def _better(through_open: _Way, pages: _Way) -> bool:
+def _better(through_open: _Method, pages: _Method) -> bool:
     if 0 < pages.cost <= through_open.cost and len(pages.targets) == len(through_open.targets):
         return False
     return through_open.cost < pages.cost or through_open.finds() >= max(WORTH, pages.finds())
@@ -137,16 +140,16 @@ def _better(through_open: _Way, pages: _Way) -> bool:
 
 def _by_pages(
     situation: Situation, due: Sequence[OpenRequest], windows: Sequence[Window], chances: Mapping[str, float]
-) -> _Way:
-    """The pages worth a call: they show enough, or something that has waited for company long enough."""
-    known = {request.id: request for request in due}
+) -> _Method:
+    """The pages worth a call: they show enough requests, or one that has waited long enough."""
+    by_id = {request.id: request for request in due}
     absent = situation.checkpoint.absent if situation.checkpoint is not None else {}
 
     def may_borrow(name: str) -> bool:
         return (
             name in absent
-            or urgent(known[name], situation.now)
-            or situation.intervals.late_at(known[name]) <= situation.now
+            or urgent(by_id[name], situation.now)
+            or situation.intervals.late_at(by_id[name]) <= situation.now
         )
 
     good = [
@@ -155,16 +158,16 @@ def _by_pages(
         if sum(chances[name] for name in window.ids) >= WORTH or any(may_borrow(name) for name in window.ids)
     ]
     wanted = {name for window in good for name in window.ids}
-    return _Way(
+    return _Method(
         targets=tuple(request for request in due if request.id in wanted),
         cost=len(good),
         expected=sum(chances[name] for name in wanted),
     )
 
 
-def _planned(situation: Situation, way: _Way, calls: int, kind: Kind, how: str) -> Plan:
+def _planned(situation: Situation, way: _Method, calls: int, kind: Kind, how: str) -> Plan:
     may_borrow = sum(urgent(request, situation.now) for request in way.targets)
-    reason = f"{len(way.targets)} due ({may_borrow} past due or refused) of {len(situation.known)} open: {how}"
+    reason = f"{len(way.targets)} due ({may_borrow} past due or refused) of {len(situation.requests)} open: {how}"
     through_open = kind == "open"
     return Plan(
         kind=kind,
@@ -182,9 +185,9 @@ def _planned(situation: Situation, way: _Way, calls: int, kind: Kind, how: str) 
 def _open_first(
     situation: Situation, due: Sequence[OpenRequest], windows: Sequence[Window], chances: Mapping[str, float]
 ) -> tuple[int, int]:
-    """Pages of the open listings down to the oldest that is due, and the calls that prove who has ended."""
+    """Pages of the open listings down to the oldest due request, and the calls that confirm which have ended."""
     oldest = min(request.created_at for request in due)
-    reached = len([request for request in situation.known if request.created_at >= oldest])
+    reached = len([request for request in situation.requests if request.created_at >= oldest])
     pages = max(1, -(-reached // _span(situation))) + len(situation.open_statuses) - 1
     return pages, max(0, round(sum(_some_ended(window, chances) for window in windows)))
 
@@ -198,8 +201,8 @@ def _waiting(situation: Situation, due: Sequence[OpenRequest]) -> Plan:
     wait = f"{latest - situation.now:.0f} s at most"
     return Plan(
         kind="nothing",
-        reason=f"{len(due)} due, but a call would bring little: they wait for company, {wait}",
-        retry_at=min(latest, situation.now + COMPANY_AFTER * situation.intervals.shortest),
+        reason=f"{len(due)} due, but a call would bring little: they wait until more is due, {wait}",
+        retry_at=min(latest, situation.now + PLAN_AGAIN_AFTER * situation.intervals.shortest),
     )
 
 
@@ -212,9 +215,9 @@ def _span(situation: Situation) -> int:
 
 
 def _idle(situation: Situation) -> Plan:
-    if not situation.known:
+    if not situation.requests:
         return Plan(kind="nothing", reason="nothing is open")
-    soonest = min(situation.intervals.due_at(request) for request in situation.known)
+    soonest = min(situation.intervals.due_at(request) for request in situation.requests)
     wait = f"{soonest - situation.now:.0f} s"
-    reason = f"none of {len(situation.known)} open requests is worth a call for another {wait}"
+    reason = f"none of {len(situation.requests)} open requests is worth a call for another {wait}"
     return Plan(kind="nothing", reason=reason, retry_at=soonest)
