@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import hitlsh.api
+import hitlsh
 from hitlsh.api import (
     ApiError,
     BadRequest,
@@ -145,4 +145,4 @@ def test_every_error_is_below_the_one_root_and_drawn_in_the_tree() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
 
     assert all(issubclass(kind, HitlshError) for kind in kinds)
-    assert [kind.__name__ for kind in kinds if kind.__name__ not in (hitlsh.api.__doc__ or "")] == []
+    assert [kind.__name__ for kind in kinds if kind.__name__ not in (hitlsh.__doc__ or "")] == []
