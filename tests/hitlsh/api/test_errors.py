@@ -25,7 +25,7 @@ from hitlsh.api import (
     errors,
 )
 from hitlsh.api.calls import accounts
-from hitlsh.api.http.replies import HttpReply, read, refusal
+from hitlsh.api.http.replies import HttpReply, read, status_error
 from hitlsh.api.operations import to_http_request
 from hitlsh.errors import HitlshError
 
@@ -38,7 +38,7 @@ def refused(status: int, body: Any, **headers: str) -> StatusError:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     reading = read(HttpReply(status=status, headers=headers, content=content), NOW, KEY)
     call = accounts.test()
-    found = refusal(call, to_http_request(call, "https://api.hitl.sh/v1", "/api"), status, reading)
+    found = status_error(call, to_http_request(call, "https://api.hitl.sh/v1", "/api"), status, reading)
     assert found is not None
     return found
 
