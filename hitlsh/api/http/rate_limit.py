@@ -56,7 +56,7 @@ class AsyncBudget(Protocol):
 class LocalBudget:
     """A budget for one process, corrected by the call limit that HITL.sh reports. Thread-safe.
 
-    ``per_hour``: calls per hour; ValueError below 1. ``wait``: wait for the next hour rather than raise BudgetExhausted.
+    ``per_hour``: calls per hour; ValueError below 1. ``wait``: wait for the next hour, do not raise BudgetExhausted.
     ``clock``: returns the current time, aware.
     """
 

@@ -57,8 +57,9 @@ class Execution(Resource, frozen=True, kw_only=True):
     execution_id: str
     #: The request that the workflow asks; poll it with ``client.requests.get``. None where HITL.sh does not send it.
     request_id: str | None = None
+    workflow_id: str | None = None
     status: str | None = None
-    #: As it came.
+    #: As HITL.sh sent it.
     response_data: Any = None
     #: ``{id, name, email}`` of the person who answered.
     response_by_user: dict[str, Any] | None = None
