@@ -158,7 +158,7 @@ def test_a_limit_that_lasts_longer_than_our_patience_is_raised_at_once() -> None
         play(accounts.test(), answered(429, X_RateLimit_Reset=int(reset.timestamp())))
 
     assert limited.value.reset_at == reset
-    assert "ask again after 2026-03-01T10:50:00+00:00" in str(limited.value)
+    assert "call again after 2026-03-01T10:50:00+00:00" in str(limited.value)
 
 
 def test_all_pauses_together_stay_below_the_longest_wait() -> None:
