@@ -1,8 +1,8 @@
-"""CallbackToken URLs of our own, signed, since HITL.sh does not sign what it posts to them.
+"""Callback URLs with a signed token, since HITL.sh does not sign what it posts to a callback URL.
 
-A token is the id of one asking and the asker's state, signed and dated by itsdangerous. Nothing in it is
-secret, and nothing in it can be changed. It is not compressed: that would cost more time than it saves
-bytes, and lets a short token unpack into a long one.
+Follows https://docs.hitl.sh, "Webhooks". A token holds an id of its own and the state of the caller, signed and dated
+by itsdangerous. Nothing in it is secret, and nothing in it can be changed. It is not compressed: compression costs more
+time than the bytes it saves, and a short token could unpack into a long one.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from hitlsh.errors import DeliveryRefused, HitlshError
 from hitlsh.webhooks.json_structure import nests_within
 
 CALLBACK_PATH = "/callbacks/"
-#: Of a state, as JSON.
+#: Bytes of a state as JSON.
 LARGEST_STATE = 2048
-#: Of a token: the largest state in base64, an id, a time and a signature fit.
+#: Characters of a token: the largest state in base64, an id, a time and a signature fit.
 LONGEST_TOKEN = 3072
-#: A deferred request lives 30 days, and its outcome may be retried for days more.
+#: A deferred request lives 30 days, and HITL.sh may repeat the delivery of its outcome for days more.
 DEFAULT_MAX_AGE = timedelta(days=40)
 
 Reason = Literal["callback_malformed", "callback_forged", "callback_expired"]
@@ -36,7 +36,7 @@ _SALT = b"hitl-receiver.callback"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _SENTENCES: dict[Reason, str] = {
     "callback_malformed": (
-        "the callback token was not made here or was cut; give HITL.sh the whole URL that was minted"
+        "the callback token has another form or was cut; give HITL.sh the whole URL that was minted"
     ),
     "callback_forged": (
         "the callback token fits none of the configured keys; "
@@ -47,7 +47,7 @@ _SENTENCES: dict[Reason, str] = {
 
 
 class CallbackInvalid(DeliveryRefused):
-    """A callback URL is not one of ours, or no longer valid."""
+    """A callback token is not ours, or is no longer valid."""
 
     #: ``callback_malformed``, ``callback_forged`` (no configured key signed it) or ``callback_expired``.
     reason: Reason
@@ -61,19 +61,19 @@ class CallbackInvalid(DeliveryRefused):
 
 
 class StateInvalid(HitlshError):
-    """A state would not come back as it was given."""
+    """A state is not plain JSON: it would be read back as another value."""
 
 
 class StateTooLarge(StateInvalid):
-    """A state would make the callback URL longer than senders and proxies carry."""
+    """A state is longer than `LARGEST_STATE` bytes: senders and proxies refuse longer URLs."""
 
 
 class CallbackToken(msgspec.Struct, frozen=True, kw_only=True):
-    """What a callback URL says once it is verified."""
+    """The content of a verified callback token."""
 
-    #: 128 random bits, one per token.
+    #: 128 random bits in base64, unique to the token.
     id: str
-    #: Whatever JSON the asker attached.
+    #: The JSON value that was given to `CallbackSigner.mint`; None where there was none.
     state: Any
     #: Aware, UTC, whole seconds.
     minted_at: datetime
@@ -83,7 +83,11 @@ class CallbackToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallbackSigner:
-    """Mints and reads callback tokens; of the keys, oldest to newest, the last signs and all verify."""
+    """Mints and reads callback tokens. Safe to share between threads.
+
+    ``keys``: 16 characters or more each, the oldest first; the last signs, all verify. ``max_age``: of a token, as a
+    timedelta or in seconds. ``clock``: returns the time in seconds since 1970. Raises ValueError without such keys.
+    """
 
     def __init__(
         self,
@@ -106,17 +110,20 @@ class CallbackSigner:
         return f"CallbackSigner(keys=<{self._keys} masked>, max_age={self._max_age:.0f}s)"
 
     def mint(self, state: Any = None) -> str:
-        """Return a token with an id of its own; raises StateInvalid or StateTooLarge for the state."""
+        """Return a new token, of at most `LONGEST_TOKEN` characters, that carries the state.
+
+        Raises StateInvalid for a state that is not plain JSON, and StateTooLarge for one above `LARGEST_STATE` bytes.
+        """
         token_id = secrets.token_urlsafe(16)
         payload = base64_encode(_encode([token_id, _checked(state)]))
         return self._signer.sign(payload).decode("ascii")
 
     def read(self, token: str) -> CallbackToken:
-        """Return what a token says; raises CallbackInvalid, and nothing else, whatever the string."""
+        """Verify a token and return its content; raises CallbackInvalid, and nothing else, for every other string."""
         if len(token) > LONGEST_TOKEN or _TOKEN.fullmatch(token) is None:
             raise CallbackInvalid("callback_malformed")
         payload, minted_at = self._unsign(token)
-        # A token from the future is ours all the same: another machine's clock is ahead.
+        # A token from the future is accepted: the clock of the machine that minted it is ahead.
         if self._clock() - minted_at.timestamp() > self._max_age:
             raise CallbackInvalid("callback_expired")
         try:
@@ -126,7 +133,7 @@ class CallbackSigner:
         return CallbackToken(id=token_id, state=state, minted_at=minted_at)
 
     def _unsign(self, token: str) -> tuple[bytes, datetime]:
-        # Without the cause: itsdangerous's errors carry the payload into logs.
+        # Not chained: the errors of itsdangerous hold the payload, which would reach the logs.
         try:
             return self._signer.unsign(token, return_timestamp=True)
         except BadSignature:
@@ -134,17 +141,21 @@ class CallbackSigner:
 
     @staticmethod
     def url(public_url: str, token: str) -> str:
-        """Return the URL to hand to HITL.sh, below the address under which this service is reached."""
+        """Return the callback URL of a token.
+
+        ``public_url``: the address under which HITL.sh reaches the receiver, such as ``https://hooks.example.com``.
+        Raises ValueError for anything else.
+        """
         parts = urlsplit(public_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(
-                f"{public_url!r} is no address for callbacks; give the public one, such as https://hooks.example.com"
+                f"{public_url!r} cannot be the address of callbacks; give the public one, such as https://hooks.example.com"
             )
         return f"{public_url.rstrip('/')}{CALLBACK_PATH}{token}"
 
 
 class _Signer(TimestampSigner):
-    """itsdangerous's own, with the clock as an argument."""
+    """The signer of itsdangerous with the clock as an argument."""
 
     def __init__(self, *args: Any, clock: Callable[[], float], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -166,7 +177,7 @@ def _checked(state: Any) -> Any:
         unchanged = False
     if not unchanged:
         raise StateInvalid(
-            f"a callback's state must be plain JSON and this {type(state).__name__} would come back changed; "
+            f"a callback's state must be plain JSON, and this {type(state).__name__} would be read back changed; "
             "convert it to str, numbers, bool, None, lists and objects with str keys first"
         )
     if len(encoded) > LARGEST_STATE:

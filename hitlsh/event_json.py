@@ -1,4 +1,4 @@
-"""Events as JSON, to be stored and read back."""
+"""Events as JSON, to store and to read back."""
 
 import msgspec
 

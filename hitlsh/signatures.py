@@ -1,7 +1,7 @@
-"""The HMAC that HITL.sh puts on account webhooks: SHA-256 over the raw body, in hex.
+"""The HMAC-SHA256 signature of account webhooks, over the raw body, in hex.
 
-Follows the vendor's "Webhooks" and "Global webhooks" pages, which name the header differently and disagree
-on the ``sha256=`` prefix: both names count, with the prefix or without.
+Follows https://docs.hitl.sh, "Webhooks" and "Global webhooks". The two pages name the header differently and
+disagree on the ``sha256=`` prefix: both headers are accepted, with the prefix or without.
 """
 
 import hmac
@@ -11,7 +11,7 @@ from typing import Literal
 
 from hitlsh.errors import DeliveryRefused
 
-#: As an ASGI scope spells them.
+#: Header names as an ASGI scope spells them.
 SIGNATURE_HEADERS = (b"x-hitl-signature-256", b"x-hitl-signature")
 
 Reason = Literal["signature_missing", "signature_malformed", "signature_duplicated", "signature_mismatch"]
@@ -35,7 +35,7 @@ _SENTENCES: dict[Reason, str] = {
 
 
 class SignatureInvalid(DeliveryRefused):
-    """A delivery is not proven to come from HITL.sh."""
+    """A delivery has no signature that proves that HITL.sh sent it."""
 
     #: ``signature_missing``, ``signature_malformed``, ``signature_duplicated`` or ``signature_mismatch``.
     reason: Reason
@@ -49,31 +49,35 @@ class SignatureInvalid(DeliveryRefused):
 
 
 def sign(secret: str | bytes, body: bytes) -> str:
-    """Return the signature of a body as HITL.sh computes it, in lower-case hex."""
+    """Return the signature of a body: 64 hex digits in lower case."""
     return hmac.digest(_key(secret), body, "sha256").hex()
 
 
 def headers(secret: str | bytes, body: bytes) -> dict[str, str]:
-    """Return the headers with which an account webhook is sent."""
+    """Return the headers that HITL.sh sends with an account webhook."""
     return {"X-HITL-Signature-256": f"sha256={sign(secret, body)}"}
 
 
 def header_values(request_headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
-    """Pick the signatures out of an ASGI scope's headers; raises SignatureInvalid for one given twice."""
-    found: dict[bytes, bytes] = {}
+    """Return the values of the signature headers in an ASGI scope's headers.
+
+    Raises SignatureInvalid for a header that occurs twice.
+    """
+    values: dict[bytes, bytes] = {}
     for name, value in request_headers:
         if name in SIGNATURE_HEADERS:
-            if name in found:
+            if name in values:
                 raise SignatureInvalid("signature_duplicated")
-            found[name] = value
-    return tuple(found.values())
+            values[name] = value
+    return tuple(values.values())
 
 
 def verify(secrets: Sequence[str | bytes], header_values: Sequence[bytes], body: bytes) -> None:
-    """Refuse a body unless every signature on it, and at least one, fits one of the secrets.
+    """Verify that a body has a signature, and that each of its signatures fits one of the secrets.
 
-    Takes what ``header_values`` picked; raises SignatureInvalid. How long it takes tells nothing of the
-    secrets: all of them are tried, each comparison in constant time.
+    ``header_values``: as the function of that name returns them. Raises SignatureInvalid, ValueError without a secret,
+    and TypeError for a single string. The time it takes reveals nothing of the secrets: all of them are tried, and each
+    comparison takes constant time.
     """
     if isinstance(secrets, str | bytes):
         raise TypeError("verify needs a list of webhook secrets: each character of a string would be a secret")
@@ -83,20 +87,20 @@ def verify(secrets: Sequence[str | bytes], header_values: Sequence[bytes], body:
         raise SignatureInvalid("signature_missing")
     if len(header_values) > len(SIGNATURE_HEADERS):
         raise SignatureInvalid("signature_duplicated")
-    given = [_digest(value) for value in header_values]
+    signatures = [_digest(value) for value in header_values]
     expected = [hmac.digest(_key(secret), body, "sha256") for secret in secrets]
-    for signature in given:
-        # A list, not a generator: no comparison is left out because an earlier one fitted.
-        fits = [hmac.compare_digest(own, signature) for own in expected]
+    for signature in signatures:
+        # A list, not a generator: every comparison is made, also after one that fits.
+        fits = [hmac.compare_digest(digest, signature) for digest in expected]
         if not any(fits):
             raise SignatureInvalid("signature_mismatch")
 
 
 def _digest(value: bytes) -> bytes:
-    written = _SIGNATURE.fullmatch(value)
-    if written is None:
+    match = _SIGNATURE.fullmatch(value)
+    if match is None:
         raise SignatureInvalid("signature_malformed")
-    return bytes.fromhex(written[1].decode("ascii"))
+    return bytes.fromhex(match[1].decode("ascii"))
 
 
 def _key(secret: str | bytes) -> bytes:

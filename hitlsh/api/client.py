@@ -1,4 +1,4 @@
-"""The two clients: the same calls, one blocking, one for asyncio. All they do is carry out steps."""
+"""The two clients: `Client` blocks, `AsyncClient` is for asyncio. Both execute the steps of `Exchange`."""
 
 import asyncio
 import time
@@ -23,15 +23,17 @@ from hitlsh.api.request_recorder import AsyncRequestRecorder, RequestRecorder
 
 T = TypeVar("T")
 
-_PATIENT = RetryPolicy()
+_DEFAULT_RETRIES = RetryPolicy()
 
 
 class Client(ClientCore[Blocking]):
-    """HITL.sh for synchronous code. Threads may share one; close it, or use it in a ``with`` block.
+    """The HITL.sh API for synchronous code (https://docs.hitl.sh, "API reference").
 
-    Calls raise the kinds of `hitlsh.api.errors.ApiError`. Failed calls are repeated as ``retries`` says.
-    ``timeout`` is in seconds. ``budget`` is asked before
-    each call, ``recorder`` is told of each request that was made.
+    Threads may share a client. Close it, or use it in a ``with`` block.
+
+    ``timeout``: seconds for one attempt. ``retries``: how failed calls are repeated. ``budget``: gives leave for each
+    call. ``recorder``: receives each request that was created. ``api_prefix``: stands between the base URL and the
+    resource. Raises ClientMisconfigured for an unusable key, base URL or prefix; calls raise `ApiError`.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Client(ClientCore[Blocking]):
         base_url: str = DEFAULT_BASE_URL,
         api_prefix: str = "/api",
         timeout: float = 30.0,
-        retries: RetryPolicy = _PATIENT,
+        retries: RetryPolicy = _DEFAULT_RETRIES,
         budget: Budget | None = None,
         recorder: RequestRecorder | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -53,25 +55,25 @@ class Client(ClientCore[Blocking]):
         self._http = httpx.Client(transport=transport, **http_transport.options(self._base_url, timeout))
 
     def run(self, job: Operation[T] | Script[T]) -> T:
-        """Carry out an operation, or a script of several."""
+        """Execute an operation, or a script of several; returns its result and raises ApiError."""
         flow = self._exchange.flow(job)
-        told: Any = None
+        result: Any = None
         while True:
             try:
-                step = flow.send(told)
+                step = flow.send(result)
             except StopIteration as end:
-                found: T = end.value
-                return found
-            told = self._carry_out(step)
+                value: T = end.value
+                return value
+            result = self._execute(step)
 
     def iterate(self, listing: PagedList[Any]) -> Iterator[Any]:
-        """Go through a list, one call per page."""
-        walk = PageIterator(listing)
-        while (operation := walk.next_page()) is not None:
-            yield from walk.take(self.run(operation))
+        """Iterate over a list, with one call for each page."""
+        pages = PageIterator(listing)
+        while (operation := pages.next_page()) is not None:
+            yield from pages.new_items(self.run(operation))
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -82,7 +84,7 @@ class Client(ClientCore[Blocking]):
     ) -> None:
         self.close()
 
-    def _carry_out(self, step: Step) -> Any:
+    def _execute(self, step: Step) -> Any:
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
         if isinstance(step, Spend):
@@ -91,29 +93,29 @@ class Client(ClientCore[Blocking]):
             return self._observe(step)
         if isinstance(step, RecordRequest):
             return self._record(step)
-        return self._transmit(step.wire)
+        return self._transmit(step.request)
 
     def _observe(self, step: Observe) -> None:
         if self._budget is not None:
-            with step.forgiving():
+            with step.logging_errors():
                 self._budget.observe(step.rate_limit)
 
     def _record(self, step: RecordRequest) -> None:
         if self._recorder is not None:
-            with step.forgiving():
-                self._recorder.record(step.made.created, step.made.sent)
+            with step.logging_errors():
+                self._recorder.record(step.entry.created, step.entry.sent)
 
-    def _transmit(self, outgoing: HttpRequest) -> HttpReply | Unreachable:
+    def _transmit(self, http_request: HttpRequest) -> HttpReply | Unreachable:
         try:
-            return http_transport.answered(
-                self._http.request(**http_transport.request(outgoing, self._key, self._timeout))
+            return http_transport.reply(
+                self._http.request(**http_transport.request(http_request, self._key, self._timeout))
             )
         except http_transport.NO_REPLY as error:
-            return http_transport.unreachable(outgoing, error)
+            return http_transport.unreachable(http_request, error)
 
 
 class AsyncClient(ClientCore[Awaited]):
-    """HITL.sh for asyncio: the calls of `Client`, awaited; lists are async iterators."""
+    """The HITL.sh API for asyncio: the calls of `Client`, to be awaited; lists are async iterators."""
 
     def __init__(
         self,
@@ -122,7 +124,7 @@ class AsyncClient(ClientCore[Awaited]):
         base_url: str = DEFAULT_BASE_URL,
         api_prefix: str = "/api",
         timeout: float = 30.0,
-        retries: RetryPolicy = _PATIENT,
+        retries: RetryPolicy = _DEFAULT_RETRIES,
         budget: Budget | AsyncBudget | None = None,
         recorder: RequestRecorder | AsyncRequestRecorder | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -134,26 +136,26 @@ class AsyncClient(ClientCore[Awaited]):
         self._http = httpx.AsyncClient(transport=transport, **http_transport.options(self._base_url, timeout))
 
     async def run(self, job: Operation[T] | Script[T]) -> T:
-        """Carry out an operation, or a script of several."""
+        """Execute an operation, or a script of several; returns its result and raises ApiError."""
         flow = self._exchange.flow(job)
-        told: Any = None
+        result: Any = None
         while True:
             try:
-                step = flow.send(told)
+                step = flow.send(result)
             except StopIteration as end:
-                found: T = end.value
-                return found
-            told = await self._carry_out(step)
+                value: T = end.value
+                return value
+            result = await self._execute(step)
 
     async def iterate(self, listing: PagedList[Any]) -> AsyncIterator[Any]:
-        """Go through a list, one call per page."""
-        walk = PageIterator(listing)
-        while (operation := walk.next_page()) is not None:
-            for item in walk.take(await self.run(operation)):
+        """Iterate over a list, with one call for each page."""
+        pages = PageIterator(listing)
+        while (operation := pages.next_page()) is not None:
+            for item in pages.new_items(await self.run(operation)):
                 yield item
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:
@@ -164,7 +166,7 @@ class AsyncClient(ClientCore[Awaited]):
     ) -> None:
         await self.close()
 
-    async def _carry_out(self, step: Step) -> Any:
+    async def _execute(self, step: Step) -> Any:
         if isinstance(step, Sleep):
             return await asyncio.sleep(step.seconds)
         if isinstance(step, Spend):
@@ -173,22 +175,22 @@ class AsyncClient(ClientCore[Awaited]):
             return await self._observe(step)
         if isinstance(step, RecordRequest):
             return await self._record(step)
-        return await self._transmit(step.wire)
+        return await self._transmit(step.request)
 
     async def _observe(self, step: Observe) -> None:
         if self._budget is not None:
-            with step.forgiving():
+            with step.logging_errors():
                 await maybe_await(self._budget.observe(step.rate_limit))
 
     async def _record(self, step: RecordRequest) -> None:
         if self._recorder is not None:
-            with step.forgiving():
-                await maybe_await(self._recorder.record(step.made.created, step.made.sent))
+            with step.logging_errors():
+                await maybe_await(self._recorder.record(step.entry.created, step.entry.sent))
 
-    async def _transmit(self, outgoing: HttpRequest) -> HttpReply | Unreachable:
+    async def _transmit(self, http_request: HttpRequest) -> HttpReply | Unreachable:
         try:
-            return http_transport.answered(
-                await self._http.request(**http_transport.request(outgoing, self._key, self._timeout))
+            return http_transport.reply(
+                await self._http.request(**http_transport.request(http_request, self._key, self._timeout))
             )
         except http_transport.NO_REPLY as error:
-            return http_transport.unreachable(outgoing, error)
+            return http_transport.unreachable(http_request, error)

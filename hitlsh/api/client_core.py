@@ -1,4 +1,4 @@
-"""What the two clients have in common: all but the carrying out of steps."""
+"""The common part of the two clients: everything but the execution of steps."""
 
 import inspect
 from typing import Any, Generic
@@ -13,7 +13,7 @@ from hitlsh.api.paging import PagedList
 
 
 class ClientCore(ApiGroups[Mode], Generic[Mode]):
-    """What both clients know and show."""
+    """The configuration of a client and its calls."""
 
     def __init__(self, api_key: str, base_url: str, api_prefix: str, retries: RetryPolicy, budgeted: bool) -> None:
         super().__init__(self)
@@ -29,21 +29,21 @@ class ClientCore(ApiGroups[Mode], Generic[Mode]):
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The key's limit as of the last reply; None before the first."""
+        """The call limit of the API key as of the last reply; None before the first."""
         return self._exchange.rate_limit
 
     def run(self, job: Any) -> Any:
-        """Carry out an operation or a script; said in full by each client."""
+        """Execute an operation or a script; each client implements it."""
         raise NotImplementedError
 
     def iterate(self, listing: PagedList[Any]) -> Any:
-        """Go through a list; said in full by each client."""
+        """Iterate over a list; each client implements it."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._base_url!r}, api_key='***')"
 
 
-async def maybe_await(answer: Any) -> Any:
-    """A budget or a recorder may answer at once or after a round trip."""
-    return await answer if inspect.isawaitable(answer) else answer
+async def maybe_await(value: Any) -> Any:
+    """Return the value, awaited if it is awaitable: budgets and recorders may be either."""
+    return await value if inspect.isawaitable(value) else value

@@ -1,4 +1,4 @@
-"""One declaration of every call for both clients.
+"""Declares every call once, for both clients.
 
 A group such as ``loops`` lists its calls once. On a `Client` a call returns its result, on an
 `AsyncClient` it returns an awaitable of it; the type checker sees which, with all the parameters.
@@ -29,24 +29,24 @@ Mode = TypeVar("Mode", Blocking, Awaited)
 
 
 class Runner(Protocol):
-    """Whatever carries calls out: a client."""
+    """A client, as groups of calls see it."""
 
     def run(self, job: Any) -> Any:
-        """Carry out an `Operation`, or a script of several."""
+        """Execute an `Operation`, or a script of several."""
 
     def iterate(self, listing: PagedList[Any]) -> Any:
-        """Go through a list, page by page."""
+        """Iterate over a list, page by page."""
 
 
 class Group(Generic[Mode]):
-    """Calls that belong together."""
+    """A group of calls of one resource."""
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
 
 
 class ApiMethod(Generic[P, T]):
-    """One call of a group, built by a pure function."""
+    """A call of a group; a pure function builds its operation."""
 
     def __init__(self, build: Callable[P, Operation[T] | Script[T]]) -> None:
         self.build = build
@@ -85,7 +85,7 @@ class ApiListMethod(Generic[P, Item]):
             return self
 
         @wraps(self.build)
-        def walk(*args: P.args, **kwargs: P.kwargs) -> Any:
+        def iterate(*args: P.args, **kwargs: P.kwargs) -> Any:
             return group.runner.iterate(self.build(*args, **kwargs))
 
-        return walk
+        return iterate

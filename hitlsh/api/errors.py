@@ -8,7 +8,7 @@ from hitlsh.errors import HitlshError
 
 
 class ApiError(HitlshError):
-    """A call to HITL.sh did not give what was asked."""
+    """A call to HITL.sh did not return what it was made for."""
 
 
 class ClientMisconfigured(ApiError, ValueError):
@@ -30,12 +30,12 @@ class ArgumentInvalid(ApiError, ValueError):
 
 
 class BudgetExhausted(ApiError):
-    """The client-side budget refused the call; HITL.sh was not asked."""
+    """The client's own budget refused the call; no call was made."""
 
     def __init__(self, message: str, reset_at: datetime | None = None) -> None:
         super().__init__(message, reset_at)
         self.message = message
-        #: When there will be calls again, if known.
+        #: When calls are available again: aware; None if that is unknown.
         self.reset_at = reset_at
 
     def __str__(self) -> str:
@@ -43,25 +43,25 @@ class BudgetExhausted(ApiError):
 
 
 class Unreachable(ApiError):
-    """No reply came. ``sent`` says whether HITL.sh may nevertheless have acted."""
+    """No reply was received."""
 
     def __init__(self, method: str, path: str, reason: str, sent: bool) -> None:
         super().__init__(method, path, reason, sent)
         self.method = method
         self.path = path
         self.reason = reason
-        #: False only when no byte of the request can have reached HITL.sh.
+        #: Whether HITL.sh may have acted on the call. False only when no byte of it was sent.
         self.sent = sent
 
     def __str__(self) -> str:
-        told = f"{self.method} {self.path} got no reply ({self.reason})"
+        message = f"{self.method} {self.path} got no reply ({self.reason})"
         if self.sent and self.method != "GET":
-            return f"{told}: HITL.sh may have acted on it, so look before you repeat it"
-        return f"{told}: check the network and the base URL, then try again"
+            return f"{message}: HITL.sh may have acted on it, so check before you repeat it"
+        return f"{message}: check the network and the base URL, then try again"
 
 
 class UnexpectedReply(ApiError):
-    """HITL.sh answered, but not in the documented form; the call itself may have succeeded."""
+    """A reply is not in the documented form. The call itself may have succeeded."""
 
     def __init__(self, method: str, path: str, status: int, reason: str, body: str) -> None:
         super().__init__(method, path, status, reason, body)
@@ -82,6 +82,7 @@ class UnexpectedReply(ApiError):
 class StatusError(ApiError):
     """HITL.sh answered with an error status, or with ``error: true``."""
 
+    #: What to do about the error.
     advice: ClassVar[str] = "see the HITL.sh documents for this call"
 
     def __init__(
@@ -97,21 +98,21 @@ class StatusError(ApiError):
         self.method = method
         self.path = path
         self.status = status
-        #: The server's own words; a short description when the body was not JSON.
+        #: The message of HITL.sh; a description of the reply when its body was not JSON.
         self.msg = msg
         #: The envelope's ``data``: validation text, the usage figures of a 429, or None.
         self.data = data
-        #: When to ask again, from ``X-RateLimit-Reset``, the body or ``Retry-After``.
+        #: When to call again, from ``X-RateLimit-Reset``, the body or ``Retry-After``: aware; None if not given.
         self.reset_at = reset_at
         #: The failure after which this call was repeated, when HITL.sh may have carried out the first attempt:
         #: a 404 for a repeated DELETE can mean that the first one deleted the resource.
         self.earlier_failure: ApiError | None = None
 
     def __str__(self) -> str:
-        told = f"{self.method} {self.path} answered {self.status}: {self.msg}{self._detail()} ({self.advice})"
+        message = f"{self.method} {self.path} answered {self.status}: {self.msg}{self._detail()} ({self.advice})"
         if self.earlier_failure is None:
-            return told
-        return f"{told}; an earlier attempt may have been carried out: {self.earlier_failure}"
+            return message
+        return f"{message}; an earlier attempt may have been carried out: {self.earlier_failure}"
 
     def _detail(self) -> str:
         if self.data is None:
@@ -133,9 +134,9 @@ class Unauthorized(StatusError):
 
 
 class Forbidden(StatusError):
-    """403: the resource belongs to somebody else."""
+    """403: the resource belongs to another key or user."""
 
-    advice = "requests are open to the key that created them, loops to their creator"
+    advice = "only the key that created a request can use it, and only its creator a loop"
 
 
 class NotFound(StatusError):
@@ -145,27 +146,27 @@ class NotFound(StatusError):
 
 
 class Conflict(StatusError):
-    """409: already decided, or not possible in this state."""
+    """409: already decided, or not possible in the current state."""
 
     advice = "read the resource again before you decide"
 
 
 class RateLimited(StatusError):
-    """429: the key's calls for this window are used up; ``reset_at`` says until when."""
+    """429: the API key has no call left until ``reset_at``."""
 
     @property
     def advice(self) -> str:  # type: ignore[override]  # the one class whose advice depends on the reply
         until = f"after {self.reset_at.isoformat()}" if self.reset_at is not None else "in a minute"
-        return f"ask again {until}, or let the client wait by raising max_wait"
+        return f"call again {until}, or raise max_wait to let the client wait"
 
 
 class ServerError(StatusError):
-    """5xx: HITL.sh or a gateway before it is in trouble."""
+    """5xx: HITL.sh or a gateway before it failed."""
 
-    advice = "try again later; after a create, look whether the request exists first"
+    advice = "try again later; after a create, check first whether the request exists"
 
 
-#: Which class tells which status apart; other 4xx and redirects are plain `StatusError`.
+#: The class of each error status; other 4xx and redirects are a plain `StatusError`.
 BY_STATUS: dict[int, type[StatusError]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -176,6 +177,6 @@ BY_STATUS: dict[int, type[StatusError]] = {
 }
 
 
-def refusal_class(status: int) -> type[StatusError]:
-    """The class for an error status."""
+def status_error_class(status: int) -> type[StatusError]:
+    """Return the class of an error status."""
     return ServerError if status >= 500 else BY_STATUS.get(status, StatusError)

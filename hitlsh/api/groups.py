@@ -1,4 +1,4 @@
-"""All calls, in the groups under which both clients offer them."""
+"""The groups of calls that both clients offer."""
 
 from typing import Generic
 
@@ -7,7 +7,7 @@ from hitlsh.api.descriptors import ApiListMethod, ApiMethod, Group, Mode, Runner
 
 
 class LoopsApi(Group[Mode], Generic[Mode]):
-    """ApiGroups of reviewers."""
+    """Loops: groups of reviewers."""
 
     create = ApiMethod(loops.create)
     list = ApiMethod(loops.list_all)
@@ -19,7 +19,7 @@ class LoopsApi(Group[Mode], Generic[Mode]):
 
 
 class RequestsApi(Group[Mode], Generic[Mode]):
-    """What is asked of people."""
+    """Requests to the reviewers of a loop."""
 
     create = ApiMethod(requests.create)
     list = ApiListMethod(request_lists.list_all)
@@ -33,7 +33,7 @@ class RequestsApi(Group[Mode], Generic[Mode]):
 
 
 class UploadsApi(Group[Mode], Generic[Mode]):
-    """Files to show in a request."""
+    """Uploads: files to show in a request."""
 
     image = ApiMethod(uploads.image)
     document = ApiMethod(uploads.document)
@@ -48,7 +48,7 @@ class ChainsApi(Group[Mode], Generic[Mode]):
 
 
 class SessionsApi(Group[Mode], Generic[Mode]):
-    """Coding agents and their turns."""
+    """Sessions of coding agents and their turns."""
 
     create = ApiMethod(sessions.create)
     list = ApiListMethod(sessions.list_all)
@@ -66,7 +66,7 @@ class SessionsApi(Group[Mode], Generic[Mode]):
 
 
 class WorkflowsApi(Group[Mode], Generic[Mode]):
-    """WorkflowsApi to start."""
+    """Workflows."""
 
     trigger = ApiMethod(workflows.trigger)
 
@@ -80,7 +80,7 @@ class WebhooksApi(Group[Mode], Generic[Mode]):
 
 
 class ApiGroups(Group[Mode], Generic[Mode]):
-    """Everything a client offers."""
+    """All groups of calls."""
 
     test = ApiMethod(accounts.test)
 

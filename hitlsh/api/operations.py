@@ -1,4 +1,4 @@
-"""One call as a value: what to send and how to read the reply. No I/O here."""
+"""One call as a value: what to send and how to read the reply. No I/O."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
-    """A file for a multipart body."""
+    """A file of a multipart body."""
 
     content: bytes
     name: str
@@ -22,28 +22,28 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply that says success: its status, the envelope and what the envelope holds."""
+    """A successful reply: its status and the content of its envelope."""
 
     status: int
-    #: Scheme and host of the API, for paths that are relative to it.
+    #: Scheme and host of the API, to resolve paths that are relative to it.
     origin: str
     msg: str | None
     #: The envelope's ``data``; the whole body where there is no envelope.
     data: dict[str, Any]
 
     def inner(self, name: str) -> dict[str, Any]:
-        """The object ``data.<name>``, or ``data`` itself where a document shows it bare."""
-        found = self.data.get(name)
-        return found if isinstance(found, dict) else self.data
+        """Return the object ``data.<name>``; ``data`` itself where there is none, as some pages show."""
+        value = self.data.get(name)
+        return value if isinstance(value, dict) else self.data
 
     def items(self, name: str) -> list[Any]:
-        """The list ``data.<name>``; null and a missing one are empty."""
-        found = self.data.get(name)
-        return found if isinstance(found, list) else []
+        """Return the list ``data.<name>``; an empty one for null and where there is none."""
+        value = self.data.get(name)
+        return value if isinstance(value, list) else []
 
 
 class Operation(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One call; ``path`` is below the base URL in its canonical form, such as ``/api/loops``."""
+    """One call. ``path`` is relative to the base URL and in its canonical form, such as ``/api/loops``."""
 
     method: str
     path: str
@@ -51,27 +51,27 @@ class Operation(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     query: dict[str, str | int] = {}
     body: bytes | None = None
     attachment: Attachment | None = None
-    #: Statuses that are no error for this call although they are 4xx.
+    #: 4xx statuses that are not an error of this call.
     accepts: frozenset[int] = frozenset()
-    #: Seconds the server may take beyond the client's own timeout.
-    patience: float = 0.0
-    #: The request to people that a successful call has made, for the recorder.
-    makes: Callable[[T], RecorderEntry | None] | None = None
+    #: Seconds that HITL.sh may hold the call beyond the client's timeout.
+    hold_seconds: float = 0.0
+    #: Returns the request that the call created, for the recorder; None where it created none.
+    created_request: Callable[[T], RecorderEntry | None] | None = None
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes over the wire, the key apart."""
+    """An HTTP request without the API key."""
 
     method: str
     url: str
     path: str
     body: bytes | None
     attachment: Attachment | None
-    patience: float
+    hold_seconds: float
 
 
 def to_http_request(operation: Operation[Any], base_url: str, api_prefix: str) -> HttpRequest:
-    """Address an operation: the canonical ``/api`` gives way to the prefix in use."""
+    """Return the HTTP request of an operation, with the API prefix in place of the canonical ``/api``."""
     path = operation.path
     if path.startswith("/api/"):
         path = api_prefix + path.removeprefix("/api")
@@ -82,7 +82,7 @@ def to_http_request(operation: Operation[Any], base_url: str, api_prefix: str) -
         path=path,
         body=operation.body,
         attachment=operation.attachment,
-        patience=operation.patience,
+        hold_seconds=operation.hold_seconds,
     )
 
 
@@ -119,13 +119,13 @@ def _encode(value: Any) -> bytes:
 
 
 def without_none(**fields: Any) -> dict[str, Any]:
-    """The fields that were given; None means "not given"."""
+    """Return the fields whose value is not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def changed_fields(**fields: Any) -> dict[str, Any]:
-    """The fields to change, where None is a value to set; raises `ArgumentInvalid` when there are none."""
-    found = {name: value for name, value in fields.items() if value is not msgspec.UNSET}
-    if not found:
+    """Return the fields that are not UNSET; None is a value to set. Raises ArgumentInvalid when there are none."""
+    changes = {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+    if not changes:
         raise ArgumentInvalid(None, f"nothing to update: give at least one of {', '.join(fields)}")
-    return found
+    return changes

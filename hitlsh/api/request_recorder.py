@@ -1,4 +1,4 @@
-"""Who is told of the requests that a client makes: a record of our own, such as an inbox that waits for them."""
+"""The recorder of a client: it receives each request that the client created, such as to wait for its decision."""
 
 import logging
 from collections.abc import Awaitable, Iterator
@@ -14,36 +14,36 @@ logger = logging.getLogger("hitl.api")
 
 
 class SentRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What HITL.sh was sent for a request, as far as it does not come back with the outcome."""
+    """What HITL.sh was sent for a request, as far as the outcome does not return it."""
 
-    #: None where HITL.sh knows it without being told: for the request behind a turn of a session.
+    #: None where HITL.sh chose it: for the request behind a turn of a session.
     loop_id: str | None = None
     callback_url: str | None = None
-    #: What was asked; None where HITL.sh knows it without being told.
+    #: What was asked; None where HITL.sh chose it.
     details: RequestDetails | None = None
     timeout_seconds: int | None = None
 
 
 class RecorderEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that now exists."""
+    """A created request, and what was sent for it."""
 
     created: CreatedRequest
     sent: SentRequest
 
 
 class RequestRecorder(Protocol):
-    """Told of each request once HITL.sh has made it; one may be shared by many clients.
+    """Records each request once HITL.sh has created it. Several clients may share one.
 
-    By then people have been asked, so the caller gets the request whatever becomes of the record: what a recorder
-    raises is logged as ``recorder.failed``. A reconcile run that looks for unknown requests finds this one later.
+    The reviewers have been asked by then, so the caller gets the request even if the recorder fails: its exception is
+    logged as ``recorder.failed``. A reconcile run finds the request later.
     """
 
     def record(self, created: CreatedRequest, sent: SentRequest) -> None:
-        """Keep it; called in the thread that asks, before the caller gets the request."""
+        """Record a request. Called in the caller's thread, before the call returns."""
 
 
 class AsyncRequestRecorder(Protocol):
-    """The same for an `AsyncClient`, where keeping may take a round trip."""
+    """A recorder for `AsyncClient`, which may take a round trip."""
 
     def record(self, created: CreatedRequest, sent: SentRequest) -> Awaitable[None]:
         """See `RequestRecorder.record`."""
@@ -51,9 +51,9 @@ class AsyncRequestRecorder(Protocol):
 
 @contextmanager
 def log_errors(event: str, subject: str) -> Iterator[None]:
-    """What fails in here is logged and not raised: it must not hide what HITL.sh has done by now."""
+    """Log an exception instead of raising it: it must not hide what HITL.sh has done."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - whatever the user's own recorder or budget raises
-        # Not its words: they may be those of a server, with an address or a password in them.
+    except Exception as error:  # noqa: BLE001 - anything that a user's recorder or budget raises
+        # Not its message, which can hold an address or a password.
         logger.warning("%s subject=%s error=%s", event, subject, type(error).__name__)

@@ -1,4 +1,4 @@
-"""JSON objects as frozen values that lose nothing: what no field can take stays in ``extra``."""
+"""JSON objects as frozen values that lose nothing: what fits no field is in ``extra``."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,16 +11,16 @@ from msgspec.structs import FieldInfo
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
-    """Anything HITL.sh describes. An optional field that cannot be read keeps its default."""
+    """An object of the API. An optional field that cannot be read keeps its default."""
 
-    #: What no field could take: keys the documents do not name, and values of another type than documented.
+    #: What fits no field: keys that are not documented, and values of another type than documented.
     extra: dict[str, Any] = {}
-    #: The object exactly as it came.
+    #: The object as it was received.
     raw: dict[str, Any] = {}
 
     @classmethod
     def from_payload(cls, payload: Any) -> Self:
-        """Read one JSON object; ``msgspec.ValidationError`` when a required field cannot be read."""
+        """Read a JSON object; raises msgspec.ValidationError when a required field cannot be read."""
         if not isinstance(payload, Mapping):
             raise msgspec.ValidationError(f"{cls.__name__} is not an object")
         values, extra = _sort_out(cls, payload)
@@ -60,7 +60,7 @@ def _read(kind: Any, value: Any) -> Any:
 
 
 def _aware(value: Any) -> Any:
-    """Times without an offset are UTC, as all the documented ones are; year 1 is Go's "never"."""
+    """Return a time as aware; without an offset it is UTC. Year 1 is how Go writes a time that was never set."""
     if not isinstance(value, datetime):
         return value
     if value.year == 1:
@@ -74,7 +74,7 @@ def _fields(cls: type[Resource]) -> dict[str, FieldInfo]:
 
 
 def _nested(kind: Any) -> tuple[type[Resource] | None, bool]:
-    """The resource class inside an annotation, and whether the annotation wants many of it."""
+    """Return the resource class inside an annotation, and whether the annotation is a tuple of it."""
     if isinstance(kind, type) and issubclass(kind, Resource):
         return kind, False
     if get_origin(kind) in (Union, UnionType):

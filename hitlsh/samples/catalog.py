@@ -1,6 +1,6 @@
-"""One delivery of every documented form, made fresh: sending one is never a duplicate.
+"""One sample delivery of every documented payload form, with new ids: to send one twice is no duplicate.
 
-The values are invented; the shapes are those of the vendor's pages.
+The values are invented; the shapes are those of https://docs.hitl.sh.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,22 +17,22 @@ from hitlsh.samples.context import Json, SampleContext, create_context, fresh_id
 
 Endpoint = Literal["signed", "callback"]
 Body = Callable[[SampleContext], Json]
-#: Name, summary, whether somebody answers in it, and what makes its body.
+#: Name, summary, whether a person answers in it, and the function that builds its body.
 Row = tuple[str, str, bool, Body]
 
 
 class SampleInvalid(HitlshError, ValueError):
-    """There is no such sample, or it has no place for what it was asked to carry."""
+    """There is no sample of that name, or it holds no response."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that ``sample`` can make."""
+    """A delivery that `sample` can build."""
 
     name: str
-    #: Which of the receiver's doors takes it: signed account webhooks, or unsigned ones at a callback URL.
+    #: The endpoint that receives it: ``signed`` for account webhooks, ``callback`` for a callback URL.
     endpoint: Endpoint
     summary: str
-    #: Whether somebody answers in it.
+    #: Whether a person answers in it.
     answered: bool
 
 
@@ -43,9 +43,10 @@ def sample(
     now: datetime | None = None,
     response: Any = msgspec.UNSET,
 ) -> bytes:
-    """Return the body of one delivery, with fresh ids and the time at hand unless they are given.
+    """Return the body of one delivery as JSON.
 
-    ``response`` replaces what the reviewer answered, in any form. Raises SampleInvalid.
+    ``request_id``: a new one by default. ``now``: aware; the current time by default. ``response``: replaces the
+    reviewer's answer, in any form. Raises SampleInvalid for an unknown name, and for a response where nobody answers.
     """
     if name not in SAMPLES:
         raise SampleInvalid(f"there is no sample {name!r}; choose one of {', '.join(SAMPLES)}")
@@ -89,7 +90,7 @@ _CALLBACK: tuple[Row, ...] = (
     ),
     (
         "callback-v2.boolean",
-        "a person said no",
+        "a person answered no",
         True,
         requests.answered_callback({"boolean": False, "boolean_label": "No"}),
     ),
@@ -113,32 +114,32 @@ _CALLBACK: tuple[Row, ...] = (
     ),
     (
         "callback-v2.cancelled",
-        "the asker withdrew",
+        "the request was cancelled",
         False,
         lambda context: requests.callback(context, "cancelled"),
     ),
     ("intro-flat.completed", "the API introduction's form", True, requests.intro_flat),
-    ("make-flat.completed", "the form the Make page posts to a callback URL", True, requests.make_flat),
-    ("make-workflow.completed", "a workflow ran to its end", True, events.make_workflow),
-    ("handoff.completed", "the self-hosted sibling's form", True, requests.handoff),
-    ("n8n-resume.completed", "what the first n8n node takes", True, requests.n8n_resume),
+    ("make-flat.completed", "the form that the Make page documents", True, requests.make_flat),
+    ("make-workflow.completed", "a workflow execution completed", True, events.make_workflow),
+    ("handoff.completed", "the form of the self-hosted server", True, requests.handoff),
+    ("n8n-resume.completed", "the form that the first n8n node reads", True, requests.n8n_resume),
 )
 _SIGNED: tuple[Row, ...] = (
     ("nested.completed", "a person answered (account webhook)", True, requests.nested_completed),
-    ("nested.claimed", "a reviewer took the request", False, requests.nested_claimed),
+    ("nested.claimed", "a reviewer claimed the request", False, requests.nested_claimed),
     ("nested.timeout", "nobody answered in time, with the default", False, requests.nested_timeout),
-    ("nested.cancelled", "the asker withdrew", False, requests.nested_cancelled),
+    ("nested.cancelled", "the request was cancelled", False, requests.nested_cancelled),
     ("nested.member_joined", "a reviewer joined the loop", False, events.member_joined),
-    ("data-flat.completed", "the form the handler samples read", True, requests.data_flat),
-    ("global.completed", "a decision as the global webhook words it", True, requests.global_completed),
-    ("global.created", "a request was made", False, requests.global_created),
+    ("data-flat.completed", "the form that the handler samples read", True, requests.data_flat),
+    ("global.completed", "a person decided (global webhook)", True, requests.global_completed),
+    ("global.created", "a request was created", False, requests.global_created),
     ("global.loop_archived", "a loop was archived", False, events.loop_archived),
     ("global.user_joined", "a user joined", False, events.user_joined),
-    ("global.system_error", "HITL.sh reports trouble", False, events.system_error),
+    ("global.system_error", "HITL.sh reports an error", False, events.system_error),
     ("n8n-doc.completed", "the form of the first n8n page", True, requests.n8n_doc),
-    ("turn.resolved", "a person decided an agent's turn", True, events.turn_resolved),
+    ("turn.resolved", "a person decided a turn of an agent", True, events.turn_resolved),
     ("legacy-r0.completed", "the withdrawn first API", True, events.legacy),
 )
 _TABLE = _table("callback", _CALLBACK) | _table("signed", _SIGNED)
-#: Every sample by its name; the form that the documents call current comes first.
+#: Every sample by its name; the current form comes first.
 SAMPLES: Mapping[str, Sample] = MappingProxyType({name: row[0] for name, row in _TABLE.items()})

@@ -1,4 +1,4 @@
-"""What the bodies of one sample share: who asked whom, about what, and when."""
+"""The values that the body of a sample is built from: request, loop, reviewer and times."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -10,28 +10,28 @@ Json = dict[str, Any]
 
 
 class SampleContext(NamedTuple):
-    """What the bodies of one sample share."""
+    """The values that the body of a sample is built from."""
 
     request_id: str
     loop: Json
     reviewer: Json
-    asked_at: str
+    created_at: str
     now: str
-    due_at: str
+    timeout_at: str
     response: Any
 
-    def answer(self, usual: Any) -> Any:
-        """Return the answer that was asked for, or the sample's usual one."""
-        return usual if self.response is msgspec.UNSET else self.response
+    def answer(self, default: Any) -> Any:
+        """Return the given response, or the sample's own."""
+        return default if self.response is msgspec.UNSET else self.response
 
     @property
     def member(self) -> Json:
-        """The reviewer as account webhooks name one."""
+        """The reviewer in the form of account webhooks."""
         return {"user_id": self.reviewer["user_id"], "email": self.reviewer["email"]}
 
     @property
     def user(self) -> Json:
-        """The reviewer as the Make pages name one."""
+        """The reviewer in the form of the Make pages."""
         return {
             "id": self.reviewer["user_id"],
             "name": self.reviewer["name"],
@@ -39,27 +39,27 @@ class SampleContext(NamedTuple):
         }
 
     def event(self, name: str, **keys: Any) -> Json:
-        """Return the envelope most forms share."""
+        """Return the envelope that most forms have."""
         return {"event": name, "timestamp": self.now, **keys}
 
 
 def create_context(request_id: str, now: datetime, response: Any) -> SampleContext:
-    """Invent everything but the request, the time and, where one is asked for, the response."""
+    """Return the values of one sample; all but the arguments are invented."""
     return SampleContext(
         request_id=request_id,
         loop={"id": fresh_id(), "name": "Refund desk"},
         reviewer={"user_id": fresh_id(), "name": "Ines Sample", "email": "ines@example.org"},
-        asked_at=_written(now - timedelta(minutes=6)),
-        now=_written(now),
-        due_at=_written(now + timedelta(minutes=54)),
+        created_at=_iso_time(now - timedelta(minutes=6)),
+        now=_iso_time(now),
+        timeout_at=_iso_time(now + timedelta(minutes=54)),
         response=response,
     )
 
 
 def fresh_id() -> str:
-    """Return an id as HITL.sh makes them: 24 hex digits."""
+    """Return a new id in HITL.sh's form: 24 hex digits."""
     return secrets.token_hex(12)
 
 
-def _written(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _iso_time(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""Bodies about anything but a request, one function per documented form."""
+"""Bodies of events that are not about a request: one function for each documented form."""
 
 from hitlsh.samples.context import Json, SampleContext, fresh_id
 
@@ -31,13 +31,13 @@ def user_joined(context: SampleContext) -> Json:
 
 
 def system_error(context: SampleContext) -> Json:
-    fault = {
+    error = {
         "error_code": "DELIVERY_DELAYED",
         "error_message": f"Deliveries are late since {context.now}",
         "affected_service": fresh_id(),
         "severity": "warning",
     }
-    return context.event("system.error", data=fault)
+    return context.event("system.error", data=error)
 
 
 def turn_resolved(context: SampleContext) -> Json:
@@ -53,7 +53,7 @@ def turn_resolved(context: SampleContext) -> Json:
         "proposed_args": {"command": "make migrate"},
         "human_decision": context.answer("approve"),
         "human_comment": None,
-        "created_at": context.asked_at,
+        "created_at": context.created_at,
     }
     return context.event("turn.resolved", session_id=session_id, turn=turn)
 

@@ -1,4 +1,4 @@
-"""Bodies about a request, one function per documented form."""
+"""Bodies of events about a request: one function for each documented form."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,31 +7,31 @@ from hitlsh.samples.context import Json, SampleContext
 
 
 def callback(context: SampleContext, outcome: str, response_data: Any = None) -> Json:
-    answered = outcome == "completed"
+    is_answered = outcome == "completed"
     return {
         "event": f"request.{outcome}",
         "request_id": context.request_id,
         "loop_id": context.loop["id"],
         "status": outcome,
         "response_data": response_data,
-        "response_by": context.reviewer if answered else None,
-        "response_at": context.now if answered else None,
-        "response_time_seconds": 360.0 if answered else None,
-        "created_at": context.asked_at,
+        "response_by": context.reviewer if is_answered else None,
+        "response_at": context.now if is_answered else None,
+        "response_time_seconds": 360.0 if is_answered else None,
+        "created_at": context.created_at,
     }
 
 
-def answered_callback(usual: Any) -> Callable[[SampleContext], Json]:
-    return lambda context: callback(context, "completed", context.answer(usual))
+def answered_callback(default: Any) -> Callable[[SampleContext], Json]:
+    return lambda context: callback(context, "completed", context.answer(default))
 
 
-def _nested(context: SampleContext, status: str, request: Json, **beside: Any) -> Json:
-    asked = {"id": context.request_id, "loop_id": context.loop["id"], "status": status}
-    times = {"created_at": context.asked_at, "updated_at": context.now}
+def _nested(context: SampleContext, status: str, request: Json, **siblings: Any) -> Json:
+    common = {"id": context.request_id, "loop_id": context.loop["id"], "status": status}
+    times = {"created_at": context.created_at, "updated_at": context.now}
     return {
         "event": f"request.{status}",
         "timestamp": context.now,
-        "data": {"request": asked | request | times, "loop": context.loop, **beside},
+        "data": {"request": common | request | times, "loop": context.loop, **siblings},
     }
 
 
@@ -42,7 +42,7 @@ def _question(context: SampleContext) -> Json:
         "priority": "high",
         "request_text": "Refund order 4117?",
         "response_type": "single_select",
-        "timeout_at": context.due_at,
+        "timeout_at": context.timeout_at,
     }
 
 

@@ -1,11 +1,11 @@
-"""The headers of a delivery, in whichever form a framework gives them."""
+"""The headers of a delivery, in the form of any framework."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 #: A mapping (Django, Flask, Starlette, FastAPI) or pairs, in which a header may occur twice (an ASGI scope).
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
-#: As an ASGI scope spells them: lower-case names, and values without the blanks around them.
+#: Headers as an ASGI scope spells them: lower-case names, and values without surrounding blanks.
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 _BLANKS = b" \t"
@@ -14,10 +14,10 @@ UnsupportedForm = Literal["unsupported_encoding", "unsupported_type"]
 
 
 def raw_headers(headers: Headers) -> RawHeaders:
-    """Spell headers as an ASGI scope does.
+    """Return headers as an ASGI scope spells them.
 
-    Blanks around a value are no part of it (RFC 9110, section 5.5). A character that no header can hold
-    becomes a question mark.
+    Blanks around a value are not part of it (RFC 9110, section 5.5). A character that a header cannot hold becomes a
+    question mark.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     return [(_encode(name).lower(), _encode(value).strip(_BLANKS)) for name, value in pairs]
@@ -36,18 +36,18 @@ def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
 
 
 def unsupported_form(headers: Iterable[tuple[bytes, bytes]]) -> UnsupportedForm | None:
-    """Tell why a body, as its headers declare it, cannot be read; None for plain JSON and for no declaration."""
-    encoding = type_ = None
+    """Return why a body cannot be read, by its headers; None for JSON, and where the headers do not say."""
+    encoding = content_type = None
     for name, value in headers:
         if name == b"content-encoding" and encoding is None:
             encoding = value.strip(_BLANKS)
-        elif name == b"content-type" and type_ is None:
-            type_ = value
+        elif name == b"content-type" and content_type is None:
+            content_type = value
     if encoding and encoding.lower() != b"identity":
         return "unsupported_encoding"
-    return "unsupported_type" if type_ and not _is_json(type_) else None
+    return "unsupported_type" if content_type and not _is_json(content_type) else None
 
 
 def _is_json(content_type: bytes) -> bool:
-    kind = content_type.split(b";", 1)[0].strip().lower()
-    return kind in {b"application/json", b"text/json"} or kind.endswith(b"+json")
+    media_type = content_type.split(b";", 1)[0].strip().lower()
+    return media_type in {b"application/json", b"text/json"} or media_type.endswith(b"+json")

@@ -1,12 +1,12 @@
-"""How large and how deep JSON is outside of its strings: what reading it costs.
+"""The size and the depth of JSON outside of its strings, which decide what it costs to parse.
 
-A string costs as little to read as to copy. Objects, lists and numbers cost up to 1,000 times as much for each
-byte, and whoever knows one callback URL may send a body that is nothing else.
+A string costs as little to parse as to copy. Objects, lists and numbers cost up to 1,000 times as much for each byte,
+and whoever knows one callback URL can send a body that holds nothing else.
 """
 
-#: Bytes outside of strings, white space aside. HITL.sh's own bodies have a few hundred of them.
+#: Bytes outside of strings and white space. The bodies of HITL.sh have a few hundred.
 LARGEST_STRUCTURE = 32 << 10
-#: Deeper JSON could be read on one stack and fail to be written on a deeper one.
+#: Levels of nesting. Deeper JSON can be parsed on one stack and fail to be encoded on a deeper one.
 DEEPEST = 64
 
 _CONTAINERS = (dict, list)
@@ -14,16 +14,16 @@ _BLANKS = b" \t\r\n"
 
 
 def is_too_large(body: bytes) -> bool:
-    """Tell whether more than ``LARGEST_STRUCTURE`` bytes of JSON text are outside of its strings."""
+    """Return whether JSON text has more than `LARGEST_STRUCTURE` bytes outside of its strings."""
     if len(body) <= LARGEST_STRUCTURE:
         return False
-    if b'\\"' in body:  # that quote ends no string, unless its backslash is itself escaped
+    if b'\\"' in body:  # the quote does not end a string, unless its backslash is escaped itself
         if b'\\\\"' in body:
             body = body.replace(b"\\\\", b"")
         body = body.replace(b'\\"', b"")
-    most_quotes = 2 * LARGEST_STRUCTURE  # at least one byte outside separates two strings
-    parts = body.split(b'"', most_quotes + 1)
-    if len(parts) > most_quotes + 1:
+    max_quotes = 2 * LARGEST_STRUCTURE  # at least one byte separates two strings
+    parts = body.split(b'"', max_quotes + 1)
+    if len(parts) > max_quotes + 1:
         return True
     return sum(len(part) for part in parts[::2]) > LARGEST_STRUCTURE and (
         len(b"".join(parts[::2]).translate(None, _BLANKS)) > LARGEST_STRUCTURE
@@ -31,7 +31,7 @@ def is_too_large(body: bytes) -> bool:
 
 
 def nests_within(value: object, levels: int = DEEPEST) -> bool:
-    """Tell whether JSON is shallow enough to be written again from any stack."""
+    """Return whether a JSON value has at most so many levels of objects and lists."""
     containers = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(levels):
         if not containers:

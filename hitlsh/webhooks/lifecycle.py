@@ -1,4 +1,7 @@
-"""Events that end no request: turns, workflow executions, loops, users, the system, and the withdrawn API."""
+"""Events that do not end a request: turns, workflow executions, loops, users, the system, and the withdrawn API.
+
+Follows https://docs.hitl.sh, "Sessions", "Make", "Webhooks" and "Global webhooks".
+"""
 
 from typing import Any
 
@@ -18,7 +21,7 @@ from hitlsh.webhooks.payload_fields import (
 )
 from hitlsh.webhooks.responses import parse_response
 
-#: Events which the documents name without printing a payload, by the family before the dot.
+#: The payload form of events whose payload is not documented, by the family before the dot.
 _NAMED_ONLY = {
     "api_key": "nested",
     "loop": "global",
@@ -29,7 +32,7 @@ _NAMED_ONLY = {
 
 
 def turn(payload: Json, turn: Json, body: bytes) -> Event | None:
-    """Read a turn of an agent session; its backing request reports its own end."""
+    """Read an event of a turn of an agent session. The request behind the turn reports its outcome itself."""
     name, turn_id = event_name(payload.get("event")), identifier(turn.get("id"))
     if name is None:
         return None
@@ -56,7 +59,7 @@ def turn(payload: Json, turn: Json, body: bytes) -> Event | None:
 
 
 def execution(payload: Json, body: bytes) -> Event | None:
-    """Read a workflow's end as its action node tells it."""
+    """Read the end of a workflow execution."""
     name, state = name_and_status("execution", event_name(payload.get("event")), text(payload.get("status")))
     if name is None:
         return None
@@ -69,7 +72,7 @@ def execution(payload: Json, body: bytes) -> Event | None:
         key=event_keys.single_key(name, identifier(payload.get("execution_id")), body),
         request_id=identifier(payload.get("request_id")),
         status=state,
-        # A workflow may run to its end without asking anybody.
+        # A workflow can complete without asking a person.
         source=None if answer.value is None and person is None else "human",
         response=answer.value,
         response_type=text(payload.get("response_type")) or answer.type,
@@ -84,7 +87,7 @@ def execution(payload: Json, body: bytes) -> Event | None:
 
 
 def membership(payload: Json, data: Json, loop: Json, body: bytes) -> Event | None:
-    """Read an account webhook about a loop and, mostly, one of its members."""
+    """Read an account webhook about a loop and one of its members."""
     member = mapping(data.get("member")) or {}
     ids = (identifier(loop.get("id")), identifier(member.get("user_id"), member.get("id")))
     resource_id = ":".join(part for part in ids if part)
@@ -108,14 +111,14 @@ def loop_or_user(payload: Json, data: Json, body: bytes) -> Event | None:
 
 
 def named_only(payload: Json, body: bytes) -> Event | None:
-    """Read an event of which the documents give the name alone."""
+    """Read an event whose payload is not documented."""
     family, dot, _ = (event_name(payload.get("event")) or "").partition(".")
     variant = _NAMED_ONLY.get(family) if dot else None
     return _plain_event(variant, payload, None, body) if variant else None
 
 
 def legacy(payload: Json, review: Json, body: bytes) -> Event | None:
-    """Read the withdrawn first API: a review is no request of today's, so it ends none."""
+    """Read an event of the withdrawn first API. A review is not a request, so the event has no outcome."""
     name, review_id = event_name(payload.get("event")), identifier(review.get("id"), review.get("review_id"))
     if name is None:
         return None

@@ -1,4 +1,4 @@
-"""What a payload says about one request, whatever form it says it in."""
+"""Events of one request, from the parts that every payload form has."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -28,16 +28,16 @@ _SOURCES: dict[Outcome, Source] = {
 }
 _NO_LOOP: Json = {}
 _NO_ANSWER = ParsedResponse(None, (), None)
-#: Forms whose answer is a word of their own ("approved"), not the option that was chosen.
-_OWN_WORDS = frozenset({"global", "n8n-doc"})
+#: Forms whose answer is a verdict such as ``approved``, not the option that was chosen.
+_VERDICT_FORMS = frozenset({"global", "n8n-doc"})
 
 
 class RequestReport(NamedTuple):
-    """Where one payload form keeps what it says about a request."""
+    """The parts of a payload about a request, wherever its form keeps them."""
 
     variant: str
     name: Any
-    #: The object that carries status, response and times.
+    #: The object that holds status, response and times.
     request: Json
     request_id: str | None
     response_data: Any
@@ -49,27 +49,27 @@ class RequestReport(NamedTuple):
 
 
 def read(report: RequestReport) -> Event | None:
-    """Return the event, or None where no event name or, for an outcome, no request id can be made out."""
+    """Return the event; None without an event name or, for an outcome, without a request id."""
     name, state = name_and_status("request", event_name(report.name), text(report.request.get("status")))
     if name is None:
         return None
-    ended = outcome(state)
-    if ended is None:
-        return _ongoing(report, name, state)
+    ended_as = outcome(state)
+    if ended_as is None:
+        return _open_request(report, name, state)
     if report.request_id is None:
         return None
-    return _ended(report, name, ended, report.request_id)
+    return _ended_request(report, name, ended_as, report.request_id)
 
 
-def _ended(report: RequestReport, name: str, ended: Outcome, request_id: str) -> Event:
+def _ended_request(report: RequestReport, name: str, ended: Outcome, request_id: str) -> Event:
     request = report.request
     loop = mapping(report.loop) or _NO_LOOP
-    given = parse_response(report.response_data)
+    response = parse_response(report.response_data)
     default = request.get("default_response")
     if default is None and ended == "timeout":
-        default = given.value
-    # Nobody answered a request that timed out or was cancelled, whatever its response fields say.
-    answer = given if ended == "completed" else _NO_ANSWER
+        default = response.value
+    # Nobody answered a request that timed out or was cancelled, even if its response fields are filled.
+    answer = response if ended == "completed" else _NO_ANSWER
     return Event(
         variant=report.variant,
         name=name,
@@ -95,10 +95,10 @@ def _ended(report: RequestReport, name: str, ended: Outcome, request_id: str) ->
     )
 
 
-def _ongoing(report: RequestReport, name: str, state: str | None) -> Event:
+def _open_request(report: RequestReport, name: str, state: str | None) -> Event:
     request = report.request
     loop = mapping(report.loop) or _NO_LOOP
-    # Only the n8n node's form carries an answer without a word on the request's state.
+    # Only the form of the n8n node holds an answer without a status.
     answer = parse_response(report.response_data) if report.variant == "n8n-resume" else _NO_ANSWER
     claimed_at, updated_at = request.get("claimed_at"), request.get("updated_at")
     return Event(
@@ -137,13 +137,13 @@ def _answered_by(report: RequestReport) -> Reviewer | None:
 def _ended_at(report: RequestReport, ended: Outcome) -> datetime | None:
     request = report.request
     if ended == "completed":
-        own = request.get("response_at") or request.get("completed_at")
+        time = request.get("response_at") or request.get("completed_at")
     else:
-        own = request.get("timeout_at" if ended == "timeout" else "cancelled_at")
-    return parse_time(own, report.timestamp, request.get("updated_at"))
+        time = request.get("timeout_at" if ended == "timeout" else "cancelled_at")
+    return parse_time(time, report.timestamp, request.get("updated_at"))
 
 
 def _fingerprint(report: RequestReport, ended: Outcome, answer: ParsedResponse) -> str | None:
-    if ended == "completed" and report.variant in _OWN_WORDS:
+    if ended == "completed" and report.variant in _VERDICT_FORMS:
         return None
     return fingerprint(ended, answer)

@@ -1,7 +1,7 @@
-"""Webhook bodies and API objects in, events out: no payload, however odd, raises.
+"""Parses webhook bodies and requests of the API into events. No payload raises.
 
-Follows the vendor's "Webhooks" pages, all of them: a body is recognised by its keys, not by the page
-it came from.
+Follows https://docs.hitl.sh, "Webhooks", "Global webhooks" and every page that prints a payload: a body is recognised
+by its keys.
 """
 
 import json
@@ -16,61 +16,61 @@ from hitlsh.webhooks.json_structure import DEEPEST, is_too_large, nests_within
 from hitlsh.webhooks.outcomes import Json, RequestReport
 from hitlsh.webhooks.payload_fields import identifier, outcome, status, text
 
-_NO_NOTES: Json = {"context": None, "metadata": None}
+_NO_ATTACHMENTS: Json = {"context": None, "metadata": None}
 
 
-def _float(written: str) -> float:
-    # msgspec's own takes up to 300 times as long for numbers made to be slow.
-    value = float(written)
+def _float(digits: str) -> float:
+    # msgspec takes up to 300 times as long for numbers that are made to be slow.
+    value = float(digits)
     if math.isinf(value):
-        raise ValueError(f"{written} is out of range")
+        raise ValueError(f"{digits} is out of range")
     return value
 
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-#: Of a body that is read by the slower parser.
+#: Bytes of a body that the slower parser reads.
 _LARGEST_LENIENT = 128 << 10
 _decode = msgspec.json.Decoder(float_hook=_float).decode
 
 
 def parse(body: bytes) -> Event | Unreadable:
-    """Read a verified body into the event it tells of; whatever the bytes are, nothing is raised.
+    """Parse a verified body into an event; returns Unreadable for anything else, and never raises.
 
-    A body with more than ``structure.LARGEST_STRUCTURE`` bytes outside of its strings is unreadable: reading
-    it would keep the process from everything else.
+    A body with more than ``json_structure.LARGEST_STRUCTURE`` bytes outside of its strings is unreadable: it would take
+    too long to parse.
     """
-    written = body.removeprefix(_BYTE_ORDER_MARK)
-    if is_too_large(written):
-        return _unread(written, body)
+    json_text = body.removeprefix(_BYTE_ORDER_MARK)
+    if is_too_large(json_text):
+        return _too_large(json_text, body)
     try:
-        payload = _decode(written)
+        payload = _decode(json_text)
     except (msgspec.ValidationError, RecursionError):
-        # JSON all the same, with a number or a nesting that nothing here could write again.
+        # It is JSON, with a number or a nesting that could not be encoded again.
         return _unreadable("unknown_shape", body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _parse_leniently(written, body) if len(written) <= _LARGEST_LENIENT else _unread(written, body)
+        return _parse_leniently(json_text, body) if len(json_text) <= _LARGEST_LENIENT else _too_large(json_text, body)
     return _event(payload, body)
 
 
 def event_from_request(request: dict[str, object]) -> Event | None:
-    """Return what a request of the API (whole or summary) ended with, or None while it is open.
+    """Return the event of a request's outcome, from a request or a list row of the API; None while it is open.
 
-    Key and fingerprint are those of the webhook that tells of the same end.
+    Key and fingerprint equal those of the webhook about the same outcome.
     """
-    word = text(request.get("status"))
-    if word is None or outcome(status(word)) is None:
+    status_word = text(request.get("status"))
+    if status_word is None or outcome(status(status_word)) is None:
         return None
     try:
-        settled = _replace_half_surrogates(request)
+        readable = _replace_half_surrogates(request)
     except (ValueError, RecursionError):
-        settled = None
-    return _ended_request(settled) if isinstance(settled, dict) else None
+        readable = None
+    return _ended_request(readable) if isinstance(readable, dict) else None
 
 
 def _ended_request(request: Json) -> Event | None:
     if not nests_within(request):
-        # The asker's own notes may nest as they like; the outcome does not depend on them.
-        request = request | _NO_NOTES
+        # Context and metadata may nest deeply; the outcome does not depend on them.
+        request = request | _NO_ATTACHMENTS
     if not nests_within(request):
         return None
     return outcomes.read(
@@ -86,16 +86,16 @@ def _ended_request(request: Json) -> Event | None:
     )
 
 
-def _parse_leniently(written_text: bytes, body: bytes) -> Event | Unreadable:
-    """Read what RFC 8259 allows and msgspec refuses: half a surrogate pair."""
+def _parse_leniently(json_text: bytes, body: bytes) -> Event | Unreadable:
+    """Parse JSON with half a surrogate pair, which RFC 8259 allows and msgspec refuses."""
     try:
-        written = json.loads(written_text.decode(), parse_constant=_refuse_constant)
+        payload = json.loads(json_text.decode(), parse_constant=_refuse_constant)
     except ValueError:
         return _unreadable("not_json", body)
     except RecursionError:
         return _unreadable("unknown_shape", body)
     try:
-        return _event(_replace_half_surrogates(written), body)
+        return _event(_replace_half_surrogates(payload), body)
     except (ValueError, RecursionError):
         return _unreadable("unknown_shape", body)
 
@@ -104,24 +104,24 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _replace_half_surrogates(written: object) -> Any:
-    """Return the same JSON with half surrogate pairs, which no UTF-8 can hold, replaced."""
-    whole = json.dumps(written, ensure_ascii=False, allow_nan=False)
-    return _decode(whole.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
+def _replace_half_surrogates(value: object) -> Any:
+    """Return the same JSON with half surrogate pairs replaced, which UTF-8 cannot hold."""
+    encoded = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _decode(encoded.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
 
 
 def _event(payload: Any, body: bytes) -> Event | Unreadable:
     if not isinstance(payload, dict):
         return _unreadable("unknown_shape", body)
-    # Counting brackets is many times cheaper than walking, and nearly every body has few.
+    # To count brackets is far cheaper than to visit every value, and nearly every body has few.
     if body.count(b"{") + body.count(b"[") > DEEPEST and not nests_within(payload):
         return _unreadable("unknown_shape", body)
     return payload_forms.recognise(payload, body) or _unreadable("unknown_shape", body)
 
 
-def _unread(written: bytes, body: bytes) -> Unreadable:
-    """Refuse a body by how it begins: to read it would take too long."""
-    return _unreadable("unknown_shape" if written.lstrip()[:1] in (b"{", b"[") else "not_json", body)
+def _too_large(json_text: bytes, body: bytes) -> Unreadable:
+    """Classify a body that is too large to parse, by its first character."""
+    return _unreadable("unknown_shape" if json_text.lstrip()[:1] in (b"{", b"[") else "not_json", body)
 
 
 def _unreadable(reason: Literal["not_json", "unknown_shape"], body: bytes) -> Unreadable:

@@ -1,4 +1,7 @@
-"""Single fields of a payload, read without trust: a value of the wrong type is no value."""
+"""Single fields of a payload. A value of the wrong type counts as none.
+
+Follows https://docs.hitl.sh, whose pages write times, people and status words in several ways.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,11 +9,11 @@ from typing import Any
 
 from hitlsh.events import LoopMember, Outcome, RefundInfo, Reviewer
 
-#: A name longer than this is no event name.
+#: Characters of an event name, a time and a status word.
 _LONGEST_NAME = 100
 _LONGEST_TIME = 64
 _LONGEST_WORD = 64
-#: The vendor's words and the aliases its own pages use for them.
+#: HITL.sh's status words, and the aliases that its pages use for them.
 _STATUSES = {
     "pending": "pending",
     "claimed": "claimed",
@@ -32,12 +35,12 @@ _OUTCOMES: dict[str | None, Outcome] = {
 
 
 def text(value: Any) -> str | None:
-    """Return a string that says something; anything else, a number too, is none."""
+    """Return a string that is not empty; None for anything else, numbers included."""
     return value if isinstance(value, str) and value else None
 
 
 def identifier(*candidates: Any) -> str | None:
-    """Return the first that is an id: a string, not empty."""
+    """Return the first candidate that is a string and not empty."""
     for candidate in candidates:
         if isinstance(candidate, str) and candidate:
             return candidate
@@ -50,25 +53,25 @@ def mapping(value: Any) -> dict[str, Any] | None:
 
 
 def event_name(value: Any) -> str | None:
-    """Return an event name, or None for what cannot be one."""
+    """Return an event name; None for a value that cannot be one."""
     return value if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME else None
 
 
 def status(word: str) -> str:
-    """Map the aliases the vendor's pages use; a word none of them uses is kept as it is."""
+    """Return HITL.sh's status word for an alias; an unknown word is returned as it is."""
     return _STATUSES.get(word) or _STATUSES.get(canonical_word(word), word)
 
 
 def outcome(word: str | None) -> Outcome | None:
-    """Return the outcome a mapped status word stands for, when it ends a request."""
+    """Return the outcome of a mapped status word; None for one that does not end a request."""
     return _OUTCOMES.get(word)
 
 
 def name_and_status(family: str, name: str | None, word: str | None) -> tuple[str | None, str | None]:
-    """Return the event name and the status of a request or an execution: where the two disagree, its status.
+    """Return the event name and the status of a request or an execution.
 
-    So an event is never called ``request.completed`` unless its request is, and always when it is. Without
-    a status the name tells it; without a name the status does.
+    Where the two disagree, the status decides: an event is called ``request.completed`` exactly when its request is
+    completed. A missing status is taken from the name, and a missing name from the status.
     """
     verb = _verb(family, name)
     if word is None:
@@ -94,53 +97,53 @@ def _name_after(family: str, state: str) -> str:
 
 
 def canonical_word(word: str) -> str:
-    """Spell ``Timed Out``, ``timed-out`` and ``timed_out`` alike."""
+    """Return one spelling for ``Timed Out``, ``timed-out`` and ``timed_out``."""
     return word.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def parse_time(*candidates: Any) -> datetime | None:
-    """Return the first that reads as an ISO 8601 time, as aware UTC; one without an offset is UTC."""
+    """Return the first candidate that is an ISO 8601 time, as aware UTC; a time without an offset is UTC."""
     for candidate in candidates:
         if isinstance(candidate, str) and len(candidate) <= _LONGEST_TIME:
-            found = _parse_time(candidate)
-            if found is not None:
-                return found
+            time = _parse_time(candidate)
+            if time is not None:
+                return time
     return None
 
 
-def _parse_time(written: str) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     try:
-        read = datetime.fromisoformat(written)
-        if read.tzinfo is None:
-            read = read.replace(tzinfo=UTC)
-        elif read.tzinfo is not UTC:
-            read = read.astimezone(UTC)
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=UTC)
+        elif time.tzinfo is not UTC:
+            time = time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    # Year 1 is how Go writes a time that was never set, and the vendor's servers are Go.
-    return read if read.year > 1 else None
+    # Year 1 is how Go writes a time that was never set.
+    return time if time.year > 1 else None
 
 
 def reviewer(*sources: Any) -> Reviewer | None:
-    """Merge every form a person is given in, the first source that has a field winning.
+    """Return the person that the sources describe together; each field comes from the first source that has it.
 
-    An object with ``user_id`` or ``id``, ``name``, ``email``; a string is an id, or an e-mail address.
+    A source is an object with ``user_id`` or ``id``, ``name`` and ``email``, or a string: an id or an e-mail address.
     """
-    person: str | None = None
+    person_id: str | None = None
     name: str | None = None
     email: str | None = None
     for source in sources:
         if isinstance(source, dict):
-            person = person or identifier(source.get("user_id"), source.get("id"))
+            person_id = person_id or identifier(source.get("user_id"), source.get("id"))
             name = name or text(source.get("name"))
             email = email or text(source.get("email"))
         elif isinstance(source, str) and "@" in source:
             email = email or source
         elif isinstance(source, str):
-            person = person or text(source)
-    if person is None and name is None and email is None:
+            person_id = person_id or text(source)
+    if person_id is None and name is None and email is None:
         return None
-    return Reviewer(id=person, name=name, email=email)
+    return Reviewer(id=person_id, name=name, email=email)
 
 
 def loop_member(value: Any) -> LoopMember | None:
@@ -169,6 +172,6 @@ def refund_info(value: Any) -> RefundInfo | None:
 
 
 def metadata(request: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what the asker attached: samples call it ``metadata``, the API ``context``."""
-    attached = request.get("metadata")
-    return attached if isinstance(attached, dict) else mapping(request.get("context"))
+    """Return the JSON object that is attached to a request: ``metadata``, else ``context``."""
+    value = request.get("metadata")
+    return value if isinstance(value, dict) else mapping(request.get("context"))

@@ -1,6 +1,6 @@
-"""The payload forms of the vendor's documents, told apart by their keys.
+"""The payload forms of https://docs.hitl.sh, told apart by their keys.
 
-The order of the questions is part of the contract: each form is what the earlier ones left over.
+The order of the tests matters: each form is tested for only when the earlier ones do not fit.
 """
 
 from hitlsh.events import Event
@@ -8,14 +8,14 @@ from hitlsh.webhooks import lifecycle, outcomes
 from hitlsh.webhooks.outcomes import Json, RequestReport
 from hitlsh.webhooks.payload_fields import identifier, mapping, text
 
-#: Events that say how a request ended: only a request's own form may carry them.
+#: Events of an outcome: only a form about a request may hold them.
 _ENDINGS = frozenset({"request.completed", "request.timeout", "request.cancelled"})
 _GLOBAL_REQUEST = ("decision", "reviewer_id", "content_type", "assigned_at")
 _GLOBAL = ("loop_id", "user_id", "metrics", "error_code")
 
 
 def recognise(payload: Json, body: bytes) -> Event | None:
-    """Return the event a payload tells of, or None when it has no documented form."""
+    """Return the event of a payload; None when it has no documented form."""
     event = _recognise(payload, body)
     if event is not None and event.outcome is None and event.name in _ENDINGS:
         return None
@@ -69,7 +69,7 @@ def _nested(payload: Json, data: Json, request: Json, body: bytes) -> Event | No
 
 
 def _request_in_data(payload: Json, data: Json, body: bytes) -> Event | None:
-    """Read the global, n8n and handler-sample forms, which keep the request's id under ``data``."""
+    """Read the global, n8n and handler-sample forms, which hold the request's id in ``data``."""
     if "decision" in data and ("reasoning" in data or "confidence" in data or "loop_id" in data):
         variant = "n8n-doc"
     elif "response_data" in data and not any(key in data for key in _GLOBAL_REQUEST):
@@ -90,17 +90,17 @@ def _request_in_data(payload: Json, data: Json, body: bytes) -> Event | None:
 
 
 def _flat(payload: Json, body: bytes) -> Event | None:
-    resumes = payload.get("event") is None and "response" in payload
+    is_resume = payload.get("event") is None and "response" in payload
     name = payload.get("event")
-    if resumes and text(payload.get("status")) is None:
+    if is_resume and text(payload.get("status")) is None:
         name = "request.resumed"
     return outcomes.read(
         RequestReport(
-            variant="n8n-resume" if resumes else _flat_variant(payload),
+            variant="n8n-resume" if is_resume else _flat_variant(payload),
             name=name,
             request=payload,
             request_id=identifier(payload.get("request_id")),
-            response_data=payload.get("response" if resumes else "response_data"),
+            response_data=payload.get("response" if is_resume else "response_data"),
             timestamp=payload.get("timestamp"),
             body=body,
         )

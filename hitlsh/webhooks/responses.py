@@ -1,6 +1,6 @@
-"""A reviewer's answer: one plain value for every form it is delivered in, and a digest that compares them.
+"""A reviewer's answer: one plain value for every documented form, and a digest to compare answers.
 
-The forms are those of the vendor's "Response types" and "Webhooks" pages, which differ on the same answer:
+Follows https://docs.hitl.sh, "Response types" and "Webhooks", which write the same answer in several forms:
 ``"Approve with Warning"``, ``"approve_with_warning"`` and ``{"selected_value": …, "selected_label": …}``.
 """
 
@@ -12,7 +12,7 @@ import msgspec
 from hitlsh.events import Outcome
 from hitlsh.slugs import slug
 
-#: Value key, label key and response type of each object form, in the order in which they are looked for.
+#: Value key, label key and response type of each object form, in the order of the search.
 _FORMS = (
     ("selected_value", "selected_label", "single_select"),
     ("selected_values", "selected_labels", "multi_select"),
@@ -22,14 +22,14 @@ _FORMS = (
     ("revised_text", "", "editable_text"),
 )
 _SELECTIONS = frozenset({"single_select", "multi_select"})
-#: Of an answer that is spelled out to be compared: documented ones have 20 options or fewer.
-_MOST_COMMAS = 200
-#: A longer string is prose, not an option: it is compared as it stands.
+#: Commas in an answer whose items are compared one by one: a question has 20 options or fewer.
+_MAX_COMMAS = 200
+#: Characters of an option. A longer string is free text and is compared as it is.
 _LONGEST_OPTION = 200
 
 
 class ParsedResponse(NamedTuple):
-    """What was answered, what the reviewer saw for it, and the response type its form gives away."""
+    """An answer, its labels, and the response type that its form implies."""
 
     value: Any
     labels: tuple[str, ...]
@@ -39,40 +39,40 @@ class ParsedResponse(NamedTuple):
 
 
 def parse_response(response_data: Any) -> ParsedResponse:
-    """Take the value out of whichever form it came in; an object of no known form is kept as it is."""
-    kind = type(response_data)
-    if kind is dict:
+    """Return the value in any documented form of ``response_data``; an object of an unknown form is its own value."""
+    python_type = type(response_data)
+    if python_type is dict:
         return _from_object(response_data)
-    if kind is bool:
+    if python_type is bool:
         return ParsedResponse(response_data, (), "boolean")
-    return ParsedResponse(response_data, (), "multi_select" if kind is list else None)
+    return ParsedResponse(response_data, (), "multi_select" if python_type is list else None)
 
 
 def _from_object(response_data: dict[str, Any]) -> ParsedResponse:
-    known = False
+    has_value_key = False
     for value_key, label_key, response_type in _FORMS:
         value = response_data.get(value_key)
         if value is not None:
             edited = response_data.get("was_edited")
             was_edited = edited if isinstance(edited, bool) else None
             return ParsedResponse(value, _labels(response_data.get(label_key)), response_type, was_edited)
-        known = known or value_key in response_data
-    return ParsedResponse(None if known else response_data, (), None)
+        has_value_key = has_value_key or value_key in response_data
+    return ParsedResponse(None if has_value_key else response_data, (), None)
 
 
-def _labels(seen: Any) -> tuple[str, ...]:
-    if isinstance(seen, str):
-        return (seen,)
-    if isinstance(seen, list):
-        return tuple(label for label in seen if isinstance(label, str))
+def _labels(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list):
+        return tuple(label for label in value if isinstance(label, str))
     return ()
 
 
 def fingerprint(outcome: Outcome, answer: ParsedResponse) -> str | None:
-    """Digest what a request ended with, equal for every form of one answer.
+    """Return a digest of an outcome and its answer, equal for every form of one answer.
 
-    None where two forms cannot be compared: no answer, or an option whose value and label are different
-    words, since a form with only one of the two could not be matched with it.
+    None where forms cannot be compared: without an answer, and for an option whose value and label differ, since
+    another form may hold only one of the two.
     """
     if outcome != "completed":
         return _digest(outcome)
@@ -93,16 +93,16 @@ def _digest(text: str) -> str:
 
 
 def _comparable_form(value: Any) -> str:
-    """Spell a JSON value so that equal answers are equal strings; one that is too large only as it was written."""
+    """Return a string that is equal for equal answers; a large answer is compared as it is written."""
     if isinstance(value, list | dict):
-        written = _encode_sorted(value)
-        if written.count(b",") > _MOST_COMMAS:
-            return f"j{written.decode()}"
+        encoded = _encode_sorted(value)
+        if encoded.count(b",") > _MAX_COMMAS:
+            return f"j{encoded.decode()}"
     return _canonical(value)
 
 
 def _canonical(value: Any) -> str:
-    """Spell a JSON value so that equal answers are equal strings, and ``True`` is not ``1`` nor ``"1"``."""
+    """Return a string that is equal for equal answers, and different for ``True``, ``1`` and ``"1"``."""
     if isinstance(value, str):
         return f"s{value if len(value) > _LONGEST_OPTION else slug(value)}"
     if value is None or isinstance(value, bool):
@@ -110,14 +110,14 @@ def _canonical(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return f"n{int(value)}"
     if isinstance(value, list):
-        return f"l{_spell(sorted(_canonical(item) for item in value))}"
+        return f"l{_join(sorted(_canonical(item) for item in value))}"
     if isinstance(value, dict):
-        return f"d{_spell(sorted([key, _canonical(item)] for key, item in value.items()))}"
+        return f"d{_join(sorted([key, _canonical(item)] for key, item in value.items()))}"
     return f"n{value}"
 
 
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
-def _spell(canonical: list[Any]) -> str:
-    return msgspec.json.encode(canonical).decode()
+def _join(parts: list[Any]) -> str:
+    return msgspec.json.encode(parts).decode()

@@ -1,4 +1,4 @@
-"""CallbackToken tokens: minted here, read here, and nothing else is."""
+"""Callback tokens: what was minted is read, and nothing else."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta

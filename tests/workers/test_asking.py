@@ -162,7 +162,7 @@ def test_a_reply_that_is_lost_leaves_the_request_to_discovery(
 ) -> None:
     sandbox.fault("error", status=502, stage="after", match={"method": "POST"})
 
-    with pytest.raises(ServerError, match="look whether the request exists first"):
+    with pytest.raises(ServerError, match="check first whether the request exists"):
         ask()
 
     assert len(sandbox.state()["requests"]) == 1

@@ -1,1 +1,1 @@
-"""Every call of the API as a pure function that returns an `Operation`, one module per resource group."""
+"""Every call of the API as a pure function that returns an `Operation`: one module for each group."""

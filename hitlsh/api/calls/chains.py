@@ -1,4 +1,7 @@
-"""Approval chains: several approvers for one request (2026; later pages have endorsements instead)."""
+"""Approval chains: several approvers for one request.
+
+Follows https://docs.hitl.sh, "Approval chains" (2026). Later pages have endorsements instead.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,7 +15,7 @@ from hitlsh.api.questions.limits import check_one_of
 
 
 class ApprovalStep(msgspec.Struct, frozen=True, kw_only=True):
-    """Who must approve at one point of a chain: one of them, or all."""
+    """A step of a new chain: one of its approvers must approve, or all."""
 
     approver_ids: tuple[str, ...]
     require_all: bool = False
@@ -21,7 +24,7 @@ class ApprovalStep(msgspec.Struct, frozen=True, kw_only=True):
 def create(
     request_id: str, *, org_id: str, mode: Literal["sequential", "parallel"], steps: Sequence[ApprovalStep]
 ) -> Operation[ApprovalChain]:
-    """Put a chain before a request, its steps in this order; raises `Conflict` when there is one."""
+    """Create a chain for a request, with its steps in this order; raises Conflict when there is one."""
     check_one_of("mode", mode, ("sequential", "parallel"))
     if not steps or not all(step.approver_ids for step in steps):
         raise ArgumentInvalid("steps", "must be at least one step, each with at least one approver id")
@@ -30,14 +33,14 @@ def create(
 
 
 def get(request_id: str) -> Operation[ApprovalChain]:
-    """The chain of a request."""
+    """Return the chain of a request; raises NotFound when there is none."""
     return Operation(method="GET", path=_path(request_id), read=_chain)
 
 
 def decide(
     chain_id: str, *, step_order: int, decision: Literal["approve", "reject"], comment: str | None = None
 ) -> Operation[ApprovalChain | None]:
-    """Decide a step as one of its approvers; the chain as it then stands, where HITL.sh sends it."""
+    """Decide a step as one of its approvers. Returns the chain; None where HITL.sh does not send it."""
     check_one_of("decision", decision, ("approve", "reject"))
     body = encode_body({"step_order": step_order, "decision": decision} | without_none(comment=comment))
     path = f"/approval-chains/{path_segment('chain_id', chain_id)}/decide"

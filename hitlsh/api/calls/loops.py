@@ -1,4 +1,4 @@
-"""Loops and their members."""
+"""Loops and their members (https://docs.hitl.sh, "Loops")."""
 
 from typing import Any
 
@@ -12,7 +12,8 @@ from hitlsh.api.questions.limits import check_length
 def create(name: str, icon: str, *, description: str | None = None) -> Operation[CreatedLoop]:
     """Create a loop; the reply holds the invite code with which people join in the app.
 
-    Not repeated when the reply is lost: list the loops before you create it again.
+    ``name`` and ``icon``: 1 to 100 characters; ``description``: up to 500. After a lost reply, list the loops before
+    you create it again.
     """
     check_length("name", name, 1, 100)
     check_length("icon", icon, 1, 100)
@@ -23,12 +24,12 @@ def create(name: str, icon: str, *, description: str | None = None) -> Operation
 
 
 def list_all() -> Operation[tuple[Loop, ...]]:
-    """All loops of the key's owner; there is no paging."""
+    """Return all loops of the owner of the API key; there is no paging."""
     return Operation(method="GET", path="/api/loops", read=_listed)
 
 
 def get(loop_id: str) -> Operation[Loop]:
-    """One loop with its members."""
+    """Return one loop with its members."""
     return Operation(method="GET", path=_path(loop_id), read=_one)
 
 
@@ -39,7 +40,7 @@ def update(
     description: str | UnsetType = UNSET,
     icon: str | UnsetType = UNSET,
 ) -> Operation[Loop]:
-    """Change what is given; only the loop's creator may."""
+    """Change the given fields; only the creator of the loop may."""
     fields = changed_fields(name=name, description=description, icon=icon)
     for field, least, most in (("name", 1, 100), ("description", 0, 500), ("icon", 1, 100)):
         if field in fields:
@@ -48,7 +49,7 @@ def update(
 
 
 def delete(loop_id: str) -> Operation[DeletedLoop]:
-    """Delete a loop and its requests, for good."""
+    """Delete a loop and its requests. This cannot be undone."""
     return Operation(
         method="DELETE",
         path=_path(loop_id),
@@ -57,7 +58,7 @@ def delete(loop_id: str) -> Operation[DeletedLoop]:
 
 
 def members(loop_id: str) -> Operation[Members]:
-    """The people of a loop, pending ones included. No call adds one: people join with the invite code."""
+    """Return the members of a loop, pending ones included. No call adds a member: people join with the invite code."""
     return Operation(
         method="GET",
         path=f"{_path(loop_id)}/members",
@@ -66,12 +67,12 @@ def members(loop_id: str) -> Operation[Members]:
 
 
 def remove_member(loop_id: str, user_id: str) -> Operation[RemovedMember]:
-    """Take somebody out of a loop; the creator cannot be taken out."""
-    known = {"loop_id": loop_id, "user_id": user_id}
+    """Remove a member from a loop; the creator cannot be removed."""
+    ids = {"loop_id": loop_id, "user_id": user_id}
     return Operation(
         method="DELETE",
         path=f"{_path(loop_id)}/members/{path_segment('user_id', user_id)}",
-        read=lambda reply: RemovedMember.from_payload(known | reply.data),
+        read=lambda reply: RemovedMember.from_payload(ids | reply.data),
     )
 
 
@@ -88,7 +89,7 @@ def _listed(reply: Envelope) -> tuple[Loop, ...]:
 
 
 def _created(reply: Envelope) -> CreatedLoop:
-    """Some pages show the codes inside the loop instead of beside it."""
+    """Read the codes beside the loop or, as some pages show them, inside it."""
     loop = reply.inner("loop")
     names = ("invite_code", "qr_code_base64", "qr_code_url", "join_url")
     inside: dict[str, Any] = {name: loop[name] for name in names if name in loop}

@@ -1,4 +1,4 @@
-"""Requests, many at a time: one page, all pages, or all of a loop."""
+"""Lists of requests: one page, all pages, or all requests of a loop (https://docs.hitl.sh, "Requests")."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ def page(
     limit: int = 50,
     offset: int = 0,
 ) -> Operation[RequestPage]:
-    """One page of the requests this key created, with the count of all matches where HITL.sh gives it."""
+    """Return one page of the requests that the API key created; ``limit``: 1 to 100."""
     if priority is not None:
         check_one_of("priority", priority, PRIORITIES)
     if sort is not None:
@@ -41,31 +41,31 @@ def list_all(
     page_size: int = 100,
     offset: int = 0,
 ) -> PagedList[RequestSummary]:
-    """The requests this key created, fetched as you go: one call for every ``page_size`` (1 to 100) of them.
+    """Iterate over the requests that the API key created, with one call for every ``page_size`` (1 to 100) of them.
 
-    Requests that leave the filter meanwhile can make the walk skip others; ``sort="created_at_asc"`` without
-    a status filter skips none.
+    A request that leaves the filter during the iteration can cause another to be skipped; ``sort="created_at_asc"``
+    without a status filter skips none.
     """
 
     def page_at(start: int) -> Operation[Page[RequestSummary]]:
-        asked = page(status=status, priority=priority, loop_id=loop_id, sort=sort, limit=page_size, offset=start)
+        operation = page(status=status, priority=priority, loop_id=loop_id, sort=sort, limit=page_size, offset=start)
         return Operation(
-            method=asked.method,
-            path=asked.path,
-            query=asked.query,
-            read=lambda reply: _step(_page(reply), start, page_size),
+            method=operation.method,
+            path=operation.path,
+            query=operation.query,
+            read=lambda reply: _to_page(_page(reply), start, page_size),
         )
 
-    page_at(offset)  # what is wrong with the arguments is said now, not at the first iteration
+    page_at(offset)  # raises for wrong arguments now, not at the first iteration
     return PagedList(offset=offset, page_at=page_at)
 
 
 def list_of_loop(loop_id: str) -> Operation[tuple[Request, ...]]:
-    """The requests of one loop, in full; no paging is documented."""
+    """Return all requests of one loop; no paging is documented."""
     return Operation(
         method="GET",
         path=f"/api/loops/{path_segment('loop_id', loop_id)}/requests",
-        read=lambda reply: tuple(Request.from_payload(found) for found in reply.items("requests")),
+        read=lambda reply: tuple(Request.from_payload(request) for request in reply.items("requests")),
     )
 
 
@@ -73,13 +73,13 @@ def _page(reply: Envelope) -> RequestPage:
     return RequestPage.from_payload({**reply.data, "requests": reply.items("requests")})
 
 
-def _step(found: RequestPage, start: int, page_size: int) -> Page[RequestSummary]:
-    after = next_offset(
+def _to_page(request_page: RequestPage, start: int, page_size: int) -> Page[RequestSummary]:
+    following = next_offset(
         offset=start,
         limit=page_size,
-        got=len(found.requests),
-        more=found.has_more,
-        total=found.total,
-        said=(found.pagination or {}).get("next_offset"),
+        count=len(request_page.requests),
+        has_more=request_page.has_more,
+        total=request_page.total,
+        given=(request_page.pagination or {}).get("next_offset"),
     )
-    return Page(items=found.requests, next_offset=after)
+    return Page(items=request_page.requests, next_offset=following)

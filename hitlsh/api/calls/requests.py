@@ -1,4 +1,4 @@
-"""Requests: ask people, look what they said, take it back."""
+"""Requests to the reviewers of a loop (https://docs.hitl.sh, "Requests")."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, repeat
@@ -24,7 +24,7 @@ from hitlsh.api.questions.request_body import Priority, ProcessingType, check_ch
 from hitlsh.api.request_recorder import RecorderEntry, SentRequest
 from hitlsh.request_details import read_details
 
-#: The documented back-off for polling, in seconds; the last one repeats. About 17 calls in the first hour.
+#: The documented polling intervals in seconds; the last one repeats. About 17 calls in the first hour.
 POLLING = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
@@ -45,11 +45,14 @@ def create(
     metadata: Mapping[str, Any] | None = None,
     tags: Sequence[str] | None = None,
 ) -> Operation[CreatedRequest]:
-    """Ask the people of a loop; ``question`` comes from `hitlsh.api.questions.builders`.
+    """Ask the reviewers of a loop.
 
-    With ``timeout_seconds`` (60 to 86400) it is time-sensitive, without it is deferred for 30 days. HITL.sh
-    knows no idempotency key, so a lost reply is never repeated: `Unreachable` with ``sent`` means look first.
-    The client's recorder is told of the request; should it fail, the request is returned all the same.
+    ``text``: 1 to 2000 characters, may contain Markdown. ``question``: of a builder such as `single_select`.
+    ``default_response``: an option of the question, which holds when nobody answers. ``timeout_seconds``: 60 to 86400;
+    without it the request is deferred and times out after 30 days. ``context``: a JSON object, shown to the reviewer.
+
+    Raises ArgumentInvalid before a call is made. HITL.sh has no idempotency key: after Unreachable with ``sent``, check
+    whether the request exists. The client's recorder receives the request; if it fails, the request is still returned.
     """
     body = create_body(
         text,
@@ -77,17 +80,17 @@ def create(
         path=_of_loop(loop_id),
         body=body,
         read=_created,
-        makes=lambda created: RecorderEntry(created=created, sent=sent),
+        created_request=lambda created: RecorderEntry(created=created, sent=sent),
     )
 
 
 def get(request_id: str) -> Operation[Request]:
-    """One request as it stands. Poll rarely: the limit is 100 calls per hour; `wait` does it for you."""
+    """Return one request. The limit is 100 calls per hour, so use `wait` to poll."""
     return Operation(method="GET", path=_path(request_id), read=_one)
 
 
 def cancel(request_id: str, *, reason: str | None = None) -> Operation[CancelledRequest]:
-    """Take a pending request back, for good; usually gives one call back. ``reason`` is not documented."""
+    """Cancel a pending request. This cannot be undone. ``reason`` is not documented."""
     return Operation(
         method="DELETE",
         path=_path(request_id),
@@ -107,7 +110,7 @@ def update(
     callback_url: str | UnsetType | None = UNSET,
     **more: Any,
 ) -> Operation[Request]:
-    """Change a pending request. Undocumented: only the vendor's own MCP server is seen to call it."""
+    """Change a pending request. The call is not documented; HITL.sh's own MCP server makes it."""
     fields = changed_fields(
         request_text=request_text,
         priority=priority,
@@ -134,7 +137,7 @@ def feedback(
     follow_up_needed: bool | None = None,
     category: Literal["positive", "constructive", "issue"] | None = None,
 ) -> Operation[RequestFeedback]:
-    """Tell the reviewer how the answer was, once, after it is completed; scores are 1 to 5."""
+    """Send the reviewer feedback on a completed request, once. Scores are 1 to 5, the comment up to 1000 characters."""
     scores = without_none(rating=rating, accuracy=accuracy, timeliness=timeliness, helpfulness=helpfulness)
     for name, score in scores.items():
         check_integer(name, score, 1, 5)
@@ -142,8 +145,8 @@ def feedback(
         check_length("comment", comment, 0, 1000)
     if category is not None:
         check_one_of("category", category, ("positive", "constructive", "issue"))
-    words = without_none(comment=comment, category=category, tags=None if tags is None else list(tags))
-    fields = scores | words | without_none(would_recommend=would_recommend, follow_up_needed=follow_up_needed)
+    remarks = without_none(comment=comment, category=category, tags=None if tags is None else list(tags))
+    fields = scores | remarks | without_none(would_recommend=would_recommend, follow_up_needed=follow_up_needed)
     if not fields:
         raise ArgumentInvalid("feedback", "is empty: give at least one score, comment or tag")
     return Operation(
@@ -155,9 +158,9 @@ def feedback(
 
 
 def wait(request_id: str, *, every: float | None = None, for_up_to: float | None = None) -> Script[Request]:
-    """Poll until the request has ended, or for so many seconds; gives it as last seen: look at ``outcome``.
+    """Poll until the request has ended, or for ``for_up_to`` seconds; its ``outcome`` is None if it is still open.
 
-    Without ``every`` it polls after 5, 10, 30, 60, 120 and then every 300 s, 17 calls in the first hour.
+    ``every``: seconds between polls. Without it: 5, 10, 30, 60, 120 and then 300, which is 17 calls in the first hour.
     """
     pauses: Iterable[float] = chain(POLLING, repeat(POLLING[-1])) if every is None else repeat(every)
     left = float("inf") if for_up_to is None else for_up_to
@@ -184,15 +187,15 @@ def _one(reply: Envelope) -> Request:
 
 
 def _updated(request_id: str) -> Callable[[Envelope], Request]:
-    """No page shows the reply, so the id is not counted on."""
+    """Read the reply of an update. No page shows it, so it may lack the id."""
     return lambda reply: Request.from_payload({"id": request_id, **reply.inner("request")})
 
 
 def _created(reply: Envelope) -> CreatedRequest:
-    """The quickstart reads the id from ``data.request.id``; ``polling_url`` is relative to the host."""
-    found = {name: value for name, value in reply.data.items() if name != "request"} | reply.inner("request")
-    if "request_id" not in found and "id" in found:
-        found["request_id"] = found.pop("id")
-    if isinstance(found.get("polling_url"), str):
-        found["polling_url"] = urljoin(f"{reply.origin}/", found["polling_url"])
-    return CreatedRequest.from_payload(found)
+    """Read a created request; the quickstart has the id in ``data.request.id``, and ``polling_url`` has no host."""
+    fields = {name: value for name, value in reply.data.items() if name != "request"} | reply.inner("request")
+    if "request_id" not in fields and "id" in fields:
+        fields["request_id"] = fields.pop("id")
+    if isinstance(fields.get("polling_url"), str):
+        fields["polling_url"] = urljoin(f"{reply.origin}/", fields["polling_url"])
+    return CreatedRequest.from_payload(fields)

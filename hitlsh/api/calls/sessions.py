@@ -22,9 +22,9 @@ ActionType = Literal[
     "migration_run",
     "bypass",
 ]
-Verdict = Literal["approve", "modify", "reject", "escalate"]
+TurnDecision = Literal["approve", "modify", "reject", "escalate"]
 
-_VERDICTS = ("approve", "modify", "reject", "escalate")
+_DECISIONS = ("approve", "modify", "reject", "escalate")
 _LONGEST_WAIT = 300
 
 
@@ -34,7 +34,7 @@ def create(
     loop_id: str | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> Operation[Session]:
-    """Open a session; ``context`` names repo, branch, commit and task. Without a loop one is made."""
+    """Open a session. ``context``: repo, branch, commit, task. Without a loop, HITL.sh creates one."""
     body = encode_body({"agent_type": agent_type} | without_none(loop_id=loop_id, context=context))
     return Operation(method="POST", path="/api/sessions", body=body, read=_session)
 
@@ -46,7 +46,7 @@ def list_all(
     page_size: int = 100,
     offset: int = 0,
 ) -> PagedList[Session]:
-    """The sessions of this key, fetched as you go: one call for every ``page_size`` (1 to 100) of them."""
+    """Iterate over the sessions of the API key, with one call for every ``page_size`` (1 to 100) of them."""
     check_integer("page_size", page_size, 1, 100)
 
     def page_at(start: int) -> Operation[Page[Session]]:
@@ -59,7 +59,7 @@ def list_all(
 
 
 def get(session_id: str) -> Operation[Session]:
-    """One session."""
+    """Return one session."""
     return Operation(method="GET", path=_path(session_id), read=_session)
 
 
@@ -69,24 +69,24 @@ def update(
     context: Mapping[str, Any] | UnsetType = UNSET,
     reviewer_id: str | UnsetType = UNSET,
 ) -> Operation[Session]:
-    """Change the context or who reviews; an empty ``reviewer_id`` takes the reviewer away."""
+    """Change the context or the reviewer; an empty ``reviewer_id`` removes the reviewer."""
     body = encode_body(changed_fields(context=context, reviewer_id=reviewer_id))
     return Operation(method="PUT", path=_path(session_id), body=body, read=_session)
 
 
 def pause(session_id: str) -> Operation[Session]:
-    """Stop taking turns; raises `Conflict` unless the session is active."""
-    return _move(session_id, "pause")
+    """Pause a session, which then accepts no turns; raises Conflict unless it is active."""
+    return _transition(session_id, "pause")
 
 
 def resume(session_id: str) -> Operation[Session]:
-    """Take turns again; raises `Conflict` unless the session is paused."""
-    return _move(session_id, "resume")
+    """Resume a session; raises Conflict unless it is paused."""
+    return _transition(session_id, "resume")
 
 
 def complete(session_id: str) -> Operation[Session]:
-    """End the session; a second time does no harm."""
-    return _move(session_id, "complete")
+    """End a session. A second call has no effect."""
+    return _transition(session_id, "complete")
 
 
 def create_turn(
@@ -100,11 +100,13 @@ def create_turn(
     """Propose an action; HITL.sh asks the reviewers to approve, modify, reject or escalate it."""
     fields = without_none(agent_prompt=agent_prompt, proposed_tool=proposed_tool, proposed_args=proposed_args)
     body = encode_body({"action_type": action_type} | fields)
-    return Operation(method="POST", path=f"{_path(session_id)}/turns", body=body, read=_turn, makes=_behind)
+    return Operation(
+        method="POST", path=f"{_path(session_id)}/turns", body=body, read=_turn, created_request=_request_of_turn
+    )
 
 
 def turns(session_id: str) -> Operation[tuple[Turn, ...]]:
-    """All turns of a session."""
+    """Return all turns of a session."""
     return Operation(
         method="GET",
         path=f"{_path(session_id)}/turns",
@@ -113,14 +115,14 @@ def turns(session_id: str) -> Operation[tuple[Turn, ...]]:
 
 
 def get_turn(session_id: str, turn_id: str) -> Operation[Turn]:
-    """One turn."""
+    """Return one turn."""
     return Operation(method="GET", path=_turn_path(session_id, turn_id), read=_turn)
 
 
 def wait_for_turn(session_id: str, turn_id: str, *, timeout: int = 60) -> Operation[Turn]:
-    """Let HITL.sh hold the call until somebody decides, at most ``timeout`` (1 to 300) seconds.
+    """Wait until a turn is decided, at most ``timeout`` (1 to 300) seconds. HITL.sh holds the call meanwhile.
 
-    Gives the turn either way: it is ``pending`` when the time ran out, which HITL.sh answers with a 408.
+    Returns the turn in either case; it is ``pending`` after a timeout, which HITL.sh answers with a 408.
     """
     check_integer("timeout", timeout, 1, _LONGEST_WAIT)
     return Operation(
@@ -129,13 +131,15 @@ def wait_for_turn(session_id: str, turn_id: str, *, timeout: int = 60) -> Operat
         query={"timeout": timeout},
         read=_turn,
         accepts=frozenset({408}),
-        patience=float(timeout),
+        hold_seconds=float(timeout),
     )
 
 
-def decide_turn(session_id: str, turn_id: str, decision: Verdict, *, comment: str | None = None) -> Operation[Turn]:
-    """Decide a turn; raises `Conflict` when it is decided already."""
-    check_one_of("decision", decision, _VERDICTS)
+def decide_turn(
+    session_id: str, turn_id: str, decision: TurnDecision, *, comment: str | None = None
+) -> Operation[Turn]:
+    """Decide a turn; raises Conflict when it is decided already."""
+    check_one_of("decision", decision, _DECISIONS)
     body = encode_body({"decision": decision} | without_none(comment=comment))
     return Operation(method="PUT", path=_turn_path(session_id, turn_id), body=body, read=_turn)
 
@@ -151,7 +155,7 @@ def report_action(
     extra: Mapping[str, Any] | None = None,
     files_modified: Sequence[str] | None = None,
 ) -> Operation[Turn]:
-    """Tell what the agent did; HITL.sh keeps about 4 KB of each output."""
+    """Report what the agent did. HITL.sh stores about 4 KB of each output."""
     action = without_none(success=success, exit_code=exit_code, stdout=stdout, stderr=stderr, extra=extra)
     files = None if files_modified is None else list(files_modified)
     body = encode_body({"action": action} | without_none(files_modified=files))
@@ -166,8 +170,8 @@ def _turn_path(session_id: str, turn_id: str) -> str:
     return f"{_path(session_id)}/turns/{path_segment('turn_id', turn_id)}"
 
 
-def _move(session_id: str, verb: str) -> Operation[Session]:
-    return Operation(method="POST", path=f"{_path(session_id)}/{verb}", read=_session)
+def _transition(session_id: str, action: str) -> Operation[Session]:
+    return Operation(method="POST", path=f"{_path(session_id)}/{action}", read=_session)
 
 
 def _session(reply: Envelope) -> Session:
@@ -178,8 +182,8 @@ def _turn(reply: Envelope) -> Turn:
     return Turn.from_payload(reply.inner("turn"))
 
 
-def _behind(turn: Turn) -> RecorderEntry | None:
-    """The request that HITL.sh itself made for a turn, in a form of its choosing."""
+def _request_of_turn(turn: Turn) -> RecorderEntry | None:
+    """Return the entry of the request that HITL.sh created for a turn."""
     if turn.request_id is None:
         return None
     created = CreatedRequest(request_id=turn.request_id, created_at=turn.created_at)
@@ -187,6 +191,6 @@ def _behind(turn: Turn) -> RecorderEntry | None:
 
 
 def _page(reply: Envelope, start: int, page_size: int) -> Page[Session]:
-    found = tuple(Session.from_payload(session) for session in reply.items("sessions"))
-    after = next_offset(offset=start, limit=page_size, got=len(found), more=None, total=None, said=None)
-    return Page(items=found, next_offset=after)
+    sessions = tuple(Session.from_payload(session) for session in reply.items("sessions"))
+    following = next_offset(offset=start, limit=page_size, count=len(sessions), has_more=None, total=None, given=None)
+    return Page(items=sessions, next_offset=following)

@@ -1,4 +1,4 @@
-"""Files for requests: images and documents. Video and audio cannot be uploaded."""
+"""Uploads for requests: images and documents (https://docs.hitl.sh, "Uploads"). Video and audio cannot be uploaded."""
 
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -31,23 +31,23 @@ _DOCUMENTS = {
 
 
 def image(content: bytes, name: str) -> Operation[Upload]:
-    """Store a JPEG, PNG, GIF or WebP of up to 10 MB; the suffix of the name says which it is."""
+    """Upload a JPEG, PNG, GIF or WebP of up to 10 MB; the suffix of ``name`` tells its type."""
     return _upload("/upload/image", content, name, _IMAGES, 10)
 
 
 def document(content: bytes, name: str) -> Operation[Upload]:
-    """Store a PDF, an Office file, CSV or text of up to 50 MB; the suffix of the name says which it is."""
+    """Upload a PDF, an Office file, CSV or text of up to 50 MB; the suffix of ``name`` tells its type."""
     return _upload("/upload/document", content, name, _DOCUMENTS, 50)
 
 
-def _upload(path: str, content: bytes, name: str, types: Mapping[str, str], most: int) -> Operation[Upload]:
+def _upload(path: str, content: bytes, name: str, types: Mapping[str, str], max_megabytes: int) -> Operation[Upload]:
     suffix = PurePath(name).suffix.lower()
     if suffix not in types:
         raise ArgumentInvalid(
             "file", f"{name!r} has a suffix that {path} does not take: it takes only {', '.join(types)}"
         )
-    if not 0 < len(content) <= most * _MB:
-        raise ArgumentInvalid("file", f"{name!r} has {len(content)} bytes: {path} takes 1 byte to {most} MB")
+    if not 0 < len(content) <= max_megabytes * _MB:
+        raise ArgumentInvalid("file", f"{name!r} has {len(content)} bytes: {path} takes 1 byte to {max_megabytes} MB")
     attachment = Attachment(content=content, name=PurePath(name).name, content_type=types[suffix])
     return Operation(
         method="POST",

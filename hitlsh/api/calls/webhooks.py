@@ -1,6 +1,6 @@
-"""WebhookRegistration management, which the documents call a future endpoint: no reply is shown anywhere.
+"""Webhook management, which https://docs.hitl.sh calls a future endpoint. No page shows a reply.
 
-Until HITL.sh has it, register account webhooks in the dashboard, or give each request a ``callback_url``.
+Until HITL.sh offers it, register account webhooks in the dashboard, or give each request a ``callback_url``.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def create(
 ) -> Operation[WebhookRegistration]:
     """Register an address for events such as ``request.*``, ``loop.<id>.*`` or ``*`` (future endpoint)."""
     if not check_url("url", address):
-        raise ArgumentInvalid("url", f"{address!r} is not https: the deliveries would travel in clear")
+        raise ArgumentInvalid("url", f"{address!r} is not https: the deliveries would not be encrypted")
     if isinstance(events, str) or not events:
         raise ArgumentInvalid("events", f"is {events!r}: give a list of patterns, such as ['request.*']")
     check_length("secret", secret, 1, 1000)
@@ -32,7 +32,7 @@ def create(
 
 
 def rotate_secret(webhook_id: str, secret: str) -> Operation[WebhookRegistration]:
-    """Sign with another secret from now on (future endpoint); let the receiver accept both for a while."""
+    """Replace the secret of a webhook (future endpoint); let the receiver accept both secrets first."""
     check_length("secret", secret, 1, 1000)
     body = encode_body({"secret": secret})
     return Operation(method="PATCH", path=_path(webhook_id), body=body, read=_webhook)

@@ -1,4 +1,4 @@
-"""Workflows: start one. No documented call reads an execution again; its end comes by webhook."""
+"""Workflows (https://docs.hitl.sh, "Make"). No documented call reads an execution; its end is sent by webhook."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from hitlsh.api.operations import Operation, encode_value, path_segment
 def trigger(
     workflow_id: str, payload: Any = None, *, form: Literal["trigger", "webhook"] = "trigger"
 ) -> Operation[Execution]:
-    """Start a workflow with any JSON. ``form="webhook"`` takes the path of the vendor's second n8n node."""
+    """Start a workflow with any JSON value. ``form="webhook"`` uses the path of HITL.sh's n8n node 2.0."""
     part = path_segment("workflow_id", workflow_id)
     path = f"/workflows/{part}/trigger" if form == "trigger" else f"/workflows/webhook/{part}"
     return Operation(

@@ -1,4 +1,4 @@
-"""What a client accepts as its key and its address, checked before the first call."""
+"""Checks the API key and the base URL of a client before the first call."""
 
 import ipaddress
 from functools import cache
@@ -11,23 +11,23 @@ DEFAULT_BASE_URL = "https://api.hitl.sh/v1"
 
 
 def check_key(api_key: str) -> str:
-    """The key, if it can travel in a header; its shape is not judged, the documents show several."""
+    """Return the key; raises ClientMisconfigured for one that a header cannot hold. Its form is not checked."""
     if not api_key:
         raise ClientMisconfigured("the API key is empty: create one at HITL.sh and set HITL_API_KEY")
     if not all("!" <= character <= "~" for character in api_key):
         raise ClientMisconfigured(
-            "the API key holds a blank or a character no key has: copy it again, without spaces or newlines"
+            "the API key holds a blank or a character that no key has: copy it again, without spaces or newlines"
         )
     return api_key
 
 
 def check_base_url(base_url: str) -> str:
-    """The address without a final slash; plain HTTP only to this machine, the key would travel in clear."""
+    """Return the base URL without a final slash; raises ClientMisconfigured for one that is not usable or not safe."""
     parts = split(base_url)
     if parts is None or parts.query or parts.fragment:
-        raise ClientMisconfigured(f"the base URL {base_url!r} is none: give one like {DEFAULT_BASE_URL}")
+        raise ClientMisconfigured(f"the base URL {base_url!r} is not an address: give one like {DEFAULT_BASE_URL}")
     if parts.username is not None or parts.password is not None:
-        raise ClientMisconfigured("the base URL carries a user name or password: give the key as api_key instead")
+        raise ClientMisconfigured("the base URL holds a user name or password: give the key as api_key instead")
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ClientMisconfigured(
             f"the base URL {base_url!r} would send the API key in clear: use https, or http to localhost only"
@@ -36,17 +36,17 @@ def check_base_url(base_url: str) -> str:
 
 
 def split(address: str) -> SplitResult | None:
-    """The parts of an absolute web address; None for anything else."""
+    """Return the parts of an absolute http or https URL; None for anything else."""
     try:
         parts = urlsplit(address)
-        parts.port  # noqa: B018  # raises for a port that is none
+        parts.port  # noqa: B018  # raises for an invalid port
     except ValueError:
         return None
     return parts if parts.scheme in ("http", "https") and parts.hostname else None
 
 
 def check_prefix(api_prefix: str) -> str:
-    """What stands between the base URL and ``/loops``: ``/api`` as documented, or nothing."""
+    """Return the prefix without a final slash: ``/api`` as documented, or empty."""
     prefix = api_prefix.rstrip("/")
     if prefix and not prefix.startswith("/"):
         raise ClientMisconfigured(f"api_prefix {api_prefix!r} must be empty or begin with a slash, such as '/api'")
@@ -54,7 +54,7 @@ def check_prefix(api_prefix: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name is this machine, as far as the name tells."""
+    """Return whether a host name is a loopback name or address."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -65,7 +65,7 @@ def is_loopback(host: str) -> bool:
 
 @cache
 def user_agent() -> str:
-    """``hitl-receiver/<version>``."""
+    """Return the User-Agent: ``hitl-receiver/<version>``."""
     try:
         return f"hitl-receiver/{version('hitl-receiver')}"
     except PackageNotFoundError:

@@ -1,6 +1,6 @@
-"""The life of a call without I/O: a generator that says what to do next and is told how it went.
+"""A call as a generator without I/O: it yields steps and receives their results.
 
-`Client` and `AsyncClient` only carry out the steps, so that both behave alike.
+`Client` and `AsyncClient` execute the steps, so that both behave alike.
 """
 
 from collections.abc import Callable, Generator
@@ -12,7 +12,7 @@ import msgspec
 
 from hitlsh.api.errors import ApiError, BudgetExhausted, StatusError, Unreachable
 from hitlsh.api.http.rate_limit import RateLimit
-from hitlsh.api.http.replies import HttpReply, read, refusal, result
+from hitlsh.api.http.replies import HttpReply, read, result, status_error
 from hitlsh.api.http.retrying import RetryPolicy, RetryState, may_have_acted
 from hitlsh.api.operations import HttpRequest, Operation, to_http_request
 from hitlsh.api.request_recorder import RecorderEntry, log_errors
@@ -21,46 +21,46 @@ T = TypeVar("T")
 
 
 class Spend(msgspec.Struct, frozen=True):
-    """Step: take a call from the budget. Told: the seconds to wait, 0.0 when taken."""
+    """Step: take a call from the budget. Result: the seconds to wait; 0.0 when the call was taken."""
 
 
 class Observe(msgspec.Struct, frozen=True):
-    """Step: tell the budget what HITL.sh said. Told nothing."""
+    """Step: give the budget the rate limit of a reply. No result."""
 
     rate_limit: RateLimit
-    #: What HITL.sh has done by this call cannot be asked again: the budget's failure must not hide it.
-    changed: HttpRequest | None = None
+    #: The call, when it changed something: a failure of the budget must not hide that.
+    changed_by: HttpRequest | None = None
 
-    def forgiving(self) -> AbstractContextManager[None]:
-        """What to tell the budget in."""
-        return nullcontext() if self.changed is None else log_errors("budget.failed", self.changed.path)
+    def logging_errors(self) -> AbstractContextManager[None]:
+        """Return the context in which to execute the step."""
+        return nullcontext() if self.changed_by is None else log_errors("budget.failed", self.changed_by.path)
 
 
 class RecordRequest(msgspec.Struct, frozen=True):
-    """Step: tell the recorder of a request that now exists. Told nothing."""
+    """Step: give the recorder a created request. No result."""
 
-    made: RecorderEntry
+    entry: RecorderEntry
 
-    def forgiving(self) -> AbstractContextManager[None]:
-        """What to tell the recorder in."""
-        return log_errors("recorder.failed", self.made.created.request_id)
+    def logging_errors(self) -> AbstractContextManager[None]:
+        """Return the context in which to execute the step."""
+        return log_errors("recorder.failed", self.entry.created.request_id)
 
 
 class Sleep(msgspec.Struct, frozen=True):
-    """Step: wait. Told nothing."""
+    """Step: wait. No result."""
 
     seconds: float
 
 
 class Transmit(msgspec.Struct, frozen=True):
-    """Step: make one HTTP request. Told: `HttpReply` or `Unreachable`, the latter not raised."""
+    """Step: send an HTTP request. Result: `HttpReply`, or `Unreachable` as a value."""
 
-    wire: HttpRequest
+    request: HttpRequest
 
 
 Step: TypeAlias = Spend | Observe | RecordRequest | Sleep | Transmit
 Flow: TypeAlias = Generator[Step, Any, T]
-#: Several calls as one: yields operations (told their result, or their error raised) and sleeps.
+#: Several calls as one: yields operations, which return their result or raise, and sleeps.
 Script: TypeAlias = Generator[Operation[Any] | Sleep, Any, T]
 
 
@@ -69,7 +69,7 @@ def _now() -> datetime:
 
 
 class Exchange:
-    """What a client knows between calls: the address, the key, its patience and the limit as last seen."""
+    """The state of a client between calls: its configuration, and the rate limit of the last reply."""
 
     def __init__(
         self,
@@ -90,21 +90,21 @@ class Exchange:
         self._clock = clock
 
     def flow(self, job: Operation[T] | Script[T]) -> Flow[T]:
-        """The steps for a call, or for a script of calls."""
-        return self.call(job) if isinstance(job, Operation) else self._play(job)
+        """Return the steps of a call, or of a script of calls."""
+        return self.call(job) if isinstance(job, Operation) else self._run_script(job)
 
     def call(self, operation: Operation[T]) -> Flow[T]:
-        """Make the call, again where the policy allows; raises what went wrong last."""
-        wire = to_http_request(operation, self._base_url, self._api_prefix)
-        patience = RetryState(self._policy)
+        """Make a call, again where the retry policy allows; raises the last error."""
+        request = to_http_request(operation, self._base_url, self._api_prefix)
+        retry_state = RetryState(self._policy)
         earlier: ApiError | None = None
         while True:
-            yield from self._spend(patience)
-            failure, found = yield from self._once(operation, wire)
+            yield from self._spend(retry_state)
+            failure, value = yield from self._once(operation, request)
             if failure is None:
-                answer: T = found
-                return answer
-            wait = patience.wait_after(failure, operation.method, self._clock())
+                result_value: T = value
+                return result_value
+            wait = retry_state.wait_after(failure, operation.method, self._clock())
             if wait is None:
                 if isinstance(failure, StatusError) and not may_have_acted(failure):
                     failure.earlier_failure = earlier
@@ -113,44 +113,43 @@ class Exchange:
                 earlier = failure
             yield Sleep(wait)
 
-    def _play(self, script: Script[T]) -> Flow[T]:
-        told: Any = None
+    def _run_script(self, script: Script[T]) -> Flow[T]:
+        step_result: Any = None
         while True:
             try:
-                step = script.send(told)
+                step = script.send(step_result)
             except StopIteration as end:
-                found: T = end.value
-                return found
-            told = (yield step) if isinstance(step, Sleep) else (yield from self.call(step))
+                value: T = end.value
+                return value
+            step_result = (yield step) if isinstance(step, Sleep) else (yield from self.call(step))
 
-    def _spend(self, patience: RetryState) -> Flow[None]:
-        while self._budgeted and (wanted := (yield Spend())) > 0:
-            wait = patience.wait(wanted)
+    def _spend(self, retry_state: RetryState) -> Flow[None]:
+        while self._budgeted and (seconds := (yield Spend())) > 0:
+            wait = retry_state.wait(seconds)
             if wait is None:
                 raise BudgetExhausted(
-                    f"our own budget has no call for another {wanted:.0f} s, longer than this client waits: "
+                    f"the budget has no call for another {seconds:.0f} s, longer than this client waits: "
                     "try later, or raise max_wait",
-                    self._clock() + timedelta(seconds=wanted),
+                    self._clock() + timedelta(seconds=seconds),
                 )
             yield Sleep(wait)
 
-    def _once(self, operation: Operation[T], wire: HttpRequest) -> Generator[Step, Any, tuple[ApiError | None, Any]]:
-        told: HttpReply | Unreachable = yield Transmit(wire)
-        if isinstance(told, Unreachable):
-            return told, None
-        now = self._clock()
-        reading = read(told, now, self._key)
-        if reading.rate_limit is not None:
-            self.rate_limit = reading.rate_limit
+    def _once(self, operation: Operation[T], request: HttpRequest) -> Generator[Step, Any, tuple[ApiError | None, Any]]:
+        reply: HttpReply | Unreachable = yield Transmit(request)
+        if isinstance(reply, Unreachable):
+            return reply, None
+        parsed = read(reply, self._clock(), self._key)
+        if parsed.rate_limit is not None:
+            self.rate_limit = parsed.rate_limit
             if self._budgeted:
-                yield Observe(reading.rate_limit, wire if operation.method != "GET" else None)
-        failure: StatusError | None = refusal(operation, wire, told.status, reading)
-        if failure is not None:
-            return failure, None
-        found = result(operation, wire, told.status, reading)
-        if isinstance(found, ApiError):
-            return found, None
-        made = operation.makes(found) if operation.makes is not None else None
-        if made is not None:
-            yield RecordRequest(made)
-        return None, found
+                yield Observe(parsed.rate_limit, request if operation.method != "GET" else None)
+        error = status_error(operation, request, reply.status, parsed)
+        if error is not None:
+            return error, None
+        value = result(operation, request, reply.status, parsed)
+        if isinstance(value, ApiError):
+            return value, None
+        entry = operation.created_request(value) if operation.created_request is not None else None
+        if entry is not None:
+            yield RecordRequest(entry)
+        return None, value

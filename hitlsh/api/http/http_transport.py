@@ -1,4 +1,4 @@
-"""The only module of the client that knows httpx: what goes out, and what a failure there means."""
+"""Maps requests, replies and errors of the client to those of httpx."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from hitlsh.api.http.credentials import user_agent
 from hitlsh.api.http.replies import HttpReply
 from hitlsh.api.operations import HttpRequest
 
-#: Failures before the first byte of the request left.
+#: Errors before the first byte of a request is sent.
 _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -19,12 +19,12 @@ _NOT_SENT = (
     httpx.UnsupportedProtocol,
 )
 
-#: What `httpx` raises when there is no reply.
+#: Errors of httpx that mean that there is no reply.
 NO_REPLY = (httpx.TransportError, httpx.DecodingError)
 
 
 def options(base_url: str, timeout: float) -> dict[str, Any]:
-    """How both httpx clients are built; nothing of the environment touches calls to this machine."""
+    """Return the options of both httpx clients; the proxy settings of the environment do not apply to loopback."""
     return {
         "timeout": httpx.Timeout(timeout, connect=min(timeout, 10.0)),
         "follow_redirects": False,
@@ -33,36 +33,36 @@ def options(base_url: str, timeout: float) -> dict[str, Any]:
     }
 
 
-def request(wire: HttpRequest, key: str, timeout: float) -> dict[str, Any]:
-    """The arguments of ``httpx.Client.request``; the key is in here and nowhere else."""
+def request(http_request: HttpRequest, key: str, timeout: float) -> dict[str, Any]:
+    """Return the arguments of ``httpx.Client.request``, the API key included."""
     headers = {"Authorization": f"Bearer {key}"}
-    if wire.body is not None:
+    if http_request.body is not None:
         headers["Content-Type"] = "application/json"
     arguments: dict[str, Any] = {
-        "method": wire.method,
-        "url": wire.url,
+        "method": http_request.method,
+        "url": http_request.url,
         "headers": headers,
-        "content": wire.body,
+        "content": http_request.body,
     }
-    if wire.attachment is not None:
-        file = wire.attachment
+    if http_request.attachment is not None:
+        file = http_request.attachment
         arguments["files"] = {"file": (file.name, file.content, file.content_type)}
-    if wire.patience:
-        arguments["timeout"] = httpx.Timeout(timeout + wire.patience, connect=min(timeout, 10.0))
+    if http_request.hold_seconds:
+        arguments["timeout"] = httpx.Timeout(timeout + http_request.hold_seconds, connect=min(timeout, 10.0))
     return arguments
 
 
-def answered(response: httpx.Response) -> HttpReply:
-    """The reply as a value."""
+def reply(response: httpx.Response) -> HttpReply:
+    """Return a response as a value."""
     headers: Mapping[str, str] = response.headers
     return HttpReply(status=response.status_code, headers=headers, content=response.content)
 
 
-def unreachable(wire: HttpRequest, error: Exception) -> Unreachable:
-    """What it means that there was no reply. Not chained: httpx's error holds the key."""
+def unreachable(http_request: HttpRequest, error: Exception) -> Unreachable:
+    """Return the error for a missing reply. Not chained: the error of httpx holds the API key."""
     return Unreachable(
-        wire.method,
-        wire.path,
+        http_request.method,
+        http_request.path,
         f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
         sent=not isinstance(error, _NOT_SENT),
     )

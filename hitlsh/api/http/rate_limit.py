@@ -1,6 +1,7 @@
-"""How many calls are left: what HITL.sh says, and a budget of our own that stops before HITL.sh does.
+"""The call limit of an API key, as HITL.sh reports it, and a budget that stops before HITL.sh does.
 
-The limit is 100 calls per hour and key. The documents disagree on when the hour begins: the headers decide.
+Follows https://docs.hitl.sh, "Rate limits": 100 calls per hour and API key. The pages disagree on when the hour begins,
+so the headers decide.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,29 +18,33 @@ T = TypeVar("T")
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of the key's limit, as of the last reply."""
+    """The call limit of an API key, as of one reply."""
 
+    #: Calls per hour.
     limit: int | None = None
+    #: Calls left until `reset_at`.
     remaining: int | None = None
+    #: Aware, UTC.
     reset_at: datetime | None = None
+    #: When the reply was received: aware, UTC.
     observed_at: datetime
 
 
 class Budget(Protocol):
-    """Calls we allow ourselves; one may be shared by many clients."""
+    """A budget of calls. Several clients may share one."""
 
     def spend(self) -> float:
-        """Take one call: 0.0 when it is ours, else the seconds until there is one.
+        """Take one call; returns 0.0 when it was taken, else the seconds until one is available.
 
-        A budget that would rather refuse than wait raises `BudgetExhausted`.
+        A budget that refuses instead of waiting raises BudgetExhausted.
         """
 
     def observe(self, rate_limit: RateLimit) -> None:
-        """Learn what HITL.sh said about the limit."""
+        """Receive the call limit of a reply."""
 
 
 class AsyncBudget(Protocol):
-    """The same for an `AsyncClient`, where asking may take a round trip."""
+    """A budget for `AsyncClient`, which may take a round trip."""
 
     def spend(self) -> Awaitable[float]:
         """See `Budget.spend`."""
@@ -49,7 +54,11 @@ class AsyncBudget(Protocol):
 
 
 class LocalBudget:
-    """A budget for one process: calls per hour, corrected by what HITL.sh reports. Thread-safe."""
+    """A budget for one process, corrected by the call limit that HITL.sh reports. Thread-safe.
+
+    ``per_hour``: calls per hour; ValueError below 1. ``wait``: wait for the next hour, do not raise BudgetExhausted.
+    ``clock``: returns the current time, aware.
+    """
 
     def __init__(
         self,
@@ -68,7 +77,7 @@ class LocalBudget:
         self._lock = Lock()
 
     def spend(self) -> float:
-        """Take one call, or say how long to wait; raises `BudgetExhausted` unless made with ``wait=True``."""
+        """Take one call, or return the seconds to wait; raises BudgetExhausted unless ``wait`` is set."""
         with self._lock:
             now = self._clock()
             if self._resets_at is None or now >= self._resets_at:
@@ -85,21 +94,21 @@ class LocalBudget:
             )
 
     def observe(self, rate_limit: RateLimit) -> None:
-        """Trust HITL.sh on when the hour ends, and on having less left than we thought."""
+        """Take over the end of the hour, and a lower number of remaining calls."""
         if rate_limit.remaining is None or rate_limit.reset_at is None:
             return
         with self._lock:
             if rate_limit.reset_at <= self._clock():
                 return
-            new_hour = self._resets_at is not None and rate_limit.reset_at > self._resets_at
-            self._left = min(self._per_hour if new_hour else self._left, rate_limit.remaining)
+            is_new_hour = self._resets_at is not None and rate_limit.reset_at > self._resets_at
+            self._left = min(self._per_hour if is_new_hour else self._left, rate_limit.remaining)
             self._resets_at = rate_limit.reset_at
 
 
 def read_rate_limit(
     status: int, headers: Mapping[str, str], usage: Mapping[str, Any], now: datetime
 ) -> RateLimit | None:
-    """Read the headers, then the usage figures of a 429 body; None when neither says anything."""
+    """Return the call limit in the headers, else in the usage figures of a 429 body; None without either."""
     limit = _first(_whole(headers.get("X-RateLimit-Limit")), _whole(usage.get("usage_limit")))
     remaining = _first(_whole(headers.get("X-RateLimit-Remaining")), _whole(usage.get("remaining")))
     reset_at = _first(_unix(headers.get("X-RateLimit-Reset")), _iso(usage.get("reset_at")))
@@ -111,13 +120,13 @@ def read_rate_limit(
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """``Retry-After``, in seconds or as a date."""
-    said = headers.get("Retry-After", "")
-    seconds = _whole(said)
+    """Return the time of ``Retry-After``, which is given in seconds or as a date; None without one."""
+    value = headers.get("Retry-After", "")
+    seconds = _whole(value)
     if seconds is not None:
         return now + timedelta(seconds=min(seconds, 86_400))
     try:
-        date = parsedate_to_datetime(said)
+        date = parsedate_to_datetime(value)
     except ValueError:
         return None
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
@@ -127,23 +136,23 @@ def _first(*candidates: T | None) -> T | None:
     return next((candidate for candidate in candidates if candidate is not None), None)
 
 
-def _whole(said: Any) -> int | None:
+def _whole(value: Any) -> int | None:
     try:
-        return max(0, int(said))
+        return max(0, int(value))
     except (TypeError, ValueError):
         return None
 
 
-def _unix(said: str | None) -> datetime | None:
+def _unix(value: str | None) -> datetime | None:
     try:
-        return datetime.fromtimestamp(int(float(said)), UTC) if said is not None else None
+        return datetime.fromtimestamp(int(float(value)), UTC) if value is not None else None
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _iso(said: Any) -> datetime | None:
+def _iso(value: Any) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(said)
+        time = datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""When a failed call is made again, and how long to wait before it. No clock, no sleeping here."""
+"""Whether a failed call is repeated, and after how many seconds. Pure: no clock, no sleep."""
 
 import random
 from collections.abc import Callable
@@ -22,41 +22,42 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     HITL.sh has no idempotency key.
     """
 
-    #: Calls in all, the first one counted; 1 means no retry.
+    #: Attempts in all, the first included; 1 means no retry.
     attempts: int = 4
-    #: Seconds one call may spend sleeping in all. A rate limit that lasts longer raises at once.
+    #: Seconds that a call may wait in all. A rate limit that lasts longer is raised at once.
     max_wait: float = 60.0
-    #: Seconds before the first retry, doubled for each next one, and half of it random.
+    #: Seconds before the first retry, doubled for each further one; up to half of it is random.
     backoff: float = 0.5
+    #: The longest backoff in seconds.
     backoff_cap: float = 30.0
 
 
 class RetryState:
-    """What is left of a policy within one call."""
+    """The attempts and the waiting time that one call has used."""
 
-    def __init__(self, policy: RetryPolicy, dice: Callable[[], float] = random.random) -> None:
+    def __init__(self, policy: RetryPolicy, random_fraction: Callable[[], float] = random.random) -> None:
         self._policy = policy
-        self._dice = dice
-        self._tries = 1
+        self._random_fraction = random_fraction
+        self._attempts = 1
         self._waited = 0.0
 
     def wait_after(self, failure: ApiError, method: str, now: datetime) -> float | None:
-        """Seconds until the next try, which are then used up; None when there is none."""
-        if self._tries >= self._policy.attempts or not _repeatable(failure, method):
+        """Return the seconds until the next attempt, and use them up; None when there is none."""
+        if self._attempts >= self._policy.attempts or not _repeatable(failure, method):
             return None
-        self._tries += 1
-        return self.wait(max(self._backoff(), _asked_to_wait(failure, now)))
+        self._attempts += 1
+        return self.wait(max(self._backoff(), _requested_wait(failure, now)))
 
     def wait(self, seconds: float) -> float | None:
-        """Use up so many seconds of waiting; None when that is more than there is."""
+        """Use up so many seconds of waiting; returns None when fewer are left."""
         if self._waited + seconds > self._policy.max_wait:
             return None
         self._waited += seconds
         return seconds
 
     def _backoff(self) -> float:
-        full = min(self._policy.backoff_cap, self._policy.backoff * 2.0 ** (self._tries - 2))
-        return full * (0.5 + self._dice() / 2)
+        longest = min(self._policy.backoff_cap, self._policy.backoff * 2.0 ** (self._attempts - 2))
+        return longest * (0.5 + self._random_fraction() / 2)
 
 
 def _repeatable(failure: ApiError, method: str) -> bool:
@@ -74,7 +75,7 @@ def may_have_acted(failure: ApiError) -> bool:
     return isinstance(failure, StatusError) and failure.status in RETRIED_STATUSES
 
 
-def _asked_to_wait(failure: ApiError, now: datetime) -> float:
+def _requested_wait(failure: ApiError, now: datetime) -> float:
     reset_at = failure.reset_at if isinstance(failure, StatusError) else None
     if reset_at is None:
         return 60.0 if isinstance(failure, RateLimited) else 0.0

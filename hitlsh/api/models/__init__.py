@@ -1,1 +1,1 @@
-"""The resources of the API as frozen values, one module per resource group."""
+"""The resources of the API as frozen values: one module for each group."""

@@ -1,4 +1,4 @@
-"""What ``GET /test`` tells about a key."""
+"""The reply of ``GET /test`` (https://docs.hitl.sh, "Authentication")."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from hitlsh.api.resource import Resource
 
 
 class CallQuota(Resource, frozen=True, kw_only=True):
-    """The key's call limit as the body of ``/test`` states it."""
+    """The call limit of an API key, as the body of ``/test`` has it."""
 
     limit: int | None = None
     remaining: int | None = None
@@ -14,12 +14,12 @@ class CallQuota(Resource, frozen=True, kw_only=True):
 
 
 class KeyTest(Resource, frozen=True, kw_only=True):
-    """A valid key and whose it is."""
+    """A valid API key and its owner."""
 
     api_key_id: str | None = None
     user_id: str | None = None
     email: str | None = None
-    #: ``active``, ``suspended`` or ``inactive``; the documents disagree, so any word is kept.
+    #: ``active``, ``suspended`` or ``inactive``; the pages disagree, so every word is kept.
     account_status: str | None = None
     rate_limit: CallQuota | None = None
     permissions: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Loops and the people in them."""
+"""Loops and their members (https://docs.hitl.sh, "Loops")."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from hitlsh.api.resource import Resource
 
 
 class Member(Resource, frozen=True, kw_only=True):
-    """A person in a loop; pending until they have joined in the app."""
+    """A member of a loop; pending until the person has joined in the app."""
 
     user_id: str
     email: str | None = None
@@ -19,7 +19,7 @@ class Member(Resource, frozen=True, kw_only=True):
 
 
 class Loop(Resource, frozen=True, kw_only=True):
-    """A group of reviewers to whom requests go."""
+    """A group of reviewers, to which requests are sent."""
 
     id: str
     name: str | None = None
@@ -27,7 +27,7 @@ class Loop(Resource, frozen=True, kw_only=True):
     icon: str | None = None
     creator_id: str | None = None
     members: tuple[Member, ...] = ()
-    #: Counts pending people too.
+    #: Pending members included.
     member_count: int | None = None
     pending_count: int | None = None
     invite_code: str | None = None
@@ -37,7 +37,7 @@ class Loop(Resource, frozen=True, kw_only=True):
 
 
 class CreatedLoop(Resource, frozen=True, kw_only=True):
-    """A new loop and the ways to join it. People join in the app: there is no call that adds a member."""
+    """A new loop and the codes to join it. People join in the app; no call adds a member."""
 
     loop: Loop
     invite_code: str | None = None
@@ -48,16 +48,16 @@ class CreatedLoop(Resource, frozen=True, kw_only=True):
 
 
 class DeletedLoop(Resource, frozen=True, kw_only=True):
-    """A loop that is gone, its requests with it."""
+    """A loop that was deleted with its requests."""
 
     loop_id: str
     deleted_at: datetime | None = None
-    #: How many members, requests and responses went with it, where HITL.sh says so.
+    #: Numbers of deleted members, requests and responses, where HITL.sh sends them.
     deleted_data: dict[str, Any] | None = None
 
 
 class Members(Resource, frozen=True, kw_only=True):
-    """The people of one loop; which counts are present depends on the API's age."""
+    """The members of one loop; which counts are present depends on the version of the API."""
 
     loop_id: str
     members: tuple[Member, ...] = ()
@@ -69,7 +69,7 @@ class Members(Resource, frozen=True, kw_only=True):
 
 
 class RemovedMember(Resource, frozen=True, kw_only=True):
-    """Somebody who is no longer in a loop."""
+    """A member that was removed from a loop."""
 
     loop_id: str
     user_id: str

@@ -1,4 +1,4 @@
-"""The small resource groups: uploads, approval chains, workflow executions, webhooks."""
+"""Uploads, approval chains, workflow executions and webhooks."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from hitlsh.api.resource import Resource
 
 
 class Upload(Resource, frozen=True, kw_only=True):
-    """A stored file, to be named by URL in a request."""
+    """A stored file; a request refers to it by its URL."""
 
     url: str
     file_type: str | None = None
@@ -16,7 +16,7 @@ class Upload(Resource, frozen=True, kw_only=True):
 
 
 class ChainDecision(Resource, frozen=True, kw_only=True):
-    """What one approver said."""
+    """The decision of one approver."""
 
     user_id: str | None = None
     decision: str | None = None
@@ -35,7 +35,7 @@ class ChainStep(Resource, frozen=True, kw_only=True):
 
 
 class ApprovalChain(Resource, frozen=True, kw_only=True):
-    """Several approvers for one request; how the chain moves the request itself is not documented."""
+    """Several approvers for one request. How a chain changes the request is not documented."""
 
     id: str
     request_id: str | None = None
@@ -57,8 +57,9 @@ class Execution(Resource, frozen=True, kw_only=True):
     execution_id: str
     #: The request that the workflow asks; poll it with ``client.requests.get``. None where HITL.sh does not send it.
     request_id: str | None = None
+    workflow_id: str | None = None
     status: str | None = None
-    #: As it came.
+    #: As HITL.sh sent it.
     response_data: Any = None
     #: ``{id, name, email}`` of the person who answered.
     response_by_user: dict[str, Any] | None = None
@@ -68,7 +69,7 @@ class Execution(Resource, frozen=True, kw_only=True):
 
 
 class WebhookRegistration(Resource, frozen=True, kw_only=True):
-    """A registered webhook. No page shows a reply of these calls, so everything is optional."""
+    """A registered webhook. No page shows a reply of these calls, so every field is optional."""
 
     id: str | None = None
     url: str | None = None

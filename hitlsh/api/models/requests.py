@@ -1,4 +1,4 @@
-"""Requests: what was asked of people, and what became of it."""
+"""Requests and their answers (https://docs.hitl.sh, "Requests")."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from hitlsh.webhooks import payload_fields
 
 
 class Recipient(Resource, frozen=True, kw_only=True):
-    """Somebody the request was sent to, and whether their phone was told."""
+    """A reviewer to whom a request was sent, and whether the app was notified."""
 
     user_id: str | None = None
     email: str | None = None
@@ -22,7 +22,7 @@ class Recipient(Resource, frozen=True, kw_only=True):
 
 
 class RequestSummary(Resource, frozen=True, kw_only=True):
-    """A request as the lists show it."""
+    """A request as lists hold it."""
 
     id: str
     loop_id: str | None = None
@@ -31,14 +31,15 @@ class RequestSummary(Resource, frozen=True, kw_only=True):
     priority: str | None = None
     request_text: str | None = None
     response_type: str | None = None
-    #: The vendor's word, as it came; `outcome` reads it.
+    #: As HITL.sh sent it; see `outcome`.
     status: str | None = None
-    #: As it came; `answer` reads it.
+    #: As HITL.sh sent it; see `answer`.
     response_data: Any = None
     response_by: str | dict[str, Any] | None = None
     response_by_user: dict[str, Any] | None = None
     response_at: datetime | None = None
     completed_at: datetime | None = None
+    #: From creation to answer.
     response_time_seconds: float | None = None
     timeout_at: datetime | None = None
     created_at: datetime | None = None
@@ -46,24 +47,24 @@ class RequestSummary(Resource, frozen=True, kw_only=True):
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the request has ended; None while it is open, and for a status we do not know."""
+        """The outcome; None while the request is open, and for an unknown status."""
         return outcome_of(self.status)
 
     @property
     def answer(self) -> Answer | None:
-        """What a person answered. Always None after a timeout or a cancellation: nobody decided."""
+        """The answer of a person; None after a timeout or a cancellation, since nobody decided."""
         if self.outcome in ("timeout", "cancelled"):
             return None
         return read_answer(self.response_data, self.response_type, self._config())
 
     @property
     def decided_at(self) -> datetime | None:
-        """When it was answered, under whichever name."""
+        """When the request was answered: ``response_at``, else ``completed_at``."""
         return self.response_at if self.response_at is not None else self.completed_at
 
     @property
     def reviewer(self) -> Reviewer | None:
-        """Who answered, from the id, the e-mail address or the object that HITL.sh gives."""
+        """The person who answered."""
         return payload_fields.reviewer(self.response_by, self.response_by_user)
 
     def _config(self) -> dict[str, Any]:
@@ -71,7 +72,7 @@ class RequestSummary(Resource, frozen=True, kw_only=True):
 
 
 class Request(RequestSummary, frozen=True, kw_only=True):
-    """A request in full."""
+    """A request with all its fields."""
 
     creator_id: str | None = None
     api_key_id: str | None = None
@@ -80,7 +81,7 @@ class Request(RequestSummary, frozen=True, kw_only=True):
     platform: str | None = None
     platform_version: str | None = None
     response_config: dict[str, Any] = msgspec.field(default_factory=dict)
-    #: What HITL.sh assumes when nobody answers in time; never an answer of a person.
+    #: What holds when nobody answers in time. Never an answer of a person.
     default_response: Any = None
     callback_url: str | None = None
     broadcasted_to: tuple[Recipient, ...] = ()
@@ -96,7 +97,7 @@ class Request(RequestSummary, frozen=True, kw_only=True):
 
 
 class CreatedRequest(Resource, frozen=True, kw_only=True):
-    """The reply to a create: the request is with the reviewers."""
+    """The reply to a create; the reviewers have been notified."""
 
     request_id: str
     status: str | None = None
@@ -104,28 +105,28 @@ class CreatedRequest(Resource, frozen=True, kw_only=True):
     type: str | None = None
     priority: str | None = None
     timeout_at: datetime | None = None
-    #: How many people; `Request.broadcasted_to` names them.
+    #: Number of reviewers; `Request.broadcasted_to` lists them.
     broadcasted_to: int | None = None
     notifications_sent: int | None = None
-    #: Absolute: joined against the API's origin.
+    #: An absolute URL.
     polling_url: str | None = None
     #: Not documented for this reply; None where HITL.sh does not send it.
     created_at: datetime | None = None
 
 
 class CancelledRequest(Resource, frozen=True, kw_only=True):
-    """The reply to a cancel; the details beyond the first two are not always sent."""
+    """The reply to a cancel; only the first two fields are always sent."""
 
     request_id: str
     status: str | None = None
     cancelled_at: datetime | None = None
     previous_status: str | None = None
-    #: ``{refunded, reason}``: whether the call limit got its unit back.
+    #: ``{refunded, reason}``: whether the cancellation gave a call of the hour back.
     refund_info: dict[str, Any] | None = None
 
 
 class RequestFeedback(Resource, frozen=True, kw_only=True):
-    """Feedback as it was stored."""
+    """The stored feedback."""
 
     request_id: str
     feedback: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -135,11 +136,11 @@ class RequestFeedback(Resource, frozen=True, kw_only=True):
 
 
 class RequestPage(Resource, frozen=True, kw_only=True):
-    """One page of a list; an older API gives only ``requests`` and ``count``."""
+    """One page of a list; an older API sends only ``requests`` and ``count``."""
 
     requests: tuple[RequestSummary, ...] = ()
     count: int | None = None
-    #: All matches, not just this page.
+    #: Matches on all pages.
     total: int | None = None
     has_more: bool | None = None
     #: ``{limit, offset, next_offset}``.

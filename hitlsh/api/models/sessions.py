@@ -1,4 +1,4 @@
-"""Sessions of a coding agent and the turns it asks about (documented since April 2026)."""
+"""Sessions of a coding agent and their turns (https://docs.hitl.sh/concepts/sessions)."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from hitlsh.api.resource import Resource
 
 
 class Session(Resource, frozen=True, kw_only=True):
-    """One agent at work."""
+    """A session of a coding agent."""
 
     id: str
     agent_type: str | None = None
@@ -22,7 +22,7 @@ class Session(Resource, frozen=True, kw_only=True):
 
 
 class Turn(Resource, frozen=True, kw_only=True):
-    """One action the agent proposes; ``human_decision`` is None until a person has decided."""
+    """An action that the agent proposes; ``human_decision`` is None until a person has decided."""
 
     id: str
     session_id: str | None = None
@@ -42,5 +42,5 @@ class Turn(Resource, frozen=True, kw_only=True):
 
     @property
     def pending(self) -> bool:
-        """Whether nobody has decided yet."""
+        """Whether the turn is not decided yet."""
         return self.human_decision is None

@@ -1,6 +1,6 @@
-"""What can be asked of people: one builder per response type, checked before a call is spent.
+"""Builders of questions: one for each response type. They raise ArgumentInvalid for what breaks a limit.
 
-Limits are those of https://docs.hitl.sh (responses/types); the messages name the field and the limit.
+Follows https://docs.hitl.sh, "Response types"; the messages name the field and the limit.
 """
 
 import math
@@ -12,39 +12,43 @@ import msgspec
 from hitlsh.api.answers import Answer, read_answer
 from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.operations import without_none
-from hitlsh.api.questions.defaults import check_boolean, check_choice, check_choices, check_number, check_words
+from hitlsh.api.questions.defaults import check_boolean, check_choice, check_choices, check_number, check_text_default
 from hitlsh.api.questions.limits import check_integer
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """An option of a select with a value of its own; a plain string stands for both."""
+    """An option with a value and a label of its own. For an option that is a plain string, both are that string."""
 
+    #: At most 100 characters.
     value: str
+    #: What the reviewer sees, at most 200 characters.
     label: str
     description: str | None = None
     color: str | None = None
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """A response type with its configuration; made by the builders of this module."""
+    """A response type with its configuration, as a builder of this module returns it."""
 
     response_type: str
     response_config: dict[str, Any]
     check: Callable[[Mapping[str, Any], Any], Any]
 
     def default(self, default_response: Any) -> Any:
-        """The default in the form HITL.sh expects; raises `ArgumentInvalid` when it does not fit."""
+        """Return the default response in the form that HITL.sh expects; raises ArgumentInvalid if it does not fit."""
         if default_response is None:
-            raise ArgumentInvalid("default_response", "is missing: say what holds when nobody answers in time")
+            raise ArgumentInvalid(
+                "default_response", "is missing: give the response that holds when nobody answers in time"
+            )
         return self.check(self.response_config, default_response)
 
     def answer(self, response_data: Any) -> Answer | None:
-        """Read an answer to this question; None when there is none."""
+        """Read an answer to this question; None when nobody answered."""
         return read_answer(response_data, self.response_type, self.response_config)
 
 
 def single_select(*options: str | Option, required: bool = False) -> Question:
-    """One of 1 to 20 options; two to ten are easy to read on a phone."""
+    """Ask for one of 1 to 20 options; HITL.sh recommends two to ten."""
     config = {"options": _options(options), "required": required}
     return Question(response_type="single_select", response_config=config, check=check_choice)
 
@@ -55,15 +59,15 @@ def multi_select(
     max_selections: int | None = None,
     required: bool = False,
 ) -> Question:
-    """Several of 1 to 20 options; without ``max_selections`` all may be chosen."""
-    listed = _options(options)
-    most = len(listed) if max_selections is None else max_selections
-    check_integer("max_selections", most, 1, len(listed))
-    check_integer("min_selections", min_selections, 0, most)
+    """Ask for several of 1 to 20 options; without ``max_selections`` all may be chosen."""
+    choices = _options(options)
+    max_choices = len(choices) if max_selections is None else max_selections
+    check_integer("max_selections", max_choices, 1, len(choices))
+    check_integer("min_selections", min_selections, 0, max_choices)
     config = {
-        "options": listed,
+        "options": choices,
         "min_selections": min_selections,
-        "max_selections": most,
+        "max_selections": max_choices,
         "required": required,
     }
     return Question(response_type="multi_select", response_config=config, check=check_choices)
@@ -77,7 +81,7 @@ def rating(
     labels: Mapping[int, str] | None = None,
     required: bool = False,
 ) -> Question:
-    """A rating from ``scale_min`` to ``scale_max``; labels are for single points of the scale."""
+    """Ask for a rating from ``scale_min`` to ``scale_max``; ``labels`` name points of the scale."""
     _ordered("scale_min", scale_min, "scale_max", scale_max)
     if not _finite(scale_step) or scale_step <= 0:
         raise ArgumentInvalid("scale_step", f"is {scale_step!r}: it must be above 0")
@@ -102,7 +106,7 @@ def number(
     placeholder: str | None = None,
     required: bool = False,
 ) -> Question:
-    """A number in a range; negative ones are allowed exactly when the range has some."""
+    """Ask for a number in a range with 0 to 10 decimal places; negative ones only if ``min_value`` is negative."""
     _ordered("min_value", min_value, "max_value", max_value)
     check_integer("decimal_places", decimal_places, 0, 10)
     config = {
@@ -119,9 +123,9 @@ def number(
 def text(
     *, max_length: int = 1000, min_length: int = 0, placeholder: str | None = None, required: bool = False
 ) -> Question:
-    """Free text of up to 5000 characters."""
+    """Ask for a text of up to ``max_length`` (1 to 5000) characters."""
     config = _lengths(min_length, max_length) | {"required": required} | without_none(placeholder=placeholder)
-    return Question(response_type="text", response_config=config, check=check_words)
+    return Question(response_type="text", response_config=config, check=check_text_default)
 
 
 def editable_text(
@@ -132,11 +136,13 @@ def editable_text(
     placeholder: str | None = None,
     required: bool = False,
 ) -> Question:
-    """A draft that the reviewer may change before it is accepted."""
+    """Ask for the revision of a draft, of up to ``max_length`` (1 to 5000) characters."""
     config = _lengths(min_length, max_length) | {"required": required} | without_none(placeholder=placeholder)
     if len(draft) > max_length:
         raise ArgumentInvalid("draft_text", f"has {len(draft)} characters: the limit is {max_length}")
-    return Question(response_type="editable_text", response_config={"draft_text": draft} | config, check=check_words)
+    return Question(
+        response_type="editable_text", response_config={"draft_text": draft} | config, check=check_text_default
+    )
 
 
 def boolean(
@@ -147,7 +153,7 @@ def boolean(
     false_color: str | None = None,
     required: bool = False,
 ) -> Question:
-    """A yes or a no, in your words."""
+    """Ask for a yes or a no, with labels of up to 100 characters."""
     config: dict[str, Any] = {"true_label": true_label, "false_label": false_label, "required": required}
     for field in ("true_label", "false_label"):
         _length(field, config[field], 100)
@@ -167,14 +173,14 @@ def _options(options: tuple[str | Option, ...]) -> list[Any]:
     for position, (value, label) in enumerate(zip(values, labels, strict=True)):
         _length(f"options[{position}].value", value, 100)
         _length(f"options[{position}].label", label, 200)
-    for field, words in (("value", values), ("label", labels)):
-        twice = next((word for word in words if words.count(word) > 1), None)
-        if twice is not None:
-            raise ArgumentInvalid("options", f"has the {field} {twice!r} twice: every {field} must differ")
-    return [_shown(option) for option in options]
+    for field, texts in (("value", values), ("label", labels)):
+        duplicate = next((text for text in texts if texts.count(text) > 1), None)
+        if duplicate is not None:
+            raise ArgumentInvalid("options", f"has the {field} {duplicate!r} twice: every {field} must differ")
+    return [_as_json(option) for option in options]
 
 
-def _shown(option: str | Option) -> Any:
+def _as_json(option: str | Option) -> Any:
     if isinstance(option, str):
         return option
     fields = without_none(description=option.description, color=option.color)
@@ -187,11 +193,11 @@ def _lengths(min_length: int, max_length: int) -> dict[str, Any]:
     return {"min_length": min_length, "max_length": max_length}
 
 
-def _length(field: str, words: Any, most: int) -> None:
-    if not isinstance(words, str) or not words.strip():
-        raise ArgumentInvalid(field, f"is {words!r}: give some text")
-    if len(words) > most:
-        raise ArgumentInvalid(field, f"has {len(words)} characters: the limit is {most}")
+def _length(field: str, text: Any, limit: int) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise ArgumentInvalid(field, f"is {text!r}: give some text")
+    if len(text) > limit:
+        raise ArgumentInvalid(field, f"has {len(text)} characters: the limit is {limit}")
 
 
 def _ordered(low_field: str, low: float, high_field: str, high: float) -> None:

@@ -1,4 +1,7 @@
-"""What the reviewer looks at beside the text: an image, files, a video or audio, each by URL."""
+"""The content of a request beside its text: images, a file, videos or audio, each by URL.
+
+Follows https://docs.hitl.sh, "Rich content".
+"""
 
 from typing import Any
 
@@ -10,33 +13,33 @@ from hitlsh.api.questions.limits import check_url
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's ``type`` and the fields that go with it."""
+    """The ``type`` of a request and the fields of that type."""
 
     type: str
     fields: dict[str, Any] = {}
 
 
-#: Text only, which may hold Markdown.
+#: Text only, which may contain Markdown.
 MARKDOWN = Content(type="markdown")
 
 
 def image(*urls: str) -> Content:
-    """One image, or several."""
+    """Show one image or several."""
     return _linked("image", urls)
 
 
 def video(*urls: str) -> Content:
-    """One video, or several; HITL.sh stores none, so they lie elsewhere."""
+    """Show one video or several. HITL.sh stores none, so they must be hosted elsewhere."""
     return _linked("video", urls)
 
 
 def audio(*urls: str) -> Content:
-    """One recording, or several; HITL.sh stores none, so they lie elsewhere."""
+    """Show one recording or several. HITL.sh stores none, so they must be hosted elsewhere."""
     return _linked("audio", urls)
 
 
 def file(address: str, *, file_type: str | None = None, file_name: str | None = None) -> Content:
-    """A document. The create page asks for MIME type and name too; ``uploads.document`` returns all three."""
+    """Show a document. The create page requires MIME type and name too; ``uploads.document`` returns all three."""
     check_url("file_url", address)
     return Content(type="file", fields={"file_url": address} | without_none(file_type=file_type, file_name=file_name))
 

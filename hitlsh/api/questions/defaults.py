@@ -1,7 +1,7 @@
-"""Whether a default response fits its question, in any form the documents show for it.
+"""Checks that a default response fits its question, in every documented form.
 
-The samples give options by label, by value or by snake_case form, and lists as a scalar; what is
-sent is always the option's value, and a list where several may be chosen.
+The samples of https://docs.hitl.sh give options by label, value or slug, and lists as a scalar. What is sent is the
+option's value, and a list where several may be chosen.
 """
 
 import math
@@ -15,20 +15,20 @@ from hitlsh.slugs import slug
 
 
 def check_choice(config: Mapping[str, Any], default: Any) -> str:
-    """One option."""
+    """Return the value of one option."""
     if isinstance(default, list | tuple) and len(default) == 1:
         default = default[0]
-    exactly, loosely = _exactly(config["options"]), _loosely(config["options"])
-    if isinstance(default, str) and default in exactly:
-        return exactly[default]
-    if isinstance(default, str) and slug(default) in loosely:
-        return loosely[slug(default)]
-    offered = ", ".join(repr(value) for value in dict.fromkeys(exactly.values()))
+    by_name, by_slug = _values_by_name(config["options"]), _values_by_slug(config["options"])
+    if isinstance(default, str) and default in by_name:
+        return by_name[default]
+    if isinstance(default, str) and slug(default) in by_slug:
+        return by_slug[slug(default)]
+    offered = ", ".join(repr(value) for value in dict.fromkeys(by_name.values()))
     raise ArgumentInvalid("default_response", f"is {default!r}: it must be one of the options: {offered}")
 
 
 def check_choices(config: Mapping[str, Any], default: Any) -> list[str]:
-    """Some options, or none: an empty list is a documented default."""
+    """Return the values of some options, or none: an empty list is a documented default."""
     listed = list(default) if isinstance(default, list | tuple) else [default]
     chosen = [check_choice(config, entry) for entry in listed]
     if len(set(chosen)) < len(chosen):
@@ -39,7 +39,7 @@ def check_choices(config: Mapping[str, Any], default: Any) -> list[str]:
 
 
 def check_number(config: Mapping[str, Any], default: Any) -> int | float:
-    """A number in the range, on a step of the scale, with no more decimals than asked for."""
+    """Return a number in the range, on a step of the scale, with the allowed decimals."""
     if not isinstance(default, int | float) or isinstance(default, bool) or not math.isfinite(default):
         raise ArgumentInvalid("default_response", f"is {default!r}: give a number")
     low, high = (config.get(f"scale_{end}", config.get(f"{end}_value")) for end in ("min", "max"))
@@ -53,7 +53,7 @@ def check_number(config: Mapping[str, Any], default: Any) -> int | float:
 
 
 def check_boolean(config: Mapping[str, Any], default: Any) -> bool:
-    """True or False, or one of the two labels."""
+    """Return True or False, also for one of the two labels."""
     if isinstance(default, bool):
         return default
     for meaning, field in ((True, "true_label"), (False, "false_label")):
@@ -66,8 +66,8 @@ def check_boolean(config: Mapping[str, Any], default: Any) -> bool:
     )
 
 
-def check_words(config: Mapping[str, Any], default: Any) -> str:
-    """Text within the limit; an empty one is an answer."""
+def check_text_default(config: Mapping[str, Any], default: Any) -> str:
+    """Return a text within the limit; an empty one is valid."""
     if not isinstance(default, str):
         raise ArgumentInvalid("default_response", f"is {default!r}: give a text")
     if len(default) > config["max_length"]:
@@ -75,11 +75,11 @@ def check_words(config: Mapping[str, Any], default: Any) -> str:
     return default
 
 
-def _exactly(options: list[Any]) -> dict[str, str]:
-    """Labels and values, each with the value it stands for; a value wins over another option's label."""
+def _values_by_name(options: list[Any]) -> dict[str, str]:
+    """Map labels and values to the option's value; a value takes precedence over another option's label."""
     names = [option_names(option) for option in options]
     return {label: value for value, label in names} | {value: value for value, _ in names}
 
 
-def _loosely(options: list[Any]) -> dict[str, str]:
-    return {slug(words): value for words, value in _exactly(options).items()}
+def _values_by_slug(options: list[Any]) -> dict[str, str]:
+    return {slug(name): value for name, value in _values_by_name(options).items()}

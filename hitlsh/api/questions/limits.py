@@ -1,4 +1,4 @@
-"""The documented limits of plain fields; the messages name the field and the limit."""
+"""Checks of plain fields against the documented limits. They raise ArgumentInvalid, which names field and limit."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,28 +7,28 @@ from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.http.credentials import is_loopback, split
 
 
-def check_length(field: str, words: Any, least: int, most: int) -> None:
-    """A text of so many characters."""
-    if not isinstance(words, str):
-        raise ArgumentInvalid(field, f"is {words!r}: give a text")
-    if not least <= len(words) <= most:
-        raise ArgumentInvalid(field, f"has {len(words)} characters: give {least} to {most}")
+def check_length(field: str, text: Any, minimum: int, maximum: int) -> None:
+    """Check that a value is a text with so many characters."""
+    if not isinstance(text, str):
+        raise ArgumentInvalid(field, f"is {text!r}: give a text")
+    if not minimum <= len(text) <= maximum:
+        raise ArgumentInvalid(field, f"has {len(text)} characters: give {minimum} to {maximum}")
 
 
-def check_integer(field: str, value: Any, least: int, most: int) -> None:
-    """A whole number in a range."""
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ArgumentInvalid(field, f"is {value!r}: give a whole number from {least} to {most}")
+def check_integer(field: str, value: Any, minimum: int, maximum: int) -> None:
+    """Check that a value is a whole number in a range."""
+    if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
+        raise ArgumentInvalid(field, f"is {value!r}: give a whole number from {minimum} to {maximum}")
 
 
-def check_one_of(field: str, word: Any, words: Collection[str]) -> None:
-    """One of the documented words."""
-    if word not in words:
-        raise ArgumentInvalid(field, f"is {word!r}: give one of {', '.join(words)}")
+def check_one_of(field: str, value: Any, allowed: Collection[str]) -> None:
+    """Check that a value is one of the documented words."""
+    if value not in allowed:
+        raise ArgumentInvalid(field, f"is {value!r}: give one of {', '.join(allowed)}")
 
 
 def check_url(field: str, address: Any) -> bool:
-    """An absolute web address; tells whether it is safe, that is, https or this machine."""
+    """Check that a value is an absolute URL; returns whether it is https or loopback."""
     parts = split(address) if isinstance(address, str) else None
     if parts is None:
         raise ArgumentInvalid(field, f"is {address!r}: give an absolute address, such as https://example.com/x")

@@ -1,4 +1,4 @@
-"""The body of a request to people, checked against the documented limits before a call is spent."""
+"""The body of a create, checked against the documented limits (https://docs.hitl.sh, "Create request")."""
 
 import warnings
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class DocumentedLimitWarning(UserWarning):
 
 
 def create_body(text: str, question: Question, default_response: Any, content: Content, **fields: Any) -> bytes:
-    """The body of a create; without a processing type, a timeout makes the request time-sensitive."""
+    """Return the body of a create; without a processing type, a timeout makes the request time-sensitive."""
     check_text(text)
     seconds, kind = fields["timeout_seconds"], fields["processing_type"]
     if kind is None:
@@ -59,28 +59,28 @@ def create_body(text: str, question: Question, default_response: Any, content: C
 
 
 def check_changes(changes: Mapping[str, Any]) -> None:
-    """The same limits for the fields of an update; one that is not given, or null, is not checked."""
-    found = {name: value for name, value in changes.items() if value is not None and value is not UNSET}
-    if "request_text" in found:
-        check_text(found["request_text"])
-    if "priority" in found:
-        check_one_of("priority", found["priority"], PRIORITIES)
-    if "timeout_seconds" in found:
-        check_timeout("deferred", found["timeout_seconds"])
-    check_callback(found.get("callback_url"))
-    check_context(found.get("context"))
+    """Check the fields of an update against the same limits; fields that are UNSET or None are not checked."""
+    values = {name: value for name, value in changes.items() if value is not None and value is not UNSET}
+    if "request_text" in values:
+        check_text(values["request_text"])
+    if "priority" in values:
+        check_one_of("priority", values["priority"], PRIORITIES)
+    if "timeout_seconds" in values:
+        check_timeout("deferred", values["timeout_seconds"])
+    check_callback(values.get("callback_url"))
+    check_context(values.get("context"))
 
 
 def check_text(text: Any) -> None:
-    """Some text; above 2000 characters the documents disagree, so that is only a warning."""
+    """Check the text; warns above 2000 characters, where the pages disagree."""
     if not isinstance(text, str) or not text.strip():
-        raise ArgumentInvalid("request_text", f"is {text!r}: say what is to be decided")
+        raise ArgumentInvalid("request_text", f"is {text!r}: give the question")
     if len(text) > _LONGEST_TEXT:
         _warn("request_text", f"has {len(text)} characters: the API reference allows {_LONGEST_TEXT}")
 
 
 def check_timeout(processing_type: Any, seconds: Any) -> None:
-    """60 s to a day for what is urgent; for the rest, samples ask for more than the reference allows."""
+    """Check the timeout: 60 to 86400 s when time-sensitive; warns otherwise, since samples exceed the reference."""
     check_one_of("processing_type", processing_type, ("time-sensitive", "deferred"))
     if processing_type == "time-sensitive":
         if seconds is None:
@@ -93,13 +93,13 @@ def check_timeout(processing_type: Any, seconds: Any) -> None:
 
 
 def check_callback(address: Any) -> None:
-    """An address HITL.sh can post to; plain HTTP is called unsupported on one page."""
+    """Check the callback URL; warns for plain HTTP, which one page calls unsupported."""
     if address is not None and not check_url("callback_url", address):
         _warn("callback_url", f"{address!r} is not https: HITL.sh may refuse it, and others can read along")
 
 
 def check_context(context: Any) -> None:
-    """A JSON object; what it holds is yours."""
+    """Check that the context is a JSON object."""
     if context is not None and not isinstance(context, Mapping):
         raise ArgumentInvalid("context", f"is a {type(context).__name__}: give an object, such as {{'order': 17}}")
 

@@ -6,7 +6,7 @@ from typing import get_args
 import click
 from msgspec import UNSET
 
-from hitlsh.api.calls.sessions import ActionType, Verdict
+from hitlsh.api.calls.sessions import ActionType, TurnDecision
 from hitlsh.api.models.sessions import Session, Turn
 from service.cli.api.client import client_from_environment
 from service.cli.api.printing import print_resource, raw_json_option
@@ -170,10 +170,10 @@ def wait_for_turn(session_id: str, turn_id: str, timeout: int, json_wanted: bool
 @session.command("decide-turn")
 @click.argument("session_id")
 @click.argument("turn_id")
-@click.argument("decision", type=click.Choice(get_args(Verdict)))
+@click.argument("decision", type=click.Choice(get_args(TurnDecision)))
 @click.option("--comment")
 @raw_json_option
-def decide_turn(session_id: str, turn_id: str, decision: Verdict, comment: str | None, json_wanted: bool) -> None:
+def decide_turn(session_id: str, turn_id: str, decision: TurnDecision, comment: str | None, json_wanted: bool) -> None:
     """Decide a turn."""
     with client_from_environment() as client:
         turn = client.sessions.decide_turn(session_id, turn_id, decision, comment=comment)

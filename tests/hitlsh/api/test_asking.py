@@ -91,7 +91,7 @@ def test_a_default_is_taken_in_every_documented_form(question: Question, given: 
     [
         (PICK, "Maybe", "one of the options: 'Approve', 'Approve with Warning', 'no'"),
         (PICK, False, "one of the options"),
-        (PICK, None, "say what holds when nobody answers"),
+        (PICK, None, "response that holds when nobody answers"),
         (multi_select("A", "B"), ["A", "A"], "names an option twice"),
         (multi_select("A", "B", max_selections=1), ["A", "B"], "the limit is 1"),
         (rating(1, 5), 6, "from 1 to 5"),

@@ -202,7 +202,7 @@ def test_a_client_does_not_show_its_key(kind: Any) -> None:
         (KEY, {"base_url": "http://127.0.0.1.example.com"}, "would send the API key in clear"),
         (KEY, {"base_url": "api.hitl.sh/v1"}, "give one like https://api.hitl.sh/v1"),
         (KEY, {"base_url": "ftp://api.hitl.sh"}, "give one like"),
-        (KEY, {"base_url": "https://user:pw@api.hitl.sh"}, "carries a user name or password"),
+        (KEY, {"base_url": "https://user:pw@api.hitl.sh"}, "holds a user name or password"),
         (KEY, {"base_url": "https://[api.hitl.sh"}, "give one like"),
         (KEY, {"api_prefix": "api"}, "must be empty or begin with a slash"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import hitlsh.api
+import hitlsh
 from hitlsh.api import (
     ApiError,
     BadRequest,
@@ -25,7 +25,7 @@ from hitlsh.api import (
     errors,
 )
 from hitlsh.api.calls import accounts
-from hitlsh.api.http.replies import HttpReply, read, refusal
+from hitlsh.api.http.replies import HttpReply, read, status_error
 from hitlsh.api.operations import to_http_request
 from hitlsh.errors import HitlshError
 
@@ -38,7 +38,7 @@ def refused(status: int, body: Any, **headers: str) -> StatusError:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     reading = read(HttpReply(status=status, headers=headers, content=content), NOW, KEY)
     call = accounts.test()
-    found = refusal(call, to_http_request(call, "https://api.hitl.sh/v1", "/api"), status, reading)
+    found = status_error(call, to_http_request(call, "https://api.hitl.sh/v1", "/api"), status, reading)
     assert found is not None
     return found
 
@@ -145,4 +145,4 @@ def test_every_error_is_below_the_one_root_and_drawn_in_the_tree() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
 
     assert all(issubclass(kind, HitlshError) for kind in kinds)
-    assert [kind.__name__ for kind in kinds if kind.__name__ not in (hitlsh.api.__doc__ or "")] == []
+    assert [kind.__name__ for kind in kinds if kind.__name__ not in (hitlsh.__doc__ or "")] == []

@@ -158,7 +158,7 @@ def test_a_limit_that_lasts_longer_than_our_patience_is_raised_at_once() -> None
         play(accounts.test(), answered(429, X_RateLimit_Reset=int(reset.timestamp())))
 
     assert limited.value.reset_at == reset
-    assert "ask again after 2026-03-01T10:50:00+00:00" in str(limited.value)
+    assert "call again after 2026-03-01T10:50:00+00:00" in str(limited.value)
 
 
 def test_all_pauses_together_stay_below_the_longest_wait() -> None:
@@ -214,14 +214,14 @@ def test_the_prefix_stands_between_base_and_resource(prefix: str, url: str) -> N
     steps, _ = play(loops.list_all(), answered(200, {"data": {}}), using=exchange(prefix=prefix))
 
     assert isinstance(steps[0], Transmit)
-    assert steps[0].wire.url == url
+    assert steps[0].request.url == url
 
 
 def test_an_id_cannot_leave_its_segment() -> None:
     steps, _ = play(requests.get("../loops?x"), answered(200, {"data": {"id": "r"}}))
 
     assert isinstance(steps[0], Transmit)
-    assert steps[0].wire.url == "https://api.hitl.sh/v1/api/requests/..%2Floops%3Fx"
+    assert steps[0].request.url == "https://api.hitl.sh/v1/api/requests/..%2Floops%3Fx"
 
 
 def test_a_408_of_a_waiting_turn_is_no_error() -> None:

@@ -55,7 +55,7 @@ async def test_a_create_is_made_once_whatever_happens(
 ) -> None:
     sandbox.fault("error", stage=stage, match={"method": "POST"}, times=None)
 
-    with pytest.raises(ServerError, match="look whether the request exists"):
+    with pytest.raises(ServerError, match="check first whether the request exists"):
         await api.requests.create(loop_id, "Go?", boolean(), default_response=False)
     assert methods(sandbox).count("POST") == 2  # the loop of the fixture and the request
     assert len(await api.requests.list_of_loop(loop_id)) == made

@@ -32,13 +32,15 @@ def test_no_field_but_the_id_can_make_a_request_unreadable(fields: dict[str, Any
 @given(
     offset=st.integers(0, 1000),
     limit=st.integers(1, 100),
-    got=st.integers(0, 100),
-    more=st.none() | st.booleans(),
+    count=st.integers(0, 100),
+    has_more=st.none() | st.booleans(),
     total=st.none() | st.integers(0, 1000),
-    said=JSON,
+    given_offset=JSON,
 )
-def test_a_walk_advances_or_ends(offset: int, limit: int, got: int, more: Any, total: Any, said: Any) -> None:
-    after = next_offset(offset=offset, limit=limit, got=got, more=more, total=total, said=said)
+def test_a_list_advances_or_ends(
+    offset: int, limit: int, count: int, has_more: Any, total: Any, given_offset: Any
+) -> None:
+    after = next_offset(offset=offset, limit=limit, count=count, has_more=has_more, total=total, given=given_offset)
 
     assert after is None or after > offset
-    assert (after is None) or got > 0
+    assert (after is None) or count > 0
