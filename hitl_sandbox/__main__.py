@@ -65,7 +65,7 @@ def main(port: int, host: str, allow_hosts: tuple[str, ...], keys: tuple[str, ..
     origin = f"http://{address}:{port}"
 
     def announce() -> None:
-        click.echo(f"HITL.sh sandbox: answer requests at {origin}/, the API is at {origin}/v1")
+        click.echo(f"HITL.sh sandbox: answer requests at {origin}/ - the API is {origin}/v1")
 
     # After a stop Uvicorn raises the signal again for the previous handler: exit with success there.
     for number in (signal.SIGINT, signal.SIGTERM):

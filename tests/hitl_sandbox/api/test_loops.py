@@ -133,7 +133,7 @@ def test_every_loop_route_checks_the_id_then_existence_then_access(
 def test_a_member_may_look_but_not_change(
     sandbox: Sandbox, other_account: Caller, loop: str, method: str, path: str, msg: str
 ) -> None:
-    sandbox.add_key("hitl_test_stranger", email="noor@example.com")
+    sandbox.add_key("hitl_test_other_account", email="noor@example.com")
     sandbox.add_member(loop, "noor@example.com")
 
     assert other_account.get(f"/loops/{loop}").status_code == 200

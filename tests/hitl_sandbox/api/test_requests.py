@@ -281,7 +281,7 @@ def test_every_request_route_checks_the_id_then_existence_then_the_key(
 def test_another_key_of_the_same_account_sees_the_loop_but_not_the_request(
     sandbox: Sandbox, api: Caller, other_account: Caller
 ) -> None:
-    for key in ("hitl_test_caller", "hitl_test_stranger"):
+    for key in ("hitl_test_caller", "hitl_test_other_account"):
         sandbox.add_key(key, email="priya@example.com")
     loop = api.loop()
     request_id = api.request(loop)
