@@ -11,19 +11,19 @@ from hitl_sandbox.model.records import StoredRecord
 STEP_STATUS = {"approve": "approved", "reject": "rejected"}
 
 
-class ChainDecision(msgspec.Struct, frozen=True, kw_only=True):
+class ApproverDecision(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     decision: Literal["approve", "reject"]
     comment: str | None
     decided_at: float
 
 
-class ChainStep(msgspec.Struct, frozen=True, kw_only=True):
+class StoredStep(msgspec.Struct, frozen=True, kw_only=True):
     step_order: int
     approver_ids: tuple[str, ...]
     require_all: bool
     status: Literal["waiting", "pending", "approved", "rejected", "skipped"]
-    decisions: tuple[ChainDecision, ...] = ()
+    decisions: tuple[ApproverDecision, ...] = ()
 
 
 class StoredChain(StoredRecord, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class StoredChain(StoredRecord, frozen=True, kw_only=True):
     request_id: str
     org_id: str
     mode: Literal["sequential", "parallel"]
-    steps: tuple[ChainStep, ...]
+    steps: tuple[StoredStep, ...]
     created_at: float
     status: Literal["pending", "approved", "rejected", "skipped"] = "pending"
     resolved_at: float | None = None
@@ -41,7 +41,7 @@ class StoredChain(StoredRecord, frozen=True, kw_only=True):
         return self.request_id
 
 
-def read_steps(body: dict[str, Any], mode: str) -> tuple[ChainStep, ...]:
+def read_steps(body: dict[str, Any], mode: str) -> tuple[StoredStep, ...]:
     raw = body.get("steps")
     if not isinstance(raw, list) or not raw:
         raise Refusal(400, "At least one approval step is required")
@@ -52,9 +52,9 @@ def read_steps(body: dict[str, Any], mode: str) -> tuple[ChainStep, ...]:
     return tuple(msgspec.structs.replace(step, status="pending") if step in first_steps else step for step in steps)
 
 
-def _read_step(raw: Any) -> ChainStep:
+def _read_step(raw: Any) -> StoredStep:
     try:
-        step = msgspec.convert({"require_all": False, **raw, "status": "waiting"}, ChainStep)
+        step = msgspec.convert({"require_all": False, **raw, "status": "waiting"}, StoredStep)
     except (msgspec.ValidationError, TypeError):
         raise Refusal(400, "Invalid request body") from None
     if not step.approver_ids:
@@ -77,28 +77,28 @@ def decide(
         raise Refusal(404, "Approval step not found")
     if user_id not in step.approver_ids:
         raise Refusal(403, "You are not an approver for this step")
-    if any(chain_decision.user_id == user_id for chain_decision in step.decisions):
+    if any(approver_decision.user_id == user_id for approver_decision in step.decisions):
         raise Refusal(409, "You have already submitted a decision")
     if chain.status != "pending":
         raise Refusal(400, "Approval chain is no longer pending")
     if step.status != "pending":
         raise Refusal(400, "Approval step is no longer pending")
-    chain_decision = ChainDecision(user_id=user_id, decision=decision, comment=comment, decided_at=now)
-    decided = _with_decision(step, chain_decision)
+    approver_decision = ApproverDecision(user_id=user_id, decision=decision, comment=comment, decided_at=now)
+    decided = _with_decision(step, approver_decision)
     steps = tuple(decided if other is step else other for other in chain.steps)
     return _advance(msgspec.structs.replace(chain, steps=steps), decided, now)
 
 
-def _with_decision(step: ChainStep, chain_decision: ChainDecision) -> ChainStep:
-    decisions = (*step.decisions, chain_decision)
+def _with_decision(step: StoredStep, approver_decision: ApproverDecision) -> StoredStep:
+    decisions = (*step.decisions, approver_decision)
     is_waiting = step.require_all and len(decisions) < len(set(step.approver_ids))
-    if chain_decision.decision == "approve" and is_waiting:
+    if approver_decision.decision == "approve" and is_waiting:
         return msgspec.structs.replace(step, decisions=decisions)
-    status: Literal["approved", "rejected"] = "approved" if chain_decision.decision == "approve" else "rejected"
+    status: Literal["approved", "rejected"] = "approved" if approver_decision.decision == "approve" else "rejected"
     return msgspec.structs.replace(step, decisions=decisions, status=status)
 
 
-def _advance(chain: StoredChain, decided: ChainStep, now: float) -> StoredChain:
+def _advance(chain: StoredChain, decided: StoredStep, now: float) -> StoredChain:
     """Reject the chain and skip its open steps after a rejection; start the next step after an approval."""
     if decided.status == "rejected":
         open_statuses = ("waiting", "pending")
@@ -113,13 +113,13 @@ def _advance(chain: StoredChain, decided: ChainStep, now: float) -> StoredChain:
     return chain
 
 
-def _with_status(step: ChainStep, status: Literal["pending", "skipped"]) -> ChainStep:
+def _with_status(step: StoredStep, status: Literal["pending", "skipped"]) -> StoredStep:
     return msgspec.structs.replace(step, status=status)
 
 
 def chain_object(chain: StoredChain) -> dict[str, Any]:
     chain_fields: dict[str, Any] = msgspec.to_builtins(chain)
     for step in chain_fields["steps"]:
-        for chain_decision in step["decisions"]:
-            chain_decision["decided_at"] = iso(chain_decision["decided_at"])
+        for approver_decision in step["decisions"]:
+            approver_decision["decided_at"] = iso(approver_decision["decided_at"])
     return {**chain_fields, "created_at": iso(chain.created_at), "resolved_at": iso_or_none(chain.resolved_at)}

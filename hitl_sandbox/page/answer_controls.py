@@ -114,7 +114,7 @@ def _rating(config: dict[str, Any]) -> AnswerControl:
 
 
 def _steps(scale: NumberScale, step: float) -> int:
-    """How many values there are; no more are counted than make a difference to how they are drawn."""
+    """Count the values of a scale, at most one more than fit on tiles."""
     return min(int((scale.high - scale.low) / step + 1e-9) + 1, MAX_TILES + 1)
 
 

@@ -1,6 +1,6 @@
 """The turn as it was before evidence had classes (`accept.lua` at the time): who holds it could wait behind itself."""
 
-from tests.workers.inbox.model.request_spec import Rules
+from tests.workers.inbox.model.rules import Rules
 from tests.workers.inbox.model.state import Event, Member
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.workers.inbox.model.request_spec import Rules, expire
+from tests.workers.inbox.model.rules import Rules, expire
 from tests.workers.inbox.model.state import (
     CONFIRMED,
     NOBODY,

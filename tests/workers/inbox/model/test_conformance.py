@@ -11,7 +11,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import ago, claimed, delivery, key, payload
 from tests.workers.inbox.invariants import broken
-from tests.workers.inbox.model.request_spec import Rules
+from tests.workers.inbox.model.rules import Rules
 from tests.workers.inbox.model.search import CONFLICTS, PLAIN, STRICT, STRICT_CONFLICTS, Node, Scenario, steps
 from tests.workers.inbox.model.state import Member, Request
 from tests.workers.inbox.settles import unsettled

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.workers.inbox.model.old_turns import OldTurns
-from tests.workers.inbox.model.request_spec import Rules
+from tests.workers.inbox.model.rules import Rules
 from tests.workers.inbox.model.search import CONFLICTS, PLAIN, STRICT, STRICT_CONFLICTS, Scenario, search
 from tests.workers.inbox.model.state import CALLBACK, CONFIRMED, Route
 
