@@ -1,4 +1,4 @@
-"""The sandbox as one Starlette application."""
+"""The sandbox as a Starlette application."""
 
 import asyncio
 import contextlib
@@ -13,33 +13,34 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, compile_path
 
-from hitl_sandbox import control
+from hitl_sandbox import control_routes
 from hitl_sandbox.api import account, chains, feedback, loops, requests, sessions, turns, uploads, webhooks, workflows
-from hitl_sandbox.api.call import allow_header, refused
+from hitl_sandbox.api.call import allow_header, error_response
 from hitl_sandbox.api.keys import identify_or_none
 from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.origin import HostCheck
 from hitl_sandbox.page import views
-from hitl_sandbox.settings import Settings
+from hitl_sandbox.settings import SandboxSettings
 
 logger = logging.getLogger(__name__)
 
 RESOURCES = (account, loops, requests, feedback, webhooks, uploads, chains, sessions, turns, workflows)
 
 
-def build_app(settings: Settings) -> Starlette:
+def build_app(settings: SandboxSettings) -> Starlette:
+    """Build the application; its lifespan runs the scheduler."""
     api: list[BaseRoute] = [route for resource in RESOURCES for route in resource.routes]
     app = Starlette(
         routes=[
-            # Published material writes every path with and without the /api segment.
+            # The documents write every path with and without the /api segment.
             Mount("/v1/api", routes=api),
             Mount("/v1", routes=api),
-            Mount("/sandbox", routes=[*control.routes, *views.live_routes]),
+            Mount("/sandbox", routes=[*control_routes.routes, *views.live_routes]),
             *views.routes,
         ],
         middleware=[Middleware(HostCheck, allowed=settings.allow_hosts)],
-        exception_handlers={HTTPException: _failed, Exception: _failed},
+        exception_handlers={HTTPException: _handle_error, Exception: _handle_error},
         lifespan=_lifespan,
     )
     app.state.parts = SandboxParts(settings)
@@ -60,37 +61,37 @@ def _methods_by_path(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[
             yield compile_path(prefix + route.path)[0], route.methods or set()
 
 
-async def _failed(request: Request, error: Exception) -> Response:
+async def _handle_error(request: Request, error: Exception) -> Response:
     """The router's 404 and 405, and faults of the sandbox, in the API's envelope."""
     status, detail = 500, "Internal server error"
     if isinstance(error, HTTPException):
         status, detail = error.status_code, error.detail
-    response = refused(Refusal(status, detail))
+    response = error_response(Refusal(status, detail))
     if status == 405:
         response.headers["Allow"] = allow_header(request)
     if request.scope["path"].startswith("/v1/"):
         parts: SandboxParts = request.app.state.parts
-        key = identify_or_none(request.headers.get("authorization"), parts.sandbox_state)
-        response.headers.update(parts.quota.headers(key))
+        key = identify_or_none(request.headers.get("authorization"), parts.state)
+        response.headers.update(parts.rate_limiter.headers(key))
     return response
 
 
-def _report(timeline: asyncio.Task[None]) -> None:
-    """Without the timeline nothing times out and nothing is delivered: say so at once."""
-    if not timeline.cancelled() and (error := timeline.exception()) is not None:
-        logger.error("timeline.stopped", exc_info=error)
+def _log_failure(scheduler: asyncio.Task[None]) -> None:
+    """Log a scheduler that failed: without it nothing times out and nothing is delivered."""
+    if not scheduler.cancelled() and (error := scheduler.exception()) is not None:
+        logger.error("scheduler.stopped", exc_info=error)
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     parts: SandboxParts = app.state.parts
-    parts.webhook_sender.resume()
-    timeline = asyncio.create_task(parts.timeline.run())
-    timeline.add_done_callback(_report)
+    parts.sender.resume()
+    scheduler = asyncio.create_task(parts.scheduler.run())
+    scheduler.add_done_callback(_log_failure)
     try:
         yield
     finally:
-        timeline.cancel()
+        scheduler.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await timeline
+            await scheduler
         await parts.close()

@@ -1,56 +1,56 @@
-"""The parts of a running sandbox, put together."""
+"""The parts of a running sandbox and their connections."""
 
 from hitl_sandbox.model.ids import digest_id
-from hitl_sandbox.model.loops import Loops
-from hitl_sandbox.model.quota import Quota
+from hitl_sandbox.model.loop_registry import LoopRegistry
+from hitl_sandbox.model.rate_limiter import RateLimiter
 from hitl_sandbox.model.request_lifecycle import RequestLifecycle
-from hitl_sandbox.model.sessions import Sessions
+from hitl_sandbox.model.session_lifecycle import SessionLifecycle
 from hitl_sandbox.model.state import SandboxState
-from hitl_sandbox.model.workflows import Workflows
-from hitl_sandbox.settings import Settings
-from hitl_sandbox.timeline import Timeline
-from hitl_sandbox.webhooks.announcer import Announcer
-from hitl_sandbox.webhooks.records import EVERYONE, Webhook
+from hitl_sandbox.model.workflow_runner import WorkflowRunner
+from hitl_sandbox.scheduler import Scheduler
+from hitl_sandbox.settings import SandboxSettings
+from hitl_sandbox.webhooks.event_publisher import EventPublisher
 from hitl_sandbox.webhooks.sender import WebhookSender
+from hitl_sandbox.webhooks.webhook_records import EVERYONE, WebhookSubscription
 
 
 class SandboxParts:
-    """One sandbox: what its routes are given to work with."""
+    """The state of a sandbox and the services that its routes call."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.sandbox_state = SandboxState(settings)
-        self.webhook_sender = WebhookSender(self.sandbox_state)
-        self.announcer = Announcer(self.sandbox_state, self.webhook_sender)
-        self.quota = Quota(self.sandbox_state)
-        self.loops = Loops(self.sandbox_state, self.announcer)
-        self.lifecycle = RequestLifecycle(self.sandbox_state, self.announcer)
-        self.sessions = Sessions(self.sandbox_state, self.loops, self.lifecycle, self.announcer)
-        self.workflows = Workflows(self.sandbox_state, self.loops, self.lifecycle)
-        self.timeline = Timeline(self.sandbox_state, self.webhook_sender, self.lifecycle, self.sessions.come_due)
+    def __init__(self, settings: SandboxSettings) -> None:
+        self.state = SandboxState(settings)
+        self.sender = WebhookSender(self.state)
+        self.publisher = EventPublisher(self.state, self.sender)
+        self.rate_limiter = RateLimiter(self.state)
+        self.loops = LoopRegistry(self.state, self.publisher)
+        self.lifecycle = RequestLifecycle(self.state, self.publisher)
+        self.sessions = SessionLifecycle(self.state, self.loops, self.lifecycle, self.publisher)
+        self.workflows = WorkflowRunner(self.state, self.loops, self.lifecycle)
+        self.scheduler = Scheduler(self.state, self.sender, self.lifecycle, self.sessions.run_due)
         self.register_webhook()
 
     def register_webhook(self) -> None:
-        """The webhook named at start hears of every account: there is no telling which key will call."""
-        settings = self.sandbox_state.settings
+        """Register the webhook named at start. It receives the events of every account, since any key may call."""
+        settings = self.state.settings
         if settings.webhook is None:
             return
-        webhook = Webhook(
+        webhook = WebhookSubscription(
             id=digest_id("webhook"),
             user_id=EVERYONE,
             url=settings.webhook,
             events=("*",),
             secret=settings.webhook_secret,
-            created_at=self.sandbox_state.now(),
+            created_at=self.state.now(),
         )
-        self.sandbox_state.store.put(webhook)
+        self.state.store.put(webhook)
 
     async def reset(self, seed: int | None) -> None:
-        """Forget everything and begin again."""
-        await self.webhook_sender.abandon()
-        self.sandbox_state.reset(seed)
+        """Delete everything and start again."""
+        await self.sender.abandon()
+        self.state.reset(seed)
         self.register_webhook()
 
     async def close(self) -> None:
-        self.sandbox_state.changes.close()
-        await self.webhook_sender.close()
-        self.sandbox_state.store.close()
+        self.state.changes.close()
+        await self.sender.close()
+        self.state.store.close()

@@ -3,21 +3,21 @@
 ::
 
     SandboxError
-    ├── Refusal        an answer with a status and the vendor's wording
-    │   └── TopLevel   the 429 whose numbers stand beside ``msg``      hitl_sandbox.model.quota
-    ├── Refused        a control route refused (an AssertionError)     hitl_sandbox.testing
-    └── NotStarted     the sandbox did not come up
+    ├── Refusal                 an error reply: its status and the vendor's wording
+    │   └── TopLevelRateLimit   the 429 with its numbers beside ``msg``       hitl_sandbox.model.rate_limiter
+    ├── ControlRefused          a control route refused (an AssertionError)   hitl_sandbox.testing
+    └── NotStarted              the sandbox did not start
 """
 
 from typing import Any
 
 
 class SandboxError(Exception):
-    """Root of everything the sandbox raises itself."""
+    """Root of the sandbox's exceptions."""
 
 
 class Refusal(SandboxError):
-    """A call the vendor would turn down: one place turns it into the documented envelope."""
+    """A call that the vendor would refuse; the API replies with it in the documented envelope."""
 
     def __init__(self, status: int, msg: str, data: Any = None) -> None:
         super().__init__(f"{status} {msg}" if data is None else f"{status} {msg} ({data})")
@@ -27,4 +27,4 @@ class Refusal(SandboxError):
 
 
 class NotStarted(SandboxError):
-    """The sandbox did not answer in time after it was started."""
+    """The sandbox did not start in time."""

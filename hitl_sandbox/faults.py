@@ -1,4 +1,4 @@
-"""Faults on demand: armed with a kind and a match, taken when something matches them."""
+"""Faults on demand: a test arms a fault with a kind and a match, and the first match triggers it."""
 
 import random
 from fnmatch import fnmatchcase
@@ -26,30 +26,30 @@ FaultKind = Literal[
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes wrong, how often, and to what.
+    """A fault, its subjects and its number of occurrences.
 
-    ``match`` holds shell patterns over the facts: ``event``, ``channel``, ``request_id``, ``url`` of a
-    delivery; ``method``, ``path``, ``key_id`` of an API call.
+    `match` holds shell patterns for the attributes of the subject: ``event``, ``channel``, ``request_id`` and ``url``
+    of a delivery; ``method``, ``path`` and ``key_id`` of an API call.
     """
 
     kind: FaultKind
-    #: How often it strikes; None for ever.
+    #: The number of occurrences; None for no limit.
     times: int | None = 1
     probability: float = 1.0
     match: dict[str, str] = {}
-    #: How long: virtual seconds for delay and reorder, real seconds for slow.
+    #: The duration: sandbox seconds for delay and reorder, real seconds for slow.
     seconds: float = 5.0
     #: The status of an error.
     status: int = 500
-    #: Whether an error, a truncated or a mistyped reply comes instead of the effect or after it.
+    #: Whether an error replaces the effect of the call or follows it.
     stage: Literal["before", "after"] = "before"
-    #: By how many requests a list has grown (or, negative, shrunk) since its first page was read.
+    #: The number of requests by which a list has grown (negative: shrunk) since its first page was read.
     rows: int = 1
-    #: How many extra copies a duplicate sends.
+    #: The number of extra copies that a duplicate sends.
     copies: int = 1
 
-    def suits(self, facts: dict[str, str]) -> bool:
-        return all(fnmatchcase(facts.get(name, ""), pattern) for name, pattern in self.match.items())
+    def matches(self, subject: dict[str, str]) -> bool:
+        return all(fnmatchcase(subject.get(name, ""), pattern) for name, pattern in self.match.items())
 
 
 def read_fault(body: Any) -> Fault:
@@ -61,7 +61,7 @@ def read_fault(body: Any) -> Fault:
 
 
 class Faults:
-    """The armed faults; the first that matches and wins its draw strikes."""
+    """The armed faults. Of those that match, the first that passes its probability occurs."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._random = random.Random(seed)  # noqa: S311 - reproducible draws, nothing secret
@@ -74,14 +74,15 @@ class Faults:
         self._armed.clear()
 
     def armed(self) -> list[dict[str, Any]]:
-        return [{**msgspec.to_builtins(fault), "struck": struck} for fault, struck in self._armed]
+        return [{**msgspec.to_builtins(fault), "occurrences": occurrences} for fault, occurrences in self._armed]
 
-    def take(self, kind: FaultKind, facts: dict[str, str]) -> Fault | None:
-        for place, (fault, struck) in enumerate(self._armed):
-            spent = fault.times is not None and struck >= fault.times
-            if fault.kind != kind or spent or not fault.suits(facts):
+    def take(self, kind: FaultKind, subject: dict[str, str]) -> Fault | None:
+        """The fault that occurs to the subject, counted; None when there is none."""
+        for index, (fault, occurrences) in enumerate(self._armed):
+            is_spent = fault.times is not None and occurrences >= fault.times
+            if fault.kind != kind or is_spent or not fault.matches(subject):
                 continue
             if self._random.random() < fault.probability:
-                self._armed[place] = (fault, struck + 1)
+                self._armed[index] = (fault, occurrences + 1)
                 return fault
         return None

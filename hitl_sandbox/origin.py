@@ -1,8 +1,8 @@
-"""Keeps pages of other web sites away from the sandbox, through the browser of whoever runs it.
+"""Refuses requests that pages of other web sites send to the sandbox through a browser on this machine.
 
-A page on the internet can send requests to loopback addresses. Two checks stop it: the Host header shows a page whose
-own name was made to resolve to this machine (DNS rebinding), Origin and Sec-Fetch-Site show every other page. The
-API under /v1 needs only the first: no browser sends an Authorization header to another site without a CORS
+A page on the internet can send requests to loopback addresses. Two checks refuse them: the Host header reveals a page
+whose own name resolves to this machine (DNS rebinding), Origin and Sec-Fetch-Site reveal every other page. The API
+under /v1 needs only the first check: no browser sends an Authorization header to another site without a CORS
 preflight, which the sandbox never grants.
 """
 
@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hitl_sandbox.api.call import refused
+from hitl_sandbox.api.call import error_response
 from hitl_sandbox.errors import Refusal
 
 
@@ -32,7 +32,7 @@ class HostCheck:
                 "The Host header names no address of this sandbox",
                 "call it by 127.0.0.1, localhost or [::1], or start it with --allow-host NAME",
             )
-            await refused(refusal)(scope, receive, send)
+            await error_response(refusal)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -44,16 +44,16 @@ class HostCheck:
 
 
 def check_same_site(request: Request) -> None:
-    """Browsers say where a request comes from; programs say nothing and are welcome."""
+    """Raise ``Refusal`` for a request of another site's page; programs send neither header and pass."""
     site, origin = request.headers.get("sec-fetch-site", "none"), request.headers.get("origin")
-    # Only the address is compared: behind a proxy the scheme is the browser's, not ours.
-    foreign = origin is not None and origin.partition("://")[2].lower() != request.headers.get("host", "").lower()
-    if foreign or site not in ("same-origin", "none"):
+    # The scheme is not compared: a proxy in front of the sandbox may change it.
+    is_foreign = origin is not None and origin.partition("://")[2].lower() != request.headers.get("host", "").lower()
+    if is_foreign or site not in ("same-origin", "none"):
         raise Refusal(403, "Cross-site request refused", "use the sandbox's own page")
 
 
 def host_name(host: str) -> str | None:
-    """The lower-case name or address in a Host header, without its port; None for what is no host."""
+    """The lower-case name or address in a Host header, without its port; None when the header names no host."""
     try:
         parts = urlsplit(f"//{host}")
         _ = parts.port

@@ -1,4 +1,4 @@
-"""Uvicorn, told to let go of open pages and long polls before it waits for connections to end."""
+"""Uvicorn that ends open pages and long polls before it waits for connections to close."""
 
 import socket
 from collections.abc import Callable
@@ -8,6 +8,8 @@ from starlette.applications import Starlette
 
 
 class SandboxServer(uvicorn.Server):
+    """Serves a sandbox; calls `on_start` when it listens."""
+
     def __init__(
         self,
         app: Starlette,
@@ -35,5 +37,5 @@ class SandboxServer(uvicorn.Server):
             self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.state.parts.sandbox_state.changes.close()
+        self._app.state.parts.state.changes.close()
         await super().shutdown(sockets)

@@ -1,4 +1,4 @@
-"""What can be chosen when a sandbox starts, and changed while it runs."""
+"""The settings of a sandbox: given when it starts, changed while it runs."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -22,23 +22,23 @@ CallbackVariant = Literal[
 ]
 RateLimitBody = Literal["hour", "usage", "rate-data", "request-data", "reset-at", "top-level"]
 
-#: The account that holds the keys named at start, unless a key names its own.
+#: The account of the keys named at start that name no other.
 OWNER = "owner@example.com"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """Defaults are the vendor's documents where they agree, and our stated choice where they do not."""
+class SandboxSettings:
+    """The defaults follow the vendor's documents; where these disagree, docs/sandbox.md states the choice."""
 
-    #: API key -> e-mail of its account. Empty: any bearer key is accepted and is its own account.
+    #: API keys and the e-mail address of each one's account. Empty: any key is accepted and has its own account.
     keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    #: Names and addresses, beside those of loopback, that the Host header of a request may carry.
+    #: Names and addresses that the Host header of a request may have, beside those of loopback.
     allow_hosts: tuple[str, ...] = ()
-    #: SQLite file; None keeps everything in memory.
+    #: The SQLite file; None holds all records in memory.
     db: str | None = None
-    #: Virtual seconds per real second; 0 stands still until the clock is advanced.
+    #: Sandbox seconds in a real second; at 0 the clock moves only when it is advanced.
     speed: float = 1.0
-    #: Unix time the clock starts at; None is now.
+    #: The Unix time at which the clock starts; None for now.
     start: float | None = None
     seed: int | None = None
     rate_limit: int = 100
@@ -47,33 +47,33 @@ class Settings:
     webhook: str | None = None
     webhook_secret: str = ""
     callback_variant: CallbackVariant = "callback-v2"
-    #: How an answer is written into a callback, and into GET replies.
+    #: The forms of an answer in callbacks and in GET replies.
     callback_form: ResponseForm = "object"
     response_form: ResponseForm = "label"
     callback_delays: tuple[float, ...] = (0, 1, 2, 4)
     account_delays: tuple[float, ...] = (0, 15, 60, 300, 1800, 7200, 43200, 86400)
     turn_delays: tuple[float, ...] = (0, 1, 5, 30)
-    #: Real seconds a receiver has to answer: receivers do not live on our clock.
+    #: Seconds in which a receiver must answer; real ones, since a receiver does not run on the sandbox's clock.
     deadline: float = 10.0
-    #: Require what the reference requires although samples leave it out; refuse undocumented calls.
+    #: Require every field that the reference requires, also those that samples leave out; refuse undocumented calls.
     strict: bool = False
-    #: The claimed state of the first API generation, and how long a claim lasts.
+    #: The state ``claimed`` of the first API generation, and the seconds after which a claim expires.
     claims: bool = False
     claim_seconds: float = 1800
     cancel_claimed: bool = False
-    #: Replies with the extra keys of the first API generation.
+    #: Add the extra keys of the first API generation to replies.
     r1_replies: bool = False
-    #: Put default_response into response_data when a request times out.
+    #: Return default_response as response_data after a timeout.
     fill_timeout: bool = False
     #: Refuse to delete a loop that has open requests.
     keep_busy_loops: bool = False
 
-    def changed(self, changes: Mapping[str, Any]) -> "Settings":
-        """These settings with some replaced; refuses a name or a choice that does not exist."""
-        known = {field.name: field for field in dataclasses.fields(self)}
-        unknown = sorted(set(changes) - set(known))
+    def changed(self, changes: Mapping[str, Any]) -> "SandboxSettings":
+        """Copy the settings with changes; raises ``Refusal`` for a name or a choice that does not exist."""
+        names = sorted(field.name for field in dataclasses.fields(self))
+        unknown = sorted(set(changes) - set(names))
         if unknown:
-            raise Refusal(400, f"Unknown settings: {', '.join(unknown)}", f"known are {', '.join(sorted(known))}")
+            raise Refusal(400, f"Unknown settings: {', '.join(unknown)}", f"use one of {', '.join(names)}")
         for name, choices in CHOICES.items():
             if name in changes and changes[name] not in choices:
                 raise Refusal(400, f"Unknown {name} {changes[name]!r}", f"use one of {', '.join(choices)}")

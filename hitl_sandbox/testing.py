@@ -1,4 +1,4 @@
-"""A sandbox inside a test: ``with Sandbox() as sandbox`` gives one that is up and has a base URL."""
+"""A sandbox for tests: ``with Sandbox() as sandbox`` starts one and stops it."""
 
 import random
 import socket
@@ -12,13 +12,13 @@ import httpx
 from hitl_sandbox.app import build_app
 from hitl_sandbox.errors import NotStarted, SandboxError
 from hitl_sandbox.server import SandboxServer
-from hitl_sandbox.settings import Settings
+from hitl_sandbox.settings import SandboxSettings
 
 Json = dict[str, Any]
 
 
 def free_socket() -> socket.socket:
-    """A listening socket on a loopback port below 32768: above it the kernel picks ports for callers."""
+    """Bind a loopback port below 32768; from there on the kernel assigns ports to outgoing connections."""
     for port in random.sample(range(20000, 32000), 200):
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -28,23 +28,23 @@ def free_socket() -> socket.socket:
             listener.close()
             continue
         return listener
-    raise NotStarted("No free loopback port between 20000 and 32000: stop what holds them and try again")
+    raise NotStarted("No free loopback port between 20000 and 32000: stop the processes that use them and try again")
 
 
 class Sandbox:
-    """A sandbox served from a thread, and its control routes as methods.
+    """A sandbox that runs in a thread, with its control routes as methods.
 
-    Takes the fields of ``Settings``. The methods block: from a test whose own event loop serves the
-    receiver, call those that wait for deliveries (``advance``, ``settle``) with ``asyncio.to_thread``.
+    The arguments are the fields of ``SandboxSettings``. The methods block: a test whose event loop serves the
+    receiver calls those that wait for deliveries (``advance``, ``settle``) with ``asyncio.to_thread``.
     """
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = Settings().changed(settings)
+        self.settings = SandboxSettings().changed(settings)
         self.url = ""
 
     @property
     def base_url(self) -> str:
-        """What an API client is given: ends in ``/v1``."""
+        """The base URL for an API client; ends in ``/v1``."""
         return f"{self.url}/v1"
 
     def start(self) -> Self:
@@ -63,10 +63,10 @@ class Sandbox:
         return self
 
     def _await_start(self) -> None:
-        patience = time.monotonic() + 20
+        deadline = time.monotonic() + 20
         while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > patience:
-                raise NotStarted(f"The sandbox at {self.url} did not start: see what it wrote to stderr")
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise NotStarted(f"The sandbox at {self.url} did not start: its error is on stderr")
             time.sleep(0.005)
 
     def stop(self) -> None:
@@ -83,7 +83,7 @@ class Sandbox:
         self.stop()
 
     def answer(self, request_id: str, response_data: Any, *, reviewer: str | None = None) -> Json:
-        """Answer as a reviewer (e-mail or user id of an active member; by default who joined last)."""
+        """Answer as `reviewer`: e-mail address or user id of an active member, by default the one who joined last."""
         return self._post(f"/requests/{request_id}/answer", response_data=response_data, reviewer=reviewer)
 
     def claim(self, request_id: str, *, reviewer: str | None = None) -> Json:
@@ -93,11 +93,11 @@ class Sandbox:
         return self._post(f"/requests/{request_id}/release")
 
     def execution(self, execution_id: str) -> Json:
-        """A workflow's execution, with its outcome once it has one."""
+        """The execution of a workflow, with its outcome when it has ended."""
         return self._get(f"/executions/{execution_id}")
 
     def add_member(self, loop_id: str, email: str, **options: Any) -> Json:
-        """Let somebody join, or change them: ``status``, ``role``, ``device``, ``name``."""
+        """Add or change a member; options are ``status``, ``role``, ``device`` and ``name``."""
         return self._post(f"/loops/{loop_id}/members", email=email, **options)
 
     def add_key(self, key: str, *, email: str, active: bool = True) -> Json:
@@ -108,45 +108,45 @@ class Sandbox:
         return float(self._get("/clock")["now"])
 
     def advance(self, seconds: float) -> None:
-        """Move the clock; returns when everything due on the way has happened, deliveries included."""
+        """Move the clock forward; returns when all that is due by then is done, deliveries included."""
         self._post("/clock/advance", seconds=seconds)
 
     def settle(self) -> None:
-        """Wait until nothing is due and no delivery is on its way."""
+        """Wait until nothing is due and no delivery is being sent."""
         self._post("/settle")
 
     def fault(self, kind: str, **options: Any) -> list[Json]:
-        """Arm a fault; see ``sandbox.faults.Fault`` for the options."""
+        """Arm a fault; the options are the fields of ``hitl_sandbox.faults.Fault``."""
         return list(self._post("/faults", kind=kind, **options)["faults"])
 
     def clear_faults(self) -> None:
         self._client.delete("/faults").raise_for_status()
 
     def add_webhook(self, url: str, secret: str, **options: Any) -> Json:
-        """An account webhook for every account: ``events``, ``type`` (account or global), ``loop_id``."""
+        """Register a webhook for every account; options are ``events``, ``type`` (account, global) and ``loop_id``."""
         return self._post("/webhooks", url=url, secret=secret, **options)
 
     def send(self, url: str, body: Any, **options: Any) -> Json:
-        """Deliver any body: ``signature`` (none, sha256, bare), ``secret``, ``content_type``, ``delays``."""
+        """Deliver a body; options are ``signature`` (none, sha256, bare), ``secret``, ``content_type``, ``delays``."""
         return self._post("/send", url=url, body=body, **options)
 
     def configure(self, **settings: Any) -> None:
         self._post("/settings", **settings)
 
     def deliveries(self, request_id: str | None = None) -> list[Json]:
-        """Every delivery with its attempts, oldest first."""
+        """All deliveries with their attempts, oldest first."""
         query = {} if request_id is None else {"request_id": request_id}
         return list(self._get("/deliveries", query)["deliveries"])
 
     def calls(self) -> list[Json]:
-        """Every API call: at, key_id, method, path, query, status, fault."""
+        """All API calls: at, key_id, method, path, query, status, fault."""
         return list(self._get("/calls")["calls"])
 
     def state(self) -> Json:
         return self._get("/state")
 
     def reset(self, seed: int | None = None) -> None:
-        """Forget everything: loops, requests, deliveries, faults, changed settings, time moved."""
+        """Delete all records and faults, and restore the initial settings and clock."""
         self._post("/reset", seed=seed)
 
     def _post(self, path: str, **body: Any) -> Json:
@@ -156,12 +156,12 @@ class Sandbox:
         return _json(self._client.get(path, params=query))
 
 
-class Refused(SandboxError, AssertionError):
-    """A control route refused: the test asked for something impossible."""
+class ControlRefused(SandboxError, AssertionError):
+    """A control route refused: the test asked for an impossible action."""
 
 
 def _json(reply: httpx.Response) -> Json:
     body: Json = reply.json()
     if reply.is_error:
-        raise Refused(f"{reply.request.method} {reply.request.url.path}: {body['msg']} ({body.get('data')})")
+        raise ControlRefused(f"{reply.request.method} {reply.request.url.path}: {body['msg']} ({body.get('data')})")
     return body

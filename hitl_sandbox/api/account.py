@@ -1,20 +1,20 @@
-"""GET /test, and the health check of the troubleshooting page."""
+"""GET /test, and the health check that the troubleshooting page calls."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hitl_sandbox.api.call import Call, Reply, endpoint, json_response
+from hitl_sandbox.api.call import ApiCall, ApiReply, endpoint, json_response
 from hitl_sandbox.clock import iso
 
 PERMISSIONS = ["loops:read", "loops:write", "requests:read", "requests:write"]
 
 
-async def test_key(call: Call) -> Reply:
+async def test_key(call: ApiCall) -> ApiReply:
     rate_limit = {
         "limit": call.settings.rate_limit,
-        "remaining": call.parts.quota.remaining(call.key),
-        "reset_at": iso(call.parts.quota.resets_at()),
+        "remaining": call.parts.rate_limiter.remaining(call.key),
+        "reset_at": iso(call.parts.rate_limiter.resets_at()),
     }
     account = {
         "api_key_id": call.key.id,
@@ -24,7 +24,7 @@ async def test_key(call: Call) -> Reply:
         "rate_limit": rate_limit,
         "permissions": PERMISSIONS,
     }
-    return Reply(msg="API key is valid", data=account)
+    return ApiReply(msg="API key is valid", data=account)
 
 
 async def health(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""One API call on its way through the door: key, quota, faults, handler, envelope, log."""
+"""The processing of an API call: key, rate limit, faults, handler, envelope, log."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,40 +14,40 @@ from hitl_sandbox.errors import Refusal
 from hitl_sandbox.faults import Fault
 from hitl_sandbox.json_text import encode
 from hitl_sandbox.model.ids import is_object_id
-from hitl_sandbox.model.quota import TopLevel
-from hitl_sandbox.model.records import Key
+from hitl_sandbox.model.rate_limiter import TopLevelRateLimit
+from hitl_sandbox.model.records import ApiKey
 
 UNAVAILABLE = "Service temporarily unavailable"
 GATEWAY_PAGE = b"<!doctype html><title>Bad gateway</title><h1>Bad gateway</h1>\n"
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """A successful answer; ``msg`` is None for uploads, which have none."""
+class ApiReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a handler; `msg` is None for uploads, whose replies have none."""
 
     msg: str | None
     data: Any
     status: int = 200
 
 
-class Call:
-    """What a handler is given: who calls, the house, and the request's parts."""
+class ApiCall:
+    """An authenticated call: the argument of every handler."""
 
-    def __init__(self, request: Request, parts: SandboxParts, key: Key) -> None:
+    def __init__(self, request: Request, parts: SandboxParts, key: ApiKey) -> None:
         self.request = request
         self.parts = parts
         self.key = key
-        self.settings = parts.sandbox_state.settings
+        self.settings = parts.state.settings
 
     @property
     def origin(self) -> str:
-        """The sandbox's address as the caller wrote it, with a slash at its end."""
+        """The address under which the caller reached the sandbox; ends in a slash."""
         return str(self.request.base_url)
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
 
     def object_id(self, name: str, noun: str) -> str:
-        """A path segment that must look like an id."""
+        """A path parameter that must be an object id."""
         value = self.path(name)
         if not is_object_id(value):
             raise Refusal(400, f"Invalid {noun} ID format")
@@ -60,73 +60,73 @@ class Call:
             raise Refusal(400, "Invalid request body") from None
 
     async def body(self) -> dict[str, Any]:
-        """The body as an object."""
+        """The body, which must be a JSON object."""
         body = await self.json()
         if not isinstance(body, dict):
             raise Refusal(400, "Invalid request body")
         return body
 
 
-Handler = Callable[[Call], Awaitable[Reply]]
+ApiHandler = Callable[[ApiCall], Awaitable[ApiReply]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def endpoint(handler: Handler) -> Endpoint:
-    """The handler behind the whole door. Order of checks: key, quota, then the handler's own."""
+def endpoint(handler: ApiHandler) -> Endpoint:
+    """Make a route endpoint of a handler. It checks the key, then the rate limit; the handler checks the rest."""
 
     async def serve(request: Request) -> Response:
         parts: SandboxParts = request.app.state.parts
         try:
-            key = identify(request.headers.get("authorization"), parts.sandbox_state)
+            key = identify(request.headers.get("authorization"), parts.state)
         except Refusal as refusal:
-            response = refused(refusal)
-            response.headers.update(parts.quota.headers(None))
-            return _logged(request, parts, None, response, None)
-        facts = {"method": request.method, "path": request.url.path, "key_id": key.id}
-        fault = _strike(parts, facts)
+            response = error_response(refusal)
+            response.headers.update(parts.rate_limiter.headers(None))
+            return _log(request, parts, None, response, None)
+        subject = {"method": request.method, "path": request.url.path, "key_id": key.id}
+        fault = _take_fault(parts, subject)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
-        response = await _answer(handler, Call(request, parts, key), fault)
-        response.headers.update(parts.quota.headers(key))
+        response = await _handle(handler, ApiCall(request, parts, key), fault)
+        response.headers.update(parts.rate_limiter.headers(key))
         if response.status_code == 405:
             response.headers["Allow"] = allow_header(request)
         if fault is not None and fault.kind == "rate_limit":
             response.headers["X-RateLimit-Remaining"] = "0"
-        return _logged(request, parts, key, response, fault)
+        return _log(request, parts, key, response, fault)
 
     return serve
 
 
-def _strike(parts: SandboxParts, facts: dict[str, str]) -> Fault | None:
-    """The first API fault armed for this call; ``drift`` is taken by the list itself."""
+def _take_fault(parts: SandboxParts, subject: dict[str, str]) -> Fault | None:
+    """The first API fault armed for this call, except ``drift``, which the request list takes."""
     for kind in ("slow", "error", "rate_limit", "truncated_json", "wrong_content_type"):
-        if (fault := parts.sandbox_state.faults.take(kind, facts)) is not None:
+        if (fault := parts.state.faults.take(kind, subject)) is not None:
             return fault
     return None
 
 
-async def _answer(handler: Handler, call: Call, fault: Fault | None) -> Response:
+async def _handle(handler: ApiHandler, call: ApiCall, fault: Fault | None) -> Response:
     try:
-        call.parts.quota.spend(call.key)
+        call.parts.rate_limiter.spend(call.key)
         if fault is not None and fault.kind == "rate_limit":
-            raise call.parts.quota.refusal(call.key)
+            raise call.parts.rate_limiter.refusal(call.key)
         if fault is not None and fault.kind == "error" and fault.stage == "before":
-            raise _failure(fault.status)
+            raise _server_error(fault.status)
         reply = await handler(call)
         if fault is not None and fault.kind == "error":
-            raise _failure(fault.status)
+            raise _server_error(fault.status)
     except Refusal as refusal:
-        return refused(refusal)
+        return error_response(refusal)
     except ClientDisconnect:
         return Response(status_code=400)
-    return _spoiled(answered(reply), fault)
+    return _corrupt(success_response(reply), fault)
 
 
-def _failure(status: int) -> Refusal:
+def _server_error(status: int) -> Refusal:
     return Refusal(status, "Internal server error" if status == 500 else UNAVAILABLE)
 
 
-def _spoiled(response: Response, fault: Fault | None) -> Response:
+def _corrupt(response: Response, fault: Fault | None) -> Response:
     if fault is not None and fault.kind == "truncated_json":
         half = bytes(response.body)[: len(response.body) // 2]
         return Response(half, response.status_code, media_type="application/json")
@@ -135,7 +135,7 @@ def _spoiled(response: Response, fault: Fault | None) -> Response:
     return response
 
 
-def answered(reply: Reply) -> Response:
+def success_response(reply: ApiReply) -> Response:
     envelope = {"error": False, "msg": reply.msg, "data": reply.data}
     if reply.msg is None:
         del envelope["msg"]
@@ -143,17 +143,17 @@ def answered(reply: Reply) -> Response:
 
 
 def allow_header(request: Request) -> str:
-    """The methods of the path called, without the one that was refused."""
+    """The methods that the called path serves, without the one that was refused."""
     methods: set[str] = request.app.state.methods_of(request.scope["path"])
     return ", ".join(sorted(methods - {request.method}))
 
 
-def refused(refusal: Refusal) -> Response:
+def error_response(refusal: Refusal) -> Response:
     envelope: dict[str, Any] = {"error": True, "msg": refusal.msg}
     if refusal.data is not None:
         envelope["data"] = refusal.data
-    if isinstance(refusal, TopLevel):
-        envelope |= refusal.beside
+    if isinstance(refusal, TopLevelRateLimit):
+        envelope |= refusal.fields
     return json_response(envelope, refusal.status)
 
 
@@ -161,11 +161,11 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(encode(content), status, media_type="application/json")
 
 
-def _logged(
-    request: Request, parts: SandboxParts, key: Key | None, response: Response, fault: Fault | None
+def _log(
+    request: Request, parts: SandboxParts, key: ApiKey | None, response: Response, fault: Fault | None
 ) -> Response:
-    parts.sandbox_state.store.log_call(
-        at=parts.sandbox_state.now(),
+    parts.state.store.log_call(
+        at=parts.state.now(),
         key_id=None if key is None else key.id,
         method=request.method,
         path=request.url.path,

@@ -1,4 +1,4 @@
-"""Feedback on completed requests, once each."""
+"""Feedback on completed requests, one for each."""
 
 from typing import Any
 
@@ -6,39 +6,39 @@ import msgspec
 from starlette.routing import Route
 
 from hitl_sandbox.api.access import path_request
-from hitl_sandbox.api.call import Call, Reply, endpoint
+from hitl_sandbox.api.call import ApiCall, ApiReply, endpoint
 from hitl_sandbox.clock import iso
 from hitl_sandbox.errors import Refusal
-from hitl_sandbox.model.rules import invalid
+from hitl_sandbox.model.request_spec import invalid
 
 RATINGS = ("rating", "accuracy", "timeliness", "helpfulness")
 CATEGORIES = ("positive", "constructive", "issue")
 
 
-async def add_feedback(call: Call) -> Reply:
+async def add_feedback(call: ApiCall) -> ApiReply:
     request = path_request(call)
-    feedback = _feedback(await call.body())
+    feedback = _read_feedback(await call.body())
     if request.status != "completed":
         raise Refusal(400, "Feedback can only be added to completed requests")
     if request.feedback is not None:
         raise Refusal(400, "Feedback has already been added to this request")
-    now = call.parts.sandbox_state.now()
-    call.parts.sandbox_state.store.put(msgspec.structs.replace(request, feedback=feedback, updated_at=now))
-    call.parts.sandbox_state.changes.announce()
-    added: dict[str, Any] = {"request_id": request.id, "feedback": feedback}
+    now = call.parts.state.now()
+    call.parts.state.store.put(msgspec.structs.replace(request, feedback=feedback, updated_at=now))
+    call.parts.state.changes.notify()
+    data: dict[str, Any] = {"request_id": request.id, "feedback": feedback}
     if call.settings.r1_replies:
-        added["feedback_id"] = call.parts.sandbox_state.new_id()
-        added["submitted_at"] = iso(now)
-        added["reviewer_notified"] = True
-    return Reply(msg="Feedback added successfully", data=added)
+        data["feedback_id"] = call.parts.state.new_id()
+        data["submitted_at"] = iso(now)
+        data["reviewer_notified"] = True
+    return ApiReply(msg="Feedback added successfully", data=data)
 
 
-def _feedback(body: dict[str, Any]) -> dict[str, Any]:
+def _read_feedback(body: dict[str, Any]) -> dict[str, Any]:
     feedback = body.get("feedback")
     if not isinstance(feedback, dict):
         raise Refusal(400, "Invalid request body")
     if "would_recommend" in body:
-        # A published client puts it beside the object.
+        # A third-party client sends it beside the object.
         feedback = {"would_recommend": body["would_recommend"], **feedback}
     for name in RATINGS:
         _check_rating(feedback.get(name, 1))

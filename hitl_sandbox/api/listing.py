@@ -1,4 +1,4 @@
-"""Filters, order and pages of the request list."""
+"""Filters, sort orders and pages of the request list."""
 
 from collections.abc import Mapping
 
@@ -6,14 +6,14 @@ import msgspec
 
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.ids import is_object_id
-from hitl_sandbox.model.records import Request
-from hitl_sandbox.model.rules import PRIORITIES, STATUSES, invalid
+from hitl_sandbox.model.records import StoredRequest
+from hitl_sandbox.model.request_spec import PRIORITIES, STATUSES, invalid
 
 SORTS = ("created_at_desc", "created_at_asc", "priority_desc", "status_asc")
 
 
-class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list call asked for."""
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The query of a list call."""
 
     status: str | None
     priority: str | None
@@ -22,28 +22,28 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     offset: int
 
-    def choose(self, requests: list[Request]) -> list[Request]:
-        """The matching requests in the asked order; given oldest first, ties stay newest first."""
-        chosen = [request for request in requests if self._matches(request)]
+    def select(self, requests: list[StoredRequest]) -> list[StoredRequest]:
+        """Filter and sort requests, which are given oldest first; ties are ordered newest first."""
+        selected = [request for request in requests if self._matches(request)]
         if self.sort == "created_at_asc":
-            return chosen
-        chosen.reverse()
+            return selected
+        selected.reverse()
         if self.sort == "priority_desc":
-            chosen.sort(key=lambda request: -PRIORITIES.index(request.ask.priority))
+            selected.sort(key=lambda request: -PRIORITIES.index(request.spec.priority))
         if self.sort == "status_asc":
-            chosen.sort(key=lambda request: request.status)
-        return chosen
+            selected.sort(key=lambda request: request.status)
+        return selected
 
-    def _matches(self, request: Request) -> bool:
-        return self.status in (None, request.status) and self.priority in (None, request.ask.priority)
+    def _matches(self, request: StoredRequest) -> bool:
+        return self.status in (None, request.status) and self.priority in (None, request.spec.priority)
 
-    def page(self, matches: list[Request], *, drifted: int) -> tuple[list[Request], int]:
-        """This page and the total, as if ``drifted`` requests had come (or gone) since the first page."""
-        start = max(0, self.offset - drifted)
-        return matches[start : start + self.limit], max(0, len(matches) + drifted)
+    def page(self, matches: list[StoredRequest], *, drift: int) -> tuple[list[StoredRequest], int]:
+        """Get the page and the total, as if `drift` requests were added (negative: removed) since the first page."""
+        start = max(0, self.offset - drift)
+        return matches[start : start + self.limit], max(0, len(matches) + drift)
 
 
-def read_listing(query: Mapping[str, str], *, claims: bool) -> Listing:
+def read_list_query(query: Mapping[str, str], *, claims: bool) -> ListQuery:
     statuses = (*STATUSES, "claimed") if claims else STATUSES
     status, priority = query.get("status"), query.get("priority")
     if status is not None and status not in statuses:
@@ -61,11 +61,11 @@ def read_listing(query: Mapping[str, str], *, claims: bool) -> Listing:
         raise Refusal(400, "Invalid pagination parameters", "limit must be between 1 and 100")
     if offset is None or offset < 0:
         raise Refusal(400, "Invalid pagination parameters", "offset must be 0 or greater")
-    return Listing(status=status, priority=priority, loop_id=loop_id, sort=sort, limit=limit, offset=offset)
+    return ListQuery(status=status, priority=priority, loop_id=loop_id, sort=sort, limit=limit, offset=offset)
 
 
-def _number(query: Mapping[str, str], name: str, otherwise: int) -> int | None:
+def _number(query: Mapping[str, str], name: str, default: int) -> int | None:
     try:
-        return int(query.get(name, otherwise))
+        return int(query.get(name, default))
     except ValueError:
         return None

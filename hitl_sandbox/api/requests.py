@@ -1,18 +1,18 @@
-"""Requests: ask, look, amend, cancel."""
+"""Requests: create, list, get, change, cancel."""
 
 from typing import Any
 
 from starlette.routing import Route
 
 from hitl_sandbox.api.access import own_loop, path_request, visible_loop
-from hitl_sandbox.api.call import Call, Reply, endpoint
-from hitl_sandbox.api.listing import read_listing
+from hitl_sandbox.api.call import ApiCall, ApiReply, endpoint
+from hitl_sandbox.api.listing import read_list_query
 from hitl_sandbox.api.resources import request_object, request_summary
 from hitl_sandbox.clock import iso
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.ids import is_object_id
-from hitl_sandbox.model.records import Ask, Loop, Request
-from hitl_sandbox.model.rules import as_body, read_ask
+from hitl_sandbox.model.records import RequestSpec, StoredLoop, StoredRequest
+from hitl_sandbox.model.request_spec import as_body, read_spec
 from hitl_sandbox.webhooks.request_events import refund_info
 
 #: The timeout that the quickstart's first request names; its last example names none.
@@ -20,32 +20,32 @@ QUICKSTART_TIMEOUT = 3600
 ONLY_CREATORS = "Only loop creators can create requests"
 
 
-async def create_request(call: Call) -> Reply:
+async def create_request(call: ApiCall) -> ApiReply:
     loop = own_loop(call, call.object_id("loop_id", "loop"), ONLY_CREATORS)
     body = await call.body()
     if "loop_id" in body and not call.settings.strict:
         # The quickstart's later revisions repeat the loop in the body and still leave required fields out.
         return _create_from_quickstart(call, loop, body)
-    return _create(call, loop, read_ask(body, strict=call.settings.strict))
+    return _create(call, loop, read_spec(body, strict=call.settings.strict))
 
 
-def _create(call: Call, loop: Loop, ask: Ask) -> Reply:
-    request = call.parts.lifecycle.create(call.key, loop, ask)
-    created = {
+def _create(call: ApiCall, loop: StoredLoop, spec: RequestSpec) -> ApiReply:
+    request = call.parts.lifecycle.create(call.key, loop, spec)
+    data = {
         "request_id": request.id,
         "status": request.status,
-        "processing_type": request.ask.processing_type,
-        "type": request.ask.type,
-        "priority": request.ask.priority,
+        "processing_type": request.spec.processing_type,
+        "type": request.spec.type,
+        "priority": request.spec.priority,
         "timeout_at": iso(request.timeout_at),
         "broadcasted_to": len(request.broadcast),
         "notifications_sent": sum(notified.notification_sent for notified in request.broadcast),
         "polling_url": f"/v1/api/requests/{request.id}",
     }
-    return Reply(status=201, msg="Request created and broadcasted successfully", data=created)
+    return ApiReply(status=201, msg="Request created and broadcasted successfully", data=data)
 
 
-async def create_request_by_body(call: Call) -> Reply:
+async def create_request_by_body(call: ApiCall) -> ApiReply:
     """The quickstart's call: the loop is named in the body, and required fields may be missing."""
     body = await call.body()
     loop_id = body.get("loop_id")
@@ -57,16 +57,16 @@ async def create_request_by_body(call: Call) -> Reply:
     return _create_from_quickstart(call, loop, body)
 
 
-def _create_from_quickstart(call: Call, loop: Loop, body: dict[str, Any]) -> Reply:
+def _create_from_quickstart(call: ApiCall, loop: StoredLoop, body: dict[str, Any]) -> ApiReply:
     """Create a request from a quickstart body; the reply holds ``request`` too, as the quickstart reads it.
 
     Outside strict mode the default response may be none of the options, as in the quickstart itself.
     """
     strict = call.settings.strict
-    ask = read_ask(_complete_quickstart(body, strict=strict), strict=strict, any_default=not strict)
-    reply = _create(call, loop, ask)
+    spec = read_spec(_complete_quickstart(body, strict=strict), strict=strict, any_default=not strict)
+    reply = _create(call, loop, spec)
     summary = {"id": reply.data["request_id"], "status": reply.data["status"]}
-    return Reply(status=reply.status, msg=reply.msg, data={**reply.data, "request": summary})
+    return ApiReply(status=reply.status, msg=reply.msg, data={**reply.data, "request": summary})
 
 
 def _complete_quickstart(body: dict[str, Any], *, strict: bool) -> dict[str, Any]:
@@ -80,68 +80,68 @@ def _complete_quickstart(body: dict[str, Any], *, strict: bool) -> dict[str, Any
     return completed
 
 
-async def list_loop_requests(call: Call) -> Reply:
+async def list_loop_requests(call: ApiCall) -> ApiReply:
     loop = visible_loop(call, call.object_id("loop_id", "loop"))
-    found = call.parts.sandbox_state.store.find(Request, owner=call.key.id, parent=loop.id)
-    shown = [_shown(call, request) for request in reversed(found)]
-    listed = {"loop_id": loop.id, "requests": shown, "count": len(shown)}
-    return Reply(msg="Loop requests retrieved successfully", data=listed)
+    requests = call.parts.state.store.find(StoredRequest, owner=call.key.id, parent=loop.id)
+    objects = [_request_object(call, request) for request in reversed(requests)]
+    data = {"loop_id": loop.id, "requests": objects, "count": len(objects)}
+    return ApiReply(msg="Loop requests retrieved successfully", data=data)
 
 
-async def list_requests(call: Call) -> Reply:
-    listing = read_listing(call.request.query_params, claims=call.settings.claims)
-    store = call.parts.sandbox_state.store
-    matches = listing.choose(store.find(Request, owner=call.key.id, parent=listing.loop_id))
-    facts = {"method": "GET", "path": call.request.url.path, "key_id": call.key.id}
-    drift = call.parts.sandbox_state.faults.take("drift", facts) if listing.offset > 0 else None
-    page, total = listing.page(matches, drifted=0 if drift is None else drift.rows)
-    next_offset = listing.offset + len(page)
+async def list_requests(call: ApiCall) -> ApiReply:
+    query = read_list_query(call.request.query_params, claims=call.settings.claims)
+    store = call.parts.state.store
+    matches = query.select(store.find(StoredRequest, owner=call.key.id, parent=query.loop_id))
+    subject = {"method": "GET", "path": call.request.url.path, "key_id": call.key.id}
+    drift = call.parts.state.faults.take("drift", subject) if query.offset > 0 else None
+    page, total = query.page(matches, drift=0 if drift is None else drift.rows)
+    next_offset = query.offset + len(page)
     has_more = next_offset < total
-    pagination = {"limit": listing.limit, "offset": listing.offset}
+    pagination = {"limit": query.limit, "offset": query.offset}
     if has_more:
         pagination["next_offset"] = next_offset
-    listed = {
+    data = {
         "requests": [request_summary(request, call.settings) for request in page],
         "count": len(page),
         "total": total,
         "has_more": has_more,
         "pagination": pagination,
     }
-    return Reply(msg="Requests retrieved successfully", data=listed)
+    return ApiReply(msg="Requests retrieved successfully", data=data)
 
 
-async def get_request(call: Call) -> Reply:
+async def get_request(call: ApiCall) -> ApiReply:
     request = path_request(call)
-    return Reply(msg="Request retrieved successfully", data={"request": _shown(call, request)})
+    return ApiReply(msg="Request retrieved successfully", data={"request": _request_object(call, request)})
 
 
-async def amend_request(call: Call) -> Reply:
-    """Not in the reference; the vendor's own MCP server calls it."""
+async def update_request(call: ApiCall) -> ApiReply:
+    """Change a pending request: not in the reference, but the vendor's own MCP server calls it."""
     if call.settings.strict:
         raise Refusal(405, "Method not allowed")
     request = path_request(call)
     changes = await call.body()
     keeps_default = not changes.keys() & {"default_response", "response_type", "response_config"}
-    ask = read_ask({**as_body(request.ask), **changes}, any_default=keeps_default)
-    amended = call.parts.lifecycle.amend(request, ask)
-    return Reply(msg="Request updated successfully", data={"request": _shown(call, amended)})
+    spec = read_spec({**as_body(request.spec), **changes}, any_default=keeps_default)
+    updated = call.parts.lifecycle.update(request, spec)
+    return ApiReply(msg="Request updated successfully", data={"request": _request_object(call, updated)})
 
 
-async def cancel_request(call: Call) -> Reply:
-    """Any body, such as a reason, is taken and ignored."""
+async def cancel_request(call: ApiCall) -> ApiReply:
+    """Cancel a request; a body, such as a reason, is ignored."""
     request = call.parts.lifecycle.cancel(path_request(call))
     refund = refund_info(request)
     if refund["refunded"]:
-        call.parts.quota.give_back(call.key)
-    cancelled: dict[str, Any] = {"request_id": request.id, "status": request.status}
+        call.parts.rate_limiter.refund(call.key)
+    data: dict[str, Any] = {"request_id": request.id, "status": request.status}
     if call.settings.r1_replies:
-        cancelled["cancelled_at"] = iso(request.updated_at)
-        cancelled["previous_status"] = request.previous_status
-        cancelled["refund_info"] = refund
-    return Reply(msg="Request cancelled successfully", data=cancelled)
+        data["cancelled_at"] = iso(request.updated_at)
+        data["previous_status"] = request.previous_status
+        data["refund_info"] = refund
+    return ApiReply(msg="Request cancelled successfully", data=data)
 
 
-def _shown(call: Call, request: Request) -> dict[str, Any]:
+def _request_object(call: ApiCall, request: StoredRequest) -> dict[str, Any]:
     return request_object(request, call.settings, call.parts.lifecycle.answered_by(request))
 
 
@@ -151,8 +151,8 @@ routes = [
     Route("/requests", endpoint(create_request_by_body), methods=["POST"]),
     Route("/requests", endpoint(list_requests)),
     Route("/requests/{request_id}", endpoint(get_request)),
-    Route("/requests/{request_id}", endpoint(amend_request), methods=["PATCH"]),
+    Route("/requests/{request_id}", endpoint(update_request), methods=["PATCH"]),
     Route("/requests/{request_id}", endpoint(cancel_request), methods=["DELETE"]),
-    # The older MCP revision's way to cancel.
+    # The cancel call of an older revision of the vendor's MCP server.
     Route("/requests/{request_id}/cancel", endpoint(cancel_request), methods=["POST"]),
 ]

@@ -1,26 +1,26 @@
-"""Records as the API's reply objects."""
+"""The reply objects of records."""
 
 from typing import Any
 
 from hitl_sandbox.clock import iso, iso_or_none
 from hitl_sandbox.model.answers import write_answer
 from hitl_sandbox.model.invitation import invitation
-from hitl_sandbox.model.records import OPEN, Loop, Member, Request
-from hitl_sandbox.settings import Settings
+from hitl_sandbox.model.records import OPEN, StoredLoop, StoredMember, StoredRequest
+from hitl_sandbox.settings import SandboxSettings
 
 
-def member_object(member: Member, *, r1: bool = False) -> dict[str, Any]:
-    shown = {
+def member_object(member: StoredMember, *, r1: bool = False) -> dict[str, Any]:
+    fields = {
         "user_id": member.user_id,
         "email": member.email,
         "name": member.name,
         "status": member.status,
         "joined_at": iso_or_none(member.joined_at),
     }
-    return shown | {"role": member.role, "last_active": iso_or_none(member.last_active)} if r1 else shown
+    return fields | {"role": member.role, "last_active": iso_or_none(member.last_active)} if r1 else fields
 
 
-def loop_object(loop: Loop, settings: Settings, origin: str) -> dict[str, Any]:
+def loop_object(loop: StoredLoop, settings: SandboxSettings, origin: str) -> dict[str, Any]:
     """The loop with its invitation inside, as the quickstart reads it; without a description when it has none."""
     invited = invitation(loop, origin)
     return {
@@ -39,23 +39,23 @@ def loop_object(loop: Loop, settings: Settings, origin: str) -> dict[str, Any]:
     }
 
 
-def response_data(request: Request, settings: Settings) -> Any:
+def response_data(request: StoredRequest, settings: SandboxSettings) -> Any:
     if request.status == "timeout" and settings.fill_timeout:
-        return request.ask.default_response
+        return request.spec.default_response
     if request.status != "completed":
         return None
-    return write_answer(request.ask, request.answer, settings.response_form)
+    return write_answer(request.spec, request.answer, settings.response_form)
 
 
-def request_summary(request: Request, settings: Settings) -> dict[str, Any]:
+def request_summary(request: StoredRequest, settings: SandboxSettings) -> dict[str, Any]:
     return {
         "id": request.id,
         "loop_id": request.loop_id,
-        "processing_type": request.ask.processing_type,
-        "type": request.ask.type,
-        "priority": request.ask.priority,
-        "request_text": request.ask.request_text,
-        "response_type": request.ask.response_type,
+        "processing_type": request.spec.processing_type,
+        "type": request.spec.type,
+        "priority": request.spec.priority,
+        "request_text": request.spec.request_text,
+        "response_type": request.spec.response_type,
         **_outcome(request, settings),
         "timeout_at": iso(request.timeout_at),
         "created_at": iso(request.created_at),
@@ -63,7 +63,7 @@ def request_summary(request: Request, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _outcome(request: Request, settings: Settings) -> dict[str, Any]:
+def _outcome(request: StoredRequest, settings: SandboxSettings) -> dict[str, Any]:
     return {
         "status": request.status,
         "response_data": response_data(request, settings),
@@ -73,31 +73,31 @@ def _outcome(request: Request, settings: Settings) -> dict[str, Any]:
     }
 
 
-def request_object(request: Request, settings: Settings, reviewer: Member | None) -> dict[str, Any]:
-    """The full object; ``response_by_user`` appears beside ``response_by`` once somebody answered."""
-    ask = request.ask
-    shown: dict[str, Any] = {
+def request_object(request: StoredRequest, settings: SandboxSettings, reviewer: StoredMember | None) -> dict[str, Any]:
+    """The full object; a completed request has ``response_by_user`` beside ``response_by``."""
+    spec = request.spec
+    fields: dict[str, Any] = {
         "id": request.id,
         "loop_id": request.loop_id,
         "creator_id": request.creator_id,
         "api_key_id": request.api_key_id,
-        "processing_type": ask.processing_type,
-        "type": ask.type,
-        "priority": ask.priority,
-        "request_text": ask.request_text,
-        "image_url": ask.image_url,
-        **ask.attachments,
-        **ask.extras,
-        "context": ask.context,
-        "platform": ask.platform,
-        "platform_version": ask.platform_version,
-        "response_type": ask.response_type,
-        "response_config": ask.response_config,
-        "default_response": ask.default_response,
+        "processing_type": spec.processing_type,
+        "type": spec.type,
+        "priority": spec.priority,
+        "request_text": spec.request_text,
+        "image_url": spec.image_url,
+        **spec.attachments,
+        **spec.extras,
+        "context": spec.context,
+        "platform": spec.platform,
+        "platform_version": spec.platform_version,
+        "response_type": spec.response_type,
+        "response_config": spec.response_config,
+        "default_response": spec.default_response,
         "timeout_at": iso(request.timeout_at),
-        "callback_url": ask.callback_url,
+        "callback_url": spec.callback_url,
         "broadcasted_to": [
-            {name: getattr(notified, name) for name in notified.__struct_fields__} for notified in request.broadcast
+            {name: getattr(recipient, name) for name in recipient.__struct_fields__} for recipient in request.broadcast
         ],
         "broadcasted_at": iso(request.created_at),
         **_outcome(request, settings),
@@ -105,22 +105,24 @@ def request_object(request: Request, settings: Settings, reviewer: Member | None
         "updated_at": iso(request.updated_at),
     }
     if settings.claims:
-        shown |= {"claimed_by": request.claimed_by, "claimed_at": iso_or_none(request.claimed_at)}
+        fields |= {"claimed_by": request.claimed_by, "claimed_at": iso_or_none(request.claimed_at)}
     if (person := _response_by_user(request, reviewer)) is not None:
-        shown["response_by_user"] = person
+        fields["response_by_user"] = person
     if request.feedback is not None:
-        shown["feedback"] = request.feedback
-    return shown
+        fields["feedback"] = request.feedback
+    return fields
 
 
-def _response_by_user(request: Request, reviewer: Member | None) -> dict[str, Any] | None:
+def _response_by_user(request: StoredRequest, reviewer: StoredMember | None) -> dict[str, Any] | None:
     if reviewer is None or request.status != "completed":
         return None
     return {"id": reviewer.user_id, "name": reviewer.name, "email": reviewer.email}
 
 
-def execution_object(request: Request, settings: Settings, reviewer: Member | None) -> dict[str, Any]:
-    """A workflow execution, with the id of the request that asks for its human answer."""
+def execution_object(
+    request: StoredRequest, settings: SandboxSettings, reviewer: StoredMember | None
+) -> dict[str, Any]:
+    """A workflow execution, with the id of the request that a person answers."""
     is_open = request.status in OPEN
     return {
         "execution_id": request.links.execution_id,

@@ -1,4 +1,4 @@
-"""Uploads: pictures and documents, kept here and served under /uploads."""
+"""Uploads: pictures and documents, stored in the sandbox and served under /uploads."""
 
 from pathlib import PurePosixPath
 from typing import Any
@@ -7,9 +7,9 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from hitl_sandbox.api.call import Call, Reply, endpoint
+from hitl_sandbox.api.call import ApiCall, ApiReply, endpoint
 from hitl_sandbox.errors import Refusal
-from hitl_sandbox.model.records import Upload
+from hitl_sandbox.model.records import StoredUpload
 
 MEGABYTE = 1024 * 1024
 
@@ -34,36 +34,36 @@ DOCUMENTS = {
 }
 
 
-async def upload_image(call: Call) -> Reply:
-    _, url = await _keep(call, IMAGES, 10)
-    return Reply(msg=None, data={"url": url})
+async def upload_image(call: ApiCall) -> ApiReply:
+    _, url = await _store(call, IMAGES, 10)
+    return ApiReply(msg=None, data={"url": url})
 
 
-async def upload_document(call: Call) -> Reply:
-    upload, url = await _keep(call, DOCUMENTS, 50)
-    described: dict[str, Any] = {
+async def upload_document(call: ApiCall) -> ApiReply:
+    upload, url = await _store(call, DOCUMENTS, 50)
+    data: dict[str, Any] = {
         "url": url,
         "file_type": upload.file_type,
         "file_name": upload.file_name,
         "size_bytes": len(upload.content),
     }
-    return Reply(msg=None, data=described)
+    return ApiReply(msg=None, data=data)
 
 
-async def _keep(call: Call, types: dict[str, str], megabytes: int) -> tuple[Upload, str]:
+async def _store(call: ApiCall, types: dict[str, str], megabytes: int) -> tuple[StoredUpload, str]:
     name, content = await _read_file(call, megabytes)
     file_type = types.get(PurePosixPath(name.lower()).suffix)
     if file_type is None:
         allowed = ", ".join(suffix.removeprefix(".").upper() for suffix in types)
         raise Refusal(400, "Unsupported file type", f"allowed types are {allowed}")
-    upload = Upload(id=call.parts.sandbox_state.new_id(), file_name=name, file_type=file_type, content=content)
-    call.parts.sandbox_state.store.put(upload)
+    upload = StoredUpload(id=call.parts.state.new_id(), file_name=name, file_type=file_type, content=content)
+    call.parts.state.store.put(upload)
     return upload, f"{call.origin}uploads/{upload.id}"
 
 
-async def _read_file(call: Call, megabytes: int) -> tuple[str, bytes]:
+async def _read_file(call: ApiCall, megabytes: int) -> tuple[str, bytes]:
     too_large = Refusal(400, f"File exceeds the maximum size of {megabytes} MB")
-    # The form around the file is small; a body far over the limit is not even read.
+    # The form around the file is small: a body far above the limit is not read.
     declared = call.request.headers.get("content-length", "0")
     if int(declared) > megabytes * MEGABYTE + 65536:
         raise too_large

@@ -1,25 +1,25 @@
-"""Account webhooks. The documents promise these calls and show no reply to them: the replies are ours."""
+"""Account webhooks. The documents announce these calls and show no replies; the replies are the sandbox's own."""
 
 from typing import Any
 
 import msgspec
 from starlette.routing import Route
 
-from hitl_sandbox.api.call import Call, Reply, endpoint
+from hitl_sandbox.api.call import ApiCall, ApiReply, endpoint
 from hitl_sandbox.clock import iso
 from hitl_sandbox.errors import Refusal
-from hitl_sandbox.model.rules import check_url, invalid
-from hitl_sandbox.webhooks.records import Webhook
+from hitl_sandbox.model.request_spec import check_url, invalid
+from hitl_sandbox.webhooks.webhook_records import WebhookSubscription
 
 
-async def register_webhook(call: Call) -> Reply:
-    sandbox_state, body = call.parts.sandbox_state, await call.body()
-    webhook = read_webhook(body, webhook_id=sandbox_state.new_id(), user_id=call.key.user_id, now=sandbox_state.now())
-    sandbox_state.store.put(webhook)
-    return Reply(status=201, msg="Webhook created successfully", data={"webhook": webhook_object(webhook)})
+async def register_webhook(call: ApiCall) -> ApiReply:
+    state, body = call.parts.state, await call.body()
+    webhook = read_webhook(body, webhook_id=state.new_id(), user_id=call.key.user_id, now=state.now())
+    state.store.put(webhook)
+    return ApiReply(status=201, msg="Webhook created successfully", data={"webhook": webhook_object(webhook)})
 
 
-def read_webhook(body: dict[str, Any], *, webhook_id: str, user_id: str, now: float) -> Webhook:
+def read_webhook(body: dict[str, Any], *, webhook_id: str, user_id: str, now: float) -> WebhookSubscription:
     url = body.get("url")
     if not isinstance(url, str):
         raise invalid("url is required")
@@ -36,7 +36,7 @@ def read_webhook(body: dict[str, Any], *, webhook_id: str, user_id: str, now: fl
     loop_id = body.get("loop_id")
     if not isinstance(loop_id, str | None):
         raise invalid("loop_id must be a string")
-    return Webhook(
+    return WebhookSubscription(
         id=webhook_id,
         user_id=user_id,
         url=url,
@@ -49,8 +49,8 @@ def read_webhook(body: dict[str, Any], *, webhook_id: str, user_id: str, now: fl
     )
 
 
-async def change_webhook(call: Call) -> Reply:
-    """Rotation: a new secret signs from the next attempt on."""
+async def change_webhook(call: ApiCall) -> ApiReply:
+    """Change a webhook; a new secret signs from the next attempt on."""
     webhook, body = _own_webhook(call), await call.body()
     merged: dict[str, Any] = {
         "url": webhook.url,
@@ -61,34 +61,34 @@ async def change_webhook(call: Call) -> Reply:
         "loop_id": webhook.loop_id,
     }
     changed = read_webhook(merged | body, webhook_id=webhook.id, user_id=webhook.user_id, now=webhook.created_at)
-    call.parts.sandbox_state.store.put(changed)
-    return Reply(msg="Webhook updated successfully", data={"webhook": webhook_object(changed)})
+    call.parts.state.store.put(changed)
+    return ApiReply(msg="Webhook updated successfully", data={"webhook": webhook_object(changed)})
 
 
-async def test_webhook(call: Call) -> Reply:
-    """Sends one ``webhook.test``; the format of the vendor's test event is not documented."""
+async def test_webhook(call: ApiCall) -> ApiReply:
+    """Send one ``webhook.test`` event, whose format is not documented."""
     webhook = _own_webhook(call)
     body = {
         "event": "webhook.test",
-        "timestamp": iso(call.parts.sandbox_state.now()),
+        "timestamp": iso(call.parts.state.now()),
         "data": {"webhook_id": webhook.id},
     }
-    delivery = call.parts.announcer.to_webhook(webhook, "webhook.test", body, variant="test")
-    return Reply(msg="Test event sent", data={"webhook_id": webhook.id, "delivery_id": delivery.id})
+    delivery = call.parts.publisher.to_webhook(webhook, "webhook.test", body, variant="test")
+    return ApiReply(msg="Test event sent", data={"webhook_id": webhook.id, "delivery_id": delivery.id})
 
 
-def _own_webhook(call: Call) -> Webhook:
-    webhook = call.parts.sandbox_state.store.get(Webhook, call.object_id("webhook_id", "webhook"))
+def _own_webhook(call: ApiCall) -> WebhookSubscription:
+    webhook = call.parts.state.store.get(WebhookSubscription, call.object_id("webhook_id", "webhook"))
     if webhook is None or webhook.user_id != call.key.user_id:
         raise Refusal(404, "Webhook not found")
     return webhook
 
 
-def webhook_object(webhook: Webhook) -> dict[str, Any]:
-    """As shown: the secret never is."""
-    shown = msgspec.to_builtins(webhook)
-    del shown["secret"], shown["user_id"]
-    return {**shown, "created_at": iso(webhook.created_at)}
+def webhook_object(webhook: WebhookSubscription) -> dict[str, Any]:
+    """The webhook without its secret."""
+    fields = msgspec.to_builtins(webhook)
+    del fields["secret"], fields["user_id"]
+    return {**fields, "created_at": iso(webhook.created_at)}
 
 
 routes = [

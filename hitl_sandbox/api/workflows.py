@@ -1,14 +1,14 @@
-"""Workflow triggers, under both of their published addresses."""
+"""Workflow triggers, under both of their documented paths."""
 
 from starlette.routing import Route
 
-from hitl_sandbox.api.call import Call, Reply, endpoint
+from hitl_sandbox.api.call import ApiCall, ApiReply, endpoint
 from hitl_sandbox.api.resources import execution_object
 
 
-async def trigger(call: Call) -> Reply:
+async def trigger(call: ApiCall) -> ApiReply:
     request = call.parts.workflows.trigger(call.key, call.path("workflow_id"), await call.json())
-    return Reply(msg="Workflow triggered successfully", data=execution_object(request, call.settings, None))
+    return ApiReply(msg="Workflow triggered successfully", data=execution_object(request, call.settings, None))
 
 
 routes = [

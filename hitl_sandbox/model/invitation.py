@@ -1,4 +1,4 @@
-"""Invite codes and the picture that stands in for their QR code."""
+"""Invite codes, and a picture in place of their QR code."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ import zlib
 
 import msgspec
 
-from hitl_sandbox.model.records import Loop
+from hitl_sandbox.model.records import StoredLoop
 
 CELLS = 21
 SCALE = 6
@@ -21,7 +21,7 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     join_url: str
 
 
-def invitation(loop: Loop, origin: str) -> Invitation:
+def invitation(loop: StoredLoop, origin: str) -> Invitation:
     """The invitation to a loop of the sandbox at `origin`, which ends in a slash."""
     code = loop.invite_code
     return Invitation(code=code, qr_code_url=f"{origin}qr/{code}.png", join_url=f"{origin}join/{code}")
@@ -39,7 +39,7 @@ def invitation_object(invited: Invitation) -> dict[str, str]:
 
 
 def code_picture(code: str) -> bytes:
-    """A PNG that differs for every code. It only looks like a QR code: nobody scans one in a sandbox."""
+    """A PNG image that differs for every code. It resembles a QR code and cannot be scanned."""
     digest = hashlib.shake_256(code.encode()).digest(CELLS * CELLS)
     rows = []
     for y in range(CELLS):

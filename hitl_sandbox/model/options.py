@@ -1,4 +1,4 @@
-"""The choices of a select question: plain strings or objects, found by value, label or slug."""
+"""The options of a select question: plain strings or objects, looked up by value, label or slug."""
 
 import re
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 
 
-class Option(msgspec.Struct, frozen=True, kw_only=True):
+class SelectOption(msgspec.Struct, frozen=True, kw_only=True):
     value: str
     label: str
     description: str = ""
     color: str = ""
-    #: Written as a plain string, which the vendor returns unchanged.
-    plain: bool
+    #: Sent as a plain string, which the vendor returns unchanged.
+    is_plain: bool
 
 
 def slug(text: str) -> str:
@@ -20,10 +20,10 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
-def read_option(raw: Any) -> Option | None:
-    """The option, or None when it breaks the documented limits."""
+def read_option(raw: Any) -> SelectOption | None:
+    """Read an option; None when it breaks the documented limits."""
     if isinstance(raw, str):
-        return Option(value=raw, label=raw, plain=True) if 0 < len(raw) <= 200 else None
+        return SelectOption(value=raw, label=raw, is_plain=True) if 0 < len(raw) <= 200 else None
     if not isinstance(raw, dict):
         return None
     value = raw.get("value")
@@ -32,18 +32,18 @@ def read_option(raw: Any) -> Option | None:
         return None
     if not 0 < len(value) <= 100 or not 0 < len(label) <= 200:
         return None
-    described = {name: str(raw.get(name) or "") for name in ("description", "color")}
-    return Option(value=value, label=label, plain=False, **described)
+    details = {name: str(raw.get(name) or "") for name in ("description", "color")}
+    return SelectOption(value=value, label=label, is_plain=False, **details)
 
 
-def options_of(config: dict[str, Any]) -> list[Option]:
+def options_of(config: dict[str, Any]) -> list[SelectOption]:
     """The options of a validated configuration."""
-    read = (read_option(raw) for raw in config.get("options", []))
-    return [option for option in read if option is not None]
+    options = (read_option(raw) for raw in config.get("options", []))
+    return [option for option in options if option is not None]
 
 
-def find_option(options: list[Option], text: Any) -> Option | None:
-    """The option meant by a value, a label or a slug, in this order of preference."""
+def find_option(options: list[SelectOption], text: Any) -> SelectOption | None:
+    """Look an option up by its value, then by its label, then by its slug."""
     if not isinstance(text, str):
         return None
     by_value = {option.value: option for option in reversed(options)}

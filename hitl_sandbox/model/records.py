@@ -1,4 +1,4 @@
-"""What the sandbox remembers. Times are Unix seconds of its clock; fields have the API's own names."""
+"""The sandbox's records. Times are Unix seconds of its clock; fields have the names that the API gives them."""
 
 from typing import Any, ClassVar, Literal
 
@@ -8,8 +8,8 @@ Status = Literal["pending", "claimed", "completed", "timeout", "cancelled"]
 OPEN: tuple[Status, ...] = ("pending", "claimed")
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Something with an id that is kept; ``owner``, ``parent`` and ``due`` are what it is looked up by."""
+class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the store; ``owner``, ``parent`` and ``due`` are its indexed columns."""
 
     kind: ClassVar[str] = ""
 
@@ -22,11 +22,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def due(self) -> float | None:
-        """When the timeline has to look at this record again."""
+        """When the scheduler acts on this record next; None for never."""
         return None
 
 
-class Key(Record, frozen=True, kw_only=True):
+class ApiKey(StoredRecord, frozen=True, kw_only=True):
     """An API key; its id is a digest, so that the log can name it without showing it."""
 
     kind: ClassVar[str] = "key"
@@ -36,7 +36,9 @@ class Key(Record, frozen=True, kw_only=True):
     active: bool = True
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True):
+class StoredMember(msgspec.Struct, frozen=True, kw_only=True):
+    """A person in a loop."""
+
     user_id: str
     email: str
     name: str
@@ -44,18 +46,20 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     role: Literal["admin", "member"] = "member"
     joined_at: float | None = None
     last_active: float | None = None
-    #: False: notifications fail with "no device token".
-    device: bool = True
+    #: Without a device, notifications fail with "no device token".
+    has_device: bool = True
 
 
-class Loop(Record, frozen=True, kw_only=True):
+class StoredLoop(StoredRecord, frozen=True, kw_only=True):
+    """A loop and its members."""
+
     kind: ClassVar[str] = "loop"
 
     creator_id: str
     name: str
     icon: str
     invite_code: str
-    members: tuple[Member, ...]
+    members: tuple[StoredMember, ...]
     created_at: float
     updated_at: float
     description: str | None = None
@@ -63,12 +67,12 @@ class Loop(Record, frozen=True, kw_only=True):
     def owner(self) -> str:
         return self.creator_id
 
-    def active(self) -> tuple[Member, ...]:
+    def active(self) -> tuple[StoredMember, ...]:
         return tuple(member for member in self.members if member.status == "active")
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller asked for, after validation."""
+class RequestSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The validated body of a create call."""
 
     processing_type: str
     type: str
@@ -83,13 +87,15 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     image_url: str | None = None
     context: dict[str, Any] | None = None
     callback_url: str | None = None
-    #: image_urls, file_url, file_type, ... as sent.
+    #: image_urls, file_url, file_type and the like, unchanged.
     attachments: dict[str, Any] = {}
-    #: metadata and tags: accepted, kept, echoed.
+    #: metadata and tags: stored and returned unchanged.
     extras: dict[str, Any] = {}
 
 
-class Notified(msgspec.Struct, frozen=True, kw_only=True):
+class BroadcastRecipient(msgspec.Struct, frozen=True, kw_only=True):
+    """A member that was notified of a request."""
+
     user_id: str
     email: str
     role: str
@@ -97,37 +103,39 @@ class Notified(msgspec.Struct, frozen=True, kw_only=True):
     notification_error: str | None
 
 
-class Links(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request was made on behalf of."""
+class RequestLinks(msgspec.Struct, frozen=True, kw_only=True):
+    """The turn or the execution that a request belongs to."""
 
     turn_id: str | None = None
     execution_id: str | None = None
     workflow_id: str | None = None
 
 
-class Request(Record, frozen=True, kw_only=True):
+class StoredRequest(StoredRecord, frozen=True, kw_only=True):
+    """A request from its creation to its outcome."""
+
     kind: ClassVar[str] = "request"
 
     loop_id: str
     creator_id: str
     api_key_id: str
-    ask: Ask
+    spec: RequestSpec
     status: Status
     timeout_at: float
-    broadcast: tuple[Notified, ...]
+    broadcast: tuple[BroadcastRecipient, ...]
     created_at: float
     updated_at: float
     previous_status: Status | None = None
     response_by: str | None = None
     response_at: float | None = None
-    #: The answer with options by value; meaningful only when completed, and then it may well be falsy.
+    #: The answer, options by their values. Read it only of a completed request; it may be falsy.
     answer: Any = None
     claimed_by: str | None = None
     claimed_at: float | None = None
     claim_ends: float | None = None
     cancelled_at: float | None = None
     feedback: dict[str, Any] | None = None
-    links: Links = Links()
+    links: RequestLinks = RequestLinks()
 
     def owner(self) -> str:
         return self.api_key_id
@@ -144,7 +152,9 @@ class Request(Record, frozen=True, kw_only=True):
         return None if self.response_at is None else round(self.response_at - self.created_at, 1)
 
 
-class Upload(Record, frozen=True, kw_only=True):
+class StoredUpload(StoredRecord, frozen=True, kw_only=True):
+    """An uploaded picture or document."""
+
     kind: ClassVar[str] = "upload"
 
     file_name: str

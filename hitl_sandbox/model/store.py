@@ -1,4 +1,4 @@
-"""Everything the sandbox remembers, in one SQLite table of JSON records."""
+"""The store: one SQLite table of JSON records, the call log, and the calls of each key."""
 
 import os
 import sqlite3
@@ -7,18 +7,29 @@ from typing import TypeVar
 
 import msgspec
 
-from hitl_sandbox.model.agents import Session, Turn
-from hitl_sandbox.model.chains import Chain
-from hitl_sandbox.model.records import Key, Loop, Record, Request, Upload
-from hitl_sandbox.webhooks.records import Delivery, Webhook
+from hitl_sandbox.model.approval_chains import StoredChain
+from hitl_sandbox.model.records import ApiKey, StoredLoop, StoredRecord, StoredRequest, StoredUpload
+from hitl_sandbox.model.session_records import StoredSession, StoredTurn
+from hitl_sandbox.webhooks.webhook_records import WebhookDelivery, WebhookSubscription
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=StoredRecord)
 
-KINDS: dict[str, type[Record]] = {
-    record.kind: record for record in (Key, Loop, Request, Webhook, Delivery, Session, Turn, Chain, Upload)
+KINDS: dict[str, type[StoredRecord]] = {
+    record.kind: record
+    for record in (
+        ApiKey,
+        StoredLoop,
+        StoredRequest,
+        WebhookSubscription,
+        WebhookDelivery,
+        StoredSession,
+        StoredTurn,
+        StoredChain,
+        StoredUpload,
+    )
 }
 
-LAYOUT = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL,
     owner TEXT, parent TEXT, due REAL, body BLOB NOT NULL, UNIQUE (kind, id));
@@ -32,7 +43,7 @@ CREATE TABLE IF NOT EXISTS call (
     path TEXT NOT NULL, query TEXT NOT NULL, status INTEGER NOT NULL, fault TEXT);
 """
 
-PUT = """
+UPSERT = """
 INSERT INTO record (kind, id, owner, parent, due, body) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, id) DO UPDATE SET owner = excluded.owner, parent = excluded.parent,
     due = excluded.due, body = excluded.body
@@ -40,16 +51,16 @@ ON CONFLICT (kind, id) DO UPDATE SET owner = excluded.owner, parent = excluded.p
 
 
 class Store:
-    """Records by kind and id, in the order they were first kept."""
+    """Records by kind and id, in the order of their creation."""
 
     def __init__(self, path: str | None = None) -> None:
         if path and path != ":memory:":
             _make_private(path)
-        # Built in one thread and served from another, but never used by two at once.
+        # Built in one thread and used in another, but never by two at once.
         self._sqlite = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         self._sqlite.execute("PRAGMA journal_mode = WAL")
         self._sqlite.execute("PRAGMA synchronous = OFF")
-        self._sqlite.executescript(LAYOUT)
+        self._sqlite.executescript(SCHEMA)
 
     def close(self) -> None:
         self._sqlite.close()
@@ -59,7 +70,7 @@ class Store:
 
     def put(self, record: R) -> R:
         body = msgspec.json.encode(record)
-        self._sqlite.execute(PUT, (record.kind, record.id, record.owner(), record.parent(), record.due(), body))
+        self._sqlite.execute(UPSERT, (record.kind, record.id, record.owner(), record.parent(), record.due(), body))
         return record
 
     def get(self, kind: type[R], record_id: str) -> R | None:
@@ -79,31 +90,31 @@ class Store:
         return [msgspec.json.decode(row[0], type=kind) for row in rows]
 
     def scheduled(self, kind: type[R]) -> list[R]:
-        """Those that something is due for; of requests, the open ones."""
+        """The records with a due time, such as open requests."""
         query = "SELECT body FROM record WHERE due IS NOT NULL AND kind = ? ORDER BY seq"
         rows = self._sqlite.execute(query, (kind.kind,))
         return [msgspec.json.decode(row[0], type=kind) for row in rows]
 
-    def delete(self, record: Record) -> None:
+    def delete(self, record: StoredRecord) -> None:
         self._sqlite.execute("DELETE FROM record WHERE kind = ? AND id = ?", (record.kind, record.id))
 
     def next_due(self) -> float | None:
         due: float | None = self._sqlite.execute("SELECT min(due) FROM record WHERE due IS NOT NULL").fetchone()[0]
         return due
 
-    def due(self, moment: float) -> Iterator[Record]:
-        """The records that are due at the moment, soonest first."""
+    def due(self, moment: float) -> Iterator[StoredRecord]:
+        """The records that are due at the moment, earliest first."""
         query = "SELECT kind, body FROM record WHERE due <= ? ORDER BY due, seq"
         for kind, body in self._sqlite.execute(query, (moment,)).fetchall():
             yield msgspec.json.decode(body, type=KINDS[kind])
 
-    def used(self, key_id: str, hour: int) -> int:
+    def calls_in_hour(self, key_id: str, hour: int) -> int:
         query = "SELECT used FROM usage WHERE key_id = ? AND hour = ?"
         row = self._sqlite.execute(query, (key_id, hour)).fetchone()
         return 0 if row is None else int(row[0])
 
-    def use(self, key_id: str, hour: int, amount: int) -> None:
-        """Count calls against an hour; a negative amount gives back, never below zero."""
+    def count_calls(self, key_id: str, hour: int, amount: int) -> None:
+        """Add calls to an hour; a negative amount returns them, and the count stays at zero or above."""
         query = """INSERT INTO usage VALUES (?1, ?2, max(?3, 0))
                    ON CONFLICT (key_id, hour) DO UPDATE SET used = max(used + ?3, 0)"""
         self._sqlite.execute(query, (key_id, hour, amount))
@@ -132,7 +143,7 @@ class Store:
 
 
 def _make_private(path: str) -> None:
-    """Only the owner may read it: it holds secrets and answers. SQLite gives its other files the same mode."""
+    """Let only the owner read the file, which holds secrets and answers. SQLite gives its other files the same mode."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if os.fstat(descriptor).st_uid == os.geteuid():

@@ -1,21 +1,21 @@
-"""One request of each kind, for somebody who looks at the page for the first time."""
+"""One example request of each response type, for the first visit to the page."""
 
 from typing import Any
 
 from hitl_sandbox.application import SandboxParts
-from hitl_sandbox.model.records import Loop
-from hitl_sandbox.model.rules import read_ask
+from hitl_sandbox.model.records import StoredLoop
+from hitl_sandbox.model.request_spec import read_spec
 from hitl_sandbox.settings import OWNER
 
 DEMO_KEY = "hitl_test_example"
 LOOP = "Example desk"
 REVIEWERS = ("priya@example.com", "noor@example.com")
 
-ASKED: tuple[dict[str, Any], ...] = (
+EXAMPLES: tuple[dict[str, Any], ...] = (
     {
         "priority": "critical",
         "timeout_seconds": 600,
-        "request_text": "## Refund **€ 480** to order 7731?\n\nThe customer says the parcel never came. "
+        "request_text": "## Refund **€ 480** to order 7731?\n\nThe customer says the parcel did not arrive. "
         "Tracking says *delivered, left with neighbour*.",
         "context": {"order": 7731, "customer_since": 2019, "refunds_before": 0},
         "response_type": "boolean",
@@ -31,7 +31,7 @@ ASKED: tuple[dict[str, Any], ...] = (
         "response_config": {
             "options": [
                 {"value": "publish", "label": "Publish", "color": "#16a34a"},
-                {"value": "hold", "label": "Hold back", "description": "Somebody else looks again"},
+                {"value": "hold", "label": "Hold back", "description": "Send it to a second reviewer"},
                 {"value": "ask", "label": "Ask the author"},
             ]
         },
@@ -40,7 +40,7 @@ ASKED: tuple[dict[str, Any], ...] = (
     {
         "priority": "medium",
         "timeout_seconds": 7200,
-        "request_text": "The agent wrote this answer. Make it sound like us.",
+        "request_text": "An agent drafted this reply. Edit it to match our tone.",
         "response_type": "editable_text",
         "response_config": {
             "draft_text": "Dear customer, your ticket has been received and will be processed.",
@@ -76,26 +76,26 @@ ASKED: tuple[dict[str, Any], ...] = (
     },
     {
         "priority": "low",
-        "request_text": "Anything the next shift should know?",
+        "request_text": "What should the next shift know?",
         "response_type": "text",
-        "response_config": {"max_length": 280, "placeholder": "A sentence will do"},
+        "response_config": {"max_length": 280, "placeholder": "One sentence is enough"},
         "default_response": "",
     },
 )
 
 
-def ask_examples(parts: SandboxParts) -> None:
-    """Ask them all in the example loop, by the first key named at start or by one of our own."""
-    token, email = next(iter(parts.sandbox_state.settings.keys.items()), (DEMO_KEY, OWNER))
-    key = parts.sandbox_state.add_key(token, email)
-    loops = parts.sandbox_state.store.find(Loop, owner=key.user_id)
+def create_examples(parts: SandboxParts) -> None:
+    """Create all examples in the example loop, with the first key named at start or a demo key."""
+    token, email = next(iter(parts.state.settings.keys.items()), (DEMO_KEY, OWNER))
+    key = parts.state.add_key(token, email)
+    loops = parts.state.store.find(StoredLoop, owner=key.user_id)
     loop = next((loop for loop in loops if loop.name == LOOP), None)
     if loop is None:
-        loop = parts.loops.create(key, name=LOOP, icon="👋", description="Made by the example button")
+        loop = parts.loops.create(key, name=LOOP, icon="👋", description="Created by the button for examples")
         for reviewer in REVIEWERS:
             parts.loops.set_member(loop.id, reviewer)
-        loop = parts.sandbox_state.store.get(Loop, loop.id) or loop
-    for asked in ASKED:
-        timed = "time-sensitive" if "timeout_seconds" in asked else "deferred"
-        ask = read_ask({"processing_type": timed, "type": "markdown", "platform": "web_portal", **asked})
-        parts.lifecycle.create(key, loop, ask)
+        loop = parts.state.store.get(StoredLoop, loop.id) or loop
+    for example in EXAMPLES:
+        processing_type = "time-sensitive" if "timeout_seconds" in example else "deferred"
+        spec = read_spec({"processing_type": processing_type, "type": "markdown", "platform": "web_portal", **example})
+        parts.lifecycle.create(key, loop, spec)

@@ -1,4 +1,4 @@
-"""A request's text as HTML that cannot do any harm."""
+"""Renders the Markdown of a request as safe HTML."""
 
 from collections.abc import MutableMapping, Sequence
 from typing import Any
@@ -13,11 +13,11 @@ from markupsafe import Markup
 def _open_link(
     self: RendererProtocol,
     tokens: Sequence[Token],
-    place: int,
+    index: int,
     options: OptionsDict,
     env: MutableMapping[str, Any],
 ) -> str:
-    token = tokens[place]
+    token = tokens[index]
     token.attrSet("target", "_blank")
     token.attrSet("rel", "noopener noreferrer nofollow")
     return "<a" + "".join(f' {name}="{escape(str(value))}"' for name, value in token.attrs.items()) + ">"
@@ -27,10 +27,10 @@ def escape(text: str) -> str:
     return str(Markup.escape(text))
 
 
-#: CommonMark without raw HTML; markdown-it itself refuses javascript: and its like in links.
+#: CommonMark without raw HTML; markdown-it refuses javascript: and similar schemes in links.
 _markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
 _markdown.add_render_rule("link_open", _open_link)
 
 
 def render(text: str) -> Markup:
-    return Markup(_markdown.render(text))  # noqa: S704 - what markdown-it escaped
+    return Markup(_markdown.render(text))  # noqa: S704 - markdown-it has escaped it

@@ -1,4 +1,4 @@
-"""The page over HTTP: shown, answered on, kept up to date."""
+"""The routes of the page: the page itself, its forms and its event stream."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -14,11 +14,11 @@ from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.clock import iso
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.invitation import code_picture
-from hitl_sandbox.model.records import Upload
+from hitl_sandbox.model.records import StoredUpload
 from hitl_sandbox.origin import check_same_site
-from hitl_sandbox.page.cards import board
-from hitl_sandbox.page.controls import read_form
-from hitl_sandbox.page.examples import ask_examples
+from hitl_sandbox.page.answer_controls import read_form
+from hitl_sandbox.page.content import page_content
+from hitl_sandbox.page.examples import create_examples
 
 HERE = Path(__file__).parent
 
@@ -29,7 +29,7 @@ PAGE_POLICY = (
 )
 PAGE_HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,
-    # Not `no-referrer`: browsers would then send `Origin: null` with the forms of this very page.
+    # With `no-referrer` browsers send `Origin: null` with the forms of this page.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -39,7 +39,7 @@ UPLOAD_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-#: Real seconds between the signs of life on a quiet event stream.
+#: Real seconds between the comments that keep an idle event stream open.
 HEARTBEAT = 15
 
 templates = jinja2.Environment(
@@ -52,43 +52,43 @@ templates = jinja2.Environment(
 templates.filters["iso"] = iso
 
 
-def show(request: Request, problem: str = "", status: int = 200) -> Response:
+def render_page(request: Request, problem: str = "", status: int = 200) -> Response:
     origin = str(request.base_url).rstrip("/")
     parts: SandboxParts = request.app.state.parts
     page = templates.get_template("template.html")
-    html = page.render(board=board(parts), origin=origin, problem=problem)
+    html = page.render(content=page_content(parts), origin=origin, problem=problem)
     return HTMLResponse(html, status, headers=PAGE_HEADERS)
 
 
 async def page(request: Request) -> Response:
-    return show(request)
+    return render_page(request)
 
 
 Action = Callable[[SandboxParts, Request], Awaitable[None]]
 
 
 def action(act: Action) -> Callable[[Request], Awaitable[Response]]:
-    """A form's target: the script is told the outcome as JSON, a browser without it gets the page again."""
+    """Make a route of a form's action: the script gets the outcome as JSON, a browser without scripts the page."""
 
     async def serve(request: Request) -> Response:
-        scripted = request.headers.get("accept") == "application/json"
+        is_script = request.headers.get("accept") == "application/json"
         try:
             check_same_site(request)
             await act(request.app.state.parts, request)
         except Refusal as refusal:
             problem = refusal.msg if refusal.data is None else f"{refusal.msg}: {refusal.data}"
-            if scripted:
+            if is_script:
                 return JSONResponse({"problem": problem}, refusal.status)
-            return show(request, problem, refusal.status)
-        return JSONResponse({"problem": None}) if scripted else RedirectResponse("/", 303)
+            return render_page(request, problem, refusal.status)
+        return JSONResponse({"problem": None}) if is_script else RedirectResponse("/", 303)
 
     return serve
 
 
 async def answer(parts: SandboxParts, request: Request) -> None:
-    asked, _ = parts.lifecycle.open_request(request.path_params["id"])
+    stored, _ = parts.lifecycle.open_request(request.path_params["id"])
     async with request.form() as form:
-        parts.lifecycle.answer(asked.id, read_form(asked.ask, form), str(form.get("reviewer") or "") or None)
+        parts.lifecycle.answer(stored.id, read_form(stored.spec, form), str(form.get("reviewer") or "") or None)
 
 
 async def claim(parts: SandboxParts, request: Request) -> None:
@@ -105,34 +105,34 @@ async def advance(parts: SandboxParts, request: Request) -> None:
         seconds = str(form.get("seconds"))
     if not seconds.isdecimal():
         raise Refusal(400, "Invalid number of seconds", "give a whole number, 0 or greater")
-    await parts.timeline.advance(int(seconds))
+    await parts.scheduler.advance(int(seconds))
 
 
 async def examples(parts: SandboxParts, request: Request) -> None:
-    ask_examples(parts)
+    create_examples(parts)
 
 
 async def live(request: Request) -> Response:
-    """Server-sent events: the number of the latest change, whenever there is one."""
+    """Send the number of each change as a server-sent event."""
     parts: SandboxParts = request.app.state.parts
     return StreamingResponse(_changes(parts), media_type="text/event-stream", headers=PAGE_HEADERS)
 
 
 async def _changes(parts: SandboxParts) -> AsyncIterator[str]:
-    changes = parts.sandbox_state.changes
+    changes = parts.state.changes
     while not changes.closed:
-        seen = changes.number
-        yield f"data: {seen}\n\n"
-        while not await changes.after(seen, HEARTBEAT):
-            yield ": still here\n\n"
+        number = changes.number
+        yield f"data: {number}\n\n"
+        while not await changes.wait_after(number, HEARTBEAT):
+            yield ": keep-alive\n\n"
 
 
 async def upload(request: Request) -> Response:
     parts: SandboxParts = request.app.state.parts
-    kept = parts.sandbox_state.store.get(Upload, request.path_params["id"])
-    if kept is None:
+    stored = parts.state.store.get(StoredUpload, request.path_params["id"])
+    if stored is None:
         raise HTTPException(404)
-    return Response(kept.content, media_type=kept.file_type, headers=UPLOAD_HEADERS)
+    return Response(stored.content, media_type=stored.file_type, headers=UPLOAD_HEADERS)
 
 
 async def invite_picture(request: Request) -> Response:
@@ -140,7 +140,7 @@ async def invite_picture(request: Request) -> Response:
 
 
 async def join(request: Request) -> Response:
-    """Where a join link leads; people are let in by the control route."""
+    """Redirect a join link to the page; the control route adds members."""
     return RedirectResponse("/", 303)
 
 

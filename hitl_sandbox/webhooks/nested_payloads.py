@@ -1,19 +1,19 @@
-"""The account webhooks' form: the request, its loop and its reviewer as objects."""
+"""The form of account webhooks: the request, its loop and its reviewer as objects."""
 
 from typing import Any
 
 from hitl_sandbox.clock import iso, iso_or_none
-from hitl_sandbox.webhooks.request_events import Fact, refund_info
+from hitl_sandbox.webhooks.request_events import RequestEvent, refund_info
 
 
-def nested(fact: Fact) -> dict[str, Any]:
-    shapes = {"cancelled": _nested_cancelled, "timeout": _nested_timeout}
-    inner = shapes.get(fact.request.status, _nested_open)(fact)
-    return {"event": fact.event, "timestamp": iso(fact.at), "data": inner}
+def nested(event: RequestEvent) -> dict[str, Any]:
+    writers = {"cancelled": _cancelled_data, "timeout": _timeout_data}
+    data = writers.get(event.request.status, _full_data)(event)
+    return {"event": event.name, "timestamp": iso(event.at), "data": data}
 
 
-def _nested_brief(fact: Fact, **more: Any) -> dict[str, Any]:
-    request = fact.request
+def _short_request(event: RequestEvent, **more: Any) -> dict[str, Any]:
+    request = event.request
     return {
         "id": request.id,
         "loop_id": request.loop_id,
@@ -25,58 +25,59 @@ def _nested_brief(fact: Fact, **more: Any) -> dict[str, Any]:
     }
 
 
-def _nested_loop(fact: Fact) -> dict[str, Any]:
-    return {"id": fact.loop.id, "name": fact.loop.name}
+def _loop(event: RequestEvent) -> dict[str, Any]:
+    return {"id": event.loop.id, "name": event.loop.name}
 
 
-def _nested_cancelled(fact: Fact) -> dict[str, Any]:
-    request = _nested_brief(fact, cancelled_at=iso_or_none(fact.request.cancelled_at))
-    return {"request": request, "loop": _nested_loop(fact), "refund_info": refund_info(fact.request)}
+def _cancelled_data(event: RequestEvent) -> dict[str, Any]:
+    request = _short_request(event, cancelled_at=iso_or_none(event.request.cancelled_at))
+    return {"request": request, "loop": _loop(event), "refund_info": refund_info(event.request)}
 
 
-def _nested_timeout(fact: Fact) -> dict[str, Any]:
-    request = _nested_brief(fact, timeout_at=iso(fact.request.timeout_at))
+def _timeout_data(event: RequestEvent) -> dict[str, Any]:
+    request = _short_request(event, timeout_at=iso(event.request.timeout_at))
     return {
-        "request": {**request, "default_response": fact.request.ask.default_response},
-        "loop": _nested_loop(fact),
+        "request": {**request, "default_response": event.request.spec.default_response},
+        "loop": _loop(event),
     }
 
 
-def _nested_open(fact: Fact) -> dict[str, Any]:
-    """Claimed and completed: the request in full and its reviewer."""
-    request = fact.request
-    described: dict[str, Any] = {
+def _full_data(event: RequestEvent) -> dict[str, Any]:
+    """The data of claimed and completed: the full request and its reviewer."""
+    request = event.request
+    full_request: dict[str, Any] = {
         "id": request.id,
         "loop_id": request.loop_id,
-        "processing_type": request.ask.processing_type,
-        "type": request.ask.type,
-        "priority": request.ask.priority,
-        "request_text": request.ask.request_text,
-        "response_type": request.ask.response_type,
+        "processing_type": request.spec.processing_type,
+        "type": request.spec.type,
+        "priority": request.spec.priority,
+        "request_text": request.spec.request_text,
+        "response_type": request.spec.response_type,
         "status": request.status,
-        **_nested_progress(fact),
+        **_progress(event),
         "timeout_at": iso(request.timeout_at),
         "created_at": iso(request.created_at),
         "updated_at": iso(request.updated_at),
     }
-    inner: dict[str, Any] = {"request": described, "loop": _nested_loop(fact)}
+    data: dict[str, Any] = {"request": full_request, "loop": _loop(event)}
     if request.status == "completed":
-        inner["loop"]["creator_id"] = fact.loop.creator_id
-    if fact.reviewer is not None:
-        inner["reviewer"] = {"user_id": fact.reviewer.user_id, "email": fact.reviewer.email}
+        data["loop"]["creator_id"] = event.loop.creator_id
+    if event.reviewer is not None:
+        data["reviewer"] = {"user_id": event.reviewer.user_id, "email": event.reviewer.email}
     if request.status == "claimed":
-        inner["estimated_completion"] = iso_or_none(request.claim_ends)
-    return inner
+        data["estimated_completion"] = iso_or_none(request.claim_ends)
+    return data
 
 
-def _nested_progress(fact: Fact) -> dict[str, Any]:
-    request = fact.request
+def _progress(event: RequestEvent) -> dict[str, Any]:
+    """The fields that a claim or an answer adds to the request."""
+    request = event.request
     if request.status == "claimed":
         return {"claimed_by": request.claimed_by, "claimed_at": iso_or_none(request.claimed_at)}
     if request.status != "completed":
         return {}
     return {
-        "response_data": fact.response("label"),
+        "response_data": event.response("label"),
         "response_by": request.response_by,
         "response_at": iso_or_none(request.response_at),
         "response_time_seconds": request.response_time_seconds(),

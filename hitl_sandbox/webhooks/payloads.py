@@ -1,150 +1,147 @@
-"""Webhook bodies, one function per documented form.
-
-A form is given the facts once (``Fact``) and writes them its own way; the names are those of the
-contract's list of variants.
-"""
+"""Webhook bodies: one function for each documented form of a request event."""
 
 from collections.abc import Callable
 from typing import Any
 
 from hitl_sandbox.clock import iso, iso_or_none
 from hitl_sandbox.webhooks.nested_payloads import nested
-from hitl_sandbox.webhooks.request_events import Fact
+from hitl_sandbox.webhooks.request_events import RequestEvent
 
 
-def callback_v2(fact: Fact) -> dict[str, Any]:
-    request = fact.request
+def callback_v2(event: RequestEvent) -> dict[str, Any]:
+    request = event.request
     return {
-        "event": fact.event,
+        "event": event.name,
         "request_id": request.id,
         "loop_id": request.loop_id,
         "status": request.status,
-        "response_data": fact.response(),
-        "response_by": fact.person("user_id"),
+        "response_data": event.response(),
+        "response_by": event.person("user_id"),
         "response_at": iso_or_none(request.response_at),
         "response_time_seconds": request.response_time_seconds(),
         "created_at": iso(request.created_at),
     }
 
 
-def intro_flat(fact: Fact) -> dict[str, Any]:
-    person = fact.person("user_id")
+def intro_flat(event: RequestEvent) -> dict[str, Any]:
+    person = event.person("user_id")
     return {
-        "event": fact.event,
-        "request_id": fact.request.id,
-        "status": fact.request.status,
-        "response_data": fact.response("label"),
+        "event": event.name,
+        "request_id": event.request.id,
+        "status": event.request.status,
+        "response_data": event.response("label"),
         "response_by": None if person is None else person["email"],
-        "completed_at": iso_or_none(fact.request.response_at),
+        "completed_at": iso_or_none(event.request.response_at),
     }
 
 
-def data_flat(fact: Fact) -> dict[str, Any]:
-    inner = {"request_id": fact.request.id, "response_data": fact.response("label")}
-    return {"event": fact.event, "data": inner}
+def data_flat(event: RequestEvent) -> dict[str, Any]:
+    data = {"request_id": event.request.id, "response_data": event.response("label")}
+    return {"event": event.name, "data": data}
 
 
-def global_form(fact: Fact) -> dict[str, Any]:
-    request = fact.request
-    inner: dict[str, Any] = {"request_id": request.id}
-    if fact.event == "request.created":
-        inner |= {
+def global_form(event: RequestEvent) -> dict[str, Any]:
+    request = event.request
+    data: dict[str, Any] = {"request_id": request.id}
+    if event.name == "request.created":
+        data |= {
             "loop_id": request.loop_id,
-            "content_type": request.ask.type,
-            "priority": request.ask.priority,
+            "content_type": request.spec.type,
+            "priority": request.spec.priority,
             "created_at": iso(request.created_at),
         }
     else:
-        inner |= {
-            "decision": _decision(fact),
+        data |= {
+            "decision": _decision(event),
             "reviewer_id": request.response_by,
             "completed_at": iso_or_none(request.response_at),
         }
-    return {"event": fact.event, "timestamp": iso(fact.at), "data": inner}
+    return {"event": event.name, "timestamp": iso(event.at), "data": data}
 
 
-def _decision(fact: Fact) -> Any:
-    return fact.response("value") if fact.request.status == "completed" else fact.request.status
+def _decision(event: RequestEvent) -> Any:
+    """The answer, or the status of a request that ended without one."""
+    return event.response("value") if event.request.status == "completed" else event.request.status
 
 
-def n8n_doc(fact: Fact) -> dict[str, Any]:
-    inner = {
-        "request_id": fact.request.id,
-        "loop_id": fact.request.loop_id,
-        "decision": _decision(fact),
-        "reviewer_id": fact.request.response_by,
+def n8n_doc(event: RequestEvent) -> dict[str, Any]:
+    data = {
+        "request_id": event.request.id,
+        "loop_id": event.request.loop_id,
+        "decision": _decision(event),
+        "reviewer_id": event.request.response_by,
         "reasoning": "",
         "confidence": 1.0,
     }
-    return {"event": fact.event, "timestamp": iso(fact.at), "data": inner}
+    return {"event": event.name, "timestamp": iso(event.at), "data": data}
 
 
-def make_flat(fact: Fact) -> dict[str, Any]:
+def make_flat(event: RequestEvent) -> dict[str, Any]:
     return {
-        "event": fact.event,
-        "request_id": fact.request.id,
-        "loop_id": fact.request.loop_id,
-        "status": fact.request.status,
-        "response_data": fact.response("slug"),
-        "response_by_user": fact.person("id"),
-        "response_time_seconds": fact.request.response_time_seconds(),
-        "timestamp": iso(fact.at),
+        "event": event.name,
+        "request_id": event.request.id,
+        "loop_id": event.request.loop_id,
+        "status": event.request.status,
+        "response_data": event.response("slug"),
+        "response_by_user": event.person("id"),
+        "response_time_seconds": event.request.response_time_seconds(),
+        "timestamp": iso(event.at),
     }
 
 
-def make_workflow(fact: Fact) -> dict[str, Any]:
-    """What a workflow's action node sends; a request outside any workflow lends its own ids."""
+def make_workflow(event: RequestEvent) -> dict[str, Any]:
+    """The body that a workflow's action node sends; a request outside a workflow gets ids made from its own."""
     return {
-        "event": f"execution.{fact.request.status}",
-        "execution_id": fact.request.links.execution_id or f"exec_{fact.request.id}",
-        "workflow_id": fact.request.links.workflow_id or f"wf_{fact.request.loop_id}",
-        "status": fact.request.status,
-        "response_data": fact.response("value"),
-        "response_by_user": fact.person("id"),
-        "response_time_seconds": fact.request.response_time_seconds(),
-        "timestamp": iso(fact.at),
+        "event": f"execution.{event.request.status}",
+        "execution_id": event.request.links.execution_id or f"exec_{event.request.id}",
+        "workflow_id": event.request.links.workflow_id or f"wf_{event.request.loop_id}",
+        "status": event.request.status,
+        "response_data": event.response("value"),
+        "response_by_user": event.person("id"),
+        "response_time_seconds": event.request.response_time_seconds(),
+        "timestamp": iso(event.at),
     }
 
 
-def handoff(fact: Fact) -> dict[str, Any]:
-    request = fact.request
-    inner = {
+def handoff(event: RequestEvent) -> dict[str, Any]:
+    request = event.request
+    request_data = {
         "id": request.id,
         "status": request.status,
-        "response_data": fact.response("value"),
-        "response_by": fact.person("user_id"),
+        "response_data": event.response("value"),
+        "response_by": event.person("user_id"),
         "response_at": iso_or_none(request.response_at),
         "response_time_seconds": request.response_time_seconds(),
     }
     return {
         "event": f"request.{request.status}",
         "request_id": request.id,
-        "timestamp": iso(fact.at),
-        "data": {"request": inner},
+        "timestamp": iso(event.at),
+        "data": {"request": request_data},
     }
 
 
-def legacy_r0(fact: Fact) -> dict[str, Any]:
+def legacy_r0(event: RequestEvent) -> dict[str, Any]:
     """The review of the withdrawn first API; the loop stands for its template."""
-    person = fact.person("user_id")
+    person = event.person("user_id")
     review = {
-        "id": fact.request.id,
-        "template_id": fact.request.loop_id,
-        "status": fact.request.status,
-        "result": _review_result(fact),
-        "completed_at": iso_or_none(fact.request.response_at),
+        "id": event.request.id,
+        "template_id": event.request.loop_id,
+        "status": event.request.status,
+        "result": _review_result(event),
+        "completed_at": iso_or_none(event.request.response_at),
         "reviewer": None if person is None else person["email"],
     }
-    event = fact.event.replace("request.", "review.", 1)
-    return {"event": event, "review": review, "timestamp": iso(fact.at)}
+    name = event.name.replace("request.", "review.", 1)
+    return {"event": name, "review": review, "timestamp": iso(event.at)}
 
 
-def _review_result(fact: Fact) -> dict[str, Any] | None:
+def _review_result(event: RequestEvent) -> dict[str, Any] | None:
     """The fields of a review template: ``approved`` for a yes or no, ``content`` for every other answer."""
-    if fact.request.status != "completed":
+    if event.request.status != "completed":
         return None
-    answer = fact.response("value")
-    match fact.request.ask.response_type:
+    answer = event.response("value")
+    match event.request.spec.response_type:
         case "boolean":
             return {"approved": answer, "feedback": ""}
         case "editable_text":
@@ -153,15 +150,15 @@ def _review_result(fact: Fact) -> dict[str, Any] | None:
             return {"content": answer, "feedback": ""}
 
 
-def n8n_resume(fact: Fact) -> dict[str, Any]:
+def n8n_resume(event: RequestEvent) -> dict[str, Any]:
     return {
-        "request_id": fact.request.id,
-        "response": fact.response("value"),
-        "status": fact.request.status,
+        "request_id": event.request.id,
+        "response": event.response("value"),
+        "status": event.request.status,
     }
 
 
-FORMS: dict[str, Callable[[Fact], dict[str, Any]]] = {
+FORMS: dict[str, Callable[[RequestEvent], dict[str, Any]]] = {
     "callback-v2": callback_v2,
     "nested": nested,
     "intro-flat": intro_flat,

@@ -1,4 +1,4 @@
-"""An API client that hides nothing, and the bodies the tests send."""
+"""An API client that returns whole replies, and the request bodies of the tests."""
 
 from typing import Any
 

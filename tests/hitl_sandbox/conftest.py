@@ -1,4 +1,4 @@
-"""One sandbox for all tests, reset before each; its clock stands still until a test moves it."""
+"""One sandbox for all tests, reset before each; its clock moves only when a test advances it."""
 
 from collections.abc import Iterator
 
@@ -30,9 +30,9 @@ def api(sandbox: Sandbox) -> Iterator[Caller]:
 
 
 @pytest.fixture
-def stranger(sandbox: Sandbox) -> Iterator[Caller]:
-    """Somebody else's key, of another account."""
-    caller = Caller(sandbox, "hitl_test_stranger")
+def other_account(sandbox: Sandbox) -> Iterator[Caller]:
+    """A caller with the key of another account."""
+    caller = Caller(sandbox, "hitl_test_other_account")
     yield caller
     caller.close()
 

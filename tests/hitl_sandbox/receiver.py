@@ -1,4 +1,4 @@
-"""A webhook receiver that remembers what it was sent and answers as it is told."""
+"""A webhook receiver that records deliveries and answers with the statuses that a test sets."""
 
 import json
 import threading

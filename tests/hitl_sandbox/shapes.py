@@ -1,4 +1,4 @@
-"""JSON shapes: for every path the types it may hold, and how two sets of them disagree."""
+"""JSON shapes: the types of the values at every path."""
 
 from typing import Any
 

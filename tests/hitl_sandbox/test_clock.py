@@ -1,10 +1,10 @@
 import time
 
-from hitl_sandbox.clock import Clock, iso, iso_milliseconds
+from hitl_sandbox.clock import SandboxClock, iso, iso_milliseconds
 
 
 def test_a_clock_that_stands_still_moves_only_when_moved() -> None:
-    clock = Clock(speed=0, start=100)
+    clock = SandboxClock(speed=0, start=100)
 
     clock.move_to(160)
     clock.move_to(120)
@@ -15,7 +15,7 @@ def test_a_clock_that_stands_still_moves_only_when_moved() -> None:
 
 
 def test_a_fast_clock_passes_faster() -> None:
-    clock = Clock(speed=1000, start=0)
+    clock = SandboxClock(speed=1000, start=0)
 
     time.sleep(0.02)
 
@@ -26,7 +26,7 @@ def test_a_fast_clock_passes_faster() -> None:
 
 
 def test_a_change_of_speed_does_not_make_time_jump() -> None:
-    clock = Clock(speed=0, start=50)
+    clock = SandboxClock(speed=0, start=50)
 
     clock.set_speed(1)
 

@@ -12,19 +12,19 @@ def test_the_state_holds_everything(sandbox: Sandbox, api: Caller, loop: str) ->
 
     state = sandbox.state()
 
-    assert [found["id"] for found in state["loops"]] == [loop]
-    assert [found["id"] for found in state["requests"]] == [request_id]
+    assert [item["id"] for item in state["loops"]] == [loop]
+    assert [item["id"] for item in state["requests"]] == [request_id]
     assert [delivery["channel"] for delivery in state["deliveries"]] == ["callback", "account"]
     assert "secret" not in state["deliveries"][0]
     assert len(state["webhooks"]) == 1
     assert state["clock"]["speed"] == 0
 
 
-def test_calls_are_counted_per_key(sandbox: Sandbox, api: Caller, stranger: Caller) -> None:
+def test_calls_are_counted_per_key(sandbox: Sandbox, api: Caller, other_account: Caller) -> None:
     for _ in range(3):
         api.get("/loops", a=1)
-    stranger.get("/nothing-here")
-    stranger.get("/loops/x")
+    other_account.get("/nothing-here")
+    other_account.get("/loops/x")
     key_id = sandbox.calls()[0]["key_id"]
 
     counted = sandbox.state()["calls"]

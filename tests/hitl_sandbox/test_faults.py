@@ -99,7 +99,7 @@ def test_an_unsigned_delivery_uses_no_corruption_up(
     sandbox.answer(called_back[0], "Publish")
     sandbox.settle()
 
-    assert sandbox.state()["faults"][0]["struck"] == 0
+    assert sandbox.state()["faults"][0]["occurrences"] == 0
 
 
 def test_a_fault_strikes_only_what_it_matches(sandbox: Sandbox, receiver: Receiver, called_back: list[str]) -> None:
@@ -199,7 +199,7 @@ def test_faults_are_on_record(sandbox: Sandbox, api: Caller) -> None:
     api.get("/loops")
 
     assert sandbox.calls()[-1]["fault"] == "error"
-    assert sandbox.state()["faults"][0]["struck"] == 1
+    assert sandbox.state()["faults"][0]["occurrences"] == 1
 
 
 def test_cleared_faults_are_gone(sandbox: Sandbox, api: Caller) -> None:

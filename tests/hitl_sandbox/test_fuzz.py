@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is in the envelope, is no 500, and leaves a page that can be shown."""
+"""Any body gets a reply in the envelope that is no 500, and the page still renders."""
 
 import copy
 from typing import Any
@@ -52,20 +52,20 @@ BODIES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def places(body: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a body where something else could stand."""
+def paths(body: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value in a body."""
     inside = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
-    return [path, *(found for name, value in inside for found in places(value, (*path, name)))]
+    return [path, *(below for name, value in inside for below in paths(value, (*path, name)))]
 
 
-def with_change(body: Any, place: tuple[Any, ...], value: Any) -> Any:
-    if not place:
+def with_change(body: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
         return value
     changed = copy.deepcopy(body)
     inner = changed
-    for name in place[:-1]:
+    for name in path[:-1]:
         inner = inner[name]
-    inner[place[-1]] = value
+    inner[path[-1]] = value
     return changed
 
 
@@ -80,7 +80,7 @@ def test_no_body_breaks_the_api_or_the_page(sandbox: Sandbox, api: Caller, loop:
     @given(st.data())
     def holds(data: st.DataObject) -> None:
         body = data.draw(st.sampled_from(BODIES[path]))
-        changed = with_change(body, data.draw(st.sampled_from(places(body))), data.draw(JSON))
+        changed = with_change(body, data.draw(st.sampled_from(paths(body))), data.draw(JSON))
 
         reply = api.post(address, changed)
 
@@ -96,7 +96,7 @@ def test_no_body_breaks_the_api_or_the_page(sandbox: Sandbox, api: Caller, loop:
 
 @PATIENT
 @given(response_type=st.sampled_from(sorted(CONFIGS)), answer=JSON)
-def test_no_answer_breaks_the_desk(running_sandbox: Sandbox, response_type: str, answer: Any) -> None:
+def test_no_answer_breaks_the_control_route(running_sandbox: Sandbox, response_type: str, answer: Any) -> None:
     caller = Caller(running_sandbox)
     request_id = caller.request(caller.loop(), response_type)
 

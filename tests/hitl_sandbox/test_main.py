@@ -33,8 +33,8 @@ def start() -> Iterator[Start]:
         program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running.append(program)
         assert program.stdout is not None
-        said = program.stdout.readline()
-        assert said == (
+        output = program.stdout.readline()
+        assert output == (
             f"HITL.sh sandbox: answer requests at http://127.0.0.1:{port}/ - the API is http://127.0.0.1:{port}/v1\n"
         )
         return program, f"http://127.0.0.1:{port}"

@@ -22,9 +22,9 @@ def exchange(url: str, head: str, body: str = "") -> tuple[int, str]:
 
 
 def port(sandbox: Sandbox) -> int:
-    found = urlsplit(sandbox.url).port
-    assert found is not None
-    return found
+    port_number = urlsplit(sandbox.url).port
+    assert port_number is not None
+    return port_number
 
 
 @pytest.mark.parametrize("path", ["/", "/sandbox/state", "/v1/api/test", "/static/page.js", "/nowhere"])

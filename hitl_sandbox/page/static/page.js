@@ -1,4 +1,4 @@
-// Keeps the page up to date, counts down, and sends answers without leaving it.
+// Updates the page, counts down to timeouts, and submits forms without a reload.
 "use strict";
 
 const loaded = { real: Date.now() / 1000, now: 0, speed: 1 };
@@ -33,27 +33,27 @@ function tick() {
   }
 }
 
-// Colours come from the request; a style attribute would break the content security policy.
+// Colours come from the request; the content security policy forbids style attributes.
 function paint(root) {
   for (const tile of root.querySelectorAll("[data-color]")) tile.style.setProperty("--tile", tile.dataset.color);
 }
 
-// Draws what is new or changed and leaves every other card, with whatever is being typed in it, alone.
-function sync(shown, fresh) {
-  const present = new Map([...shown.children].map((child) => [child.dataset.key, child]));
-  const wanted = [...fresh.children].map((child) => {
-    const old = present.get(child.dataset.key);
+// Inserts new and changed children and leaves the others, with the text typed in them, in place.
+function sync(region, update) {
+  const children = new Map([...region.children].map((child) => [child.dataset.key, child]));
+  const target = [...update.children].map((child) => {
+    const old = children.get(child.dataset.key);
     if (old && old.dataset.version === child.dataset.version) return old;
     const drawn = document.importNode(child, true);
     if (old && old.open) drawn.open = true;
     if (!old) drawn.classList.add("fresh");
     return drawn;
   });
-  for (const child of [...shown.children]) if (!wanted.includes(child)) child.remove();
-  let place = shown.firstElementChild;
-  for (const child of wanted) {
-    if (child === place) place = place.nextElementSibling;
-    else shown.insertBefore(child, place);
+  for (const child of [...region.children]) if (!target.includes(child)) child.remove();
+  let position = region.firstElementChild;
+  for (const child of target) {
+    if (child === position) position = position.nextElementSibling;
+    else region.insertBefore(child, position);
   }
 }
 
@@ -75,8 +75,8 @@ const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseco
 let current = Promise.resolve();
 let next = null;
 
-// One refresh at a time, and a breath between two. The promise is of one that starts after the call,
-// so that it shows whatever the caller has just done.
+// Runs one refresh at a time, with a pause between two. The promise resolves after a refresh that starts after the
+// call, so that it shows the caller's own change.
 function update() {
   next ??= current.then(() => {
     next = null;
@@ -87,11 +87,11 @@ function update() {
   return next;
 }
 
-function say(text) {
-  document.querySelector(".said").textContent = text;
+function announce(text) {
+  document.querySelector(".announcement").textContent = text;
 }
 
-// After a card has gone the next one has the focus, not the top of the page.
+// Moves the focus to the next card when a card is removed.
 function focusNext(index) {
   const cards = document.querySelectorAll(".queue .card");
   const next = cards[Math.min(index, cards.length - 1)];
@@ -115,24 +115,24 @@ async function send(event) {
     if (problem) return;
     await update();
     if (card && !card.isConnected) {
-      say(`Done. ${document.querySelector(".total").textContent} waiting.`);
+      announce(`Done. ${document.querySelector(".total").textContent} open.`);
       focusNext(index);
     }
   } catch {
-    report(form, "The sandbox did not answer. Is it still running?");
+    report(form, "The sandbox does not answer. Check that it is running.");
   } finally {
     if (button) button.disabled = false;
   }
 }
 
 function report(form, problem) {
-  const place = form.querySelector(".problem");
-  if (!place) return say(problem || "");
-  place.textContent = problem || "";
-  place.hidden = !problem;
+  const output = form.querySelector(".problem");
+  if (!output) return announce(problem || "");
+  output.textContent = problem || "";
+  output.hidden = !problem;
 }
 
-function typed(event) {
+function updateLabel(event) {
   const field = event.target;
   const label = field.labels && field.labels[0];
   const count = label && label.querySelector(".count");
@@ -143,10 +143,10 @@ function typed(event) {
 
 function listen() {
   const stream = new EventSource("/sandbox/live");
-  const sign = document.querySelector(".live");
+  const indicator = document.querySelector(".live");
   stream.onmessage = () => update();
-  stream.onopen = () => Object.assign(sign, { textContent: "live", className: "live" });
-  stream.onerror = () => Object.assign(sign, { textContent: "reconnecting", className: "live lost" });
+  stream.onopen = () => Object.assign(indicator, { textContent: "live", className: "live" });
+  stream.onerror = () => Object.assign(indicator, { textContent: "reconnecting", className: "live lost" });
 }
 
 readClock(document.body);
@@ -154,5 +154,5 @@ paint(document);
 tick();
 setInterval(tick, 1000);
 document.addEventListener("submit", send);
-document.addEventListener("input", typed);
+document.addEventListener("input", updateLabel);
 listen();

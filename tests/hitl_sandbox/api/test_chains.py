@@ -68,19 +68,19 @@ def test_a_rejection_ends_the_chain(api: Caller, loop: str, me: str) -> None:
     assert after == (400, "Approval chain is no longer pending", None)
 
 
-def test_a_step_can_need_everybody(api: Caller, stranger: Caller, loop: str, me: str) -> None:
-    chain = begin(api, loop, step(1, me, user_of(stranger), require_all=True))
+def test_a_step_can_need_everybody(api: Caller, other_account: Caller, loop: str, me: str) -> None:
+    chain = begin(api, loop, step(1, me, user_of(other_account), require_all=True))
 
     assert statuses(decide(api, chain, 1)) == ("pending", ["pending"])
-    assert statuses(decide(stranger, chain, 1)) == ("approved", ["approved"])
+    assert statuses(decide(other_account, chain, 1)) == ("approved", ["approved"])
 
 
-def test_nobody_decides_twice_or_uninvited(api: Caller, stranger: Caller, loop: str, me: str) -> None:
+def test_nobody_decides_twice_or_uninvited(api: Caller, other_account: Caller, loop: str, me: str) -> None:
     chain = begin(api, loop, step(1, me, NO_ID, require_all=True))
     decide(api, chain, 1)
 
     assert refusal(decide(api, chain, 1)) == (409, "You have already submitted a decision", None)
-    assert refusal(decide(stranger, chain, 1)) == (403, "You are not an approver for this step", None)
+    assert refusal(decide(other_account, chain, 1)) == (403, "You are not an approver for this step", None)
 
 
 def test_a_decision_needs_a_chain_a_step_and_a_word(api: Caller, loop: str, me: str) -> None:

@@ -22,10 +22,10 @@ def test_a_call_without_a_usable_key_is_refused(sandbox: Sandbox, header: str | 
     assert refusal(reply) == (401, msg, None)
 
 
-def test_any_key_is_its_own_account_when_none_was_named(api: Caller, stranger: Caller) -> None:
-    api.prefix = stranger.prefix = ""
+def test_any_key_is_its_own_account_when_none_was_named(api: Caller, other_account: Caller) -> None:
+    api.prefix = other_account.prefix = ""
 
-    mine, theirs = api.get("/test").json()["data"], stranger.get("/test").json()["data"]
+    mine, theirs = api.get("/test").json()["data"], other_account.get("/test").json()["data"]
 
     assert mine["user_id"] != theirs["user_id"]
     assert mine["api_key_id"] != theirs["api_key_id"]
@@ -33,12 +33,12 @@ def test_any_key_is_its_own_account_when_none_was_named(api: Caller, stranger: C
 
 def test_an_unknown_key_is_refused_when_keys_were_named() -> None:
     with Sandbox(keys={"hitl_live_1": "priya@example.com"}) as strict:
-        known, unknown = Caller(strict, "hitl_live_1", ""), Caller(strict, "hitl_live_2", "")
+        accepted, refused = Caller(strict, "hitl_live_1", ""), Caller(strict, "hitl_live_2", "")
 
-        assert known.get("/test").json()["data"]["email"] == "priya@example.com"
-        assert refusal(unknown.get("/test")) == (401, "Invalid API key", None)
-        known.close()
-        unknown.close()
+        assert accepted.get("/test").json()["data"]["email"] == "priya@example.com"
+        assert refusal(refused.get("/test")) == (401, "Invalid API key", None)
+        accepted.close()
+        refused.close()
 
 
 def test_an_inactive_key_is_refused(sandbox: Sandbox, api: Caller) -> None:

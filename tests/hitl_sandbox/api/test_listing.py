@@ -63,7 +63,7 @@ def test_lists_are_filtered(api: Caller, loop: str, five: list[str]) -> None:
     ],
 )
 def test_lists_are_sorted(api: Caller, five: list[str], sort: str, order: list[int]) -> None:
-    assert listed(api, sort=sort) == [five[place] for place in order]
+    assert listed(api, sort=sort) == [five[index] for index in order]
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ def test_a_created_loop_comes_with_an_invitation(sandbox: Sandbox, api: Caller) 
 
 
 def test_the_creator_is_the_first_active_member(api: Caller, loop: str) -> None:
-    shown = api.get(f"/loops/{loop}").json()["data"]["loop"]
+    actual = api.get(f"/loops/{loop}").json()["data"]["loop"]
 
-    assert [member["user_id"] for member in shown["members"]] == [shown["creator_id"]]
-    assert shown["members"][0]["status"] == "active"
-    assert (shown["member_count"], shown["pending_count"]) == (1, 0)
+    assert [member["user_id"] for member in actual["members"]] == [actual["creator_id"]]
+    assert actual["members"][0]["status"] == "active"
+    assert (actual["member_count"], actual["pending_count"]) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_loops_are_served_with_and_without_the_api_segment(api: Caller, loop: st
     listed = api.get("/loops").json()
 
     assert listed["msg"] == "Loops retrieved successfully"
-    assert [found["id"] for found in listed["data"]["loops"]] == [loop]
+    assert [item["id"] for item in listed["data"]["loops"]] == [loop]
     assert listed["data"]["count"] == 1
 
 
@@ -110,11 +110,11 @@ def test_a_busy_loop_can_be_kept_from_deletion(sandbox: Sandbox, api: Caller, lo
     ],
 )
 def test_every_loop_route_checks_the_id_then_existence_then_access(
-    api: Caller, stranger: Caller, loop: str, method: str, path: str
+    api: Caller, other_account: Caller, loop: str, method: str, path: str
 ) -> None:
-    malformed = stranger.call(method, path.format("not-an-id"))
-    missing = stranger.call(method, path.format(NO_ID))
-    foreign = stranger.call(method, path.format(loop))
+    malformed = other_account.call(method, path.format("not-an-id"))
+    missing = other_account.call(method, path.format(NO_ID))
+    foreign = other_account.call(method, path.format(loop))
 
     assert refusal(malformed) == (400, "Invalid loop ID format", None)
     assert refusal(missing) == (404, "Loop not found", None)
@@ -131,13 +131,13 @@ def test_every_loop_route_checks_the_id_then_existence_then_access(
     ],
 )
 def test_a_member_may_look_but_not_change(
-    sandbox: Sandbox, stranger: Caller, loop: str, method: str, path: str, msg: str
+    sandbox: Sandbox, other_account: Caller, loop: str, method: str, path: str, msg: str
 ) -> None:
-    sandbox.add_key("hitl_test_stranger", email="noor@example.com")
+    sandbox.add_key("hitl_test_other_account", email="noor@example.com")
     sandbox.add_member(loop, "noor@example.com")
 
-    assert stranger.get(f"/loops/{loop}").status_code == 200
-    assert refusal(stranger.call(method, path.format(loop), json={})) == (403, msg, None)
+    assert other_account.get(f"/loops/{loop}").status_code == 200
+    assert refusal(other_account.call(method, path.format(loop), json={})) == (403, msg, None)
 
 
 def test_members_are_listed_with_both_generations_of_counts(sandbox: Sandbox, api: Caller, loop: str) -> None:
@@ -203,9 +203,9 @@ def test_a_member_has_a_name(sandbox: Sandbox, api: Caller, loop: str) -> None:
     sandbox.add_member(loop, "priya@example.com", name="Priya Example")
 
     listed = api.get(f"/loops/{loop}/members").json()["data"]["members"]
-    shown = api.get(f"/loops/{loop}").json()["data"]["loop"]["members"]
+    actual = api.get(f"/loops/{loop}").json()["data"]["loop"]["members"]
 
-    assert [member["name"] for member in listed] == [member["name"] for member in shown]
+    assert [member["name"] for member in listed] == [member["name"] for member in actual]
     assert listed[1]["name"] == "Priya Example"
 
 

@@ -13,7 +13,7 @@ from tests.hitl_sandbox.shapes import Shape, shape_of, without
 
 DOCUMENTED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
 
-#: What we add to a documented reply, and why it does no harm: clients are told to tolerate all of it.
+#: The fields that the sandbox adds to documented replies; the documents show each of them on some page.
 ADDED = {
     **{
         name: {f"{loop}.invite_code", f"{loop}.qr_code_url", f"{loop}.members[].name"}
@@ -61,8 +61,8 @@ SUMMARY = """id:string loop_id:string processing_type:string type:string priorit
     response_type:string status:string timeout_at:string created_at:string updated_at:string"""
 
 
-def under(place: str, words: str) -> str:
-    return " ".join(f"{place}.{word}" for word in words.split())
+def under(parent: str, fields: str) -> str:
+    return " ".join(f"{parent}.{field}" for field in fields.split())
 
 
 #: Names, types and nullability of every reply, as the documents print them.
@@ -111,8 +111,8 @@ OPEN = (
 
 def expected(name: str) -> Shape:
     shape: Shape = {"": {"object"}, "error": {"bool"}, "msg": {"string"}}
-    for word in EXPECTED[name].split():
-        path, _, kinds = word.rpartition(":")
+    for field in EXPECTED[name].split():
+        path, _, kinds = field.rpartition(":")
         shape[path] = set(kinds.split("|"))
     return shape if "data" in shape or not EXPECTED[name] else shape | {"data": {"object"}}
 
@@ -162,7 +162,7 @@ def provoke(name: str, sandbox: Sandbox, api: Caller) -> httpx.Response:
 
 def emitted(name: str, sandbox: Sandbox, api: Caller) -> Shape:
     reply = provoke(name, sandbox, api)
-    status = next(int(word) for word in name.split(".") if word.isdecimal())
+    status = next(int(part) for part in name.split(".") if part.isdecimal())
     assert reply.status_code == status, reply.text
     shape = without(shape_of(reply.json()), *OPEN)
     return {path: types for path, types in shape.items() if path not in ADDED.get(name, ())}

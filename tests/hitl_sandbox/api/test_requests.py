@@ -226,9 +226,9 @@ def test_attachments_context_and_extras_are_echoed(api: Caller, loop: str) -> No
         "callback_url": "https://example.com/hook",
     }
 
-    shown = api.read(api.request(loop, **sent))
+    actual = api.read(api.request(loop, **sent))
 
-    assert {name: shown[name] for name in sent} == sent
+    assert {name: actual[name] for name in sent} == sent
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1/x", "http://127.0.0.1/x", "http://receiver:8000/x"])
@@ -265,13 +265,13 @@ def test_the_quickstart_form_needs_a_loop(api: Caller) -> None:
     ],
 )
 def test_every_request_route_checks_the_id_then_existence_then_the_key(
-    api: Caller, stranger: Caller, loop: str, method: str, path: str
+    api: Caller, other_account: Caller, loop: str, method: str, path: str
 ) -> None:
     request_id = api.request(loop)
 
-    malformed = stranger.call(method, path.format("zzz"))
-    missing = stranger.call(method, path.format(NO_ID))
-    foreign = stranger.call(method, path.format(request_id))
+    malformed = other_account.call(method, path.format("zzz"))
+    missing = other_account.call(method, path.format(NO_ID))
+    foreign = other_account.call(method, path.format(request_id))
 
     assert refusal(malformed) == (400, "Invalid request ID format", None)
     assert refusal(missing) == (404, "Request not found", None)
@@ -279,17 +279,17 @@ def test_every_request_route_checks_the_id_then_existence_then_the_key(
 
 
 def test_another_key_of_the_same_account_sees_the_loop_but_not_the_request(
-    sandbox: Sandbox, api: Caller, stranger: Caller
+    sandbox: Sandbox, api: Caller, other_account: Caller
 ) -> None:
-    for key in ("hitl_test_caller", "hitl_test_stranger"):
+    for key in ("hitl_test_caller", "hitl_test_other_account"):
         sandbox.add_key(key, email="priya@example.com")
     loop = api.loop()
     request_id = api.request(loop)
 
-    assert stranger.get(f"/loops/{loop}").status_code == 200
-    assert stranger.get(f"/loops/{loop}/requests").json()["data"]["count"] == 0
-    assert stranger.get("/requests").json()["data"]["total"] == 0
-    assert stranger.get(f"/requests/{request_id}").status_code == 403
+    assert other_account.get(f"/loops/{loop}").status_code == 200
+    assert other_account.get(f"/loops/{loop}/requests").json()["data"]["count"] == 0
+    assert other_account.get("/requests").json()["data"]["total"] == 0
+    assert other_account.get(f"/requests/{request_id}").status_code == 403
 
 
 def test_a_pending_request_can_be_cancelled_once(api: Caller, loop: str) -> None:
@@ -393,8 +393,8 @@ def test_an_answer_is_written_in_the_chosen_form(
 
     for form, expected in forms.items():
         sandbox.configure(response_form=form)
-        shown = api.read(request_id)["response_data"]
-        assert (shown, type(shown)) == (expected, type(expected)), form
+        actual = api.read(request_id)["response_data"]
+        assert (actual, type(actual)) == (expected, type(expected)), form
 
 
 @pytest.mark.parametrize(
@@ -447,15 +447,15 @@ def test_an_answer_says_who_gave_it_and_how_long_it_took(sandbox: Sandbox, api: 
 
     sandbox.answer(request_id, "Publish", reviewer="priya@example.com")
 
-    shown = api.read(request_id)
-    assert shown["response_by"] == priya["user_id"]
-    assert shown["response_by_user"] == {
+    actual = api.read(request_id)
+    assert actual["response_by"] == priya["user_id"]
+    assert actual["response_by_user"] == {
         "id": priya["user_id"],
         "name": "Priya",
         "email": "priya@example.com",
     }
-    assert math.isclose(shown["response_time_seconds"], 402.3)
-    assert shown["response_at"] == "2026-09-21T14:26:42Z"
+    assert math.isclose(actual["response_time_seconds"], 402.3)
+    assert actual["response_at"] == "2026-09-21T14:26:42Z"
 
 
 def test_only_an_active_member_can_answer(sandbox: Sandbox, api: Caller, loop: str) -> None:

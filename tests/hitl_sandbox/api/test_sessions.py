@@ -31,17 +31,17 @@ def propose(api: Caller, session: str, action_type: str = "git_push") -> dict[st
 
 
 def test_a_session_begins_with_its_own_loop(api: Caller, session: str) -> None:
-    shown = api.get(f"/sessions/{session}").json()["data"]["session"]
+    actual = api.get(f"/sessions/{session}").json()["data"]["session"]
 
-    loop = api.get(f"/loops/{shown['loop_id']}").json()["data"]["loop"]
+    loop = api.get(f"/loops/{actual['loop_id']}").json()["data"]["loop"]
     assert loop["name"] == "claude — shop"
-    assert (shown["status"], shown["agent_type"], shown["turn_count"]) == ("active", "claude", 0)
-    assert shown["context"] == CONTEXT
+    assert (actual["status"], actual["agent_type"], actual["turn_count"]) == ("active", "claude", 0)
+    assert actual["context"] == CONTEXT
 
 
-def test_a_session_can_use_a_loop(api: Caller, stranger: Caller, loop: str) -> None:
+def test_a_session_can_use_a_loop(api: Caller, other_account: Caller, loop: str) -> None:
     reply = api.post("/sessions", {"agent_type": "codex", "loop_id": loop})
-    foreign = stranger.post("/sessions", {"loop_id": loop})
+    foreign = other_account.post("/sessions", {"loop_id": loop})
 
     assert (reply.status_code, reply.json()["msg"]) == (201, "session created")
     assert reply.json()["data"]["session"]["loop_id"] == loop
@@ -62,7 +62,7 @@ def test_a_session_that_breaks_a_rule_is_refused(
     assert refusal(api.post("/sessions", body)) == (400, *expected)
 
 
-def test_sessions_are_listed_and_filtered(api: Caller, stranger: Caller, session: str) -> None:
+def test_sessions_are_listed_and_filtered(api: Caller, other_account: Caller, session: str) -> None:
     other = api.post("/sessions", {"agent_type": "codex"}).json()["data"]["session"]["id"]
     api.post(f"/sessions/{other}/pause")
 
@@ -70,10 +70,10 @@ def test_sessions_are_listed_and_filtered(api: Caller, stranger: Caller, session
     paused = api.get("/sessions", status="paused", agent_type="codex").json()["data"]
     second = api.get("/sessions", limit=1, offset=1).json()["data"]
 
-    assert [found["id"] for found in everything["sessions"]] == [other, session]
-    assert [found["id"] for found in paused["sessions"]] == [other]
-    assert [found["id"] for found in second["sessions"]] == [session]
-    assert stranger.get("/sessions").json()["data"]["count"] == 0
+    assert [item["id"] for item in everything["sessions"]] == [other, session]
+    assert [item["id"] for item in paused["sessions"]] == [other]
+    assert [item["id"] for item in second["sessions"]] == [session]
+    assert other_account.get("/sessions").json()["data"]["count"] == 0
     assert api.get("/sessions", limit=0).status_code == 400
     assert api.get("/sessions", offset="x").status_code == 400
     assert api.get("/sessions", status="odd").status_code == 400
@@ -150,8 +150,8 @@ def test_answering_the_request_decides_the_turn(sandbox: Sandbox, api: Caller, s
 
     sandbox.answer(turn["request_id"], "reject")
 
-    shown = api.get(f"/sessions/{session}/turns/{turn['id']}").json()["data"]["turn"]
-    assert (shown["human_decision"], shown["human_comment"]) == ("reject", None)
+    actual = api.get(f"/sessions/{session}/turns/{turn['id']}").json()["data"]["turn"]
+    assert (actual["human_decision"], actual["human_comment"]) == ("reject", None)
 
 
 @pytest.mark.parametrize("body", [{"decision": "maybe"}, {"decision": "approve", "comment": 5}, {}])
@@ -220,7 +220,7 @@ def test_a_resolved_turn_is_told_on_its_own_schedule(
     assert receiver.bodies()[0]["turn"]["human_decision"] == "approve"
 
 
-def test_sessions_belong_to_the_key_that_began_them(stranger: Caller, session: str) -> None:
+def test_sessions_belong_to_the_key_that_began_them(other_account: Caller, session: str) -> None:
     for path in (f"/sessions/{session}", f"/sessions/{session}/turns", f"/sessions/{NO_ID}"):
-        assert refusal(stranger.get(path)) == (404, "session not found", None)
-    assert refusal(stranger.get("/sessions/x")) == (400, "Invalid session ID format", None)
+        assert refusal(other_account.get(path)) == (404, "session not found", None)
+    assert refusal(other_account.get("/sessions/x")) == (400, "Invalid session ID format", None)

@@ -52,13 +52,13 @@ def test_a_rotated_secret_signs_from_the_next_attempt_on(sandbox: Sandbox, api: 
 
 
 @pytest.mark.parametrize(("method", "path"), [("PATCH", "/webhooks/{}"), ("POST", "/webhooks/{}/test")])
-def test_only_its_owner_knows_a_webhook(api: Caller, stranger: Caller, method: str, path: str) -> None:
+def test_only_its_owner_knows_a_webhook(api: Caller, other_account: Caller, method: str, path: str) -> None:
     webhook_id = api.post("/webhooks", GOOD).json()["data"]["webhook"]["id"]
 
     for unknown in (webhook_id, NO_ID):
-        reply = stranger.call(method, path.format(unknown), json={})
+        reply = other_account.call(method, path.format(unknown), json={})
         assert refusal(reply) == (404, "Webhook not found", None)
-    assert refusal(stranger.call(method, path.format("x"), json={}))[1] == "Invalid webhook ID format"
+    assert refusal(other_account.call(method, path.format("x"), json={}))[1] == "Invalid webhook ID format"
 
 
 def test_a_disabled_webhook_hears_nothing(sandbox: Sandbox, api: Caller, loop: str, receiver: Receiver) -> None:

@@ -23,12 +23,12 @@ def test_the_call_over_the_limit_is_refused_with_the_headers(sandbox: Sandbox, a
     assert reply.headers["X-RateLimit-Remaining"] == "0"
 
 
-def test_the_limit_is_per_key(sandbox: Sandbox, api: Caller, stranger: Caller) -> None:
+def test_the_limit_is_per_key(sandbox: Sandbox, api: Caller, other_account: Caller) -> None:
     sandbox.configure(rate_limit=1)
     api.get("/loops")
 
     assert api.get("/loops").status_code == 429
-    assert stranger.get("/loops").status_code == 200
+    assert other_account.get("/loops").status_code == 200
 
 
 def test_the_window_ends_at_the_full_hour(sandbox: Sandbox, api: Caller) -> None:

@@ -1,4 +1,4 @@
-"""Any sequence of calls, against a model that fits on a page."""
+"""Any sequence of calls, compared with a small model."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ OPEN = ("pending", "claimed")
 TERMINAL = ("completed", "timeout", "cancelled")
 
 
-class Modelled:
-    """What one request should look like."""
+class ModelRequest:
+    """The expected state of one request."""
 
     def __init__(self, timeout_at: float) -> None:
         self.status = "pending"
@@ -43,19 +43,19 @@ def machine_for(sandbox: Sandbox, receiver: Receiver) -> type[RuleBasedStateMach
             self.api = Caller(sandbox)
             self.loop = self.api.loop()
             self.now = sandbox.now()
-            self.requests: dict[str, Modelled] = {}
+            self.requests: dict[str, ModelRequest] = {}
 
         def teardown(self) -> None:
             self.api.close()
 
-        def one(self, number: int) -> tuple[str, Modelled]:
+        def one(self, number: int) -> tuple[str, ModelRequest]:
             ids = list(self.requests)
             return ids[number % len(ids)], self.requests[ids[number % len(ids)]]
 
         @rule(timeout=st.integers(60, 7200))
         def create(self, timeout: int) -> None:
             request_id = self.api.request(self.loop, "boolean", timeout_seconds=timeout, callback_url=receiver.url)
-            self.requests[request_id] = Modelled(self.now + timeout)
+            self.requests[request_id] = ModelRequest(self.now + timeout)
 
         @precondition(lambda self: bool(self.requests))
         @rule(number=st.integers(0, 9))
@@ -99,27 +99,27 @@ def machine_for(sandbox: Sandbox, receiver: Receiver) -> type[RuleBasedStateMach
                     model.status = "pending"
 
         @invariant()
-        def reads_as_modelled(self) -> None:
+        def reads_as_in_the_model(self) -> None:
             if not hasattr(self, "requests"):
                 return
             listed = self.api.get("/requests", limit=100).json()["data"]["requests"]
-            shown = {request["id"]: (request["status"], request["response_data"]) for request in listed}
-            assert shown == {key: (model.status, model.response) for key, model in self.requests.items()}
+            actual = {request["id"]: (request["status"], request["response_data"]) for request in listed}
+            assert actual == {key: (model.status, model.response) for key, model in self.requests.items()}
 
         @invariant()
         def every_end_is_called_back_once(self) -> None:
             if not hasattr(self, "requests"):
                 return
             sandbox.settle()
-            told = sorted((body["request_id"], body["status"]) for body in receiver.bodies())
+            callbacks = sorted((body["request_id"], body["status"]) for body in receiver.bodies())
             ended = [(key, model.status) for key, model in self.requests.items() if model.status in TERMINAL]
-            assert told == sorted(ended)
+            assert callbacks == sorted(ended)
 
     return Reviewing
 
 
 def test_any_sequence_of_calls_ends_as_the_model_says(sandbox: Sandbox, receiver: Receiver) -> None:
-    patience = settings(
+    limits = settings(
         max_examples=25,
         stateful_step_count=15,
         deadline=None,
@@ -127,4 +127,4 @@ def test_any_sequence_of_calls_ends_as_the_model_says(sandbox: Sandbox, receiver
         suppress_health_check=[HealthCheck.too_slow],
     )
 
-    run_state_machine_as_test(machine_for(sandbox, receiver), settings=patience)
+    run_state_machine_as_test(machine_for(sandbox, receiver), settings=limits)

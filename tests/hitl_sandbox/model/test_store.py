@@ -18,11 +18,11 @@ def test_a_file_outlives_the_sandbox(tmp_path: Path, receiver: Receiver) -> None
     with Sandbox(db=db, speed=0, start=2000) as second:
         second.settle()
         api = Caller(second)
-        shown = api.read(request_id)
+        request = api.read(request_id)
         delivery = second.deliveries(request_id)[0]
         api.close()
 
-    assert shown["response_data"] == "Publish"
+    assert request["response_data"] == "Publish"
     assert [attempt["status"] for attempt in delivery["attempts"]] == [500, 200]
 
 

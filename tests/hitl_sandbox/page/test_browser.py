@@ -1,4 +1,4 @@
-"""The page in a real browser: answered on, kept live, used with the keyboard, in light and dark."""
+"""The page in a real browser: answers, updates, keyboard use, light and dark colours."""
 
 import re
 from collections.abc import Iterator
@@ -21,17 +21,17 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, sandbox: Sandbox) -> Iterator[Page]:
-    """The page, which must not write a word to the console."""
-    complaints: list[str] = []
+    """The page; a message on its console fails the test."""
+    messages: list[str] = []
     page = browser.new_page(viewport={"width": 1180, "height": 860})
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     page.goto(sandbox.url)
     expect(page.locator(".live")).to_have_text("live")
     yield page
     page.close()
-    # Chromium itself remarks on every refusal; that one is meant.
-    assert [text for text in complaints if "status of 400" not in text] == []
+    # Chromium logs every refused request; a test causes one with status 400.
+    assert [text for text in messages if "status of 400" not in text] == []
 
 
 def card(page: Page, text: str) -> Locator:
@@ -44,7 +44,7 @@ def send(card: Locator) -> None:
 
 
 def test_a_newcomer_answers_all_examples(page: Page, sandbox: Sandbox) -> None:
-    page.get_by_role("button", name="Ask me some examples").click()
+    page.get_by_role("button", name="Create example requests").click()
     expect(page.locator(".card")).to_have_count(7)
 
     boolean = card(page, "Refund")
@@ -53,7 +53,7 @@ def test_a_newcomer_answers_all_examples(page: Page, sandbox: Sandbox) -> None:
     select = card(page, "forum reply")
     select.get_by_label("Hold back").check()
     send(select)
-    editable = card(page, "sound like us")
+    editable = card(page, "match our tone")
     editable.get_by_label("Revise the draft").fill("Hello!")
     send(editable)
     multi = card(page, "product description")
@@ -81,7 +81,7 @@ def test_a_newcomer_answers_all_examples(page: Page, sandbox: Sandbox) -> None:
         "text": "All quiet",
     }
     expect(page.locator(".entry")).to_have_count(7)
-    expect(page.get_by_text("Nothing to decide")).to_be_visible()
+    expect(page.get_by_text("No open requests")).to_be_visible()
 
 
 def test_requests_appear_and_go_without_a_reload(page: Page, sandbox: Sandbox, api: Caller, loop: str) -> None:
@@ -126,16 +126,16 @@ def test_deliveries_are_watched_as_they_happen(
     expect(entry.locator(".state")).to_have_text("delivered")
 
 
-def test_a_refusal_is_said_beside_the_answer(page: Page, api: Caller, loop: str) -> None:
+def test_a_refusal_is_shown_beside_the_answer(page: Page, api: Caller, loop: str) -> None:
     config = {"options": ["a", "b", "c"], "min_selections": 2, "max_selections": 2}
     api.request(loop, "multi_select", response_config=config, default_response=[])
-    shown = page.locator(".card")
-    shown.get_by_label("a", exact=True).check()
+    form = page.locator(".card")
+    form.get_by_label("a", exact=True).check()
 
-    shown.get_by_role("button", name="Send answer").click()
+    form.get_by_role("button", name="Send answer").click()
 
-    expect(shown.get_by_role("alert")).to_contain_text("select between 2 and 2 options")
-    expect(shown.get_by_label("a", exact=True)).to_be_checked()
+    expect(form.get_by_role("alert")).to_contain_text("select between 2 and 2 options")
+    expect(form.get_by_label("a", exact=True)).to_be_checked()
 
 
 def test_the_keyboard_is_enough(page: Page, sandbox: Sandbox, api: Caller, loop: str) -> None:
@@ -149,8 +149,8 @@ def test_the_keyboard_is_enough(page: Page, sandbox: Sandbox, api: Caller, loop:
 
     expect(card(page, "First")).to_have_count(0)
     expect(card(page, "Second").get_by_label("Go")).to_be_focused()
-    expect(page.locator(".said")).to_contain_text("1 waiting")
-    first = next(found for found in sandbox.state()["requests"] if found["request_text"] == "First")
+    expect(page.locator(".announcement")).to_contain_text("1 open")
+    first = next(request for request in sandbox.state()["requests"] if request["request_text"] == "First")
     assert first["response_data"] is False
 
 
@@ -163,7 +163,7 @@ def test_a_countdown_ends_in_history(page: Page, api: Caller, loop: str) -> None
     expect(page.locator(".card .countdown")).to_have_text("0:30 left")
     page.get_by_role("button", name="+1 min").click()
 
-    expect(page.locator(".entry.timeout")).to_contain_text("nobody answered; the default is Hold back")
+    expect(page.locator(".entry.timeout")).to_contain_text("No answer in time; the default is Hold back")
 
 
 def test_a_claim_is_made_and_given_back(page: Page, sandbox: Sandbox, api: Caller, loop: str) -> None:
@@ -193,7 +193,7 @@ def test_a_wide_scale_is_a_slider(page: Page, sandbox: Sandbox, api: Caller, loo
 def test_nothing_is_cut_off_and_everything_has_a_name(page: Page, scheme: str, width: int) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 800})
-    page.get_by_role("button", name="Ask me some examples").click()
+    page.get_by_role("button", name="Create example requests").click()
     expect(page.locator(".card")).to_have_count(7)
 
     overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")

@@ -1,4 +1,4 @@
-"""The page as a browser without scripts sees it."""
+"""The page in a browser without scripts."""
 
 import httpx
 import pytest
@@ -23,7 +23,7 @@ def test_the_page_allows_nothing_but_its_own_files(sandbox: Sandbox) -> None:
 
 
 def test_an_empty_queue_offers_examples(sandbox: Sandbox) -> None:
-    assert "Nothing to decide" in page(sandbox).text
+    assert "No open requests" in page(sandbox).text
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_a_form_answers_without_scripts(
     reply = answer(sandbox, request_id, *values)
 
     assert (reply.status_code, reply.headers["location"]) == (303, "/")
-    shown = api.read(request_id)["response_data"]
-    assert (shown, type(shown)) == (expected, type(expected))
+    response = api.read(request_id)["response_data"]
+    assert (response, type(response)) == (expected, type(expected))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_history_shows_every_attempt(sandbox: Sandbox, api: Caller, loop: str) -
 
 
 @pytest.mark.parametrize("outcome", ["timeout", "cancelled"])
-def test_history_never_says_that_somebody_decided_when_nobody_did(
+def test_history_names_no_reviewer_for_a_request_that_nobody_answered(
     sandbox: Sandbox, api: Caller, loop: str, outcome: str
 ) -> None:
     request_id = api.request(loop, "boolean", timeout_seconds=60)
@@ -157,8 +157,8 @@ def test_history_never_says_that_somebody_decided_when_nobody_did(
 
     text = page(sandbox).text
 
-    said = {"timeout": "nobody answered; the default is no", "cancelled": "withdrawn by the caller"}
-    assert said[outcome] in text
+    outcomes = {"timeout": "No answer in time; the default is no", "cancelled": "Cancelled by the caller"}
+    assert outcomes[outcome] in text
     assert "Answered</span>" not in text
 
 
@@ -194,7 +194,7 @@ def test_an_invitation_leads_somewhere(sandbox: Sandbox, api: Caller) -> None:
     assert httpx.get(f"{sandbox.url}/uploads/nothing").status_code == 404
 
 
-def test_open_pages_hear_of_changes(sandbox: Sandbox, api: Caller) -> None:
+def test_an_open_page_is_sent_changes(sandbox: Sandbox, api: Caller) -> None:
     with httpx.stream("GET", f"{sandbox.url}/sandbox/live") as stream:
         lines = (line for line in stream.iter_lines() if line.startswith("data:"))
         first = next(lines)

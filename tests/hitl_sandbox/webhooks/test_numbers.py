@@ -116,7 +116,7 @@ def test_whole_numbers_have_no_fraction_in_any_reply(sandbox: Sandbox, api: Call
         api.post(f"/requests/{request_id}/feedback", {"feedback": {"rating": 5, "weight": 2.0}}),
     ]
 
-    shown = api.read(request_id)
-    assert (shown["response_data"], shown["response_time_seconds"]) == (250, 12)
+    actual = api.read(request_id)
+    assert (actual["response_data"], actual["response_time_seconds"]) == (250, 12)
     for reply in replies:
         assert not re.search(r":-?\d+\.0\b", reply.text)

@@ -1,4 +1,4 @@
-"""What the sandbox emits, field by field, against the documented payloads."""
+"""The webhook bodies of the sandbox, field by field, against the documented payloads."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.hitl_sandbox.caller import Caller
 from tests.hitl_sandbox.receiver import Receiver
 from tests.hitl_sandbox.shapes import shape_of, without
 
-#: The documents' own payloads, where this checkout has them beside it.
+#: The documented payloads, where they are beside the checkout.
 DOCUMENTED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
 
 ANSWERS: dict[str, Any] = {
@@ -124,7 +124,7 @@ EXPECTED: dict[str, str] = {
 
 
 def expected(name: str) -> dict[str, set[str]]:
-    pairs = (word.rpartition(":") for word in EXPECTED[name].split())
+    pairs = (field.rpartition(":") for field in EXPECTED[name].split())
     return {"": {"object"}} | {path: {kind} for path, _, kind in pairs}
 
 
@@ -186,7 +186,7 @@ def test_every_form_has_exactly_its_fields(sandbox: Sandbox, api: Caller, receiv
 
 
 def documented(prefix: str = "") -> list[str]:
-    """The names of the documents' webhook files; none where they are not there."""
+    """The names of the documented payloads; none where they are missing."""
     other = ("rest.", "signatures", "global.system", "callback-v2.request.completed.")
     names = sorted(path.stem for path in DOCUMENTED.glob(f"{prefix}*.json"))
     return [name for name in names if prefix or not name.startswith(other)]

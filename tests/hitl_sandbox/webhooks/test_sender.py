@@ -64,7 +64,9 @@ def test_global_webhooks_are_signed_without_prefix(
     assert received.json()["data"]["decision"] == "Publish"
 
 
-def test_both_channels_tell_of_one_request(sandbox: Sandbox, api: Caller, loop: str, receiver: Receiver) -> None:
+def test_one_request_is_delivered_on_both_channels(
+    sandbox: Sandbox, api: Caller, loop: str, receiver: Receiver
+) -> None:
     sandbox.add_webhook(f"{receiver.url}/account", SECRET)
     answered(sandbox, api, loop, callback_url=f"{receiver.url}/callback")
 
@@ -168,7 +170,7 @@ def test_schedules_can_be_chosen(sandbox: Sandbox, api: Caller, loop: str, recei
 
 
 @pytest.mark.parametrize("outcome", ["timeout", "cancelled"])
-def test_an_end_without_an_answer_is_told_too(
+def test_an_end_without_an_answer_is_delivered(
     sandbox: Sandbox, api: Caller, loop: str, receiver: Receiver, outcome: str
 ) -> None:
     request_id = api.request(loop, callback_url=receiver.url, timeout_seconds=60)
@@ -182,7 +184,9 @@ def test_an_end_without_an_answer_is_told_too(
     assert body["response_data"] is None
 
 
-def test_a_claim_is_told_to_account_webhooks_only(sandbox: Sandbox, api: Caller, loop: str, receiver: Receiver) -> None:
+def test_a_claim_is_delivered_to_account_webhooks_only(
+    sandbox: Sandbox, api: Caller, loop: str, receiver: Receiver
+) -> None:
     sandbox.configure(claims=True)
     sandbox.add_webhook(receiver.url, SECRET)
     sandbox.claim(api.request(loop, callback_url=receiver.url))
@@ -207,7 +211,7 @@ def test_a_claim_is_told_to_account_webhooks_only(sandbox: Sandbox, api: Caller,
         (["*", "!loop.{loop}.*"], False),
     ],
 )
-def test_webhooks_hear_what_their_patterns_say(
+def test_a_webhook_receives_what_its_patterns_match(
     sandbox: Sandbox, api: Caller, loop: str, receiver: Receiver, patterns: list[str], hits: bool
 ) -> None:
     sandbox.add_webhook(receiver.url, SECRET, events=[pattern.format(loop=loop) for pattern in patterns])
@@ -218,10 +222,10 @@ def test_webhooks_hear_what_their_patterns_say(
     assert (len(receiver.received) == 1) is hits
 
 
-def test_a_webhook_of_one_loop_or_account_hears_of_no_other(
-    sandbox: Sandbox, api: Caller, stranger: Caller, loop: str, receiver: Receiver
+def test_a_webhook_of_one_loop_or_account_receives_no_other_events(
+    sandbox: Sandbox, api: Caller, other_account: Caller, loop: str, receiver: Receiver
 ) -> None:
-    for caller in (api, stranger):
+    for caller in (api, other_account):
         caller.post("/webhooks", {"url": receiver.url, "events": ["*"], "secret": SECRET, "loop_id": caller.loop()})
 
     answered(sandbox, api, loop)
@@ -230,7 +234,7 @@ def test_a_webhook_of_one_loop_or_account_hears_of_no_other(
     assert receiver.received == []
 
 
-def test_joining_is_told(sandbox: Sandbox, api: Caller, loop: str, receiver: Receiver) -> None:
+def test_joining_is_delivered(sandbox: Sandbox, api: Caller, loop: str, receiver: Receiver) -> None:
     sandbox.add_webhook(f"{receiver.url}/account", SECRET)
     sandbox.add_webhook(f"{receiver.url}/global", SECRET, type="global")
     sandbox.add_member(loop, "priya@example.com", status="pending")
@@ -238,8 +242,8 @@ def test_joining_is_told(sandbox: Sandbox, api: Caller, loop: str, receiver: Rec
 
     sandbox.settle()
 
-    told = sorted((received.path, received.json()["event"]) for received in receiver.received)
-    assert told == [
+    events = sorted((received.path, received.json()["event"]) for received in receiver.received)
+    assert events == [
         ("/account", "loop.member_joined"),
         ("/global", "user.invited"),
         ("/global", "user.joined"),

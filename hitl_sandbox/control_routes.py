@@ -1,4 +1,4 @@
-"""Routes under /sandbox: what no vendor offers, so that a test can play everybody's part."""
+"""Control routes under /sandbox, with which a test acts as reviewer, account owner, clock and network."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -9,30 +9,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hitl_sandbox.api.call import json_response, refused
+from hitl_sandbox.api.call import error_response, json_response
 from hitl_sandbox.api.resources import execution_object, loop_object, member_object, request_object
 from hitl_sandbox.api.webhooks import read_webhook, webhook_object
 from hitl_sandbox.application import SandboxParts
 from hitl_sandbox.clock import iso
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.faults import read_fault
-from hitl_sandbox.model.records import Loop
-from hitl_sandbox.model.records import Request as Asked
+from hitl_sandbox.model.records import StoredLoop, StoredRequest
 from hitl_sandbox.origin import check_same_site
-from hitl_sandbox.webhooks.records import EVERYONE, Delivery, Webhook
+from hitl_sandbox.webhooks.webhook_records import EVERYONE, WebhookDelivery, WebhookSubscription
 
-Control = Callable[[SandboxParts, Request, dict[str, Any]], Awaitable[Any]]
+ControlHandler = Callable[[SandboxParts, Request, dict[str, Any]], Awaitable[Any]]
 
 
-def control(handler: Control) -> Callable[[Request], Awaitable[Response]]:
-    """A control route: JSON in, JSON out, refusals in the same envelope as the API's."""
+def control(handler: ControlHandler) -> Callable[[Request], Awaitable[Response]]:
+    """Make a control route of a handler: JSON in, JSON out, errors in the envelope of the API."""
 
     async def serve(request: Request) -> Response:
         try:
             check_same_site(request)
             return json_response(await handler(request.app.state.parts, request, await _body(request)))
         except Refusal as refusal:
-            return refused(refusal)
+            return error_response(refusal)
 
     return serve
 
@@ -47,37 +46,37 @@ async def _body(request: Request) -> dict[str, Any]:
         raise Refusal(400, "Invalid request body", f"{error}; send a JSON object") from None
 
 
-def _need(body: dict[str, Any], name: str) -> Any:
+def _required(body: dict[str, Any], name: str) -> Any:
     if name not in body:
         raise Refusal(400, f"Missing field: {name}", "add it to the JSON body")
     return body[name]
 
 
 async def answer(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    asked = parts.lifecycle.answer(request.path_params["id"], _need(body, "response_data"), body.get("reviewer"))
-    return _request(parts, asked)
+    stored = parts.lifecycle.answer(request.path_params["id"], _required(body, "response_data"), body.get("reviewer"))
+    return _request_object(parts, stored)
 
 
 async def claim(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    return _request(parts, parts.lifecycle.claim(request.path_params["id"], body.get("reviewer")))
+    return _request_object(parts, parts.lifecycle.claim(request.path_params["id"], body.get("reviewer")))
 
 
 async def release(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    return _request(parts, parts.lifecycle.release(parts.lifecycle.find(request.path_params["id"])))
+    return _request_object(parts, parts.lifecycle.release(parts.lifecycle.find(request.path_params["id"])))
 
 
 async def execution(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    """An execution as it stands; the vendor documents its object and no call that reads it."""
-    asked = parts.workflows.find(request.path_params["id"])
-    return execution_object(asked, parts.sandbox_state.settings, parts.lifecycle.answered_by(asked))
+    """Get an execution. The vendor documents the object, and no call that returns it."""
+    stored = parts.workflows.find(request.path_params["id"])
+    return execution_object(stored, parts.state.settings, parts.lifecycle.answered_by(stored))
 
 
-def _request(parts: SandboxParts, asked: Asked) -> dict[str, Any]:
-    return request_object(asked, parts.sandbox_state.settings, parts.lifecycle.answered_by(asked))
+def _request_object(parts: SandboxParts, stored: StoredRequest) -> dict[str, Any]:
+    return request_object(stored, parts.state.settings, parts.lifecycle.answered_by(stored))
 
 
 async def set_member(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    email = _need(body, "email")
+    email = _required(body, "email")
     if not isinstance(email, str) or not email:
         raise Refusal(400, f"email must be a non-empty string, not {email!r}")
     for name, choices in (("status", ("active", "pending")), ("role", ("admin", "member"))):
@@ -89,62 +88,62 @@ async def set_member(parts: SandboxParts, request: Request, body: dict[str, Any]
 
 
 async def set_key(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    token, email = _need(body, "key"), _need(body, "email")
-    key = parts.sandbox_state.add_key(token, email, active=body.get("active", True))
+    token, email = _required(body, "key"), _required(body, "email")
+    key = parts.state.add_key(token, email, active=body.get("active", True))
     return {"api_key_id": key.id, "user_id": key.user_id, "email": key.email, "active": key.active}
 
 
 async def advance(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    seconds = _need(body, "seconds")
+    seconds = _required(body, "seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
         raise Refusal(400, "seconds must be a number, 0 or greater", "the clock only goes forward")
-    await parts.timeline.advance(seconds)
+    await parts.scheduler.advance(seconds)
     return await clock(parts, request, body)
 
 
 async def clock(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    now = parts.sandbox_state.now()
-    return {"now": now, "iso": iso(now), "speed": parts.sandbox_state.clock.speed}
+    now = parts.state.now()
+    return {"now": now, "iso": iso(now), "speed": parts.state.clock.speed}
 
 
 async def settle(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    await parts.timeline.settle()
+    await parts.scheduler.settle()
     return await clock(parts, request, body)
 
 
 async def arm_fault(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    parts.sandbox_state.faults.arm(read_fault(body))
-    return {"faults": parts.sandbox_state.faults.armed()}
+    parts.state.faults.arm(read_fault(body))
+    return {"faults": parts.state.faults.armed()}
 
 
 async def list_faults(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    return {"faults": parts.sandbox_state.faults.armed()}
+    return {"faults": parts.state.faults.armed()}
 
 
 async def clear_faults(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    parts.sandbox_state.faults.clear()
+    parts.state.faults.clear()
     return {"faults": []}
 
 
 async def add_webhook(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    """An account webhook that hears of every account, as the one named at start does."""
-    sandbox_state, described = parts.sandbox_state, {"events": ["*"], **body}
-    webhook = read_webhook(described, webhook_id=sandbox_state.new_id(), user_id=EVERYONE, now=sandbox_state.now())
-    sandbox_state.store.put(webhook)
+    """Register a webhook that receives the events of every account, as the one named at start does."""
+    state, described = parts.state, {"events": ["*"], **body}
+    webhook = read_webhook(described, webhook_id=state.new_id(), user_id=EVERYONE, now=state.now())
+    state.store.put(webhook)
     return webhook_object(webhook)
 
 
 async def send(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    """Deliver any body at all: a documented payload no route causes, or one that is broken."""
+    """Deliver any body: a documented payload that no other route causes, or an invalid one."""
     signature = body.get("signature", "none")
     if signature not in ("none", "sha256", "bare"):
         raise Refusal(400, f"Unknown signature {signature!r}", "use one of none, sha256, bare")
-    delivery = parts.announcer.send(
+    delivery = parts.publisher.send(
         channel="direct",
-        url=_need(body, "url"),
+        url=_required(body, "url"),
         event=str(body.get("event", "direct")),
         variant="direct",
-        body=_need(body, "body"),
+        body=_required(body, "body"),
         delays=tuple(body.get("delays", (0,))),
         signature=signature,
         secret=body.get("secret", ""),
@@ -154,10 +153,10 @@ async def send(parts: SandboxParts, request: Request, body: dict[str, Any]) -> A
 
 
 async def configure(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    """Change settings while running; those read at start (allow_hosts, db, seed, start, webhook) need a restart."""
-    parts.sandbox_state.settings = parts.sandbox_state.settings.changed(body)
-    parts.sandbox_state.clock.set_speed(parts.sandbox_state.settings.speed)
-    parts.sandbox_state.changes.announce()
+    """Change settings; those that are read at start (allow_hosts, db, seed, start, webhook) need a restart."""
+    parts.state.settings = parts.state.settings.changed(body)
+    parts.state.clock.set_speed(parts.state.settings.speed)
+    parts.state.changes.notify()
     return {"changed": sorted(body)}
 
 
@@ -167,32 +166,32 @@ async def reset(parts: SandboxParts, request: Request, body: dict[str, Any]) -> 
 
 
 async def calls(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    made = parts.sandbox_state.store.calls()
-    per_key = Counter(str(call["key_id"]) for call in made if call["key_id"] is not None)
-    return {"total": len(made), "per_key": dict(per_key), "calls": made}
+    log = parts.state.store.calls()
+    per_key = Counter(str(call["key_id"]) for call in log if call["key_id"] is not None)
+    return {"total": len(log), "per_key": dict(per_key), "calls": log}
 
 
 async def deliveries(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    wanted = request.query_params.get("request_id")
-    found = parts.sandbox_state.store.find(Delivery, parent=wanted)
-    return {"deliveries": [delivery_object(delivery) for delivery in found]}
+    request_id = request.query_params.get("request_id")
+    records = parts.state.store.find(WebhookDelivery, parent=request_id)
+    return {"deliveries": [delivery_object(delivery) for delivery in records]}
 
 
-def delivery_object(delivery: Delivery) -> dict[str, Any]:
-    shown: dict[str, Any] = msgspec.to_builtins(delivery)
-    del shown["secret"]
-    return shown
+def delivery_object(delivery: WebhookDelivery) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(delivery)
+    del fields["secret"]
+    return fields
 
 
 async def state(parts: SandboxParts, request: Request, body: dict[str, Any]) -> Any:
-    """Everything, in one reply."""
-    store, settings = parts.sandbox_state.store, parts.sandbox_state.settings
+    """Get all records in one reply."""
+    store, settings = parts.state.store, parts.state.settings
     return {
         "clock": await clock(parts, request, body),
-        "loops": [loop_object(loop, settings, str(request.base_url)) for loop in store.find(Loop)],
-        "requests": [_request(parts, asked) for asked in store.find(Asked)],
-        "webhooks": [webhook_object(webhook) for webhook in store.find(Webhook)],
-        "faults": parts.sandbox_state.faults.armed(),
+        "loops": [loop_object(loop, settings, str(request.base_url)) for loop in store.find(StoredLoop)],
+        "requests": [_request_object(parts, stored) for stored in store.find(StoredRequest)],
+        "webhooks": [webhook_object(webhook) for webhook in store.find(WebhookSubscription)],
+        "faults": parts.state.faults.armed(),
         **await deliveries(parts, request, body),
         "calls": await calls(parts, request, body),
     }

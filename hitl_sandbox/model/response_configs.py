@@ -1,4 +1,4 @@
-"""Response configurations: their limits, with every alias the documents use."""
+"""Response configurations: their limits, under every alias that the documents use."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from hitl_sandbox.model.options import read_option
 
 RESPONSE_TYPES = ("text", "single_select", "multi_select", "rating", "number", "boolean", "editable_text")
 
-#: What the types page marks as required, though samples leave it out: asked for in strict mode only.
+#: Fields that the types page requires and samples leave out: required in strict mode only.
 STRICTLY_REQUIRED = {
     "text": ("max_length",),
     "multi_select": ("max_selections",),
@@ -20,50 +20,50 @@ STRICTLY_REQUIRED = {
 }
 
 
-class Scale(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers a rating or number question takes."""
+class NumberScale(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers that a rating or number question accepts."""
 
     low: float
     high: float
     step: float | None
     places: int | None = None
 
-    def refuses(self, value: Any) -> str | None:
-        """Why the value does not fit, or None when it does."""
+    def problem(self, value: Any) -> str | None:
+        """Say why the scale does not accept a value; None when it does."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return "a number is expected"
         if not self.low <= value <= self.high:
             return f"the number must be between {self.low:g} and {self.high:g}"
-        if self.step and not _whole((value - self.low) / self.step):
+        if self.step and not _is_whole((value - self.low) / self.step):
             return f"the number must be on a step of {self.step:g}"
-        if self.places is not None and not _whole(value * 10**self.places):
+        if self.places is not None and not _is_whole(value * 10**self.places):
             return f"at most {self.places} decimal places are allowed"
         return None
 
 
-def _whole(value: float) -> bool:
+def _is_whole(value: float) -> bool:
     return abs(value - round(value)) < 1e-6
 
 
-def _first_number(config: dict[str, Any], names: tuple[str, ...], otherwise: float) -> float:
+def _first_number(config: dict[str, Any], names: tuple[str, ...], default: float) -> float:
     for name in names:
         value = config.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return value
-    return otherwise
+    return default
 
 
-def rating_scale(config: dict[str, Any]) -> Scale:
-    return Scale(
+def rating_scale(config: dict[str, Any]) -> NumberScale:
+    return NumberScale(
         low=_first_number(config, ("scale_min", "min", "min_value"), 1),
         high=_first_number(config, ("scale_max", "max", "max_value"), 5),
         step=_first_number(config, ("scale_step", "step"), 1),
     )
 
 
-def number_scale(config: dict[str, Any]) -> Scale:
+def number_scale(config: dict[str, Any]) -> NumberScale:
     lowest = -math.inf if config.get("allow_negative") is True else 1
-    return Scale(
+    return NumberScale(
         low=_first_number(config, ("min_value", "min"), lowest),
         high=_first_number(config, ("max_value", "max"), math.inf),
         step=_first_number(config, ("step",), 0) or None,
@@ -72,14 +72,14 @@ def number_scale(config: dict[str, Any]) -> Scale:
 
 
 def text_limits(config: dict[str, Any]) -> tuple[int, int]:
-    """Shortest and longest text."""
+    """The minimum and maximum length of a text."""
     return int(_first_number(config, ("min_length",), 0)), int(_first_number(config, ("max_length",), 5000))
 
 
 def selection_limits(config: dict[str, Any]) -> tuple[int, int]:
-    """Fewest and most selections."""
-    most = int(_first_number(config, ("max_selections",), len(config.get("options", []))))
-    return int(_first_number(config, ("min_selections",), 1)), most
+    """The minimum and maximum number of selections."""
+    maximum = int(_first_number(config, ("max_selections",), len(config.get("options", []))))
+    return int(_first_number(config, ("min_selections",), 1)), maximum
 
 
 def boolean_labels(config: dict[str, Any]) -> dict[bool, str]:
@@ -87,7 +87,7 @@ def boolean_labels(config: dict[str, Any]) -> dict[bool, str]:
 
 
 def check_config(response_type: str, config: dict[str, Any], *, strict: bool) -> None:
-    """Refuse a configuration that no reviewer could answer."""
+    """Raise ``Refusal`` for a configuration that no reviewer could answer."""
     if strict:
         for name in STRICTLY_REQUIRED.get(response_type, ()):
             if name not in config:
@@ -116,8 +116,8 @@ def _check_options(config: dict[str, Any]) -> None:
         raise _invalid("options array required for select response type")
     if len(options) > 20:
         raise _invalid("options array must have between 1 and 20 entries")
-    read = [read_option(raw) for raw in options]
-    values = [option.value for option in read if option is not None]
+    parsed = [read_option(raw) for raw in options]
+    values = [option.value for option in parsed if option is not None]
     if len(values) != len(options):
         raise _invalid("each option must be a string or an object with value and label")
     if len(set(values)) != len(values):
@@ -129,12 +129,12 @@ def _check_selections(config: dict[str, Any]) -> None:
         value = config.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise _invalid(f"{name} must be a whole number, 0 or greater")
-    fewest, most = selection_limits(config)
-    if fewest > most:
+    minimum, maximum = selection_limits(config)
+    if minimum > maximum:
         raise _invalid("min_selections must not exceed max_selections")
 
 
-def _check_scale(scale: Scale) -> None:
+def _check_scale(scale: NumberScale) -> None:
     if scale.low >= scale.high:
         raise _invalid("the minimum must be less than the maximum")
     if scale.step is not None and scale.step <= 0:
@@ -153,8 +153,8 @@ def _check_labels(config: dict[str, Any]) -> None:
 def _check_text(response_type: str, config: dict[str, Any]) -> None:
     if response_type == "editable_text" and not isinstance(config.get("draft_text"), str):
         raise _invalid("draft_text is required for editable_text response type")
-    shortest, longest = text_limits(config)
-    if not 1 <= longest <= 5000:
+    minimum, maximum = text_limits(config)
+    if not 1 <= maximum <= 5000:
         raise _invalid("max_length must be between 1 and 5000")
-    if not 0 <= shortest <= longest:
+    if not 0 <= minimum <= maximum:
         raise _invalid("min_length must be between 0 and max_length")

@@ -1,4 +1,4 @@
-"""The rules of a create body, in the vendor's order and wording."""
+"""Validation of a create body, in the vendor's order and wording."""
 
 import ipaddress
 from typing import Any
@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.answers import check_default
-from hitl_sandbox.model.questions import RESPONSE_TYPES, check_config
-from hitl_sandbox.model.records import Ask
+from hitl_sandbox.model.records import RequestSpec
+from hitl_sandbox.model.response_configs import RESPONSE_TYPES, check_config
 
 PROCESSING_TYPES = ("time-sensitive", "deferred")
 CONTENT_TYPES = ("markdown", "image", "file", "video", "audio")
@@ -16,16 +16,16 @@ PLATFORMS = ("n8n", "zapier", "web_portal", "api", "mobile", "webhook")
 STATUSES = ("pending", "completed", "timeout", "cancelled")
 
 THIRTY_DAYS = 30 * 86400
-#: The longest wait each kind takes: the reference caps both at a day, samples ask for more when deferred.
-LONGEST = {"time-sensitive": 86400, "deferred": THIRTY_DAYS}
+#: The maximum timeout in seconds. The reference limits both to a day; samples of deferred requests exceed it.
+MAX_TIMEOUT = {"time-sensitive": 86400, "deferred": THIRTY_DAYS}
 
 SINGLE_ATTACHMENTS = ("file_url", "file_type", "file_name", "video_url", "audio_url")
 LISTED_ATTACHMENTS = ("image_urls", "file_urls", "file_types", "file_names", "video_urls", "audio_urls")
 EXTRAS = ("metadata", "tags")
 
 
-def read_ask(body: dict[str, Any], *, strict: bool = False, any_default: bool = False) -> Ask:
-    """The validated question of a create body; raises ``Refusal`` at the first rule it breaks.
+def read_spec(body: dict[str, Any], *, strict: bool = False, any_default: bool = False) -> RequestSpec:
+    """Read a create body; raises ``Refusal`` for the first rule that it breaks.
 
     With `any_default` the default response may be missing, or be none of the options.
     """
@@ -46,7 +46,7 @@ def read_ask(body: dict[str, Any], *, strict: bool = False, any_default: bool = 
         if default_response is None:
             raise invalid("default_response is required")
         check_default(response_type, config, default_response)
-    return Ask(
+    return RequestSpec(
         processing_type=processing_type,
         type=content_type,
         priority=priority,
@@ -71,11 +71,11 @@ def read_timing(body: dict[str, Any]) -> tuple[str, int | None]:
     return processing_type, _timeout_seconds(body, processing_type)
 
 
-def as_body(ask: Ask) -> dict[str, Any]:
-    """A create body that reads as this question: what PATCH merges into."""
+def as_body(spec: RequestSpec) -> dict[str, Any]:
+    """Write the create body of a spec, into which PATCH merges its changes."""
     names = ("attachments", "extras")
-    fields = {name: getattr(ask, name) for name in ask.__struct_fields__ if name not in names}
-    return {**fields, **ask.attachments, **ask.extras}
+    fields = {name: getattr(spec, name) for name in spec.__struct_fields__ if name not in names}
+    return {**fields, **spec.attachments, **spec.extras}
 
 
 def invalid(issue: str) -> Refusal:
@@ -106,9 +106,9 @@ def _timeout_seconds(body: dict[str, Any], processing_type: str) -> int | None:
         if processing_type == "time-sensitive":
             raise Refusal(400, "timeout_seconds is required for time-sensitive requests")
         return None
-    longest = LONGEST[processing_type]
-    if isinstance(value, bool) or not isinstance(value, int) or not 60 <= value <= longest:
-        raise invalid(f"timeout_seconds must be between 60 and {longest}")
+    maximum = MAX_TIMEOUT[processing_type]
+    if isinstance(value, bool) or not isinstance(value, int) or not 60 <= value <= maximum:
+        raise invalid(f"timeout_seconds must be between 60 and {maximum}")
     return value
 
 
@@ -116,12 +116,12 @@ def _check_attachments(body: dict[str, Any], content_type: str) -> None:
     for name in ("image_url", *SINGLE_ATTACHMENTS):
         _text(body, name)
     for name in LISTED_ATTACHMENTS:
-        _texts(body, name)
+        _check_texts(body, name)
     if content_type == "image" and not (body.get("image_url") or body.get("image_urls")):
         raise Refusal(400, "Image URL is required when type is image")
     if content_type in ("file", "video", "audio"):
-        single, several = f"{content_type}_url", f"{content_type}_urls"
-        if not (body.get(single) or body.get(several)):
+        single, multiple = f"{content_type}_url", f"{content_type}_urls"
+        if not (body.get(single) or body.get(multiple)):
             raise invalid(f"{single} is required when type is {content_type}")
 
 
@@ -132,7 +132,7 @@ def _text(body: dict[str, Any], name: str) -> str | None:
     return value
 
 
-def _texts(body: dict[str, Any], name: str) -> None:
+def _check_texts(body: dict[str, Any], name: str) -> None:
     value = body.get(name)
     if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
         raise invalid(f"{name} must be an array of strings")
@@ -154,7 +154,7 @@ def _callback_url(body: dict[str, Any]) -> str | None:
 
 
 def check_url(url: str, name: str) -> None:
-    """HTTPS, or plain HTTP to this machine and its neighbours."""
+    """Raise ``Refusal`` unless the URL is HTTPS, or HTTP to this machine or a private network."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -162,12 +162,12 @@ def check_url(url: str, name: str) -> None:
         raise invalid(f"{name} must be a valid URL") from None
     if parts.scheme not in ("http", "https") or not host:
         raise invalid(f"{name} must be a valid URL")
-    if parts.scheme == "http" and not _nearby(host):
+    if parts.scheme == "http" and not _is_private(host):
         raise invalid(f"{name} must use HTTPS")
 
 
-def _nearby(host: str) -> bool:
-    """Loopback and private addresses, and the dotless names that containers call each other by."""
+def _is_private(host: str) -> bool:
+    """Whether a host is a loopback or private address, or a name without dots as containers have."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

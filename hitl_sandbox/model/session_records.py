@@ -1,11 +1,13 @@
-"""Agent sessions and their turns, as records."""
+"""Records of agent sessions and of their turns."""
 
 from typing import Any, ClassVar, Literal
 
-from hitl_sandbox.model.records import Record
+from hitl_sandbox.model.records import StoredRecord
 
 
-class Session(Record, frozen=True, kw_only=True):
+class StoredSession(StoredRecord, frozen=True, kw_only=True):
+    """An agent session."""
+
     kind: ClassVar[str] = "session"
 
     api_key_id: str
@@ -17,7 +19,7 @@ class Session(Record, frozen=True, kw_only=True):
     status: Literal["active", "paused", "completed", "abandoned"] = "active"
     reviewer_id: str | None = None
     turn_count: int = 0
-    #: When it is abandoned, later when it is removed.
+    #: When an open session is abandoned, or when an abandoned one is removed.
     ends_at: float | None = None
 
     def owner(self) -> str:
@@ -27,7 +29,9 @@ class Session(Record, frozen=True, kw_only=True):
         return self.ends_at
 
 
-class Turn(Record, frozen=True, kw_only=True):
+class StoredTurn(StoredRecord, frozen=True, kw_only=True):
+    """A proposal of the agent, its decision and the action that followed."""
+
     kind: ClassVar[str] = "turn"
 
     session_id: str

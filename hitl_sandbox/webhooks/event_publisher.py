@@ -1,78 +1,80 @@
-"""Turning what happened into deliveries: to the request's own callback, and to the account's webhooks."""
+"""Turns events into deliveries: to the callback URL of a request, and to the webhooks of its account."""
 
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from hitl_sandbox.clock import iso
 from hitl_sandbox.json_text import encode_delivery
-from hitl_sandbox.model.records import Loop, Member, Request
+from hitl_sandbox.model.records import StoredLoop, StoredMember, StoredRequest
 from hitl_sandbox.model.state import SandboxState
 from hitl_sandbox.webhooks.payloads import FORMS
-from hitl_sandbox.webhooks.records import EVERYONE, Delivery, Webhook
-from hitl_sandbox.webhooks.request_events import Fact
+from hitl_sandbox.webhooks.request_events import RequestEvent
 from hitl_sandbox.webhooks.sender import WebhookSender
+from hitl_sandbox.webhooks.webhook_records import EVERYONE, WebhookDelivery, WebhookSubscription
 
 TERMINAL = ("request.completed", "request.timeout", "request.cancelled")
-#: The account events with a documented payload; the others are names only, and nothing is made up for them.
+#: The account events with a documented payload. The documents name more events, without a payload; none is sent.
 ACCOUNT_EVENTS = (*TERMINAL, "request.claimed")
 GLOBAL_EVENTS = ("request.created", "request.completed")
 
 
 def subscribes(patterns: tuple[str, ...], event: str, loop_id: str | None) -> bool:
-    """``*``, ``request.*``, ``loop.<id>.*`` (everything of that loop) and ``!system.*`` (never)."""
-    scope = f"loop.{loop_id}."
+    """Match an event: ``*``, ``request.*``, ``loop.<id>.*`` (the events of that loop) and ``!system.*`` (never)."""
+    loop_prefix = f"loop.{loop_id}."
 
-    def hits(pattern: str) -> bool:
-        scoped = pattern.startswith(scope) and fnmatchcase(event, pattern.removeprefix(scope))
-        return scoped or fnmatchcase(event, pattern)
+    def matches(pattern: str) -> bool:
+        is_of_loop = pattern.startswith(loop_prefix) and fnmatchcase(event, pattern.removeprefix(loop_prefix))
+        return is_of_loop or fnmatchcase(event, pattern)
 
-    if any(hits(pattern[1:]) for pattern in patterns if pattern.startswith("!")):
+    if any(matches(pattern[1:]) for pattern in patterns if pattern.startswith("!")):
         return False
-    wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
-    return not wanted or any(hits(pattern) for pattern in wanted)
+    included = [pattern for pattern in patterns if not pattern.startswith("!")]
+    return not included or any(matches(pattern) for pattern in included)
 
 
-class Announcer:
-    """Writes each fact in the form its receiver is owed."""
+class EventPublisher:
+    """Writes each event in the form of its receiver, and hands the delivery to the sender."""
 
-    def __init__(self, sandbox_state: SandboxState, webhook_sender: WebhookSender) -> None:
-        self._world = sandbox_state
-        self._courier = webhook_sender
+    def __init__(self, state: SandboxState, sender: WebhookSender) -> None:
+        self._state = state
+        self._sender = sender
 
-    def request_event(self, event: str, request: Request, loop: Loop, reviewer: Member | None = None) -> None:
-        settings = self._world.settings
-        fact = Fact(
-            event=event,
-            at=self._world.now(),
+    def request_event(
+        self, name: str, request: StoredRequest, loop: StoredLoop, reviewer: StoredMember | None = None
+    ) -> None:
+        settings = self._state.settings
+        event = RequestEvent(
+            name=name,
+            at=self._state.now(),
             request=request,
             loop=loop,
             reviewer=reviewer,
             form=settings.callback_form,
             fill_timeout=settings.fill_timeout,
         )
-        if request.ask.callback_url is not None and event in TERMINAL:
-            self._call_back(fact, request.ask.callback_url)
-        for webhook in self._webhooks(loop.creator_id, event, loop.id):
+        if request.spec.callback_url is not None and name in TERMINAL:
+            self._send_callback(event, request.spec.callback_url)
+        for webhook in self._webhooks(loop.creator_id, name, loop.id):
             offered = GLOBAL_EVENTS if webhook.type == "global" else ACCOUNT_EVENTS
-            if event in offered:
+            if name in offered:
                 form = "global" if webhook.type == "global" else "nested"
-                self.to_webhook(webhook, event, FORMS[form](fact), variant=form, request_id=request.id)
+                self.to_webhook(webhook, name, FORMS[form](event), variant=form, request_id=request.id)
 
-    def _call_back(self, fact: Fact, url: str) -> None:
-        settings = self._world.settings
-        variant = "make-workflow" if fact.request.links.execution_id else settings.callback_variant
+    def _send_callback(self, event: RequestEvent, url: str) -> None:
+        settings = self._state.settings
+        variant = "make-workflow" if event.request.links.execution_id else settings.callback_variant
         self.send(
             channel="callback",
             url=url,
-            event=fact.event,
+            event=event.name,
             variant=variant,
-            body=FORMS[variant](fact),
+            body=FORMS[variant](event),
             delays=settings.callback_delays,
-            request_id=fact.request.id,
+            request_id=event.request.id,
         )
 
-    def member_joined(self, loop: Loop, member: Member) -> None:
-        nested = {
+    def member_joined(self, loop: StoredLoop, member: StoredMember) -> None:
+        data = {
             "loop": {
                 "id": loop.id,
                 "name": loop.name,
@@ -84,24 +86,24 @@ class Announcer:
                 "user_id": member.user_id,
                 "email": member.email,
                 "status": member.status,
-                "joined_at": iso(member.joined_at or self._world.now()),
+                "joined_at": iso(member.joined_at or self._state.now()),
                 "role": member.role,
             },
         }
-        self._loop_event("loop.member_joined", loop, "account", nested)
-        joined = {"user_id": member.user_id, "joined_at": iso(member.joined_at or self._world.now())}
+        self._loop_event("loop.member_joined", loop, "account", data)
+        joined = {"user_id": member.user_id, "joined_at": iso(member.joined_at or self._state.now())}
         self._loop_event("user.joined", loop, "global", joined)
 
-    def member_invited(self, loop: Loop, member: Member) -> None:
+    def member_invited(self, loop: StoredLoop, member: StoredMember) -> None:
         invited = {
             "user_id": member.user_id,
             "email": member.email,
             "invited_by": loop.creator_id,
-            "invited_at": iso(self._world.now()),
+            "invited_at": iso(self._state.now()),
         }
         self._loop_event("user.invited", loop, "global", invited)
 
-    def loop_created(self, loop: Loop) -> None:
+    def loop_created(self, loop: StoredLoop) -> None:
         created = {
             "loop_id": loop.id,
             "name": loop.name,
@@ -110,33 +112,33 @@ class Announcer:
         }
         self._loop_event("loop.created", loop, "global", created)
 
-    def loop_archived(self, loop: Loop) -> None:
+    def loop_archived(self, loop: StoredLoop) -> None:
         archived = {
             "loop_id": loop.id,
             "archived_by": loop.creator_id,
-            "archived_at": iso(self._world.now()),
+            "archived_at": iso(self._state.now()),
         }
         self._loop_event("loop.archived", loop, "global", archived)
 
-    def _loop_event(self, event: str, loop: Loop, kind: str, inner: dict[str, Any]) -> None:
-        body = {"event": event, "timestamp": iso(self._world.now()), "data": inner}
+    def _loop_event(self, event: str, loop: StoredLoop, webhook_type: str, data: dict[str, Any]) -> None:
+        body = {"event": event, "timestamp": iso(self._state.now()), "data": data}
         for webhook in self._webhooks(loop.creator_id, event, loop.id):
-            if webhook.type == kind:
-                variant = "global" if kind == "global" else "nested"
+            if webhook.type == webhook_type:
+                variant = "global" if webhook_type == "global" else "nested"
                 self.to_webhook(webhook, event, body, variant=variant)
 
     def account_event(
         self, user_id: str, event: str, body: dict[str, Any], *, loop_id: str, variant: str, request_id: str
     ) -> None:
-        """An event whose body is already written: turns."""
+        """An event with a body of its own: a resolved turn."""
         for webhook in self._webhooks(user_id, event, loop_id):
             if webhook.type == "account":
                 self.to_webhook(webhook, event, body, variant=variant, request_id=request_id, channel="turn")
 
-    def _webhooks(self, user_id: str, event: str, loop_id: str | None) -> list[Webhook]:
+    def _webhooks(self, user_id: str, event: str, loop_id: str | None) -> list[WebhookSubscription]:
         return [
             webhook
-            for webhook in self._world.store.find(Webhook)
+            for webhook in self._state.store.find(WebhookSubscription)
             if webhook.user_id in (user_id, EVERYONE)
             and webhook.enabled
             and (webhook.loop_id is None or webhook.loop_id == loop_id)
@@ -145,15 +147,15 @@ class Announcer:
 
     def to_webhook(
         self,
-        webhook: Webhook,
+        webhook: WebhookSubscription,
         event: str,
         body: dict[str, Any],
         *,
         variant: str,
         request_id: str | None = None,
         channel: Literal["account", "turn"] = "account",
-    ) -> Delivery:
-        settings = self._world.settings
+    ) -> WebhookDelivery:
+        settings = self._state.settings
         return self.send(
             channel=channel,
             url=webhook.url,
@@ -180,11 +182,11 @@ class Announcer:
         signature: Literal["none", "sha256", "bare"] = "none",
         secret: str = "",
         content_type: str = "application/json",
-    ) -> Delivery:
-        """One delivery of a body: a string goes out as it is, anything else as JSON."""
-        now = self._world.now()
-        delivery = Delivery(
-            id=self._world.new_id(),
+    ) -> WebhookDelivery:
+        """Deliver a body: a string unchanged, anything else as JSON."""
+        now = self._state.now()
+        delivery = WebhookDelivery(
+            id=self._state.new_id(),
             channel=channel,
             url=url,
             event=event,
@@ -199,4 +201,4 @@ class Announcer:
             secret=secret,
             content_type=content_type,
         )
-        return self._courier.put(delivery)
+        return self._sender.put(delivery)

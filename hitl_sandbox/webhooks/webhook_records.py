@@ -1,16 +1,18 @@
-"""Webhooks and what is delivered to them, as records."""
+"""Records of webhooks and of their deliveries."""
 
 from typing import ClassVar, Literal
 
 import msgspec
 
-from hitl_sandbox.model.records import Record
+from hitl_sandbox.model.records import StoredRecord
 
-#: The owner of a webhook that hears of every account.
+#: The owner of a webhook that receives the events of every account.
 EVERYONE = "*"
 
 
-class Webhook(Record, frozen=True, kw_only=True):
+class WebhookSubscription(StoredRecord, frozen=True, kw_only=True):
+    """A registered account webhook."""
+
     kind: ClassVar[str] = "webhook"
 
     user_id: str
@@ -26,19 +28,21 @@ class Webhook(Record, frozen=True, kw_only=True):
         return self.user_id
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP POST of a delivery."""
 
     at: float
-    #: None when there was no answer; then ``error`` says why.
+    #: None when there was no answer; ``error`` then gives the reason.
     status: int | None = None
     error: str | None = None
-    #: Real seconds it took.
+    #: Duration in real seconds.
     seconds: float = 0.0
     fault: str | None = None
 
 
-class Delivery(Record, frozen=True, kw_only=True):
+class WebhookDelivery(StoredRecord, frozen=True, kw_only=True):
+    """One body for one URL, with its attempts."""
+
     kind: ClassVar[str] = "delivery"
 
     channel: Literal["callback", "account", "turn", "direct"]
@@ -56,7 +60,7 @@ class Delivery(Record, frozen=True, kw_only=True):
     signature: Literal["none", "sha256", "bare"] = "none"
     secret: str = ""
     content_type: str = "application/json"
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[DeliveryAttempt, ...] = ()
 
     def parent(self) -> str | None:
         return self.request_id
