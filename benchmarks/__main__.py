@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one after another, in about eight minutes."""
+"""`make bench`: run the benchmarks one after another, in about eight minutes."""
 
 from benchmarks import end_to_end, handle, neighbours, receive, reconcile
 

@@ -1,4 +1,4 @@
-"""From the POST to the user's function: events a second, and how long after the 202 the handler runs."""
+"""From the POST to the handler: events per second, and the time from the 202 to the handler."""
 
 import sys
 import time
@@ -28,11 +28,12 @@ def main() -> None:
             rates["ours"].append(_throughput(running, ports["ours"], OURS))
             rates["naive"].append(_throughput(running, ports["naive"], NAIVE))
         latencies = {name: _latencies(running, port) for name, port in ports.items()}
-    for name, found in rates.items():
+    for name, name_rates in rates.items():
         ordered = sorted(latencies[name])
         p50, p99 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
         print(
-            f"end to end {name:<6} {median(found):>8,.0f} events/s  202 to handler p50 {p50:7.2f} ms  p99 {p99:7.2f} ms"
+            f"end to end {name:<6} {median(name_rates):>8,.0f} events/s  "
+            f"202 to handler p50 {p50:7.2f} ms  p99 {p99:7.2f} ms"
         )
     ratios = [ours / naive for ours, naive in zip(rates["ours"], rates["naive"], strict=True)]
     listed = ", ".join(f"{ratio:.0f}" for ratio in ratios)
@@ -47,7 +48,7 @@ def _warm(running: Rig, ports: dict[str, int]) -> None:
 
 
 def _throughput(running: Rig, port: int, count: int) -> float:
-    """Events a second from the first POST to the last handler."""
+    """Events per second from the first POST to the last handler."""
     requests = deliveries(count)
     start = time.time()
     uvloop.run(load.run(port, requests, connections=CONNECTIONS, seconds=60))
@@ -64,9 +65,9 @@ def _latencies(running: Rig, port: int) -> list[float]:
         answered[wire.split(b'"id":"', 1)[1][:24].decode()] = outcome.answered_at
         time.sleep(LATENCY_EVERY)
     running.observer.wait_for(LATENCY_EVENTS, 30)
-    found = [(running.observer.seen[name] - at) * 1000 for name, at in answered.items()]
+    latencies = [(running.observer.seen[name] - at) * 1000 for name, at in answered.items()]
     running.observer.forget()
-    return found
+    return latencies
 
 
 if __name__ == "__main__":

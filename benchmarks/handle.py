@@ -1,6 +1,6 @@
-"""Handling: how near one worker comes to the rate that its handlers allow, and what an effect costs.
+"""Handling: one worker's rate as a share of what its handlers allow, and the cost of an effect.
 
-The inbox is filled first, then one worker process starts; the receiver plays no part.
+The inbox is filled first, then one worker process starts; no receiver runs.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ NO_OPS, JOBS = 10_000, 150
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One worker's life over one backlog."""
+    """The measurements of one worker on one backlog."""
 
     rate: float
     cpu_seconds: float
@@ -44,11 +44,11 @@ def main() -> None:
     with rig() as running:
         for in_flight in (50, 200):
             events = int(in_flight / HANDLER_SECONDS * 3)
-            found = _run(running, events, "benchmarks.slow_handlers", in_flight)
+            measured = _run(running, events, "benchmarks.slow_handlers", in_flight)
             possible = in_flight / HANDLER_SECONDS
             print(
-                f"handle    {in_flight:>3} in flight, {HANDLER_SECONDS * 1000:.0f} ms each: {found.rate:,.0f} effects/s"
-                f", {found.rate / possible:.2f} of what is possible"
+                f"handle    {in_flight:>3} in flight, {HANDLER_SECONDS * 1000:.0f} ms each: "
+                f"{measured.rate:,.0f} effects/s, {measured.rate / possible:.2f} of the possible rate"
             )
         idle = _run(running, 1, "benchmarks.handlers", 50)
         ours, jobs = [], []
@@ -61,7 +61,7 @@ def main() -> None:
     print(
         f"handle    no-op: {rate:,.0f} effects/s against {job_rate:,.0f} jobs/s of `rq worker`: {rate / job_rate:.0f}x"
     )
-    print(f"handle    {cost:.0f} us of the worker's CPU an effect")
+    print(f"handle    {cost:.0f} us of the worker's CPU per effect")
     print(
         f"handle    peak memory with {NO_OPS:,} events due {median(run.peak_mebibytes for run in ours):.0f} MiB,"
         f" with 100 due {few.peak_mebibytes:.0f} MiB"
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def _run(running: Rig, events: int, handlers: str, in_flight: int) -> Run:
-    """Fill the inbox, start one worker, and see when its handlers ran."""
+    """Fill the inbox, start one worker, and measure when its handlers ran."""
     redis = Redis.from_url(running.server.url)
     redis.flushall()
     asyncio.run(_fill(running.server.url, events))
@@ -111,7 +111,7 @@ def _delivery() -> Delivery:
 
 
 def _rq(running: Rig) -> float:
-    """Jobs a second of a plain `rq worker` over a backlog of its own."""
+    """Jobs per second of a plain `rq worker` on the same kind of backlog."""
     redis = Redis.from_url(running.server.url)
     redis.flushall()
     queue = Queue("naive", connection=redis)

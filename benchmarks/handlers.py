@@ -1,4 +1,4 @@
-"""What our worker runs: tell the benchmark which request was handled, and when."""
+"""The handler of our worker: it reports to the benchmark which request was handled, and when."""
 
 import os
 import socket

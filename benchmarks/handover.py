@@ -1,4 +1,4 @@
-"""Neighbours: how long a fast event waits beside slow handlers, over reconcile runs and over a drain's end.
+"""Neighbours: how long a fast event waits beside slow handlers, during reconcile runs and at the end of a drain.
 
 Fourteen handlers are slow, and six places stay free, over one worker process or two. A fast event comes every
 50 ms; its wait is the time from its acceptance to its handler.
@@ -35,19 +35,19 @@ _KEY = "hitl_dev_benchmark"
 
 #: A worker whose drains have a short life.
 _WORKER = """
-from workers.handlers.drain import Terms
-Terms.__init__.__kwdefaults__["life"] = {life}
-from service.cli import main
+from workers.handlers.drain import DrainOptions
+DrainOptions.__init__.__kwdefaults__["life"] = {life}
+from service.cli.main import main
 import sys
-sys.argv = ["hitl-receiver", *{words!r}]
+sys.argv = ["hitl-receiver", *{arguments!r}]
 main()
 """
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or ["quiet", "reconcile runs", "a drain's end"]
+    cases = sys.argv[1:] or ["quiet", "reconcile runs", "a drain's end"]
     for workers in (1, 2):
-        for case in wanted:
+        for case in cases:
             with tempfile.TemporaryDirectory(prefix="hitl-bench-") as folder:
                 waits = sorted(_run(Path(folder), workers, case))
             p50, p99 = waits[len(waits) // 2], waits[int(len(waits) * 0.99)]
@@ -61,20 +61,20 @@ def main() -> None:
 class _Rig(Rig):
     def __init__(self, folder: Path, workers: int, *, api: str | None) -> None:
         super().__init__(folder)
-        self._more = {
+        self._settings = {
             "HITL_HANDLERS": "benchmarks.handover_handlers",
             "HITL_HANDLER_CONCURRENCY": str(PLACES // workers),
             "BENCH_SLOW_SECONDS": str(SLOW_SECONDS),
         }
         if api:
-            self._more |= {
+            self._settings |= {
                 "HITL_API_KEY": _KEY,
                 "HITL_BASE_URL": f"{api}/v1",
                 "SANDBOX_KEYS": f"{_KEY}=you@example.com",
             }
 
     def environ(self) -> dict[str, str]:
-        return super().environ() | self._more
+        return super().environ() | self._settings
 
 
 def _run(folder: Path, workers: int, case: str) -> list[float]:
@@ -87,9 +87,9 @@ def _run(folder: Path, workers: int, case: str) -> list[float]:
             running.start(sys.executable, "-m", "hitl_sandbox", "--port", str(port), "--db", str(folder / "sandbox.db"))
         running.start(*command("clock"))
         life = LIFE if case == "a drain's end" else 600.0
-        words = ["work", "--processes", "1"]
+        arguments = ["work", "--processes", "1"]
         for _ in range(workers):
-            running.start(sys.executable, "-c", _WORKER.format(life=life, words=words))
+            running.start(sys.executable, "-c", _WORKER.format(life=life, arguments=arguments))
         redis = Redis.from_url(running.server.url)
         reconciling = _Reconciling(redis)
         waits = asyncio.run(_measure(running, workers, reconciling if port else _nothing))
@@ -132,11 +132,11 @@ async def _measure(running: _Rig, workers: int, each_moment: Callable[[], None])
 
 
 async def _until(redis: object, workers: int, inbox: Inbox) -> None:
-    """Until so many drains are resident: what is due for a second brings another."""
+    """Wait until so many drains are resident: work that is due for a second causes another."""
     deadline = time.monotonic() + 60
-    while (there := int(await inbox.redis.zcard(keys.DRAINS))) < workers:
+    while (drains := int(await inbox.redis.zcard(keys.DRAINS))) < workers:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{there} of {workers} drains")
+            raise TimeoutError(f"{drains} of {workers} drains started")
         await inbox.redis.zadd(keys.DUE, {"|none": 1})
         await asyncio.sleep(0.2)
     await inbox.redis.zrem(keys.DUE, "|none")

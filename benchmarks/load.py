@@ -1,4 +1,4 @@
-"""A load generator that costs little itself: keep-alive connections, requests made before the clock runs."""
+"""A cheap load generator: keep-alive connections, and requests that are built before the measurement."""
 
 import asyncio
 import time
@@ -9,11 +9,11 @@ from typing import cast
 
 @dataclass(slots=True)
 class Outcome:
-    """What one run gave."""
+    """The measurements of one run."""
 
     seconds: float = 0.0
     statuses: dict[int, int] = field(default_factory=dict)
-    #: Seconds from the last byte of a request to the first of its answer.
+    #: Seconds from sending a request to the first byte of its answer.
     latencies: list[float] = field(default_factory=list)
     #: Wall-clock time of the last answer.
     answered_at: float = 0.0
@@ -27,13 +27,13 @@ class Outcome:
         return self.accepted / self.seconds
 
     def percentile(self, percent: float) -> float:
-        """Milliseconds."""
+        """A percentile of the latencies, in milliseconds."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1000
 
 
 def request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    """One POST as it goes over the wire."""
+    """The bytes of one POST."""
     lines = [
         f"POST {path} HTTP/1.1",
         "Host: bench",
@@ -55,13 +55,13 @@ class _Connection(asyncio.Protocol):
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
         self._next()
 
     def data_received(self, data: bytes) -> None:
         start = data.find(b"HTTP/1.1 ")
         if start < 0:
-            return  # the body of an answer that was counted already
+            return  # the body of an answer that is already counted
         now = time.perf_counter()
         self._outcome.latencies.append(now - self._sent)
         self._outcome.answered_at = time.time()
@@ -84,7 +84,7 @@ class _Connection(asyncio.Protocol):
 
 
 async def run(port: int, requests: Iterable[bytes], *, connections: int, seconds: float) -> Outcome:
-    """Post the requests over so many connections, until they are used up or the time is."""
+    """Post the requests over so many connections, until none or no time is left."""
     outcome = Outcome()
     supply = iter(requests)
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The receiver that everyone writes first: verify, then enqueue one RQ job a delivery. To compare with."""
+"""A naive receiver to compare with: it verifies, then enqueues one RQ job for each delivery."""
 
 import hashlib
 import hmac
@@ -18,8 +18,8 @@ queue = Queue("naive", connection=Redis.from_url(os.environ["REDIS_URL"]))
 
 async def receive(request: Request) -> JSONResponse:
     body = await request.body()
-    given = request.headers.get("x-hitl-signature-256", "").removeprefix("sha256=")
-    if not hmac.compare_digest(given, hmac.new(SECRET, body, hashlib.sha256).hexdigest()):
+    signature = request.headers.get("x-hitl-signature-256", "").removeprefix("sha256=")
+    if not hmac.compare_digest(signature, hmac.new(SECRET, body, hashlib.sha256).hexdigest()):
         return JSONResponse({"error": "signature"}, status_code=401)
     queue.enqueue("benchmarks.naive_handler.handle", json.loads(body), result_ttl=0)
     return JSONResponse({"status": "accepted"}, status_code=202)

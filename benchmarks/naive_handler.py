@@ -1,4 +1,4 @@
-"""What the naive worker runs. A module of its own: RQ imports it anew in every fork, so it must be light."""
+"""The handler of the naive worker, in a small module, because RQ imports it again in every fork."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""A fast handler, and those beside it that are slow, or many."""
+"""A fast handler, and handlers that are slow or held."""
 
 import asyncio
 import os

@@ -36,13 +36,13 @@ SLOW, HELD = 10, 100_000
 
 
 @dataclass(slots=True)
-class Scene:
-    """A rig, its workers, and slow handlers in their hands."""
+class BusyRig:
+    """A rig whose workers run slow handlers."""
 
     rig: Rig
     redis: Redis
     workers: list[subprocess.Popen[bytes]]
-    #: The work-horse that has the slow handlers.
+    #: The pid of the work-horse that runs the slow handlers.
     slow: int = 0
 
     def horses(self) -> list[int]:
@@ -54,7 +54,7 @@ class Scene:
         ]
 
     def send(self, status: str, response: str | None = None) -> str:
-        """Accept an outcome; answers its request."""
+        """Accept an outcome; returns the id of its request."""
         one = delivery(status, response)
         store.accept(self.redis, [one], retention=86_400)
         return str(one.content.request_id)  # type: ignore[union-attr]
@@ -77,8 +77,8 @@ def delivery(status: str, response: str | None = None) -> Delivery:
 
 
 @contextmanager
-def scene(workers: int, hold: int = 0) -> Iterator[Scene]:
-    """Workers with slow handlers in hand; before they start, so many effects are held."""
+def busy_rig(workers: int, hold: int = 0) -> Iterator[BusyRig]:
+    """Start workers that run slow handlers; `hold`: so many effects are held before."""
     with rig() as running:
         redis = Redis.from_url(running.server.url)
         if hold:
@@ -90,17 +90,17 @@ def scene(workers: int, hold: int = 0) -> Iterator[Scene]:
         }
         started = [subprocess.Popen(command("work"), env=environ) for _ in range(workers)]
         clock = subprocess.Popen(command("clock"), env=environ)
-        found = Scene(running, redis, started)
+        busy = BusyRig(running, redis, started)
         try:
             _wait(lambda: redis.scard("rq:workers") >= workers)
             for _ in range(SLOW):
-                found.send("completed", "Slow")
+                busy.send("completed", "Slow")
             _wait(lambda: redis.hlen(keys.LEASES) == SLOW)
-            [found.slow] = found.horses()
-            while len(found.horses()) < workers:  # the clock asks for one drain after another
+            [busy.slow] = busy.horses()
+            while len(busy.horses()) < workers:  # the clock enqueues one drain after another
                 redis.zadd(keys.DUE, {"|none": 0})
                 time.sleep(1)
-            yield found
+            yield busy
         finally:
             for process in (*started, clock):
                 process.terminate()
@@ -121,42 +121,42 @@ async def _hold(url: str, count: int) -> None:
     await client.aclose()
 
 
-def _wait(true: Callable[[], object], seconds: float = 60) -> None:
+def _wait(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while not true():
+    while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError("the workers did not begin")
         time.sleep(0.05)
 
 
-def probe(found: Scene, seconds: float, change: Callable[[Scene], object]) -> list[float]:
-    """Send a fast event every so often, make the change after a second; answers how long each waited."""
+def probe(busy: BusyRig, seconds: float, change: Callable[[BusyRig], object]) -> list[float]:
+    """Send fast events at a steady rate, and make the change after a second; returns how long each waited."""
     sent: dict[str, float] = {}
-    changing = threading.Timer(1.0, change, [found])
+    changing = threading.Timer(1.0, change, [busy])
     changing.start()
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         at = time.time()
-        sent[found.send("cancelled")] = at
+        sent[busy.send("cancelled")] = at
         time.sleep(EVERY)
     changing.join()
-    found.rig.observer.wait_for(len(sent), 120)
-    waits = sorted(max(0.0, found.rig.observer.seen[request] - at) for request, at in sent.items())
-    found.rig.observer.forget()
+    busy.rig.observer.wait_for(len(sent), 120)
+    waits = sorted(max(0.0, busy.rig.observer.seen[request] - at) for request, at in sent.items())
+    busy.rig.observer.forget()
     return waits
 
 
-def _nothing(_: Scene) -> None:
+def _nothing(_: BusyRig) -> None:
     return
 
 
-def _kill(found: Scene) -> None:
-    """kill -9 of the work-horse that has the slow handlers."""
-    os.kill(found.slow, signal.SIGKILL)
+def _kill(busy: BusyRig) -> None:
+    """kill -9 of the work-horse that runs the slow handlers."""
+    os.kill(busy.slow, signal.SIGKILL)
 
 
-def _resume(found: Scene) -> None:
-    client = Redis.from_url(found.rig.server.url)
+def _resume(busy: BusyRig) -> None:
+    client = Redis.from_url(busy.rig.server.url)
     pausing.resume(client, "held")
     client.close()
 
@@ -164,7 +164,7 @@ def _resume(found: Scene) -> None:
 @dataclass(frozen=True, slots=True)
 class Case:
     name: str
-    change: Callable[[Scene], object]
+    change: Callable[[BusyRig], object]
     seconds: float
     workers: int = 2
     held: int = 0
@@ -183,8 +183,8 @@ def main(*names: str) -> None:
     for case in CASES:
         if names and not any(name in case.name for name in names):
             continue
-        with scene(case.workers, case.held) as found:
-            waits = probe(found, case.seconds, case.change)
+        with busy_rig(case.workers, case.held) as busy:
+            waits = probe(busy, case.seconds, case.change)
         p50, p99 = waits[len(waits) // 2], waits[int(len(waits) * 0.99)]
         print(
             f"neighbours  {case.name:<40} a fast handler waits p50 {p50 * 1000:8.1f} ms  p99 {p99 * 1000:8.1f} ms"

@@ -1,10 +1,9 @@
-"""Reconciling a day whose webhooks are lost, on a virtual clock: ours, and the two usual ways.
+"""Reconciliation of a simulated day whose webhooks are lost: our planner, and the two usual ways.
 
-`bound` is what a client would need that knew beforehand which requests have ended: the fewest pages of a list of ended
-requests alone that show what ours found, at the moments at which ours found it. No client can do with less.
-Where all webhooks are lost that is a fair measure. Where few are, nobody can reach it: it knows which ones, and a
-client that does not must look at a page to learn that nothing on it was lost.
-Delays are those of the decisions whose webhook was lost.
+`bound` is the least number of calls: the fewest pages of a list of only ended requests that show what ours found, at
+the moments at which ours found it. A client would need to know beforehand which requests have ended. Where all webhooks
+are lost, the bound is a fair measure. Where few are lost, no client can reach it, because a client must read a page to
+learn that nothing on it was lost. Delays are those of the decisions whose webhook was lost.
 
 `python -m benchmarks.reconcile [requests a day ...]`: 200 and 2,000 take 5 seconds, 20,000 less than a minute.
 """
@@ -33,7 +32,7 @@ OUTAGE = (8 * HOUR, 14 * HOUR)
 
 
 class Ours(Client):
-    """The pace, the planner, the reconcile run and the budget, as the reconcile job will use them."""
+    """Our check intervals, planner, reconcile run and call budget, as the reconcile job uses them."""
 
     def __init__(self, day: Day) -> None:
         super().__init__(day)
@@ -41,13 +40,13 @@ class Ours(Client):
         self.tokens: HourlyCalls = initial(self.rules)
         self.webhook_health = WebhookHealth()
         self.intervals = CheckIntervals()
-        #: When each open request is worth a call, at this pace.
+        #: When each open request is due for a check, with these intervals.
         self.due_at = {one: self.intervals.due_at(request) for one, request in self.open.items()}
         self.bound = 0
         self.horizon = discovery.fresh(0.0, 0.0)
         self.checkpoint: Checkpoint | None = None
         self._recent: deque[float] = deque()
-        #: Nothing is worth a call before, as far as the last plan knew.
+        #: No call is due before this time, by the last plan.
         self.retry_at = 0.0
 
     def asked(self, one: int) -> None:
@@ -63,10 +62,10 @@ class Ours(Client):
             del self.due_at[one]
         super().learn(one, by_webhook=by_webhook)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         now = self.vendor.now
         if int(now / TICK) % 15 == 0:
-            self._set_pace(now)
+            self._set_intervals(now)
             self.retry_at = 0.0
         self._reconcile(now)
         self._discover(now)
@@ -75,7 +74,7 @@ class Ours(Client):
         calls, borrowed = (available(self.tokens, self.rules, purpose, now) for purpose in ("reconcile", "overdue"))
         if now < self.retry_at or max(calls, borrowed) < 1:
             return
-        found = plan(
+        next_plan = plan(
             Situation(
                 now=now,
                 requests=tuple(self.open.values()),
@@ -87,9 +86,9 @@ class Ours(Client):
                 checkpoint=self.checkpoint,
             )
         )
-        self.retry_at = 0.0 if found.retry_at is None else found.retry_at
-        if found.kind != "nothing":
-            self._carry_out(PlanExecution(found), "reconcile" if calls else "overdue")
+        self.retry_at = 0.0 if next_plan.retry_at is None else next_plan.retry_at
+        if next_plan.kind != "nothing":
+            self._carry_out(PlanExecution(next_plan), "reconcile" if calls else "overdue")
 
     def _due(self, now: float) -> tuple[OpenRequest, ...]:
         due = sorted((moment, one) for one, moment in self.due_at.items() if moment <= now)
@@ -98,7 +97,7 @@ class Ours(Client):
     def _placed(self, one: int) -> OpenRequest:
         return msgspec.structs.replace(self.open[one], newer=self.vendor.newer(one))
 
-    def _set_pace(self, now: float) -> None:
+    def _set_intervals(self, now: float) -> None:
         while self._recent and self._recent[0] < now - 3 * HOUR:
             self._recent.popleft()
         rate = len(self._recent) / (min(now, 3 * HOUR) / HOUR)
@@ -117,7 +116,7 @@ class Ours(Client):
         self._count_bound(found)
 
     def _discover(self, now: float) -> None:
-        """What was asked elsewhere is looked for too, though here there is none: that costs calls all the same."""
+        """Discovery of requests asked elsewhere: there are none here, but it costs calls."""
         found: list[int] = []
         while self.horizon.due_at(self.intervals.shortest) <= now:
             answer = self._answer(self.horizon.next_call(100), "reconcile")
@@ -128,7 +127,7 @@ class Ours(Client):
         self._count_bound(found)
 
     def _answer(self, call: Call, purpose: Purpose) -> Row | Rows | None:
-        """None where the budget has no call, or HITL.sh refuses it."""
+        """The answer to a call; None where the budget has no call left, or HITL.sh refuses it."""
         now = self.vendor.now
         if not self.pay(purpose, now):
             return None
@@ -143,7 +142,7 @@ class Ours(Client):
         return page
 
     def _note(self, still_open: Iterable[str], ended: Iterable[str]) -> list[int]:
-        """Answers what was news."""
+        """Record what an answer shows; returns the newly ended requests."""
         for name in still_open:
             self.checked(int(name))
         news = [int(name) for name in ended if int(name) in self.open]

@@ -1,4 +1,4 @@
-"""Both receivers on one server, and the deliveries to post to them."""
+"""Runs both receivers on one server, and makes the deliveries to post to them."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ SECRET = secrets.token_urlsafe(32)
 
 
 def deliveries(count: int) -> list[bytes]:
-    """Signed account webhooks, each of a request of its own, ready for the wire."""
+    """Signed account webhooks as bytes, each of another request."""
     return [_delivery(secrets.token_hex(12)) for _ in range(count)]
 
 
@@ -53,39 +53,39 @@ def _delivery(request_id: str) -> bytes:
 
 
 class Observer:
-    """Hears from the handlers, outside of both products: which request, and when its handler ran."""
+    """Receives reports from the handlers of both receivers: which request, and when its handler ran."""
 
     def __init__(self, folder: Path) -> None:
         self.path = str(folder / "observer.sock")
         self.seen: dict[str, float] = {}
-        self.heard = 0
+        self.count = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self._socket.bind(self.path)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def wait_for(self, count: int, seconds: float) -> float:
-        """Wait until so many were heard; answers the time of the last one's handler."""
+        """Wait for so many reports; returns the time of the last handler."""
         deadline = time.monotonic() + seconds
-        while self.heard < count:
+        while self.count < count:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.heard} of {count} handled within {seconds:.0f} s")
+                raise TimeoutError(f"{self.count} of {count} handled within {seconds:.0f} s")
             time.sleep(0.005)
         return max(self.seen.values())
 
     def forget(self) -> None:
         self.seen.clear()
-        self.heard = 0
+        self.count = 0
 
     def _listen(self) -> None:
         while True:
             request_id, at = self._socket.recv(200).decode().split()
             self.seen[request_id] = float(at)
-            self.heard += 1
+            self.count += 1
 
 
 class Rig:
-    """A server, and processes on it that end with it."""
+    """A Redis server, and processes that use it and end with it."""
 
     def __init__(self, folder: Path) -> None:
         self.server = EmbeddedServer(folder)
@@ -113,7 +113,7 @@ class Rig:
 
     def start_naive(self) -> int:
         port = free_port()
-        # The same uvicorn settings as ours: the comparison is between receivers, not servers.
+        # The same uvicorn settings as ours, so that only the receivers differ.
         options = ("--no-access-log", "--log-level", "error", "--http", "httptools", "--loop", "uvloop")
         self.start(sys.executable, "-m", "uvicorn", "benchmarks.naive:app", "--port", str(port), *options)
         _wait(port, "/")

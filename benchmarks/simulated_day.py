@@ -1,7 +1,7 @@
-"""A day of requests on a virtual clock, and HITL.sh as a list that answers calls and counts them.
+"""A simulated day of requests on a virtual clock, and a HITL.sh that lists requests and counts calls.
 
 90 % are time-sensitive (an hour; answered after 8 minutes in the median), 10 % deferred (30 days; answered after 6
-hours in the median, one in twenty never). Thirty days of the same lie behind it. Each request asked costs a call.
+hours in the median, one in twenty never). Thirty earlier days are simulated too. Each request asked costs a call.
 """
 
 from bisect import bisect_left, bisect_right
@@ -11,7 +11,7 @@ from workers.reconcile.planning.progress import Row, Rows
 
 DAY, HOUR = 86_400.0, 3_600.0
 HISTORY = 30 * DAY
-#: What ends within the first day counts; the run goes on, so that the last of it can be found.
+#: Requests that end within the first day count; the run continues, so that the last of them can be found.
 END = 2.1 * DAY
 
 
@@ -32,11 +32,11 @@ class Day:
         self.by_end = sorted(range(count), key=self.ended.__getitem__)
 
     def down(self, moment: float) -> bool:
-        """Whether our own side is down."""
+        """Whether our receiver is down."""
         return self.outage is not None and self.outage[0] <= moment < self.outage[1]
 
     def missed(self) -> list[int]:
-        """What ended in the day without a webhook."""
+        """The requests that ended in the day without a webhook."""
         return [one for one in self.by_end if 0 <= self.ended[one] < DAY and self.lost[one]]
 
 
@@ -49,7 +49,7 @@ def _end(made: float, timeout: float, chance: Random) -> float:
 
 
 class Vendor:
-    """HITL.sh at a moment: what is open, what a page shows, and the calls of the present clock hour."""
+    """HITL.sh at a moment: open requests, pages of the list, and the calls of the current hour."""
 
     def __init__(self, day: Day) -> None:
         self.day = day
@@ -62,7 +62,7 @@ class Vendor:
         self.open = [one for one in range(self._asked) if day.ended[one] > 0]
 
     def advance(self, to: float) -> tuple[list[int], list[int]]:
-        """Let time pass; answers what was asked and what ended meanwhile. Asking costs calls."""
+        """Let time pass; returns the requests that were asked and those that ended meanwhile. Asking costs calls."""
         day, asked_before, ends_before = self.day, self._asked, self._ends
         self._asked = bisect_right(day.created, to)
         for one in range(asked_before, self._asked):
@@ -90,15 +90,15 @@ class Vendor:
         return (self._hour + 1) * HOUR
 
     def call(self, times: int = 1) -> int:
-        """Make so many calls; answers how many were not refused."""
-        good = min(times, self.remaining)
-        self._used += good
+        """Make so many calls; returns how many were not refused."""
+        allowed = min(times, self.remaining)
+        self._used += allowed
         self.calls += times
-        self.violations += times - good
-        return good
+        self.violations += times - allowed
+        return allowed
 
     def page(self, offset: int, limit: int, status: str | None) -> Rows:
-        """Newest first; the last page says that it is."""
+        """A page of the list, newest first; `more` is False on the last one."""
         source = self.open if status == "pending" else range(self._asked)
         last = len(source) - 1 - offset
         chosen = [source[place] for place in range(last, max(-1, last - limit), -1)]
@@ -111,5 +111,5 @@ class Vendor:
         return self._asked - 1 - one
 
     def ended_newer(self, one: int) -> int:
-        """Its place in a list of the ended ones alone."""
+        """How many ended requests are newer: its place in a list of ended requests."""
         return self.newer(one) - (len(self.open) - bisect_right(self.open, one))

@@ -1,4 +1,4 @@
-"""A handler that waits for something else, as most do."""
+"""A handler that mostly waits, as most handlers do."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The two usual ways to make up for lost webhooks, and what every client of a simulated day has in common."""
+"""The two usual ways to find decisions whose webhook was lost, and the base of all clients of a simulated day."""
 
 from itertools import islice
 
@@ -9,7 +9,7 @@ TICK = 60.0
 
 
 class Client:
-    """Whoever wants to learn of every decision."""
+    """A client that wants to learn of every decision."""
 
     def __init__(self, day: Day) -> None:
         self.day = day
@@ -36,7 +36,7 @@ class Client:
                 if not self.day.lost[one]:
                     self.learn(one, by_webhook=True)
             if not self.day.down(now):
-                self.look()
+                self.poll()
 
     def asked(self, one: int) -> None:
         self.open[one] = OpenRequest(id=str(one), created_at=self.day.created[one], timeout_at=self.day.timeout[one])
@@ -45,14 +45,14 @@ class Client:
         if self.open.pop(one, None) is not None:
             self.learned[one] = self.day.ended[one] if by_webhook else self.vendor.now
 
-    def look(self) -> None:
-        """Once a minute."""
+    def poll(self) -> None:
+        """Poll HITL.sh; called once a minute."""
 
 
 class PollEach(Client):
-    """GET every open request each 30 seconds."""
+    """GETs every open request each 30 seconds."""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         for _ in range(2):
             for one in tuple(islice(self.open, self.vendor.call(len(self.open)))):
                 if self.day.ended[one] <= self.vendor.now:
@@ -60,9 +60,9 @@ class PollEach(Client):
 
 
 class ListHourly(Client):
-    """Read the whole list each hour, 100 at a time."""
+    """Reads the whole list each hour, 100 at a time."""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         if int(self.vendor.now / TICK) % 60 != 30:
             return
         offset, more = 0, True

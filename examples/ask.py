@@ -1,4 +1,4 @@
-"""Ask a person a question; the handlers get the answer. With `make run` in another terminal, just run it.
+"""Ask a question whose answer the handlers get. Run it while `make run` runs in another terminal.
 
 python examples/ask.py "May this post go live?"
 """
@@ -17,7 +17,7 @@ def main(text: str) -> None:
     settings = Settings.from_env({"REDIS_URL": "redis://localhost:6379/0", **environment()})
     if settings.api_key is None or settings.public_url is None:
         sys.exit("HITL_API_KEY and HITL_PUBLIC_URL are not set: start `make run` in another terminal, or set them.")
-    # The inbox is told what is asked: should the webhook be lost, a reconcile run brings the decision.
+    # The inbox tracks the request: if its webhook is lost, a reconcile run finds the decision.
     with Redis.from_url(settings.redis_url) as redis, asking_client(settings, redis) as client:
         loop = client.loops.list()[0]
         created = client.requests.create(
@@ -29,8 +29,8 @@ def main(text: str) -> None:
             # The state comes back with the decision, as decision.state.
             callback_url=callback_url(settings, {"post": "p-1881"}),
         )
-    print(f"asked in {loop.name!r}: request {created.request_id} is {created.status}")
-    print(f"answer it at {settings.base_url.removesuffix('/v1')}/ - the worker then runs examples/handlers.py")
+    print(f"Asked in {loop.name!r}: request {created.request_id} is {created.status}.")
+    print(f"Answer it at {settings.base_url.removesuffix('/v1')}/; the worker then runs examples/handlers.py.")
 
 
 if __name__ == "__main__":

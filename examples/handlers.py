@@ -1,4 +1,4 @@
-"""Handlers for `make run` and `make demo`: they print what a person decided."""
+"""Handlers for `make run`: they print what a person decided."""
 
 from workers import Decision, Router
 
@@ -7,16 +7,16 @@ router = Router()
 
 @router.on("request.completed")
 async def announce(decision: Decision) -> None:
-    who = decision.reviewer.name if decision.reviewer and decision.reviewer.name else "someone"
+    reviewer = decision.reviewer.name if decision.reviewer and decision.reviewer.name else "Somebody"
     print(
-        f"{who} answered {decision.response!r} to request {decision.request_id} ({decision.trust})",
+        f"{reviewer} answered {decision.response!r} to request {decision.request_id} ({decision.trust})",
         flush=True,
     )
 
 
 @router.on("request.timeout", "request.cancelled")
 def release(decision: Decision) -> None:
-    print(f"nobody answered request {decision.request_id}: {decision.outcome}", flush=True)
+    print(f"Nobody answered request {decision.request_id}: {decision.outcome}", flush=True)
 
 
 @router.otherwise

@@ -1,4 +1,4 @@
-"""Receive HITL.sh webhooks in Django, with hitlsh alone. The two views are all that a project of yours needs.
+"""Receive HITL.sh webhooks in Django, with hitlsh alone. A project of your own needs only the two views.
 
 HITL_WEBHOOK_SECRETS=... HITL_CALLBACK_SECRETS=... python -m examples.receive_django runserver
 """
@@ -44,11 +44,11 @@ def answer(receive_delivery: Callable[[], VerifiedDelivery]) -> HttpResponse:
 
 
 def keep(delivery: VerifiedDelivery) -> None:
-    """Store the delivery before it is answered: HITL.sh repeats it after a 5xx, and never after a 2xx."""
+    """Store the delivery before it is answered: HITL.sh retries after a 5xx, and never after a 2xx."""
     if isinstance(delivery.event, Event):
         print(delivery.event.name, delivery.event.request_id, delivery.event.response)
     else:
-        print("a form that hitlsh does not know", delivery.body)
+        print("An unknown form:", delivery.body)
 
 
 urlpatterns = [path("webhooks/hitl", account_webhook), path("callbacks/<str:token>", callback)]

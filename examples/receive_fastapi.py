@@ -35,8 +35,8 @@ def create_app() -> FastAPI:
 
 
 def keep(delivery: VerifiedDelivery) -> None:
-    """Store the delivery before it is answered: HITL.sh repeats it after a 5xx, and never after a 2xx."""
+    """Store the delivery before it is answered: HITL.sh retries after a 5xx, and never after a 2xx."""
     if isinstance(delivery.event, Event):
         print(delivery.event.name, delivery.event.request_id, delivery.event.response)
     else:
-        print("a form that hitlsh does not know", delivery.body)
+        print("An unknown form:", delivery.body)

@@ -1,8 +1,9 @@
-"""hitl-receiver in a project that has packages `workers` or `service` of its own.
+"""Makes hitl-receiver importable in a project that has packages `workers` or `service` of its own.
 
-Importing this loads our `workers` and `service`, whatever is first on the Python path, and merges them with packages
-of the same name on the path: `from workers.tasks import pay` then finds the module `tasks` of the project. Import it
-before `workers`, in a `conftest.py` for example (docs/your-project.md). The program `hitl-receiver` does so itself.
+Importing this package loads our `workers` and `service`, whatever is first on the Python path, and merges them with
+packages of the same name on the path: `from workers.tasks import pay` then finds the module `tasks` of the project.
+Import it before `workers`, in a `conftest.py` for example (docs/your-project.md). The program `hitl-receiver` does so
+itself.
 """
 
 import importlib.util
@@ -17,7 +18,7 @@ def _load(name: str) -> None:
     """Import a package from our own folder, whatever is first on the Python path."""
     file = _HOME / name / "__init__.py"
     if name in sys.modules:
-        _see_that_it_is_ours(name, file)
+        _check_is_ours(name, file)
         return
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=[str(file.parent)])
     assert spec is not None
@@ -31,11 +32,11 @@ def _load(name: str) -> None:
         raise
 
 
-def _see_that_it_is_ours(name: str, file: Path) -> None:
-    theirs = getattr(sys.modules[name], "__file__", None) or f"a package {name!r} without __init__.py"
-    if Path(theirs).resolve() != file.resolve():
+def _check_is_ours(name: str, file: Path) -> None:
+    loaded = getattr(sys.modules[name], "__file__", None) or f"a package {name!r} without __init__.py"
+    if Path(loaded).resolve() != file.resolve():
         raise ImportError(
-            f"{theirs} was imported as {name!r} before hitl_receiver, so {file} cannot be: "
+            f"{loaded} was imported as {name!r} before hitl_receiver, so {file} cannot be: "
             f"write `import hitl_receiver` above the first import of {name!r}, in conftest.py for tests",
             name=name,
             path=str(file),

@@ -1,8 +1,8 @@
-"""The program `hitl-receiver`: the target of the console script, and the file that starts our child processes.
+"""The program `hitl-receiver`: the console script runs it, and each child process is started with this file.
 
-A child process is started by this file's path and with `python -P`, never by a module name: in the user's folder that
-name may be the user's own. A process that `multiprocessing` spawns runs this file again under another name, before it
-looks for anything of ours.
+A child process is started with this file's path and `python -P`, never with a module name, which may be a module of the
+user's folder. A process that `multiprocessing` spawns runs this file again under another name, before it imports
+anything of ours.
 """
 
 import importlib.util
@@ -32,6 +32,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if __spec__ is not None:  # python -m hitl_receiver: the user's folder is on the path, also of what is spawned
+    if __spec__ is not None:  # python -m hitl_receiver: the user's folder is on the path, also in spawned processes
         os.execv(sys.executable, [sys.executable, "-P", __file__, *sys.argv[1:]])  # noqa: S606
     main()

@@ -1,4 +1,4 @@
-"""The web process as it runs in production, and ways to knock on its doors."""
+"""The web process as it runs in production, and ways to post to its endpoints."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""The callback door: the token in the path is the confirmation, and a secret."""
+"""The endpoint of callback URLs: the token in the path verifies a delivery, and is a secret."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The signed door: who is let in, and what everyone else is told."""
+"""The endpoint of account webhooks: what is accepted, and how everything else is answered."""
 
 import re
 from pathlib import Path
@@ -102,7 +102,7 @@ def test_an_unverified_delivery_is_401(receiver: Receiver, redis: Redis, line: b
     reply = receiver.send_raw(raw_request(BODY, headers=line))
 
     assert statuses(reply) == [401]
-    assert reply.endswith(b"\r\n\r\n"), "a stranger is told nothing"
+    assert reply.endswith(b"\r\n\r\n"), "an unverified sender gets no body"
     assert not redis.exists(keys.EVENTS)
 
 
@@ -202,7 +202,7 @@ def test_each_answer_is_counted_by_its_reason(receiver: Receiver, redis: Redis) 
 
     wait_until(lambda: counters(redis)["beats"] >= before["beats"] + 2)
     after = counters(redis)
-    # How many refused bodies are looked at depends on how many were refused just before.
+    # How many refused bodies are inspected depends on how many were refused just before.
     others = {"beats", "refused_inspected"}
     new = {reason: count - before.get(reason, 0) for reason, count in after.items() if reason not in others}
     assert {reason: count for reason, count in new.items() if count} == {

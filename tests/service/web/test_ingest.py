@@ -1,4 +1,4 @@
-"""From the receiver to the inbox: what is answered, when a drain is asked for, how trouble shows."""
+"""The intake: acknowledgements, enqueued drains, and failures of Redis."""
 
 import asyncio
 import os
@@ -22,8 +22,8 @@ from workers.inbox.store import Inbox
 from workers.redis_clients import receiver_client
 
 
-class NewRequest:
-    """Counts how often a drain was asked for, and from which threads."""
+class EnqueuedDrains:
+    """Counts how often a drain was enqueued, and from which threads."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.threads: list[int] = []
@@ -37,20 +37,20 @@ class NewRequest:
 
 
 @pytest.fixture
-async def door_redis(redis: Redis, server: EmbeddedServer) -> AsyncIterator[AsyncRedis]:
+async def receiver_redis(redis: Redis, server: EmbeddedServer) -> AsyncIterator[AsyncRedis]:
     client = receiver_client(server.url)
     yield client
     await client.aclose()
 
 
 @pytest.fixture
-def inbox(door_redis: AsyncRedis) -> Inbox:
-    return Inbox(door_redis, retention=3_600, lease=15.0)
+def inbox(receiver_redis: AsyncRedis) -> Inbox:
+    return Inbox(receiver_redis, retention=3_600, lease=15.0)
 
 
-def intake_of(inbox: Inbox, asked: NewRequest | None = None) -> Intake:
+def intake_of(inbox: Inbox, asked: EnqueuedDrains | None = None) -> Intake:
     """An intake for which only completed requests have a route."""
-    return Intake(inbox, listens_to=lambda name: name == "request.completed", enqueue_drain=asked or NewRequest())
+    return Intake(inbox, listens_to=lambda name: name == "request.completed", enqueue_drain=asked or EnqueuedDrains())
 
 
 async def test_an_event_with_a_route_is_accepted_once(inbox: Inbox) -> None:
@@ -83,7 +83,7 @@ async def test_a_second_outcome_of_one_request_is_a_conflict(inbox: Inbox) -> No
 
 
 async def test_one_drain_is_enqueued_in_a_thread_for_many_deliveries(inbox: Inbox) -> None:
-    asked = NewRequest()
+    asked = EnqueuedDrains()
     intake = intake_of(inbox, asked)
 
     for number in range(20):
@@ -95,7 +95,7 @@ async def test_one_drain_is_enqueued_in_a_thread_for_many_deliveries(inbox: Inbo
 
 
 async def test_no_drain_is_enqueued_while_one_is_resident(inbox: Inbox) -> None:
-    asked = NewRequest()
+    asked = EnqueuedDrains()
     intake = intake_of(inbox, asked)
     await inbox.announce("drain-1", 60.0)
 
@@ -106,7 +106,7 @@ async def test_no_drain_is_enqueued_while_one_is_resident(inbox: Inbox) -> None:
 
 
 async def test_a_failure_to_enqueue_a_drain_does_not_reach_the_sender(inbox: Inbox) -> None:
-    intake = intake_of(inbox, NewRequest(RedisGone("gone")))
+    intake = intake_of(inbox, EnqueuedDrains(RedisGone("gone")))
 
     assert await intake.accept(delivery()) == ACCEPTED
     await intake.close()

@@ -1,4 +1,4 @@
-"""How often a refused body is looked at, and how often Redis is asked."""
+"""The inspector of refused bodies: how often it parses one, and how often it calls Redis."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -20,17 +20,17 @@ class Clock:
         return self.now
 
 
-class Asking:
-    """Stands where the inbox is asked; answers when it is let."""
+class ExpediteCalls:
+    """Takes the place of `Inbox.refused`; returns when `released` is set."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.calls: list[set[str]] = []
-        self.let = asyncio.Event()
+        self.released = asyncio.Event()
         self._error = error
 
     async def __call__(self, request_ids: Collection[str]) -> int:
         self.calls.append(set(request_ids))
-        await self.let.wait()
+        await self.released.wait()
         if self._error is not None:
             raise self._error
         return 0
@@ -48,7 +48,7 @@ def count(counted: dict[str, int]) -> Callable[[str, int], None]:
 
 async def test_there_are_ten_inspections_a_second(count: Callable[[str, int], None]) -> None:
     clock = Clock()
-    inspector = Inspector(Asking(), count=count, clock=clock)
+    inspector = Inspector(ExpediteCalls(), count=count, clock=clock)
 
     at_once = [inspector.may_inspect() for _ in range(12)]
     clock.now += 0.5
@@ -59,7 +59,7 @@ async def test_there_are_ten_inspections_a_second(count: Callable[[str, int], No
 
 async def test_a_slow_body_uses_up_several_inspections(count: Callable[[str, int], None]) -> None:
     clock = Clock()
-    inspector = Inspector(Asking(), count=count, clock=clock)
+    inspector = Inspector(ExpediteCalls(), count=count, clock=clock)
     slow = b'{"event":"a.b","half":"\\ud800","data":[' + b",".join([b"[" * 58 + b"]" * 58] * 270) + b"]}"
 
     taken = 0
@@ -71,37 +71,37 @@ async def test_a_slow_body_uses_up_several_inspections(count: Callable[[str, int
 
 
 async def test_requests_that_arrive_during_a_call_are_in_the_next_call(count: Callable[[str, int], None]) -> None:
-    asking = Asking()
-    inspector = Inspector(asking, count=count)
+    expedite = ExpediteCalls()
+    inspector = Inspector(expedite, count=count)
 
     for request_id in ("a", "b", "c", "b"):
         inspector.inspect(payload(request_id))
         await asyncio.sleep(0)
-    before = list(asking.calls)
-    asking.let.set()
+    before = list(expedite.calls)
+    expedite.released.set()
     await inspector.close()
 
     assert before == [{"a"}]
-    assert asking.calls == [{"a"}, {"b", "c"}]
+    assert expedite.calls == [{"a"}, {"b", "c"}]
 
 
 async def test_nothing_is_inspected_after_closing(count: Callable[[str, int], None]) -> None:
-    asking = Asking()
-    inspector = Inspector(asking, count=count)
+    expedite = ExpediteCalls()
+    inspector = Inspector(expedite, count=count)
     await inspector.close()
 
     inspector.inspect(BODY)
 
     assert not inspector.may_inspect()
-    assert asking.calls == []
+    assert expedite.calls == []
 
 
 async def test_an_error_of_redis_is_counted_and_not_retried(
     count: Callable[[str, int], None], counted: dict[str, int]
 ) -> None:
-    asking = Asking(RedisGone("gone"))
-    asking.let.set()
-    inspector = Inspector(asking, count=count)
+    expedite = ExpediteCalls(RedisGone("gone"))
+    expedite.released.set()
+    inspector = Inspector(expedite, count=count)
 
     inspector.inspect(BODY)
     await inspector.close()
