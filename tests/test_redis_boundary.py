@@ -26,7 +26,7 @@ HARMLESS = {"aclose", "close", "ping"}
 #: Commands that share their name with a method of something else.
 AMBIGUOUS = {
     "append", "close", "command", "copy", "delete", "digest", "echo", "exists", "get", "info", "keys", "memory_usage",
-    "reset", "restore", "save", "select", "set", "shutdown", "sort", "time", "unlink", "wait",
+    "parse_response", "reset", "restore", "save", "select", "set", "shutdown", "sort", "time", "unlink", "wait",
 }  # fmt: skip
 COMMANDS = {name for name in dir(Redis) if not name.startswith("_") and callable(getattr(Redis, name))} - HARMLESS
 #: Beginnings of our keys and of RQ's.

@@ -15,11 +15,13 @@ from hitl_sandbox.testing import Sandbox
 from hitlsh.api import BudgetExhausted, Client, SentRequest, ServerError, single_select
 from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.callbacks import CallbackSigner, StateTooLarge
+from hitlsh.request_details import RequestDetails
 from service.local.embedded_server import EmbeddedServer
 from workers.asking import asking_client, async_asking_client, callback_url, entry
 from workers.errors import CannotAsk
 from workers.inbox import keys
 from workers.inbox.budget.redis_budget import RedisBudget
+from workers.inbox.tracker import tracked_requests
 from workers.reconcile import runner
 from workers.reconcile.api_reading import callback_of
 from workers.settings import Settings
@@ -84,7 +86,8 @@ def test_what_is_asked_is_known_to_the_inbox(ask: Callable[..., CreatedRequest],
 
     fields = known(redis, created.request_id)
     assert created.timeout_at is not None
-    assert (fields["learned"], fields["default"]) == ("asked", '"Reject"')
+    asked = msgspec.json.decode(fields["details:asked"], type=RequestDetails)
+    assert (fields["learned"], asked.default_response, asked.text) == ("asked", "Reject", "Refund order 17?")
     assert float(fields["timeout_at"]) == created.timeout_at.timestamp()
     assert float(fields["created_at"]) == created.timeout_at.timestamp() - 600
     assert redis.zscore(keys.ASKED, created.request_id) == float(fields["created_at"])
@@ -106,10 +109,12 @@ def test_a_state_is_bound_to_its_request(ask: Callable[..., CreatedRequest], red
 def test_a_default_that_is_falsy_is_known_all_the_same(redis: Redis, default: Any) -> None:
     created = CreatedRequest(request_id="66c0ffee00000000000000a1")
 
-    kept = entry(created, SentRequest(default_response=default), None, NOW)
+    kept = entry(created, SentRequest(details=RequestDetails(default_response=default)), None, NOW)
+    tracked_requests.track(redis, kept)
 
-    assert kept.default_response == default
-    assert kept.default_response is not None
+    details = msgspec.json.decode(known(redis, created.request_id)["details:asked"], type=RequestDetails)
+    assert details.default_response == default
+    assert type(details.default_response) is type(default)
 
 
 async def test_asyncio_asks_through_the_inbox_too(

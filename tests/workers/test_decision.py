@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from hitlsh.events import Event, Reviewer
+from workers.completion import CallbackState
 from workers.decision import ATTRIBUTES, Decision, StoredEvent
 from workers.testing import cancelled, completed, decision, timed_out
 
@@ -22,7 +23,8 @@ def test_every_field_of_the_event_that_a_decision_shares_is_taken_over():
         metadata={"k": 1}, occurred_at=AT,
     )  # fmt: skip
 
-    stored = StoredEvent(event=event, trust="signed", received_at=AT, state={"s": 1}, body=b"{}")
+    callback = CallbackState(state={"s": 1})
+    stored = StoredEvent(event=event, trust="signed", received_at=AT, callback=callback, body=b"{}")
     made = Decision.from_stored(stored, attempt=3)
 
     shared = set(Event.__struct_fields__) & set(ATTRIBUTES)
@@ -90,5 +92,5 @@ def test_help_describes_each_public_attribute():
 
     described = dict(re.findall(r"^ \|  (\w+)\n \|      (\S.+)$", shown, re.MULTILINE))
 
-    assert {*ATTRIBUTES, "delivered", "answered", "raw"} == set(public) <= described.keys()
+    assert {*ATTRIBUTES, "delivered", "answered", "raw", "label", "is_completable"} == set(public) <= described.keys()
     assert not [name for name in dir(Decision) if not name.startswith("_") and name not in {*public, "from_stored"}]

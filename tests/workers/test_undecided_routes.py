@@ -75,7 +75,6 @@ DECIDED: list[dict[str, Any]] = [
 NEVER: list[dict[str, Any]] = [
     {"loop": "l1", "reviewer": "u1", "when": lambda decision: False, "state": {"order": 7}},
     {"when": lambda decision: False, "state": {"order": 7}},
-    {"trust": "confirmed", "when": lambda decision: False},
 ]
 
 

@@ -59,7 +59,11 @@ async def test_the_recorder_is_told_what_was_made_and_what_was_sent(opened: Open
 
     [(kept, sent)] = book.entries
     assert kept == created
-    assert sent == SentRequest(loop_id=loop_id, callback_url=CALLBACK, default_response="Reject", timeout_seconds=600)
+    assert (sent.loop_id, sent.callback_url, sent.timeout_seconds) == (loop_id, CALLBACK, 600)
+    assert sent.details is not None
+    assert (sent.details.text, sent.details.loop_id) == ("Refund order 17?", loop_id)
+    assert (sent.details.response_type, sent.details.default_response) == ("single_select", "Reject")
+    assert [option.value for option in sent.details.options] == ["Approve", "Reject"]
 
 
 @pytest.mark.parametrize("opened", ["AsyncClient"], indirect=True)

@@ -1,5 +1,6 @@
 """A reconcile run against a HITL.sh that is really asked, and a request tracker in a real server."""
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,19 +11,23 @@ from redis import Redis
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
+from hitlsh.request_details import RequestDetails
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, payload
 from tests.inbox_records import recent
 from tests.processes.proc import until
 from tests.workers.reconcile.asked import HOUR, KEY, ask, reconcile, track
 from workers.completion import CallbackState
+from workers.decision import Decision
 from workers.inbox import keys, request_records, scripts
 from workers.inbox.budget.redis_budget import RedisBudget
-from workers.inbox.store import pack
+from workers.inbox.store import Inbox, pack
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import NewRequest
+from workers.inbox.values import Claim
 from workers.reconcile import runner, snapshot, state
+from workers.redis_clients import drain_client
 from workers.settings import Settings
 
 
@@ -54,6 +59,13 @@ def test_an_open_request_is_checked_and_looked_at_later(
     assert snapshot.take(settings, redis).plan.kind == "nothing"
 
 
+async def claimed_once(url: str) -> Claim:
+    client = drain_client(url)
+    claim = await Inbox(client, retention=86_400, lease=1.0).claim(1)
+    await client.aclose()
+    return claim
+
+
 def test_what_was_asked_through_us_keeps_its_state_and_its_default(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
@@ -61,15 +73,20 @@ def test_what_was_asked_through_us_keeps_its_state_and_its_default(
     created_at = time.time() - 2 * HOUR
     callback = CallbackState(id="an-id", state={"order": 7})
     tracked_requests.track(
-        redis, NewRequest(request_id=request, created_at=created_at, callback=callback, default_response=False)
+        redis,
+        NewRequest(
+            request_id=request, created_at=created_at, callback=callback, details=RequestDetails(default_response=False)
+        ),
     )
     sandbox.advance(25 * HOUR)
 
     reconcile(settings, redis)
 
     [event] = recent(redis)
-    assert (event.content.source, event.content.default_response) == ("vendor_default", False)
+    assert event.content.source == "vendor_default"
     assert event.callback == callback
+    [item] = asyncio.run(claimed_once(settings.redis_url)).items
+    assert Decision.from_stored(item.stored).default_response is False
 
 
 def test_what_was_asked_and_answered_while_the_reconcile_run_began_keeps_its_state(
