@@ -20,6 +20,7 @@ from tests.service.conftest import (
     signature_line,
     statuses,
 )
+from workers.decision import Decision
 from workers.inbox import keys
 from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox
@@ -47,8 +48,9 @@ async def test_the_state_of_the_callback_url_arrives(receiver: Receiver, server:
     client = drain_client(server.url)
     [item] = (await Inbox(client, retention=86_400, lease=1.0).claim(1)).items
     await client.aclose()
-    assert item.state == state
-    assert type(item.state) is type(state)
+    decision = Decision.from_stored(item.stored)
+    assert decision.state == state
+    assert type(decision.state) is type(state)
 
 
 def test_a_callback_and_an_account_webhook_of_one_outcome_are_one_event(receiver: Receiver, redis: Redis) -> None:
