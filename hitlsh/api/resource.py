@@ -78,8 +78,8 @@ def _nested(kind: Any) -> tuple[type[Resource] | None, bool]:
     if isinstance(kind, type) and issubclass(kind, Resource):
         return kind, False
     if get_origin(kind) in (Union, UnionType):
-        found = [_nested(member) for member in get_args(kind) if member is not type(None)]
-        return found[0] if len(found) == 1 else (None, False)
+        nested = [_nested(member) for member in get_args(kind) if member is not type(None)]
+        return nested[0] if len(nested) == 1 else (None, False)
     if get_origin(kind) is tuple and (inner := _nested(get_args(kind)[0])[0]) is not None:
         return inner, True
     return None, False

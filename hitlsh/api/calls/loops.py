@@ -42,9 +42,9 @@ def update(
 ) -> Operation[Loop]:
     """Change the given fields; only the creator of the loop may."""
     fields = changed_fields(name=name, description=description, icon=icon)
-    for field, least, most in (("name", 1, 100), ("description", 0, 500), ("icon", 1, 100)):
+    for field, minimum, maximum in (("name", 1, 100), ("description", 0, 500), ("icon", 1, 100)):
         if field in fields:
-            check_length(field, fields[field], least, most)
+            check_length(field, fields[field], minimum, maximum)
     return Operation(method="PUT", path=_path(loop_id), body=encode_body(fields), read=_one)
 
 

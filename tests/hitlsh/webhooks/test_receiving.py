@@ -21,7 +21,7 @@ from hitlsh.webhooks import (
     receive_callback,
 )
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 VECTORS = json.loads((SAMPLES / "signatures.json").read_bytes())
 EVENTS = json.loads((SAMPLES / "index.json").read_bytes())
 SECRET = "whsec_the_newest_of_two"

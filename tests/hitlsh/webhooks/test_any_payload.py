@@ -13,7 +13,7 @@ from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Event
 from hitlsh.webhooks.parsing import event_from_request, parse
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 BODIES = [(SAMPLES / name).read_bytes() for name in json.loads((SAMPLES / "index.json").read_bytes())]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

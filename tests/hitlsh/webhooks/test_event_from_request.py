@@ -9,9 +9,9 @@ import pytest
 from hitlsh.webhooks.parsing import event_from_request
 from tests.hitlsh.bodies import ID, event
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 #: The vendor's documented payloads, where a folder with them lies beside the repository.
-SHARED = Path(__file__).parents[3] / "shared" / "hitl-api" / "payloads"
+SHARED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
 WHOLE = list(SHARED.glob("rest.get-request.completed.200.json"))
 
 

@@ -13,10 +13,10 @@ from hitlsh.events import Unreadable
 from hitlsh.webhooks.parsing import parse
 from tests.hitlsh.bodies import ID, callback, event
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((SAMPLES / "index.json").read_bytes())
 #: The vendor's documented payloads, where a folder with them lies beside the repository.
-SHARED = Path(__file__).parents[3] / "shared" / "hitl-api" / "payloads"
+SHARED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
 DOCUMENTED = sorted(file for file in SHARED.glob("*.json") if not file.name.startswith(("rest.", "signatures.")))
 
 

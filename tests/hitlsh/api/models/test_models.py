@@ -14,9 +14,9 @@ from hitlsh.api.questions.builders import boolean
 from hitlsh.api.resource import Resource
 from hitlsh.events import Reviewer
 
-OWN = Path(__file__).parent / "samples"
+OWN = Path(__file__).parents[1] / "samples"
 #: The documented payload files, where the repository lies beside them.
-SHARED = Path(__file__).parents[4] / "shared" / "hitl-api" / "payloads"
+SHARED = Path(__file__).parents[5] / "shared" / "hitl-api" / "payloads"
 SAMPLES = sorted(path for folder in (OWN, SHARED) for path in folder.glob("rest.*.json") if ".error." not in path.name)
 
 #: The call that each kind of sample answers, by the first word of its name.
