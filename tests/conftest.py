@@ -1,5 +1,6 @@
 """A real server for every test that needs one."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,14 @@ LONGEST = [
     "test_any_operation.py",
     "test_model.py",
 ]
+
+
+def pytest_configure() -> None:
+    """Give every HTTP client of the tests and of the processes that they start one certificate to load.
+
+    With a whole bundle, making a client takes 50 ms. No test leaves this machine.
+    """
+    os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("certificate.pem"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,7 @@
 """An embedded server whose clock can be set to another time (Debian's faketime)."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from service.local.embedded_server import EmbeddedServer
 LIBRARIES = [Path("/usr/lib"), Path("/usr/local/lib"), Path("/opt/homebrew/lib")]
 
 
+@cache
 def library() -> Path:
     """The library that stands between a process and the clock. Skips the test without it, but not in CI."""
     for folder in LIBRARIES:

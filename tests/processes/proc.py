@@ -60,7 +60,9 @@ def until(
     """Wait until it holds; answers the seconds that took."""
     started = time.monotonic()
     while not true():
-        assert time.monotonic() - started < seconds, f"not within {seconds:.1f} s: {what}"
+        waited = time.monotonic() - started
+        assert waited < seconds, f"not within {seconds:.1f} s: {what}"
         meanwhile()
-        time.sleep(0.02)
+        # Most of what is waited for takes a moment. What takes longer is not to be slowed down by who looks.
+        time.sleep(0.02 if waited < 1.0 else 0.1)
     return time.monotonic() - started
