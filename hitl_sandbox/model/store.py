@@ -79,9 +79,9 @@ class Store:
         return None if row is None else msgspec.json.decode(row[0], type=kind)
 
     def find(self, kind: type[R], *, owner: str | None = None, parent: str | None = None) -> list[R]:
-        query = """SELECT body FROM record WHERE kind = ?1 AND (?2 IS NULL OR owner = ?2)
-                   AND (?3 IS NULL OR parent = ?3) ORDER BY seq"""
-        rows = self._sqlite.execute(query, (kind.kind, owner, parent))
+        query = """SELECT body FROM record WHERE kind = :kind AND (:owner IS NULL OR owner = :owner)
+                   AND (:parent IS NULL OR parent = :parent) ORDER BY seq"""
+        rows = self._sqlite.execute(query, {"kind": kind.kind, "owner": owner, "parent": parent})
         return [msgspec.json.decode(row[0], type=kind) for row in rows]
 
     def latest(self, kind: type[R], limit: int) -> list[R]:
@@ -115,9 +115,9 @@ class Store:
 
     def count_calls(self, key_id: str, hour: int, amount: int) -> None:
         """Add calls to an hour; a negative amount returns them, and the count stays at zero or above."""
-        query = """INSERT INTO usage VALUES (?1, ?2, max(?3, 0))
-                   ON CONFLICT (key_id, hour) DO UPDATE SET used = max(used + ?3, 0)"""
-        self._sqlite.execute(query, (key_id, hour, amount))
+        query = """INSERT INTO usage VALUES (:key_id, :hour, max(:amount, 0))
+                   ON CONFLICT (key_id, hour) DO UPDATE SET used = max(used + :amount, 0)"""
+        self._sqlite.execute(query, {"key_id": key_id, "hour": hour, "amount": amount})
 
     def log_call(
         self,
