@@ -159,7 +159,7 @@ def test_a_warning_is_logged_without_the_body(serving: Serving, redis: Redis, ca
     assert REQUEST not in caplog.text
 
 
-# -- what a stranger cannot make us do -------------------------------------------------------------------
+# -- what an unverified sender cannot cause --------------------------------------------------------------
 
 
 def test_a_body_over_64_kib_is_not_inspected(serving: Serving, redis: Redis) -> None:
