@@ -80,7 +80,9 @@ class WebhookSender:
     async def idle(self) -> None:
         """Wait until no attempt is running."""
         while self._running:
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+            await asyncio.wait(list(self._running.values()))
+            # Where all have ended, nothing above has yielded (Python 3.12): their callbacks must run.
+            await asyncio.sleep(0)
 
     async def abandon(self) -> None:
         """Cancel every attempt, for a reset or a stop."""
