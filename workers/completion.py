@@ -135,8 +135,12 @@ def _default(details: RequestDetails) -> Any:
 
 def _is_value(event: Event) -> bool:
     """Whether the answer is surely the value itself: of a question that is not known, a word may be a label."""
+    if event.variant in _OWN_WORDS:
+        return False
+    # This form has no field for the type: that is known from an object which has the value by name.
+    is_named = event.variant == "callback-v2" and event.response_type in _SELECTS
     items = event.response if isinstance(event.response, list) else [event.response]
-    return event.variant not in _OWN_WORDS and (bool(event.labels) or not any(isinstance(item, str) for item in items))
+    return bool(event.labels) or is_named or not any(isinstance(item, str) for item in items)
 
 
 def _can_tell(event: Event, known: KnownDetails, details: RequestDetails) -> bool:

@@ -91,7 +91,7 @@ def test_ctrl_c_stops_all_of_dev_in_order(tmp_path: Path) -> None:
         # One for handlers, and one for reconcile runs.
         wanted = ["serve", "work", "work", "valkey"]
         assert [name for name in ended if name in wanted] == wanted
-        assert "stopped." in dev.output
+        assert "Stopped." in dev.output
 
 
 def test_a_second_dev_finds_what_the_first_received(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_dev_on_a_taken_port_is_refused(tmp_path: Path) -> None:
         with Dev(tmp_path, port=port) as dev:
             assert dev.process.wait(15.0) == 2
 
-        assert f"Port {port} is taken: stop what listens there, or choose another with --port." in dev.output
+        assert f"Port {port} is in use: stop the program that listens there" in dev.output
         assert "Traceback" not in dev.output
 
 

@@ -56,8 +56,6 @@ def run_and_wait(decision: Decision, **conditions: Any) -> tuple[list[str], list
 UNDECIDED: list[dict[str, Any]] = [
     {"state": {"order": 7}},
     {"state": lambda state: state["order"] == 7},
-    {"loop": "Desk"},
-    {"loop": ["Desk", "Other"]},
     {"metadata": {"tier": "gold"}},
     {"response": "Quite another word"},
     {"response_type": "text"},
@@ -69,10 +67,12 @@ DECIDED: list[dict[str, Any]] = [
     {"loop": "l1"},
     {"response": "Approve"},
     {"reviewer": "u1"},
+    {"reviewer": ["u1", "ada@example.com"]},
     {"source": "human"},
     {"when": lambda decision: decision.response == "Approve"},
 ]
 NEVER: list[dict[str, Any]] = [
+    {"loop": "Desk"},
     {"loop": "l1", "reviewer": "u1", "when": lambda decision: False, "state": {"order": 7}},
     {"when": lambda decision: False, "state": {"order": 7}},
 ]
@@ -135,3 +135,28 @@ def test_otherwise_is_wanted_only_once_no_route_is() -> None:
 def test_needs_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(RouteInvalid, match="needs"):
         Router().on("request.completed", **options)
+
+
+def test_a_route_named_after_another_answer_does_not_wait_where_one_names_this() -> None:
+    router = Router()
+    router.on("request.completed", response="Approve", name="pay")(lambda decision: None)
+    router.on("request.completed", response="Reject", name="refund")(lambda decision: None)
+    router.on("request.completed", response=lambda response: response == "v1", name="own")(lambda decision: None)
+
+    assert [route.name for route in router.match(made())] == ["pay"]
+    assert [wait.route.name for wait in router.waits(made())] == ["own"]
+    assert [wait.route.name for wait in router.waits(made(response="Hold"))] == ["pay", "refund", "own"]
+
+
+def test_an_email_address_needs_no_name() -> None:
+    delivered = made(reviewer=Reviewer(id="u1", email="ada@example.com"))
+
+    assert run_and_wait(delivered, reviewer="bob@example.com") == (["rest"], [])
+    assert run_and_wait(delivered, reviewer="Bob") == ([], ["handler", "rest"])
+
+
+def test_a_callback_names_the_value() -> None:
+    delivered = made(variant="callback-v2", response="v1", response_type="single_select")
+
+    assert "response" not in delivered.missing
+    assert run_and_wait(delivered, response="Approve") == (["rest"], [])

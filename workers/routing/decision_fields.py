@@ -125,17 +125,29 @@ def _check_values(option: str, choice: Choice, allowed: tuple[str, ...]) -> None
         raise RouteInvalid(f"{option}: {invalid} is none of {', '.join(allowed)}{hint}; a function may ask for others")
 
 
-#: Fields, as `Decision.missing` names them, without which an option's test may be wrong.
-NEEDS: dict[str, frozenset[str]] = {
-    "loop": frozenset({"loop_id", "loop_name"}),
+#: Fields, as `Decision.missing` names them, without which an option's test may be wrong. A read of the request does not
+#: tell the name of its loop, so that nothing waits for that.
+_NEEDS: dict[str, frozenset[str]] = {
+    "loop": frozenset({"loop_id"}),
     "response": frozenset({"response"}),
     "response_type": frozenset({"response_type"}),
     "reviewer": frozenset({"reviewer.id", "reviewer.name", "reviewer.email"}),
     "metadata": frozenset({"context"}),
     "state": frozenset({"state"}),
 }
-#: What `needs` may name: all that a predicate can miss.
-NEEDABLE = frozenset({"default_response", "question"}).union(*NEEDS.values())
+#: What `needs` may name: all that a predicate can miss and a read can tell.
+NEEDABLE = frozenset({"default_response", "question"}).union(*_NEEDS.values())
+
+
+def needed_fields(option: str, condition: Any) -> frozenset[str]:
+    """The fields without which the test of this condition may be wrong."""
+    needs = _NEEDS.get(option, frozenset())
+    if option == "reviewer" and not callable(condition):
+        strings = Choice.of(condition, option).strings
+        if strings and all("@" in name for name in strings):
+            return frozenset({"reviewer.email"})
+    return needs
+
 
 #: By the name of the option, in the order in which messages list them.
 COMPILERS: dict[str, Compiler] = {

@@ -10,7 +10,7 @@ from workers.completion import Need
 from workers.decision import Decision, with_trust
 from workers.event_names import listens_to
 from workers.routing.policy import Policy
-from workers.routing.route_options import Requirement
+from workers.routing.route_options import NOTHING, Requirement
 from workers.trust import LEVELS, ends_requests, is_confirmable
 
 
@@ -57,11 +57,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                 return False
         return True
 
-    def is_undecided(self, decision: Decision) -> bool:
+    def is_undecided(self, decision: Decision, settled: frozenset[str] = NOTHING) -> bool:
         """Whether it holds depends on fields that are missing and may still be read; raises what a predicate raises."""
         if not decision.is_completable or not self.listens_to(decision.event) or not self._is_open_to(decision):
             return False
-        undecided = [requirement for requirement in self.requirements if requirement.is_undecided(decision)]
+        undecided = [one for one in self.requirements if one.is_undecided(decision, settled)]
         # What is decided is asked first: a route that is not for the decision anyway needs no read.
         return bool(undecided) and all(
             requirement.test(decision) for requirement in self.requirements if requirement not in undecided
@@ -110,13 +110,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Some rule asks for outcomes that differ from the decision."""
         return any(rule.conflict for rule in self.rules)
 
-    def waits(self, decision: Decision) -> "Wait | None":
+    def recognises_answer(self, decision: Decision) -> bool:
+        """A rule names the answer as it was delivered."""
+        named = (
+            one for rule in self.rules for one in rule.requirements if one.option == "response" and not one.asks_user
+        )
+        return any(one.test(decision) for one in named)
+
+    def waits(self, decision: Decision, settled: frozenset[str] = NOTHING) -> "Wait | None":
         """What it waits for where the trust of the decision is too little for it; never raises.
 
         Also where the decision as it is would not be for it: what was posted may be forged, to stand where the
         true decision should be.
         """
-        if self.is_undecided(decision):
+        if self.is_undecided(decision, settled):
             return Wait(self, "details", is_urgent=True)
         if not is_confirmable(decision):
             return None
@@ -127,12 +134,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         stronger = with_trust(decision, needs)
         return Wait(self, needs, is_urgent=self._may_want(stronger, unmet))
 
-    def is_undecided(self, decision: Decision) -> bool:
+    def is_undecided(self, decision: Decision, settled: frozenset[str] = NOTHING) -> bool:
         """No rule holds as far as is known, and one may once the request has been read; never raises."""
         if not decision.is_completable or self._may_want(decision, self.rules):
             return False
         try:
-            return any(rule.is_undecided(decision) for rule in self.rules)
+            return any(rule.is_undecided(decision, settled) for rule in self.rules)
         except Exception:  # noqa: BLE001 - a predicate is the user's: it raises again where that can be seen
             return False
 

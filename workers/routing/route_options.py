@@ -10,7 +10,7 @@ from workers.decision import Decision
 from workers.errors import RouteInvalid
 from workers.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES, did_you_mean
 from workers.routing.conditions import Choice, Condition, Keys, Predicate, describe_condition
-from workers.routing.decision_fields import COMPILERS, NEEDS
+from workers.routing.decision_fields import COMPILERS, needed_fields
 from workers.routing.policy import PolicyOptions
 
 NOTHING: frozenset[str] = frozenset()
@@ -47,9 +47,13 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """The condition is the user's own code: asked last, and only where all else holds."""
         return callable(self.condition)
 
-    def is_undecided(self, decision: Decision) -> bool:
-        """A field that it needs is missing, may still be read, and could change the answer."""
-        if self.needs.isdisjoint(decision.missing):
+    def is_undecided(self, decision: Decision, settled: frozenset[str] = NOTHING) -> bool:
+        """A field that it needs is missing, may still be read, and could change the answer.
+
+        `settled`: fields that no condition but a function needs: what there is of them is enough.
+        """
+        needs = self.needs if self.asks_user else self.needs - settled
+        if needs.isdisjoint(decision.missing):
             return False
         return self.asks_user or not self.test(decision)
 
@@ -66,7 +70,9 @@ def compile_options(
     `needs`: the fields that the function `when` reads.
     """
     requirements = [
-        _requirement(option, condition, events, frozenset(needs) if option == "when" else NEEDS.get(option, NOTHING))
+        _requirement(
+            option, condition, events, frozenset(needs) if option == "when" else needed_fields(option, condition)
+        )
         for option, condition in options.items()
     ]
     return tuple(sorted(requirements, key=lambda made: (made.asks_user, made.option == "when")))

@@ -23,7 +23,7 @@ from workers.routing.registration import (
     with_sink,
 )
 from workers.routing.route import Route, Wait, any_accepts
-from workers.routing.route_options import RouteOptions
+from workers.routing.route_options import NOTHING, RouteOptions
 from workers.trust import is_confirmable
 
 Handler = TypeVar("Handler", bound=Callable[[Decision], Any])
@@ -213,7 +213,15 @@ class Router:
             routes = self._demanding
         else:
             return ()
-        return tuple(wait for route in routes if (wait := route.waits(decision)))
+        settled = self._settled(decision)
+        return tuple(wait for route in routes if (wait := route.waits(decision, settled)))
+
+    def _settled(self, decision: Decision) -> frozenset[str]:
+        """Where one route names the answer as it was delivered, routes name answers so: no other spelling is needed."""
+        if "response" not in decision.missing:
+            return NOTHING
+        is_named = any(route.recognises_answer(decision) for route in self._routes.values())
+        return frozenset({"response"}) if is_named else NOTHING
 
     def _is_left_over(self, decision: Decision, matched: tuple[Route, ...]) -> bool:
         """`otherwise` is to run: no route matches, nor may once more is known, and its own rule holds."""
