@@ -114,7 +114,7 @@ def test_dev_killed_without_warning_leaves_nothing_running(tmp_path: Path) -> No
 
         dev.stop(signal.SIGKILL)
 
-        proc.until(lambda: not dev.family(), 10.0, f"all of it ends: {dev.family()}")
+        proc.until(lambda: not dev.family(), 30.0, f"all of it ends: {dev.family()}")
 
 
 def test_a_second_dev_on_the_same_folder_is_refused(tmp_path: Path) -> None:
