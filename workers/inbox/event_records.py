@@ -121,7 +121,7 @@ class EventRecord(EventSummary, frozen=True, kw_only=True):
     body: bytes
     #: What the callback URL carried.
     callback: CallbackState | None
-    #: What the request tracker knew of its request when the record was read.
+    #: What the request tracker knew of its request when one of its effects began last.
     known: KnownDetails = NOTHING_KNOWN
 
     @property
@@ -150,7 +150,16 @@ def record(key: str, fields: Mapping[str, bytes]) -> EventRecord:
         **msgspec.structs.asdict(summary(key, fields)),
         body=fields[f"{trust}:body"],
         callback=msgspec.json.decode(callback, type=CallbackState) if callback else None,
+        known=_known(fields),
     )
+
+
+def _known(fields: Mapping[str, bytes]) -> KnownDetails:
+    """The latest of the copies that details.lua made."""
+    versions = [
+        int(version) for name in fields if (version := name.removeprefix("details:")).isdigit() and version != name
+    ]
+    return msgspec.json.decode(fields[f"details:{max(versions)}"], type=KnownDetails) if versions else NOTHING_KNOWN
 
 
 def summary(key: str, fields: Mapping[str, bytes]) -> EventSummary:

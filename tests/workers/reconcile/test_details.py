@@ -21,6 +21,7 @@ from workers import Decision, Router
 from workers.asking import RedisRequestRecorder
 from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys
+from workers.inbox.queries import lookup
 from workers.inbox.store import Inbox, LeaseKeeper
 from workers.inbox.tracker.api_keys import KeyIndexes
 from workers.settings import Settings
@@ -268,3 +269,16 @@ async def test_an_effect_that_has_begun_keeps_the_details_it_began_with(
     await running
 
     assert [decision.question.text for decision in attempts] == [None, None]
+
+
+async def test_the_record_of_an_event_has_the_details_of_its_effects(
+    receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
+) -> None:
+    asked = await asyncio.to_thread(ask, sandbox, redis, loop, through_us=True)
+
+    await receiver.post(asked.account_webhook())
+
+    record = lookup.event(redis, f"request.completed:{asked.request_id}")
+    assert record is not None
+    assert record.stored is not None
+    assert shown(Decision.from_stored(record.stored)) == shown(receiver.seen["pay"][0])
