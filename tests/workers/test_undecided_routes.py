@@ -59,6 +59,7 @@ UNDECIDED: list[dict[str, Any]] = [
     {"metadata": {"tier": "gold"}},
     {"response": "Quite another word"},
     {"response_type": "text"},
+    {"response": True},
     {"reviewer": "Ada"},
     {"when": lambda decision: decision.question.context == {"tier": "gold"}, "needs": ("context",)},
 ]
@@ -160,3 +161,7 @@ def test_a_callback_names_the_value() -> None:
 
     assert "response" not in delivered.missing
     assert run_and_wait(delivered, response="Approve") == (["rest"], [])
+
+
+def test_a_bool_is_in_no_answer_to_a_select() -> None:
+    assert run_and_wait(made(response_type="single_select"), response=True) == (["rest"], [])

@@ -142,6 +142,9 @@ NEEDABLE = frozenset({"default_response", "question"}).union(*_NEEDS.values())
 def needed_fields(option: str, condition: Any) -> frozenset[str]:
     """The fields without which the test of this condition may be wrong."""
     needs = _NEEDS.get(option, frozenset())
+    if option == "response" and not callable(condition) and not Choice.of(condition, option).strings:
+        # A number or a bool is in no answer to a select; of an unknown type, a word may be the label of a bool.
+        return _NEEDS["response_type"]
     if option == "reviewer" and not callable(condition):
         strings = Choice.of(condition, option).strings
         if strings and all("@" in name for name in strings):

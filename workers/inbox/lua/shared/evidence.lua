@@ -63,7 +63,7 @@ end
 -- `leisurely`: its request is asked for with others.
 local function await_evidence(handler, event, key, request_id, needs, leisurely)
   redis.call('HSET', event, handler .. ':state', 'unconfirmed', handler .. ':needs', needs)
-  if needs == 'details' then redis.call('HSET', prefix .. 'request:' .. request_id, 'details_wanted', 1) end
+  if needs == 'details' then redis.call('HSET', prefix .. 'request:' .. request_id, 'details_wanted', now_text) end
   redis.call('ZADD', prefix .. 'unconfirmed', now, handler .. '|' .. key)
   redis.call('SADD', prefix .. 'unconfirmed:' .. request_id, key)
   if not leisurely then

@@ -123,8 +123,10 @@ local function missing(request_id, request, other_key)
 end
 
 local function schedule(request_id, request, when)
-  local fields = redis.call('HMGET', request, 'refused', 'hold', 'outcome')
+  local fields = redis.call('HMGET', request, 'refused', 'hold', 'outcome', 'details_wanted')
   if fields[1] and tonumber(fields[1]) > began then return end
+  -- So is what an effect has come to wait for since.
+  if fields[4] and tonumber(fields[4]) > began then return end
   if fields[3] and request_id ~= '*' and not waits_for_confirmation(request_id) then return end
   if fields[2] and tonumber(fields[2]) > now then when = fields[2] end
   redis.call('ZADD', checks_of(request_id), request_id == '*' and 'CH' or 'XX', when, request_id)
