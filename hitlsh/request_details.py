@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from hitlsh.webhooks.payload_fields import mapping, text
+from hitlsh.webhooks.responses import spelling
 
 #: Characters of a request's text that are kept.
 LONGEST_TEXT = 2_000
@@ -19,6 +20,8 @@ LARGEST_OBJECT = 16_384
 #: Characters of any other text, and how many tags are kept.
 LONGEST_WORD = 200
 MAX_TAGS = 20
+#: Options whose spellings are kept; HITL.sh allows 20.
+MAX_OPTIONS = 50
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -53,13 +56,13 @@ class RequestDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     priority: str | None = None
     platform: str | None = None
     tags: tuple[str, ...] = ()
+    #: Of each answer that could be chosen, the digests of its value and of its other spellings.
+    spellings: tuple[tuple[str, ...], ...] = ()
 
     @property
     def options(self) -> tuple[OfferedOption, ...]:
         """The options of a select, in the order asked; empty for other types and where they are not known."""
-        listed = (self.response_config or {}).get("options")
-        options = map(_option, listed) if isinstance(listed, list) else ()
-        return tuple(option for option in options if option is not None)
+        return _options(self.response_config)
 
 
 def read_details(request: Mapping[str, Any], *, loop_name: str | None = None) -> RequestDetails:
@@ -68,6 +71,8 @@ def read_details(request: Mapping[str, Any], *, loop_name: str | None = None) ->
     attached = request.get("context") if isinstance(request.get("context"), dict) else request.get("metadata")
     context = _bounded(attached)
     tags = request.get("tags")
+    response_type = _word(request.get("response_type"))
+    response_config = _bounded(request.get("response_config"))
     return RequestDetails(
         text=asked[:LONGEST_TEXT] if asked else None,
         text_digest=hashlib.sha256(asked.encode(errors="replace")).hexdigest()
@@ -77,14 +82,15 @@ def read_details(request: Mapping[str, Any], *, loop_name: str | None = None) ->
         context_digest=hashlib.sha256(_encode(attached)).hexdigest()
         if isinstance(attached, dict) and context is None
         else None,
-        response_type=_word(request.get("response_type")),
-        response_config=_bounded(request.get("response_config")),
+        response_type=response_type,
+        response_config=response_config,
         default_response=_default(request.get("default_response")),
         loop_id=_word(request.get("loop_id")),
         loop_name=_word(loop_name),
         priority=_word(request.get("priority")),
         platform=_word(request.get("platform")),
         tags=tuple(tag for tag in tags if _word(tag))[:MAX_TAGS] if isinstance(tags, list) else (),
+        spellings=_spellings(response_type, response_config),
     )
 
 
@@ -97,6 +103,23 @@ def merge_details(best_first: Iterable[RequestDetails]) -> RequestDetails:
             if value is not None and value != () and name not in merged:
                 merged[name] = value
     return RequestDetails(**merged)
+
+
+def _options(response_config: dict[str, Any] | None) -> tuple[OfferedOption, ...]:
+    listed = (response_config or {}).get("options")
+    options = map(_option, listed) if isinstance(listed, list) else ()
+    return tuple(option for option in options if option is not None)
+
+
+def _spellings(response_type: str | None, response_config: dict[str, Any] | None) -> tuple[tuple[str, ...], ...]:
+    if response_type == "boolean":
+        words = ((True, "true", "yes", "true_label"), (False, "false", "no", "false_label"))
+        answers = [(meaning, name, short, (response_config or {}).get(label)) for meaning, name, short, label in words]
+    elif response_type in ("single_select", "multi_select"):
+        answers = [(option.value, option.label) for option in _options(response_config)[:MAX_OPTIONS]]
+    else:
+        return ()
+    return tuple(tuple(dict.fromkeys(spelling(word) for word in answer if word is not None)) for answer in answers)
 
 
 def _option(option: Any) -> OfferedOption | None:

@@ -5,6 +5,7 @@ Follows https://docs.hitl.sh, "Response types" and "Webhooks", which write the s
 """
 
 import hashlib
+import re
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,7 +23,11 @@ _FORMS = (
     ("revised_text", "", "editable_text"),
 )
 _SELECTIONS = frozenset({"single_select", "multi_select"})
-#: Commas in an answer whose items are compared one by one: a question has 20 options or fewer.
+#: Items of a list that are compared one by one: a question has 20 options or fewer.
+_LONGEST_LIST = 50
+#: A whole number as JSON writes it.
+_NUMBER = re.compile(r"0|-?[1-9]\d{0,17}")
+#: Commas in an answer that is compared in any order of its items.
 _MAX_COMMAS = 200
 #: Characters of an option. A longer string is free text and is compared as it is.
 _LONGEST_OPTION = 200
@@ -69,23 +74,41 @@ def _labels(value: Any) -> tuple[str, ...]:
 
 
 def fingerprint(outcome: Outcome, answer: ParsedResponse) -> str | None:
-    """Return a digest of an outcome and its answer, equal for every form of one answer.
+    """Return how an outcome and its answer are spelled, to compare the forms of one answer.
 
-    None where forms cannot be compared: without an answer, and for an option whose value and label differ, since
-    another form may hold only one of the two.
+    It is the digest of the answer; of a select, the digest of its value and, behind ``/``, that of its label where
+    the form has both and they differ; of a list, such items between brackets. Two answers agree when each item of one
+    has a digest in common with an item of the other, or names the same option of the question. None where forms cannot
+    be compared: without an answer, and for values and labels that cannot be paired.
     """
     if outcome != "completed":
         return _digest(outcome)
-    if answer.value is None or not _comparable(answer):
+    if answer.value is None:
         return None
-    return _digest(f"completed {_comparable_form(answer.value)}")
+    labels = answer.labels if answer.type in _SELECTIONS else ()
+    if not isinstance(answer.value, list):
+        return _item(answer.value, labels[0] if labels else None) if len(labels) < 2 else None
+    if labels and len(labels) != len(answer.value):
+        return None
+    if len(answer.value) > _LONGEST_LIST:
+        return spelling(answer.value)
+    items = sorted(map(_item, answer.value, labels or [None] * len(answer.value)))
+    return f"[{','.join(items)}]"
 
 
-def _comparable(answer: ParsedResponse) -> bool:
-    if answer.type not in _SELECTIONS or not answer.labels:
-        return True
-    values = answer.value if isinstance(answer.value, list) else [answer.value]
-    return _comparable_form(values) == _comparable_form(list(answer.labels))
+def spelling(value: Any) -> str:
+    """Return a digest of one value, equal for ``"Approve with Warning"`` and ``"approve_with_warning"``."""
+    return _digest(f"completed {_comparable_form(value)}")
+
+
+def _item(value: Any, label: str | None) -> str:
+    spellings = [spelling(value)]
+    if label is not None:
+        spellings.append(spelling(label))
+    elif isinstance(value, str) and _NUMBER.fullmatch(value):
+        # Some forms write a number as a string.
+        spellings.append(spelling(int(value)))
+    return "/".join(dict.fromkeys(spellings))
 
 
 def _digest(text: str) -> str:

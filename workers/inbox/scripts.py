@@ -8,7 +8,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.commands.core import AsyncScript, Script
 
 #: Included in every script, each file on those before it.
-PRELUDE = ("inbox_clock", "prelude", "request_turns", "details", "evidence")
+PRELUDE = ("inbox_clock", "prelude", "request_turns", "details", "agreement", "evidence")
 #: Included in single scripts after that.
 EXTRA = {"store/accept": ("quotas",), "operations/discard_effects": ("quotas",), "operations/mark_reread": ("quotas",)}
 #: Scripts on a key of their own, without the prelude.

@@ -286,11 +286,11 @@ def _details(delivery: Delivery, event: Event) -> tuple[str | bytes, ...]:
 
 
 def _fingerprint(event: Event) -> str:
-    """What two pieces of evidence of one outcome are compared by; after ``~`` only with the same form of it."""
+    """What two pieces of evidence of one outcome are compared by; after ``form:`` only with the same form of it."""
     if event.outcome is None or event.fingerprint is not None:
         return event.fingerprint or ""
     answer = _encode_json([event.variant, event.response, event.labels])
-    return f"~{hashlib.blake2b(answer, digest_size=8).hexdigest()}"
+    return f"form:{hashlib.blake2b(answer, digest_size=8).hexdigest()}"
 
 
 def _subject(event: Event) -> str:

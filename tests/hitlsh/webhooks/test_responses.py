@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hitlsh.event_json import decode_event, encode_event
+from hitlsh.webhooks.responses import spelling
 from tests.hitlsh.bodies import ID, callback, event, nested
 
 
@@ -62,13 +63,31 @@ def test_prose_is_compared_as_it_stands() -> None:
     "answer",
     [
         None,
-        {"selected_value": "opt_1", "selected_label": "Publish"},
-        {"selected_values": ["opt_1"], "selected_labels": ["Publish"]},
         {"selected_value": None},
+        {"selected_value": "opt_1", "selected_label": ["Publish", "Reject"]},
+        {"selected_values": ["opt_1", "opt_2"], "selected_labels": ["Publish"]},
     ],
 )
 def test_an_answer_that_no_other_form_could_match_has_no_fingerprint(answer: Any) -> None:
     assert event(callback(answer)).fingerprint is None
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "label"),
+    [
+        ({"selected_value": "opt_1", "selected_label": "Publish"}, "opt_1", "Publish"),
+        ("17", "17", 17),
+    ],
+)
+def test_an_answer_with_two_spellings_has_the_digest_of_each(form: Any, value: Any, label: Any) -> None:
+    assert event(callback(form)).fingerprint == f"{spelling(value)}/{spelling(label)}"
+
+
+def test_each_item_of_a_list_has_its_own_digests() -> None:
+    answer = {"selected_values": ["opt_1", "opt_2"], "selected_labels": ["Opt 1", "Reject"]}
+
+    items = [spelling("opt_1"), f"{spelling('opt_2')}/{spelling('Reject')}"]
+    assert event(callback(answer)).fingerprint == f"[{','.join(sorted(items))}]"
 
 
 @pytest.mark.parametrize("answer", [False, 0, 0.0, "", []])

@@ -32,14 +32,6 @@ local function is_confirmable(event)
   return not decision or redis.call('HGET', prefix .. 'event:' .. decision, 'trust') ~= 'confirmed'
 end
 
--- Whether two outcomes of one request differ; those that cannot be compared do not. The fingerprint of what can
--- be compared with its own form alone begins with `~`.
-local function disagree(outcome, fingerprint, other_outcome, other_fingerprint)
-  if outcome ~= other_outcome then return true end
-  local function comparable(print) return print and string.sub(print, 1, 1) ~= '~' end
-  return comparable(fingerprint) and comparable(other_fingerprint) and fingerprint ~= other_fingerprint
-end
-
 -- -- waiting for stronger evidence ------------------------------------------------------------------------------
 
 -- Milliseconds until a call is made for an effect that demands a signature: the signed delivery may be on its way.
@@ -125,18 +117,6 @@ local function release_details(request_id)
   end
 end
 
--- What was asked in the request, as JSON, from one of the sources.
-local function save_details(request_id, source, details)
-  local request = prefix .. 'request:' .. request_id
-  if details == '' or redis.call('HGET', request, 'details:' .. source) == details then return end
-  -- Some events and list rows say less than others.
-  if source == 'event' and redis.call('HSTRLEN', request, 'details:event') > #details then return end
-  redis.call('HSET', request, 'details:' .. source, details)
-  if source == 'api' then redis.call('HDEL', request, 'details_unavailable') end
-  count_change(request_id)
-  if source == 'api' then release_details(request_id) end
-end
-
 -- HITL.sh's API does not show the request: what waits for its details goes on without them.
 local function give_up_details(request_id)
   local request = prefix .. 'request:' .. request_id
@@ -214,6 +194,7 @@ local function supersede(request_id, key, by, disagrees)
   stop_waiting(event, key, request_id, function(handler)
     return redis.call('HGET', event, handler .. ':state') == 'superseded'
   end)
+  if by_event then redis.call('HSET', event, 'superseded_by', by) end
   if disagrees then
     redis.call('HSET', event, 'overruled', by)
     redis.call('ZADD', prefix .. 'overruled', now, key)
@@ -243,6 +224,83 @@ local function route_anew(request_id, event, key)
   redis.call('HSET', event, 'state', 'due')
   if fields[1] ~= 'due' then reopen(event, key, request_id) end
   make_routable(request_id, key)
+end
+
+-- -- what was asked becomes known --------------------------------------------------------------------------------
+
+-- The outcome differs from the decision after all.
+local function begin_conflict(request_id, key, decision, is_contested)
+  local event, request = prefix .. 'event:' .. key, prefix .. 'request:' .. request_id
+  if redis.call('HEXISTS', event, 'superseded_by') == 1 then
+    if supersede(request_id, key, decision, true) then redis.call('HSET', prefix .. 'event:' .. decision, 'overrules', 1) end
+    local fields = redis.call('HMGET', event, 'routed_to')
+    if fields[1] ~= '' or redis.call('HEXISTS', leases, '|' .. key) == 1 then return end
+  else
+    redis.call('HSET', event, 'conflict', 1)
+    if is_contested then
+      redis.call('HSET', request, 'contested', 1)
+      confirm_by(request_id, now)
+    end
+  end
+  route_anew(request_id, event, key)
+end
+
+-- The outcome is the same answer as the decision after all: what has begun for it goes on, and nothing else begins.
+local function end_conflict(request_id, key, decision)
+  local event = prefix .. 'event:' .. key
+  redis.call('HDEL', event, 'conflict', 'overruled', 'reroute')
+  redis.call('ZREM', prefix .. 'overruled', key)
+  for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
+    redis.call('HDEL', event, handler .. ':overruled')
+  end
+  supersede(request_id, key, decision, false)
+end
+
+local not_compared = { stale = true, misused = true }
+
+-- Whether each other outcome of the request differs from its decision is decided again.
+local function decide_agreement(request_id)
+  local request = prefix .. 'request:' .. request_id
+  local fields = redis.call('HMGET', request, 'event', 'rivals', 'history')
+  local decision, has_agreed, is_overruling, is_contested = fields[1], false, false, false
+  if not decision or not fields[2] then return end
+  local decided = redis.call('HMGET', prefix .. 'event:' .. decision, 'outcome', 'fingerprint', 'trust')
+  if not decided[1] then return end
+  for key in string.gmatch(fields[3] or '', '%S+') do
+    local other = redis.call('HMGET', prefix .. 'event:' .. key, 'outcome', 'fingerprint', 'trust', 'state', 'conflict',
+      'overruled')
+    local is_denied = other[6] == 'open' or other[6] == 'missing'
+    if key ~= decision and other[1] and not is_denied and not not_compared[other[4]] then
+      local differs = disagree(request_id, other[1], other[2], decided[1], decided[2])
+      local contests = differs and other[3] == decided[3] and other[3] ~= 'confirmed'
+      if differs and not other[5] then
+        begin_conflict(request_id, key, decision, contests)
+      elseif not differs and other[5] then
+        end_conflict(request_id, key, decision)
+        has_agreed = true
+      end
+      is_contested = is_contested or contests
+      is_overruling = is_overruling or redis.call('HGET', prefix .. 'event:' .. key, 'overruled') == decision
+    end
+  end
+  if has_agreed and not is_overruling then redis.call('HDEL', prefix .. 'event:' .. decision, 'overrules') end
+  if has_agreed and not is_contested then
+    redis.call('HDEL', request, 'contested')
+    end_wait(request_id)
+  end
+end
+
+-- What was asked in the request, as JSON, from one of the sources.
+local function save_details(request_id, source, details)
+  local request = prefix .. 'request:' .. request_id
+  if details == '' or redis.call('HGET', request, 'details:' .. source) == details then return end
+  -- Some events and list rows say less than others.
+  if source == 'event' and redis.call('HSTRLEN', request, 'details:event') > #details then return end
+  redis.call('HSET', request, 'details:' .. source, details)
+  if source == 'api' then redis.call('HDEL', request, 'details_unavailable') end
+  count_change(request_id)
+  decide_agreement(request_id)
+  if source == 'api' then release_details(request_id) end
 end
 
 -- The decision of the request is confirmed: withdraw effects that wait for another of its outcomes to be confirmed.

@@ -135,7 +135,7 @@ local function buried(delivery, record)
   if not tombstone then return nil end
   local outcome, fingerprint, trust, handlers = string.match(tombstone, '^(%S+) (%S*) (%a+) ?(.*)$')
   if delivery.outcome == '' then return 'stale' end
-  if not disagree(delivery.outcome, delivery.fingerprint, outcome, fingerprint) then return 'duplicate' end
+  if not disagree(delivery.request, delivery.outcome, delivery.fingerprint, outcome, fingerprint) then return 'duplicate' end
   if strength[delivery.trust] <= strength[trust] then return 'stale' end
   record.began = handlers
 end
@@ -161,6 +161,9 @@ end
 
 -- -- outcomes ---------------------------------------------------------------------------------------------------
 
+-- Characters of a fingerprint that stand in an event's key.
+local LONGEST_PRINT = 40
+
 -- The key under which evidence is kept: evidence that agrees has the same, another outcome has one of its own. What
 -- is delivered again after HITL.sh has denied it is a new event, a bounded number of times; so is what turns out not to
 -- be stale. Answers the key, and whether it is kept already.
@@ -169,7 +172,8 @@ local function identify(delivery, stale)
   local function read() return redis.call('HMGET', prefix .. 'event:' .. key, 'state', 'fingerprint', 'overruled') end
   local kept = read()
   if kept[1] and delivery.outcome ~= '' and kept[2] ~= delivery.fingerprint then
-    key = key .. '#' .. delivery.fingerprint
+    local print = delivery.fingerprint
+    key = key .. '#' .. (#print <= LONGEST_PRINT and print or redis.sha1hex(print))
     kept = read()
   end
   local first = key
@@ -206,7 +210,7 @@ local function take_over(request_id, event, key, delivery, decision, differs, is
   local wrong = supersede(request_id, decision, key, differs)
   redis.call('PERSIST', request)
   redis.call('ZREM', prefix .. 'overruled', key)
-  redis.call('HDEL', event, 'conflict', 'overruled')
+  redis.call('HDEL', event, 'conflict', 'overruled', 'superseded_by')
   if not is_new then
     for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
       redis.call('HDEL', event, handler .. ':overruled')
@@ -248,11 +252,23 @@ local function consider(request_id, event, key, delivery, record, is_new)
   if is_new then redis.call('HSET', request, 'history', with_history(record, key)) end
   if record.event == key then return 'duplicate' end
   local decided = redis.call('HMGET', prefix .. 'event:' .. record.event, 'outcome', 'fingerprint', 'trust')
-  local differs = disagree(delivery.outcome, delivery.fingerprint, decided[1], decided[2])
+  local differs = disagree(request_id, delivery.outcome, delivery.fingerprint, decided[1], decided[2])
   if decided[3] and strength[delivery.trust] > strength[decided[3]] then
     return take_over(request_id, event, key, delivery, record.event, differs, is_new)
   end
   return stand_aside(request_id, event, key, delivery, decided[3], differs, is_new)
+end
+
+-- What was asked, of a request that has a record.
+local function keep_details(delivery)
+  if delivery.request == '' or delivery.source == '' then return end
+  local request = prefix .. 'request:' .. delivery.request
+  if redis.call('EXISTS', request) == 0 then return end
+  keep_loop(delivery.request, delivery.loop_id, delivery.loop_name)
+  if delivery.source == 'api' and delivery.callback ~= '' and redis.call('HSETNX', request, 'callback', delivery.callback) == 1 then
+    count_change(delivery.request)
+  end
+  save_details(delivery.request, delivery.source, delivery.details)
 end
 
 -- -- one event --------------------------------------------------------------------------------------------------
@@ -304,6 +320,8 @@ local function accept_event(delivery)
   local grave = buried(delivery, record)
   if grave == 'duplicate' then return grave end
   local stale = grave == 'stale' or is_stale(delivery, record)
+  -- What was asked says which answers agree.
+  if not stale then keep_details(delivery) end
   local key, kept = identify(delivery, stale)
   local event = prefix .. 'event:' .. key
   if kept then return repeated(event, key, delivery, record) end
@@ -326,18 +344,6 @@ local function accept_event(delivery)
   local verdict = consider(request_id, event, key, delivery, record, true)
   if delivery.trust == 'confirmed' then end_vain_waits(request_id) end
   return verdict
-end
-
--- What was asked, of a request that has a record.
-local function keep_details(delivery)
-  if delivery.request == '' or delivery.source == '' then return end
-  local request = prefix .. 'request:' .. delivery.request
-  if redis.call('EXISTS', request) == 0 then return end
-  keep_loop(delivery.request, delivery.loop_id, delivery.loop_name)
-  if delivery.source == 'api' and delivery.callback ~= '' and redis.call('HSETNX', request, 'callback', delivery.callback) == 1 then
-    count_change(delivery.request)
-  end
-  save_details(delivery.request, delivery.source, delivery.details)
 end
 
 local refused = { over_quota = true, busy = true, misused = true, stale = true }
