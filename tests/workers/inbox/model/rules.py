@@ -107,10 +107,9 @@ class Rules:
             return False
         return decision is None or decision.trust < CONFIRMED
 
-    @staticmethod
-    def disagree(key: str, other: str) -> bool:
-        """Two outcomes differ."""
-        return key.partition("~")[0] != other.partition("~")[0]
+    def disagree(self, key: str, other: str) -> bool:
+        """Two outcomes differ, as far as is known."""
+        return not self.request.is_one_answer and key.partition("~")[0] != other.partition("~")[0]
 
     def waits_for_confirmation(self) -> bool:
         request = self.request
@@ -173,6 +172,7 @@ class Rules:
             if effect.state in OPEN_STATES and not stays and (disagrees or not begun):
                 self.withdraw(name, key)
         self.end_wait()
+        event.superseded = event.superseded or by_event
         if disagrees:
             event.overruled = by
             event.conflict = event.conflict or by_event
@@ -198,6 +198,53 @@ class Rules:
             return
         event.state = "due"
         self.make_routable(key)
+
+    def begin_conflict(self, key: str, *, is_contested: bool) -> None:
+        """The outcome differs from the decision after all."""
+        request, event = self.request, self.request.events[key]
+        if event.superseded:
+            self.supersede(key, request.decision, True)
+            if event.effects or ("", key) in request.leases:
+                return
+        else:
+            event.conflict = True
+            if is_contested:
+                request.contested = request.check = True
+        self.route_anew(key)
+
+    def end_conflict(self, key: str) -> None:
+        """The outcome is the same answer as the decision after all: nothing else begins for it."""
+        event = self.request.events[key]
+        event.conflict, event.overruled, event.reroute = False, "", False
+        for effect in event.effects.values():
+            effect.overruled = False
+        self.supersede(key, self.request.decision, False)
+
+    def decide_agreement(self) -> None:
+        """What was asked becomes known: whether each other outcome differs from the decision is decided again."""
+        request = self.request
+        if not request.decision or not request.rivals:
+            return
+        decided, is_contested, has_agreed = request.events[request.decision].trust, False, False
+        for key, event in list(request.events.items()):
+            if key == request.decision or not event.outcome or event.overruled == "open":
+                continue
+            differs = self.disagree(key, request.decision)
+            contests = differs and event.trust == decided < CONFIRMED
+            if differs and not event.conflict:
+                self.begin_conflict(key, is_contested=contests)
+            elif not differs and event.conflict:
+                self.end_conflict(key)
+                has_agreed = True
+            is_contested = is_contested or contests
+        if has_agreed and not is_contested:
+            request.contested = False
+            self.end_wait()
+
+    def learn_question(self) -> None:
+        """The options of the question become known: what seemed one answer is two, or the other way round."""
+        self.request.is_one_answer = not self.request.is_one_answer
+        self.decide_agreement()
 
     def end_vain_waits(self) -> None:
         """The decision is confirmed: what waits for another outcome to be confirmed waits in vain."""
@@ -288,7 +335,7 @@ class Rules:
         request, event = self.request, self.request.events[key]
         decision, request.decision = request.decision, key
         self.supersede(decision, key, differs)
-        event.conflict, event.overruled = False, ""
+        event.conflict, event.overruled, event.superseded = False, "", False
         for effect in event.effects.values():
             effect.overruled = False
         if is_new:

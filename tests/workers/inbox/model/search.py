@@ -34,6 +34,8 @@ class Scenario:
     truth: str
     #: What a reviewer decides at some moment while the request is open; empty for never.
     decided: str = ""
+    #: What `A` and `B` are until the question becomes known: one answer, or two; None where that never happens.
+    seems_one_answer: bool | None = None
     routes: tuple[Route, ...] = (PLAIN, STRICT)
     workers: int = 1
     kills: int = 1
@@ -53,6 +55,8 @@ class Node:
     arrived: frozenset[int] = frozenset()
     #: The reviewer has decided.
     is_decided: bool = False
+    #: The question is known.
+    is_known: bool = False
     kills: int = 0
     retries: int = 0
     releases: int = 0
@@ -62,7 +66,7 @@ class Node:
     first: tuple[tuple[int, str], ...] = ()
 
     def frozen(self) -> tuple[Any, ...]:
-        counts = (self.arrived, self.is_decided, self.kills, self.retries, self.releases)
+        counts = (self.arrived, self.is_decided, self.is_known, self.kills, self.retries, self.releases)
         return (self.request.frozen(), counts, self.began, self.first)
 
 
@@ -93,6 +97,11 @@ def _arrivals(scenario: Scenario, node: Node) -> Iterator[Step]:
             yield f"{content} arrives at level {level}", False, replace(following, arrived=node.arrived | {index})
     if scenario.decided and not node.is_decided:
         yield f"a reviewer decides {scenario.decided}", False, replace(node, is_decided=True)
+    # What was asked is kept with the record of the request, which its first event makes.
+    if scenario.seems_one_answer is not None and not node.is_known and node.request.events:
+        following, rules = _begin(scenario, node)
+        rules.learn_question()
+        yield "the question becomes known", False, replace(following, is_known=True)
     if node.request.check:
         following, rules = _begin(scenario, node)
         truth = scenario.decided if node.is_decided else scenario.truth
@@ -258,6 +267,16 @@ def _decision_is_the_strongest(node: Node) -> Iterator[str]:
         yield f"the decision is {node.request.decision or 'none'}; by level, these came first: {dict(node.first)}"
 
 
+def _conflicts_are_flagged(scenario: Scenario, node: Node) -> Iterator[str]:
+    """Whatever differs from the decision, as far as is known, and nothing else."""
+    request = node.request
+    for key, event in request.events.items():
+        if event.outcome and event.overruled != "open" and request.decision not in ("", key):
+            differs = scenario.rules(request, scenario.routes).disagree(key, request.decision)
+            if event.conflict != differs:
+                yield f"{key} differs from {request.decision}: {differs}, and conflict is {event.conflict}"
+
+
 def _effects_are_unique(scenario: Scenario, node: Node) -> Iterator[str]:
     for route in scenario.routes:
         events = [key for name, key in node.began if name == route.name]
@@ -341,7 +360,7 @@ class Found:
 
 def search(scenario: Scenario, *, bound: int = 400_000) -> Found:
     """Breadth first, so that the trace of what does not hold is a shortest one."""
-    start = Node(Request())
+    start = Node(Request(is_one_answer=bool(scenario.seems_one_answer)))
     first = start.frozen()
     parents: dict[Any, tuple[Any, str] | None] = {first: None}
     nearer: dict[Any, list[Any]] = {}  # to rest: reversed
@@ -388,6 +407,7 @@ def _wrong(scenario: Scenario, node: Node) -> Iterator[str]:
         return
     yield from violations(node.request)
     yield from _decision_is_the_strongest(node)
+    yield from _conflicts_are_flagged(scenario, node)
     yield from _effects_are_unique(scenario, node)
 
 

@@ -85,6 +85,8 @@ class Event:
     conflict: bool = False
     #: The event that overruled it, or `open`.
     overruled: str = ""
+    #: It was the decision once.
+    superseded: bool = False
     #: A worker routes it as what it was before: it is routed once more.
     reroute: bool = False
     suspect: bool = False
@@ -94,14 +96,14 @@ class Event:
 
     def frozen(self) -> tuple[Any, ...]:
         effects = tuple((name, self.effects[name].frozen()) for name in sorted(self.effects))
-        own = (self.trust, self.state, self.conflict, self.overruled, self.reroute, self.suspect, self.seen)
+        own = (self.trust, self.state, self.conflict, self.overruled, self.superseded, self.reroute, self.suspect, self.seen)
         return own + effects
 
     def copy(self) -> "Event":
         new = Event.__new__(Event)
         new.outcome, new.order, new.trust, new.state = self.outcome, self.order, self.trust, self.state
         new.conflict, new.overruled, new.reroute = self.conflict, self.overruled, self.reroute
-        new.suspect, new.seen = self.suspect, self.seen
+        new.suspect, new.seen, new.superseded = self.suspect, self.seen, self.superseded
         new.effects = {name: effect.copy() for name, effect in self.effects.items()}
         return new
 
@@ -120,6 +122,8 @@ class Request:
     #: Has had outcomes that differ.
     rivals: bool = False
     contested: bool = False
+    #: `A` and `B` are one answer, as far as is known.
+    is_one_answer: bool = False
     #: A check at HITL.sh's API is scheduled.
     check: bool = False
     #: How often HITL.sh did not confirm what waits.
@@ -137,7 +141,7 @@ class Request:
     def frozen(self) -> tuple[Any, ...]:
         return (
             tuple((name, self.events[name].frozen()) for name in sorted(self.events)),
-            (self.decision, self.turn, self.rivals, self.contested, self.check, self.doubts),
+            (self.decision, self.turn, self.rivals, self.contested, self.is_one_answer, self.check, self.doubts),
             tuple(sorted(self.speaks.items())),
             tuple(sorted(self.effect.items())),
             tuple(sorted(self.due)),
@@ -151,6 +155,7 @@ class Request:
         new.events = {name: event.copy() for name, event in self.events.items()}
         new.decision, new.turn, new.rivals = self.decision, self.turn, self.rivals
         new.contested, new.check, new.doubts = self.contested, self.check, self.doubts
+        new.is_one_answer = self.is_one_answer
         new.speaks, new.effect = self.speaks.copy(), self.effect.copy()
         new.due, new.later = self.due.copy(), self.later.copy()
         new.leases, new.turns = self.leases.copy(), self.turns.copy()

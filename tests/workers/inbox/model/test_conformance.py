@@ -2,13 +2,16 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any, ClassVar
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from hitlsh.request_details import read_details
 from tests.builders import ago, claimed, delivery, key, payload, routed, settled
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.model.rules import Rules
@@ -23,7 +26,16 @@ from workers.inbox.values import ClaimedItem
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"
-BODIES = {"A": payload(), "B": payload(response="Reject", response_at=ago(50)), "P": claimed()}
+#: By whether `A` and `B` seem one answer until the question is known: their responses, and the options of the question.
+ANSWERS: dict[bool | None, tuple[Any, Any, list[Any]]] = {
+    None: ("Approve", "Reject", []),
+    False: ("Approve", "Reject", [{"value": "Approve", "label": "Reject"}]),
+    True: (
+        {"selected_value": "v1", "selected_label": "Yes"},
+        "Yes",
+        [{"value": "v1", "label": "Yes"}, {"value": "Yes", "label": "No"}],
+    ),
+}
 WORDS = {level: word for word, level in LEVELS.items()}
 SCENARIO = Scenario(
     evidence=(*((content, level) for content in "AB" for level in (1, 2, 3)), ("P", 2)),
@@ -36,7 +48,13 @@ SCENARIO = Scenario(
 class Inboxes:
     """The real inbox, as workers and HITL.sh take the steps of the model to it."""
 
-    def __init__(self, redis: Redis, inbox: Inbox) -> None:
+    def __init__(self, redis: Redis, inbox: Inbox, seems_one_answer: bool | None) -> None:
+        first, second, self.options = ANSWERS[seems_one_answer]
+        self.bodies = {
+            "A": payload(response_data=first),
+            "B": payload(response_data=second, response_at=ago(50)),
+            "P": claimed(),
+        }
         self.redis = redis
         self.inbox = inbox
         #: What each worker holds.
@@ -60,18 +78,25 @@ class Inboxes:
     def _learn_names(self) -> None:
         for name in self.redis.scan_iter(keys.event("*")):
             real = name.decode().removeprefix(keys.event(""))
-            head = b"".join(self.redis.hget(name, f"{level}:head") or b"" for level in LEVELS)
-            content = "P" if real == key(BODIES["P"]) else "B" if b"Reject" in head else "A"
+            body = b"".join(self.redis.hget(name, f"{level}:body") or b"" for level in LEVELS)
+            content = "P" if real == key(self.bodies["P"]) else "B" if self.bodies["B"] in body else "A"
             again = f"~{real.partition('~')[2]}" if "~" in real else ""
             self.keys[content + again] = real
 
     async def _arrive(self, before: Node, content: str, level: str) -> None:
-        await self.inbox.accept([delivery(BODIES[content], trust=WORDS[int(level)])])
+        await self.inbox.accept([delivery(self.bodies[content], trust=WORDS[int(level)])])
 
     async def _open(self, before: Node) -> None:
         lease = ReconcileLease(self.redis, seconds=60, retention=86_400)
         assert lease.acquire()
         lease.write([Note("open", REQUEST)], began=0)
+        lease.release()
+
+    async def _learn_question(self, before: Node) -> None:
+        lease = ReconcileLease(self.redis, seconds=60, retention=86_400)
+        assert lease.acquire()
+        details = read_details({"response_type": "single_select", "response_config": {"options": self.options}})
+        lease.write([Note("details", REQUEST, msgspec.json.encode(details))], began=0)
         lease.release()
 
     async def _claim(self, before: Node, worker: str, what: str) -> None:
@@ -113,6 +138,7 @@ class Inboxes:
 
     PATTERNS: ClassVar[dict[str, Any]] = {
         r"(.+) arrives at level (.)": _arrive,
+        r"the question becomes known": _learn_question,
         r"a check finds the request open": _open,
         r"worker (.) claims (.+)": _claim,
         r"worker (.) reports the routing of (.+)": _route,
@@ -189,16 +215,22 @@ def state_of(request: Request) -> dict[str, Any]:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(choices=st.lists(st.integers(0, 10_000), min_size=10, max_size=40))
-def test_the_inbox_does_what_the_model_does(redis: Redis, server: Any, choices: list[int]) -> None:
+@given(
+    seems_one_answer=st.sampled_from([None, False, True]),
+    choices=st.lists(st.integers(0, 10_000), min_size=10, max_size=40),
+)
+def test_the_inbox_does_what_the_model_does(
+    redis: Redis, server: Any, seems_one_answer: bool | None, choices: list[int]
+) -> None:
     redis.flushall()
+    scenario = replace(SCENARIO, seems_one_answer=seems_one_answer)
 
     async def walk() -> None:
         async with AsyncRedis.from_url(server.url) as client:
-            inboxes = Inboxes(redis, Inbox(client, retention=86_400, lease=15.0))
-            node, taken = Node(Request()), list[str]()
+            inboxes = Inboxes(redis, Inbox(client, retention=86_400, lease=15.0), seems_one_answer)
+            node, taken = Node(Request(is_one_answer=bool(seems_one_answer))), list[str]()
             for choice in choices:
-                possible = list(steps(SCENARIO, node))
+                possible = list(steps(scenario, node))
                 if not possible:
                     return
                 label, _, following = possible[choice % len(possible)]

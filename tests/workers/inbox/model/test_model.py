@@ -58,6 +58,18 @@ def test_more_of_everything(
     assert found.wrong is None, str(found)
 
 
+@pytest.mark.parametrize("truth", ["A", "open"])
+@pytest.mark.parametrize("seems_one_answer", [False, True], ids=["two", "one"])
+@pytest.mark.parametrize("routes", [DEMANDING, CURIOUS, BOTH], ids=name)
+@pytest.mark.parametrize("arrives", ["A1 B1", "A1 B2", "A2 B1", "A1 B3"])
+def test_the_question_becomes_known(arrives: str, routes: tuple[Route, ...], seems_one_answer: bool, truth: str) -> None:
+    found = search(
+        Scenario(evidence=evidence(arrives), truth=truth, routes=routes, seems_one_answer=seems_one_answer)
+    )  # fmt: skip
+
+    assert found.wrong is None, str(found)
+
+
 @pytest.mark.parametrize("arrives", ["A1 B1", "A1 A2 B1"])
 def test_a_forged_outcome_of_a_request_that_is_decided_later(arrives: str) -> None:
     found = search(Scenario(evidence=evidence(arrives), truth="open", decided="B", routes=DEMANDING, releases=1))
@@ -139,6 +151,23 @@ class RunsAgain(Rules):
 
     def may_have_effect(self, name: str, key: str) -> bool:
         return True
+
+
+class ForgetsToCompare(Rules):
+    """What was asked becomes known, and outcomes are not compared again."""
+
+    def decide_agreement(self) -> None:
+        pass
+
+
+def test_outcomes_that_are_not_compared_again_are_found() -> None:
+    found = search(
+        Scenario(
+            evidence=evidence("A1 B1"), truth="A", routes=CURIOUS, rules=ForgetsToCompare, seems_one_answer=False
+        )
+    )  # fmt: skip
+
+    assert "and conflict is" in (found.wrong or ""), str(found)
 
 
 @pytest.mark.parametrize(
