@@ -96,8 +96,8 @@ class Event:
 
     def frozen(self) -> tuple[Any, ...]:
         effects = tuple((name, self.effects[name].frozen()) for name in sorted(self.effects))
-        own = (self.trust, self.state, self.conflict, self.overruled, self.superseded, self.reroute, self.suspect, self.seen)
-        return own + effects
+        flags = (self.conflict, self.overruled, self.superseded, self.reroute, self.suspect)
+        return (self.trust, self.state, flags, self.seen, *effects)
 
     def copy(self) -> "Event":
         new = Event.__new__(Event)

@@ -62,7 +62,9 @@ def test_more_of_everything(
 @pytest.mark.parametrize("seems_one_answer", [False, True], ids=["two", "one"])
 @pytest.mark.parametrize("routes", [DEMANDING, CURIOUS, BOTH], ids=name)
 @pytest.mark.parametrize("arrives", ["A1 B1", "A1 B2", "A2 B1", "A1 B3"])
-def test_the_question_becomes_known(arrives: str, routes: tuple[Route, ...], seems_one_answer: bool, truth: str) -> None:
+def test_the_question_becomes_known(
+    arrives: str, routes: tuple[Route, ...], seems_one_answer: bool, truth: str
+) -> None:
     found = search(
         Scenario(evidence=evidence(arrives), truth=truth, routes=routes, seems_one_answer=seems_one_answer)
     )  # fmt: skip

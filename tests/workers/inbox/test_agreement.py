@@ -1,0 +1,61 @@
+"""Whether two answers to one request agree, in every order of deliveries and of the question becoming known."""
+
+from itertools import permutations, product
+from typing import Any
+
+import msgspec
+import pytest
+from redis import Redis
+
+from hitlsh.request_details import read_details
+from tests.builders import delivery, payload
+from workers.inbox import keys, store
+from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
+
+REQUEST = "66c0ffee00000000000000a1"
+OPTIONS = [
+    {"value": "v1", "label": "Pay it"},
+    {"value": "v2", "label": "Leave it"},
+    {"value": "Pay it", "label": "Later"},
+]
+FIRST = ["v1", {"selected_value": "v1", "selected_label": "Pay it"}, {"selected_value": "v1"}]
+SECOND = ["v2", "Leave it", {"selected_value": "v2", "selected_label": "Leave it"}]
+#: The value of the third option is the label of the first.
+THIRD = ["Pay it", "Later", {"selected_value": "Pay it", "selected_label": "Later"}]
+
+
+def save_question(redis: Redis) -> None:
+    lease = ReconcileLease(redis, seconds=60, retention=86_400)
+    assert lease.acquire()
+    details = read_details({"response_type": "single_select", "response_config": {"options": OPTIONS}})
+    lease.write([Note("details", REQUEST, msgspec.json.encode(details))], began=0)
+    lease.release()
+
+
+def has_conflict(redis: Redis) -> bool:
+    return any(redis.hexists(key, "conflict") for key in redis.scan_iter(keys.event("*")))
+
+
+def take(redis: Redis, step: str, answers: dict[str, Any]) -> None:
+    if step == "question":
+        # The question is kept with the record that the request's first event makes.
+        save_question(redis)
+    else:
+        level = "signed" if step == "one" else "callback"
+        store.accept(redis, [delivery(payload(response_data=answers[step]), trust=level)], retention=86_400)
+
+
+@pytest.mark.parametrize("steps", list(permutations(["one", "other", "question"])), ids="-".join)
+@pytest.mark.parametrize(
+    "options", [(FIRST, SECOND), (FIRST, THIRD), (SECOND, THIRD), (FIRST, FIRST), (SECOND, SECOND), (THIRD, THIRD)]
+)
+def test_forms_of_one_option_agree_and_options_differ(
+    redis: Redis, steps: tuple[str, ...], one: list[Any], other: list[Any]
+) -> None:
+    for answer, other_answer in product(one, other):
+        redis.flushall()
+        for step in steps:
+            take(redis, step, {"one": answer, "other": other_answer})
+        save_question(redis)
+
+        assert has_conflict(redis) == (one is not other), (answer, other_answer)
