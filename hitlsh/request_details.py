@@ -112,6 +112,7 @@ def _options(response_config: dict[str, Any] | None) -> tuple[OfferedOption, ...
 
 
 def _spellings(response_type: str | None, response_config: dict[str, Any] | None) -> tuple[tuple[str, ...], ...]:
+    answers: list[tuple[Any, ...]]
     if response_type == "boolean":
         words = ((True, "true", "yes", "true_label"), (False, "false", "no", "false_label"))
         answers = [(meaning, name, short, (response_config or {}).get(label)) for meaning, name, short, label in words]

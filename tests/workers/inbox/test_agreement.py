@@ -46,9 +46,8 @@ def take(redis: Redis, step: str, answers: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("steps", list(permutations(["one", "other", "question"])), ids="-".join)
-@pytest.mark.parametrize(
-    "options", [(FIRST, SECOND), (FIRST, THIRD), (SECOND, THIRD), (FIRST, FIRST), (SECOND, SECOND), (THIRD, THIRD)]
-)
+@pytest.mark.parametrize("one", [FIRST, SECOND, THIRD], ids=["first", "second", "third"])
+@pytest.mark.parametrize("other", [FIRST, SECOND, THIRD], ids=["first", "second", "third"])
 def test_forms_of_one_option_agree_and_options_differ(
     redis: Redis, steps: tuple[str, ...], one: list[Any], other: list[Any]
 ) -> None:
