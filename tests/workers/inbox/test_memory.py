@@ -1,5 +1,6 @@
 """Redis nearly full: tracebacks go first, then bodies of finished events; the reserve comes and goes."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,8 +26,10 @@ def inbox(async_redis: AsyncRedis) -> Inbox:
 @contextmanager
 def filled(redis: Redis, share: float) -> Iterator[None]:
     """`maxmemory` so that this share of it is in use."""
-    if not redis.exists("ballast"):
-        redis.set("ballast", bytes(30 << 20))
+    # The server makes the ballast itself, so that no buffer for it is in use; what is deleted is freed later.
+    redis.setrange("ballast", (30 << 20) - 1, b"x")
+    while redis.info("memory")["lazyfree_pending_objects"]:
+        time.sleep(0.01)
     redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / share))
     try:
         yield
