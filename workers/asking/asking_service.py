@@ -83,7 +83,7 @@ class AskingService:
         call_timeout: float = CALL_TIMEOUT,
         repair_margin: float = REPAIR_MARGIN,
     ) -> None:
-        """`call_timeout`, `repair_margin`: seconds, equal in all processes. Raises `CannotAsk`: a setting is missing."""
+        """`call_timeout`, `repair_margin`: seconds, equal in all processes. Raises `CannotAsk` without a setting."""
         key, signer, public_url = _required(settings)
         self._redis = redis
         self._key_hash = api_key_hash(key)
@@ -474,7 +474,7 @@ def _required(settings: Settings) -> tuple[str, CallbackSigner, str]:
         raise CannotAsk("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
     if not settings.callback_secrets:
         raise CannotAsk(
-            "HITL_CALLBACK_SECRETS is not set, and questions are recognised by callback URLs: set it as at the receiver."
+            "HITL_CALLBACK_SECRETS is not set, so no callback URL can be signed: set it as at the receiver."
         )
     if settings.public_url is None:
         raise CannotAsk("HITL_PUBLIC_URL is not set: write the address under which HITL.sh reaches the receiver.")
