@@ -4,6 +4,7 @@ Follows https://docs.hitl.sh. Nothing here needs Redis, RQ or a web framework:
 
 - `hitlsh.webhooks` verifies and parses deliveries, without I/O;
 - `hitlsh.api` is a typed client, blocking and asyncio;
+- `hitlsh.asking` has the values of asking through the receiver;
 - `hitlsh.signatures`, `hitlsh.callbacks` and `hitlsh.samples` are their parts.
 
 Every exception descends from `HitlshError`. A wrong argument of receiving, such as an empty list of secrets, is a
@@ -17,6 +18,12 @@ plain ValueError or TypeError::
     ├── StateInvalid             a callback's state is not plain JSON
     │   └── StateTooLarge        a callback's state is longer than 2,048 bytes
     ├── SampleInvalid            there is no such sample                          (also a ValueError)
+    ├── AskError                 a question was not asked, or a request not changed
+    │   ├── QuestionInvalid      the question breaks a limit                      (also a ValueError)
+    │   ├── KeyConflict          the key belongs to another question
+    │   ├── AskRefused           it cannot be asked now; says when to come again
+    │   ├── AskUnknown           no asked request has this id
+    │   └── CannotCancel         the request can no longer be cancelled, or not yet
     └── ApiError                 a call did not return what it was made for
         ├── ClientMisconfigured  the API key or the base URL cannot be used       (also a ValueError)
         ├── ArgumentInvalid      an argument breaks a limit; no call was made     (also a ValueError)
@@ -73,6 +80,8 @@ if TYPE_CHECKING:
     from hitlsh.api.questions.content import Content, audio, file, image, video
     from hitlsh.api.questions.request_body import DocumentedLimitWarning
     from hitlsh.api.request_recorder import AsyncRequestRecorder, RequestRecorder, SentRequest
+    from hitlsh.asking.ask_errors import AskError, AskRefused, AskUnknown, CannotCancel, KeyConflict, QuestionInvalid
+    from hitlsh.asking.ask_outcomes import Answered, Cancelled, Conflicted, Lost, TimedOut
     from hitlsh.callbacks import CallbackInvalid, CallbackSigner, CallbackToken, StateInvalid, StateTooLarge
     from hitlsh.errors import DeliveryRefused, HitlshError
     from hitlsh.event_json import decode_event, encode_event
@@ -85,8 +94,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Answered",
     "ApiError",
     "ArgumentInvalid",
+    "AskError",
+    "AskRefused",
+    "AskUnknown",
     "AsyncBudget",
     "AsyncClient",
     "AsyncRequestRecorder",
@@ -97,9 +110,12 @@ __all__ = [
     "CallbackInvalid",
     "CallbackSigner",
     "CallbackToken",
+    "Cancelled",
+    "CannotCancel",
     "Client",
     "ClientMisconfigured",
     "Conflict",
+    "Conflicted",
     "Content",
     "DeliveryRefused",
     "DocumentedLimitWarning",
@@ -107,11 +123,14 @@ __all__ = [
     "Forbidden",
     "Headers",
     "HitlshError",
+    "KeyConflict",
     "LocalBudget",
     "LoopMember",
+    "Lost",
     "NotFound",
     "Option",
     "Question",
+    "QuestionInvalid",
     "RateLimit",
     "RateLimited",
     "RefundInfo",
@@ -126,6 +145,7 @@ __all__ = [
     "StateInvalid",
     "StateTooLarge",
     "StatusError",
+    "TimedOut",
     "Unauthorized",
     "UnexpectedReply",
     "Unreachable",
@@ -197,6 +217,17 @@ _MODULES = {
     "AsyncRequestRecorder": "hitlsh.api.request_recorder",
     "RequestRecorder": "hitlsh.api.request_recorder",
     "SentRequest": "hitlsh.api.request_recorder",
+    "AskError": "hitlsh.asking.ask_errors",
+    "AskRefused": "hitlsh.asking.ask_errors",
+    "AskUnknown": "hitlsh.asking.ask_errors",
+    "CannotCancel": "hitlsh.asking.ask_errors",
+    "KeyConflict": "hitlsh.asking.ask_errors",
+    "QuestionInvalid": "hitlsh.asking.ask_errors",
+    "Answered": "hitlsh.asking.ask_outcomes",
+    "Cancelled": "hitlsh.asking.ask_outcomes",
+    "Conflicted": "hitlsh.asking.ask_outcomes",
+    "Lost": "hitlsh.asking.ask_outcomes",
+    "TimedOut": "hitlsh.asking.ask_outcomes",
     "CallbackInvalid": "hitlsh.callbacks",
     "CallbackSigner": "hitlsh.callbacks",
     "CallbackToken": "hitlsh.callbacks",

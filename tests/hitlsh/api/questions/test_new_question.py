@@ -1,0 +1,114 @@
+"""Questions as values: what is read from JSON, what is refused, and when two are the same."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from hitlsh import multi_select, number, rating, single_select, text
+from hitlsh.api.questions.builders import Question, boolean, editable_text
+from hitlsh.api.questions.new_question import (
+    Escalation,
+    NewQuestion,
+    decode_question,
+    differing_fields,
+    encode_question,
+)
+from hitlsh.api.questions.question_types import read_question
+from hitlsh.asking.ask_errors import QuestionInvalid
+from hitlsh.asking.ask_outcomes import Answered, TimedOut
+from hitlsh.asking.asked_request import AskedRequest, decode_asked, encode_asked
+
+
+def question(**fields: Any) -> NewQuestion:
+    usual: dict[str, Any] = {
+        "text": "Refund 120 EUR?",
+        "loop": "Payouts",
+        "response_type": "single_select",
+        "response_config": {"options": ["Approve", "Reject"]},
+        "default_response": "Reject",
+    }
+    return NewQuestion(**usual | fields)
+
+
+def problems(**fields: Any) -> list[str]:
+    with pytest.raises(QuestionInvalid) as invalid:
+        question(**fields).check()
+    return [problem.field for problem in invalid.value.problems]
+
+
+@pytest.mark.parametrize(
+    "built",
+    [
+        single_select("Approve", "Reject"),
+        multi_select("a", "b", "c", min_selections=0, max_selections=2),
+        rating(0, 10, scale_step=0.5, labels={0: "poor"}),
+        number(-5, 5, decimal_places=0, suffix="EUR"),
+        text(max_length=80),
+        editable_text("Dear Ann", max_length=200),
+        boolean("Pay", "Keep"),
+    ],
+    ids=lambda built: built.response_type,
+)
+def test_a_configuration_is_read_as_its_builder_made_it(built: Question) -> None:
+    read = read_question(built.response_type, built.response_config)
+
+    assert (read.response_config, read.check) == (built.response_config, built.check)
+
+
+def test_a_question_survives_json() -> None:
+    asked = question(
+        key="refund-42", state=[0], escalate_to=(Escalation(loop="On call", timeout_seconds=600),), timeout_seconds=60
+    )
+
+    assert decode_question(encode_question(asked)) == asked
+    assert decode_question(msgspec.json.encode(asked)) == asked
+
+
+def test_a_default_that_is_falsy_survives_json() -> None:
+    asked = question(response_type="boolean", response_config={}, default_response=False)
+
+    assert decode_question(encode_question(asked)).default_response is False
+
+
+def test_every_problem_is_told_at_once() -> None:
+    found = problems(text=" ", default_response="Maybe", timeout_seconds=5, image_url="x", key="", state="x" * 3_000)
+
+    assert found == ["text", "timeout_seconds", "default_response", "image_url", "key", "state"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"response_type": "word"}, "response_type"),
+        ({"response_config": {}}, "response_config.options"),
+        ({"response_config": {"options": [1]}}, "response_config.options[0]"),
+        ({"response_config": {"options": ["a"], "colour": 1}}, "response_config.colour"),
+        ({"default_response": None}, "default_response"),
+        ({"escalate_to": (Escalation(loop="On call", timeout_seconds=600),)}, "timeout_seconds"),
+        ({"context": {"x": "y" * 70_000}}, ""),
+    ],
+)
+def test_a_problem_names_its_field(fields: dict[str, Any], named: str) -> None:
+    assert problems(**fields) == [named]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b'{"text": 1}', b'{"text": "a", "loup": "b"}'])
+def test_what_is_no_question_is_invalid(body: bytes) -> None:
+    with pytest.raises(QuestionInvalid):
+        decode_question(body)
+
+
+def test_questions_differ_in_what_is_asked_and_not_in_how() -> None:
+    assert differing_fields(question(key="a"), question(key="b", when_limited="refuse")) == []
+    assert differing_fields(question(state={"a": 1, "b": 2}), question(state={"b": 2, "a": 1})) == []
+    assert differing_fields(question(state=1), question(state=True, text="Other?")) == ["state", "text"]
+
+
+def test_an_asked_request_survives_json_with_each_outcome() -> None:
+    for outcome in (Answered(response=False, trust="signed"), TimedOut(default_response=0, trust="callback"), None):
+        request = AskedRequest(
+            id="ask_x", status="ended", text="?", response_type="boolean", outcome=outcome, version=3
+        )
+
+        assert decode_asked(encode_asked(request)) == request
