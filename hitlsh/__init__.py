@@ -25,6 +25,7 @@ plain ValueError or TypeError::
     │   ├── AskUnknown           no asked request has this id
     │   ├── CannotCancel         the request can no longer be cancelled, or not yet
     │   ├── NotAnswered          it ended without an answer, and an answer was demanded
+    │   ├── NotApproved          no person approved, so the function did not run
     │   ├── StillOpen            the wait is over before the request            (also a TimeoutError)
     │   ├── AnswerUnexpected     the answer is none that the question offers      (also a ValueError)
     │   ├── HitlMisconfigured    the receiver's URL or the token cannot be used   (also a ValueError)
@@ -91,10 +92,12 @@ if TYPE_CHECKING:
     from hitlsh.asking.ask_errors import AskError, AskRefused, AskUnknown, CannotCancel, KeyConflict, QuestionInvalid
     from hitlsh.asking.ask_outcomes import Answered, Cancelled, Conflicted, Lost, TimedOut
     from hitlsh.asking.asked_request import AskedRequest
+    from hitlsh.asking_client.approval import approve
     from hitlsh.asking_client.client_errors import (
         AnswerUnexpected,
         HitlMisconfigured,
         NotAnswered,
+        NotApproved,
         ReceiverFailed,
         ReceiverUnreachable,
         StillOpen,
@@ -155,6 +158,7 @@ __all__ = [
     "LoopMember",
     "Lost",
     "NotAnswered",
+    "NotApproved",
     "NotFound",
     "Option",
     "Question",
@@ -185,6 +189,7 @@ __all__ = [
     "Unreachable",
     "Unreadable",
     "VerifiedDelivery",
+    "approve",
     "audio",
     "boolean",
     "decode_event",
@@ -267,6 +272,8 @@ _MODULES = {
     "AnswerUnexpected": "hitlsh.asking_client.client_errors",
     "HitlMisconfigured": "hitlsh.asking_client.client_errors",
     "NotAnswered": "hitlsh.asking_client.client_errors",
+    "NotApproved": "hitlsh.asking_client.client_errors",
+    "approve": "hitlsh.asking_client.approval",
     "ReceiverFailed": "hitlsh.asking_client.client_errors",
     "ReceiverUnreachable": "hitlsh.asking_client.client_errors",
     "StillOpen": "hitlsh.asking_client.client_errors",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hitlsh.asking.ask_errors import AskError
-from hitlsh.asking.ask_outcomes import AskOutcome, Lost, TimedOut
+from hitlsh.asking.ask_outcomes import Answered, AskOutcome, Lost, TimedOut
 from hitlsh.asking.asked_request import AskedRequest
 
 
@@ -79,6 +79,22 @@ class NotAnswered(AskError):
         if isinstance(self.outcome, Lost):
             return f"Nobody will answer {self.request_id}: {self.outcome.reason}"
         return f"{self.request_id} has no answer: it ended as {type(self.outcome).__name__.lower()}"
+
+
+class NotApproved(AskError):
+    """No person approved, so a function that needs an approval did not run: see `outcome`."""
+
+    def __init__(self, function_name: str, outcome: AskOutcome) -> None:
+        super().__init__(function_name, outcome)
+        self.function_name = function_name
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        if isinstance(self.outcome, Answered):
+            return f"{self.function_name} did not run: a person rejected it"
+        if isinstance(self.outcome, TimedOut):
+            return f"{self.function_name} did not run: nobody approved it in time"
+        return f"{self.function_name} did not run: the request ended as {type(self.outcome).__name__.lower()}"
 
 
 class AnswerUnexpected(AskError, ValueError):
