@@ -85,7 +85,7 @@ class Clock:
         now = self._timekeeper.keep(self._redis)
         work = due_work.read(self._redis, self._polled(), now)
         self._warn_if_unserved(oldest_waiting(self._redis, RECONCILE))
-        if any(
+        if (work.has_questions and not work.is_reconciling) or any(
             work.may_reconcile(checks) and (checks.count or self._first_discovery_is_wanted(checks))
             for checks in work.checks
         ):

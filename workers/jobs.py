@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workers import handover
+from workers.asking.asking_service import run_due_questions
 from workers.errors import WorkersError
 from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.loading import load_router
@@ -26,6 +27,9 @@ from workers.startup_checks import check_confirmation_is_possible, warn_if_nothi
 from workers.worker import serve
 
 logger = logging.getLogger("hitl.workers")
+
+#: Seconds of a reconcile run in which it begins work on questions.
+QUESTION_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +111,24 @@ def reconcile() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     redis = worker_client(settings.redis_url)
     try:
-        runner.run(settings, redis, stopping=stopping)
+        asked = asyncio.run(_ask_due_questions(settings))
+        # A run that was wanted for questions alone makes no other calls while HITL.sh is to be left alone.
+        if not asked or runner.is_due(settings, redis):
+            runner.run(settings, redis, stopping=stopping)
     except Exception:
         reconcile_lease.hold_off(redis)
         raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         redis.close()
+
+
+async def _ask_due_questions(settings: Settings) -> int:
+    redis = drain_client(settings.redis_url)
+    try:
+        return await run_due_questions(settings, redis, seconds=QUESTION_SECONDS)
+    finally:
+        await redis.aclose()
 
 
 async def _drain(work: Work, *, parent: int) -> bool:

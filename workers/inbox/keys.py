@@ -40,6 +40,10 @@
 | `waiting:<handler>` | sorted set | effects that wait while as many of that handler run as may |
 | `running` | hash | how many effects of a capped handler run |
 | `counters` | hash | deliveries by reason; `repaired`, `api_429` |
+| `question:<id>` | hash | a question that was asked through us: its `record`, `revision` and `version` |
+| `questions_open` | sorted set | questions without an outcome, by when they were asked (seconds) |
+| `questions_queued` | sorted set | questions that wait for calls, by priority and time |
+| `questions_due` | sorted set | questions that are to be asked, repaired or escalated, by when (milliseconds) |
 """
 
 PREFIX = "{hitl}:"
@@ -66,6 +70,10 @@ def tombstone(request_id: str) -> str:
 
 def waiting(handler: str) -> str:
     return f"{PREFIX}waiting:{handler}"
+
+
+def question(question_id: str) -> str:
+    return f"{PREFIX}question:{question_id}"
 
 
 def webhook_health(hour: int) -> str:
@@ -102,6 +110,11 @@ LOST = f"{PREFIX}lost"
 RECONCILE_LEASE = f"{PREFIX}reconcile_lease"
 RECONCILE_STATE = f"{PREFIX}reconcile"
 WEBHOOK_HEALTH = f"{PREFIX}webhook_health"
+QUESTIONS_OPEN = f"{PREFIX}questions_open"
+QUESTIONS_QUEUED = f"{PREFIX}questions_queued"
+QUESTIONS_DUE = f"{PREFIX}questions_due"
+#: Channel: `<id> <version>` of each question that has changed; a message may be lost.
+QUESTION_CHANGES = f"{PREFIX}questions"
 
 
 def script_keys(key_hash: str | None) -> list[str]:

@@ -59,7 +59,12 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
 def read(redis: Redis, request_id: str) -> RequestRecord | None:
     """The whole record, None when there is none (or none any more)."""
     fields = cast("dict[bytes, bytes]", redis.hgetall(keys.request(request_id)))
-    return _record({name.decode(): value for name, value in fields.items()}) if fields else None
+    return whole_record(fields) if fields else None
+
+
+def whole_record(fields: Mapping[bytes, bytes]) -> RequestRecord:
+    """The record whose hash has these fields."""
+    return _record({name.decode(): value for name, value in fields.items()})
 
 
 def queue_read(pipe: Pipeline, request_id: str) -> None:

@@ -10,7 +10,16 @@ from redis.commands.core import AsyncScript, Script
 #: Included in every script, each file on those before it.
 PRELUDE = ("inbox_clock", "prelude", "request_turns", "details", "evidence")
 #: Included in single scripts after that.
-EXTRA = {"store/accept": ("quotas",), "operations/discard_effects": ("quotas",), "operations/mark_reread": ("quotas",)}
+EXTRA = {
+    "store/accept": ("quotas", "questions"),
+    "operations/discard_effects": ("quotas",),
+    "operations/mark_reread": ("quotas",),
+    "questions/claim_questions": ("questions",),
+    "questions/demand_evidence": ("questions",),
+    "questions/link_request": ("questions",),
+    "questions/save_question": ("questions",),
+    "tracker/save_reconcile_notes": ("questions",),
+}
 #: Scripts on a key of their own, without the prelude.
 STANDALONE = {"budget/call_budget": ("inbox_clock",)}
 

@@ -80,6 +80,11 @@ def run(
         lease.release()
 
 
+def is_due(settings: Settings, redis: Redis) -> bool:
+    """Something is worth a call with one of the keys."""
+    return any(_is_due(redis, one.indexes) for one in _polled(settings, redis))
+
+
 class _Polled(msgspec.Struct, frozen=True, kw_only=True):
     """An API key that is polled."""
 

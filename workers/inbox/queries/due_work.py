@@ -38,6 +38,8 @@ class DueWork(msgspec.Struct, frozen=True, kw_only=True):
     is_reconciling: bool
     #: Somebody had held effects resumed, and no drain has carried that out yet.
     has_resumes: bool
+    #: Questions that are to be asked, repaired or escalated.
+    has_questions: bool
     #: By API key that is polled.
     checks: tuple[DueChecks, ...]
 
@@ -60,11 +62,12 @@ def read(redis: Redis, polled: Sequence[KeyIndexes], now: float) -> DueWork:
         pipe.zcount(keys.DRAINS, milliseconds, "+inf")
         pipe.exists(keys.RECONCILE_LEASE)
         pipe.exists(keys.RESUMES)
+        pipe.zcount(keys.QUESTIONS_DUE, "-inf", milliseconds)
         for indexes in polled:
             pipe.zcount(indexes.checks, "-inf", milliseconds)
             pipe.zscore(indexes.checks, DISCOVERY)
             reconcile_state.queue_times(pipe, indexes)
-        due, overdue, drains, reconciling, resumes, *rest = pipe.execute()
+        due, overdue, drains, reconciling, resumes, questions, *rest = pipe.execute()
     replies = iter(rest)
     return DueWork(
         now=now,
@@ -73,6 +76,7 @@ def read(redis: Redis, polled: Sequence[KeyIndexes], now: float) -> DueWork:
         drains=drains,
         is_reconciling=bool(reconciling),
         has_resumes=bool(resumes),
+        has_questions=bool(questions),
         checks=tuple(_checks(*values) for values in zip(replies, replies, replies, strict=True)),
     )
 

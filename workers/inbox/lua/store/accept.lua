@@ -349,6 +349,7 @@ local function accept()
     details = word(), loop_id = word(), loop_name = word() }
   local verdict = accept_event(delivery)
   if not refused[verdict] then keep_details(delivery) end
+  if delivery.outcome ~= '' then tell_question(delivery.request) end
   return verdict
 end
 

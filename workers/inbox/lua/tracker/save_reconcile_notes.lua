@@ -137,6 +137,7 @@ while position <= #frame do
   local request = prefix .. 'request:' .. request_id
   if verb == 'open' then
     open(request_id, request, first, second)
+    tell_question(request_id)
   elseif verb == 'details' then
     if second ~= '' and redis.call('HSETNX', request, 'callback', second) == 1 then count_change(request_id) end
     save_details(request_id, 'api', first)
@@ -145,6 +146,7 @@ while position <= #frame do
     redis.call('ZADD', asked_of(request_id), 'NX', creation_time(first), request_id)
   elseif verb == 'missing' then
     missing(request_id, request, first)
+    tell_question(request_id)
   elseif verb == 'due' then
     schedule(request_id, request, first)
   elseif verb == 'hold' then

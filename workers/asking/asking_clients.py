@@ -1,10 +1,4 @@
-"""Asks people through HITL.sh: each request is tracked, and its calls count in the budget of reconcile runs.
-
-from workers.asking import asking_client, callback_url
-
-with asking_client(settings, redis) as client:
-    client.requests.create(..., callback_url=callback_url(settings, state={"order": 17}))
-"""
+"""Clients of HITL.sh's API whose requests the inbox tracks, and whose calls count in the shared budget."""
 
 import time
 from typing import Any

@@ -1,0 +1,123 @@
+"""What happens around an asked request: time passes, HITL.sh delivers, processes die."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from hitl_sandbox.testing import Sandbox
+from hitlsh.callbacks import CallbackSigner
+from hitlsh.webhooks.parsing import parse
+from workers.asking import AskingService
+from workers.inbox import keys
+from workers.inbox.store import Inbox
+from workers.inbox.values import Delivery, Verdict
+from workers.reconcile import runner
+from workers.settings import Settings
+
+KEY = "hitl_test_0123456789abcdef"
+SECRET = "a-callback-key-of-these-tests-01"
+WEBHOOK_SECRET = "a-webhook-secret-of-these-tests"
+
+
+def created(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Every request that HITL.sh has, with what it was created with."""
+    return list(sandbox.state()["requests"])
+
+
+def let_time_pass(redis: Redis) -> int:
+    """Everything that is to be done for a question later is due now; returns how much that is."""
+    members = redis.zrange(keys.QUESTIONS_DUE, 0, -1)
+    for member in members:
+        redis.zadd(keys.QUESTIONS_DUE, {member: 0})
+    return len(members)
+
+
+def body(request_id: str, event: str = "completed", response: Any = "Approve") -> bytes:
+    """As HITL.sh posts it to a callback URL."""
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    by = {"user_id": "u1", "name": "Kim", "email": "kim@example.org"}
+    fields: dict[str, Any] = {
+        "event": f"request.{event}",
+        "request_id": request_id,
+        "loop_id": "66c0ffee00000000000000a1",
+        "status": event,
+        "response_data": response if event == "completed" else None,
+        "response_by": by if event == "completed" else None,
+        "response_at": now,
+        "created_at": now,
+    }
+    return msgspec.json.encode(fields)
+
+
+async def deliver(
+    redis: AsyncRedis,
+    request_id: str,
+    event: str = "completed",
+    response: Any = "Approve",
+    *,
+    trust: Any = "callback",
+    callback_url: str | None = None,
+) -> Verdict:
+    """A delivery that has been verified with this trust."""
+    inbox = Inbox(redis, retention=86_400, lease=15.0)
+    content = body(request_id, event, response)
+    token = None if callback_url is None else CallbackSigner([SECRET]).read(callback_url.rsplit("/", 1)[1])
+    delivery = Delivery(
+        content=parse(content),
+        body=content,
+        trust=trust,
+        received_at=datetime.now(UTC),
+        callback_id=None if token is None else token.id,
+        state=None if token is None else token.state,
+    )
+    [verdict], _ = await inbox.accept([delivery])
+    return verdict
+
+
+async def reconcile(settings: Settings, redis: Redis) -> None:
+    await asyncio.to_thread(runner.run, settings, redis)
+
+
+class Died(BaseException):
+    """The process ends on this line."""
+
+
+def die_at(service: AskingService, boundary: int) -> Callable[[], int]:
+    """Have the process of a service die at the nth boundary: before or after each write, and each call to HITL.sh.
+
+    Returns a function that tells how many boundaries were passed.
+    """
+    passed = 0
+
+    def pass_boundary() -> None:
+        nonlocal passed
+        passed += 1
+        if passed == boundary:
+            raise Died
+
+    def wrap(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def wrapped(*arguments: Any, **options: Any) -> Any:
+            pass_boundary()
+            result = await call(*arguments, **options)
+            pass_boundary()
+            return result
+
+        return wrapped
+
+    for part, names in (
+        (service._store, ("save", "link", "drop")),
+        (service._creator, ("create", "find_created", "find_loop")),
+    ):
+        for name in names:
+            setattr(part, name, wrap(getattr(part, name)))
+    return lambda: passed
+
+
+def shuffled(seed: int) -> random.Random:
+    return random.Random(seed)

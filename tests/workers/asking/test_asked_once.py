@@ -1,0 +1,227 @@
+"""A question is asked once, wherever the process that asks it dies, and however often it is asked again."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from hitl_sandbox.testing import Sandbox
+from hitlsh.api.questions.new_question import NewQuestion, encode_question
+from hitlsh.asking.ask_errors import AskRefused, KeyConflict
+from tests.workers.asking.asked import Died, created, die_at, let_time_pass, shuffled
+from workers.asking import AskingService
+from workers.settings import Settings
+
+Build = Callable[..., NewQuestion]
+#: Of one ask without a fault: before and after each of its writes and calls.
+BOUNDARIES = 12
+
+
+async def test_the_same_key_and_question_is_the_same_request(
+    service: AskingService, question: Build, sandbox: Sandbox
+) -> None:
+    first = await service.submit(question())
+    again = await service.submit(question(when_limited="refuse"))
+
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.request.id == first.request.id
+    assert again.request.request_id == first.request.request_id is not None
+    assert len(created(sandbox)) == 1
+
+
+async def test_another_question_with_the_key_says_what_differs(
+    service: AskingService, question: Build, sandbox: Sandbox
+) -> None:
+    await service.submit(question())
+
+    with pytest.raises(KeyConflict) as conflict:
+        await service.submit(question(text="Refund 130 EUR?", state={"order": 43}))
+
+    assert conflict.value.fields == ("state", "text")
+    assert len(created(sandbox)) == 1
+
+
+async def test_questions_without_a_key_are_all_asked(service: AskingService, question: Build, sandbox: Sandbox) -> None:
+    for _ in range(2):
+        await service.submit(question(key=None))
+
+    assert len(created(sandbox)) == 2
+
+
+async def test_two_processes_that_ask_at_once_ask_once(
+    settings: Settings, async_redis: AsyncRedis, question: Build, sandbox: Sandbox
+) -> None:
+    services = [AskingService(settings, async_redis) for _ in range(5)]
+
+    submitted = await asyncio.gather(*(service.submit(question()) for service in services))
+
+    assert len({one.request.id for one in submitted}) == 1
+    assert [one.is_new for one in submitted].count(True) == 1
+    assert len(created(sandbox)) == 1
+    for service in services:
+        await service.close()
+
+
+@pytest.mark.parametrize("boundary", range(1, BOUNDARIES + 1))
+async def test_a_process_that_dies_at_any_step_has_asked_once(
+    settings: Settings, async_redis: AsyncRedis, redis: Redis, question: Build, sandbox: Sandbox, boundary: int
+) -> None:
+    async with AskingService(settings, async_redis) as dying:
+        die_at(dying, boundary)
+        with pytest.raises(Died):
+            await dying.submit(question())
+
+    async with AskingService(settings, async_redis) as service:
+        at_once = await service.submit(question())
+        before = len(created(sandbox))
+        let_time_pass(redis)
+        await service.run_due()
+        after = await service.get(at_once.request.id)
+
+    assert before <= 1
+    assert after is not None
+    assert (after.status, len(created(sandbox))) == ("open", 1)
+    assert after.request_id == created(sandbox)[0]["id"]
+
+
+@pytest.mark.parametrize("seed", range(200))
+async def test_a_question_is_asked_once_whatever_dies_and_fails(
+    settings: Settings, async_redis: AsyncRedis, redis: Redis, question: Build, sandbox: Sandbox, seed: int
+) -> None:
+    chance = shuffled(seed)
+    asked = question(key=f"seed-{seed}", loop=chance.choice([question().loop, "Payouts"]))
+    for _ in range(chance.randint(1, 4)):
+        if chance.random() < 0.5:
+            sandbox.fault(
+                "error", status=chance.choice([500, 502, 503]), stage=chance.choice(["before", "after"]),
+                match={"method": chance.choice(["POST", "GET"])},
+            )  # fmt: skip
+        async with AskingService(settings, async_redis) as dying:
+            die_at(dying, chance.randint(1, BOUNDARIES + 4))
+            try:
+                if chance.random() < 0.7:
+                    await dying.submit(asked)
+                else:
+                    await dying.run_due()
+            except Died:
+                pass
+        if chance.random() < 0.6:
+            let_time_pass(redis)
+
+    sandbox.clear_faults()
+    async with AskingService(settings, async_redis) as service:
+        await service.submit(asked)
+        for _ in range(3):
+            let_time_pass(redis)
+            await service.run_due()
+        last = await service.submit(asked)
+
+    assert (last.request.status, len(created(sandbox))) == ("open", 1)
+
+
+#: Asks, and kills itself at a boundary.
+DIES = """
+import asyncio, os, signal, sys
+from redis.asyncio import Redis
+from hitlsh.api.questions.new_question import decode_question
+from tests.workers.asking.asked import Died, die_at
+from workers.asking import AskingService
+from workers.settings import Settings
+
+async def main():
+    service = AskingService(Settings.from_env(), Redis.from_url(os.environ["REDIS_URL"]))
+    die_at(service, int(sys.argv[1]))
+    try:
+        await service.submit(decode_question(sys.argv[2]))
+    except Died:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("boundary", range(1, BOUNDARIES + 1))
+async def test_a_killed_process_has_asked_once(
+    settings: Settings, async_redis: AsyncRedis, redis: Redis, question: Build, sandbox: Sandbox, boundary: int
+) -> None:
+    environment = os.environ | {
+        "REDIS_URL": settings.redis_url,
+        "HITL_API_KEY": settings.api_key or "",
+        "HITL_BASE_URL": settings.base_url,
+        "HITL_CALLBACK_SECRETS": settings.callback_secrets[0],
+        "HITL_PUBLIC_URL": settings.public_url or "",
+    }
+    words = [sys.executable, "-c", DIES, str(boundary), encode_question(question()).decode()]
+
+    died = await asyncio.to_thread(subprocess.run, words, check=False, timeout=60, env=environment)
+
+    async with AskingService(settings, async_redis) as service:
+        await service.submit(question())
+        let_time_pass(redis)
+        await service.run_due()
+        last = await service.submit(question())
+    assert died.returncode == -signal.SIGKILL
+    assert (last.request.status, len(created(sandbox))) == ("open", 1)
+
+
+async def test_a_reply_that_is_lost_is_looked_for_and_not_asked_again(
+    service: AskingService, question: Build, sandbox: Sandbox, redis: Redis
+) -> None:
+    sandbox.fault("error", status=502, stage="after", match={"method": "POST"})
+
+    first = await service.submit(question())
+    again = await service.submit(question())
+    let_time_pass(redis)
+    repaired = await service.submit(question())
+
+    assert [one.request.status for one in (first, again, repaired)] == ["asking", "asking", "open"]
+    assert [request["id"] for request in created(sandbox)] == [repaired.request.request_id]
+
+
+async def test_what_hitl_sh_refuses_leaves_nothing_behind(
+    service: AskingService, question: Build, sandbox: Sandbox, redis: Redis
+) -> None:
+    sandbox.fault("error", status=400, stage="before", match={"method": "POST"})
+
+    with pytest.raises(Exception, match="answered 400"):
+        await service.submit(question())
+    asked = await service.submit(question())
+
+    assert (asked.is_new, asked.request.status, len(created(sandbox))) == (True, "open", 1)
+
+
+async def test_a_process_that_was_held_up_cancels_what_it_has_asked_too_late(
+    settings: Settings, async_redis: AsyncRedis, redis: Redis, service: AskingService, question: Build, sandbox: Sandbox
+) -> None:
+    async with AskingService(settings, async_redis) as held_up:
+        create, released = held_up._creator.create, asyncio.Event()
+
+        async def create_late(*arguments: object) -> object:
+            await released.wait()
+            return await create(*arguments)  # type: ignore[arg-type]
+
+        held_up._creator.create = create_late  # type: ignore[assignment]
+        late = asyncio.create_task(held_up.submit(question()))
+        while not let_time_pass(redis) or (await service.submit(question())).request.status != "open":
+            await asyncio.sleep(0.05)
+        released.set()
+        shown = (await late).request
+
+    statuses = sorted((request["id"] == shown.request_id, request["status"]) for request in created(sandbox))
+    assert statuses == [(False, "cancelled"), (True, "pending")]
+
+
+async def test_a_question_that_shall_not_wait_is_refused(service: AskingService, question: Build, sandbox: Sandbox) -> None:
+    sandbox.fault("error", status=429, stage="before", match={"method": "POST"})
+
+    with pytest.raises(AskRefused):
+        await service.submit(question(when_limited="refuse"))
+    asked = await service.submit(question(when_limited="refuse"))
+
+    assert (asked.is_new, len(created(sandbox))) == (True, 1)

@@ -1,0 +1,491 @@
+"""Asks questions, each once, and tells how they ended. For asyncio.
+
+A question is recorded before HITL.sh is called (*intent*), then the request is created, then it is bound to the
+question. A process that dies in between leaves an unfinished intent. It is repaired once no call of that process can
+be under way any more: by `AskingService.run_due`, which the clock has called, or by the next `submit` with its key.
+"""
+
+import hashlib
+import logging
+import secrets
+import time
+import warnings
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from redis.asyncio import Redis as AsyncRedis
+
+from hitlsh.api import AsyncClient, RetryPolicy
+from hitlsh.api.errors import ApiError, BadRequest
+from hitlsh.api.questions.new_question import NewQuestion, differing_fields
+from hitlsh.api.questions.request_body import DocumentedLimitWarning
+from hitlsh.asking.ask_errors import AskRefused, AskUnknown, CannotCancel, KeyConflict, QuestionInvalid
+from hitlsh.asking.ask_outcomes import Cancelled, Lost, TimedOut
+from hitlsh.asking.asked_request import AskedRequest
+from hitlsh.callbacks import CallbackSigner
+from hitlsh.events import Trust
+from workers.asking.question_view import QuestionEvidence, asked_request, current_outcome, trusted_outcome
+from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_of_the_key
+from workers.errors import CannotAsk
+from workers.inbox.budget.redis_budget import AsyncRedisBudget
+from workers.inbox.questions.question_records import QuestionRecord, QuestionStep, StoredQuestion
+from workers.inbox.questions.question_store import QuestionChanges, QuestionStore, QueueFull
+from workers.inbox.tracker import tracked_requests
+from workers.inbox.tracker.api_keys import api_key_hash
+from workers.inbox.tracker.tracked_requests import NewRequest
+from workers.reconcile.snapshot import rules
+from workers.settings import Settings
+from workers.trust import LEVELS
+
+logger = logging.getLogger("hitl.asking")
+
+#: Questions that may wait for calls at a time.
+QUEUE_LIMIT = 1_000
+#: Seconds that one call to HITL.sh may take.
+CALL_TIMEOUT = 20.0
+#: Seconds after that until an unfinished intent is repaired.
+REPAIR_MARGIN = 40.0
+#: Seconds for which the process that records a question has it for itself, before it calls HITL.sh.
+_HEAD_START = 10.0
+#: Seconds for which work on a question that is due is nobody else's.
+_LEASE = 120.0
+#: Seconds until HITL.sh is tried again after it could not be reached, doubled each time; and where it is not known when
+#: calls return.
+_BACKOFF, _LONGEST_BACKOFF = 15.0, 900.0
+#: Seconds by which a timeout may be told before its time.
+_EARLY = 5.0
+_NO_RETRY = RetryPolicy(attempts=1, max_wait=0.0)
+_ONE_RETRY = RetryPolicy(attempts=2, max_wait=1.0)
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a question that was submitted."""
+
+    request: AskedRequest
+    #: False where the same question had been asked with the same key.
+    is_new: bool
+
+
+class AskingService:
+    """Any number of these, on any hosts, share one inbox. Close it, or use it in an ``async with`` block."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis: AsyncRedis,
+        *,
+        queue_limit: int = QUEUE_LIMIT,
+        call_timeout: float = CALL_TIMEOUT,
+        repair_margin: float = REPAIR_MARGIN,
+    ) -> None:
+        """`call_timeout`, `repair_margin`: seconds, equal in all processes. Raises `CannotAsk`: a setting is missing."""
+        key, signer, public_url = _required(settings)
+        self._redis = redis
+        self._key_hash = api_key_hash(key)
+        self._repair_after = call_timeout + repair_margin
+        self._store = QuestionStore(redis, retention=settings.retention, queue_limit=queue_limit)
+
+        def client(retries: RetryPolicy) -> AsyncClient:
+            budget = AsyncRedisBudget(redis, key, rules=rules(settings), purpose="asking")
+            return AsyncClient(key, base_url=settings.base_url, timeout=call_timeout, retries=retries, budget=budget)
+
+        self._clients = (client(_NO_RETRY), client(_ONE_RETRY))
+        self._creator = RequestCreator(*self._clients, signer, public_url, self._store)
+
+    async def close(self) -> None:
+        """Close the connections to HITL.sh; the Redis client stays open."""
+        for client in self._clients:
+            await client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # -- asking -------------------------------------------------------------------------------------------
+
+    async def submit(self, question: NewQuestion) -> Submission:
+        """Ask a question, unless it was asked with this key.
+
+        Raises `QuestionInvalid`, `KeyConflict` (the key belongs to another question), `AskRefused` (no call is left,
+        and the question shall not wait or too many do) and `ApiError` (HITL.sh refuses it): then nothing was asked.
+        When the task is cancelled meanwhile, the question stays, and is asked.
+        """
+        question.check()
+        stored, is_new = await self._record(question)
+        if is_new:
+            stored = await self._ask_now(stored)
+        elif await self._store.claim(lease=_LEASE, question_id=stored.record.id):
+            await self._work(stored.record.id)
+            stored = await self._store.read(stored.record.id) or stored
+        return Submission(request=await self._show(stored), is_new=is_new)
+
+    async def get(self, request_id: str, *, trust: Trust = "callback") -> AskedRequest | None:
+        """The asked request with this id, ours or HITL.sh's; None where there is none, or it is no longer kept.
+
+        `trust`: the least that its outcome must have, where that is more than was demanded when it was asked. Until it
+        has that, the outcome is not shown, and HITL.sh is asked to confirm it.
+        """
+        stored = await self._find(request_id)
+        if stored is None:
+            return None
+        evidence = await self._evidence([stored.record])
+        shown = asked_request(stored, evidence, trust)
+        request = evidence.requests.get(shown.request_id or "")
+        if shown.request_id and request is not None and request.outcome is not None and shown.outcome is None:
+            await self._store.demand_evidence(shown.request_id, max(trust, shown.trust, key=LEVELS.__getitem__))
+        return shown
+
+    async def get_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest]:
+        """Those of these (our own ids) that are kept; three round trips however many there are."""
+        stored = [one for one in await self._store.read_many(request_ids) if one is not None]
+        evidence = await self._evidence([one.record for one in stored])
+        return {one.record.id: asked_request(one, evidence) for one in stored}
+
+    async def list_open(self, *, limit: int = 50, after: str | None = None) -> list[AskedRequest]:
+        """Requests without an outcome, the oldest first; `after`: the last id of the page before."""
+        ids = await self._store.list_open(limit=limit, after=after)
+        shown = await self.get_many(ids)
+        return [shown[name] for name in ids if name in shown and shown[name].outcome is None]
+
+    async def cancel(self, request_id: str) -> AskedRequest:
+        """Cancel a request that has no outcome.
+
+        One that HITL.sh may not have yet is cancelled as soon as that is known. Raises `AskUnknown`, `CannotCancel` and
+        `ApiError`.
+        """
+        stored = await self._find(request_id)
+        if stored is None:
+            raise AskUnknown(request_id)
+        return await self._show(await self._cancel(stored))
+
+    async def subscribe(self) -> QuestionChanges:
+        """Receive the ids of requests that change from now on; the connection is the Redis client's."""
+        return await self._store.subscribe()
+
+    async def count_queued(self) -> int:
+        """How many questions wait for calls to HITL.sh."""
+        return await self._store.count_queued()
+
+    async def run_due(self, *, seconds: float = 10.0) -> int:
+        """Ask what waited for calls, repair unfinished intents, and ask the next loop after a timeout.
+
+        Begins nothing after `seconds`; returns how many questions it looked after. May be repeated, and run anywhere.
+        """
+        ends_at, count = time.monotonic() + seconds, 0
+        while time.monotonic() < ends_at:
+            claimed = await self._store.claim(lease=_LEASE, limit=1)
+            if not claimed:
+                break
+            await self._work(claimed[0])
+            count += 1
+        return count
+
+    # -- one question -------------------------------------------------------------------------------------
+
+    async def _record(self, question: NewQuestion) -> tuple[StoredQuestion, bool]:
+        """The question as it is recorded, and whether it is new; raises `KeyConflict`."""
+        record = QuestionRecord(
+            id=self._id(question.key),
+            question=question,
+            created_at=time.time(),
+            steps=tuple(QuestionStep(loop=loop, timeout_seconds=timeout) for loop, timeout in question.steps),
+        )
+        while True:
+            present = await self._store.read(record.id)
+            if present is not None:
+                if fields := differing_fields(present.record.question, question):
+                    raise KeyConflict(question.key or "", fields, record.id)
+                return present, False
+            saved = await self._store.save(record, 0, due_in=_HEAD_START)
+            if saved is not None:
+                return saved, True
+
+    def _id(self, key: str | None) -> str:
+        """One of a key is the same each time, so that two processes that ask at once meet."""
+        if key is None:
+            return f"ask_{secrets.token_urlsafe(16)}"
+        digest = hashlib.sha256(f"{self._key_hash} {key}".encode()).digest()
+        return f"ask_{urlsafe_b64encode(digest[:16]).decode().rstrip('=')}"
+
+    async def _ask_now(self, stored: StoredQuestion) -> StoredQuestion:
+        """Ask a question that is new; forget it where it cannot be asked, and shall not wait."""
+        try:
+            stored, failure = await self._attempt(stored)
+        except QuestionInvalid:
+            await self._store.drop(stored)
+            raise
+        if isinstance(failure, AskRejected):
+            await self._store.drop(stored)
+            raise failure.error
+        if not isinstance(failure, AskLater):
+            return stored
+        retry_at = None if failure.retry_at is None else datetime.fromtimestamp(failure.retry_at, UTC)
+        if stored.record.question.when_limited == "refuse":
+            await self._store.drop(stored)
+            raise AskRefused(failure.reason, retry_at)
+        try:
+            return await self._wait(stored, failure)
+        except QueueFull:
+            await self._store.drop(stored)
+            raise AskRefused("too many questions wait for calls to HITL.sh", retry_at) from None
+
+    async def _work(self, question_id: str) -> None:
+        """Do what is due for a question that this process has claimed."""
+        stored = await self._store.read(question_id)
+        if stored is None or stored.record.ended is not None:
+            return
+        record = stored.record
+        try:
+            if record.step.request_id is not None:
+                await self._follow(stored)
+            elif record.is_unfinished:
+                await self._repair(stored)
+            else:
+                await self._ask_later(stored)
+        except ApiError as error:  # of a read: it is claimed until then, and tried again
+            logger.warning("ask.postponed id=%s error=%s", question_id, type(error).__name__)
+            await self._store.schedule(question_id, _BACKOFF)
+
+    async def _ask_later(self, stored: StoredQuestion) -> None:
+        """Ask a question whose process has gone on, or is gone: nobody waits for an exception."""
+        if stored.record.wants_cancel:
+            await self._end(stored, Cancelled(responded_at=datetime.now(UTC), trust="confirmed"))
+            return
+        try:
+            stored, failure = await self._attempt(stored)
+        except QuestionInvalid as error:
+            await self._end(stored, Lost(reason=str(error)))
+            return
+        if isinstance(failure, AskRejected):
+            if is_of_the_key(failure.error):
+                failure = AskLater(reason="HITL.sh refuses the API key", is_of_all=True)
+            else:
+                logger.error("ask.rejected id=%s error=%s", stored.record.id, type(failure.error).__name__)
+                await self._end(stored, Lost(reason=f"HITL.sh refused the question: {failure.error}"))
+                return
+        if isinstance(failure, AskLater):
+            # It has its place already, or is a later step of a question that was asked.
+            try:
+                await self._wait(stored, failure)
+            except QueueFull:
+                await self._store.schedule(stored.record.id, _BACKOFF)
+
+    async def _attempt(self, stored: StoredQuestion) -> tuple[StoredQuestion, AskLater | AskRejected | None]:
+        """Create the request of the current step: intent, create, bind.
+
+        Returns the question as it is then, and why HITL.sh has not been asked, if that is so. Raises `QuestionInvalid`
+        for a loop that does not exist.
+        """
+        record = stored.record
+        try:
+            loop_id = await self._creator.find_loop(record.step.loop)
+        except ApiError as error:
+            failure = failure_of(error)
+            later = failure if isinstance(failure, AskLater | AskRejected) else AskLater(reason="HITL.sh fails")
+            return stored, later
+        url, token_id = self._creator.mint(record)
+        intent = record.with_step(begun_at=time.time(), token_ids=(*record.step.token_ids, token_id)[-20:])
+        begun = await self._store.save(intent.changed(retry_at=None), stored.revision, due_in=self._repair_after)
+        if begun is None:  # another process asks it
+            return await self._store.read(record.id) or stored, None
+        try:
+            created = await self._create(begun.record, loop_id, url)
+        except ApiError as error:
+            failure = failure_of(error)
+            if not isinstance(failure, AskLater | AskRejected):
+                logger.warning("ask.uncertain id=%s error=%s", record.id, type(error).__name__)
+                return begun, None
+            cleared = await self._store.save(begun.record.with_step(begun_at=None), begun.revision, due_in=_HEAD_START)
+            return cleared or begun, failure
+        return await self._bind(begun, created), None
+
+    async def _create(self, record: QuestionRecord, loop_id: str, url: str) -> NewRequest:
+        with warnings.catch_warnings():  # the sender of the question has nowhere to see them
+            warnings.simplefilter("ignore", DocumentedLimitWarning)
+            return await self._creator.create(record, loop_id, url)
+
+    async def _bind(self, stored: StoredQuestion, created: NewRequest) -> StoredQuestion:
+        """The request of HITL.sh is that of the current step from now on. May be repeated, by several."""
+        number = stored.record.current
+        while True:
+            step = stored.record.steps[number]
+            if step.request_id is not None:
+                if step.request_id != created.request_id:
+                    await self._withdraw(stored.record, created.request_id)
+                return stored
+            await tracked_requests.atrack(self._redis, created, key_hash=self._key_hash)
+            await self._store.link(
+                stored.record, created.request_id, escalates=number < len(stored.record.steps) - 1, is_superseded=False
+            )
+            bound = stored.record.with_step(
+                request_id=created.request_id,
+                begun_at=None,
+                asked_at=created.created_at,
+                timeout_at=created.timeout_at,
+            ).changed(retry_at=None, waits=0)
+            # An outcome may have been delivered before.
+            due_in = 0.0 if number < len(bound.steps) - 1 or bound.wants_cancel else None
+            saved = await self._store.save(bound, stored.revision, due_in=due_in)
+            if saved is not None:
+                return saved
+            current = await self._store.read(stored.record.id)
+            if current is None or current.record.current != number:
+                return current or stored
+            stored = current
+
+    async def _withdraw(self, record: QuestionRecord, request_id: str) -> None:
+        """Two requests were created: this process was held up for longer than any call may take."""
+        logger.error("ask.duplicate id=%s request=%s: it is cancelled", record.id, request_id)
+        try:
+            await self._creator.cancel(request_id)
+        except ApiError as error:
+            logger.warning("ask.duplicate_open id=%s error=%s", record.id, type(error).__name__)
+
+    async def _repair(self, stored: StoredQuestion) -> None:
+        """Find what an unfinished attempt has created; ask again where it has created nothing."""
+        created = await self._creator.find_created(stored.record)
+        if created is not None:
+            logger.info("ask.repaired id=%s request=%s", stored.record.id, created.request_id)
+            bound = await self._bind(stored, created)
+            if bound.record.wants_cancel:
+                await self._follow(bound)
+            return
+        cleared = await self._store.save(stored.record.with_step(begun_at=None), stored.revision, due_in=_HEAD_START)
+        if cleared is not None:
+            logger.info("ask.repeated id=%s: HITL.sh has no request of the attempt before", stored.record.id)
+            await self._ask_later(cleared)
+
+    async def _follow(self, stored: StoredQuestion) -> None:
+        """Look after a question whose request HITL.sh has: cancel it, or ask the next loop."""
+        record = stored.record
+        evidence = await self._evidence([record])
+        outcome = current_outcome(record, evidence)
+        if outcome is None and record.wants_cancel:
+            with suppress(CannotCancel):
+                await self._cancel(stored)
+        if isinstance(outcome, TimedOut) and not record.is_last_step:
+            await self._escalate(stored, outcome)
+            return
+        await self._store.schedule(record.id, None)
+
+    async def _escalate(self, stored: StoredQuestion, outcome: TimedOut) -> None:
+        """Ask the next loop, once the timeout is certain enough: a forged one must not pass the question on."""
+        record, step = stored.record, stored.record.step
+        assert step.request_id is not None
+        needs = record.question.trust
+        if step.timeout_at is not None and time.time() < step.timeout_at - _EARLY:
+            needs = max(needs, "signed", key=LEVELS.__getitem__)
+        if LEVELS[outcome.trust] < LEVELS[needs]:
+            await self._store.demand_evidence(step.request_id, needs)
+            # Whatever comes makes it due; should that be missed, it is looked at again.
+            await self._store.schedule(record.id, _LEASE)
+            return
+        await self._store.link(record, step.request_id, escalates=True, is_superseded=True)
+        passed_on = record.with_step(outcome="timed_out").changed(current=record.current + 1)
+        saved = await self._store.save(passed_on, stored.revision, due_in=_HEAD_START)
+        if saved is not None:
+            logger.info("ask.escalated id=%s step=%d", record.id, passed_on.current)
+            await self._ask_later(saved)
+
+    async def _cancel(self, stored: StoredQuestion) -> StoredQuestion:
+        record = stored.record
+        evidence = await self._evidence([record])
+        if trusted_outcome(record, evidence, "callback") is not None:
+            if record.ended is None and record.cancelled_at is None:
+                raise CannotCancel(record.id, "it has ended")
+            return stored
+        if record.step.request_id is None:
+            if record.is_unfinished:
+                return await self._mark_unwanted(stored)
+            return await self._end(stored, Cancelled(responded_at=datetime.now(UTC), trust="confirmed"))
+        try:
+            moment = await self._creator.cancel(record.step.request_id)
+        except BadRequest as error:
+            raise CannotCancel(record.id, f"HITL.sh says: {error.msg}") from error
+        saved = await self._update(
+            record.id, lambda current: current.changed(cancelled_at=moment.timestamp(), wants_cancel=False)
+        )
+        return saved or stored
+
+    async def _mark_unwanted(self, stored: StoredQuestion) -> StoredQuestion:
+        """Have it cancelled as soon as it is known whether HITL.sh has it."""
+        marked = await self._update(
+            stored.record.id, lambda current: current.changed(wants_cancel=True), due_in=self._repair_after
+        )
+        return marked or stored
+
+    async def _wait(self, stored: StoredQuestion, failure: AskLater) -> StoredQuestion:
+        """Have it wait for calls; raises `QueueFull`."""
+        now, record = time.time(), stored.record
+        backoff = min(_LONGEST_BACKOFF, _BACKOFF * 2.0 ** min(record.waits, 10))
+        retry_at = failure.retry_at if failure.retry_at is not None and failure.retry_at > now else now + backoff
+        if failure.is_of_all:
+            await self._store.postpone_queued(retry_at - now)
+        waiting = record.changed(retry_at=retry_at, waits=record.waits + 1)
+        saved = await self._store.save(waiting, stored.revision, due_in=retry_at - now)
+        return saved or await self._store.read(record.id) or stored
+
+    async def _end(self, stored: StoredQuestion, outcome: Cancelled | Lost) -> StoredQuestion:
+        """It ends without a request of HITL.sh."""
+        ended = stored.record.changed(ended=outcome, retry_at=None)
+        saved = await self._store.save(ended, stored.revision)
+        return saved or await self._store.read(stored.record.id) or stored
+
+    async def _update(
+        self, question_id: str, change: Callable[[QuestionRecord], QuestionRecord], *, due_in: float | None = None
+    ) -> StoredQuestion | None:
+        """Save a change, whoever else saves it meanwhile."""
+        while (current := await self._store.read(question_id)) is not None:
+            saved = await self._store.save(change(current.record), current.revision, due_in=due_in)
+            if saved is not None:
+                return saved
+        return None
+
+    # -- reading ------------------------------------------------------------------------------------------
+
+    async def _find(self, request_id: str) -> StoredQuestion | None:
+        if request_id.startswith("ask_"):
+            return await self._store.read(request_id)
+        question_id = await self._store.id_of_request(request_id)
+        return None if question_id is None else await self._store.read(question_id)
+
+    async def _show(self, stored: StoredQuestion, trust: Trust = "callback") -> AskedRequest:
+        return asked_request(stored, await self._evidence([stored.record]), trust)
+
+    async def _evidence(self, records: Sequence[QuestionRecord]) -> QuestionEvidence:
+        names = [step.request_id for record in records for step in record.steps if step.request_id is not None]
+        requests = await self._store.read_requests(names) if names else {}
+        ended = [key for request in requests.values() if request.outcome is not None for key in request.history]
+        return QuestionEvidence(requests=requests, events=await self._store.read_events(ended) if ended else {})
+
+
+def _required(settings: Settings) -> tuple[str, CallbackSigner, str]:
+    """API key, signer and public address; raises `CannotAsk`."""
+    if settings.api_key is None:
+        raise CannotAsk("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
+    if not settings.callback_secrets:
+        raise CannotAsk(
+            "HITL_CALLBACK_SECRETS is not set, and questions are recognised by callback URLs: set it as at the receiver."
+        )
+    if settings.public_url is None:
+        raise CannotAsk("HITL_PUBLIC_URL is not set: write the address under which HITL.sh reaches the receiver.")
+    return settings.api_key, CallbackSigner(settings.callback_secrets), settings.public_url
+
+
+async def run_due_questions(settings: Settings, redis: AsyncRedis, *, seconds: float) -> int:
+    """What a reconcile run does first; see `AskingService.run_due`. Nothing where questions cannot be asked."""
+    try:
+        service = AskingService(settings, redis)
+    except CannotAsk:
+        return 0
+    async with service:
+        return await service.run_due(seconds=seconds)

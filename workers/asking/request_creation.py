@@ -1,0 +1,199 @@
+"""Creates the request of a question's step at HITL.sh, or finds the one that an earlier attempt created.
+
+HITL.sh has no idempotency key. So the intent is recorded first, with the id of the callback token that is used; a
+request whose callback URL carries such a token is the step's, whatever became of the reply.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from hitlsh.api import AsyncClient, SentRequest
+from hitlsh.api.errors import (
+    ApiError,
+    ArgumentInvalid,
+    BudgetExhausted,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    StatusError,
+    Unauthorized,
+    UnexpectedReply,
+    Unreachable,
+)
+from hitlsh.api.models.requests import CreatedRequest, Request, RequestSummary
+from hitlsh.asking.ask_errors import FieldProblem, QuestionInvalid
+from hitlsh.callbacks import CallbackSigner
+from workers.asking.asking_clients import entry
+from workers.asking.question_view import question_details
+from workers.inbox.questions.question_records import QuestionRecord
+from workers.inbox.questions.question_store import QuestionStore
+from workers.inbox.tracker.tracked_requests import NewRequest
+from workers.reconcile.api_reading import callback_of
+
+#: Seconds by which HITL.sh's clock may be behind ours.
+CLOCK_SKEW = 300.0
+#: Rows of a page, and pages that are read at the most, when an unfinished intent is repaired.
+_PAGE, _MOST_PAGES = 100, 10
+#: Statuses below 500 after which HITL.sh may have created the request all the same.
+_UNCERTAIN = frozenset({408})
+
+
+class AskLater(msgspec.Struct, frozen=True, kw_only=True):
+    """HITL.sh created nothing, and may be asked again."""
+
+    reason: str
+    #: Seconds since 1970; None where it is not known.
+    retry_at: float | None = None
+    #: No other question can be asked now either.
+    is_of_all: bool = False
+
+
+class AskUncertain(msgspec.Struct, frozen=True, kw_only=True):
+    """HITL.sh may have created a request: the intent stays, and is repaired later."""
+
+
+class AskRejected(msgspec.Struct, frozen=True, kw_only=True):
+    """HITL.sh refuses the question, and would refuse it again."""
+
+    error: ApiError
+
+
+Failure = AskLater | AskUncertain | AskRejected
+
+
+def failure_of(error: ApiError) -> Failure:
+    """What an error of a create means for the question."""
+    match error:
+        case BudgetExhausted() | RateLimited():
+            retry_at = None if error.reset_at is None else error.reset_at.timestamp()
+            return AskLater(reason="no call to HITL.sh is left in this hour", retry_at=retry_at, is_of_all=True)
+        case Unreachable(sent=False):
+            return AskLater(reason="HITL.sh cannot be reached", is_of_all=True)
+        case Unreachable() | UnexpectedReply():
+            return AskUncertain()
+        case StatusError(status=status) if status >= 500 or status in _UNCERTAIN:
+            return AskUncertain()
+        case ArgumentInvalid() | StatusError():
+            return AskRejected(error=error)
+    return AskUncertain()
+
+
+def is_of_the_key(error: ApiError) -> bool:
+    """The API key is refused: no question can be asked until somebody has set another."""
+    return isinstance(error, Unauthorized)
+
+
+class RequestCreator:
+    """Calls HITL.sh for one receiver."""
+
+    def __init__(
+        self, creating: AsyncClient, reading: AsyncClient, signer: CallbackSigner, public_url: str, store: QuestionStore
+    ) -> None:
+        """`creating`: never repeats a call. `reading`: for lists, single requests and loops."""
+        self._creating = creating
+        self._reading = reading
+        self._signer = signer
+        self._public_url = public_url
+        self._store = store
+        #: Ids of loops by name, as they were read last.
+        self._loops: dict[str, str] = {}
+
+    async def find_loop(self, id_or_name: str) -> str:
+        """The id of a loop; a name costs a call at first. Raises `ApiError`, and `QuestionInvalid` if there is none."""
+        if len(id_or_name) == 24 and all(digit in "0123456789abcdefABCDEF" for digit in id_or_name):
+            return id_or_name
+        if id_or_name not in self._loops:
+            loops = await self._reading.loops.list()
+            names = [loop.name for loop in loops]
+            self._loops = {loop.name: loop.id for loop in loops if loop.name and names.count(loop.name) == 1}
+            self._loops |= {loop.id: loop.id for loop in loops}
+            if id_or_name in names and id_or_name not in self._loops:
+                raise _invalid_loop(f"{id_or_name!r} is the name of several loops: give an id")
+        if id_or_name not in self._loops:
+            raise _invalid_loop(f"is {id_or_name!r}, and no loop of this API key has that id or name")
+        return self._loops[id_or_name]
+
+    def mint(self, record: QuestionRecord) -> tuple[str, str]:
+        """A new callback URL for the question, and the id of its token."""
+        token = self._signer.mint(record.question.state)
+        return self._signer.url(self._public_url, token), self._signer.read(token).id
+
+    async def create(self, record: QuestionRecord, loop_id: str, callback_url: str) -> NewRequest:
+        """Create the request of the current step; raises `ApiError`."""
+        question, step = record.question, record.step
+        created = await self._creating.requests.create(
+            loop_id,
+            question.text,
+            question.question(),
+            default_response=question.default_response,
+            priority=question.priority,
+            timeout_seconds=step.timeout_seconds,
+            content=question.content,
+            context=question.context,
+            callback_url=callback_url,
+        )
+        return self._tracked(record, created, loop_id, callback_url)
+
+    async def find_created(self, record: QuestionRecord) -> NewRequest | None:
+        """The request that an unfinished attempt created; None where there is none. Raises `ApiError`.
+
+        Costs a call for each 100 requests that were created since, and one for each that has the same text.
+        """
+        step, offset = record.step, 0
+        assert step.begun_at is not None
+        oldest = step.begun_at - CLOCK_SKEW
+        for _ in range(_MOST_PAGES):
+            page = await self._reading.requests.page(sort="created_at_desc", limit=_PAGE, offset=offset)
+            recent = [row for row in page.requests if row.created_at is None or row.created_at.timestamp() >= oldest]
+            found = await self._recognise(record, [row for row in recent if row.request_text == record.question.text])
+            if found is not None:
+                return found
+            if len(recent) < len(page.requests) or len(page.requests) < _PAGE:
+                return None
+            offset += _PAGE
+        return None
+
+    async def cancel(self, request_id: str) -> datetime:
+        """Cancel a request of HITL.sh; returns when; raises `ApiError`."""
+        cancelled = await self._reading.requests.cancel(request_id)
+        return cancelled.cancelled_at or datetime.now(UTC)
+
+    async def _recognise(self, record: QuestionRecord, rows: Sequence[RequestSummary]) -> NewRequest | None:
+        """The one of these requests whose callback URL has one of the step's tokens."""
+        token_ids = record.step.token_ids
+        tracked = await self._store.read_requests([row.id for row in rows])
+        for row in rows:
+            request = tracked.get(row.id)
+            if request is not None and request.callback is not None and request.callback.id not in token_ids:
+                continue  # it is known to be another's
+            try:
+                shown = await self._reading.requests.get(row.id)
+            except (NotFound, Forbidden):
+                continue
+            callback = callback_of(shown.callback_url, self._signer)
+            if callback is not None and callback.id in token_ids:
+                return self._tracked(record, _created(shown), shown.loop_id, shown.callback_url)
+        return None
+
+    def _tracked(
+        self, record: QuestionRecord, created: CreatedRequest, loop_id: str | None, callback_url: str | None
+    ) -> NewRequest:
+        details = msgspec.structs.replace(question_details(record), loop_id=loop_id)
+        sent = SentRequest(
+            loop_id=loop_id,
+            callback_url=callback_url,
+            details=details,
+            timeout_seconds=record.step.timeout_seconds,
+        )
+        return entry(created, sent, self._signer, time.time())
+
+
+def _created(shown: Request) -> CreatedRequest:
+    return CreatedRequest(request_id=shown.id, timeout_at=shown.timeout_at, created_at=shown.created_at)
+
+
+def _invalid_loop(problem: str) -> QuestionInvalid:
+    return QuestionInvalid([FieldProblem(field="loop", problem=problem)])

@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- Somebody waits for an outcome with more trust than it has: have its request read.
+--
+-- ARGV     request id, the least trust
+-- Answers  1 if its outcome has less
+local request_id, needs = ARGV[1], ARGV[2]
+local key = redis.call('HGET', prefix .. 'request:' .. request_id, 'event')
+local trust = key and redis.call('HGET', prefix .. 'event:' .. key, 'trust')
+if not trust or strength[trust] >= strength[needs] then return 0 end
+demand_evidence(request_id, key, needs)
+return 1

@@ -1,0 +1,24 @@
+#!lua
+-- Save the record of a question, if nobody else has saved it since it was read.
+--
+-- ARGV     retention in seconds, id, the revision that was read ('0' for a new one), record (JSON), 'open' or 'ended',
+--          created at (seconds), place in the queue ('' where it does not wait for calls), milliseconds until something
+--          is to be done for it ('' for nothing), how many may wait for calls
+-- Answers  {1, revision, version}; {0} where another has saved it; {-1} where too many wait for calls
+retention = ARGV[1]
+local id, revision, record, state = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local created, place, delay, limit = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
+local question, queued = prefix .. 'question:' .. id, prefix .. 'questions_queued'
+
+if (redis.call('HGET', question, 'revision') or '0') ~= revision then return { 0 } end
+if place ~= '' and not redis.call('ZSCORE', queued, id) and redis.call('ZCARD', queued) >= limit then return { -1 } end
+redis.call('HSET', question, 'record', record)
+local saved = redis.call('HINCRBY', question, 'revision', 1)
+if place == '' then redis.call('ZREM', queued, id) else redis.call('ZADD', queued, place, id) end
+if delay == '' then
+  redis.call('ZREM', prefix .. 'questions_due', id)
+else
+  redis.call('ZADD', prefix .. 'questions_due', now + tonumber(delay), id)
+end
+if state == 'ended' then end_question(id) elseif revision == '0' then redis.call('ZADD', prefix .. 'questions_open', created, id) end
+return { 1, saved, publish_question(id) }

@@ -1,0 +1,191 @@
+"""Questions in Redis: read, saved by compare-and-set, and listed."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.client import PubSub
+
+from hitlsh.events import Trust
+from workers.errors import WorkersError
+from workers.inbox import event_records, keys, request_records, scripts
+from workers.inbox.event_records import EventRecord
+from workers.inbox.questions.question_records import (
+    QuestionRecord,
+    StoredQuestion,
+    encode_record,
+    stored_question,
+)
+from workers.inbox.request_records import RequestRecord
+
+
+class QueueFull(WorkersError):
+    """As many questions wait for calls as may."""
+
+
+class QuestionStore:
+    """Every command on questions."""
+
+    def __init__(self, redis: AsyncRedis, *, retention: int, queue_limit: int) -> None:
+        """`retention`: seconds that a question is kept after its end. `queue_limit`: how many may wait for calls."""
+        self._redis = redis
+        self._retention = retention
+        self._queue_limit = queue_limit
+        self._save = scripts.async_script(redis, "questions/save_question")
+        self._link = scripts.async_script(redis, "questions/link_request")
+        self._drop = scripts.async_script(redis, "questions/drop_question")
+        self._claim = scripts.async_script(redis, "questions/claim_questions")
+        self._schedule = scripts.async_script(redis, "questions/schedule_questions")
+        self._demand = scripts.async_script(redis, "questions/demand_evidence")
+
+    async def read(self, question_id: str) -> StoredQuestion | None:
+        """The question; None where there is none, or none any more."""
+        [question] = await self.read_many([question_id])
+        return question
+
+    async def read_many(self, question_ids: Sequence[str]) -> list[StoredQuestion | None]:
+        """These questions, in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for question_id in question_ids:
+                pipe.hgetall(keys.question(question_id))
+            replies = cast("list[dict[bytes, bytes]]", await pipe.execute())
+        return [stored_question(fields) for fields in replies]
+
+    async def id_of_request(self, request_id: str) -> str | None:
+        """The question to which a request of HITL.sh belongs."""
+        reply = cast("bytes | None", await self._redis.hget(keys.request(request_id), "question"))
+        return None if reply is None else reply.decode()
+
+    async def save(
+        self, record: QuestionRecord, revision: int, *, due_in: float | None = None
+    ) -> StoredQuestion | None:
+        """Save it; None where another has saved it since `revision`. Raises `QueueFull`.
+
+        `due_in`: seconds until something is to be done for it, should nobody have done it by then.
+        """
+        place, is_ended = record.place, record.ended is not None
+        arguments: list[str | bytes | float] = [
+            self._retention,
+            record.id,
+            revision,
+            encode_record(record),
+            "ended" if is_ended else "open",
+            f"{record.created_at:.6f}",
+            "" if place is None else f"{place:.6f}",
+            "" if due_in is None or is_ended else int(max(0.0, due_in) * 1000),
+            self._queue_limit,
+        ]
+        verdict, *saved = cast("list[int]", await self._save(keys=[keys.PREFIX], args=arguments))
+        if verdict == 1:
+            return StoredQuestion(record=record, revision=saved[0], version=saved[1])
+        if verdict == -1:
+            raise QueueFull
+        # The reply to this very save may have been lost, and the save repeated.
+        current = await self.read(record.id)
+        is_own = current is not None and current.revision == revision + 1 and current.record == record
+        return current if is_own else None
+
+    async def drop(self, stored: StoredQuestion) -> bool:
+        """Forget a question that was not asked; returns whether it was as it had been read."""
+        return bool(await self._drop(keys=[keys.PREFIX], args=[stored.record.id, stored.revision]))
+
+    async def link(self, record: QuestionRecord, request_id: str, *, escalates: bool, is_superseded: bool) -> None:
+        """Have a tracked request belong to the question. May be repeated."""
+        arguments: list[str | float] = [
+            self._retention,
+            record.id,
+            request_id,
+            record.question.trust,
+            "1" if escalates else "",
+            "1" if is_superseded else "",
+        ]
+        await self._link(keys=[keys.PREFIX], args=arguments)
+
+    async def claim(self, *, lease: float, limit: int = 50, question_id: str = "") -> list[str]:
+        """Ids of questions for which something is to be done; nobody else gets them for `lease` seconds."""
+        reply = await self._claim(keys=[keys.PREFIX], args=[int(lease * 1000), limit, question_id])
+        return [name.decode() for name in cast("list[bytes]", reply)]
+
+    async def schedule(self, question_id: str, due_in: float | None) -> None:
+        """Something is to be done for a claimed question after so many seconds, or never; unless it is due."""
+        delay = "" if due_in is None else int(due_in * 1000)
+        await self._schedule(keys=[keys.PREFIX], args=[question_id, delay])
+
+    async def postpone_queued(self, seconds: float) -> None:
+        """No question that waits for calls is worth a try before."""
+        await self._schedule(keys=[keys.PREFIX], args=["", int(seconds * 1000)])
+
+    async def demand_evidence(self, request_id: str, trust: Trust) -> None:
+        """Have a request read if its outcome has less trust."""
+        await self._demand(keys=[keys.PREFIX], args=[request_id, trust])
+
+    async def list_open(self, *, limit: int, after: str | None) -> list[str]:
+        """Ids of questions without an outcome, the oldest first; `after`: the last id of the page before."""
+        start = 0
+        if after is not None:
+            rank = cast("int | None", await self._redis.zrank(keys.QUESTIONS_OPEN, after))
+            start = 0 if rank is None else rank + 1
+        ids = cast("list[bytes]", await self._redis.zrange(keys.QUESTIONS_OPEN, start, start + limit - 1))
+        return [name.decode() for name in ids]
+
+    async def count_queued(self) -> int:
+        """How many wait for calls."""
+        return await self._redis.zcard(keys.QUESTIONS_QUEUED)
+
+    async def read_requests(self, request_ids: Sequence[str]) -> dict[str, RequestRecord]:
+        """The records of these requests of HITL.sh, as far as they are kept."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for request_id in request_ids:
+                pipe.hgetall(keys.request(request_id))
+            replies = cast("list[dict[bytes, bytes]]", await pipe.execute())
+        return {
+            name: request_records.whole_record(fields)
+            for name, fields in zip(request_ids, replies, strict=True)
+            if fields
+        }
+
+    async def read_events(self, event_keys: Sequence[str]) -> dict[str, EventRecord]:
+        """The records of these events, as far as they are kept."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key in event_keys:
+                pipe.hgetall(keys.event(key))
+            replies = cast("list[dict[bytes, bytes]]", await pipe.execute())
+        records: dict[str, EventRecord] = {}
+        for key, reply in zip(event_keys, replies, strict=True):
+            fields = {field.decode(): value for field, value in reply.items()}
+            if event_records.is_whole(fields):
+                records[key] = event_records.record(key, fields)
+        return records
+
+    async def subscribe(self) -> "QuestionChanges":
+        """Receive the ids of questions that change from now on."""
+        pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+        await pubsub.subscribe(keys.QUESTION_CHANGES)
+        return QuestionChanges(pubsub)
+
+
+class QuestionChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A question has changed: read it again."""
+
+    id: str
+    #: 0 where the question was dropped.
+    version: int
+
+
+class QuestionChanges:
+    """One subscription for all questions. A message may be lost: the record is the truth."""
+
+    def __init__(self, pubsub: PubSub) -> None:
+        self._pubsub = pubsub
+
+    async def next_change(self, *, seconds: float) -> QuestionChange | None:
+        """The next change; None when none came within `seconds`. Raises redis-py's errors when the server is away."""
+        message = await self._pubsub.get_message(timeout=seconds)
+        if message is None:
+            return None
+        question_id, _, version = message["data"].decode().partition(" ")
+        return QuestionChange(id=question_id, version=int(version or 0))
+
+    async def close(self) -> None:
+        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
