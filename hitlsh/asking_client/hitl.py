@@ -248,6 +248,10 @@ class Hitl(HitlCore):
         """Cancel a request; raises `CannotCancel` and `AskUnknown`."""
         return self._run(self._exchange.cancel(request if isinstance(request, str) else request.id))
 
+    def list_open(self, *, limit: int = 50) -> list[AskedRequest]:
+        """Read the requests without an outcome, the oldest first; `limit`: 1 to 100."""
+        return self._run(self._exchange.list_open(limit))
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -465,6 +469,10 @@ class AsyncHitl(HitlCore):
     async def cancel(self, request: str | RequestHandle[Any]) -> AskedRequest:
         """See `Hitl.cancel`."""
         return await self._run(self._exchange.cancel(request if isinstance(request, str) else request.id))
+
+    async def list_open(self, *, limit: int = 50) -> list[AskedRequest]:
+        """See `Hitl.list_open`."""
+        return await self._run(self._exchange.list_open(limit))
 
     async def close(self) -> None:
         """Close the connections."""

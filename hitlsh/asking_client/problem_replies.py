@@ -21,21 +21,37 @@ from hitlsh.asking.ask_errors import (
 from hitlsh.asking.asked_request import AskedRequest, decode_asked
 from hitlsh.asking_client.client_errors import ReceiverFailed, TokenRefused
 
+_PASSING_STATUSES = frozenset({408, 500, 502, 503, 504})
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 #: Characters of a reply that an error shows.
 _SHOWN_CHARACTERS = 300
 
 
+class _Page(msgspec.Struct, frozen=True, kw_only=True):
+    requests: list[AskedRequest]
+
+
+def is_passing(reply: HttpReply) -> bool:
+    """Whether the same call may succeed soon. Calls to HITL.sh that are used up return only with the hour."""
+    if reply.status == 429:
+        return not _text(_problem(reply), "type").endswith(":calls-used-up")
+    return reply.status in _PASSING_STATUSES
+
+
+def read_requests(http_request: HttpRequest, reply: HttpReply) -> list[AskedRequest]:
+    """The asked requests of a page; raises `ReceiverFailed` for a body that holds none."""
+    try:
+        return msgspec.json.decode(reply.content, type=_Page).requests
+    except _UNREADABLE as error:
+        raise _not_as_documented(http_request, reply, error) from None
+
+
 def read_request(http_request: HttpRequest, reply: HttpReply) -> AskedRequest:
     """The asked request of a reply; raises `ReceiverFailed` for a body that holds none."""
-    if reply.status // 100 != 2:
-        raise _failed(http_request, reply)
     try:
         return decode_asked(reply.content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        detail = (
-            f"the reply is no asked request ({error}): the address may not be a receiver's, or one of another version"
-        )
-        raise ReceiverFailed(call_name(http_request), reply.status, detail) from None
+    except _UNREADABLE as error:
+        raise _not_as_documented(http_request, reply, error) from None
 
 
 def error_of(
@@ -78,6 +94,11 @@ def requested_time(reply: HttpReply) -> datetime | None:
 def call_name(http_request: HttpRequest) -> str:
     """Method and path, such as ``POST /requests``."""
     return f"{http_request.method} {http_request.path}"
+
+
+def _not_as_documented(http_request: HttpRequest, reply: HttpReply, error: Exception) -> ReceiverFailed:
+    detail = f"the reply is not as documented ({error}): the address may be none of a receiver, or of another version"
+    return ReceiverFailed(call_name(http_request), reply.status, detail)
 
 
 def _failed(http_request: HttpRequest, reply: HttpReply) -> ReceiverFailed:

@@ -1,8 +1,8 @@
 """Calls of the receiver as generators without I/O: they yield steps and receive their results.
 
-`Hitl` and `AsyncHitl` execute the steps, so that both behave alike. Restarts of the receiver are waited out: a reply
-that is missing, 502, 503 or 504 is asked for again until the call's own deadline. Every call may be repeated: a
-question without a key of the caller's is sent with a random one.
+`Hitl` and `AsyncHitl` execute the steps, so that both behave alike. Restarts of the receiver are waited out: a call
+without a reply, or with an error that passes, is made again until its own deadline. Every call may be repeated: a question
+without a key of the caller's is sent with a random one.
 """
 
 import random
@@ -21,7 +21,14 @@ from hitlsh.api.operations import HttpRequest, path_segment
 from hitlsh.api.questions.new_question import NewQuestion, encode_question
 from hitlsh.asking.asked_request import AskedRequest
 from hitlsh.asking_client.client_errors import ReceiverUnreachable, StillOpen
-from hitlsh.asking_client.problem_replies import call_name, error_of, read_request, requested_wait
+from hitlsh.asking_client.problem_replies import (
+    call_name,
+    error_of,
+    is_passing,
+    read_request,
+    read_requests,
+    requested_wait,
+)
 from hitlsh.events import Trust
 
 T = TypeVar("T")
@@ -33,7 +40,8 @@ LONG_POLL = 25.0
 _BACKOFF, _BACKOFF_CAP = 0.2, 5.0
 #: Seconds of ``Retry-After`` that a wait obeys at most: an answer may come sooner.
 _RETRY_AFTER_CAP = 60.0
-_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+
+_READ_ADVICE = "check the network and HITL_RECEIVER_URL, then try again"
 
 
 class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +59,9 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
         key = question.key if question.key is not None else f"auto-{secrets.token_urlsafe(16)}"
         body = encode_question(msgspec.structs.replace(question, key=key))
         http_request = self._request("POST", "/requests", body=body)
-        is_patient = question.when_limited == "queue"
         reply = yield from self._call(
             http_request,
             self.clock() + self.retry_seconds,
-            waits_for_limits=is_patient,
             advice=_submit_advice(question),
         )
         if error := error_of(http_request, reply, key=key, request_id=None):
@@ -64,11 +70,19 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
 
     def get(self, request_id: str) -> Flow[AskedRequest]:
         """Read a request."""
-        return (yield from self._about("GET", request_id, "check the network and HITL_RECEIVER_URL, then try again"))
+        return (yield from self._about("GET", request_id, _READ_ADVICE))
 
     def cancel(self, request_id: str) -> Flow[AskedRequest]:
         """Cancel a request."""
         return (yield from self._about("DELETE", request_id, "whether it was cancelled is not known: read it again"))
+
+    def list_open(self, limit: int) -> Flow[list[AskedRequest]]:
+        """Read the requests without an outcome, the oldest first."""
+        http_request = self._request("GET", "/requests", query={"limit": str(limit)})
+        reply = yield from self._call(http_request, self.clock() + self.retry_seconds, advice=_READ_ADVICE)
+        if error := error_of(http_request, reply, key=None, request_id=None):
+            raise error
+        return read_requests(http_request, reply)
 
     def wait(self, request_id: str, *, seconds: float | None, trust: Trust | None) -> Flow[AskedRequest]:
         """Wait for the outcome, for so many seconds or for ever; raises `StillOpen`."""
@@ -79,7 +93,7 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
             query = {"wait": f"{poll:.0f}"} | ({} if trust is None else {"trust": trust})
             http_request = self._request("GET", _path(request_id), query=query, hold_seconds=poll)
             advice = f"{request_id} may still be open, wait for it again once the receiver is back"
-            reply = yield from self._call(http_request, deadline, waits_for_limits=True, advice=advice)
+            reply = yield from self._call(http_request, deadline, advice=advice)
             if error := error_of(http_request, reply, key=None, request_id=request_id):
                 raise error
             request = read_request(http_request, reply)
@@ -94,23 +108,17 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
 
     def _about(self, method: str, request_id: str, advice: str) -> Flow[AskedRequest]:
         http_request = self._request(method, _path(request_id))
-        reply = yield from self._call(
-            http_request, self.clock() + self.retry_seconds, waits_for_limits=True, advice=advice
-        )
+        reply = yield from self._call(http_request, self.clock() + self.retry_seconds, advice=advice)
         if error := error_of(http_request, reply, key=None, request_id=request_id):
             raise error
         return read_request(http_request, reply)
 
-    def _call(
-        self, http_request: HttpRequest, deadline: float, *, waits_for_limits: bool, advice: str
-    ) -> Flow[HttpReply]:
+    def _call(self, http_request: HttpRequest, deadline: float, *, advice: str) -> Flow[HttpReply]:
         """The first reply that is no passing trouble; raises `ReceiverUnreachable` at the deadline."""
         backoff = _BACKOFF
         while True:
             reply: HttpReply | Unreachable = yield Transmit(http_request)
-            if isinstance(reply, HttpReply) and (
-                reply.status not in _PASSING_STATUSES or (reply.status == 429 and not waits_for_limits)
-            ):
+            if isinstance(reply, HttpReply) and not is_passing(reply):
                 return reply
             asked_wait = min(_RETRY_AFTER_CAP, requested_wait(reply)) if isinstance(reply, HttpReply) else 0.0
             pause = max(asked_wait, backoff * (0.5 + self.random_fraction() / 2))

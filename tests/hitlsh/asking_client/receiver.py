@@ -46,6 +46,7 @@ class Receiver:
     def start(self) -> None:
         routes = [
             Route("/requests", self._submit, methods=["POST"]),
+            Route("/requests", self._list, methods=["GET"]),
             Route("/requests/{id}", self._get, methods=["GET"]),
             Route("/requests/{id}", self._cancel, methods=["DELETE"]),
         ]
@@ -120,6 +121,13 @@ class Receiver:
             await asyncio.sleep(POLL)
         return self._reply(200, request_id)
 
+    async def _list(self, request: Request) -> Response:
+        if refusal := await self._refusal(request):
+            return refusal
+        limit = int(request.query_params["limit"])
+        requests = [asked for asked in self.requests.values() if asked.outcome is None][:limit]
+        return JSONResponse({"requests": msgspec.to_builtins(requests), "next": None})
+
     async def _cancel(self, request: Request) -> Response:
         if refusal := await self._refusal(request):
             return refusal
@@ -146,9 +154,11 @@ class Receiver:
         return Response(encode_asked(self.requests[request_id]), status_code=status, media_type="application/json")
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None, **members: Any) -> Response:
-    content = {"type": "about:blank", "title": detail, "status": status, "detail": detail} | members
-    return JSONResponse(content, status_code=status, headers=headers, media_type="application/problem+json")
+def problem(
+    status: int, detail: str, headers: dict[str, str] | None = None, kind: str = "test", **members: Any
+) -> Response:
+    content = {"type": f"urn:hitl-receiver:problem:{kind}", "title": detail, "status": status, "detail": detail}
+    return JSONResponse(content | members, status, headers, media_type="application/problem+json")
 
 
 @contextmanager

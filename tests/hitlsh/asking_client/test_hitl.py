@@ -329,6 +329,14 @@ def test_an_unknown_id_is_said_to_be_unknown(hitl: Hitl) -> None:
             call("ask_nothing")
 
 
+def test_open_requests_are_listed(receiver: Receiver, hitl: Hitl) -> None:
+    handles = [hitl.submit(f"Refund {n}?", loop="Payouts", answer=bool, default=False) for n in range(3)]
+    receiver.answer(handles[0].id, True)
+
+    assert [request.id for request in hitl.list_open()] == [handles[1].id, handles[2].id]
+    assert [request.text for request in hitl.list_open(limit=1)] == ["Refund 1?"]
+
+
 async def test_cancelling_the_task_leaves_the_request_alone(receiver: Receiver, async_hitl: AsyncHitl) -> None:
     task = asyncio.create_task(async_hitl.ask("Refund?", loop="Payouts", answer=bool, default=False))
     await until(lambda: any(method == "GET" for method, _, _ in receiver.calls))
@@ -414,7 +422,8 @@ def test_a_receiver_that_is_away_is_tried_for_a_while(receiver: Receiver, hitl: 
 
 
 def test_a_refusal_for_want_of_calls_is_raised_at_once(receiver: Receiver, hitl: Hitl) -> None:
-    receiver.scripted.append(("POST", problem(429, "The hour's calls are used up", headers={"Retry-After": "1800"})))
+    reply = problem(429, "The hour's calls are used up", headers={"Retry-After": "1800"}, kind="calls-used-up")
+    receiver.scripted.append(("POST", reply))
 
     with pytest.raises(AskRefused, match="calls are used up") as refused:
         hitl.submit("Refund?", loop="Payouts", answer=bool, default=False, when_limited="refuse")
@@ -428,8 +437,8 @@ def test_a_refusal_for_want_of_calls_is_raised_at_once(receiver: Receiver, hitl:
     [
         (Response("<h1>Not found</h1>", status_code=404), "HITL_API_KEY and HITL_TOKENS"),
         (Response(status_code=302, headers={"Location": "/login"}), "redirect"),
-        (Response("{}", status_code=200), "no asked request"),
-        (Response("[" * 100_000, status_code=200), "no asked request"),
+        (Response("{}", status_code=200), "not as documented"),
+        (Response("[" * 100_000, status_code=200), "not as documented"),
         (Response(b"\xff", status_code=418), "no message"),
         (problem(400, "bad \x1b[31m request"), r"bad  \[31m request"),
     ],
