@@ -34,8 +34,9 @@ class _Approval(msgspec.Struct, frozen=True, kw_only=True):
         bound = inspect.signature(self.function).bind(*args, **kwargs)
         bound.apply_defaults()
         options = self.options.copy()
-        if "key" in options:
-            options["key"] = options["key"].format_map(bound.arguments)
+        key = options.get("key")
+        if key is not None:
+            options["key"] = key.format_map(bound.arguments)
         if "context" not in options:
             shown = {
                 name: _as_json(value)

@@ -31,15 +31,15 @@ class QuestionOptions(TypedDict, total=False):
     """What a question may say beside its text, loop, answer and default."""
 
     #: Until HITL.sh takes the default: 1 minute to 24 hours; 30 days without one.
-    timeout: timedelta
+    timeout: timedelta | None
     priority: Priority
     #: A JSON object, shown to the reviewer.
-    context: dict[str, Any]
-    image_url: str
+    context: dict[str, Any] | None
+    image_url: str | None
     #: JSON that comes back to handlers as ``decision.state``; at most 2,048 bytes.
     state: Any
     #: Asked again with the same key, the question is not asked twice.
-    key: str
+    key: str | None
     #: The least trust that the outcome must have: ``callback`` (default), ``signed`` or ``confirmed``.
     trust: Trust
     #: When the hour's calls to HITL.sh are used up: ``queue`` (default) or ``refuse``.
@@ -52,7 +52,7 @@ class AskOptions(QuestionOptions, total=False):
     """What `ask` takes beyond `QuestionOptions`."""
 
     #: How long to wait for the outcome; by default until the request must have ended. Then `StillOpen`.
-    wait_timeout: timedelta
+    wait_timeout: timedelta | None
     #: ``leave`` (default) or ``cancel``: what happens to the request when the waiting task is cancelled.
     on_cancel: OnCancel
 

@@ -1,8 +1,8 @@
 """Calls of the receiver as generators without I/O: they yield steps and receive their results.
 
 `Hitl` and `AsyncHitl` execute the steps, so that both behave alike. Restarts of the receiver are waited out: a call
-without a reply, or with an error that passes, is made again until its own deadline. Every call may be repeated: a question
-without a key of the caller's is sent with a random one.
+without a reply, or with an error that passes, is made again until its own deadline. Every call may be repeated: a
+question without a key of the caller's is sent with a random one.
 """
 
 import random
