@@ -27,6 +27,7 @@ class Person:
 
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
+        self._earlier = {one["id"] for one in asking.sandbox.state()["requests"]}
 
     def wait_for(self, text: str) -> str:
         """Until the question has been asked; returns HITL.sh's id of it."""
@@ -34,7 +35,9 @@ class Person:
         return str(self.asked(text)[-1]["id"])
 
     def asked(self, text: str) -> list[Mapping[str, Any]]:
-        return [one for one in self._asking.sandbox.state()["requests"] if one["request_text"] == text]
+        """The requests of this test with this text."""
+        requests = self._asking.sandbox.state()["requests"]
+        return [one for one in requests if one["request_text"] == text and one["id"] not in self._earlier]
 
     def answer(self, text: str, response: Any) -> None:
         self._asking.sandbox.answer(self.wait_for(text), response)
