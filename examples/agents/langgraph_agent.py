@@ -30,9 +30,8 @@ def review(state: Refund) -> Refund:
     order = state["order"]
     question = f"Refund order {order} with LangGraph?"
     with Hitl() as hitl:  # the node runs again when it is resumed: with the key, it asks once
-        key, timeout = f"langgraph-{order}", timedelta(minutes=30)
-        hitl.submit(question, loop="Example desk", answer=bool, default=False, timeout=timeout, key=key,
-                    state={"graph": "refunds", "order": order})  # fmt: skip
+        hitl.submit(question, loop="Example desk", answer=bool, default=False, timeout=timedelta(minutes=30),
+                    key=f"langgraph-{order}", state={"graph": "refunds", "order": order})  # fmt: skip
     is_approved = interrupt(question)
     return {"result": "refunded" if is_approved else "not refunded"}
 
@@ -46,16 +45,15 @@ def graph() -> Iterator[Any]:
 
 def start(order: str) -> Any:
     with graph() as refunds:
-        return refunds.invoke({"order": order}, RunnableConfig(configurable={"thread_id": order}))
+        return refunds.invoke({"order": order}, {"configurable": {"thread_id": order}})
 
 
 @router.on("request.completed", "request.timeout", "request.cancelled", state={"graph": "refunds"})
 def resume(decision: Decision) -> None:
-    config = RunnableConfig(configurable={"thread_id": decision.state["order"]})
+    config: RunnableConfig = {"configurable": {"thread_id": decision.state["order"]}}
     with graph() as refunds:
         snapshot = refunds.get_state(config)
-        if "result" in snapshot.values:
-            return  # the handler runs a second time
-        if not snapshot.interrupts:
+        if not (snapshot.interrupts or "result" in snapshot.values):
             raise RuntimeError("The graph has not paused yet")  # the receiver tries again
-        refunds.invoke(Command(resume=decision.response is True), config)
+        if snapshot.interrupts:  # not when the handler runs a second time
+            refunds.invoke(Command(resume=decision.response is True), config)
