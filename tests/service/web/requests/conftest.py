@@ -120,6 +120,11 @@ class AskingReceiver:
         """One long poll."""
         return self.read(request_id, wait=seconds, **query)
 
+    def pid(self) -> int:
+        """Of the process that serves."""
+        wait_until(lambda: "Started server process" in self.log())
+        return int(self.log().partition("Started server process [")[2].partition("]")[0])
+
     def log(self) -> str:
         return self.receiver.log.read_text()
 

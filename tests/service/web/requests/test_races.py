@@ -167,7 +167,7 @@ def test_an_answer_that_arrives_at_another_process(asking: Asking, web: AskingRe
 def test_a_waiter_goes_on_elsewhere_after_its_process_is_killed(asking: Asking, web: AskingReceiver) -> None:
     request = web.ask()
     with asking.serving("killed") as killed:
-        pid = _pid(killed)
+        pid = killed.pid()
         with ThreadPoolExecutor(1) as threads:
             wait = threads.submit(killed.wait, request["id"])
             time.sleep(0.3)
@@ -180,16 +180,10 @@ def test_a_waiter_goes_on_elsewhere_after_its_process_is_killed(asking: Asking, 
         assert [response_of(reply) for reply in replies()] == ["Approve"]
 
 
-def _pid(web: AskingReceiver) -> int:
-    """Of the process that listens on the port."""
-    wait_until(lambda: "Started server process" in web.log())
-    return int(web.log().partition("Started server process [")[2].partition("]")[0])
-
-
 def test_an_answer_while_the_web_process_is_away(asking: Asking) -> None:
     with asking.serving("before") as web:
         request = web.ask()
-        os.kill(_pid(web), signal.SIGKILL)
+        os.kill(web.pid(), signal.SIGKILL)
     asking.sandbox.answer(request["request_id"], "Approve")
 
     asking.reconcile()
