@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from contextlib import closing
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -83,11 +84,18 @@ def test_a_client_that_goes_ends_its_stream(asking: Asking) -> None:
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
         for connection in connections:
             connection.close()
+        wait_until(lambda: not _half_closed(web.receiver.port))
         os.kill(web.pid(), signal.SIGTERM)
         wait_until(lambda: "Finished server process" in web.log())
 
     assert "waits.ended" not in web.log()
     assert "ERROR" not in web.log()
+
+
+def _half_closed(port: int) -> int:
+    """Connections of a server whose clients have closed theirs."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(local.rpartition(":")[2], 16) == port and state == "08" for _, local, _, state, *_ in lines)
 
 
 def test_a_client_that_reads_nothing_is_dropped_after_its_time(asking: Asking) -> None:
