@@ -59,6 +59,8 @@ _LEASE = 120.0
 _BACKOFF, _LONGEST_BACKOFF = 15.0, 900.0
 #: Seconds by which a timeout may be told before its time.
 _EARLY = 5.0
+#: Seconds for which a process that cannot ask leaves questions to others.
+_UNABLE = 60.0
 _NO_RETRY = RetryPolicy(attempts=1, max_wait=0.0)
 _ONE_RETRY = RetryPolicy(attempts=2, max_wait=1.0)
 
@@ -82,9 +84,13 @@ class AskingService:
         queue_limit: int = QUEUE_LIMIT,
         call_timeout: float = CALL_TIMEOUT,
         repair_margin: float = REPAIR_MARGIN,
+        submits: bool = True,
     ) -> None:
-        """`call_timeout`, `repair_margin`: seconds, equal in all processes. Raises `CannotAsk`: a setting is missing."""
-        key, signer, public_url = _required(settings)
+        """`call_timeout`, `repair_margin`: seconds, equal in all processes. Raises `CannotAsk` without a setting.
+
+        `submits`: False where it only goes on with what others have submitted, which needs no HITL_PUBLIC_URL.
+        """
+        key, signer, self._public_url = _required(settings, submits=submits)
         self._redis = redis
         self._key_hash = api_key_hash(key)
         self._repair_after = call_timeout + repair_margin
@@ -95,7 +101,7 @@ class AskingService:
             return AsyncClient(key, base_url=settings.base_url, timeout=call_timeout, retries=retries, budget=budget)
 
         self._clients = (client(_NO_RETRY), client(_ONE_RETRY))
-        self._creator = RequestCreator(*self._clients, signer, public_url, self._store)
+        self._creator = RequestCreator(*self._clients, signer, self._store)
 
     async def close(self) -> None:
         """Close the connections to HITL.sh; the Redis client stays open."""
@@ -197,6 +203,7 @@ class AskingService:
             id=self._id(question.key),
             question=question,
             created_at=time.time(),
+            public_url=self._public_url,
             steps=tuple(QuestionStep(loop=loop, timeout_seconds=timeout) for loop, timeout in question.steps),
         )
         while True:
@@ -468,24 +475,27 @@ class AskingService:
         return QuestionEvidence(requests=requests, events=await self._store.read_events(ended) if ended else {})
 
 
-def _required(settings: Settings) -> tuple[str, CallbackSigner, str]:
+def _required(settings: Settings, *, submits: bool) -> tuple[str, CallbackSigner, str]:
     """API key, signer and public address; raises `CannotAsk`."""
     if settings.api_key is None:
         raise CannotAsk("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
     if not settings.callback_secrets:
         raise CannotAsk(
-            "HITL_CALLBACK_SECRETS is not set, and questions are recognised by callback URLs: set it as at the receiver."
+            "HITL_CALLBACK_SECRETS is not set, so no callback URL can be signed: set it as at the receiver."
         )
-    if settings.public_url is None:
+    if settings.public_url is None and submits:
         raise CannotAsk("HITL_PUBLIC_URL is not set: write the address under which HITL.sh reaches the receiver.")
-    return settings.api_key, CallbackSigner(settings.callback_secrets), settings.public_url
+    return settings.api_key, CallbackSigner(settings.callback_secrets), settings.public_url or ""
 
 
 async def run_due_questions(settings: Settings, redis: AsyncRedis, *, seconds: float) -> int:
-    """What a reconcile run does first; see `AskingService.run_due`. Nothing where questions cannot be asked."""
+    """What a reconcile run does first; see `AskingService.run_due`."""
     try:
-        service = AskingService(settings, redis)
-    except CannotAsk:
+        service = AskingService(settings, redis, submits=False)
+    except CannotAsk as error:
+        store = QuestionStore(redis, retention=settings.retention, queue_limit=QUEUE_LIMIT)
+        if await store.claim(lease=_UNABLE, limit=QUEUE_LIMIT):
+            logger.warning("ask.off: questions wait for this process, which cannot ask: %s", error)
         return 0
     async with service:
         return await service.run_due(seconds=seconds)

@@ -90,13 +90,12 @@ class RequestCreator:
     """Calls HITL.sh for one receiver."""
 
     def __init__(
-        self, creating: AsyncClient, reading: AsyncClient, signer: CallbackSigner, public_url: str, store: QuestionStore
+        self, creating: AsyncClient, reading: AsyncClient, signer: CallbackSigner, store: QuestionStore
     ) -> None:
         """`creating`: never repeats a call. `reading`: for lists, single requests and loops."""
         self._creating = creating
         self._reading = reading
         self._signer = signer
-        self._public_url = public_url
         self._store = store
         #: Ids of loops by name, as they were read last.
         self._loops: dict[str, str] = {}
@@ -119,7 +118,7 @@ class RequestCreator:
     def mint(self, record: QuestionRecord) -> tuple[str, str]:
         """A new callback URL for the question, and the id of its token."""
         token = self._signer.mint(record.question.state)
-        return self._signer.url(self._public_url, token), self._signer.read(token).id
+        return self._signer.url(record.public_url, token), self._signer.read(token).id
 
     async def create(self, record: QuestionRecord, loop_id: str, callback_url: str) -> NewRequest:
         """Create the request of the current step; raises `ApiError`."""

@@ -200,16 +200,18 @@ async def test_a_process_that_was_held_up_cancels_what_it_has_asked_too_late(
     settings: Settings, async_redis: AsyncRedis, redis: Redis, service: AskingService, question: Build, sandbox: Sandbox
 ) -> None:
     async with AskingService(settings, async_redis) as held_up:
-        create, released = held_up._creator.create, asyncio.Event()
+        create, released, reached = held_up._creator.create, asyncio.Event(), asyncio.Event()
 
         async def create_late(*arguments: object) -> object:
+            reached.set()
             await released.wait()
             return await create(*arguments)  # type: ignore[arg-type]
 
         held_up._creator.create = create_late  # type: ignore[assignment]
         late = asyncio.create_task(held_up.submit(question()))
-        while not let_time_pass(redis) or (await service.submit(question())).request.status != "open":
-            await asyncio.sleep(0.05)
+        await asyncio.wait_for(reached.wait(), 10)
+        let_time_pass(redis)
+        assert (await service.submit(question())).request.status == "open"
         released.set()
         shown = (await late).request
 
@@ -217,7 +219,9 @@ async def test_a_process_that_was_held_up_cancels_what_it_has_asked_too_late(
     assert statuses == [(False, "cancelled"), (True, "pending")]
 
 
-async def test_a_question_that_shall_not_wait_is_refused(service: AskingService, question: Build, sandbox: Sandbox) -> None:
+async def test_a_question_that_shall_not_wait_is_refused(
+    service: AskingService, question: Build, sandbox: Sandbox
+) -> None:
     sandbox.fault("error", status=429, stage="before", match={"method": "POST"})
 
     with pytest.raises(AskRefused):

@@ -34,6 +34,8 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     id: str
     question: NewQuestion
     created_at: float
+    #: Where HITL.sh reaches the receiver, as the process that asked was told: others need not be told.
+    public_url: str
     steps: tuple[QuestionStep, ...]
     #: Number of the current step.
     current: int = 0

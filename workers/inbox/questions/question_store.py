@@ -1,5 +1,6 @@
 """Questions in Redis: read, saved by compare-and-set, and listed."""
 
+import time
 from collections.abc import Sequence
 from typing import cast
 
@@ -181,9 +182,11 @@ class QuestionChanges:
 
     async def next_change(self, *, seconds: float) -> QuestionChange | None:
         """The next change; None when none came within `seconds`. Raises redis-py's errors when the server is away."""
-        message = await self._pubsub.get_message(timeout=seconds)
-        if message is None:
-            return None
+        ends_at = time.monotonic() + seconds
+        # The server's confirmation of the subscription ends a wait without a message.
+        while (message := await self._pubsub.get_message(timeout=max(0.0, ends_at - time.monotonic()))) is None:
+            if time.monotonic() >= ends_at:
+                return None
         question_id, _, version = message["data"].decode().partition(" ")
         return QuestionChange(id=question_id, version=int(version or 0))
 
