@@ -45,8 +45,8 @@ class QuestionOptions(msgspec.Struct, frozen=True, kw_only=True):
         return client.requests.create(
             loop_id,
             self.text,
-            self._question(),
-            default_response=self._default_response(),
+            self.question(),
+            default_response=self.default_response(),
             priority=self.priority,
             content=image(*self.images) if self.images else MARKDOWN,
             context=parse_json(self.context, "--context"),
@@ -54,7 +54,8 @@ class QuestionOptions(msgspec.Struct, frozen=True, kw_only=True):
             callback_url=callback_url,
         )
 
-    def _question(self) -> Question:
+    def question(self) -> Question:
+        """How it can be answered."""
         match self.response_type:
             case "single_select":
                 return single_select(*self.options)
@@ -82,7 +83,7 @@ class QuestionOptions(msgspec.Struct, frozen=True, kw_only=True):
             )
         return _whole_if_possible(self.minimum), _whole_if_possible(self.maximum)
 
-    def _default_response(self) -> Any:
+    def default_response(self) -> Any:
         """The default as the response type needs it. The client refuses what does not fit."""
         if self.response_type == "multi_select":
             return [option for option in self.defaults if option]

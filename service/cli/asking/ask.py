@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from redis import Redis
@@ -13,6 +13,7 @@ from hitlsh.api.models.requests import CreatedRequest
 from service.cli.api.client import report_api_errors
 from service.cli.api.question_options import NO_ANSWER, QuestionOptions, question_options, show_created
 from service.cli.asking.decision_wait import show_decision, wait_for_decision
+from service.cli.asking.submitted_question import SubmitOptions, exit_status, show_asked, submit_question
 from service.cli.connection import connect
 from service.cli.environment import environment
 from service.cli.options import insecure_option, json_option, parse_json, state_option
@@ -31,14 +32,30 @@ _LOOP_ID = re.compile(r"[0-9a-fA-F]{24}")
 @click.option("--wait", "waiting", is_flag=True, help="Wait for the decision. Exit code 3: nobody answered.")
 @click.option("--every", default=0.5, show_default=True, type=click.FloatRange(0.05),
               help="Seconds between reads of the inbox while waiting. Makes no call to HITL.sh.")  # fmt: skip
+@click.option("--key", help="Idempotency key: asked again with it, the same question is not asked twice.")
+@click.option(
+    "--trust",
+    type=click.Choice(("callback", "signed", "confirmed")),
+    help="The least trust of the outcome; see the page on confirmation.",
+)
+@click.option(
+    "--when-limited",
+    type=click.Choice(("queue", "refuse")),
+    help="If the calls of the hour are used up: ask when they return, or fail.",
+)
 @insecure_option
 @json_option
-def ask(question: QuestionOptions, state: str | None, waiting: bool, every: float, json_wanted: bool) -> None:
+def ask(
+    question: QuestionOptions, state: str | None, waiting: bool, every: float, json_wanted: bool, **submit: Any
+) -> None:
     """Ask the reviewers of a loop. Your handlers receive the decision.
 
     The request gets a callback URL, signed with HITL_CALLBACK_SECRETS for HITL_PUBLIC_URL and bound to it. If its
     webhook is lost, a reconcile run finds the decision. Uses one of the key's calls (HITL_API_KEY), two when the
     loop is given by its name. Reads REDIS_URL, or the `dev` stack in this folder.
+
+    With --key, --trust or --when-limited, the question is submitted to the asking service: it has an id of ours at
+    once, and is asked once, even if this command dies. It waits for calls unless --when-limited is refuse.
 
     With --wait, no further call is made: the command waits until a webhook or a reconcile run brings the decision
     into the inbox.
@@ -46,7 +63,10 @@ def ask(question: QuestionOptions, state: str | None, waiting: bool, every: floa
     \b
     hitl-receiver ask --loop Payouts --text "Pay?" --option Approve --option Reject --default Reject --wait
     """
+    options = SubmitOptions(**submit)
     with connect() as redis:
+        if options.are_given:
+            _submit_question(question, options, state, every if waiting else None, json_wanted)
         created = _create_request(Settings.from_env(environment()), redis, question, state)
         if not waiting:
             show_created(created, json_wanted)
@@ -55,6 +75,15 @@ def ask(question: QuestionOptions, state: str | None, waiting: bool, every: floa
         decision = wait_for_decision(redis, created, every=every)
     show_decision(created.request_id, decision, json_wanted)
     click.get_current_context().exit(0 if decision is not None and decision.answered else NO_ANSWER)
+
+
+def _submit_question(
+    question: QuestionOptions, options: SubmitOptions, state: str | None, every: float | None, json_wanted: bool
+) -> NoReturn:
+    with report_api_errors():
+        asked = submit_question(Settings.from_env(environment()), question, options, state, every=every)
+    show_asked(asked, json_wanted)
+    click.get_current_context().exit(exit_status(asked) if every is not None else 0)
 
 
 def _create_request(settings: Settings, redis: Redis, question: QuestionOptions, state: str | None) -> CreatedRequest:

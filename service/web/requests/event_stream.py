@@ -35,7 +35,7 @@ class EventStream:
     async def send_versions(self, request_id: str) -> None:
         """Send them; ends with the outcome, when the reader goes, and when this process stops."""
         async with self._waits.watching(self._call, request_id) as watch:
-            request = await self._waits.trusted(await watch.read(), self._trust)
+            request = await self._newest(watch)
             if request is None:
                 raise AskUnknown(request_id)
             if request.outcome is not None and request.version == self._seen:
@@ -59,14 +59,21 @@ class EventStream:
             while newer is None and watch.may_change():
                 await self._send(_COMMENT)
                 newer = await watch.next_version(_COMMENT_SECONDS)
-            request = await self._read(watch) if newer is None else await self._waits.trusted(newer, self._trust)
+            try:
+                request = await self._newest(watch, newer)
+            except RequestProblem:
+                return  # the reader comes again, and is told why
 
-    async def _read(self, watch: Watch) -> AskedRequest | None:
-        """The request, or None where the stream ends; its reader comes again and is told why."""
-        try:
-            return await self._waits.trusted(await watch.read(), self._trust)
-        except RequestProblem:
-            return None
+    async def _newest(self, watch: Watch, newer: AskedRequest | None = None) -> AskedRequest | None:
+        """The request; `newer`, where its next version has been read already.
+
+        An outcome is read twice: a version is read before what belongs to it, so an outcome that came in between has
+        the version before, which the reader may have seen without it.
+        """
+        request = await self._waits.trusted(newer or await watch.read(), self._trust)
+        if request is None or request.outcome is None:
+            return request
+        return await self._waits.trusted(await watch.read(), self._trust)
 
     async def _send(self, chunk: bytes) -> None:
         await self._call.send({"type": "http.response.body", "body": chunk, "more_body": True})

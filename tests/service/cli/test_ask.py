@@ -287,3 +287,44 @@ def test_a_falsy_response_is_an_answer(run: Run, sandbox: Sandbox, answer: bool)
         result = running.result(timeout=20)
 
     assert (result.exit_code, json.loads(result.stdout)["response"]) == (0, answer)
+
+
+# -- by the asking service -----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("loop_id")
+def test_with_a_key_the_command_asks_once(run: Run, sandbox: Sandbox) -> None:
+    first = asked(run(*PICK, "--key", "refund-17", "--json"))
+    again = asked(run(*PICK, "--key", "refund-17", "--json"))
+    other = run("--option", "Yes", "--option", "Approve", "--default", "Yes", "--key", "refund-17")
+
+    assert (first["status"], again["id"], again["request_id"]) == ("open", first["id"], first["request_id"])
+    assert len(sandbox.state()["requests"]) == 1
+    assert other.exit_code == 1
+    assert "default_response, response_config differ" in other.output
+
+
+def test_with_trust_the_command_waits_for_an_outcome_that_has_it(
+    waiting: Callable[..., tuple[str, Callable[[], Result]]], loop_id: str, sandbox: Sandbox
+) -> None:
+    request_id, ended = waiting("--trust", "callback", "--json", "--loop", loop_id)
+
+    sandbox.answer(request_id, "Approve")
+    result = ended()
+
+    assert asked(result)["outcome"]["response"] == "Approve"
+
+
+@pytest.mark.usefixtures("loop_id")
+def test_a_question_waits_for_calls_or_is_refused(run: Run, redis: Redis, sandbox: Sandbox) -> None:
+    budget = RedisBudget(redis, KEY)
+    while budget.spend() == 0.0:
+        pass
+
+    refused = run(*PICK, "--when-limited", "refuse")
+    queued = asked(run(*PICK, "--when-limited", "queue", "--json"))
+
+    assert refused.exit_code == 1
+    assert "Not asked: no call to HITL.sh is left in this hour. Ask again after" in refused.output
+    assert queued["status"] == "queued"
+    assert sandbox.state()["requests"] == []

@@ -63,9 +63,12 @@ class Asking:
             "HITL_LOG_LEVEL": "INFO",
         }
         log = self.folder / f"{name}-{port}.log"
-        with serving(self.redis_url, log, *words, port=port, **settings | environ) as running, httpx.Client(
-            base_url=running.client.base_url, timeout=30.0, headers={"authorization": f"Bearer {TOKEN}"}
-        ) as client:
+        with (
+            serving(self.redis_url, log, *words, port=port, **settings | environ) as running,
+            httpx.Client(
+                base_url=running.client.base_url, timeout=30.0, headers={"authorization": f"Bearer {TOKEN}"}
+            ) as client,
+        ):
             yield AskingReceiver(receiver=running, client=client, asking=self)
 
     def reconcile(self) -> None:
@@ -116,6 +119,11 @@ class AskingReceiver:
     def wait(self, request_id: str, seconds: float = 20.0, **query: Any) -> Json:
         """One long poll."""
         return self.read(request_id, wait=seconds, **query)
+
+    def pid(self) -> int:
+        """Of the process that serves."""
+        wait_until(lambda: "Started server process" in self.log())
+        return int(self.log().partition("Started server process [")[2].partition("]")[0])
 
     def log(self) -> str:
         return self.receiver.log.read_text()

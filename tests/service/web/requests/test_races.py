@@ -167,12 +167,12 @@ def test_an_answer_that_arrives_at_another_process(asking: Asking, web: AskingRe
 def test_a_waiter_goes_on_elsewhere_after_its_process_is_killed(asking: Asking, web: AskingReceiver) -> None:
     request = web.ask()
     with asking.serving("killed") as killed:
-        pid = _pid(killed)
-        thread = threading.Thread(target=lambda: pytest.raises(httpx.TransportError, killed.wait, request["id"]))
-        thread.start()
-        time.sleep(0.3)
-        os.kill(pid, signal.SIGKILL)
-        thread.join()
+        pid = killed.pid()
+        with ThreadPoolExecutor(1) as threads:
+            wait = threads.submit(killed.wait, request["id"])
+            time.sleep(0.3)
+            os.kill(pid, signal.SIGKILL)
+            assert isinstance(wait.exception(10), httpx.TransportError)
 
     with web.waiting(request["id"]) as replies:
         answer(web, request)
@@ -180,16 +180,10 @@ def test_a_waiter_goes_on_elsewhere_after_its_process_is_killed(asking: Asking, 
         assert [response_of(reply) for reply in replies()] == ["Approve"]
 
 
-def _pid(web: AskingReceiver) -> int:
-    """Of the process that listens on the port."""
-    wait_until(lambda: "Started server process" in web.log())
-    return int(web.log().partition("Started server process [")[2].partition("]")[0])
-
-
 def test_an_answer_while_the_web_process_is_away(asking: Asking) -> None:
     with asking.serving("before") as web:
         request = web.ask()
-        os.kill(_pid(web), signal.SIGKILL)
+        os.kill(web.pid(), signal.SIGKILL)
     asking.sandbox.answer(request["request_id"], "Approve")
 
     asking.reconcile()
@@ -250,9 +244,11 @@ def test_an_outcome_that_a_reconcile_run_reads(asking: Asking, web: AskingReceiv
 
 
 def _make_checks_due(web: AskingReceiver) -> None:
+    """As if the pauses between checks were over."""
     with Redis.from_url(web.asking.redis_url) as redis:
         for name in redis.zrange(f"{keys.PREFIX}checks", 0, -1):
             redis.zadd(f"{keys.PREFIX}checks", {name: 1})
+            redis.hdel(keys.request(name.decode()), "hold")
 
 
 def test_a_forged_answer_is_not_given_to_who_demands_more_trust(asking: Asking, web: AskingReceiver) -> None:

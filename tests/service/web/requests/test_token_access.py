@@ -21,9 +21,9 @@ class Clock:
         return self.now
 
 
-def access(clock: Callable[[], float] = Clock(), **limits: int) -> TokenAccess:
+def access(clock: Callable[[], float] | None = None, **limits: int) -> TokenAccess:
     rates: dict[Scope, tuple[float, float]] = {"ask": (2.0, 3.0), "read": (10.0, 10.0)}
-    return TokenAccess([AGENT, READER], rates=rates, clock=clock, **limits)
+    return TokenAccess([AGENT, READER], rates=rates, clock=clock or Clock(), **limits)
 
 
 def refusal(call: Callable[[], object]) -> RequestProblem:
