@@ -4,7 +4,7 @@ Follows https://docs.hitl.sh. Nothing here needs Redis, RQ or a web framework:
 
 - `hitlsh.webhooks` verifies and parses deliveries, without I/O;
 - `hitlsh.api` is a typed client, blocking and asyncio;
-- `hitlsh.asking` has the values of asking through the receiver;
+- `Hitl` and `AsyncHitl` ask a person through a receiver and wait for the answer; `hitlsh.asking` has the values;
 - `hitlsh.signatures`, `hitlsh.callbacks` and `hitlsh.samples` are their parts.
 
 Every exception descends from `HitlshError`. A wrong argument of receiving, such as an empty list of secrets, is a
@@ -23,7 +23,15 @@ plain ValueError or TypeError::
     │   ├── KeyConflict          the key belongs to another question
     │   ├── AskRefused           it cannot be asked now; says when to come again
     │   ├── AskUnknown           no asked request has this id
-    │   └── CannotCancel         the request can no longer be cancelled, or not yet
+    │   ├── CannotCancel         the request can no longer be cancelled, or not yet
+    │   ├── NotAnswered          it ended without an answer, and an answer was demanded
+    │   ├── NotApproved          no person approved, so the function did not run
+    │   ├── StillOpen            the wait is over before the request            (also a TimeoutError)
+    │   ├── AnswerUnexpected     the answer is none that the question offers      (also a ValueError)
+    │   ├── HitlMisconfigured    the receiver's URL or the token cannot be used   (also a ValueError)
+    │   ├── TokenRefused         401 or 403: the receiver refuses the token
+    │   ├── ReceiverUnreachable  no reply of the receiver, for as long as was tried
+    │   └── ReceiverFailed       another error of the receiver, or a reply in no documented form
     └── ApiError                 a call did not return what it was made for
         ├── ClientMisconfigured  the API key or the base URL cannot be used       (also a ValueError)
         ├── ArgumentInvalid      an argument breaks a limit; no call was made     (also a ValueError)
@@ -76,12 +84,28 @@ if TYPE_CHECKING:
         rating,
         single_select,
         text,
+        whole_number,
     )
     from hitlsh.api.questions.content import Content, audio, file, image, video
     from hitlsh.api.questions.request_body import DocumentedLimitWarning
     from hitlsh.api.request_recorder import AsyncRequestRecorder, RequestRecorder, SentRequest
     from hitlsh.asking.ask_errors import AskError, AskRefused, AskUnknown, CannotCancel, KeyConflict, QuestionInvalid
     from hitlsh.asking.ask_outcomes import Answered, Cancelled, Conflicted, Lost, TimedOut
+    from hitlsh.asking.asked_request import AskedRequest
+    from hitlsh.asking_client.approval import approve
+    from hitlsh.asking_client.client_errors import (
+        AnswerUnexpected,
+        HitlMisconfigured,
+        NotAnswered,
+        NotApproved,
+        ReceiverFailed,
+        ReceiverUnreachable,
+        StillOpen,
+        TokenRefused,
+    )
+    from hitlsh.asking_client.hitl import AsyncHitl, Hitl
+    from hitlsh.asking_client.hitl_core import RequestHandle
+    from hitlsh.asking_client.typed_outcomes import Defaulted, TypedOutcome
     from hitlsh.callbacks import CallbackInvalid, CallbackSigner, CallbackToken, StateInvalid, StateTooLarge
     from hitlsh.errors import DeliveryRefused, HitlshError
     from hitlsh.event_json import decode_event, encode_event
@@ -94,14 +118,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "AnswerUnexpected",
     "Answered",
     "ApiError",
     "ArgumentInvalid",
     "AskError",
     "AskRefused",
     "AskUnknown",
+    "AskedRequest",
     "AsyncBudget",
     "AsyncClient",
+    "AsyncHitl",
     "AsyncRequestRecorder",
     "BadRequest",
     "BodyInvalid",
@@ -117,23 +144,31 @@ __all__ = [
     "Conflict",
     "Conflicted",
     "Content",
+    "Defaulted",
     "DeliveryRefused",
     "DocumentedLimitWarning",
     "Event",
     "Forbidden",
     "Headers",
+    "Hitl",
+    "HitlMisconfigured",
     "HitlshError",
     "KeyConflict",
     "LocalBudget",
     "LoopMember",
     "Lost",
+    "NotAnswered",
+    "NotApproved",
     "NotFound",
     "Option",
     "Question",
     "QuestionInvalid",
     "RateLimit",
     "RateLimited",
+    "ReceiverFailed",
+    "ReceiverUnreachable",
     "RefundInfo",
+    "RequestHandle",
     "RequestRecorder",
     "RetryPolicy",
     "Reviewer",
@@ -145,12 +180,16 @@ __all__ = [
     "StateInvalid",
     "StateTooLarge",
     "StatusError",
+    "StillOpen",
     "TimedOut",
+    "TokenRefused",
+    "TypedOutcome",
     "Unauthorized",
     "UnexpectedReply",
     "Unreachable",
     "Unreadable",
     "VerifiedDelivery",
+    "approve",
     "audio",
     "boolean",
     "decode_event",
@@ -170,6 +209,7 @@ __all__ = [
     "single_select",
     "text",
     "video",
+    "whole_number",
 ]
 
 #: The module that defines each public name. A name is imported at its first use (PEP 562), so that importing a
@@ -208,6 +248,7 @@ _MODULES = {
     "rating": "hitlsh.api.questions.builders",
     "single_select": "hitlsh.api.questions.builders",
     "text": "hitlsh.api.questions.builders",
+    "whole_number": "hitlsh.api.questions.builders",
     "Content": "hitlsh.api.questions.content",
     "audio": "hitlsh.api.questions.content",
     "file": "hitlsh.api.questions.content",
@@ -228,6 +269,21 @@ _MODULES = {
     "Conflicted": "hitlsh.asking.ask_outcomes",
     "Lost": "hitlsh.asking.ask_outcomes",
     "TimedOut": "hitlsh.asking.ask_outcomes",
+    "AnswerUnexpected": "hitlsh.asking_client.client_errors",
+    "HitlMisconfigured": "hitlsh.asking_client.client_errors",
+    "NotAnswered": "hitlsh.asking_client.client_errors",
+    "NotApproved": "hitlsh.asking_client.client_errors",
+    "approve": "hitlsh.asking_client.approval",
+    "ReceiverFailed": "hitlsh.asking_client.client_errors",
+    "ReceiverUnreachable": "hitlsh.asking_client.client_errors",
+    "StillOpen": "hitlsh.asking_client.client_errors",
+    "TokenRefused": "hitlsh.asking_client.client_errors",
+    "AsyncHitl": "hitlsh.asking_client.hitl",
+    "Hitl": "hitlsh.asking_client.hitl",
+    "RequestHandle": "hitlsh.asking_client.hitl_core",
+    "Defaulted": "hitlsh.asking_client.typed_outcomes",
+    "TypedOutcome": "hitlsh.asking_client.typed_outcomes",
+    "AskedRequest": "hitlsh.asking.asked_request",
     "CallbackInvalid": "hitlsh.callbacks",
     "CallbackSigner": "hitlsh.callbacks",
     "CallbackToken": "hitlsh.callbacks",

@@ -248,9 +248,9 @@ def test_the_settings_page_lists_every_setting_and_no_other() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_setting_that_a_page_names_exists(page: str) -> None:
-    of_compose = {"HITL_HANDLERS_DIR"}
+    of_compose, of_clients = {"HITL_HANDLERS_DIR"}, {"HITL_RECEIVER_URL", "HITL_RECEIVER_TOKEN"}
 
-    assert set(re.findall(SETTING, PAGES[page])) <= settings_read() | {"HITL_LOG_LEVEL"} | of_compose
+    assert set(re.findall(SETTING, PAGES[page])) <= settings_read() | {"HITL_LOG_LEVEL"} | of_compose | of_clients
 
 
 def test_the_defaults_are_those_of_the_settings() -> None:

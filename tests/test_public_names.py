@@ -96,7 +96,8 @@ def test_workers_names_all_that_a_handler_may_raise_or_meet() -> None:
 
 
 MODULES_OF_HITLSH = [module.name for module in pkgutil.walk_packages(hitlsh.__path__, "hitlsh.")]
-WITHOUT_HTTP = ["hitlsh", *(name for name in MODULES_OF_HITLSH if not name.startswith("hitlsh.api"))]
+WITH_HTTP = ("hitlsh.api", "hitlsh.asking_client.")
+WITHOUT_HTTP = ["hitlsh", *(name for name in MODULES_OF_HITLSH if not name.startswith(WITH_HTTP))]
 
 
 def test_receiving_is_among_the_modules_without_http() -> None:

@@ -5,10 +5,13 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from workers.errors import WorkersError
+
+if TYPE_CHECKING:
+    from workers.access_tokens import AccessToken
 
 Value = TypeVar("Value")
 
@@ -48,6 +51,8 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     #: Keys used before, oldest to newest, which are still polled.
     earlier_api_keys: tuple[str, ...] = field(default=(), repr=False)
+    #: Of those who may ask through the web process; without any, it serves no requests.
+    access_tokens: "tuple[AccessToken, ...]" = field(default=(), repr=False)
     base_url: str = HITL_API
     #: Bytes; a larger body is refused with 413.
     max_body: int = 1 << 20
@@ -95,6 +100,7 @@ class Settings:
             handlers=reader.handlers("HITL_HANDLERS"),
             api_key=api_keys[-1] if api_keys else None,
             earlier_api_keys=api_keys[:-1],
+            access_tokens=reader.access_tokens("HITL_TOKENS"),
             base_url=reader.url("HITL_BASE_URL", HITL_API) or HITL_API,
             max_body=reader.number("HITL_MAX_BODY", 1 << 20, int, 1_024, 64 << 20, "bytes"),
             retention_days=reader.number("HITL_RETENTION_DAYS", 30, int, 1, 3_650, "days"),
@@ -115,6 +121,8 @@ class Settings:
                 "set HITL_WEBHOOK_SECRETS to the secret of your account webhook, or HITL_CALLBACK_SECRETS to a "
                 'random string (python -c "import secrets; print(secrets.token_urlsafe(32))"), or both'
             )
+        if receives and reader.any_of("HITL_TOKENS"):
+            reader.check_asking()
         if handles and not reader.any_of("HITL_HANDLERS"):
             reader.problem(
                 "HITL_HANDLERS is not set: name the module of your router, such as HITL_HANDLERS=myapp.handlers "
@@ -165,6 +173,28 @@ class _Reader:
                     f"{SHORTEST_SECRET} (secrets are separated by commas, oldest first)"
                 )
         return found
+
+    def check_asking(self) -> None:
+        """What the web process needs to ask for others."""
+        missing = [name for name in ("HITL_CALLBACK_SECRETS", "HITL_PUBLIC_URL") if not self.any_of(name)]
+        if not self.any_of("HITL_API_KEY", "HITL_API_KEYS"):
+            missing.insert(0, "HITL_API_KEY")
+        if missing:
+            self.problem(
+                f"HITL_TOKENS lets programs ask through this process, which needs {' and '.join(missing)} for that: "
+                "set it too, or remove HITL_TOKENS"
+            )
+
+    def access_tokens(self, name: str) -> "tuple[AccessToken, ...]":
+        text = self.text(name)
+        if text is None:
+            return ()
+        from workers.access_tokens import read_access_tokens
+
+        tokens, problems = read_access_tokens(text)
+        for problem in problems:
+            self.problem(f"{name}: {problem}")
+        return tokens
 
     def redis_url(self, name: str) -> str:
         url = self.text(name)

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         rating,
         single_select,
         text,
+        whole_number,
     )
     from hitlsh.api.questions.content import Content, audio, file, image, video
     from hitlsh.api.questions.request_body import DocumentedLimitWarning
@@ -110,6 +111,7 @@ __all__ = [
     "single_select",
     "text",
     "video",
+    "whole_number",
 ]
 
 #: The module that defines each public name. A name is imported at its first use (PEP 562), so that importing a
@@ -148,6 +150,7 @@ _MODULES = {
     "rating": "hitlsh.api.questions.builders",
     "single_select": "hitlsh.api.questions.builders",
     "text": "hitlsh.api.questions.builders",
+    "whole_number": "hitlsh.api.questions.builders",
     "Content": "hitlsh.api.questions.content",
     "audio": "hitlsh.api.questions.content",
     "file": "hitlsh.api.questions.content",

@@ -20,6 +20,7 @@ COMMAND_MODULES = {
     "discard": "service.cli.inbox.discard",
     "events": "service.cli.inbox.events",
     "failed": "service.cli.inbox.failed",
+    "mcp": "service.cli.asking.mcp",
     "pause": "service.cli.inbox.pause",
     "reconcile": "service.cli.reconciliation.reconcile",
     "replay": "service.cli.inbox.replay",

@@ -4,7 +4,9 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
+from redis.asyncio import Redis as AsyncRedis
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,11 +15,15 @@ from starlette.routing import BaseRoute, Route
 
 from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
 from service.web.endpoints import BODY_SECONDS, AccountWebhookEndpoint, CallbackEndpoint
+from service.web.http_protocol import ON_SHUTDOWN
 from service.web.ingest import Intake
 from workers.inbox.store import Inbox
 from workers.queue import enqueue_drain
 from workers.redis_clients import command_client, receiver_client
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from service.web.requests.request_api import RequestApi
 
 logger = logging.getLogger("hitl.receiver")
 
@@ -31,22 +37,32 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
     inbox = Inbox(redis, retention=settings.retention, lease=settings.lease_seconds)
     intake = Intake(inbox, listens_to=_event_name_filter(settings), enqueue_drain=lambda: enqueue_drain(queue_redis))
 
+    requests = _request_api(settings, redis)
+
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         await intake.start()
+        if requests is not None:
+            requests.start()
         # Objects made during start-up stay: exclude them from garbage collection on the hot path.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
         try:
-            yield
+            yield {} if requests is None else {ON_SHUTDOWN: requests.end_waits}
         finally:
+            if requests is not None:
+                await requests.close()
             await intake.close()
             await redis.aclose()
             queue_redis.close()
 
     app = Starlette(
-        routes=[*_endpoint_routes(settings, intake, body_seconds), *_health_routes(intake)],
+        routes=[
+            *_endpoint_routes(settings, intake, body_seconds),
+            *([] if requests is None else requests.routes),
+            *_health_routes(intake),
+        ],
         exception_handlers={HTTPException: _refuse_unknown_routes(intake)},
         lifespan=lifespan,
     )
@@ -58,6 +74,15 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
 def from_environment() -> Starlette:
     """The application for uvicorn, which calls this in each of its processes."""
     return create_app(Settings.from_env(receives=True))
+
+
+def _request_api(settings: Settings, redis: AsyncRedis) -> "RequestApi | None":
+    """The API for asking, where there is an API key and somebody may use it."""
+    if settings.api_key is None or not settings.access_tokens:
+        return None
+    from service.web.requests.request_api import RequestApi
+
+    return RequestApi(settings, redis)
 
 
 def _event_name_filter(settings: Settings) -> Callable[[str], bool]:

@@ -1,10 +1,13 @@
 """uvicorn's HTTP protocol with limits on the time and size of a request head; offers to upgrade are ignored."""
 
 import asyncio
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+#: In the state of the application's lifespan: called when the server stops, before it waits for replies to end.
+ON_SHUTDOWN: Final = "on_shutdown"
 
 
 class _PlainParser:
@@ -56,9 +59,9 @@ class _PlainParser:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Closes a connection whose request does not end in time, or whose head is too large.
+    """Closes a connection whose request does not end in time, whose head is too large, or which takes no reply.
 
-    uvicorn limits neither (https://www.uvicorn.org/server-behavior/#timeouts): half a header line would hold a
+    uvicorn limits none of them (https://www.uvicorn.org/server-behavior/#timeouts): half a header line would hold a
     connection for ever, and an endless header would fill the memory.
 
     A request that offers another protocol (`Upgrade: h2c`, as `curl --http2` sends) is read as plain HTTP/1.1,
@@ -70,7 +73,10 @@ class GuardedProtocol(HttpToolsProtocol):
     request_seconds: ClassVar[float] = 20.0
     #: Bytes of request line and headers, where they arrive in more than one piece.
     largest_head: ClassVar[int] = 64 << 10
+    #: Seconds for which a client may keep a reply from being sent.
+    write_seconds: ClassVar[float] = 20.0
 
+    _write_deadline: asyncio.TimerHandle | None = None
     _deadline: asyncio.TimerHandle | None = None
     _arriving = False
     _in_head = False
@@ -85,6 +91,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._arriving = False
         self._unwatch()
+        self._unwatch_writing()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -121,6 +128,27 @@ class GuardedProtocol(HttpToolsProtocol):
             self._watch()
         else:
             self._unwatch()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        # The ASGI lifespan ends only after all replies have, and waits would hold them up.
+        if (end_waits := self.app_state.get(ON_SHUTDOWN)) is not None:
+            end_waits()
+
+    def pause_writing(self) -> None:
+        """The client takes less than is sent."""
+        super().pause_writing()
+        if self._write_deadline is None:
+            self._write_deadline = self.loop.call_later(self.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._unwatch_writing()
+        super().resume_writing()
+
+    def _unwatch_writing(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
 
     def _is_idle_without_timer(self) -> bool:
         """Whether no request is open and uvicorn's keep-alive timer does not run, as after an empty line."""

@@ -121,9 +121,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(redis_url: str, log: Path, *words: str, **environ: str) -> Iterator[Receiver]:
+def serving(redis_url: str, log: Path, *words: str, port: int | None = None, **environ: str) -> Iterator[Receiver]:
     """``hitl-receiver serve`` in a process of its own, ready."""
-    port = free_port()
+    port = port or free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
             command("serve", "--port", str(port), *words),

@@ -5,7 +5,7 @@ Follows https://docs.hitl.sh, "Response types"; the messages name the field and 
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
 
@@ -14,6 +14,16 @@ from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.operations import without_none
 from hitlsh.api.questions.defaults import check_boolean, check_choice, check_choices, check_number, check_text_default
 from hitlsh.api.questions.limits import check_integer
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    #: The Python type of the answer; a bare ``Question`` is one of any type.
+    Response = TypeVar("Response", default=Any)
+else:  # a default of a type variable is known to Python 3.13, and to type checkers
+    from typing import TypeVar
+
+    Response = TypeVar("Response")
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,8 +37,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     color: str | None = None
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """A response type with its configuration, as a builder of this module returns it."""
+class Question(msgspec.Struct, Generic[Response], frozen=True, kw_only=True):
+    """A response type with its configuration, as a builder of this module returns it; generic in the answer's type."""
 
     response_type: str
     response_config: dict[str, Any]
@@ -47,7 +57,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         return read_answer(response_data, self.response_type, self.response_config)
 
 
-def single_select(*options: str | Option, required: bool = False) -> Question:
+def single_select(*options: str | Option, required: bool = False) -> Question[str]:
     """Ask for one of 1 to 20 options; HITL.sh recommends two to ten."""
     config = {"options": _options(options), "required": required}
     return Question(response_type="single_select", response_config=config, check=check_choice)
@@ -58,7 +68,7 @@ def multi_select(
     min_selections: int = 1,
     max_selections: int | None = None,
     required: bool = False,
-) -> Question:
+) -> Question[list[str]]:
     """Ask for several of 1 to 20 options; without ``max_selections`` all may be chosen."""
     choices = _options(options)
     max_choices = len(choices) if max_selections is None else max_selections
@@ -80,7 +90,7 @@ def rating(
     scale_step: float = 1,
     labels: Mapping[int, str] | None = None,
     required: bool = False,
-) -> Question:
+) -> Question[float]:
     """Ask for a rating from ``scale_min`` to ``scale_max``; ``labels`` name points of the scale."""
     _ordered("scale_min", scale_min, "scale_max", scale_max)
     if not _finite(scale_step) or scale_step <= 0:
@@ -105,7 +115,7 @@ def number(
     suffix: str | None = None,
     placeholder: str | None = None,
     required: bool = False,
-) -> Question:
+) -> Question[float]:
     """Ask for a number in a range with 0 to 10 decimal places; negative ones only if ``min_value`` is negative."""
     _ordered("min_value", min_value, "max_value", max_value)
     check_integer("decimal_places", decimal_places, 0, 10)
@@ -120,9 +130,35 @@ def number(
     return Question(response_type="number", response_config=config, check=check_number)
 
 
+def whole_number(
+    min_value: int,
+    max_value: int,
+    *,
+    prefix: str | None = None,
+    suffix: str | None = None,
+    placeholder: str | None = None,
+    required: bool = False,
+) -> Question[int]:
+    """Ask for a whole number in a range, both ends included."""
+    ends: tuple[tuple[str, Any], ...] = (("min_value", min_value), ("max_value", max_value))
+    for field, value in ends:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ArgumentInvalid(field, f"is {value!r}: give a whole number")
+    scale = number(
+        min_value,
+        max_value,
+        decimal_places=0,
+        prefix=prefix,
+        suffix=suffix,
+        placeholder=placeholder,
+        required=required,
+    )
+    return Question(response_type="number", response_config=scale.response_config, check=check_number)
+
+
 def text(
     *, max_length: int = 1000, min_length: int = 0, placeholder: str | None = None, required: bool = False
-) -> Question:
+) -> Question[str]:
     """Ask for a text of up to ``max_length`` (1 to 5000) characters."""
     config = _lengths(min_length, max_length) | {"required": required} | without_none(placeholder=placeholder)
     return Question(response_type="text", response_config=config, check=check_text_default)
@@ -135,7 +171,7 @@ def editable_text(
     min_length: int = 0,
     placeholder: str | None = None,
     required: bool = False,
-) -> Question:
+) -> Question[str]:
     """Ask for the revision of a draft, of up to ``max_length`` (1 to 5000) characters."""
     config = _lengths(min_length, max_length) | {"required": required} | without_none(placeholder=placeholder)
     if len(draft) > max_length:
@@ -152,7 +188,7 @@ def boolean(
     true_color: str | None = None,
     false_color: str | None = None,
     required: bool = False,
-) -> Question:
+) -> Question[bool]:
     """Ask for a yes or a no, with labels of up to 100 characters."""
     config: dict[str, Any] = {"true_label": true_label, "false_label": false_label, "required": required}
     for field in ("true_label", "false_label"):

@@ -28,11 +28,14 @@ SANDBOX_OFFSET = 100
 #: The prefix of the API keys that `dev` generates for the sandbox.
 _SANDBOX_KEY_PREFIX = "hitl_dev_"
 _EXAMPLES = "examples.handlers"
+#: The name of the token that `dev` generates.
+_DEV_TOKEN = "dev"  # noqa: S105 - a name
 _SECRETS = ("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS")
 #: The settings that commands in another terminal need.
 _SHARED = (
     *_SECRETS, "HITL_PUBLIC_URL", "HITL_INSECURE", "HITL_HANDLERS", "HITL_API_KEY", "HITL_API_KEYS", "HITL_BASE_URL",
     "HITL_DISCOVER", "HITL_LOOKBACK", "HITL_RECONCILE_SHARE", "HITL_ASK_RESERVE", "HITL_CHECK_WITHIN",
+    "HITL_RECEIVER_URL", "HITL_RECEIVER_TOKEN",
 )  # fmt: skip
 
 
@@ -96,13 +99,22 @@ def prepare_settings(folder: Path, port: int, handlers: str | None) -> dict[str,
     if not api_keys_of(environ) and not environ.get("HITL_BASE_URL") and _sandbox_is_installed():
         environ["HITL_API_KEY"] = sandbox_key(folder)
         environ["HITL_BASE_URL"] = f"http://127.0.0.1:{port + SANDBOX_OFFSET}/v1"
-    return environ
+    return environ | _asking_settings(folder, port, environ)
 
 
 def _secrets(folder: Path) -> dict[str, str]:
     """A value for each secret, the same at every start; used where none is set."""
     stored = read_dev_settings(folder)
     return {name: stored.get(name) or secrets.token_urlsafe(32) for name in _SECRETS}
+
+
+def _asking_settings(folder: Path, port: int, environ: dict[str, str]) -> dict[str, str]:
+    """A token with which programs on this machine ask through this receiver; none where tokens are set."""
+    if "HITL_TOKENS" in environ or not api_keys_of(environ):
+        return {}
+    token = read_dev_settings(folder).get("HITL_RECEIVER_TOKEN") or secrets.token_urlsafe(32)
+    url = f"http://127.0.0.1:{port}"
+    return {"HITL_TOKENS": f"{_DEV_TOKEN}:{token}", "HITL_RECEIVER_URL": url, "HITL_RECEIVER_TOKEN": token}
 
 
 def _shared_settings(environ: dict[str, str], stack: Stack) -> dict[str, str]:
@@ -169,6 +181,8 @@ def _print_banner(stack: Stack, settings: Settings, names: list[str], folder: Pa
         rows.append(("HITL.sh", f"{stack.sandbox_url}/   the sandbox: open this page and answer as a reviewer"))
         if settings.handlers == _EXAMPLES:
             rows.append(("ask", f"{_python()} examples/ask.py     (in another terminal)"))
+    if any(token.name == _DEV_TOKEN for token in settings.access_tokens):
+        rows.append(("agents", f"ask with the settings in {folder / DEV_SETTINGS}: see docs/agents.md"))
     if settings.api_key is not None:
         rows.append(("reconcile", f"polls HITL.sh for missed decisions: {program()} status"))
     rows.append(("try", f"{program()} send callback-v2.completed     (`send` alone lists samples)"))

@@ -14,7 +14,14 @@ CALLBACK = "a-callback-secret-that-is-set-01"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data folder of `dev`, below an empty current folder, with no setting in the environment."""
-    for name in ("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS", "HITL_API_KEY", "HITL_API_KEYS", "HITL_BASE_URL"):
+    for name in (
+        "HITL_WEBHOOK_SECRETS",
+        "HITL_CALLBACK_SECRETS",
+        "HITL_API_KEY",
+        "HITL_API_KEYS",
+        "HITL_BASE_URL",
+        "HITL_TOKENS",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path / ".hitl"
@@ -50,3 +57,29 @@ def test_secrets_that_are_set_replace_stored_ones(folder: Path, monkeypatch: pyt
 
     assert stored == ("stored-1", "stored-2")
     assert secrets_of(folder) == ("stored-1", CALLBACK)
+
+
+def test_a_token_is_generated_once_for_programs_that_ask(folder: Path) -> None:
+    Path(".env").write_text("HITL_API_KEY=hitl_a_key_of_the_tests_01\n")
+
+    environ = prepare_settings(folder, 8000, "handlers")
+    write_settings(folder / DEV_SETTINGS, environ)
+
+    assert environ["HITL_TOKENS"] == f"dev:{environ['HITL_RECEIVER_TOKEN']}"
+    assert (environ["HITL_RECEIVER_URL"], len(environ["HITL_RECEIVER_TOKEN"]) >= 32) == ("http://127.0.0.1:8000", True)
+    assert prepare_settings(folder, 8000, "handlers")["HITL_TOKENS"] == environ["HITL_TOKENS"]
+
+
+def test_tokens_that_are_set_are_used(folder: Path) -> None:
+    Path(".env").write_text("HITL_API_KEY=hitl_a_key_of_the_tests_01\nHITL_TOKENS=agent:a-token-of-the-tests-01\n")
+
+    environ = prepare_settings(folder, 8000, "handlers")
+
+    assert environ["HITL_TOKENS"] == "agent:a-token-of-the-tests-01"
+    assert "HITL_RECEIVER_TOKEN" not in environ
+
+
+def test_without_an_api_key_nobody_asks(folder: Path) -> None:
+    Path(".env").write_text("HITL_BASE_URL=https://api.hitl.sh/v1\n")
+
+    assert "HITL_TOKENS" not in prepare_settings(folder, 8000, "handlers")

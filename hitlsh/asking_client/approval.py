@@ -1,0 +1,131 @@
+"""`approve`: a decorator that asks a person before a function runs."""
+
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ParamSpec, TypeVar, Unpack, cast
+
+import msgspec
+
+from hitlsh.api.questions.builders import boolean
+from hitlsh.asking.ask_outcomes import Answered
+from hitlsh.asking_client.client_errors import NotApproved
+from hitlsh.asking_client.hitl import AsyncHitl, Hitl
+from hitlsh.asking_client.hitl_core import ASK_OPTIONS, AskOptions, check_options
+from hitlsh.asking_client.typed_outcomes import TypedOutcome
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_APPROVAL = boolean("Approve", "Reject")
+
+
+class _Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked before one function runs."""
+
+    function: Callable[..., Any]
+    loop: str
+    text: str
+    show: frozenset[str] | None
+    options: AskOptions
+
+    def question(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, AskOptions]:
+        """Text and options for one call; raises TypeError for arguments that the function does not take."""
+        bound = inspect.signature(self.function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        options = self.options.copy()
+        key = options.get("key")
+        if key is not None:
+            options["key"] = key.format_map(bound.arguments)
+        if "context" not in options:
+            shown = {
+                name: _as_json(value)
+                for name, value in bound.arguments.items()
+                if self.show is None or name in self.show
+            }
+            options["context"] = {"function": self.function.__name__, "arguments": shown}
+        return self.text.format_map(bound.arguments), options
+
+    def check(self, outcome: TypedOutcome[bool]) -> None:
+        """Raises `NotApproved` for everything but a person's approval."""
+        if not (isinstance(outcome, Answered) and outcome.response is True):
+            raise NotApproved(self.function.__name__, outcome)
+
+
+def approve(
+    *,
+    loop: str,
+    text: str | None = None,
+    show: Collection[str] | None = None,
+    hitl: Hitl | AsyncHitl | None = None,
+    **options: Unpack[AskOptions],
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Ask a person before the function runs; without an approval it does not run, and `NotApproved` is raised.
+
+    ``text`` and ``key``: templates of the arguments, such as ``"Refund {amount} EUR?"`` and ``"refund-{order}"``. The
+    key names the action: the same call after a crash waits for the same request, and runs if that was approved.
+    ``show``: names of the arguments that the reviewer sees; by default all, of which only JSON values are shown.
+    ``hitl``: `AsyncHitl` for a coroutine function, else `Hitl`; by default one of the environment for each call.
+    ``options``: see `AskOptions`.
+    """
+    check_options(options, ASK_OPTIONS)
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+            raise TypeError(f"approve: {function.__name__} is a generator, which runs only later: decorate a function")
+        is_async = inspect.iscoroutinefunction(function)
+        if hitl is not None and isinstance(hitl, AsyncHitl) is not is_async:
+            raise TypeError(f"approve: give {function.__name__} hitl={'AsyncHitl' if is_async else 'Hitl'}(...)")
+        approval = _Approval(
+            function=function,
+            loop=loop,
+            text=text if text is not None else f"Run {function.__name__}?",
+            show=None if show is None else frozenset(show),
+            options=options,
+        )
+        if is_async:
+            return cast("Callable[P, R]", _async_wrapper(approval, cast("AsyncHitl | None", hitl)))
+        return cast("Callable[P, R]", _wrapper(approval, cast("Hitl | None", hitl)))
+
+    return decorate
+
+
+def _wrapper(approval: _Approval, hitl: Hitl | None) -> Callable[..., Any]:
+    @functools.wraps(approval.function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        text, options = approval.question(args, kwargs)
+        if hitl is None:
+            with Hitl() as own:
+                outcome = own.ask(text, loop=approval.loop, answer=_APPROVAL, default=False, **options)
+        else:
+            outcome = hitl.ask(text, loop=approval.loop, answer=_APPROVAL, default=False, **options)
+        approval.check(outcome)
+        return approval.function(*args, **kwargs)
+
+    return wrapper
+
+
+def _async_wrapper(approval: _Approval, hitl: AsyncHitl | None) -> Callable[..., Any]:
+    @functools.wraps(approval.function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        text, options = approval.question(args, kwargs)
+        if hitl is None:
+            async with AsyncHitl() as own:
+                outcome = await own.ask(text, loop=approval.loop, answer=_APPROVAL, default=False, **options)
+        else:
+            outcome = await hitl.ask(text, loop=approval.loop, answer=_APPROVAL, default=False, **options)
+        approval.check(outcome)
+        return await approval.function(*args, **kwargs)
+
+    return wrapper
+
+
+def _as_json(value: Any) -> Any:
+    """The value where JSON has it; else the name of its type: a repr may show a secret."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): _as_json(item) for name, item in value.items()}
+    return type(value).__name__

@@ -1,0 +1,530 @@
+"""`Hitl` blocks, `AsyncHitl` is for asyncio: ask a person through a receiver and wait for the answer."""
+
+import asyncio
+import logging
+import time
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+
+import httpx
+
+from hitlsh.api.errors import Unreachable
+from hitlsh.api.http import http_transport
+from hitlsh.api.http.exchange import Sleep
+from hitlsh.api.http.replies import HttpReply
+from hitlsh.api.operations import HttpRequest
+from hitlsh.asking.ask_errors import AskError
+from hitlsh.asking.ask_outcomes import Answered
+from hitlsh.asking.asked_request import AskedRequest
+from hitlsh.asking_client.answer_formats import AnswerType
+from hitlsh.asking_client.hitl_core import (
+    ASK_OPTIONS,
+    QUESTION_OPTIONS,
+    AskOptions,
+    HitlCore,
+    OnCancel,
+    QuestionOptions,
+    RequestHandle,
+    ask_seconds,
+    check_options,
+    new_question,
+    waited_request,
+)
+from hitlsh.asking_client.receiver_exchange import Flow
+from hitlsh.asking_client.typed_outcomes import (
+    Defaulted,
+    OnTimeout,
+    TypedOutcome,
+    answer_or_default,
+    answer_or_raise,
+    typed_outcome,
+)
+from hitlsh.events import Trust
+
+T = TypeVar("T")
+Response = TypeVar("Response")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    #: Any where neither a handle nor ``answer=`` tells the type of the answer.
+    AnyResponse = TypeVarWithDefault("AnyResponse", default=Any)
+else:
+    AnyResponse = TypeVar("AnyResponse")
+
+logger = logging.getLogger("hitl.asking")
+_TIMEOUT, _RETRY_FOR = timedelta(seconds=10), timedelta(seconds=60)
+#: Seconds that cancelling a request may take when the task that awaits it is being cancelled.
+_CANCEL_SECONDS = 10.0
+
+
+class Hitl(HitlCore):
+    """Asks people through a receiver, for synchronous code. Threads may share it; use it in a ``with`` block.
+
+    ``url`` and ``token``: by default HITL_RECEIVER_URL and HITL_RECEIVER_TOKEN. ``timeout``: of one HTTP call, beyond
+    what the receiver may hold it. ``retry_for``: how long a call that is no wait is tried while the receiver restarts.
+    Raises `HitlMisconfigured`; calls raise `AskError`.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout: timedelta = _TIMEOUT,
+        retry_for: timedelta = _RETRY_FOR,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        super().__init__(url, token, timeout, retry_for)
+        self._http = httpx.Client(transport=transport, **http_transport.options(self._url, self._timeout))
+
+    @overload
+    def ask(
+        self,
+        text: str,
+        *,
+        loop: str,
+        answer: AnswerType[Response],
+        default: Response,
+        on_timeout: Literal["return"] = "return",
+        **options: Unpack[AskOptions],
+    ) -> TypedOutcome[Response]: ...
+
+    @overload
+    def ask(
+        self,
+        text: str,
+        *,
+        loop: str,
+        answer: AnswerType[Response],
+        default: Response,
+        on_timeout: Literal["raise"],
+        **options: Unpack[AskOptions],
+    ) -> Answered[Response]: ...
+
+    @overload
+    def ask(
+        self,
+        text: str,
+        *,
+        loop: str,
+        answer: AnswerType[Response],
+        default: Response,
+        on_timeout: Literal["default"],
+        **options: Unpack[AskOptions],
+    ) -> Answered[Response] | Defaulted[Response]: ...
+
+    def ask(
+        self,
+        text: str,
+        *,
+        loop: str,
+        answer: AnswerType[Response],
+        default: Response,
+        on_timeout: OnTimeout = "return",
+        **options: Unpack[AskOptions],
+    ) -> TypedOutcome[Response] | Defaulted[Response]:
+        """Ask a person and wait for the outcome.
+
+        ``text``: 1 to 2,000 characters, may contain Markdown. ``loop``: id or name. ``answer``: ``bool``, an Enum
+        class, or a question such as ``single_select("Approve", "Reject")`` or ``whole_number(1, 5)``. ``default``:
+        what HITL.sh takes when nobody answers. ``options``: see `AskOptions`.
+
+        ``on_timeout="return"`` returns every outcome as a value: `Answered`, `TimedOut`, `Cancelled`, `Conflicted` or
+        `Lost`. ``"raise"`` returns `Answered` alone and raises `NotAnswered` for the others. ``"default"`` returns
+        `Defaulted`, with the default as its response, for a timeout, and raises for the rest.
+
+        Raises `QuestionInvalid`, `KeyConflict`, `AskRefused`; `TokenRefused`, `ReceiverUnreachable`, `ReceiverFailed`;
+        `StillOpen` when the wait is over before the request; `AnswerUnexpected`.
+        """
+        check_options(options, ASK_OPTIONS)
+        question, form = new_question(text, loop, answer, default, options)
+        request = self._run(self._exchange.submit(question))
+        handle = RequestHandle(request=request, answer=form, default=question.default_response)
+        return self.wait(
+            handle,
+            timeout=timedelta(seconds=ask_seconds(question, options.get("wait_timeout"))),
+            on_timeout=on_timeout,
+            on_cancel=options.get("on_cancel", "leave"),
+        )
+
+    def submit(
+        self,
+        text: str,
+        *,
+        loop: str,
+        answer: AnswerType[Response],
+        default: Response,
+        **options: Unpack[QuestionOptions],
+    ) -> RequestHandle[Response]:
+        """Ask, and return at once. Raises what `ask` raises, but for what concerns the outcome."""
+        check_options(options, QUESTION_OPTIONS)
+        question, form = new_question(text, loop, answer, default, options)
+        request = self._run(self._exchange.submit(question))
+        return RequestHandle(request=request, answer=form, default=question.default_response)
+
+    @overload
+    def wait(
+        self,
+        request: str | RequestHandle[AnyResponse],
+        *,
+        answer: AnswerType[AnyResponse] | None = None,
+        timeout: timedelta | None = None,
+        trust: Trust | None = None,
+        on_timeout: Literal["return"] = "return",
+        on_cancel: OnCancel = "leave",
+    ) -> TypedOutcome[AnyResponse]: ...
+
+    @overload
+    def wait(
+        self,
+        request: str | RequestHandle[AnyResponse],
+        *,
+        answer: AnswerType[AnyResponse] | None = None,
+        timeout: timedelta | None = None,
+        trust: Trust | None = None,
+        on_timeout: Literal["raise"],
+        on_cancel: OnCancel = "leave",
+    ) -> Answered[AnyResponse]: ...
+
+    @overload
+    def wait(
+        self,
+        request: str | RequestHandle[AnyResponse],
+        *,
+        answer: AnswerType[AnyResponse] | None = None,
+        timeout: timedelta | None = None,
+        trust: Trust | None = None,
+        on_timeout: Literal["default"],
+        on_cancel: OnCancel = "leave",
+    ) -> Answered[AnyResponse] | Defaulted[AnyResponse]: ...
+
+    @overload
+    def wait(
+        self,
+        request: str | RequestHandle[AnyResponse],
+        *,
+        answer: AnswerType[AnyResponse] | None = None,
+        timeout: timedelta | None = None,
+        trust: Trust | None = None,
+        on_timeout: OnTimeout,
+        on_cancel: OnCancel = "leave",
+    ) -> TypedOutcome[AnyResponse] | Defaulted[AnyResponse]: ...
+
+    def wait(
+        self,
+        request: str | RequestHandle[AnyResponse],
+        *,
+        answer: AnswerType[AnyResponse] | None = None,
+        timeout: timedelta | None = None,
+        trust: Trust | None = None,
+        on_timeout: OnTimeout = "return",
+        on_cancel: OnCancel = "leave",
+    ) -> TypedOutcome[AnyResponse] | Defaulted[AnyResponse]:
+        """Wait for the outcome of a request, in any process, before or after the answer.
+
+        ``request``: a handle, or an id; with an id, ``answer`` tells how to read the response. ``timeout``: how long to
+        wait, for ever without one; then `StillOpen`. ``trust``: may only raise what the question demanded.
+        """
+        request_id, form, default = waited_request(request, answer)
+        seconds = None if timeout is None else timeout.total_seconds()
+        try:
+            ended = self._run(self._exchange.wait(request_id, seconds=seconds, trust=trust))
+        except KeyboardInterrupt:
+            if on_cancel == "cancel":
+                self._cancel_quietly(request_id)
+            raise
+        if on_timeout == "raise":
+            return answer_or_raise(ended, form)
+        if on_timeout == "default":
+            return answer_or_default(ended, form, default)
+        return typed_outcome(ended, form)
+
+    def get(self, request: str | RequestHandle[Any]) -> AskedRequest:
+        """Read a request by the receiver's id, HITL.sh's id or its handle; raises `AskUnknown`."""
+        return self._run(self._exchange.get(request if isinstance(request, str) else request.id))
+
+    def cancel(self, request: str | RequestHandle[Any]) -> AskedRequest:
+        """Cancel a request; raises `CannotCancel` and `AskUnknown`."""
+        return self._run(self._exchange.cancel(request if isinstance(request, str) else request.id))
+
+    def list_open(self, *, limit: int = 50) -> list[AskedRequest]:
+        """Read the requests without an outcome, the oldest first; `limit`: 1 to 100."""
+        return self._run(self._exchange.list_open(limit))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, flow: Flow[T]) -> T:
+        result: HttpReply | Unreachable | None = None
+        while True:
+            try:
+                step = flow.send(result)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            if isinstance(step, Sleep):
+                time.sleep(step.seconds)
+                result = None
+            else:
+                result = self._transmit(step.request)
+
+    def _transmit(self, http_request: HttpRequest) -> HttpReply | Unreachable:
+        try:
+            return http_transport.reply(
+                self._http.request(**http_transport.request(http_request, self._token, self._timeout))
+            )
+        except http_transport.NO_REPLY as error:
+            return http_transport.unreachable(http_request, error)
+
+    def _cancel_quietly(self, request_id: str) -> None:
+        try:
+            self.cancel(request_id)
+        except AskError as error:
+            _log_not_cancelled(request_id, error)
+
+
+class AsyncHitl(HitlCore):
+    """Asks people through a receiver, for asyncio: the calls of `Hitl`, to be awaited. Tasks may share it."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout: timedelta = _TIMEOUT,
+        retry_for: timedelta = _RETRY_FOR,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        super().__init__(url, token, timeout, retry_for)
+        options = http_transport.options(self._url, self._timeout)
+        # Each waiter holds a connection.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        self._http = httpx.AsyncClient(transport=transport, limits=limits, **options)
+
+    @overload
+    async def ask(
+        self,
+        text: str,
+        *,
+        loop: str,
+        answer: AnswerType[Response],
+        default: Response,
+        on_timeout: Literal["return"] = "return",
+        **options: Unpack[AskOptions],
+    ) -> TypedOutcome[Response]: ...
+
+    @overload
+    async def ask(
+        self,
+        text: str,
+        *,
+        loop: str,
+        answer: AnswerType[Response],
+        default: Response,
+        on_timeout: Literal["raise"],
+        **options: Unpack[AskOptions],
+    ) -> Answered[Response]: ...
+
+    @overload
+    async def ask(
+        self,
+        text: str,
+        *,
+        loop: str,
+        answer: AnswerType[Response],
+        default: Response,
+        on_timeout: Literal["default"],
+        **options: Unpack[AskOptions],
+    ) -> Answered[Response] | Defaulted[Response]: ...
+
+    async def ask(
+        self,
+        text: str,
+        *,
+        loop: str,
+        answer: AnswerType[Response],
+        default: Response,
+        on_timeout: OnTimeout = "return",
+        **options: Unpack[AskOptions],
+    ) -> TypedOutcome[Response] | Defaulted[Response]:
+        """See `Hitl.ask`. Cancelling the task leaves the request alone unless ``on_cancel="cancel"``."""
+        check_options(options, ASK_OPTIONS)
+        question, form = new_question(text, loop, answer, default, options)
+        on_cancel = options.get("on_cancel", "leave")
+        submission = asyncio.ensure_future(self._run(self._exchange.submit(question)))
+        try:
+            request = await asyncio.shield(submission)
+        except asyncio.CancelledError:
+            if on_cancel == "cancel":
+                await self._cancel_submitted(submission)
+            else:
+                submission.cancel()
+            raise
+        handle = RequestHandle(request=request, answer=form, default=question.default_response)
+        timeout = timedelta(seconds=ask_seconds(question, options.get("wait_timeout")))
+        return await self.wait(handle, timeout=timeout, on_timeout=on_timeout, on_cancel=on_cancel)
+
+    async def submit(
+        self,
+        text: str,
+        *,
+        loop: str,
+        answer: AnswerType[Response],
+        default: Response,
+        **options: Unpack[QuestionOptions],
+    ) -> RequestHandle[Response]:
+        """See `Hitl.submit`."""
+        check_options(options, QUESTION_OPTIONS)
+        question, form = new_question(text, loop, answer, default, options)
+        request = await self._run(self._exchange.submit(question))
+        return RequestHandle(request=request, answer=form, default=question.default_response)
+
+    @overload
+    async def wait(
+        self,
+        request: str | RequestHandle[AnyResponse],
+        *,
+        answer: AnswerType[AnyResponse] | None = None,
+        timeout: timedelta | None = None,
+        trust: Trust | None = None,
+        on_timeout: Literal["return"] = "return",
+        on_cancel: OnCancel = "leave",
+    ) -> TypedOutcome[AnyResponse]: ...
+
+    @overload
+    async def wait(
+        self,
+        request: str | RequestHandle[AnyResponse],
+        *,
+        answer: AnswerType[AnyResponse] | None = None,
+        timeout: timedelta | None = None,
+        trust: Trust | None = None,
+        on_timeout: Literal["raise"],
+        on_cancel: OnCancel = "leave",
+    ) -> Answered[AnyResponse]: ...
+
+    @overload
+    async def wait(
+        self,
+        request: str | RequestHandle[AnyResponse],
+        *,
+        answer: AnswerType[AnyResponse] | None = None,
+        timeout: timedelta | None = None,
+        trust: Trust | None = None,
+        on_timeout: Literal["default"],
+        on_cancel: OnCancel = "leave",
+    ) -> Answered[AnyResponse] | Defaulted[AnyResponse]: ...
+
+    @overload
+    async def wait(
+        self,
+        request: str | RequestHandle[AnyResponse],
+        *,
+        answer: AnswerType[AnyResponse] | None = None,
+        timeout: timedelta | None = None,
+        trust: Trust | None = None,
+        on_timeout: OnTimeout,
+        on_cancel: OnCancel = "leave",
+    ) -> TypedOutcome[AnyResponse] | Defaulted[AnyResponse]: ...
+
+    async def wait(
+        self,
+        request: str | RequestHandle[AnyResponse],
+        *,
+        answer: AnswerType[AnyResponse] | None = None,
+        timeout: timedelta | None = None,
+        trust: Trust | None = None,
+        on_timeout: OnTimeout = "return",
+        on_cancel: OnCancel = "leave",
+    ) -> TypedOutcome[AnyResponse] | Defaulted[AnyResponse]:
+        """See `Hitl.wait`. Cancelling the task leaves the request alone unless ``on_cancel="cancel"``."""
+        request_id, form, default = waited_request(request, answer)
+        seconds = None if timeout is None else timeout.total_seconds()
+        try:
+            ended = await self._run(self._exchange.wait(request_id, seconds=seconds, trust=trust))
+        except asyncio.CancelledError:
+            if on_cancel == "cancel":
+                await self._cancel_quietly(request_id)
+            raise
+        if on_timeout == "raise":
+            return answer_or_raise(ended, form)
+        if on_timeout == "default":
+            return answer_or_default(ended, form, default)
+        return typed_outcome(ended, form)
+
+    async def get(self, request: str | RequestHandle[Any]) -> AskedRequest:
+        """See `Hitl.get`."""
+        return await self._run(self._exchange.get(request if isinstance(request, str) else request.id))
+
+    async def cancel(self, request: str | RequestHandle[Any]) -> AskedRequest:
+        """See `Hitl.cancel`."""
+        return await self._run(self._exchange.cancel(request if isinstance(request, str) else request.id))
+
+    async def list_open(self, *, limit: int = 50) -> list[AskedRequest]:
+        """See `Hitl.list_open`."""
+        return await self._run(self._exchange.list_open(limit))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, flow: Flow[T]) -> T:
+        result: HttpReply | Unreachable | None = None
+        while True:
+            try:
+                step = flow.send(result)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            if isinstance(step, Sleep):
+                await asyncio.sleep(step.seconds)
+                result = None
+            else:
+                result = await self._transmit(step.request)
+
+    async def _transmit(self, http_request: HttpRequest) -> HttpReply | Unreachable:
+        try:
+            return http_transport.reply(
+                await self._http.request(**http_transport.request(http_request, self._token, self._timeout))
+            )
+        except http_transport.NO_REPLY as error:
+            return http_transport.unreachable(http_request, error)
+
+    async def _cancel_submitted(self, submission: asyncio.Future[AskedRequest]) -> None:
+        """Cancel a request whose submission has not come back yet; what fails is logged."""
+        try:
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                request = await submission
+        except (AskError, TimeoutError) as error:
+            _log_not_cancelled("unknown", error)
+        else:
+            await self._cancel_quietly(request.id)
+
+    async def _cancel_quietly(self, request_id: str) -> None:
+        try:
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                await self.cancel(request_id)
+        except (AskError, TimeoutError) as error:
+            _log_not_cancelled(request_id, error)
+
+
+def _log_not_cancelled(request_id: str, error: Exception) -> None:
+    logger.warning("request.not_cancelled subject=%s error=%s", request_id, str(error) or type(error).__name__)
