@@ -140,7 +140,7 @@ _NEEDS: dict[str, frozenset[str]] = {
     "state": frozenset({"state"}),
 }
 #: What `needs` may name: all that a predicate can miss and a read can tell.
-NEEDABLE = frozenset({"default_response", "question"}).union(*_NEEDS.values())
+NEEDABLE = frozenset({"default_response", "question", "was_edited"}).union(*_NEEDS.values())
 
 
 def is_id(name: str) -> bool:

@@ -21,7 +21,16 @@ CHANNELS: tuple[Channel, ...] = get_args(Channel)
 _LACKING: dict[Channel, frozenset[str]] = {
     "callback URL": frozenset({"context", "default_response", "loop_name", "question", "response_type"}),
     "account webhook": frozenset(
-        {"context", "default_response", "question", "response", "response_type", "reviewer.name", "state"}
+        {
+            "context",
+            "default_response",
+            "question",
+            "response",
+            "response_type",
+            "reviewer.name",
+            "state",
+            "was_edited",
+        }
     ),
 }
 _REASONS = {
@@ -33,6 +42,7 @@ _REASONS = {
     "response_type": "a callback URL does not carry it for free text, nor any delivery for a timeout",
     "reviewer.name": "only a callback URL carries it",
     "state": "only a callback URL carries it",
+    "was_edited": "an account webhook may carry the text alone",
 }
 
 
