@@ -1,4 +1,5 @@
 """Bodies of deliveries, from the fields of a decision: for tests of handlers.
+
 Follows https://docs.hitl.sh, "Webhooks", "Response types" and "List requests".
 """
 
