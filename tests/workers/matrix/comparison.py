@@ -43,6 +43,9 @@ FIELDS: dict[str, str] = {
 
 
 def value(decision: Decision, field: str) -> Any:
+    if field == "event_key":
+        # A second spelling of an option, which came before the question was known, is kept under a key of its own.
+        return decision.event_key.partition("#")[0]
     owner, _, name = field.rpartition(".")
     read = getattr(getattr(decision, owner) if owner else decision, name, None)
     if field == "question":
