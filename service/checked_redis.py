@@ -8,7 +8,12 @@ from workers.redis_checks import check_redis
 IS_CHECKED = {"HITL_REDIS_IS_CHECKED": "1"}
 
 
+def is_checked() -> bool:
+    """Whether the parent process has made the checks of a start."""
+    return IS_CHECKED.items() <= os.environ.items()
+
+
 def check_redis_once(url: str) -> None:
     """Check the server, unless the parent process has done so."""
-    if not IS_CHECKED.items() <= os.environ.items():
+    if not is_checked():
         check_redis(url)

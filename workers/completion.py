@@ -102,7 +102,8 @@ def complete(event: Event, known: KnownDetails = NOTHING_KNOWN, *, own: Callback
         else:
             answer = canonical_answer(event.response, event.labels, details)
             labels = event.labels if details.response_config is None else answer.labels
-            completed = msgspec.structs.replace(completed, response=answer.value, labels=labels)
+            was_edited = _was_edited(event, answer.value, details)
+            completed = msgspec.structs.replace(completed, response=answer.value, labels=labels, was_edited=was_edited)
             is_known = event.variant not in _OWN_WORDS if not answer.is_offered else _can_tell(event, known, details)
             is_unexpected = not answer.is_offered and is_known
         if not is_known:
@@ -111,7 +112,7 @@ def complete(event: Event, known: KnownDetails = NOTHING_KNOWN, *, own: Callback
         event=completed,
         details=details,
         state=state,
-        missing=tuple(sorted(missing | _missing_reviewer(event))),
+        missing=tuple(sorted(missing | _missing_reviewer(event) | _missing_particulars(completed))),
         is_unexpected=is_unexpected,
     )
 
@@ -131,6 +132,14 @@ def _default(details: RequestDetails) -> Any:
     if details.default_response is None or details.response_type is None:
         return whole(details.default_response)
     return canonical_answer(details.default_response, (), details).value
+
+
+def _was_edited(event: Event, answer: Any, details: RequestDetails) -> bool | None:
+    """Whether the reviewer changed the draft, which the question has where the delivery does not say."""
+    draft = (details.response_config or {}).get("draft_text")
+    if event.was_edited is not None or details.response_type != "editable_text" or not isinstance(draft, str):
+        return event.was_edited
+    return bool(answer != draft)
 
 
 def _is_value(event: Event) -> bool:
@@ -161,6 +170,16 @@ def _missing_details(event: Event, known: KnownDetails, details: RequestDetails,
         "question": True,
     }
     return missing | {name for name, is_unknown in unknown.items() if is_unknown}
+
+
+def _missing_particulars(event: Event) -> set[str]:
+    """What belongs to one kind of outcome, and only some deliveries of it carry."""
+    missing = set()
+    if event.outcome == "completed" and event.response_type == "editable_text" and event.was_edited is None:
+        missing.add("was_edited")
+    if event.outcome == "cancelled" and event.refund_info is None:
+        missing.add("refund_info")
+    return missing
 
 
 def _missing_reviewer(event: Event) -> set[str]:

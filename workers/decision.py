@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hitlsh.events import Event, Outcome, Reviewer, Source, Trust
+from hitlsh.events import Event, LoopMember, Outcome, RefundInfo, Reviewer, Source, Trust
 from hitlsh.request_details import RequestDetails
 from workers.completion import NOTHING_KNOWN, CallbackState, Completion, KnownDetails, complete
 
@@ -158,6 +158,36 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def metadata(self) -> dict[str, Any] | None:
         """The JSON object that was attached to the request (its context, or metadata); None without one."""
         return self._completion.event.metadata
+
+    @property
+    def was_edited(self) -> bool | None:
+        """Whether the reviewer changed the draft of an ``editable_text``; None for other answers and when not known."""
+        return self._completion.event.was_edited
+
+    @property
+    def refund_info(self) -> RefundInfo | None:
+        """Whether a cancellation gave an API call back; None unless an account webhook of it told."""
+        return self._stored.event.refund_info
+
+    @property
+    def workflow_id(self) -> str | None:
+        """Of an ``execution.*`` event: the workflow that was executed; None for other events."""
+        return self._stored.event.workflow_id
+
+    @property
+    def execution_id(self) -> str | None:
+        """Of an ``execution.*`` event: the execution; None for other events."""
+        return self._stored.event.execution_id
+
+    @property
+    def session_id(self) -> str | None:
+        """Of a ``turn.*`` event: the session of the agent; None for other events."""
+        return self._stored.event.session_id
+
+    @property
+    def member(self) -> LoopMember | None:
+        """Of a ``loop.member_*`` event: who joined or left; None for other events."""
+        return self._stored.event.member
 
     @property
     def question(self) -> RequestDetails:

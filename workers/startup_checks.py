@@ -30,6 +30,31 @@ def warn_if_nothing_is_reconciled(settings: Settings) -> None:
         logger.warning("reconcile.off: HITL_API_KEY is not set, so nothing that the webhooks miss is looked for")
 
 
+def unsent_field_warnings(settings: Settings, router: "Router") -> tuple[str, ...]:
+    """Sentences about routes that, without an API key, may miss fields that they read; none with a key."""
+    if settings.api_key is not None:
+        return ()
+    from workers.routing.unsent_fields import Channel, unsent_fields
+
+    secrets: dict[Channel, object] = {
+        "callback URL": settings.callback_secrets,
+        "account webhook": settings.webhook_secrets,
+    }
+    # A worker may have neither secret.
+    channels = [channel for channel, secret in secrets.items() if secret] or list(secrets)
+    return tuple(
+        f"{one.route} reads {one.describe()}. Without HITL_API_KEY nobody can look up what a delivery lacks, and a "
+        "condition on it does not hold: set HITL_API_KEY, or have the route read other fields"
+        for one in unsent_fields(router.routes, channels)
+    )
+
+
+def warn_of_unsent_fields(settings: Settings, router: "Router") -> None:
+    """Log each of these sentences, at the start."""
+    for sentence in unsent_field_warnings(settings, router):
+        logger.warning("route.unsent_fields: %s", sentence)
+
+
 def _listed(names: Sequence[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last

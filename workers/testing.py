@@ -2,34 +2,44 @@
 
 The body follows what is asked for, as HITL.sh would send it (https://docs.hitl.sh, webhooks): to a
 callback URL, or for `claimed`, which only account webhooks tell, in their form.
+
+By default all of the request is known, as if it was asked through hitl-receiver. With ``as_received_by=`` nothing is
+known but what one delivery says: a route that wants the one decision and not the other depends on the form.
 """
 
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
-from hitlsh.events import Event, Reviewer
-from hitlsh.request_details import RequestDetails, merge_details
-from workers.completion import CallbackState, KnownDetails
+from hitlsh.events import Event, Reviewer, Trust
+from hitlsh.request_details import RequestDetails, merge_details, read_details
+from hitlsh.samples import decision_bodies as bodies
+from hitlsh.samples.decision_bodies import NOW, ReceivedBy
+from hitlsh.webhooks.parsing import event_from_request, parse
+from workers.completion import NOTHING_KNOWN, CallbackState, KnownDetails, details_of
 from workers.decision import ATTRIBUTES, Decision, StoredEvent
 from workers.event_names import OUTCOMES, SOURCES, did_you_mean
 
-#: When everything happens here, unless another time is given.
-NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 REVIEWER = Reviewer(id="5f0000000000000000000001", name="Robin Example", email="robin@example.com")
 
 #: What follows from other fields cannot be set.
 _SETTABLE = tuple(name for name in ATTRIBUTES if name not in {"missing", "unexpected"})
+#: What the way by which a decision came determines.
+_OF_THE_WAY = ("trust", "variant", "body", "event_key")
+_TRUST: dict[ReceivedBy, Trust] = {"callback": "callback", "account webhook": "signed", "poll": "confirmed"}
 _REQUEST = "6a0000000000000000000001"
 _LOOP = "7b0000000000000000000001"
 _STATUSES = {**OUTCOMES, "request.created": "pending", "request.claimed": "claimed"}
 
 
-def decision(**changes: Any) -> Decision:
+def decision(*, as_received_by: ReceivedBy | None = None, **changes: Any) -> Decision:
     """A person's "Approve", with any field of `Decision` changed and those that depend on it following.
 
-    Raises TypeError for a name that is no field.
+    ``as_received_by``: the decision as ``"callback"`` (posted to the callback URL), ``"account webhook"`` or ``"poll"``
+    (a row of the API's list) delivers it, by the real parser, while nothing else is known of its request.
+
+    Raises TypeError for a name that is no field, for one that `as_received_by` determines, and for an event that does
+    not come that way.
     """
     for name in changes:
         if name not in _SETTABLE:
@@ -37,6 +47,8 @@ def decision(**changes: Any) -> Decision:
                 f"decision({name}=...): a Decision has no {name!r}{did_you_mean(name, _SETTABLE)}; "
                 f"it has {', '.join(_SETTABLE)}"
             )
+    if as_received_by is not None:
+        return _received(as_received_by, changes)
     fields = _coherent(changes)
     fields = {"body": _body(fields), **fields}
     attempt = fields.pop("attempt", 1)
@@ -58,7 +70,7 @@ def _asked(fields: dict[str, Any]) -> RequestDetails:
 
 
 def completed(response: Any = "Approve", **changes: Any) -> Decision:
-    """A person answered."""
+    """A person answered; see `decision` for `changes` and ``as_received_by``."""
     return decision(**{"event": "request.completed", "response": response, **changes})
 
 
@@ -116,58 +128,49 @@ def _response_type(response: Any) -> str | None:
 
 
 def _body(fields: dict[str, Any]) -> bytes:
-    payload = _account_webhook(fields) if fields["variant"] == "nested" else _callback(fields)
-    return msgspec.json.encode(payload)
+    is_nested = fields["variant"] == "nested"
+    return msgspec.json.encode(bodies.simple_account_webhook(fields) if is_nested else bodies.callback(fields))
 
 
-def _callback(fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "event": fields["event"],
-        "request_id": fields["request_id"],
-        "loop_id": fields["loop_id"],
-        "status": fields["status"],
-        "response_data": _response_data(fields["response"], fields["response_type"], fields["labels"]),
-        "response_by": _person(fields["reviewer"]),
-        "response_at": fields["occurred_at"] if fields["response"] is not None else None,
-        "created_at": NOW,
-    }
+# -- as one delivery tells it -------------------------------------------------------------------------------------
 
 
-def _account_webhook(fields: dict[str, Any]) -> dict[str, Any]:
-    request = {"id": fields["request_id"], "loop_id": fields["loop_id"], "status": fields["status"]}
-    return {
-        "event": fields["event"],
-        "timestamp": fields["occurred_at"],
-        "data": {
-            "request": {**request, "response_data": fields["response"], "created_at": NOW},
-            "loop": {"id": fields["loop_id"], "name": fields.get("loop_name")},
-            "reviewer": _person(fields["reviewer"]),
-        },
-    }
+def _received(way: ReceivedBy, changes: dict[str, Any]) -> Decision:
+    if way not in get_args(ReceivedBy):
+        ways = ", ".join(map(repr, get_args(ReceivedBy)))
+        raise TypeError(f"as_received_by={way!r}: a decision comes by one of {ways}{did_you_mean(way, _TRUST)}")
+    for name in _OF_THE_WAY:
+        if name in changes:
+            raise TypeError(f"{name}=...: as_received_by={way!r} determines it; leave one of the two out")
+    fields = _coherent(changes)
+    if fields["outcome"] is None and not (way == "account webhook" and fields["event"] == "request.claimed"):
+        raise TypeError(f"as_received_by={way!r}: HITL.sh tells nobody of {fields['event']} in this way; leave it out")
+    event, body, known = _delivered(way, fields)
+    kept = {name: fields[name] for name in ("late", "conflict", "overrules") if name in fields}
+    stored = StoredEvent(
+        event=event,
+        body=body,
+        trust=_TRUST[way],
+        received_at=fields["received_at"],
+        callback=CallbackState(state=fields.get("state")) if way == "callback" else None,
+        known=known,
+        **kept,
+    )
+    return Decision.from_stored(stored, attempt=fields.get("attempt", 1))
 
 
-def _person(reviewer: Reviewer | None) -> dict[str, str | None] | None:
-    if reviewer is None:
-        return None
-    return {"user_id": reviewer.id, "name": reviewer.name, "email": reviewer.email}
-
-
-#: Where a callback carries the answer and its labels, by response type; other types stand bare.
-_KEYS = {
-    "single_select": ("selected_value", "selected_label"),
-    "multi_select": ("selected_values", "selected_labels"),
-    "rating": ("rating", "rating_label"),
-    "number": ("number", "formatted_value"),
-    "boolean": ("boolean", "boolean_label"),
-}
-
-
-def _response_data(response: Any, response_type: str | None, labels: tuple[str, ...]) -> Any:
-    if response is not None and response_type == "editable_text":
-        return {"revised_text": response, "was_edited": True}
-    if response is None or response_type not in _KEYS:
-        return response
-    value, label = _KEYS[response_type]
-    if not labels:
-        return {value: response}
-    return {value: response, label: list(labels) if response_type == "multi_select" else labels[0]}
+def _delivered(way: ReceivedBy, fields: dict[str, Any]) -> tuple[Event, bytes, KnownDetails]:
+    """The event, the body that it is in, and what that tells of the request."""
+    if way == "poll":
+        body = msgspec.json.encode(bodies.list_row(fields))
+        row = msgspec.json.decode(body)
+        event = event_from_request(row)
+        known = KnownDetails(listing=read_details(row))
+    else:
+        body = msgspec.json.encode(bodies.callback(fields) if way == "callback" else bodies.account_webhook(fields))
+        parsed = parse(body)
+        event = parsed if isinstance(parsed, Event) else None
+        known = KnownDetails(event=details_of(event)) if event and way == "account webhook" else NOTHING_KNOWN
+    if event is None:
+        raise TypeError(f"as_received_by={way!r}: HITL.sh sends no such decision; see the fields that are changed")
+    return event, body, known

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hitlsh.canonical_answers import canonical_answer
-from hitlsh.events import Event, Reviewer
+from hitlsh.events import Event, RefundInfo, Reviewer
 from hitlsh.request_details import LARGEST_OBJECT, LONGEST_TEXT, RequestDetails, merge_details, read_details
 from workers.completion import CallbackState, KnownDetails, complete
 
@@ -181,3 +181,29 @@ def test_no_shape_of_details_raises(wrong: Any) -> None:
 
     assert read.options == ()
     assert merge_details([read]) is not None
+
+
+@pytest.mark.parametrize(("answer", "was_edited"), [("As drafted", False), ("Rewritten", True)])
+def test_the_draft_of_the_question_tells_whether_it_was_edited(answer: str, was_edited: bool) -> None:
+    asked = details("editable_text", draft_text="As drafted", max_length=100)
+
+    known = complete(event(answer), KnownDetails(asked=asked))
+    unknown = complete(event(answer, response_type="editable_text"))
+
+    assert (known.event.was_edited, "was_edited" in known.missing) == (was_edited, False)
+    assert (unknown.event.was_edited, "was_edited" in unknown.missing) == (None, True)
+
+
+def test_what_a_delivery_says_of_edits_stays() -> None:
+    asked = details("editable_text", draft_text="As drafted", max_length=100)
+
+    assert complete(event("As drafted", was_edited=True), KnownDetails(asked=asked)).event.was_edited is True
+
+
+def test_a_cancellation_without_its_refund_says_so() -> None:
+    cancelled = {"name": "request.cancelled", "outcome": "cancelled", "source": "cancelled", "response": None}
+
+    told = complete(event(**cancelled, refund_info=RefundInfo(refunded=True)), KnownDetails(asked=details()))
+    untold = complete(event(**cancelled), KnownDetails(asked=details()))
+
+    assert ("refund_info" in told.missing, "refund_info" in untold.missing) == (False, True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitlsh.events import Reviewer
+from hitlsh.events import LoopMember, RefundInfo, Reviewer
 from workers.decision import Decision
 from workers.errors import RouteInvalid
 from workers.routing.conditions import between
@@ -580,3 +580,23 @@ def test_stacking_is_or_and_so_is_a_collection(one: str, other: str, response: s
     either = wants(made, response=one) or wants(made, response=other)
 
     assert bool(router.match(made)) == wants(made, response=[one, other]) == either
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "read"),
+    [
+        ("execution.completed", {"workflow_id": "wf_1", "execution_id": "exec_1"}, lambda made: made.workflow_id),
+        ("turn.resolved", {"session_id": "sess_1"}, lambda made: made.session_id),
+        ("loop.member_joined", {"member": LoopMember(id="u1", role="admin")}, lambda made: made.member),
+        ("request.cancelled", {"refund_info": RefundInfo(refunded=True)}, lambda made: made.refund_info),
+        ("request.completed", {"response_type": "editable_text", "was_edited": True}, lambda made: made.was_edited),
+    ],
+)
+def test_a_function_reads_what_one_kind_of_event_carries(
+    name: str, fields: dict[str, Any], read: Callable[[Decision], Any]
+) -> None:
+    router = Router()
+    router.on(name, when=read, name="wanted")(handler)
+
+    assert names(router, decision(event=name, **fields)) == ["wanted"]
+    assert names(router, decision(event=name)) == []

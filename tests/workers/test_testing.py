@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import pytest
@@ -76,3 +77,71 @@ async def test_a_handler_is_tested_by_calling_it():
     await pay_out(completed("Approve", state={"order": 7}))
 
     assert paid == [7]
+
+
+ANSWER = {"response": "v1", "labels": ["Quite another word"], "state": {"order": 7}, "metadata": {"tier": "gold"}}
+
+
+@pytest.mark.parametrize(
+    ("way", "trust", "response", "state"),
+    [
+        ("callback", "callback", "v1", {"order": 7}),
+        ("account webhook", "signed", "Quite another word", None),
+        ("poll", "confirmed", "Quite another word", None),
+    ],
+)
+def test_a_decision_is_what_one_delivery_of_it_says(way: Any, trust: str, response: str, state: Any):
+    made = completed(**ANSWER, loop_name="Payouts", as_received_by=way)
+
+    assert (made.trust, made.response, made.state, made.metadata) == (trust, response, state, None)
+    assert (made.loop_name == "Payouts") == (way == "account webhook")
+    assert "context" in made.missing
+
+
+def test_a_route_that_depends_on_the_form_shows():
+    router = Router()
+    router.on("request.completed", state={"order": 7}, name="pay")(lambda made: None)
+    router.on("request.completed", response="v1", name="log")(lambda made: None)
+
+    wanted = {
+        way: [route.name for route in router.match(completed(**ANSWER, as_received_by=way))]
+        for way in ("callback", "account webhook", "poll", None)
+    }
+
+    assert wanted == {"callback": ["pay", "log"], "account webhook": [], "poll": [], None: ["pay", "log"]}
+
+
+@pytest.mark.parametrize("way", ["callback", "account webhook", "poll"])
+@pytest.mark.parametrize(
+    "build",
+    [
+        completed, timed_out, cancelled,
+        partial(completed, ["a", "b"]), partial(completed, 4, response_type="rating"), partial(completed, False),
+        partial(completed, "Longer", response_type="text"), partial(completed, "New", response_type="editable_text"),
+    ],
+)  # fmt: skip
+def test_each_way_keeps_the_request_the_outcome_and_the_times(way: Any, build: Any):
+    made, known = build(as_received_by=way), build()
+
+    for name in ("event", "event_key", "request_id", "loop_id", "outcome", "source", "response"):
+        assert getattr(made, name) == getattr(known, name), name
+    # A callback tells no time of what nobody answered.
+    tells_time = way != "callback" or known.answered
+    assert made.occurred_at == (known.occurred_at if tells_time else None)
+
+
+def test_only_an_account_webhook_tells_of_a_claim():
+    assert claimed(as_received_by="account webhook").reviewer.id == REVIEWER.id
+    for way in ("callback", "poll"):
+        with pytest.raises(TypeError, match="tells nobody of request\\.claimed in this way"):
+            claimed(as_received_by=way)
+
+
+def test_a_way_that_there_is_not_is_refused():
+    with pytest.raises(TypeError, match="did you mean 'account webhook'"):
+        completed(as_received_by="account webhok")  # type: ignore[arg-type]
+
+
+def test_the_way_determines_the_trust():
+    with pytest.raises(TypeError, match="as_received_by='poll' determines it"):
+        completed(trust="signed", as_received_by="poll")

@@ -27,6 +27,7 @@
 | `wake` | list | a token here wakes one idle drain |
 | `drains` | sorted set | resident drains, by the time until which they announced to live |
 | `events` | sorted set | every event by the time of its acceptance |
+| `unrouted`, `unrouted_decisions` | sorted sets | events that no route wants, and the outcomes among them |
 | `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, since when it does |
 | `quota:<callback id>`, `quota:<callback id>:<day>` | hash | how many events and bytes one callback URL has had kept |
@@ -92,6 +93,8 @@ WAKE = f"{PREFIX}wake"
 DRAINS = f"{PREFIX}drains"
 EVENTS = f"{PREFIX}events"
 UNFINISHED = f"{PREFIX}unfinished"
+UNROUTED = f"{PREFIX}unrouted"
+UNROUTED_DECISIONS = f"{PREFIX}unrouted_decisions"
 FAILED = f"{PREFIX}failed"
 HELD = f"{PREFIX}held"
 QUARANTINE = f"{PREFIX}quarantine"

@@ -1,5 +1,6 @@
 """Compiles each option of `@router.on(...)` into a test of a decision: one compiler per option."""
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias, get_args
 
@@ -14,6 +15,9 @@ from workers.routing.conditions import Choice, Test, compile_condition, compile_
 #: Free text is compared exactly: "Approve!" is not the option "approve".
 EXACT_TYPES = ("text", "editable_text")
 RESPONSE_TYPES = (*EXACT_TYPES, "single_select", "multi_select", "rating", "number", "boolean")
+
+#: Ids of HITL.sh: https://docs.hitl.sh, API reference.
+_ID = re.compile(r"[0-9a-fA-F]{24}")
 
 #: Takes the option's name and its condition; raises `RouteInvalid` for what could never hold.
 Compiler: TypeAlias = Callable[[str, Any], Test]
@@ -136,7 +140,12 @@ _NEEDS: dict[str, frozenset[str]] = {
     "state": frozenset({"state"}),
 }
 #: What `needs` may name: all that a predicate can miss and a read can tell.
-NEEDABLE = frozenset({"default_response", "question"}).union(*_NEEDS.values())
+NEEDABLE = frozenset({"default_response", "question", "was_edited"}).union(*_NEEDS.values())
+
+
+def is_id(name: str) -> bool:
+    """Whether the string is an id of HITL.sh, and neither a name nor an e-mail address."""
+    return _ID.fullmatch(name) is not None
 
 
 def needed_fields(option: str, condition: Any) -> frozenset[str]:

@@ -21,7 +21,7 @@ from service.local.stack import Stack
 from workers.errors import HandlersInvalid
 from workers.handlers.loading import load_router
 from workers.settings import Settings, api_keys_of
-from workers.startup_checks import check_confirmation_is_possible
+from workers.startup_checks import check_confirmation_is_possible, unsent_field_warnings
 
 #: The sandbox listens on the receiver's port plus this.
 SANDBOX_OFFSET = 100
@@ -66,6 +66,8 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
     assert settings.handlers is not None
     router = load_router(settings.handlers)
     check_confirmation_is_possible(settings, router)
+    for sentence in unsent_field_warnings(settings, router):
+        echo(sentence, prefix=f"{click.style('WARNING', fg='yellow', bold=True)}  ", err=True)
     names = [route.name for route in router.routes]
     sandbox_port = port + SANDBOX_OFFSET if _uses_sandbox(environ) else None
     stopping = threading.Event()

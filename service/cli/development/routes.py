@@ -5,9 +5,10 @@ import click
 from service.cli.environment import environment
 from service.cli.error_messages import explain_errors
 from service.cli.options import json_option
-from service.cli.output import print_json, print_table
+from service.cli.output import echo, print_json, print_table
 from workers.handlers.loading import load_router
 from workers.settings import Settings
+from workers.startup_checks import unsent_field_warnings
 
 
 @click.command()
@@ -15,7 +16,8 @@ from workers.settings import Settings
 def routes(json_wanted: bool) -> None:
     """Print the routing table of your handlers.
 
-    Reads HITL_HANDLERS, or the handlers of the `dev` stack in this folder.
+    Without HITL_API_KEY it warns of routes that read fields which a delivery may lack. Reads HITL_HANDLERS, or the
+    handlers of the `dev` stack in this folder.
     """
     with explain_errors():
         settings = Settings.from_env({**environment(), "REDIS_URL": "redis://unused"}, handles=True)
@@ -25,3 +27,5 @@ def routes(json_wanted: bool) -> None:
         print_json([{"handler": route.name, "when": route.describe()} for route in router.routes])
     else:
         print_table(("HANDLER", "RUNS FOR"), [(route.name, route.describe()) for route in router.routes])
+    for sentence in unsent_field_warnings(settings, router):
+        echo(sentence, prefix=f"{click.style('WARNING', fg='yellow', bold=True)}  ", err=True)

@@ -20,6 +20,7 @@ from workers.settings import Settings
 @keys_argument
 @all_option
 @filter_options("handler", "event", "loop", "request", "state", "since", "until")
+@click.option("--unrouted", is_flag=True, help="Events that no route wanted when they came: --state unrouted.")
 @click.option(
     "--force",
     is_flag=True,
@@ -31,6 +32,7 @@ from workers.settings import Settings
 def replay(
     names: tuple[str, ...],
     everything: bool,
+    unrouted: bool,
     force: bool,
     dry_run: bool,
     yes: bool,
@@ -42,7 +44,15 @@ def replay(
     Runs handlers that did not exist when the event was routed, and effects that failed, were skipped, held or
     discarded. Quarantined bodies that are readable now become events (not with --handler). Each KEY is an event
     key, a request id, or 'handler|event key'. Needs HITL_HANDLERS.
+
+    \b
+    hitl-receiver replay --unrouted --dry-run   # after you added a route
+    hitl-receiver replay --since 2h --handler pay_out
     """
+    if unrouted:
+        if filters["state"] not in (None, "unrouted"):
+            raise click.UsageError("--unrouted stands for --state unrouted: give one of the two.")
+        filters["state"] = "unrouted"
     with connect() as redis:
         settings = Settings.from_env(environment(), handles=True)
         assert settings.handlers is not None

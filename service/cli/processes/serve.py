@@ -8,7 +8,7 @@ import click
 import uvicorn
 
 from service import logs
-from service.checked_redis import check_redis_once
+from service.checked_redis import check_redis_once, is_checked
 from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option, processes_option
 from service.web.http_protocol import GuardedProtocol
@@ -35,7 +35,7 @@ def serve(host: str, port: int, processes: int) -> None:
 def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     """Serve until stopped. Mistakes in settings and handlers are reported here, before any process starts."""
     if settings.handlers is not None:
-        _check_handlers(settings.handlers)
+        _check_handlers(settings, settings.handlers)
     check_redis_once(settings.redis_url)
     if processes > 1:
         # Uvicorn's children must not look for a module in the current folder before they have their Python path.
@@ -65,13 +65,16 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     )
 
 
-def _check_handlers(handlers: str) -> None:
-    """Load the handlers once, and restore the Python path.
+def _check_handlers(settings: Settings, handlers: str) -> None:
+    """Load the handlers once, warn of fields that nobody sends, and restore the Python path.
 
     Uvicorn passes the path to its children, which import modules of ours before they load the handlers themselves.
     """
     from workers.handlers.loading import load_router
+    from workers.startup_checks import warn_of_unsent_fields
 
     python_path = list(sys.path)
-    load_router(handlers)
+    router = load_router(handlers)
+    if not is_checked():
+        warn_of_unsent_fields(settings, router)
     sys.path[:] = python_path

@@ -4,13 +4,14 @@ from typing import Literal
 
 import click
 
-from service.checked_redis import IS_CHECKED, check_redis_once
+from service.checked_redis import IS_CHECKED, check_redis_once, is_checked
 from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option, processes_option
 from service.local.supervisor import Child, Supervisor, command
 from workers import jobs
 from workers.queue import DRAIN_QUEUE, RECONCILE_QUEUE
 from workers.settings import Settings, SettingsInvalid
+from workers.startup_checks import warn_of_unsent_fields
 
 #: Seconds: the drain's own grace and a little more.
 WORKER_GRACE = 30.0
@@ -50,6 +51,8 @@ def run(settings: Settings, *, processes: int, queue: QueueName | None = None) -
         return
     worker = jobs.Work.from_settings(settings)  # reports a mistake in the handlers before any process starts
     check_redis_once(settings.redis_url)
+    if not is_checked():
+        warn_of_unsent_fields(settings, worker.router)
     reconciles = queue is None and settings.api_key is not None
     if processes == 1 and not reconciles:
         jobs.work(worker)

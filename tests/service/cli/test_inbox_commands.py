@@ -240,6 +240,27 @@ def test_a_forced_replay_runs_effects_that_are_done(run: Run, redis: Redis) -> N
     assert states(redis)["notify"] == "due"
 
 
+async def test_unrouted_events_are_replayed_once_they_have_a_route(run: Run, inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox)
+
+    counted = run("status")
+    planned = run("replay", "--unrouted", "--dry-run")
+    replayed = run("replay", "--unrouted", "--yes")
+
+    assert "events that no route wanted: add a route, then `hitl-receiver replay --unrouted`" in counted.stdout
+    assert planned.stdout.splitlines()[0] == "would replay 3 effects"
+    assert (replayed.stdout, set(states(redis))) == ("replayed 3 effects\n", {"pay", "notify", "audit"})
+    assert json.loads(run("status", "--json").stdout)["unrouted"] == 0
+
+
+def test_unrouted_and_another_state_cannot_both_be_replayed(run: Run) -> None:
+    result = run("replay", "--unrouted", "--state", "failed")
+
+    assert result.exit_code == 2
+    assert "--unrouted stands for --state unrouted" in result.stderr
+
+
 @pytest.mark.parametrize("verb", ["retry", "replay", "discard"])
 def test_nothing_to_change_exits_with_1(run: Run, verb: str) -> None:
     reason = ["--reason", "no"] if verb == "discard" else []

@@ -6,20 +6,22 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.builders import claimed, delivery, key, payload, routed, settled
+from tests.builders import ago, claimed, delivery, key, payload, routed, settled
 from tests.workers.inbox.invariants import broken
 from workers import Decision, Router
 from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys
 from workers.inbox.event_records import EffectRecord, EventRecord
+from workers.inbox.maintenance.trimming import Trimmer
 from workers.inbox.operations import pausing
 from workers.inbox.operations.failures import Change, discard, retry
 from workers.inbox.operations.replaying import replay
-from workers.inbox.queries import lookup
+from workers.inbox.queries import inbox_counts, lookup, search
 from workers.inbox.queries.pagination import CHUNK
 from workers.inbox.queries.search import Filter
 from workers.inbox.store import Inbox, LeaseKeeper
@@ -27,6 +29,7 @@ from workers.inbox.store import Inbox, LeaseKeeper
 RETENTION = 3_600
 KEY = key(payload())
 REQUEST = "66c0ffee00000000000000a1"
+UNROUTED = Filter(state="unrouted")
 
 
 @pytest.fixture
@@ -418,3 +421,53 @@ async def test_a_drain_runs_what_was_retried_and_replayed(inbox: Inbox, redis: R
     await running
 
     assert seen == [("pay", 2), ("new", 1)]
+
+
+# -- unrouted events ---------------------------------------------------------------------------------
+
+
+async def test_an_unrouted_event_is_counted_until_a_replay_has_a_route_for_it(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery(), delivery(claimed("66c0ffee00000000000000b2"), trust="signed")])
+    await settle(inbox)
+    before = inbox_counts.read(redis)
+
+    planned = replay(redis, router("pay", on="request.completed"), UNROUTED, retention=RETENTION, dry_run=True)
+    change = replay(redis, router("pay", on="request.completed"), UNROUTED, retention=RETENTION)
+    after = inbox_counts.read(redis)
+
+    assert (before.unrouted, before.unrouted_decisions) == (2, 1)
+    assert planned == change == Change(effects=1, examples=(f"pay|{KEY}",))
+    assert states(redis) == {"pay": "due"}
+    assert (after.unrouted, after.unrouted_decisions) == (1, 0)
+
+
+async def test_a_replay_of_unrouted_events_leaves_routed_ones_alone(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, notify="done")
+
+    assert replay(redis, router("pay"), UNROUTED, retention=RETENTION) == Change(effects=0)
+    assert inbox_counts.read(redis).unrouted == 0
+
+
+async def test_an_outcome_that_does_not_speak_for_its_request_is_not_counted_as_unrouted(
+    inbox: Inbox, redis: Redis
+) -> None:
+    words_of_its_own = {"request_id": REQUEST, "decision": "approved", "reviewer_id": "u1"}
+    body = {"event": "request.completed", "timestamp": ago(60), "data": words_of_its_own}
+    await inbox.accept([delivery(msgspec.json.encode(body), trust="signed"), delivery()])
+    await settle(inbox)
+
+    assert [event.state for event in search.events(redis, Filter()).events] == ["unrouted", "unrouted"]
+    assert inbox_counts.read(redis).unrouted == 1
+
+
+async def test_unrouted_events_are_forgotten_with_their_records(inbox: Inbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox)
+    redis.delete(keys.event(KEY))
+    for index in (keys.UNROUTED, keys.UNROUTED_DECISIONS):
+        redis.zadd(index, {KEY: 1.0})
+
+    Trimmer(redis, retention=RETENTION).trim()
+
+    assert (redis.exists(keys.UNROUTED), redis.exists(keys.UNROUTED_DECISIONS)) == (0, 0)

@@ -7,7 +7,7 @@ from redis import Redis
 from workers.inbox import keys, scripts
 from workers.inbox.tracker import api_keys
 
-_INDEXES = ("events", "quarantine", "overruled", "lost")
+_INDEXES = ("events", "quarantine", "overruled", "unrouted", "unrouted_decisions", "lost")
 #: Each API key has its own of these.
 _INDEXES_OF_KEYS = ("checks", "asked", "unverified")
 

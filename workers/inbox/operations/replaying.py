@@ -71,8 +71,9 @@ def _chosen(redis: Redis, chosen: Chosen) -> Iterator[tuple[list[EventRecord], s
         for name in dict.fromkeys(chosen):
             yield list(lookup.records(redis, resolve(redis, name))), split(name)[0] or None if "|" in name else None
         return
+    index = keys.UNROUTED if chosen.state == "unrouted" else keys.EVENTS
     for positions in scan(
-        redis, keys.EVENTS, since=chosen.since, until=until_now(redis, chosen.until), oldest_first=True, chunk=BATCH
+        redis, index, since=chosen.since, until=until_now(redis, chosen.until), oldest_first=True, chunk=BATCH
     ):
         records = lookup.records(redis, [position.member for position in positions])
         wanted = msgspec.structs.replace(chosen, handler=None)

@@ -18,6 +18,9 @@ class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     held: int
     quarantined: int
+    #: Events that no route wanted, and how many of them end a request.
+    unrouted: int
+    unrouted_decisions: int
     events: int
     #: Resident drains.
     drains: int
@@ -30,10 +33,13 @@ class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
 def read(redis: Redis) -> InboxCounts:
     """Two round trips."""
     with redis.pipeline(transaction=False) as pipe:
-        for index in (keys.DUE, keys.FAILED, keys.HELD, keys.QUARANTINE, keys.EVENTS, keys.DRAINS):
+        for index in (
+            keys.DUE, keys.FAILED, keys.HELD, keys.QUARANTINE, keys.UNROUTED, keys.UNROUTED_DECISIONS, keys.EVENTS,
+            keys.DRAINS,
+        ):  # fmt: skip
             pipe.zcard(index)
         pipe.hlen(keys.LEASES)
-        due, failed, held, quarantined, events, drains, leased = cast("list[int]", pipe.execute())
+        due, failed, held, quarantined, unrouted, decisions, events, drains, leased = cast("list[int]", pipe.execute())
     counted = counters.read(redis)
     return InboxCounts(
         due=due,
@@ -41,6 +47,8 @@ def read(redis: Redis) -> InboxCounts:
         failed=failed,
         held=held,
         quarantined=quarantined,
+        unrouted=unrouted,
+        unrouted_decisions=decisions,
         events=events,
         drains=drains,
         over_quota=counted.get(counters.OVER_QUOTA, 0),

@@ -11,6 +11,7 @@ local indexes = {
   events = { 'event:', now - retention * 1000 },
   quarantine = { 'event:', now - retention * 1000 },
   overruled = { 'event:', now - retention * 1000 },
+  unrouted = { 'event:', now - retention * 1000 },
   lost = { 'request:', now - retention * 1000 },
   checks = { 'request:', now - request_life * 1000 },
 }

@@ -142,10 +142,23 @@ local function finish(event, key, state)
   redis.call('SET', tombstone, table.concat(fields, ' '), 'EX', retention + TOMBSTONE)
 end
 
+-- No route wants the event. It is listed, by its acceptance, for a replay through routes that are added; but not an
+-- outcome that does not speak for its request and is no conflict, which no route is asked about.
+local function finish_unrouted(event, key)
+  finish(event, key, 'unrouted')
+  local fields = redis.call('HMGET', event, 'outcome', 'request', 'conflict', 'accepted_at')
+  local decision = fields[1] and fields[2] and redis.call('HGET', prefix .. 'request:' .. fields[2], 'event')
+  if decision and decision ~= key and not fields[3] then return end
+  local accepted_at = math.floor(tonumber(fields[4]) * 1000)
+  redis.call('ZADD', prefix .. 'unrouted', accepted_at, key)
+  if fields[1] then redis.call('ZADD', prefix .. 'unrouted_decisions', accepted_at, key) end
+end
+
 local function finish_if_settled(event, key)
   local fields = redis.call('HMGET', event, 'state', 'open', 'overruled', 'routed_to')
   if fields[1] ~= 'routed' or tonumber(fields[2] or 0) > 0 then return end
-  finish(event, key, fields[3] and 'overruled' or fields[4] == '' and 'unrouted' or 'done')
+  if not fields[3] and fields[4] == '' then return finish_unrouted(event, key) end
+  finish(event, key, fields[3] and 'overruled' or 'done')
 end
 
 -- The event has something open again: it does not expire while it has.
@@ -153,6 +166,7 @@ local function reopen(event, key, request_id)
   redis.call('HDEL', event, 'finished_at')
   redis.call('PERSIST', event)
   redis.call('ZADD', prefix .. 'unfinished', 'NX', now, key)
+  for _, index in ipairs({ 'unrouted', 'unrouted_decisions' }) do redis.call('ZREM', prefix .. index, key) end
   if not request_id then return end
   local request = prefix .. 'request:' .. request_id
   if redis.call('HGET', request, 'event') == key then redis.call('PERSIST', request) end
