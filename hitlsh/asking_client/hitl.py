@@ -53,6 +53,8 @@ else:
     AnyResponse = TypeVar("AnyResponse")
 
 logger = logging.getLogger("hitl.asking")
+#: Each waiter holds a connection.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 _TIMEOUT, _RETRY_FOR = timedelta(seconds=10), timedelta(seconds=60)
 #: Seconds that cancelling a request may take when the task that awaits it is being cancelled.
 _CANCEL_SECONDS = 10.0
@@ -76,7 +78,8 @@ class Hitl(HitlCore):
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         super().__init__(url, token, timeout, retry_for)
-        self._http = httpx.Client(transport=transport, **http_transport.options(self._url, self._timeout))
+        options = http_transport.options(self._url, self._timeout)
+        self._http = httpx.Client(transport=transport, limits=_LIMITS, **options)
 
     @overload
     def ask(
@@ -307,9 +310,7 @@ class AsyncHitl(HitlCore):
     ) -> None:
         super().__init__(url, token, timeout, retry_for)
         options = http_transport.options(self._url, self._timeout)
-        # Each waiter holds a connection.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-        self._http = httpx.AsyncClient(transport=transport, limits=limits, **options)
+        self._http = httpx.AsyncClient(transport=transport, limits=_LIMITS, **options)
 
     @overload
     async def ask(
