@@ -4,12 +4,13 @@ import os
 import re
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 from service.web.requests.openapi_document import openapi_document
 from service.web.requests.token_access import CALL_RATES, MOST_WAITS
 from tests.service.conftest import wait_until
-from tests.service.web.requests.conftest import TOKEN, AskingReceiver
+from tests.service.web.requests.conftest import TOKEN, AskingReceiver, Json
 
 PAGE = (Path(__file__).parents[4] / "docs" / "http-api.md").read_text()
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -17,11 +18,12 @@ BLOCKS = re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 def test_the_calls_of_the_page_do_what_it_says(web: AskingReceiver, tmp_path: Path) -> None:
     def answer() -> None:
-        wait_until(lambda: web.client.get("/requests").json()["requests"], 30.0)
-        [request] = web.client.get("/requests").json()["requests"]
-        # The page's wait begins meanwhile, or finds the answer.
-        threading.Event().wait(1.0)
-        web.asking.sandbox.answer(request["request_id"], "Approve")
+        wait_until(lambda: any(request["status"] == "open" for request in open_requests()), 30.0)
+        time.sleep(1.0)  # the page's wait begins meanwhile
+        web.asking.sandbox.answer(open_requests()[0]["request_id"], "Approve")
+
+    def open_requests() -> list[Json]:
+        return list(web.client.get("/requests").json()["requests"])
 
     reviewer = threading.Thread(target=answer)
     reviewer.start()
