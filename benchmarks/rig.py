@@ -90,7 +90,14 @@ class Rig:
     def __init__(self, folder: Path) -> None:
         self.server = EmbeddedServer(folder)
         self.observer = Observer(folder)
+        #: Settings beyond those of every benchmark.
+        self.more_environ: dict[str, str] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def last_pid(self) -> int:
+        """Of the process that was started last."""
+        return self._processes[-1].pid
 
     def environ(self) -> dict[str, str]:
         return {
@@ -100,6 +107,7 @@ class Rig:
             "HITL_HANDLERS": "benchmarks.handlers",
             "HITL_LOG_LEVEL": "ERROR",
             "BENCH_OBSERVER": self.observer.path,
+            **self.more_environ,
         }
 
     def start(self, *argv: str) -> None:
@@ -108,7 +116,7 @@ class Rig:
     def start_ours(self) -> int:
         port = free_port()
         self.start(*command("serve", "--port", str(port)))
-        _wait(port, "/health/ready")
+        wait_until_served(port, "/health/ready")
         return port
 
     def start_naive(self) -> int:
@@ -116,7 +124,7 @@ class Rig:
         # The same uvicorn settings as ours, so that only the receivers differ.
         options = ("--no-access-log", "--log-level", "error", "--http", "httptools", "--loop", "uvloop")
         self.start(sys.executable, "-m", "uvicorn", "benchmarks.naive:app", "--port", str(port), *options)
-        _wait(port, "/")
+        wait_until_served(port, "/")
         return port
 
     def stop(self) -> None:
@@ -140,7 +148,7 @@ def rig() -> Iterator[Rig]:
             running.stop()
 
 
-def _wait(port: int, path: str) -> None:
+def wait_until_served(port: int, path: str) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):

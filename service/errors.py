@@ -6,6 +6,7 @@
     ├── RequestRefused       a request gets an error status                   service.web.body_reader
     ├── ClientDisconnected   the sender closed the connection                 service.web.body_reader
     ├── IntakeUnavailable    a delivery could not be stored: 503              service.web.ingest
+    ├── RequestProblem       a call is answered with a problem document       service.web.requests.problems
     ├── ServerUnavailable    a part of the local stack could not be started   service.local.embedded_server
     ├── ProgramFailed        a process of the stack ends after each start     service.local.supervisor
     ├── FolderRefused        a folder or file cannot be used safely           service.local.private_folder

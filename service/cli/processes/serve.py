@@ -26,7 +26,8 @@ def serve(host: str, port: int, processes: int) -> None:
 
     Needs REDIS_URL and at least one of HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS. HITL.sh posts to
     /webhooks/hitl (account webhooks) and /callbacks/TOKEN (callback URLs); /health/live and /health/ready
-    are for your platform.
+    are for your platform. With HITL_TOKENS and an API key, programs ask people at /requests, which /openapi.json
+    describes.
     """
     with explain_errors():
         run(Settings.from_env(receives=True), host=host, port=port, processes=processes)

@@ -96,8 +96,8 @@ _COMMON = {
 
 
 def openapi_document() -> Json:
-    """The document."""
-    return {
+    """The document, as it is decoded from JSON."""
+    document = {
         "openapi": "3.1.0",
         "info": {
             "title": "hitl-receiver",
@@ -120,6 +120,7 @@ def openapi_document() -> Json:
             },
         },
     }
+    return dict(msgspec.json.decode(msgspec.json.encode(document)))
 
 
 def _ask_operation() -> Json:
@@ -161,8 +162,10 @@ def _cancel_operation() -> Json:
 
 def _events_operation() -> Json:
     description = "Server-sent events: `id` is the version, `data` a request. They end with the outcome."
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": _reference("AskedRequest")}
+    event = {"type": "object", "properties": {"id": {"type": "string"}, "data": data}, "required": ["id", "data"]}
     replies = {
-        "200": {"description": description, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        "200": {"description": description, "content": {"text/event-stream": {"schema": event}}},
         "204": {"description": "The reader has the outcome: it need not come again."},
     }
     return {"parameters": [_TRUST, _LAST_EVENT_ID]} | _operation(

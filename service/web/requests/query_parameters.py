@@ -13,6 +13,7 @@ from service.web.requests import problems
 LONGEST_WAIT = 60.0
 LONGEST_PAGE = 100
 _PAGE = 50
+_MOST_FIELDS = 20
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -23,7 +24,12 @@ class QueryParameters:
         self._values: dict[str, str] = {}
         self._problems: list[FieldProblem] = []
         self._names: set[str] = set()
-        for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=20):
+        try:
+            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            pairs = []
+            self._refuse("", f"the query has more than {_MOST_FIELDS} parameters")
+        for name, value in pairs:
             if name in self._values:
                 self._refuse(name, "is given twice: give it once")
             self._values[name] = value

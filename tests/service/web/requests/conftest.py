@@ -24,7 +24,9 @@ from tests.service.conftest import ENVIRON, Receiver, free_port, serving, wait_u
 API_KEY = "hitl_test_0123456789abcdef0123456789"
 TOKEN = "agent-token-0123456789"
 READER = "reader-token-0123456789"
-TOKENS = f"agent:{TOKEN}, reader:{READER}:read"
+#: Of who makes calls up; they count for nobody else.
+FUZZER = "fuzzer-token-0123456789"
+TOKENS = f"agent:{TOKEN}, reader:{READER}:read, fuzzer:{FUZZER}"
 Json = dict[str, Any]
 
 

@@ -157,6 +157,7 @@ def test_open_requests_are_listed_page_by_page(web: AskingReceiver) -> None:
         ("/requests?limit=1000", "limit"),
         ("/requests?after=%0a", "after"),
         ("/requests/ask_x/events?wait=1", "wait"),
+        (f"/requests?{'limit=1&' * 30}", ""),
     ],
 )
 def test_a_wrong_parameter_is_named(web: AskingReceiver, path: str, field: str) -> None:
