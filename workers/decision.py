@@ -94,7 +94,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def loop_name(self) -> str | None:
-        """The name of the loop; None when nobody has told us: only account webhooks and the list of loops carry it."""
+        """The name of the loop; None when nobody has told us: account webhooks and the API's list of loops carry it."""
         return self._completion.event.loop_name
 
     @property

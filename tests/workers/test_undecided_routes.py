@@ -61,6 +61,9 @@ UNDECIDED: list[dict[str, Any]] = [
     {"response_type": "text"},
     {"response": True},
     {"reviewer": "Ada"},
+    {"loop": "Desk"},
+    {"loop": ["665f1c2ab3d4e5f6a7b8c9d0", "Desk"]},
+    {"loop": lambda name: name == "Desk"},
     {"when": lambda decision: decision.question.context == {"tier": "gold"}, "needs": ("context",)},
 ]
 DECIDED: list[dict[str, Any]] = [
@@ -73,7 +76,7 @@ DECIDED: list[dict[str, Any]] = [
     {"when": lambda decision: decision.response == "Approve"},
 ]
 NEVER: list[dict[str, Any]] = [
-    {"loop": "Desk"},
+    {"loop": "665f1c2ab3d4e5f6a7b8c9d0"},
     {"loop": "l1", "reviewer": "u1", "when": lambda decision: False, "state": {"order": 7}},
     {"when": lambda decision: False, "state": {"order": 7}},
 ]
