@@ -349,3 +349,41 @@ async def test_a_loop_that_was_renamed_has_its_new_name_after_a_day(
 
     assert (receiver.runs["rest"], receiver.runs["pay"]) == (1, 1)
     assert listings_of_loops(sandbox) == 2
+
+
+# -- an answer that was not offered ---------------------------------------------------------------------------------
+
+
+async def test_a_forged_answer_that_was_not_offered_reaches_no_route(
+    receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
+) -> None:
+    receiver.router.on("request.completed", name="rest")(receiver.seen["rest"].append)
+    asked = await asyncio.to_thread(ask, sandbox, redis, loop, through_us=True)
+    forged = asked.callback()
+    body = forged.body.replace(b'"v1"', b'"v3"').replace(b"Quite another word", b"Third")
+
+    await receiver.post(delivery(body, callback_id=forged.callback_id, state=forged.state))
+    before = receiver.runs
+    await receiver.poll()
+
+    assert before == {"audit": 0, "pay": 0, "rest": 0}
+    assert receiver.runs == {"audit": 1, "pay": 1, "rest": 1}
+    assert {decision.response for decisions in receiver.seen.values() for decision in decisions} == {"v1"}
+    assert redis.zcard(keys.UNCONFIRMED) == 0
+
+
+async def test_an_answer_that_was_not_offered_is_routed_once_hitl_confirms_it(
+    receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
+) -> None:
+    asked = await asyncio.to_thread(ask, sandbox, redis, loop, through_us=True)
+    offered = {"response_type": "single_select", "response_config": {"options": ["v2", "v3"]}}
+    redis.hset(keys.request(asked.request_id), "details:asked", msgspec.json.encode(offered))
+
+    await receiver.post(asked.callback())
+    before = receiver.runs
+    await receiver.poll()
+
+    assert (before["pay"], receiver.runs["pay"]) == (0, 1)
+    [paid] = receiver.seen["pay"]
+    assert (paid.unexpected, paid.trust) == (True, "confirmed")
+    assert redis.zcard(keys.UNCONFIRMED) == 0
