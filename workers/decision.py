@@ -94,7 +94,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def loop_name(self) -> str | None:
-        """The name of the loop; None when nobody has told us: only account webhooks and the list of loops carry it."""
+        """The name of the loop; None when nobody has told us: account webhooks and the API's list of loops carry it."""
         return self._completion.event.loop_name
 
     @property
@@ -215,7 +215,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         """
         known = self._stored.known
         can_read = self._can_read and self.outcome is not None and bool(self.request_id)
-        return can_read and bool(self.missing or self.unexpected) and known.api is None and not known.is_unavailable
+        return can_read and bool(self.missing) and known.api is None and not known.is_unavailable
+
+    @property
+    def is_doubtful(self) -> bool:
+        """The answer was not offered, and HITL.sh's API can still confirm or deny it.
+
+        Routes wait until it has: what was posted may be forged, or HITL.sh may allow more than the question says.
+        """
+        is_confirmable = self._can_read and bool(self.request_id) and self.trust != "confirmed"
+        return is_confirmable and self.unexpected and not self.conflict
 
     @property
     def occurred_at(self) -> datetime | None:
@@ -290,11 +299,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         yield from ((name, True) for name in ("late", "conflict", "overrules") if getattr(self, name))
 
 
+#: They follow from others.
+_DERIVED = frozenset({"delivered", "answered", "raw", "label", "is_completable", "is_doubtful"})
 #: Every attribute that `workers.testing` can set and JSON output shows: not those that follow from others.
 ATTRIBUTES = tuple(
-    name
-    for name, value in vars(Decision).items()
-    if isinstance(value, property) and name not in {"delivered", "answered", "raw", "label", "is_completable"}
+    name for name, value in vars(Decision).items() if isinstance(value, property) and name not in _DERIVED
 )
 
 

@@ -92,5 +92,9 @@ def test_help_describes_each_public_attribute():
 
     described = dict(re.findall(r"^ \|  (\w+)\n \|      (\S.+)$", shown, re.MULTILINE))
 
-    assert {*ATTRIBUTES, "delivered", "answered", "raw", "label", "is_completable"} == set(public) <= described.keys()
+    assert (
+        {*ATTRIBUTES, "delivered", "answered", "raw", "label", "is_completable", "is_doubtful"}
+        == set(public)
+        <= described.keys()
+    )
     assert not [name for name in dir(Decision) if not name.startswith("_") and name not in {*public, "from_stored"}]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hitlsh.events import Event, Reviewer
+from hitlsh.events import Event, Reviewer, Trust
 from hitlsh.request_details import RequestDetails
 from workers import Router
 from workers.completion import CallbackState, KnownDetails
@@ -61,6 +61,9 @@ UNDECIDED: list[dict[str, Any]] = [
     {"response_type": "text"},
     {"response": True},
     {"reviewer": "Ada"},
+    {"loop": "Desk"},
+    {"loop": ["665f1c2ab3d4e5f6a7b8c9d0", "Desk"]},
+    {"loop": lambda name: name == "Desk"},
     {"when": lambda decision: decision.question.context == {"tier": "gold"}, "needs": ("context",)},
 ]
 DECIDED: list[dict[str, Any]] = [
@@ -73,7 +76,7 @@ DECIDED: list[dict[str, Any]] = [
     {"when": lambda decision: decision.response == "Approve"},
 ]
 NEVER: list[dict[str, Any]] = [
-    {"loop": "Desk"},
+    {"loop": "665f1c2ab3d4e5f6a7b8c9d0"},
     {"loop": "l1", "reviewer": "u1", "when": lambda decision: False, "state": {"order": 7}},
     {"when": lambda decision: False, "state": {"order": 7}},
 ]
@@ -165,3 +168,69 @@ def test_a_callback_names_the_value() -> None:
 
 def test_a_bool_is_in_no_answer_to_a_select() -> None:
     assert run_and_wait(made(response_type="single_select"), response=True) == (["rest"], [])
+
+
+# -- an answer that was not offered ---------------------------------------------------------------------------------
+
+QUESTION = RequestDetails(
+    response_type="single_select", response_config={"options": ["Approve", "Reject"]}, loop_id="l1"
+)
+ASKED = KnownDetails(asked=QUESTION, loop_name="Desk")
+
+
+def unexpected(*, trust: Trust = "signed", can_read: bool = True, **flags: Any) -> Decision:
+    event = made(response="Something else").delivered
+    stored = StoredEvent(event=event, trust=trust, received_at=NOW, known=ASKED, **flags)
+    return Decision.from_stored(stored, can_read=can_read)
+
+
+def routes_for(decision: Decision) -> tuple[list[str], list[tuple[str, str]]]:
+    """Those that run, and those that wait with what for; `pay` wants what was offered."""
+    router = Router()
+    router.on("request.completed", name="log")(lambda decision: None)
+    router.on("request.completed", response="Approve", name="pay")(lambda decision: None)
+    router.on("request.completed", response=lambda response: response == "Something else", name="own")(
+        lambda decision: None
+    )
+    router.on("request.completed", conflict=True, name="conflicts")(lambda decision: None)
+    router.otherwise(rest)
+    return [route.name for route in router.match(decision)], [
+        (one.route.name, one.needs) for one in router.waits(decision)
+    ]
+
+
+def test_an_answer_that_was_not_offered_is_confirmed_first() -> None:
+    assert unexpected().unexpected
+    assert routes_for(unexpected()) == ([], [(name, "confirmed") for name in ("log", "own", "conflicts")])
+
+
+@pytest.mark.parametrize("decision", [unexpected(trust="confirmed"), unexpected(can_read=False)])
+def test_once_confirmed_or_where_nobody_can_be_asked_it_is_routed_like_any_other(decision: Decision) -> None:
+    assert decision.unexpected
+    assert routes_for(decision) == (["log", "own", "conflicts"], [])
+
+
+def test_a_conflict_has_nothing_to_wait_for() -> None:
+    assert routes_for(unexpected(conflict=True)) == (["conflicts"], [])
+
+
+def test_otherwise_waits_where_no_other_route_would_want_it() -> None:
+    router = Router()
+    router.on("request.completed", response="Approve", name="pay")(lambda decision: None)
+    router.otherwise(rest)
+
+    assert [route.name for route in router.match(unexpected())] == []
+    assert [(wait.route.name, wait.needs, wait.is_urgent) for wait in router.waits(unexpected())] == [
+        ("rest", "confirmed", True)
+    ]
+    assert [route.name for route in router.match(unexpected(trust="confirmed"))] == ["rest"]
+    assert router.wants(router["rest"], unexpected(trust="confirmed"))
+
+
+def test_a_route_that_demands_a_signature_waits_for_more() -> None:
+    router = Router()
+    router.on("request.completed", trust="signed", name="pay")(lambda decision: None)
+
+    assert [(wait.route.name, wait.needs) for wait in router.waits(unexpected(trust="callback"))] == [
+        ("pay", "confirmed")
+    ]

@@ -14,6 +14,7 @@
 | `unconfirmed` | sorted set | effects that wait until their event has stronger evidence |
 | `unconfirmed:<request>` | set | the events of a request that wait for that |
 | `overruled` | sorted set | outcomes that stronger evidence overruled, by the time when it came |
+| `loop_names` | hash | the names of loops as JSON, by their ids: from account webhooks and the API's list of loops |
 | `lost` | sorted set | requests that HITL.sh does not know any more, since when that is certain |
 | `reconcile_lease` | string | the fencing token of the reconcile run that runs; expires with its lease |
 | `reconcile` | hash | the state of reconcile runs: checkpoint, horizon, pause, latest report |
@@ -109,6 +110,7 @@ UNVERIFIED = f"{PREFIX}unverified"
 CHECKS = f"{PREFIX}checks"
 UNCONFIRMED = f"{PREFIX}unconfirmed"
 OVERRULED = f"{PREFIX}overruled"
+LOOP_NAMES = f"{PREFIX}loop_names"
 LOST = f"{PREFIX}lost"
 RECONCILE_LEASE = f"{PREFIX}reconcile_lease"
 RECONCILE_STATE = f"{PREFIX}reconcile"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from redis import Redis
 
@@ -30,6 +30,7 @@ from workers.reconcile import api_reading
 from workers.reconcile.planning.progress import Answer, Call, Get, List, Missing
 from workers.reconcile.state import Trouble
 
+Reply = TypeVar("Reply")
 #: What HITL.sh showed in answer to a call, by request id.
 Shown: TypeAlias = dict[str, RequestSummary]
 
@@ -118,6 +119,14 @@ class ApiCaller:
                 return Missing(id=call.id)
             raise RequestWithheld(stopped.reason) from stopped
 
+    def loop_names(self) -> dict[str, str]:
+        """The names of the loops of this key's account, by their ids; none where the key may not list them."""
+        try:
+            loops = self._call(self._client.loops.list)
+        except (NotFound, Forbidden):
+            return {}
+        return {loop.id: loop.name for loop in loops if loop.name is not None}
+
     def _check_that_lists_are_shown(self) -> None:
         """Distinguishes an error of one request from one of all, once a reconcile run. Raises `Stopped`."""
         if not self._can_list:
@@ -135,7 +144,7 @@ class ApiCaller:
         self._can_list = True
         return api_reading.rows(page, self._now(), call.offset), {shown.id: shown for shown in page.requests}
 
-    def _call(self, call: Callable[[], api_reading.Found]) -> api_reading.Found:
+    def _call(self, call: Callable[[], Reply]) -> Reply:
         try:
             reply = call()
         except BudgetExhausted as error:

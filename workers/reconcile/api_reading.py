@@ -1,7 +1,6 @@
 """Requests as HITL.sh's API shows them, made into rows for a plan and deliveries for the inbox."""
 
 from datetime import datetime
-from typing import TypeVar
 
 import msgspec
 
@@ -13,9 +12,6 @@ from hitlsh.webhooks.parsing import event_from_request
 from workers.completion import CallbackState
 from workers.inbox.values import Delivery, stamp
 from workers.reconcile.planning.progress import Row, Rows
-
-#: A request or a page of them.
-Found = TypeVar("Found", Request, RequestPage)
 
 _encode = msgspec.json.Encoder().encode
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,6 +88,7 @@ class Recorder:
         self.write(
             [
                 *(Note("ended", name, api_reading.created(shown[name])) for name in ended),
+                *(Note("loop", name, shown[name].loop_id or "") for name in still_open),
                 *(_details(shown[name], full_fetch) for name in still_open if isinstance(shown[name], Request)),
                 *(_open(shown[name]) for name in still_open),
                 *(Note("missing", name, self._next_hash) for name in findings.missing),
@@ -113,6 +114,11 @@ class Recorder:
             lost=self.report.lost + written.lost,
             overruled=self.report.overruled + written.overruled,
         )
+
+    def save_loop_names(self, names: Mapping[str, str]) -> None:
+        """Save the names of loops, by their ids."""
+        self.update_state(loops_read_at=self.now())
+        self.write([Note("loop_name", loop_id, _encode(name)) for loop_id, name in names.items()])
 
     def withhold(self, name: str, until: float) -> None:
         """HITL.sh fails to show this request: check it no sooner than `until`."""

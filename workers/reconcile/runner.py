@@ -13,10 +13,11 @@ import msgspec
 from redis import Redis
 
 from hitlsh.api import Client, RetryPolicy
+from hitlsh.api.models.requests import Request
 from hitlsh.callbacks import CallbackSigner
 from workers.inbox import counters, inbox_clock
 from workers.inbox.lease_renewal import LeaseThread
-from workers.inbox.tracker import api_keys, reconcile_state
+from workers.inbox.tracker import api_keys, loop_names, reconcile_state
 from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
 from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import TrackedRequest
@@ -42,7 +43,7 @@ PAGE = 100
 #: Seconds until the next run after one that was stopped by an error: doubled each time.
 BACKOFF, LONGEST_BACKOFF = 15.0, 900.0
 #: Seconds: whatever reset HITL.sh reports, calls are tried again after that.
-HOUR = 3600.0
+HOUR, DAY = 3600.0, 86_400.0
 #: Seconds until the next run while calls are wanted and none can be made.
 CALL_RETRY = 60.0
 #: One quick retry; what fails twice is left to the next reconcile run.
@@ -216,6 +217,7 @@ class ReconcileRunner:
             if isinstance(full_fetch, Missing):
                 self._recorder.save(Findings(missing=(full_fetch.id,)), {}, full_fetch=True)
                 continue
+            self._read_loop_names(api, full_fetch)
             findings = (
                 Findings(ended=(full_fetch.id,)) if full_fetch.outcome is not None else Findings(open=(full_fetch.id,))
             )
@@ -240,12 +242,29 @@ class ReconcileRunner:
                     call, Row(id=call.id, created_at=0.0, ended=False)
                 )  # counts as answered; no finding is saved
                 continue
+            for request in shown.values():
+                if isinstance(request, Request):
+                    self._read_loop_names(api, request)
             findings = execution.step(call, answer)
             horizon = self._recorder.state.horizon
             if horizon is not None and isinstance(call, List) and isinstance(answer, Rows) and _has_dates(shown):
                 horizon = horizon.step(call, answer, self._recorder.now())
             checkpoint = execution.checkpoint if keeps_checkpoint else self._recorder.state.checkpoint
             self._recorder.save(findings, shown, checkpoint=checkpoint, horizon=horizon)
+
+    def _read_loop_names(self, api: ApiCaller, request: Request) -> None:
+        """Read the names of all loops where that of the request's loop is not known, once an hour at the most.
+
+        Before the request itself is saved: what waits for it goes on with its loop's name. Names that were read are
+        read again after a day, as a loop may have been renamed.
+        """
+        if request.loop_id is None:
+            return
+        read_at = self._recorder.state.loops_read_at
+        is_known = loop_names.is_known(self._redis, request.loop_id)
+        if (is_known and not read_at) or self._recorder.now() - read_at < (DAY if is_known else HOUR):
+            return
+        self._recorder.save_loop_names(api.loop_names())
 
     def _withhold(self, request_id: str, withheld: RequestWithheld) -> None:
         logger.warning("request.withheld request=%r again_in=%.0f: %s", request_id, LONGEST_BACKOFF, withheld)

@@ -44,6 +44,8 @@ class ReconcileState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     first: Checkpoint | None = None
     #: HITL.sh has shown open requests with the status `claimed`: they have a list of their own.
     claimed: bool = False
+    #: When the names of the loops were last read; 0.0 for never.
+    loops_read_at: float = 0.0
     #: Reconcile runs in a row that ended in trouble.
     failures: int = 0
     #: Since when requests are past due and no webhook has come.

@@ -129,10 +129,9 @@ def _check_values(option: str, choice: Choice, allowed: tuple[str, ...]) -> None
         raise RouteInvalid(f"{option}: {invalid} is none of {', '.join(allowed)}{hint}; a function may ask for others")
 
 
-#: Fields, as `Decision.missing` names them, without which an option's test may be wrong. A read of the request does not
-#: tell the name of its loop, so that nothing waits for that.
+#: Fields, as `Decision.missing` names them, without which an option's test may be wrong.
 _NEEDS: dict[str, frozenset[str]] = {
-    "loop": frozenset({"loop_id"}),
+    "loop": frozenset({"loop_id", "loop_name"}),
     "response": frozenset({"response"}),
     "response_type": frozenset({"response_type"}),
     "reviewer": frozenset({"reviewer.id", "reviewer.name", "reviewer.email"}),
@@ -154,6 +153,9 @@ def needed_fields(option: str, condition: Any) -> frozenset[str]:
     if option == "response" and not callable(condition) and not Choice.of(condition, option).strings:
         # A number or a bool is in no answer to a select; of an unknown type, a word may be the label of a bool.
         return _NEEDS["response_type"]
+    if option == "loop" and not callable(condition):
+        strings = Choice.of(condition, option).strings
+        return frozenset({"loop_id"}) if strings and all(map(is_id, strings)) else needs
     if option == "reviewer" and not callable(condition):
         strings = Choice.of(condition, option).strings
         if strings and all("@" in name for name in strings):

@@ -35,12 +35,18 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def demands_more(self, decision: Decision) -> bool:
         """The trust of the decision is too little, and some outcome of its request is for this rule."""
-        return LEVELS[self.trust] > LEVELS[decision.trust] and self.admits(decision) and ends_requests(self.events)
+        demanded = LEVELS[self.demanded_trust(decision)]
+        return demanded > LEVELS[decision.trust] and self.admits(decision) and ends_requests(self.events)
+
+    def demanded_trust(self, decision: Decision) -> Trust:
+        """The least trust that it demands of this decision: an answer that was not offered is confirmed first."""
+        return "confirmed" if decision.is_doubtful else self.trust
 
     def _is_open_to(self, decision: Decision) -> bool:
         if (decision.late or decision.conflict) and not self.admits(decision):
             return False
-        return self.trust == "callback" or LEVELS[decision.trust] >= LEVELS[self.trust]
+        demanded = self.demanded_trust(decision)
+        return demanded == "callback" or LEVELS[decision.trust] >= LEVELS[demanded]
 
     def matches(self, decision: Decision) -> bool:
         """Whether all holds; raises what a predicate raises."""
@@ -130,9 +136,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         unmet = [rule for rule in self.rules if rule.demands_more(decision)]
         if not unmet or self._may_want(decision, self.rules):
             return None
-        needs = min((rule.trust for rule in unmet), key=LEVELS.__getitem__)
-        stronger = with_trust(decision, needs)
-        return Wait(self, needs, is_urgent=self._may_want(stronger, unmet))
+        needs = min((rule.demanded_trust(decision) for rule in unmet), key=LEVELS.__getitem__)
+        is_urgent = self._may_want(with_trust(decision, needs), unmet)
+        # A route that demands no trust by itself and does not want the answer has nothing to wait for.
+        demands_trust = any(rule.trust != "callback" for rule in unmet)
+        return Wait(self, needs, is_urgent=is_urgent) if is_urgent or demands_trust else None
 
     def is_undecided(self, decision: Decision, settled: frozenset[str] = NOTHING) -> bool:
         """No rule holds as far as is known, and one may once the request has been read; never raises."""

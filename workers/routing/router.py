@@ -177,11 +177,13 @@ class Router:
 
     def waits(self, decision: Decision) -> tuple[Wait, ...]:
         """Every route that needs more trust or more fields than the decision has, and which; never raises."""
-        waits = self._waits(decision)
-        if not any(wait.needs == "details" for wait in waits):
+        waits, rest = self._waits(decision), self._otherwise
+        if rest is None or self._matched(decision):
             return waits
-        rest = self._otherwise
-        if rest is None or not rest.matches(decision) or self._matched(decision):
+        if decision.is_doubtful:
+            of_rest = None if any(wait.is_urgent for wait in waits) else rest.waits(decision)
+            return waits if of_rest is None else (*waits, of_rest)
+        if not rest.matches(decision) or not any(wait.needs == "details" for wait in waits):
             return waits
         return (*waits, Wait(rest, "details", is_urgent=True))
 
@@ -207,8 +209,8 @@ class Router:
 
     def _waits(self, decision: Decision) -> tuple[Wait, ...]:
         """Those that wait, without `otherwise`."""
-        if decision.is_completable:
-            routes: Iterable[Route] = self._routes.values()
+        if decision.is_completable or decision.is_doubtful:
+            routes: Iterable[Route] = (route for route in self._routes.values() if not route.otherwise)
         elif self._demanding and is_confirmable(decision):
             routes = self._demanding
         else:

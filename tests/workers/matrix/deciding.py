@@ -45,6 +45,7 @@ class Routes:
         self._add("state", state=STATE)
         self._add("context", metadata=CONTEXT)
         self._add("loop", loop=list(loops.values()))
+        self._add("loop_name", loop=list(loops))
         self._add(
             "default",
             when=lambda decision: decision.default_response in ("v2", "reject", "Dear Ada"),

@@ -53,6 +53,7 @@ def test_each_route_runs_once_and_in_every_order_the_same(origin: str, case: str
             "state": cell.has_callback,
             "context": origin != "by a workflow",
             "loop": True,
+            "loop_name": True,
             "default": cell.expected.default_response in ("v2", "reject", "Dear Ada"),
             "question": origin != "by a workflow",
             "edited": case == "editable_text",
@@ -71,6 +72,7 @@ def test_a_decision_is_the_same_or_says_what_it_misses(origin: str, case: str, g
 
         assert (full.outcome, full.response) == (asked.outcome, asked.response), str(cell)
         assert full.default_response == asked.default_response, str(cell)
+        assert full.loop_name == cell.loop, str(cell)
         assert full.state == (STATE if cell.has_callback else None), str(cell)
         if origin != "by a workflow":
             assert (full.metadata, full.question.text) == (CONTEXT, TEXT), str(cell)

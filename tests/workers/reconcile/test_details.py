@@ -282,3 +282,108 @@ async def test_the_record_of_an_event_has_the_details_of_its_effects(
     assert record is not None
     assert record.stored is not None
     assert shown(Decision.from_stored(record.stored)) == shown(receiver.seen["pay"][0])
+
+
+def listings_of_loops(sandbox: Sandbox) -> int:
+    return sum(call["method"] == "GET" and call["path"].endswith("/loops") for call in sandbox.calls())
+
+
+@pytest.mark.parametrize("through_us", [True, False])
+async def test_a_route_waits_for_the_name_of_the_loop_which_is_read_once_for_all_requests(
+    through_us: bool, receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
+) -> None:
+    receiver.router = Router()
+    receiver.router.on("request.completed", loop="Desk", name="pay")(receiver.seen["pay"].append)
+    receiver.router.on("request.completed", loop="Another desk", name="audit")(receiver.seen["audit"].append)
+    first = await asyncio.to_thread(ask, sandbox, redis, loop, through_us=through_us)
+
+    await receiver.post(first.callback())
+    before = receiver.runs
+    await receiver.poll()
+    after = receiver.runs
+    second = await asyncio.to_thread(ask, sandbox, redis, loop, through_us=True)
+    await receiver.post(second.callback())
+
+    assert [runs["pay"] for runs in (before, after, receiver.runs)] == [0, 1, 2]
+    assert [decision.loop_name for decision in receiver.seen["pay"]] == ["Desk", "Desk"]
+    assert (receiver.runs["audit"], listings_of_loops(sandbox)) == (0, 1)
+    assert redis.zcard(keys.UNCONFIRMED) == 0
+
+
+async def test_a_loop_that_the_list_does_not_name_keeps_nothing_waiting_and_is_not_asked_for_again(
+    receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
+) -> None:
+    receiver.router = Router()
+    receiver.router.on("request.completed", loop="Desk", name="pay")(receiver.seen["pay"].append)
+    receiver.router.otherwise(name="rest")(receiver.seen["rest"].append)
+    sandbox.fault("error", match={"path": "*/loops", "method": "GET"}, status=403, times=None)
+
+    for _ in range(2):
+        asked = await asyncio.to_thread(ask, sandbox, redis, loop, through_us=True)
+        await receiver.post(asked.callback())
+        await receiver.poll()
+
+    assert (receiver.runs["pay"], receiver.runs["rest"]) == (0, 2)
+    assert ["loop_name" in decision.missing for decision in receiver.seen["rest"]] == [True, True]
+    assert listings_of_loops(sandbox) == 1
+    assert redis.zcard(keys.UNCONFIRMED) == 0
+
+
+async def test_a_loop_that_was_renamed_has_its_new_name_after_a_day(
+    receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str, api: Client
+) -> None:
+    receiver.router = Router()
+    receiver.router.on("request.completed", loop="Renamed", name="pay")(receiver.seen["pay"].append)
+    receiver.router.otherwise(name="rest")(receiver.seen["rest"].append)
+    first, second = [await asyncio.to_thread(ask, sandbox, redis, loop, through_us=False) for _ in range(2)]
+    await receiver.post(first.callback())
+    await receiver.poll()
+    await asyncio.to_thread(api.loops.update, loop, name="Renamed")
+    state = msgspec.json.decode(redis.hget(keys.RECONCILE_STATE, "state"))
+    redis.hset(
+        keys.RECONCILE_STATE, "state", msgspec.json.encode(state | {"loops_read_at": state["loops_read_at"] - 90_000})
+    )
+
+    await receiver.post(second.callback())
+    await receiver.poll()
+
+    assert (receiver.runs["rest"], receiver.runs["pay"]) == (1, 1)
+    assert listings_of_loops(sandbox) == 2
+
+
+# -- an answer that was not offered ---------------------------------------------------------------------------------
+
+
+async def test_a_forged_answer_that_was_not_offered_reaches_no_route(
+    receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
+) -> None:
+    receiver.router.on("request.completed", name="rest")(receiver.seen["rest"].append)
+    asked = await asyncio.to_thread(ask, sandbox, redis, loop, through_us=True)
+    forged = asked.callback()
+    body = forged.body.replace(b'"v1"', b'"v3"').replace(b"Quite another word", b"Third")
+
+    await receiver.post(delivery(body, callback_id=forged.callback_id, state=forged.state))
+    before = receiver.runs
+    await receiver.poll()
+
+    assert before == {"audit": 0, "pay": 0, "rest": 0}
+    assert receiver.runs == {"audit": 1, "pay": 1, "rest": 1}
+    assert {decision.response for decisions in receiver.seen.values() for decision in decisions} == {"v1"}
+    assert redis.zcard(keys.UNCONFIRMED) == 0
+
+
+async def test_an_answer_that_was_not_offered_is_routed_once_hitl_confirms_it(
+    receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
+) -> None:
+    asked = await asyncio.to_thread(ask, sandbox, redis, loop, through_us=True)
+    offered = {"response_type": "single_select", "response_config": {"options": ["v2", "v3"]}}
+    redis.hset(keys.request(asked.request_id), "details:asked", msgspec.json.encode(offered))
+
+    await receiver.post(asked.callback())
+    before = receiver.runs
+    await receiver.poll()
+
+    assert (before["pay"], receiver.runs["pay"]) == (0, 1)
+    [paid] = receiver.seen["pay"]
+    assert (paid.unexpected, paid.trust) == (True, "confirmed")
+    assert redis.zcard(keys.UNCONFIRMED) == 0

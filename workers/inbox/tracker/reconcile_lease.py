@@ -10,7 +10,7 @@ from workers.errors import WorkersError
 from workers.inbox import keys, scripts
 from workers.inbox.store import fencing_token, frame
 
-Verb = Literal["open", "details", "ended", "missing", "due", "hold", "state"]
+Verb = Literal["open", "details", "loop", "loop_name", "ended", "missing", "due", "hold", "state"]
 
 _RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end

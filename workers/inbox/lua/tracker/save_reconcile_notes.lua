@@ -5,6 +5,8 @@
 --          began (seconds), and one frame with 4 words a line: verb, request id, and two of the verb's own:
 --            open     created_at | timeout_at   HITL.sh shows it as open ('' where not shown)
 --            details  JSON | callback (JSON)    what was asked in it, as HITL.sh shows it ('' for no callback URL of ours)
+--            loop     loop id | -               the loop of the request, as HITL.sh shows it
+--            loop_name JSON | -                 the name of the loop whose id is the second word
 --            ended    created_at | -            it ended before the horizon: only its offset in the list is of use
 --            missing  API key | -               HITL.sh does not know it: certain at the second time; before that
 --                                               the other key is used ('' for none) if no key was shown it
@@ -141,6 +143,10 @@ while position <= #frame do
   elseif verb == 'details' then
     if second ~= '' and redis.call('HSETNX', request, 'callback', second) == 1 then count_change(request_id) end
     save_details(request_id, 'api', first)
+  elseif verb == 'loop' then
+    keep_loop(request_id, first, '')
+  elseif verb == 'loop_name' then
+    redis.call('HSET', prefix .. 'loop_names', request_id, first)
   elseif verb == 'ended' then
     mark_verified(request_id, 'listing')
     redis.call('ZADD', asked_of(request_id), 'NX', creation_time(first), request_id)

@@ -1,0 +1,10 @@
+"""The names of loops, which few deliveries carry and no request."""
+
+from redis import Redis
+
+from workers.inbox import keys
+
+
+def is_known(redis: Redis, loop_id: str) -> bool:
+    """Whether a verified delivery or the API's list of loops has told the name of this loop."""
+    return bool(redis.hexists(keys.LOOP_NAMES, loop_id))
