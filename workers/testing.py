@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from hitlsh.callbacks import CallbackState
 from hitlsh.events import Event, Reviewer
 from hitlsh.request_details import RequestDetails, merge_details
-from workers.completion import CallbackState, KnownDetails
+from workers.completion import KnownDetails
 from workers.decision import ATTRIBUTES, Decision, StoredEvent
 from workers.event_names import OUTCOMES, SOURCES, did_you_mean
 

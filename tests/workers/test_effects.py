@@ -14,7 +14,7 @@ from workers.inbox.store import Inbox
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=5.0)
+    return Inbox(async_redis, retention=86_400)
 
 
 def effect(redis: Redis) -> lookup.EffectRecord:

@@ -21,7 +21,7 @@ FINGERPRINT = parse(REJECTED).fingerprint
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=5.0)
+    return Inbox(async_redis, retention=86_400)
 
 
 async def nothing_due(redis: Redis) -> None:

@@ -10,9 +10,9 @@ import msgspec
 from redis import Redis
 
 from hitlsh.api.models.requests import Request, RequestSummary
+from hitlsh.callbacks import CallbackState
 from hitlsh.events import Unreadable
 from hitlsh.request_details import read_details
-from workers.completion import CallbackState
 from workers.inbox import inbox_clock
 from workers.inbox.store import accept
 from workers.inbox.tracker import tracked_requests

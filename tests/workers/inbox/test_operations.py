@@ -22,7 +22,7 @@ from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import CHUNK
 from workers.inbox.queries.search import Filter
-from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 
 RETENTION = 3_600
 KEY = key(payload())
@@ -31,7 +31,7 @@ REQUEST = "66c0ffee00000000000000a1"
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis, redis: Redis) -> Any:
-    yield Inbox(async_redis, retention=RETENTION, lease=15.0)
+    yield WorkerInbox(async_redis, retention=RETENTION, lease=15.0)
     assert broken(redis) == []
 
 
@@ -47,7 +47,7 @@ def router(*handlers: str, on: str = "request.*", **conditions: Any) -> Router:
     return made
 
 
-async def settle(inbox: Inbox, **ends: str) -> None:
+async def settle(inbox: WorkerInbox, **ends: str) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
         await inbox.report([routed(item, *ends)])
@@ -71,7 +71,7 @@ def states(redis: Redis, event_key: str = KEY) -> dict[str, str]:
 # -- retry -------------------------------------------------------------------------------------------
 
 
-async def test_a_retried_effect_is_due_and_its_policy_begins_anew(inbox: Inbox, redis: Redis) -> None:
+async def test_a_retried_effect_is_due_and_its_policy_begins_anew(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="done")
 
@@ -84,7 +84,7 @@ async def test_a_retried_effect_is_due_and_its_policy_begins_anew(inbox: Inbox, 
     assert effect(redis, "pay").error == "ValueError: no"
 
 
-async def test_a_retry_wakes_a_drain(inbox: Inbox, redis: Redis) -> None:
+async def test_a_retry_wakes_a_drain(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed")
     redis.delete(keys.WAKE)
@@ -94,7 +94,7 @@ async def test_a_retry_wakes_a_drain(inbox: Inbox, redis: Redis) -> None:
     assert redis.llen(keys.WAKE) == 1
 
 
-async def test_a_retry_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
+async def test_a_retry_may_be_repeated(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed")
 
@@ -104,7 +104,7 @@ async def test_a_retry_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
     assert effect(redis, "pay").retries == 1
 
 
-async def test_a_dry_run_counts_and_changes_nothing(inbox: Inbox, redis: Redis) -> None:
+async def test_a_dry_run_counts_and_changes_nothing(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(request_id=one)) for one in request_ids(7)])
     await settle(inbox, pay="failed")
 
@@ -115,7 +115,9 @@ async def test_a_dry_run_counts_and_changes_nothing(inbox: Inbox, redis: Redis) 
 
 
 @pytest.mark.parametrize("name", [KEY, REQUEST, f"pay|{KEY}"])
-async def test_an_effect_is_named_by_itself_its_event_or_its_request(inbox: Inbox, redis: Redis, name: str) -> None:
+async def test_an_effect_is_named_by_itself_its_event_or_its_request(
+    inbox: WorkerInbox, redis: Redis, name: str
+) -> None:
     await inbox.accept([delivery(), delivery(payload(request_id="another"))])
     await settle(inbox, pay="failed")
 
@@ -124,7 +126,7 @@ async def test_an_effect_is_named_by_itself_its_event_or_its_request(inbox: Inbo
     assert change.examples == (f"pay|{KEY}",)
 
 
-async def test_a_filter_takes_no_others(inbox: Inbox, redis: Redis) -> None:
+async def test_a_filter_takes_no_others(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(request_id="a", loop_id="L")), delivery(payload(request_id="b"))])
     await settle(inbox, pay="failed", notify="failed")
 
@@ -134,14 +136,14 @@ async def test_a_filter_takes_no_others(inbox: Inbox, redis: Redis) -> None:
     assert redis.zcard(keys.FAILED) == 3
 
 
-async def test_more_than_a_batch_is_retried(inbox: Inbox, redis: Redis) -> None:
+async def test_more_than_a_batch_is_retried(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(request_id=one)) for one in request_ids(3 * CHUNK + 1)])
     await settle(inbox, pay="failed")
 
     assert retry(redis, Filter()).effects == 3 * CHUNK + 1
 
 
-async def test_a_failed_routing_is_retried_and_runs_alone_at_first(inbox: Inbox, redis: Redis) -> None:
+async def test_a_failed_routing_is_retried_and_runs_alone_at_first(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
     redis.hset(keys.event(KEY), ":crashes", 3)
@@ -154,7 +156,7 @@ async def test_a_failed_routing_is_retried_and_runs_alone_at_first(inbox: Inbox,
     assert record(redis).state == "due"
 
 
-async def test_a_failed_routing_waits_for_its_turn(inbox: Inbox, redis: Redis) -> None:
+async def test_a_failed_routing_waits_for_its_turn(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(claimed())])
     [first] = (await inbox.claim(1)).items
     await inbox.report([settled(first, "failed", "", error="3 workers died")])
@@ -172,7 +174,7 @@ async def test_a_failed_routing_waits_for_its_turn(inbox: Inbox, redis: Redis) -
 # -- discard -----------------------------------------------------------------------------------------
 
 
-async def test_a_discarded_effect_ends_with_its_reason_and_finishes_its_event(inbox: Inbox, redis: Redis) -> None:
+async def test_a_discarded_effect_ends_with_its_reason_and_finishes_its_event(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="done")
 
@@ -185,7 +187,7 @@ async def test_a_discarded_effect_ends_with_its_reason_and_finishes_its_event(in
     assert 0 < redis.ttl(keys.request(REQUEST)) <= RETENTION
 
 
-async def test_an_event_with_something_open_is_not_finished_by_a_discard(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_with_something_open_is_not_finished_by_a_discard(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="failed")
 
@@ -194,7 +196,7 @@ async def test_an_event_with_something_open_is_not_finished_by_a_discard(inbox: 
     assert (record(redis).state, redis.ttl(keys.event(KEY))) == ("routed", -1)
 
 
-async def test_held_effects_are_discarded_and_paused_ones_are_not(inbox: Inbox, redis: Redis) -> None:
+async def test_held_effects_are_discarded_and_paused_ones_are_not(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, gone="held", pay="retry")
     pausing.pause(redis, "pay")
@@ -206,7 +208,7 @@ async def test_held_effects_are_discarded_and_paused_ones_are_not(inbox: Inbox, 
     assert states(redis) == {"gone": "discarded", "pay": "paused"}
 
 
-async def test_a_discard_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
+async def test_a_discard_may_be_repeated(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="failed")
 
@@ -215,7 +217,7 @@ async def test_a_discard_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
     assert counts == [1, 0]
 
 
-async def test_a_discarded_routing_ends_its_event(inbox: Inbox, redis: Redis) -> None:
+async def test_a_discarded_routing_ends_its_event(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
     await inbox.report([settled(item, "failed", "", error="3 workers died")])
@@ -225,7 +227,9 @@ async def test_a_discarded_routing_ends_its_event(inbox: Inbox, redis: Redis) ->
     assert record(redis).state == "discarded"
 
 
-async def test_what_a_worker_holds_is_neither_retried_nor_discarded_nor_replayed(inbox: Inbox, redis: Redis) -> None:
+async def test_what_a_worker_holds_is_neither_retried_nor_discarded_nor_replayed(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="")
     before = redis.hgetall(keys.event(KEY))
@@ -240,7 +244,7 @@ async def test_what_a_worker_holds_is_neither_retried_nor_discarded_nor_replayed
 # -- replay ------------------------------------------------------------------------------------------
 
 
-async def test_a_replay_runs_what_never_succeeded(inbox: Inbox, redis: Redis) -> None:
+async def test_a_replay_runs_what_never_succeeded(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="done", audit="skipped")
 
@@ -252,7 +256,7 @@ async def test_a_replay_runs_what_never_succeeded(inbox: Inbox, redis: Redis) ->
     assert (record(redis).replays, effect(redis, "new").replays, effect(redis, "notify").replays) == (1, 1, 0)
 
 
-async def test_a_forced_replay_runs_what_succeeded_too(inbox: Inbox, redis: Redis) -> None:
+async def test_a_forced_replay_runs_what_succeeded_too(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="done")
 
@@ -263,7 +267,7 @@ async def test_a_forced_replay_runs_what_succeeded_too(inbox: Inbox, redis: Redi
     assert states(redis) == {"pay": "due"}
 
 
-async def test_a_finished_event_is_open_again_and_does_not_expire(inbox: Inbox, redis: Redis) -> None:
+async def test_a_finished_event_is_open_again_and_does_not_expire(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox)
 
@@ -273,7 +277,7 @@ async def test_a_finished_event_is_open_again_and_does_not_expire(inbox: Inbox, 
     assert (redis.ttl(keys.event(KEY)), redis.ttl(keys.request(REQUEST))) == (-1, -1)
 
 
-async def test_a_replayed_event_finishes_again(inbox: Inbox, redis: Redis) -> None:
+async def test_a_replayed_event_finishes_again(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox)
     replay(redis, router("pay"), Filter(), retention=RETENTION)
@@ -285,7 +289,7 @@ async def test_a_replayed_event_finishes_again(inbox: Inbox, redis: Redis) -> No
     assert 0 < redis.ttl(keys.event(KEY)) <= RETENTION
 
 
-async def test_a_replay_keeps_to_the_handler_named(inbox: Inbox, redis: Redis) -> None:
+async def test_a_replay_keeps_to_the_handler_named(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="failed")
 
@@ -294,7 +298,7 @@ async def test_a_replay_keeps_to_the_handler_named(inbox: Inbox, redis: Redis) -
     assert states(redis) == {"pay": "failed", "notify": "due"}
 
 
-async def test_a_replay_goes_through_todays_conditions(inbox: Inbox, redis: Redis) -> None:
+async def test_a_replay_goes_through_todays_conditions(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(callback_id="c", state={"order": 7}), delivery(payload(request_id="other"))])
     await settle(inbox)
 
@@ -303,14 +307,14 @@ async def test_a_replay_goes_through_todays_conditions(inbox: Inbox, redis: Redi
     assert change.examples == (f"pay|{KEY}",)
 
 
-async def test_an_event_that_is_not_routed_yet_is_left_alone(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_that_is_not_routed_yet_is_left_alone(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
 
     assert replay(redis, router("pay"), [KEY], retention=RETENTION).effects == 0
     assert record(redis).state == "due"
 
 
-async def test_a_discarded_effect_can_be_replayed(inbox: Inbox, redis: Redis) -> None:
+async def test_a_discarded_effect_can_be_replayed(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed")
     discard(redis, Filter(), reason="too early", retention=RETENTION)
@@ -320,7 +324,7 @@ async def test_a_discarded_effect_can_be_replayed(inbox: Inbox, redis: Redis) ->
     assert (effect(redis, "pay").state, effect(redis, "pay").reason) == ("due", None)
 
 
-async def test_a_failed_routing_can_be_replayed(inbox: Inbox, redis: Redis) -> None:
+async def test_a_failed_routing_can_be_replayed(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
     await inbox.report([settled(item, "failed", "", error="3 workers died")])
@@ -331,7 +335,7 @@ async def test_a_failed_routing_can_be_replayed(inbox: Inbox, redis: Redis) -> N
     assert redis.zcard(keys.FAILED) == 0
 
 
-async def test_the_events_of_a_request_are_replayed_in_order(inbox: Inbox, redis: Redis) -> None:
+async def test_the_events_of_a_request_are_replayed_in_order(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(claimed()), delivery()])
     for _ in range(2):
         await settle(inbox)
@@ -358,7 +362,7 @@ def quarantine(redis: Redis, body: bytes, kept_as: str) -> None:
     redis.zadd(keys.QUARANTINE, {unreadable: 1772366400000})
 
 
-async def test_a_body_that_can_be_read_by_now_becomes_an_event(inbox: Inbox, redis: Redis) -> None:
+async def test_a_body_that_can_be_read_by_now_becomes_an_event(inbox: WorkerInbox, redis: Redis) -> None:
     quarantine(redis, payload(), "a")
 
     change = replay(redis, router("pay"), Filter(), retention=RETENTION)
@@ -369,14 +373,14 @@ async def test_a_body_that_can_be_read_by_now_becomes_an_event(inbox: Inbox, red
     assert (record(redis, "unreadable:a").state, record(redis, "unreadable:a").replayed_as) == ("reread", KEY)
 
 
-async def test_a_body_that_still_says_nothing_stays_in_quarantine(inbox: Inbox, redis: Redis) -> None:
+async def test_a_body_that_still_says_nothing_stays_in_quarantine(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(b'{"hello": 1}')])
 
     assert replay(redis, router("pay"), Filter(), retention=RETENTION) == Change(effects=0)
     assert redis.zcard(keys.QUARANTINE) == 1
 
 
-async def test_bodies_are_chosen_by_what_they_turn_out_to_say(inbox: Inbox, redis: Redis) -> None:
+async def test_bodies_are_chosen_by_what_they_turn_out_to_say(inbox: WorkerInbox, redis: Redis) -> None:
     quarantine(redis, payload(), "a")
     quarantine(redis, payload(status="timeout"), "b")
 
@@ -395,7 +399,7 @@ async def until(true: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def test_a_drain_runs_what_was_retried_and_replayed(inbox: Inbox, redis: Redis) -> None:
+async def test_a_drain_runs_what_was_retried_and_replayed(inbox: WorkerInbox, redis: Redis) -> None:
     routes, seen = Router(), []
 
     @routes.on("request.completed", name="pay")

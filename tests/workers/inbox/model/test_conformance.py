@@ -16,10 +16,10 @@ from tests.workers.inbox.model.search import CONFLICTS, PLAIN, STRICT, STRICT_CO
 from tests.workers.inbox.model.state import Member, Request
 from tests.workers.inbox.settles import unsettled
 from workers.inbox import keys
+from workers.inbox.claims import ClaimedItem
 from workers.inbox.settlements import Report
-from workers.inbox.store import Inbox
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
-from workers.inbox.values import ClaimedItem
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -36,7 +36,7 @@ SCENARIO = Scenario(
 class Inboxes:
     """The real inbox, as workers and HITL.sh take the steps of the model to it."""
 
-    def __init__(self, redis: Redis, inbox: Inbox) -> None:
+    def __init__(self, redis: Redis, inbox: WorkerInbox) -> None:
         self.redis = redis
         self.inbox = inbox
         #: What each worker holds.
@@ -195,7 +195,7 @@ def test_the_inbox_does_what_the_model_does(redis: Redis, server: Any, choices: 
 
     async def walk() -> None:
         async with AsyncRedis.from_url(server.url) as client:
-            inboxes = Inboxes(redis, Inbox(client, retention=86_400, lease=15.0))
+            inboxes = Inboxes(redis, WorkerInbox(client, retention=86_400, lease=15.0))
             node, taken = Node(Request()), list[str]()
             for choice in choices:
                 possible = list(steps(SCENARIO, node))
