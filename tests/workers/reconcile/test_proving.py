@@ -20,8 +20,7 @@ from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcil
 from workers import Decision, Router
 from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys, request_records
-from workers.inbox.store import Inbox
-from workers.inbox.worker_inbox import LeaseKeeper
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 from workers.settings import Settings
 
 
@@ -30,7 +29,7 @@ class Desk:
 
     def __init__(self, redis: Redis, async_redis: AsyncRedis) -> None:
         self.redis = redis
-        self.inbox = Inbox(async_redis, retention=86_400)
+        self.inbox = WorkerInbox(async_redis, retention=86_400, lease=5.0)
         self.seen: list[tuple[str, Any]] = []
         self.decisions: list[Decision] = []
         self.router = Router()
