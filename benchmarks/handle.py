@@ -89,7 +89,7 @@ def _run(running: Rig, events: int, handlers: str, in_flight: int) -> Run:
 
 async def _fill(url: str, events: int) -> None:
     redis = drain_client(url)
-    inbox = Inbox(redis, retention=86_400, lease=15)
+    inbox = Inbox(redis, retention=86_400)
     for start in range(0, events, 100):
         await inbox.accept([_delivery() for _ in range(min(100, events - start))])
     await redis.aclose()

@@ -103,7 +103,7 @@ def _run(folder: Path, workers: int, case: str) -> list[float]:
 
 async def _measure(running: _Rig, workers: int, each_moment: Callable[[], None]) -> list[float]:
     redis = drain_client(running.server.url)
-    inbox = Inbox(redis, retention=86_400, lease=15)
+    inbox = Inbox(redis, retention=86_400)
     sent: dict[str, float] = {}
     # The clock starts one drain; a backlog starts the second.
     await _accept(inbox, "Approve", {})

@@ -26,8 +26,8 @@ from service.local.supervisor import command
 from workers.inbox import keys, store
 from workers.inbox.operations import pausing
 from workers.inbox.settlements import Held, Report, Routed, RoutedEffect
-from workers.inbox.store import Inbox
 from workers.inbox.values import Delivery
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.redis_clients import drain_client
 
 LEASE = 15
@@ -111,7 +111,7 @@ def busy_rig(workers: int, hold: int = 0) -> Iterator[BusyRig]:
 
 async def _hold(url: str, count: int) -> None:
     client = drain_client(url)
-    into = Inbox(client, retention=86_400, lease=60)
+    into = WorkerInbox(client, retention=86_400, lease=60)
     routed = Routed(effects=(RoutedEffect(handler="held", start="running"),))
     for start in range(0, count, 200):
         await into.accept([delivery("completed", "Held") for _ in range(min(200, count - start))])

@@ -68,6 +68,13 @@ class StateTooLarge(StateInvalid):
     """A state is longer than `LARGEST_STATE` bytes: senders and proxies refuse longer URLs."""
 
 
+class CallbackState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the request's own callback URL carries."""
+
+    id: str | None = None
+    state: Any = None
+
+
 class CallbackToken(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a verified callback token."""
 

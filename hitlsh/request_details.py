@@ -6,10 +6,11 @@ a value of the wrong type is left out.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from hitlsh.events import Event
 from hitlsh.webhooks.payload_fields import mapping, text
 from hitlsh.webhooks.responses import spelling
 
@@ -22,6 +23,11 @@ LONGEST_WORD = 200
 MAX_TAGS = 20
 #: Options whose spellings are kept; HITL.sh allows 20.
 MAX_OPTIONS = 50
+
+#: Where details of a request come from.
+DetailsSource: TypeAlias = Literal["asked", "api", "event", "listing"]
+#: Best first.
+SOURCES: tuple[DetailsSource, ...] = ("asked", "api", "event", "listing")
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -65,6 +71,9 @@ class RequestDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return _options(self.response_config)
 
 
+NO_DETAILS = RequestDetails()
+
+
 def read_details(request: Mapping[str, Any], *, loop_name: str | None = None) -> RequestDetails:
     """Read a create body, a request or a list row of the API, or the ``request`` of an account webhook."""
     asked = text(request.get("request_text"))
@@ -91,6 +100,17 @@ def read_details(request: Mapping[str, Any], *, loop_name: str | None = None) ->
         platform=_word(request.get("platform")),
         tags=tuple(tag for tag in tags if _word(tag))[:MAX_TAGS] if isinstance(tags, list) else (),
         spellings=_spellings(response_type, response_config),
+    )
+
+
+def details_of(event: Event) -> RequestDetails:
+    """What the delivery itself says of its request."""
+    return RequestDetails(
+        response_type=event.response_type,
+        loop_id=event.loop_id,
+        loop_name=event.loop_name,
+        default_response=event.default_response,
+        context=event.metadata,
     )
 
 

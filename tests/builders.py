@@ -7,6 +7,7 @@ import msgspec
 
 from hitlsh.events import Event, Trust
 from hitlsh.webhooks.parsing import parse
+from workers.inbox.claims import ClaimedItem, Lease
 from workers.inbox.settlements import (
     Awaiting,
     Done,
@@ -21,7 +22,7 @@ from workers.inbox.settlements import (
     Skipped,
     Unconfirmed,
 )
-from workers.inbox.values import ClaimedItem, Delivery, Lease
+from workers.inbox.values import Delivery
 
 #: When deliveries arrive: these days, since what ended long ago is stale.
 RECEIVED = datetime.now(UTC).replace(microsecond=0)

@@ -9,28 +9,19 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from hitlsh.callbacks import CallbackState
 from hitlsh.canonical_answers import canonical_answer, whole
 from hitlsh.events import Event, Trust
-from hitlsh.request_details import RequestDetails, merge_details
+from hitlsh.request_details import SOURCES, RequestDetails, details_of, merge_details
 
 #: What a route may wait for: evidence of a level, or a read of the request at HITL.sh's API.
 Need: TypeAlias = Trust | Literal["details"]
-DetailsSource = Literal["asked", "api", "event", "listing"]
-#: Best first.
-SOURCES: tuple[DetailsSource, ...] = ("asked", "api", "event", "listing")
 #: Payload forms whose answer is a word of their own ("approved"), not the option that was chosen.
 _OWN_WORDS = frozenset({"global", "n8n-doc"})
 _FREE_TEXT = frozenset({"text", "editable_text"})
 _SELECTS = frozenset({"single_select", "multi_select"})
 #: Fields that only the details of the request can supply, with what they are read from.
 _ASKED_FIELDS = ("response_type", "loop_id", "loop_name")
-
-
-class CallbackState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the request's own callback URL carries."""
-
-    id: str | None = None
-    state: Any = None
 
 
 class KnownDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,7 +50,6 @@ class KnownDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 NOTHING_KNOWN = KnownDetails()
-NO_DETAILS = RequestDetails()
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,17 +104,6 @@ def complete(event: Event, known: KnownDetails = NOTHING_KNOWN, *, own: Callback
         state=state,
         missing=tuple(sorted(missing | _missing_reviewer(event) | _missing_particulars(completed))),
         is_unexpected=is_unexpected,
-    )
-
-
-def details_of(event: Event) -> RequestDetails:
-    """What the delivery itself says of its request."""
-    return RequestDetails(
-        response_type=event.response_type,
-        loop_id=event.loop_id,
-        loop_name=event.loop_name,
-        default_response=event.default_response,
-        context=event.metadata,
     )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
+from hitlsh.callbacks import CallbackState
 from hitlsh.events import Event, LoopMember, Outcome, RefundInfo, Reviewer, Source, Trust
 from hitlsh.request_details import RequestDetails
-from workers.completion import NOTHING_KNOWN, CallbackState, Completion, KnownDetails, complete
+from workers.completion import NOTHING_KNOWN, Completion, KnownDetails, complete
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):

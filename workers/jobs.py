@@ -16,8 +16,8 @@ from workers.asking.asking_service import run_due_questions
 from workers.errors import WorkersError
 from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.loading import load_router
-from workers.inbox.store import Inbox, LeaseKeeper
 from workers.inbox.tracker import reconcile_lease
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 from workers.queue import DRAIN, RECONCILE
 from workers.reconcile import runner
 from workers.redis_clients import drain_client, keeper_client, worker_client
@@ -135,7 +135,7 @@ async def _drain(work: Work, *, parent: int) -> bool:
     """Run a drain; return whether a successor continues in its place."""
     redis = drain_client(work.settings.redis_url)
     keeper_redis = keeper_client(work.settings.redis_url, work.settings.lease_seconds)
-    inbox = Inbox(redis, retention=work.settings.retention, lease=work.settings.lease_seconds)
+    inbox = WorkerInbox(redis, retention=work.settings.retention, lease=work.settings.lease_seconds)
     keeper = LeaseKeeper(keeper_redis, lease=work.settings.lease_seconds)
     drain = Drain(
         inbox,

@@ -11,12 +11,13 @@ from typing import Any, get_args
 
 import msgspec
 
+from hitlsh.callbacks import CallbackState
 from hitlsh.events import Event, Reviewer, Trust
-from hitlsh.request_details import RequestDetails, merge_details, read_details
+from hitlsh.request_details import RequestDetails, details_of, merge_details, read_details
 from hitlsh.samples import decision_bodies as bodies
 from hitlsh.samples.decision_bodies import NOW, ReceivedBy
 from hitlsh.webhooks.parsing import event_from_request, parse
-from workers.completion import NOTHING_KNOWN, CallbackState, KnownDetails, details_of
+from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import ATTRIBUTES, Decision, StoredEvent
 from workers.event_names import OUTCOMES, SOURCES, did_you_mean
 

@@ -34,7 +34,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
     """The ASGI application. Opens no connection before its lifespan begins."""
     redis = receiver_client(settings.redis_url)
     queue_redis = command_client(settings.redis_url)
-    inbox = Inbox(redis, retention=settings.retention, lease=settings.lease_seconds)
+    inbox = Inbox(redis, retention=settings.retention)
     intake = Intake(inbox, listens_to=_event_name_filter(settings), enqueue_drain=lambda: enqueue_drain(queue_redis))
 
     requests = _request_api(settings, redis)

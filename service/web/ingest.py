@@ -94,7 +94,7 @@ class Intake:
         self._enqueueing: asyncio.Task[None] | None = None
         self._monitor: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
-        self.inspector = Inspector(inbox.refused, count=self.count)
+        self.inspector = Inspector(inbox.expedite_checks, count=self.count)
 
     @property
     def ready(self) -> bool:

@@ -96,7 +96,7 @@ async def keep(url: str, text: str) -> None:
     content = Event(variant="api", name="request.completed", key="hostile", request_id=f"r{text}", loop_id=text,
                     outcome="completed", source="human", response=text)  # fmt: skip
     redis = drain_client(url)
-    await Inbox(redis, retention=60, lease=15.0).accept([delivery(content=content)])
+    await Inbox(redis, retention=60).accept([delivery(content=content)])
     await redis.aclose()
 
 

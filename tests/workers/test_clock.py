@@ -61,13 +61,13 @@ def test_the_job_carries_no_payload_and_is_json(redis: Redis) -> None:
 
 
 async def test_an_accepted_event_is_due_for_the_clock(redis: Redis, async_redis: object) -> None:
-    await Inbox(async_redis, retention=86_400, lease=15).accept([delivery()])  # type: ignore[arg-type]
+    await Inbox(async_redis, retention=86_400).accept([delivery()])  # type: ignore[arg-type]
 
     assert Clock(redis, retention=60).tick() is True
 
 
 async def test_the_clock_forgets_what_has_expired_and_nothing_else(redis: Redis, async_redis: AsyncRedis) -> None:
-    inbox = Inbox(async_redis, retention=1, lease=15)
+    inbox = Inbox(async_redis, retention=1)
     await inbox.accept([delivery(), delivery(b"[]"), delivery(payload(request_id="unfinished"))])
     for event_key in (key(payload()), delivery(b"[]").content.key):
         redis.delete(keys.event(event_key))  # as expiry does
@@ -164,7 +164,7 @@ def test_what_is_too_old_to_matter_leaves_the_ledger(redis: Redis) -> None:
 
 async def test_a_check_that_something_waits_for_is_never_forgotten(redis: Redis, async_redis: AsyncRedis) -> None:
     """An effect may wait for its confirmation for longer than any request lives."""
-    await Inbox(async_redis, retention=86_400, lease=15).accept([delivery(claimed("waits"))])
+    await Inbox(async_redis, retention=86_400).accept([delivery(claimed("waits"))])
     redis.zadd(keys.CHECKS, {"waits": now(redis) - 40 * 86_400_000, "gone": now(redis) - 40 * 86_400_000, "*": 5})
 
     Clock(redis, retention=86_400).trim()

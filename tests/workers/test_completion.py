@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from hitlsh.callbacks import CallbackState
 from hitlsh.canonical_answers import canonical_answer
 from hitlsh.events import Event, RefundInfo, Reviewer
 from hitlsh.request_details import LARGEST_OBJECT, LONGEST_TEXT, RequestDetails, merge_details, read_details
-from workers.completion import CallbackState, KnownDetails, complete
+from workers.completion import KnownDetails, complete
 
 ADA = Reviewer(id="u1", name="Ada", email="ada@example.com")
 OPTIONS = [{"value": "v1", "label": "Quite another word"}, {"value": "v2", "label": "Second"}, "Plain Words"]

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from hitlsh.callbacks import CallbackState
 from hitlsh.events import Event, Reviewer
-from workers.completion import CallbackState
 from workers.decision import ATTRIBUTES, Decision, StoredEvent
 from workers.testing import cancelled, completed, decision, timed_out
 

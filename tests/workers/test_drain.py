@@ -19,19 +19,19 @@ from workers.handlers.executor import MOST_BYTES, EvidenceMemory
 from workers.inbox import keys
 from workers.inbox.operations import failures
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 from workers.queue import DRAIN, waiting_key
 
 QUICK = {"backoff": (0.01, 0.01)}
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=5.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=5.0)
 
 
 @asynccontextmanager
-async def draining(inbox: Inbox, redis: Redis, router: Router, **terms: Any) -> AsyncIterator[Drain]:
+async def draining(inbox: WorkerInbox, redis: Redis, router: Router, **terms: Any) -> AsyncIterator[Drain]:
     drain = Drain(inbox, router, LeaseKeeper(redis, lease=5.0), DrainOptions(**({"lease": 5.0} | terms)))
     running = asyncio.create_task(drain.run())
     try:
@@ -56,7 +56,7 @@ async def finished(redis: Redis, event_key: str) -> lookup.EventRecord:
     return record
 
 
-async def test_every_matching_handler_runs_as_its_own_effect(inbox: Inbox, redis: Redis) -> None:
+async def test_every_matching_handler_runs_as_its_own_effect(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen = Router(), []
 
     @router.on("request.completed", response="Approve")
@@ -79,7 +79,7 @@ async def test_every_matching_handler_runs_as_its_own_effect(inbox: Inbox, redis
     assert record.state == "done"
 
 
-async def test_a_new_event_wakes_an_idle_drain(inbox: Inbox, redis: Redis) -> None:
+async def test_a_new_event_wakes_an_idle_drain(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen = Router(), asyncio.Event()
 
     @router.on("request.*")
@@ -96,7 +96,7 @@ async def test_a_new_event_wakes_an_idle_drain(inbox: Inbox, redis: Redis) -> No
     assert took < 0.5
 
 
-async def test_a_handler_that_raises_is_tried_again_and_its_neighbour_is_not(inbox: Inbox, redis: Redis) -> None:
+async def test_a_handler_that_raises_is_tried_again_and_its_neighbour_is_not(inbox: WorkerInbox, redis: Redis) -> None:
     router, attempts, neighbour = Router(), [], []
 
     @router.on("request.completed", **QUICK)
@@ -120,7 +120,7 @@ async def test_a_handler_that_raises_is_tried_again_and_its_neighbour_is_not(inb
     ]
 
 
-async def test_after_five_attempts_it_is_failed_and_visible(inbox: Inbox, redis: Redis) -> None:
+async def test_after_five_attempts_it_is_failed_and_visible(inbox: WorkerInbox, redis: Redis) -> None:
     router, attempts = Router(), []
 
     @router.on("request.completed", attempts=5, **QUICK)
@@ -140,7 +140,7 @@ async def test_after_five_attempts_it_is_failed_and_visible(inbox: Inbox, redis:
     assert redis.zcard(keys.FAILED) == 1
 
 
-async def test_retry_later_is_no_error_and_give_up_is_final(inbox: Inbox, redis: Redis) -> None:
+async def test_retry_later_is_no_error_and_give_up_is_final(inbox: WorkerInbox, redis: Redis) -> None:
     router, attempts = Router(), []
 
     @router.on("request.completed")
@@ -161,7 +161,7 @@ async def test_retry_later_is_no_error_and_give_up_is_final(inbox: Inbox, redis:
     assert [(effect.state, effect.errors) for effect in record.effects] == [("done", 0), ("failed", 0)]
 
 
-async def test_async_handlers_overlap_and_plain_ones_run_in_threads(inbox: Inbox, redis: Redis) -> None:
+async def test_async_handlers_overlap_and_plain_ones_run_in_threads(inbox: WorkerInbox, redis: Redis) -> None:
     router, tasks, threads = Router(), asyncio.Barrier(8), threading.Barrier(8)
 
     @router.on("request.completed")
@@ -179,7 +179,7 @@ async def test_async_handlers_overlap_and_plain_ones_run_in_threads(inbox: Inbox
     assert redis.zcard(keys.FAILED) == 0
 
 
-async def test_no_more_run_at_once_than_allowed(inbox: Inbox, redis: Redis) -> None:
+async def test_no_more_run_at_once_than_allowed(inbox: WorkerInbox, redis: Redis) -> None:
     router, now, most = Router(), [0], [0]
 
     @router.on("request.completed")
@@ -196,7 +196,7 @@ async def test_no_more_run_at_once_than_allowed(inbox: Inbox, redis: Redis) -> N
     assert most[0] == 4
 
 
-async def test_a_stopped_drain_finishes_what_runs_and_leaves_the_rest(inbox: Inbox, redis: Redis) -> None:
+async def test_a_stopped_drain_finishes_what_runs_and_leaves_the_rest(inbox: WorkerInbox, redis: Redis) -> None:
     router, begun, ended = Router(), [], []
 
     @router.on("request.completed")
@@ -215,7 +215,7 @@ async def test_a_stopped_drain_finishes_what_runs_and_leaves_the_rest(inbox: Inb
     assert redis.zcard(keys.DUE) == 3
 
 
-async def test_what_outlives_the_grace_is_given_back_at_once(inbox: Inbox, redis: Redis) -> None:
+async def test_what_outlives_the_grace_is_given_back_at_once(inbox: WorkerInbox, redis: Redis) -> None:
     router = Router()
 
     @router.on("request.completed")
@@ -234,7 +234,7 @@ async def test_what_outlives_the_grace_is_given_back_at_once(inbox: Inbox, redis
 
 async def test_a_long_handler_keeps_its_lease(redis: Redis, async_redis: AsyncRedis) -> None:
     router, runs = Router(), []
-    inbox = Inbox(async_redis, retention=86_400, lease=0.6)
+    inbox = WorkerInbox(async_redis, retention=86_400, lease=0.6)
 
     @router.on("request.completed")
     def long(decision: Decision) -> None:
@@ -254,7 +254,7 @@ async def test_a_long_handler_keeps_its_lease(redis: Redis, async_redis: AsyncRe
 
 async def test_a_handler_that_blocks_the_loop_keeps_its_lease(redis: Redis, async_redis: AsyncRedis) -> None:
     router, runs = Router(), []
-    inbox = Inbox(async_redis, retention=86_400, lease=0.6)
+    inbox = WorkerInbox(async_redis, retention=86_400, lease=0.6)
 
     @router.on("request.completed")
     async def rude(decision: Decision) -> None:
@@ -272,7 +272,7 @@ async def test_a_handler_that_blocks_the_loop_keeps_its_lease(redis: Redis, asyn
     assert runs == [1]
 
 
-async def test_a_drain_gives_way_to_no_rq_job(inbox: Inbox, redis: Redis) -> None:
+async def test_a_drain_gives_way_to_no_rq_job(inbox: WorkerInbox, redis: Redis) -> None:
     async with draining(inbox, redis, Router()):
         redis.rpush(waiting_key(DRAIN), "drain-2", "reconcile-1", "another")
         await asyncio.sleep(1.5)
@@ -281,7 +281,7 @@ async def test_a_drain_gives_way_to_no_rq_job(inbox: Inbox, redis: Redis) -> Non
     assert redis.zcard(keys.DRAINS) == 0
 
 
-async def test_a_drain_without_a_successor_ends_when_its_life_is_over(inbox: Inbox, redis: Redis) -> None:
+async def test_a_drain_without_a_successor_ends_when_its_life_is_over(inbox: WorkerInbox, redis: Redis) -> None:
     drain = Drain(inbox, Router(), LeaseKeeper(redis, lease=5.0), DrainOptions(life=0.5))
 
     await asyncio.wait_for(drain.run(), 3.0)
@@ -289,7 +289,7 @@ async def test_a_drain_without_a_successor_ends_when_its_life_is_over(inbox: Inb
     assert drain.retired
 
 
-async def test_a_drain_claims_after_its_life_until_it_is_retired(inbox: Inbox, redis: Redis) -> None:
+async def test_a_drain_claims_after_its_life_until_it_is_retired(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen, asked = Router(), [], []
 
     @router.on("request.completed", timeout=0.1)
@@ -313,7 +313,7 @@ async def test_a_drain_claims_after_its_life_until_it_is_retired(inbox: Inbox, r
     assert redis.zcard(keys.DRAINS) == 0
 
 
-async def test_what_runs_when_a_drain_retires_ends_in_its_own_time(inbox: Inbox, redis: Redis) -> None:
+async def test_what_runs_when_a_drain_retires_ends_in_its_own_time(inbox: WorkerInbox, redis: Redis) -> None:
     router, began, seen = Router(), [], []
 
     @router.on("request.completed", timeout=5.0)
@@ -332,7 +332,7 @@ async def test_what_runs_when_a_drain_retires_ends_in_its_own_time(inbox: Inbox,
     assert record.effects[0].state == "done"
 
 
-async def test_an_effect_for_a_handler_that_is_gone_is_held_and_comes_back(inbox: Inbox, redis: Redis) -> None:
+async def test_an_effect_for_a_handler_that_is_gone_is_held_and_comes_back(inbox: WorkerInbox, redis: Redis) -> None:
     before, after, seen = Router(), Router(), []
 
     @before.on("request.completed")
@@ -363,7 +363,7 @@ async def test_an_effect_for_a_handler_that_is_gone_is_held_and_comes_back(inbox
     assert record.state == "done"
 
 
-async def test_late_and_conflicting_events_are_kept_but_not_routed(inbox: Inbox, redis: Redis) -> None:
+async def test_late_and_conflicting_events_are_kept_but_not_routed(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen = Router(), []
 
     @router.on("request.*")
@@ -384,7 +384,7 @@ async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_
     async def poison(decision: Decision) -> None:
         runs.append(decision.attempt)
 
-    inbox = Inbox(async_redis, retention=86_400, lease=5.0)
+    inbox = WorkerInbox(async_redis, retention=86_400, lease=5.0)
     await inbox.accept([delivery()])
     redis.hset(keys.event(key(payload())), ":crashes", MAX_CRASHES)
     async with draining(inbox, redis, router):
@@ -395,7 +395,7 @@ async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_
 
 async def test_a_drain_that_claims_what_it_still_runs_goes_on_with_that(redis: Redis, async_redis: AsyncRedis) -> None:
     router, runs = Router(), []
-    inbox = Inbox(async_redis, retention=86_400, lease=0.3)
+    inbox = WorkerInbox(async_redis, retention=86_400, lease=0.3)
 
     @router.on("request.completed")
     async def long(decision: Decision) -> None:
@@ -417,7 +417,7 @@ async def test_a_drain_that_claims_what_it_still_runs_goes_on_with_that(redis: R
     assert record.effects[0].state == "done"
 
 
-async def test_a_record_that_cannot_be_decoded_stops_nothing_else(inbox: Inbox, redis: Redis) -> None:
+async def test_a_record_that_cannot_be_decoded_stops_nothing_else(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen = Router(), []
 
     @router.on("request.completed")
@@ -439,7 +439,7 @@ async def test_a_record_that_cannot_be_decoded_stops_nothing_else(inbox: Inbox, 
 
 
 async def test_an_undecodable_record_becomes_a_dead_letter_and_runs_once_when_it_is_mended(
-    inbox: Inbox, redis: Redis
+    inbox: WorkerInbox, redis: Redis
 ) -> None:
     router, seen = Router(), []
 
@@ -463,7 +463,7 @@ async def test_an_undecodable_record_becomes_a_dead_letter_and_runs_once_when_it
     assert record.state == "done"
 
 
-async def test_an_undecodable_effect_has_not_begun(inbox: Inbox, redis: Redis) -> None:
+async def test_an_undecodable_effect_has_not_begun(inbox: WorkerInbox, redis: Redis) -> None:
     router = Router()
 
     @router.on("request.completed", concurrency=1)
@@ -479,7 +479,7 @@ async def test_an_undecodable_effect_has_not_begun(inbox: Inbox, redis: Redis) -
     assert (history_of(redis).state, history_of(redis).attempts) == ("retry", 0)
 
 
-async def test_a_field_of_a_newer_version_is_ignored(inbox: Inbox, redis: Redis) -> None:
+async def test_a_field_of_a_newer_version_is_ignored(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen = Router(), []
 
     @router.on("request.completed")
@@ -503,7 +503,7 @@ def history_of(redis: Redis) -> lookup.EffectRecord:
     return record.effects[0]
 
 
-async def test_what_is_in_hand_is_bounded_in_bytes(inbox: Inbox, redis: Redis) -> None:
+async def test_what_is_in_hand_is_bounded_in_bytes(inbox: WorkerInbox, redis: Redis) -> None:
     router, now, most = Router(), [0], [0]
 
     @router.on("request.completed")
@@ -523,7 +523,7 @@ async def test_what_is_in_hand_is_bounded_in_bytes(inbox: Inbox, redis: Redis) -
     assert redis.zcard(keys.DUE) == 0
 
 
-async def test_an_event_and_its_effects_count_once_and_are_forgotten(inbox: Inbox) -> None:
+async def test_an_event_and_its_effects_count_once_and_are_forgotten(inbox: WorkerInbox) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
     memory = EvidenceMemory()

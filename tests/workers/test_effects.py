@@ -9,12 +9,12 @@ from tests.workers.test_drain import draining, until
 from workers import Decision, RetryLater, Router
 from workers.inbox import keys
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=5.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=5.0)
 
 
 def effect(redis: Redis) -> lookup.EffectRecord:
@@ -23,7 +23,7 @@ def effect(redis: Redis) -> lookup.EffectRecord:
     return record.effects[0]
 
 
-async def test_a_retry_that_counts_uses_the_attempts_up(inbox: Inbox, redis: Redis) -> None:
+async def test_a_retry_that_counts_uses_the_attempts_up(inbox: WorkerInbox, redis: Redis) -> None:
     router = Router()
 
     @router.on("request.completed", attempts=3, backoff=(0.01, 0.05))
@@ -39,7 +39,7 @@ async def test_a_retry_that_counts_uses_the_attempts_up(inbox: Inbox, redis: Red
     assert found.error == "RetryLater: again in 0.01 s: the target is busy"
 
 
-async def test_a_retry_that_does_not_count_is_no_error(inbox: Inbox, redis: Redis) -> None:
+async def test_a_retry_that_does_not_count_is_no_error(inbox: WorkerInbox, redis: Redis) -> None:
     router = Router()
 
     @router.on("request.completed", attempts=1)

@@ -13,15 +13,15 @@ from tests.workers.test_drain import draining, until
 from workers import Decision, Router
 from workers.inbox import keys
 from workers.inbox.operations import pausing
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 
 REQUEST = "66c0ffee00000000000000a1"
 EARLY, LATER = claimed(at=ago(110)), claimed(at=ago(80))
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=5.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=5.0)
 
 
 def nothing_waits(redis: Redis) -> bool:
@@ -29,7 +29,7 @@ def nothing_waits(redis: Redis) -> bool:
     return not waiting and redis.zcard(keys.DUE) == 0 and redis.hlen(keys.LEASES) == 0
 
 
-async def test_events_of_one_request_run_one_at_a_time_its_decision_first(inbox: Inbox, redis: Redis) -> None:
+async def test_events_of_one_request_run_one_at_a_time_its_decision_first(inbox: WorkerInbox, redis: Redis) -> None:
     router, story = Router(), []
 
     @router.on("request.*")
@@ -47,7 +47,7 @@ async def test_events_of_one_request_run_one_at_a_time_its_decision_first(inbox:
     assert story == [(word, key(body)) for body in (payload(), EARLY, LATER) for word in ("begin", "end")]
 
 
-async def test_different_requests_run_freely(inbox: Inbox, redis: Redis) -> None:
+async def test_different_requests_run_freely(inbox: WorkerInbox, redis: Redis) -> None:
     router = Router()
 
     @router.on("request.*")
@@ -63,7 +63,7 @@ async def test_different_requests_run_freely(inbox: Inbox, redis: Redis) -> None
     assert took < 1.0
 
 
-async def test_an_event_does_not_wait_for_a_retry_that_is_hours_away(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_does_not_wait_for_a_retry_that_is_hours_away(inbox: WorkerInbox, redis: Redis) -> None:
     router, handled = Router(), []
 
     @router.on("request.claimed", backoff=(3_600, 3_600))
@@ -79,7 +79,7 @@ async def test_an_event_does_not_wait_for_a_retry_that_is_hours_away(inbox: Inbo
         await until(lambda: handled == [REQUEST])
 
 
-async def test_two_workers_never_handle_one_request_at_once(inbox: Inbox, redis: Redis) -> None:
+async def test_two_workers_never_handle_one_request_at_once(inbox: WorkerInbox, redis: Redis) -> None:
     router, now, most = Router(), [0], [0]
 
     @router.on("request.*", late=True, conflict=True)
@@ -99,7 +99,7 @@ async def test_two_workers_never_handle_one_request_at_once(inbox: Inbox, redis:
     assert [record.state for record in recent(redis)] == ["done"] * 20
 
 
-async def test_a_turn_passes_on_from_what_nobody_wants(inbox: Inbox, redis: Redis) -> None:
+async def test_a_turn_passes_on_from_what_nobody_wants(inbox: WorkerInbox, redis: Redis) -> None:
     router, handled = Router(), []
 
     @router.on("request.completed")
@@ -113,7 +113,7 @@ async def test_a_turn_passes_on_from_what_nobody_wants(inbox: Inbox, redis: Redi
     assert handled == ["request.completed"]
 
 
-async def test_a_cap_holds_across_workers_and_everything_runs_in_the_end(inbox: Inbox, redis: Redis) -> None:
+async def test_a_cap_holds_across_workers_and_everything_runs_in_the_end(inbox: WorkerInbox, redis: Redis) -> None:
     router, now, most, ran = Router(), [0], [0], [0]
 
     @router.on("request.completed", concurrency=3)
@@ -132,7 +132,7 @@ async def test_a_cap_holds_across_workers_and_everything_runs_in_the_end(inbox: 
     assert redis.hlen("{hitl}:running") == 0
 
 
-async def test_a_capped_handler_does_not_hold_its_neighbours_up(inbox: Inbox, redis: Redis) -> None:
+async def test_a_capped_handler_does_not_hold_its_neighbours_up(inbox: WorkerInbox, redis: Redis) -> None:
     router, quick = Router(), []
 
     @router.on("request.completed", concurrency=1)
@@ -148,7 +148,7 @@ async def test_a_capped_handler_does_not_hold_its_neighbours_up(inbox: Inbox, re
         await until(lambda: len(quick) == 30, seconds=2.0)
 
 
-async def test_a_paused_handler_waits_and_the_others_go_on(inbox: Inbox, redis: Redis) -> None:
+async def test_a_paused_handler_waits_and_the_others_go_on(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen = Router(), []
 
     @router.on("request.completed")
@@ -170,7 +170,7 @@ async def test_a_paused_handler_waits_and_the_others_go_on(inbox: Inbox, redis: 
     assert (meanwhile, seen) == (["notify"], ["notify", "pay"])
 
 
-async def test_with_everything_paused_intake_goes_on(inbox: Inbox, redis: Redis) -> None:
+async def test_with_everything_paused_intake_goes_on(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen = Router(), []
 
     @router.on("request.completed")
@@ -190,8 +190,8 @@ async def test_with_everything_paused_intake_goes_on(inbox: Inbox, redis: Redis)
 
 
 async def test_what_a_worker_died_with_runs_again_alone(redis: Redis, async_redis: AsyncRedis) -> None:
-    short = Inbox(async_redis, retention=86_400, lease=0.01)
-    inbox = Inbox(async_redis, retention=86_400, lease=5.0)
+    short = WorkerInbox(async_redis, retention=86_400, lease=0.01)
+    inbox = WorkerInbox(async_redis, retention=86_400, lease=5.0)
     router, now, most = Router(), [0], [0]
 
     @router.on("request.completed")
@@ -214,7 +214,7 @@ async def test_what_a_worker_died_with_runs_again_alone(redis: Redis, async_redi
 
 async def test_the_poison_is_found_and_its_neighbours_succeed(redis: Redis, async_redis: AsyncRedis) -> None:
     """Workers that die are played by claims that are never reported; the rules are the server's."""
-    inbox = Inbox(async_redis, retention=86_400, lease=0.01)
+    inbox = WorkerInbox(async_redis, retention=86_400, lease=0.01)
     await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(3)])
 
     for _ in range(60):

@@ -12,7 +12,7 @@ from tests.workers.test_waiting_for_confirmation import REJECTED, Payouts, confi
 from workers import Decision, Router
 from workers.inbox import keys
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 
 REQUEST = "66c0ffee00000000000000a1"
 KEY = key(payload())
@@ -20,8 +20,8 @@ FINGERPRINT = parse(REJECTED).fingerprint
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=5.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=5.0)
 
 
 async def nothing_due(redis: Redis) -> None:
@@ -35,7 +35,9 @@ def check(redis: Redis, payouts: Payouts) -> None:
     assert redis.hget(keys.request(REQUEST), "outcome") == b"completed"
 
 
-async def test_the_true_answer_kept_as_a_conflict_takes_its_place_once_confirmed(inbox: Inbox, redis: Redis) -> None:
+async def test_the_true_answer_kept_as_a_conflict_takes_its_place_once_confirmed(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     payouts = Payouts()
 
     async with draining(inbox, redis, payouts.router):
@@ -48,7 +50,7 @@ async def test_the_true_answer_kept_as_a_conflict_takes_its_place_once_confirmed
     check(redis, payouts)
 
 
-async def test_so_it_does_where_something_waits_for_proof_of_the_false_one(inbox: Inbox, redis: Redis) -> None:
+async def test_so_it_does_where_something_waits_for_proof_of_the_false_one(inbox: WorkerInbox, redis: Redis) -> None:
     payouts = Payouts()
 
     @payouts.router.on("request.completed", trust="confirmed")
@@ -65,7 +67,7 @@ async def test_so_it_does_where_something_waits_for_proof_of_the_false_one(inbox
     check(redis, payouts)
 
 
-async def test_where_nothing_had_begun_it_goes_to_all_its_routes(inbox: Inbox, redis: Redis) -> None:
+async def test_where_nothing_had_begun_it_goes_to_all_its_routes(inbox: WorkerInbox, redis: Redis) -> None:
     payouts, router = Payouts(), Router()
     router.on("request.completed", response="Reject", trust="confirmed", name="strict")(print)
     router.on("request.completed", response="Approve", name="pay")(payouts._pay)
@@ -84,7 +86,7 @@ async def test_where_nothing_had_begun_it_goes_to_all_its_routes(inbox: Inbox, r
 
 @pytest.mark.parametrize("posted", [True, False])
 async def test_what_is_confirmed_before_the_false_one_is_routed_is_handled(
-    inbox: Inbox, redis: Redis, *, posted: bool
+    inbox: WorkerInbox, redis: Redis, *, posted: bool
 ) -> None:
     payouts = Payouts()
     await inbox.accept([delivery(REJECTED)])
@@ -99,7 +101,7 @@ async def test_what_is_confirmed_before_the_false_one_is_routed_is_handled(
     check(redis, payouts)
 
 
-async def test_what_has_begun_is_flagged_and_does_not_run_again(inbox: Inbox, redis: Redis) -> None:
+async def test_what_has_begun_is_flagged_and_does_not_run_again(inbox: WorkerInbox, redis: Redis) -> None:
     payouts, router = Payouts(), Router()
     router.on("request.completed", name="pay")(payouts._pay)
 

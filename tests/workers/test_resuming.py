@@ -15,15 +15,15 @@ from workers import Decision, Router
 from workers.clock import Clock
 from workers.inbox import keys
 from workers.inbox.operations import pausing
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=5.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=5.0)
 
 
-async def hold(inbox: Inbox, names: Iterable[str], handler: str = "pay") -> None:
+async def hold(inbox: WorkerInbox, names: Iterable[str], handler: str = "pay") -> None:
     """Events of these requests whose effect of this handler is held."""
     await inbox.accept([delivery(payload(name)) for name in names])
     while items := (await inbox.claim(200)).items:
@@ -31,7 +31,7 @@ async def hold(inbox: Inbox, names: Iterable[str], handler: str = "pay") -> None
         await inbox.report([settled(one, "held", handler) for one in items])
 
 
-async def test_a_slice_makes_no_more_due_than_there_is_room_for(inbox: Inbox, redis: Redis) -> None:
+async def test_a_slice_makes_no_more_due_than_there_is_room_for(inbox: WorkerInbox, redis: Redis) -> None:
     await hold(inbox, [f"a{n}" for n in range(700)])
 
     first = await inbox.resume(["pay"], most=30)
@@ -42,7 +42,7 @@ async def test_a_slice_makes_no_more_due_than_there_is_room_for(inbox: Inbox, re
     assert broken(redis) == []
 
 
-async def test_slices_resume_all_that_has_a_handler_and_nothing_else(inbox: Inbox, redis: Redis) -> None:
+async def test_slices_resume_all_that_has_a_handler_and_nothing_else(inbox: WorkerInbox, redis: Redis) -> None:
     await hold(inbox, [f"a{n}" for n in range(700)])
     await hold(inbox, [f"b{n}" for n in range(700)], "gone")
 
@@ -56,7 +56,7 @@ async def test_slices_resume_all_that_has_a_handler_and_nothing_else(inbox: Inbo
     assert slices > 20
 
 
-async def test_a_drain_resumes_all_and_a_new_event_does_not_wait_for_them(inbox: Inbox, redis: Redis) -> None:
+async def test_a_drain_resumes_all_and_a_new_event_does_not_wait_for_them(inbox: WorkerInbox, redis: Redis) -> None:
     router, paid, waited = Router(), [], []
 
     @router.on("request.completed")
@@ -87,7 +87,7 @@ async def test_a_drain_resumes_all_and_a_new_event_does_not_wait_for_them(inbox:
     assert broken(redis) == []
 
 
-async def test_a_resume_that_no_drain_saw_asks_the_clock_for_one(inbox: Inbox, redis: Redis) -> None:
+async def test_a_resume_that_no_drain_saw_asks_the_clock_for_one(inbox: WorkerInbox, redis: Redis) -> None:
     pausing.pause(redis, "pay")
     before = Clock(redis, retention=60).tick()
     pausing.resume(redis, "pay")
@@ -96,7 +96,7 @@ async def test_a_resume_that_no_drain_saw_asks_the_clock_for_one(inbox: Inbox, r
 
 
 async def test_a_resume_is_forgotten_once_it_is_carried_out(
-    inbox: Inbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    inbox: WorkerInbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.handlers.drain.RESUME_KEPT", 0.1)
     router = Router()
@@ -110,7 +110,7 @@ async def test_a_resume_is_forgotten_once_it_is_carried_out(
         await until(lambda: redis.scard(keys.RESUMES) == 0)
 
 
-async def test_effects_that_wait_for_room_go_on_when_their_cap_is_gone(inbox: Inbox, redis: Redis) -> None:
+async def test_effects_that_wait_for_room_go_on_when_their_cap_is_gone(inbox: WorkerInbox, redis: Redis) -> None:
     router, paid = Router(), []
 
     @router.on("request.completed")

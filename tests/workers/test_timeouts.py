@@ -16,13 +16,13 @@ from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.watchdog import LoopWatch
 from workers.inbox import keys
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 from workers.testing import completed
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=5.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=5.0)
 
 
 def effect(redis: Redis) -> lookup.EffectRecord:
@@ -31,7 +31,7 @@ def effect(redis: Redis) -> lookup.EffectRecord:
     return record.effects[0]
 
 
-async def test_an_async_handler_is_cancelled_at_its_timeout(inbox: Inbox, redis: Redis) -> None:
+async def test_an_async_handler_is_cancelled_at_its_timeout(inbox: WorkerInbox, redis: Redis) -> None:
     router, cancelled = Router(), []
 
     @router.on("request.completed", timeout=0.1, attempts=1)
@@ -50,7 +50,7 @@ async def test_an_async_handler_is_cancelled_at_its_timeout(inbox: Inbox, redis:
     assert "did not end within 0.1 s" in (effect(redis).error or "")
 
 
-async def test_a_handlers_own_timeout_error_is_its_own(inbox: Inbox, redis: Redis) -> None:
+async def test_a_handlers_own_timeout_error_is_its_own(inbox: WorkerInbox, redis: Redis) -> None:
     router = Router()
 
     @router.on("request.completed", attempts=1)
@@ -65,7 +65,7 @@ async def test_a_handlers_own_timeout_error_is_its_own(inbox: Inbox, redis: Redi
     assert "did not end within" not in (effect(redis).error or "")
 
 
-async def test_a_stuck_thread_ends_the_drain_after_its_neighbours(inbox: Inbox, redis: Redis) -> None:
+async def test_a_stuck_thread_ends_the_drain_after_its_neighbours(inbox: WorkerInbox, redis: Redis) -> None:
     router, ended, let_go = Router(), [], threading.Event()
 
     @router.on("request.completed", timeout=0.2, attempts=1)
@@ -88,7 +88,9 @@ async def test_a_stuck_thread_ends_the_drain_after_its_neighbours(inbox: Inbox, 
     assert [(it.handler, it.state) for it in record.effects] == [("stuck", "failed"), ("neighbour", "done")]
 
 
-async def test_code_that_blocks_the_loop_is_named(inbox: Inbox, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+async def test_code_that_blocks_the_loop_is_named(
+    inbox: WorkerInbox, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
     router = Router()
 
     @router.on("request.completed")
@@ -119,7 +121,9 @@ async def test_a_loop_that_does_not_come_back_is_given_up(caplog: pytest.LogCapt
     assert "loop.given_up handler=endless" in caplog.text
 
 
-async def test_the_retry_of_a_thread_that_is_late_waits_until_the_thread_has_ended(inbox: Inbox, redis: Redis) -> None:
+async def test_the_retry_of_a_thread_that_is_late_waits_until_the_thread_has_ended(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     router, spans = Router(), []
 
     @router.on("request.completed", timeout=0.1, attempts=2, backoff=(0.01, 0.01))
@@ -144,7 +148,7 @@ async def test_the_retry_of_a_thread_that_is_late_waits_until_the_thread_has_end
     assert "downstream is away" in (effect(redis).error or "")
 
 
-async def test_what_a_thread_did_late_is_done(inbox: Inbox, redis: Redis) -> None:
+async def test_what_a_thread_did_late_is_done(inbox: WorkerInbox, redis: Redis) -> None:
     router, runs = Router(), []
 
     @router.on("request.completed", timeout=0.1, backoff=(0.01, 0.01))
@@ -165,7 +169,7 @@ async def test_what_a_thread_did_late_is_done(inbox: Inbox, redis: Redis) -> Non
 
 
 async def test_the_retry_of_a_thread_that_does_not_end_is_due_once_its_process_is_gone(
-    inbox: Inbox, redis: Redis
+    inbox: WorkerInbox, redis: Redis
 ) -> None:
     router, let_go = Router(), threading.Event()
 

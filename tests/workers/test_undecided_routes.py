@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from hitlsh.callbacks import CallbackState
 from hitlsh.events import Event, Reviewer, Trust
 from hitlsh.request_details import RequestDetails
 from workers import Router
-from workers.completion import CallbackState, KnownDetails
+from workers.completion import KnownDetails
 from workers.decision import Decision, StoredEvent
 from workers.errors import RouteInvalid
 from workers.testing import NOW

@@ -16,15 +16,15 @@ from workers import Decision, Router
 from workers.inbox import keys
 from workers.inbox.operations import pausing
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 
 KEY = key(payload())
 REJECTED = payload(response="Reject")
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=5.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=5.0)
 
 
 class Payouts:
@@ -48,11 +48,11 @@ def waiting(redis: Redis) -> int:
     return int(redis.zcard(keys.UNCONFIRMED))
 
 
-async def confirm(inbox: Inbox, body: bytes | None = None) -> None:
+async def confirm(inbox: WorkerInbox, body: bytes | None = None) -> None:
     await inbox.accept([delivery(body, trust="confirmed")])
 
 
-async def test_a_leaked_callback_url_cannot_move_money(inbox: Inbox, redis: Redis) -> None:
+async def test_a_leaked_callback_url_cannot_move_money(inbox: WorkerInbox, redis: Redis) -> None:
     payouts = Payouts()
 
     async with draining(inbox, redis, payouts.router):
@@ -68,7 +68,7 @@ async def test_a_leaked_callback_url_cannot_move_money(inbox: Inbox, redis: Redi
     assert broken(redis) == []
 
 
-async def test_what_is_confirmed_runs_once_however_often_it_is_delivered(inbox: Inbox, redis: Redis) -> None:
+async def test_what_is_confirmed_runs_once_however_often_it_is_delivered(inbox: WorkerInbox, redis: Redis) -> None:
     payouts = Payouts()
 
     async with draining(inbox, redis, payouts.router):
@@ -82,7 +82,7 @@ async def test_what_is_confirmed_runs_once_however_often_it_is_delivered(inbox: 
     assert (record.state, record.deliveries, broken(redis)) == ("done", 5, [])
 
 
-async def test_what_a_reconcile_run_found_first_does_not_wait(inbox: Inbox, redis: Redis) -> None:
+async def test_what_a_reconcile_run_found_first_does_not_wait(inbox: WorkerInbox, redis: Redis) -> None:
     payouts = Payouts()
 
     async with draining(inbox, redis, payouts.router):
@@ -93,7 +93,9 @@ async def test_what_a_reconcile_run_found_first_does_not_wait(inbox: Inbox, redi
     assert len(payouts.paid) == 1
 
 
-async def test_the_true_answer_is_paid_out_though_another_was_posted_and_noted(inbox: Inbox, redis: Redis) -> None:
+async def test_the_true_answer_is_paid_out_though_another_was_posted_and_noted(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     payouts = Payouts()
     payouts.router.on("request.cancelled", trust="confirmed", name="audit")(print)
 
@@ -106,7 +108,7 @@ async def test_the_true_answer_is_paid_out_though_another_was_posted_and_noted(i
     assert (payouts.paid[0].conflict, payouts.paid[0].overrules) == (False, True)
 
 
-async def test_a_true_answer_that_was_posted_second_runs_once_confirmed(inbox: Inbox, redis: Redis) -> None:
+async def test_a_true_answer_that_was_posted_second_runs_once_confirmed(inbox: WorkerInbox, redis: Redis) -> None:
     payouts = Payouts()
 
     async with draining(inbox, redis, payouts.router):
@@ -119,7 +121,7 @@ async def test_a_true_answer_that_was_posted_second_runs_once_confirmed(inbox: I
     assert broken(redis) == []
 
 
-async def test_other_events_of_the_request_go_on_while_one_waits(inbox: Inbox, redis: Redis) -> None:
+async def test_other_events_of_the_request_go_on_while_one_waits(inbox: WorkerInbox, redis: Redis) -> None:
     payouts = Payouts()
 
     async with draining(inbox, redis, payouts.router):
@@ -131,7 +133,7 @@ async def test_other_events_of_the_request_go_on_while_one_waits(inbox: Inbox, r
     assert (waiting(redis), payouts.paid, broken(redis)) == (1, [], [])
 
 
-async def test_a_pause_and_a_cap_hold_for_what_was_confirmed(inbox: Inbox, redis: Redis) -> None:
+async def test_a_pause_and_a_cap_hold_for_what_was_confirmed(inbox: WorkerInbox, redis: Redis) -> None:
     payouts = Payouts(concurrency=1)
     pausing.pause(redis, "pay")
 
@@ -148,7 +150,7 @@ async def test_a_pause_and_a_cap_hold_for_what_was_confirmed(inbox: Inbox, redis
     assert (meanwhile, broken(redis)) == ([], [])
 
 
-async def test_a_demand_that_is_new_holds_for_effects_that_are_older(inbox: Inbox, redis: Redis) -> None:
+async def test_a_demand_that_is_new_holds_for_effects_that_are_older(inbox: WorkerInbox, redis: Redis) -> None:
     before, payouts = Router(), Payouts()
 
     @before.on("request.completed", name="pay", backoff=(0.01, 0.01))
@@ -167,7 +169,7 @@ async def test_a_demand_that_is_new_holds_for_effects_that_are_older(inbox: Inbo
 
 
 async def test_what_the_api_says_may_fit_no_condition_and_that_is_told(
-    inbox: Inbox, redis: Redis, caplog: pytest.LogCaptureFixture
+    inbox: WorkerInbox, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     payouts, elsewhere = Payouts(loop="66c0ffee00000000000000b1"), payload(loop_id="66c0ffee00000000000000b2")
 
@@ -182,7 +184,7 @@ async def test_what_the_api_says_may_fit_no_condition_and_that_is_told(
     assert f"handler.unwanted handler=pay event={KEY}" in caplog.text
 
 
-async def test_a_retry_goes_on_with_what_was_posted_once_proof_has_come(inbox: Inbox, redis: Redis) -> None:
+async def test_a_retry_goes_on_with_what_was_posted_once_proof_has_come(inbox: WorkerInbox, redis: Redis) -> None:
     payouts, told, away = Payouts(), [], [True]
 
     @payouts.router.on("request.completed", loop="Payouts", backoff=(0.3, 0.3))

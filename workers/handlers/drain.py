@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from workers.handlers.executor import EffectExecutor
 from workers.handlers.watchdog import LoopWatch
 from workers.inbox.lease_renewal import LeaseThread
-from workers.inbox.store import Caller, Inbox, LeaseKeeper
+from workers.inbox.worker_inbox import Caller, LeaseKeeper, WorkerInbox
 from workers.routing.router import Router
 
 logger = logging.getLogger("hitl.workers")
@@ -57,7 +57,7 @@ class Drain:
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: WorkerInbox,
         router: Router,
         keeper: LeaseKeeper,
         options: DrainOptions,

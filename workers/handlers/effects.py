@@ -10,8 +10,8 @@ from typing import cast
 from workers.decision import Decision
 from workers.errors import GiveUp, RetryLater, WorkersError
 from workers.handlers.threads import HandlerThreads, ThreadOverdue
+from workers.inbox.claims import ClaimedItem, UndecodableItem
 from workers.inbox.settlements import Done, Failed, Retry, Settlement, Skipped, Unconfirmed, Undecodable
-from workers.inbox.values import ClaimedItem, UndecodableItem
 from workers.routing.route import Route
 from workers.routing.router import Router
 

@@ -13,6 +13,7 @@ from workers.decision import Decision
 from workers.handlers.effects import MAX_CRASHES, run, undecodable
 from workers.handlers.prefetch import Pace
 from workers.handlers.threads import HandlerThreads
+from workers.inbox.claims import ClaimedItem, UndecodableItem
 from workers.inbox.group_commit import GroupCommit
 from workers.inbox.settlements import (
     Failed,
@@ -24,8 +25,7 @@ from workers.inbox.settlements import (
     RoutedEffect,
     Settlement,
 )
-from workers.inbox.store import Inbox
-from workers.inbox.values import ClaimedItem, UndecodableItem
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.routing.route import Route
 from workers.routing.router import Router
 
@@ -62,7 +62,7 @@ class EffectExecutor:
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: WorkerInbox,
         router: Router,
         *,
         concurrency: int,

@@ -6,9 +6,10 @@ from typing import cast, get_args
 
 import msgspec
 
+from hitlsh.callbacks import CallbackState
 from hitlsh.event_json import decode_event
 from hitlsh.events import Event, Trust, Unreadable
-from workers.completion import NOTHING_KNOWN, CallbackState, KnownDetails
+from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import StoredEvent
 from workers.inbox.values import moment
 

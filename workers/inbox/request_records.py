@@ -7,7 +7,7 @@ import msgspec
 from redis import Redis
 from redis.client import Pipeline
 
-from workers.completion import CallbackState
+from hitlsh.callbacks import CallbackState
 from workers.inbox import keys
 from workers.inbox.values import Learned
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 import msgspec
 
 from workers.completion import Need
-from workers.inbox.values import Lease
+from workers.inbox.claims import Lease
 
 if TYPE_CHECKING:  # the web process reports nothing
     from workers.routing.route import Route, Wait

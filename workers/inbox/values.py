@@ -6,9 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from hitlsh.events import Event, Trust, Unreadable
-from hitlsh.request_details import RequestDetails
-from workers.completion import DetailsSource
-from workers.decision import StoredEvent
+from hitlsh.request_details import DetailsSource, RequestDetails
 
 #: `conflict`: another outcome stands. `overruled`: it is the decision now, in place of weaker evidence that differs.
 #: `stale`: it ended before the horizon, and is kept without being routed. `misused`: it came by a callback URL that
@@ -32,67 +30,6 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     #: What it says was asked in its request; None for what nobody can verify.
     details: RequestDetails | None = None
     details_source: DetailsSource = "event"
-
-
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker's hold on one effect, or on the routing of one event."""
-
-    #: Empty for the routing.
-    handler: str
-    event_key: str
-    #: The fencing token of the claim.
-    token: int
-
-    @property
-    def member(self) -> str:
-        """What the lease is on, as the inbox names it."""
-        return f"{self.handler}|{self.event_key}"
-
-
-class ClaimedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An event to route or an effect to run, leased to this worker."""
-
-    lease: Lease
-    stored: StoredEvent
-    attempt: int
-    #: How often the handler raised so far.
-    errors: int = 0
-    #: How often a worker died while it held this item.
-    crashes: int = 0
-    #: A worker that held it died, and it has not ended since: it runs alone.
-    is_suspect: bool = False
-    #: Bytes of its evidence: the body, and the head that was made of it.
-    size: int = 0
-    #: Of an event to route: its request has other outcomes, so that the inbox decides which effects begin.
-    has_rivals: bool = False
-
-    def first_attempt(self, handler: str) -> "ClaimedItem":
-        """The effect of a handler on this event, under the same token."""
-        lease = msgspec.structs.replace(self.lease, handler=handler)
-        return ClaimedItem(lease=lease, stored=self.stored, attempt=1, size=self.size)
-
-
-class UndecodableItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An event or effect, leased to this worker, whose record this version cannot decode."""
-
-    lease: Lease
-    #: How often an attempt failed so far.
-    errors: int
-    #: What is wrong with the record, without its values.
-    reason: str
-
-
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look at the inbox gave."""
-
-    items: list[ClaimedItem]
-    undecodable: list[UndecodableItem]
-    #: Seconds until something else is due (0 or less: now); None when nothing is.
-    next_due_in: float | None
-    #: Something is due that only a worker with nothing in hand may take.
-    suspects_wait: bool
-    #: Names of paused handlers; `*` stands for all.
-    paused: frozenset[str]
 
 
 def stamp(moment: datetime) -> str:

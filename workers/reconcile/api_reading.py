@@ -5,11 +5,10 @@ from datetime import datetime
 import msgspec
 
 from hitlsh.api.models.requests import Request, RequestPage, RequestSummary
-from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner
+from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner, CallbackState
 from hitlsh.events import Event, Unreadable
 from hitlsh.request_details import read_details
 from hitlsh.webhooks.parsing import event_from_request
-from workers.completion import CallbackState
 from workers.inbox.values import Delivery, stamp
 from workers.reconcile.planning.progress import Row, Rows
 

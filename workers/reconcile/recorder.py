@@ -10,9 +10,9 @@ import msgspec
 from redis import Redis
 
 from hitlsh.api.models.requests import Request, RequestSummary
+from hitlsh.callbacks import CallbackState
 from hitlsh.events import Unreadable
 from hitlsh.request_details import read_details
-from workers.completion import CallbackState
 from workers.inbox import inbox_clock
 from workers.inbox.store import accept
 from workers.inbox.tracker import tracked_requests
@@ -32,6 +32,13 @@ logger = logging.getLogger("hitl.reconcile")
 #: Deliveries given to the inbox in one call.
 _BATCH = 64
 _encode = msgspec.json.Encoder().encode
+
+
+class FullFetch(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer came from a call for one request, which shows all its fields."""
+
+    #: What its callback URL carries; None where that is not one of ours.
+    callback: CallbackState | None = None
 
 
 class Recorder:
@@ -71,11 +78,11 @@ class Recorder:
         self.report = msgspec.structs.replace(self.report, **changes)
 
     def save(
-        self, findings: Findings, shown: Shown, *, full_fetch: CallbackState | bool = False, **state_changes: Any
+        self, findings: Findings, shown: Shown, *, full_fetch: FullFetch | None = None, **state_changes: Any
     ) -> None:
         """Save what an answer shows, and only then the progress of the reconcile run.
 
-        `full_fetch`: it is the answer to a call for this one request; its callback, if that is ours.
+        `full_fetch`: set when the call was made for one request alone; None for a page or a call of the plan.
         """
         self._load_changes(findings.ended)
         ended, still_open = self._relevant(findings.ended, full_fetch), self._relevant(findings.open, full_fetch)
@@ -134,16 +141,16 @@ class Recorder:
             self._redis, [name for name in unsure if name not in decided], self._indexes
         )
 
-    def _relevant(self, names: Sequence[str], full_fetch: CallbackState | bool) -> list[str]:
+    def _relevant(self, names: Sequence[str], full_fetch: FullFetch | None) -> list[str]:
         """Those to save: tracked ones, and others where discovery is on."""
         decided = tracked_requests.ended(self._redis, [name for name in names if name not in self.tracked])
         return [name for name in names if name not in decided and self._is_relevant(name, full_fetch)]
 
-    def _is_relevant(self, name: str, full_fetch: CallbackState | bool) -> bool:
+    def _is_relevant(self, name: str, full_fetch: FullFetch | None) -> bool:
         tracked = self.tracked.get(name)
         if tracked is None:
             return self._settings.discover
-        return full_fetch is not False or not tracked.needs_full_fetch
+        return full_fetch is not None or not tracked.needs_full_fetch
 
     def _mark_checked(self, name: str) -> None:
         tracked = self.tracked.pop(name, None)
@@ -152,7 +159,7 @@ class Recorder:
         request = msgspec.structs.replace(tracked.request, last_checked=self.now(), refused=False)
         self.tracked[name] = msgspec.structs.replace(tracked, request=request, hold=0.0, unverified=False)
 
-    def _deliver(self, ended: Sequence[RequestSummary], full_fetch: CallbackState | bool) -> set[str]:
+    def _deliver(self, ended: Sequence[RequestSummary], full_fetch: FullFetch | None) -> set[str]:
         """Hand them to the inbox; returns those that are settled by that, or not wanted."""
         received_at = datetime.fromtimestamp(self.now(), UTC)
         wanted = [(shown, self._delivery(shown, full_fetch, received_at)) for shown in ended if self._is_wanted(shown)]
@@ -172,12 +179,12 @@ class Recorder:
             logger.error("request.unreadable requests=%s: kept in quarantine", ",".join(sorted(unreadable)))
         return {shown.id for shown in ended} - unreadable
 
-    def _delivery(self, shown: RequestSummary, full_fetch: CallbackState | bool, received_at: datetime) -> Delivery:
+    def _delivery(self, shown: RequestSummary, full_fetch: FullFetch | None, received_at: datetime) -> Delivery:
         tracked = self.tracked.get(shown.id)
-        asked_with = tracked.callback if tracked is not None else None
-        return api_reading.delivery(
-            shown, full_fetch if isinstance(full_fetch, CallbackState) else asked_with, received_at
-        )
+        callback = full_fetch.callback if full_fetch is not None else None
+        if callback is None and tracked is not None:
+            callback = tracked.callback
+        return api_reading.delivery(shown, callback, received_at)
 
     def _is_wanted(self, shown: RequestSummary) -> bool:
         if shown.id in self.tracked:
@@ -200,9 +207,9 @@ class Recorder:
             self.update_report(found=report.found + 1, discovered=report.discovered + (tracked is None))
 
 
-def _details(shown: RequestSummary, full_fetch: CallbackState | bool) -> Note:
-    callback = _encode(full_fetch) if isinstance(full_fetch, CallbackState) else ""
-    return Note("details", shown.id, _encode(read_details(shown.raw)), callback)
+def _details(shown: RequestSummary, full_fetch: FullFetch | None) -> Note:
+    callback = full_fetch.callback if full_fetch is not None else None
+    return Note("details", shown.id, _encode(read_details(shown.raw)), "" if callback is None else _encode(callback))
 
 
 def _open(shown: RequestSummary) -> Note:

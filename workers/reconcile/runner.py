@@ -28,8 +28,8 @@ from workers.reconcile.planning.discovery import Horizon
 from workers.reconcile.planning.open_pages import OpenPages
 from workers.reconcile.planning.plan_execution import PlanExecution
 from workers.reconcile.planning.planner import Plan
-from workers.reconcile.planning.progress import Checkpoint, Findings, Get, List, Missing, Row, Rows
-from workers.reconcile.recorder import Recorder
+from workers.reconcile.planning.progress import Checkpoint, Findings, Get, List, Missing, Rows
+from workers.reconcile.recorder import FullFetch, Recorder
 from workers.reconcile.state import ReconcileReport, merge_reports
 from workers.settings import Settings
 
@@ -210,22 +210,18 @@ class ReconcileRunner:
             if not self._has_time():
                 return
             try:
-                full_fetch = api.full_fetch(Get(id=tracked.request.id))
+                answer = api.full_fetch(Get(id=tracked.request.id))
             except RequestWithheld as withheld:
                 self._withhold(tracked.request.id, withheld)
                 continue
-            if isinstance(full_fetch, Missing):
-                self._recorder.save(Findings(missing=(full_fetch.id,)), {}, full_fetch=True)
+            if isinstance(answer, Missing):
+                self._recorder.save(Findings(missing=(answer.id,)), {}, full_fetch=FullFetch())
                 continue
-            self._read_loop_names(api, full_fetch)
-            findings = (
-                Findings(ended=(full_fetch.id,)) if full_fetch.outcome is not None else Findings(open=(full_fetch.id,))
-            )
-            self._recorder.save(
-                findings,
-                {full_fetch.id: full_fetch},
-                full_fetch=api_reading.callback_of(full_fetch.callback_url, self._signer) or True,
-            )
+            self._read_loop_names(api, answer)
+            ids = (answer.id,)
+            findings = Findings(ended=ids) if answer.outcome is not None else Findings(open=ids)
+            full_fetch = FullFetch(callback=api_reading.callback_of(answer.callback_url, self._signer))
+            self._recorder.save(findings, {answer.id: answer}, full_fetch=full_fetch)
 
     def _carry_out(self, api: ApiCaller, plan: Plan, *, keeps_checkpoint: bool = True) -> None:
         """`keeps_checkpoint`: the run that takes over goes on from there."""
@@ -238,9 +234,7 @@ class ReconcileRunner:
             except RequestWithheld as withheld:
                 assert isinstance(call, Get)
                 self._withhold(call.id, withheld)
-                execution.step(
-                    call, Row(id=call.id, created_at=0.0, ended=False)
-                )  # counts as answered; no finding is saved
+                execution.skip(call)
                 continue
             for request in shown.values():
                 if isinstance(request, Request):

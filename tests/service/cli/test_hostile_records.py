@@ -18,7 +18,7 @@ from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, payload, routed, settled
 from tests.service.hostile import EVERY, FORGED, texts, unprintable
 from workers.inbox.operations import pausing
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.redis_clients import drain_client
 
 KEY = "hitl_test_0123456789abcdef"
@@ -34,7 +34,7 @@ async def keep(url: str, text: str) -> None:
         default_response=text, reviewer=Reviewer(id=text, name=text, email=text), metadata={text: text},
     )  # fmt: skip
     redis = drain_client(url)
-    inbox = Inbox(redis, retention=86_400, lease=15.0)
+    inbox = WorkerInbox(redis, retention=86_400, lease=15.0)
     await inbox.accept([
         delivery(body, content=content, callback_id="c", state={"text": text}),
         delivery(text.encode() + b"{"),

@@ -17,7 +17,7 @@ from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, key, payload, routed, settled
 from workers.inbox import keys
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 
 KEY = key(payload())
 REQUEST = "66c0ffee00000000000000a1"
@@ -37,11 +37,11 @@ def run(server: EmbeddedServer, redis: Redis) -> Run:
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=15.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=15.0)
 
 
-async def settle(inbox: Inbox, **ends: Any) -> None:
+async def settle(inbox: WorkerInbox, **ends: Any) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
         await inbox.report([routed(item, *ends)])
@@ -51,7 +51,7 @@ async def settle(inbox: Inbox, **ends: Any) -> None:
 
 
 @pytest.fixture
-async def failed_inbox(inbox: Inbox) -> Inbox:
+async def failed_inbox(inbox: WorkerInbox) -> WorkerInbox:
     """One event, paid in vain and notified of."""
     await inbox.accept([delivery(callback_id="c", state={"customer": "bo@example.com"})])
     await settle(inbox, pay="failed", notify="done")
@@ -85,7 +85,7 @@ def test_events_are_filtered(run: Run) -> None:
     assert missed.stderr == "No matching events.\n"
 
 
-async def test_a_truncated_list_is_reported(run: Run, inbox: Inbox) -> None:
+async def test_a_truncated_list_is_reported(run: Run, inbox: WorkerInbox) -> None:
     await inbox.accept([delivery(payload(request_id=name)) for name in "abc"])
 
     result = run("events", "--limit", "2")
@@ -118,7 +118,7 @@ def test_personal_data_and_bodies_are_not_shown_by_default(run: Run, command: tu
     assert "response_by" not in result.output
 
 
-async def test_free_text_is_not_shown_by_default(run: Run, inbox: Inbox) -> None:
+async def test_free_text_is_not_shown_by_default(run: Run, inbox: WorkerInbox) -> None:
     await inbox.accept([delivery(payload(response_data="Call Bo at home"))])
 
     assert "Bo" not in run("show", KEY).output + run("show", KEY, "--json").output
@@ -159,7 +159,7 @@ def test_no_dead_letters_are_a_message_and_success(run: Run) -> None:
     assert run("failed", "--json").stdout == "[]\n"
 
 
-async def test_text_from_outside_cannot_control_the_terminal(run: Run, inbox: Inbox) -> None:
+async def test_text_from_outside_cannot_control_the_terminal(run: Run, inbox: WorkerInbox) -> None:
     await inbox.accept([delivery(payload(loop_id="\x1b[2J\nL"))])
 
     assert "\x1b" not in run("show", KEY, "--body").output + run("events").output
@@ -240,7 +240,7 @@ def test_a_forced_replay_runs_effects_that_are_done(run: Run, redis: Redis) -> N
     assert states(redis)["notify"] == "due"
 
 
-async def test_unrouted_events_are_replayed_once_they_have_a_route(run: Run, inbox: Inbox, redis: Redis) -> None:
+async def test_unrouted_events_are_replayed_once_they_have_a_route(run: Run, inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox)
 

@@ -23,7 +23,7 @@ from tests.service.conftest import (
 from workers.decision import Decision
 from workers.inbox import keys
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.redis_clients import drain_client
 
 BODY = payload()
@@ -46,7 +46,7 @@ async def test_the_state_of_the_callback_url_arrives(receiver: Receiver, server:
     receiver.call_back(BODY, state)
 
     client = drain_client(server.url)
-    [item] = (await Inbox(client, retention=86_400, lease=1.0).claim(1)).items
+    [item] = (await WorkerInbox(client, retention=86_400, lease=1.0).claim(1)).items
     await client.aclose()
     decision = Decision.from_stored(item.stored)
     assert decision.state == state

@@ -18,7 +18,7 @@ from service.web.ingest import ACCEPTED, CONFLICT, DUPLICATE, UNROUTED, Intake, 
 from tests.builders import claimed, delivery, payload
 from tests.service.conftest import counters
 from workers.inbox import keys
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.redis_clients import receiver_client
 
 
@@ -44,16 +44,16 @@ async def receiver_redis(redis: Redis, server: EmbeddedServer) -> AsyncIterator[
 
 
 @pytest.fixture
-def inbox(receiver_redis: AsyncRedis) -> Inbox:
-    return Inbox(receiver_redis, retention=3_600, lease=15.0)
+def inbox(receiver_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(receiver_redis, retention=3_600, lease=15.0)
 
 
-def intake_of(inbox: Inbox, asked: EnqueuedDrains | None = None) -> Intake:
+def intake_of(inbox: WorkerInbox, asked: EnqueuedDrains | None = None) -> Intake:
     """An intake for which only completed requests have a route."""
     return Intake(inbox, listens_to=lambda name: name == "request.completed", enqueue_drain=asked or EnqueuedDrains())
 
 
-async def test_an_event_with_a_route_is_accepted_once(inbox: Inbox) -> None:
+async def test_an_event_with_a_route_is_accepted_once(inbox: WorkerInbox) -> None:
     intake = intake_of(inbox)
 
     answers = [await intake.accept(delivery()) for _ in range(3)]
@@ -62,7 +62,7 @@ async def test_an_event_with_a_route_is_accepted_once(inbox: Inbox) -> None:
     await intake.close()
 
 
-async def test_an_unrouted_event_is_stored(inbox: Inbox, redis: Redis) -> None:
+async def test_an_unrouted_event_is_stored(inbox: WorkerInbox, redis: Redis) -> None:
     intake = intake_of(inbox)
 
     answer = await intake.accept(delivery(claimed()))
@@ -72,7 +72,7 @@ async def test_an_unrouted_event_is_stored(inbox: Inbox, redis: Redis) -> None:
     await intake.close()
 
 
-async def test_a_second_outcome_of_one_request_is_a_conflict(inbox: Inbox) -> None:
+async def test_a_second_outcome_of_one_request_is_a_conflict(inbox: WorkerInbox) -> None:
     intake = intake_of(inbox)
     await intake.accept(delivery(payload(response="Approve")))
 
@@ -82,7 +82,7 @@ async def test_a_second_outcome_of_one_request_is_a_conflict(inbox: Inbox) -> No
     await intake.close()
 
 
-async def test_one_drain_is_enqueued_in_a_thread_for_many_deliveries(inbox: Inbox) -> None:
+async def test_one_drain_is_enqueued_in_a_thread_for_many_deliveries(inbox: WorkerInbox) -> None:
     asked = EnqueuedDrains()
     intake = intake_of(inbox, asked)
 
@@ -94,7 +94,7 @@ async def test_one_drain_is_enqueued_in_a_thread_for_many_deliveries(inbox: Inbo
     assert asked.threads != [threading.get_ident()]
 
 
-async def test_no_drain_is_enqueued_while_one_is_resident(inbox: Inbox) -> None:
+async def test_no_drain_is_enqueued_while_one_is_resident(inbox: WorkerInbox) -> None:
     asked = EnqueuedDrains()
     intake = intake_of(inbox, asked)
     await inbox.announce("drain-1", 60.0)
@@ -105,14 +105,14 @@ async def test_no_drain_is_enqueued_while_one_is_resident(inbox: Inbox) -> None:
     assert asked.threads == []
 
 
-async def test_a_failure_to_enqueue_a_drain_does_not_reach_the_sender(inbox: Inbox) -> None:
+async def test_a_failure_to_enqueue_a_drain_does_not_reach_the_sender(inbox: WorkerInbox) -> None:
     intake = intake_of(inbox, EnqueuedDrains(RedisGone("gone")))
 
     assert await intake.accept(delivery()) == ACCEPTED
     await intake.close()
 
 
-async def test_the_counters_are_written_on_start_and_on_close(inbox: Inbox, redis: Redis) -> None:
+async def test_the_counters_are_written_on_start_and_on_close(inbox: WorkerInbox, redis: Redis) -> None:
     intake = intake_of(inbox)
     await intake.start()
 
@@ -123,7 +123,7 @@ async def test_the_counters_are_written_on_start_and_on_close(inbox: Inbox, redi
     assert counters(redis) == {"beats": 2, "signature_missing": 2}
 
 
-async def test_an_intake_is_ready_after_a_write_to_redis(inbox: Inbox) -> None:
+async def test_an_intake_is_ready_after_a_write_to_redis(inbox: WorkerInbox) -> None:
     intake = intake_of(inbox)
     before = intake.ready
 
@@ -133,7 +133,7 @@ async def test_an_intake_is_ready_after_a_write_to_redis(inbox: Inbox) -> None:
     await intake.close()
 
 
-async def test_a_delivery_after_closing_is_refused(inbox: Inbox) -> None:
+async def test_a_delivery_after_closing_is_refused(inbox: WorkerInbox) -> None:
     intake = intake_of(inbox)
     await intake.close()
 
@@ -141,7 +141,7 @@ async def test_a_delivery_after_closing_is_refused(inbox: Inbox) -> None:
         await intake.accept(delivery())
 
 
-async def test_closing_stores_pending_deliveries(inbox: Inbox, redis: Redis) -> None:
+async def test_closing_stores_pending_deliveries(inbox: WorkerInbox, redis: Redis) -> None:
     intake = intake_of(inbox)
     taken = [asyncio.ensure_future(intake.accept(delivery(payload(f"r{number}")))) for number in range(300)]
     await asyncio.sleep(0)
@@ -152,7 +152,7 @@ async def test_closing_stores_pending_deliveries(inbox: Inbox, redis: Redis) -> 
     assert redis.zcard(keys.EVENTS) == 300
 
 
-async def test_the_delivery_of_a_disconnected_sender_is_stored(inbox: Inbox, redis: Redis) -> None:
+async def test_the_delivery_of_a_disconnected_sender_is_stored(inbox: WorkerInbox, redis: Redis) -> None:
     intake = intake_of(inbox)
     leaving = asyncio.ensure_future(intake.accept(delivery()))
     await asyncio.sleep(0)
@@ -163,7 +163,7 @@ async def test_the_delivery_of_a_disconnected_sender_is_stored(inbox: Inbox, red
     assert redis.zcard(keys.EVENTS) == 1
 
 
-async def test_a_nearly_full_server_gets_no_deliveries(inbox: Inbox, redis: Redis) -> None:
+async def test_a_nearly_full_server_gets_no_deliveries(inbox: WorkerInbox, redis: Redis) -> None:
     intake = intake_of(inbox)
     redis.set("ballast", bytes(8 << 20))
     redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / 0.99))
@@ -182,7 +182,7 @@ async def test_a_nearly_full_server_gets_no_deliveries(inbox: Inbox, redis: Redi
 async def test_an_outage_loses_no_count_and_ends_by_itself(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path) as own:
         client = receiver_client(own.url)
-        intake = intake_of(Inbox(client, retention=86_400, lease=15.0))
+        intake = intake_of(WorkerInbox(client, retention=86_400, lease=15.0))
         await intake.start()
         own.kill()
         with pytest.raises(IntakeUnavailable, match="redis_unreachable"):
@@ -201,7 +201,7 @@ async def test_an_outage_loses_no_count_and_ends_by_itself(tmp_path: Path) -> No
 async def test_a_hanging_server_does_not_delay_answers(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path) as own:
         client = receiver_client(own.url)
-        intake = intake_of(Inbox(client, retention=86_400, lease=15.0))
+        intake = intake_of(WorkerInbox(client, retention=86_400, lease=15.0))
         await intake.start()
         os.kill(own.pid, signal.SIGSTOP)
         started = time.monotonic()

@@ -15,8 +15,8 @@ from hitlsh.callbacks import CallbackSigner
 from hitlsh.webhooks.parsing import parse
 from workers.asking import AskingService
 from workers.inbox import keys
-from workers.inbox.store import Inbox
 from workers.inbox.values import Delivery, Verdict
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.reconcile import runner
 from workers.settings import Settings
 
@@ -65,7 +65,7 @@ async def deliver(
     callback_url: str | None = None,
 ) -> Verdict:
     """A delivery that has been verified with this trust."""
-    inbox = Inbox(redis, retention=86_400, lease=15.0)
+    inbox = WorkerInbox(redis, retention=86_400, lease=15.0)
     content = body(request_id, event, response)
     token = None if callback_url is None else CallbackSigner([SECRET]).read(callback_url.rsplit("/", 1)[1])
     delivery = Delivery(

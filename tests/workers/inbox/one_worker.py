@@ -9,9 +9,9 @@ from tests.builders import settled
 from workers import Router
 from workers.decision import Decision
 from workers.inbox import keys
+from workers.inbox.claims import ClaimedItem
 from workers.inbox.settlements import Report, Routed, RoutedEffect
-from workers.inbox.store import Inbox
-from workers.inbox.values import ClaimedItem
+from workers.inbox.worker_inbox import WorkerInbox
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class OneWorker:
-    def __init__(self, inbox: Inbox, router: Router) -> None:
+    def __init__(self, inbox: WorkerInbox, router: Router) -> None:
         self._inbox = inbox
         self._router = router
         self._items: list[ClaimedItem] = []

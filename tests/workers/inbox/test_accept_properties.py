@@ -28,7 +28,7 @@ def record(redis: Redis, bodies: list[bytes], batches: list[int], url: str) -> d
 
     async def deliver() -> None:
         client = AsyncRedis.from_url(url)
-        inbox = Inbox(client, retention=86_400, lease=15)
+        inbox = Inbox(client, retention=86_400)
         rest = [delivery(body) for body in bodies]
         for size in [*batches, len(rest)]:
             if rest[:size]:

@@ -16,13 +16,13 @@ from tests.workers.inbox.settles import unsettled
 from workers import Router
 from workers.clock import Clock
 from workers.inbox import keys
+from workers.inbox.claims import ClaimedItem
 from workers.inbox.operations import pausing
 from workers.inbox.operations.failures import discard, retry
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries.search import Filter
-from workers.inbox.store import Inbox
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
-from workers.inbox.values import ClaimedItem
+from workers.inbox.worker_inbox import WorkerInbox
 
 HANDLERS = ("pay", "notify", "audit")
 CONDITIONS: dict[str, Any] = {"audit": {"trust": "confirmed"}}
@@ -60,7 +60,7 @@ steps = st.one_of(
 class House:
     """The inbox, one worker that may die and come back, HITL.sh, and a person."""
 
-    def __init__(self, redis: Redis, inbox: Inbox) -> None:
+    def __init__(self, redis: Redis, inbox: WorkerInbox) -> None:
         self.redis = redis
         self.inbox = inbox
         self.held: list[tuple[str, ClaimedItem]] = []
@@ -161,7 +161,7 @@ def test_no_effect_is_lost_or_counted_twice(redis: Redis, server: Any, story: li
 
     async def live() -> None:
         async with AsyncRedis.from_url(server.url) as client:
-            house = House(redis, Inbox(client, retention=86_400, lease=15.0))
+            house = House(redis, WorkerInbox(client, retention=86_400, lease=15.0))
             for step in story:
                 await house.take(step)
 

@@ -11,8 +11,8 @@ from tests.workers.inbox.passing_time import DAY, pass_time
 from tests.workers.inbox.settles import unsettled
 from workers import Router
 from workers.inbox import keys
-from workers.inbox.store import Inbox
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
+from workers.inbox.worker_inbox import WorkerInbox
 
 REQUEST = "66c0ffee00000000000000a1"
 APPROVED, REJECTED = payload(), payload(response="Reject")
@@ -20,11 +20,11 @@ RETENTION = 30 * DAY
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=RETENTION, lease=15.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=RETENTION, lease=15.0)
 
 
-async def accept(inbox: Inbox, body: bytes, trust: str) -> None:
+async def accept(inbox: WorkerInbox, body: bytes, trust: str) -> None:
     await inbox.accept([delivery(body, trust=trust)])
 
 
@@ -51,7 +51,7 @@ def with_conflicts() -> Router:
     return router
 
 
-async def test_no_effect_waits_for_a_turn_that_its_own_event_holds(inbox: Inbox, redis: Redis) -> None:
+async def test_no_effect_waits_for_a_turn_that_its_own_event_holds(inbox: WorkerInbox, redis: Redis) -> None:
     router = Router()
     router.on("request.*", name="one")(lambda decision: None)
     router.on("request.*", name="other")(lambda decision: None)
@@ -67,7 +67,7 @@ async def test_no_effect_waits_for_a_turn_that_its_own_event_holds(inbox: Inbox,
     assert unsettled(redis) == []
 
 
-async def test_nothing_waits_for_another_outcome_than_the_confirmed_one(inbox: Inbox, redis: Redis) -> None:
+async def test_nothing_waits_for_another_outcome_than_the_confirmed_one(inbox: WorkerInbox, redis: Redis) -> None:
     worker = OneWorker(inbox, with_auditor())
     await accept(inbox, APPROVED, "callback")
     await worker.settle()
@@ -80,7 +80,7 @@ async def test_nothing_waits_for_another_outcome_than_the_confirmed_one(inbox: I
     assert broken(redis) + unsettled(redis) == []
 
 
-async def test_what_is_overruled_while_it_is_routed_is_not_claimed_for_ever(inbox: Inbox, redis: Redis) -> None:
+async def test_what_is_overruled_while_it_is_routed_is_not_claimed_for_ever(inbox: WorkerInbox, redis: Redis) -> None:
     await accept(inbox, APPROVED, "callback")
     [item] = (await inbox.claim(1)).items
     await accept(inbox, REJECTED, "signed")
@@ -91,7 +91,7 @@ async def test_what_is_overruled_while_it_is_routed_is_not_claimed_for_ever(inbo
     assert broken(redis) + unsettled(redis) == []
 
 
-async def test_an_event_is_not_finished_while_an_effect_of_it_runs(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_is_not_finished_while_an_effect_of_it_runs(inbox: WorkerInbox, redis: Redis) -> None:
     worker = OneWorker(inbox, with_conflicts())
     await accept(inbox, APPROVED, "callback")
     await worker.settle()
@@ -104,7 +104,7 @@ async def test_an_event_is_not_finished_while_an_effect_of_it_runs(inbox: Inbox,
     assert broken(redis) + unsettled(redis) == []
 
 
-async def test_a_handler_runs_once_though_the_record_of_its_effect_expired(inbox: Inbox, redis: Redis) -> None:
+async def test_a_handler_runs_once_though_the_record_of_its_effect_expired(inbox: WorkerInbox, redis: Redis) -> None:
     worker = OneWorker(inbox, with_conflicts())
     await accept(inbox, APPROVED, "signed")
     await worker.settle()

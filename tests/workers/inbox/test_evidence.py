@@ -20,7 +20,7 @@ from workers.inbox import keys, request_records
 from workers.inbox.operations.failures import Refused, retry
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -49,8 +49,8 @@ def routes() -> Router:
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=15.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=15.0)
 
 
 def decision(redis: Redis) -> str | None:
@@ -58,7 +58,7 @@ def decision(redis: Redis) -> str | None:
     return found.decode() if found else None
 
 
-async def accept(inbox: Inbox, answer: str, trust: str, **more: Any) -> str:
+async def accept(inbox: WorkerInbox, answer: str, trust: str, **more: Any) -> str:
     [verdict], _ = await inbox.accept([delivery((BODIES | INCOMPARABLE)[answer], trust=trust, **more)])
     return verdict
 
@@ -66,7 +66,7 @@ async def accept(inbox: Inbox, answer: str, trust: str, **more: Any) -> str:
 # -- single cases ------------------------------------------------------------------------------------------------
 
 
-async def test_a_forged_callback_leaves_no_trace_in_the_signed_decision(inbox: Inbox, redis: Redis) -> None:
+async def test_a_forged_callback_leaves_no_trace_in_the_signed_decision(inbox: WorkerInbox, redis: Redis) -> None:
     worker = OneWorker(inbox, routes())
     await accept(inbox, "Approve", "callback", callback_id="leaked", state={"to": "Mallory"})
     verdict = await accept(inbox, "Reject", "signed")
@@ -81,7 +81,9 @@ async def test_a_forged_callback_leaves_no_trace_in_the_signed_decision(inbox: I
     }  # fmt: skip
 
 
-async def test_the_true_signed_decision_reaches_routes_that_demand_a_signature(inbox: Inbox, redis: Redis) -> None:
+async def test_the_true_signed_decision_reaches_routes_that_demand_a_signature(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     worker = OneWorker(inbox, routes())
     await accept(inbox, "Approve", "callback")
     await worker.settle()
@@ -97,7 +99,7 @@ async def test_the_true_signed_decision_reaches_routes_that_demand_a_signature(i
     assert broken(redis) == []
 
 
-async def test_agreeing_evidence_raises_the_trust_and_supplies_its_content(inbox: Inbox, redis: Redis) -> None:
+async def test_agreeing_evidence_raises_the_trust_and_supplies_its_content(inbox: WorkerInbox, redis: Redis) -> None:
     await accept(inbox, "Approve", "callback", callback_id="one", state={"order": 7})
     verdict = await accept(inbox, "Approve", "signed")
     record = lookup.event(redis, KEY)
@@ -106,7 +108,7 @@ async def test_agreeing_evidence_raises_the_trust_and_supplies_its_content(inbox
     assert (verdict, record.trust, record.callback) == ("duplicate", "signed", None)
 
 
-async def test_weaker_evidence_changes_nothing(inbox: Inbox, redis: Redis) -> None:
+async def test_weaker_evidence_changes_nothing(inbox: WorkerInbox, redis: Redis) -> None:
     await accept(inbox, "Approve", "signed")
     before = redis.hgetall(keys.event(KEY))
     verdicts = [await accept(inbox, "Reject", "callback"), await accept(inbox, "Approve", "callback")]
@@ -117,7 +119,7 @@ async def test_weaker_evidence_changes_nothing(inbox: Inbox, redis: Redis) -> No
     assert redis.zscore(keys.CHECKS, REQUEST) is None  # a stranger causes no call
 
 
-async def test_a_second_outcome_of_the_same_trust_makes_a_confirmation_due(inbox: Inbox, redis: Redis) -> None:
+async def test_a_second_outcome_of_the_same_trust_makes_a_confirmation_due(inbox: WorkerInbox, redis: Redis) -> None:
     await accept(inbox, "Approve", "callback")
     assert await accept(inbox, "Reject", "callback") == "conflict"
     assert redis.zscore(keys.CHECKS, REQUEST) is not None
@@ -126,7 +128,9 @@ async def test_a_second_outcome_of_the_same_trust_makes_a_confirmation_due(inbox
     assert redis.zscore(keys.CHECKS, REQUEST) is None
 
 
-async def test_evidence_that_cannot_be_compared_is_neither_conflict_nor_duplicate(inbox: Inbox, redis: Redis) -> None:
+async def test_evidence_that_cannot_be_compared_is_neither_conflict_nor_duplicate(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     worker = OneWorker(inbox, routes())
     await accept(inbox, "V1", "callback")
     await worker.settle()
@@ -139,7 +143,9 @@ async def test_evidence_that_cannot_be_compared_is_neither_conflict_nor_duplicat
     assert broken(redis) == []
 
 
-async def test_a_confirmed_decision_survives_a_kill_while_its_conflict_is_handled(inbox: Inbox, redis: Redis) -> None:
+async def test_a_confirmed_decision_survives_a_kill_while_its_conflict_is_handled(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     """The event holds the turn itself when it becomes the decision: it must not wait behind itself."""
     worker = OneWorker(inbox, routes())
     await accept(inbox, "Reject", "callback")
@@ -155,7 +161,7 @@ async def test_a_confirmed_decision_survives_a_kill_while_its_conflict_is_handle
     assert broken(redis) == []
 
 
-async def test_a_decision_does_not_wait_behind_events_that_end_nothing(inbox: Inbox, redis: Redis) -> None:
+async def test_a_decision_does_not_wait_behind_events_that_end_nothing(inbox: WorkerInbox, redis: Redis) -> None:
     old = [claimed(at=f"1971-01-01T00:{n // 60:02}:{n % 60:02}Z") for n in range(200)]
     await inbox.accept([delivery(claimed())])  # tracked as open: what is old is not stale
     await inbox.accept([delivery(body) for body in old])
@@ -191,7 +197,7 @@ def test_the_decision_and_its_effects_follow_from_the_evidence(
 
     async def live() -> tuple[OneWorker, list[tuple[str, str]]]:
         async with AsyncRedis.from_url(server.url) as client:
-            inbox = Inbox(client, retention=86_400, lease=15.0)
+            inbox = WorkerInbox(client, retention=86_400, lease=15.0)
             worker, arrived = OneWorker(inbox, routes()), list[tuple[str, str]]()
             for verb, *rest in story:
                 match verb:
@@ -248,7 +254,7 @@ def _check_runs(worker: OneWorker, redis: Redis, answer: str, strongest: str) ->
     assert begun
 
 
-async def test_stronger_evidence_does_not_wait_for_a_worker_that_died(inbox: Inbox, redis: Redis) -> None:
+async def test_stronger_evidence_does_not_wait_for_a_worker_that_died(inbox: WorkerInbox, redis: Redis) -> None:
     await accept(inbox, "Approve", "callback")
     await inbox.claim(1)  # by a worker that dies while it routes
     await accept(inbox, "Reject", "signed")
@@ -274,7 +280,7 @@ def again(redis: Redis, *names: str, **more: bool) -> int:
 
 
 @pytest.mark.parametrize("verb", ["retry", "replay"])
-async def test_what_ends_nothing_takes_no_effect_from_the_decision(inbox: Inbox, redis: Redis, verb: str) -> None:
+async def test_what_ends_nothing_takes_no_effect_from_the_decision(inbox: WorkerInbox, redis: Redis, verb: str) -> None:
     worker = OneWorker(inbox, routes())
     await inbox.accept([delivery(claimed())])
     await worker.claim()
@@ -293,7 +299,7 @@ async def test_what_ends_nothing_takes_no_effect_from_the_decision(inbox: Inbox,
 
 @pytest.mark.parametrize(("first", "second"), [("V1", "Label"), ("Approve", "Reject")])
 async def test_a_handler_runs_once_a_request_unless_a_person_forces_it(
-    inbox: Inbox, redis: Redis, first: str, second: str
+    inbox: WorkerInbox, redis: Redis, first: str, second: str
 ) -> None:
     worker = OneWorker(inbox, routes())
     await accept(inbox, first, "callback")
@@ -319,7 +325,7 @@ async def test_a_handler_runs_once_a_request_unless_a_person_forces_it(
     assert broken(redis) == []
 
 
-async def test_what_was_killed_on_weaker_evidence_can_be_run_for_the_decision(inbox: Inbox, redis: Redis) -> None:
+async def test_what_was_killed_on_weaker_evidence_can_be_run_for_the_decision(inbox: WorkerInbox, redis: Redis) -> None:
     """It may have done its work, so nothing but a person has it run for another outcome."""
     worker = OneWorker(inbox, routes())
     await accept(inbox, "Approve", "callback")

@@ -14,18 +14,18 @@ from workers.inbox.operations.failures import discard
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import CHUNK, CursorInvalid, Position, scan
 from workers.inbox.queries.search import Filter, events, failures, of_request, resolve
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 
 KEY = key(payload())
 REQUEST = "66c0ffee00000000000000a1"
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=15.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=15.0)
 
 
-async def settle(inbox: Inbox, **ends: Any) -> None:
+async def settle(inbox: WorkerInbox, **ends: Any) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
         await inbox.report([routed(item, *ends)])
@@ -50,7 +50,7 @@ def second(number: int) -> datetime:
 # -- one record --------------------------------------------------------------------------------------
 
 
-async def test_a_record_tells_how_each_effect_stands(inbox: Inbox, redis: Redis) -> None:
+async def test_a_record_tells_how_each_effect_stands(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(callback_id="c", state=[])])
     await settle(inbox, pay="failed", notify="done")
 
@@ -66,7 +66,7 @@ async def test_a_record_tells_how_each_effect_stands(inbox: Inbox, redis: Redis)
     assert all(one.seconds is not None and 0 <= one.seconds < 5 for one in record.effects)
 
 
-async def test_what_still_runs_has_no_duration(inbox: Inbox, redis: Redis) -> None:
+async def test_what_still_runs_has_no_duration(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="retry")
     await inbox.claim(1)
@@ -77,14 +77,14 @@ async def test_what_still_runs_has_no_duration(inbox: Inbox, redis: Redis) -> No
     assert (record.effects[0].state, record.effects[0].seconds) == ("running", None)
 
 
-async def test_a_conflict_has_the_key_under_which_it_is_kept(inbox: Inbox, redis: Redis) -> None:
+async def test_a_conflict_has_the_key_under_which_it_is_kept(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(), delivery(payload(response="Reject"))])
 
     for record in recent(redis):
         assert getattr(record.content, "key", None) == record.key
 
 
-async def test_a_routing_that_failed_is_told(inbox: Inbox, redis: Redis) -> None:
+async def test_a_routing_that_failed_is_told(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
     await inbox.report([settled(item, "failed", error="3 workers died")])
@@ -105,7 +105,7 @@ async def test_nothing_is_told_of_what_is_not_there(redis: Redis) -> None:
 # -- listing -----------------------------------------------------------------------------------------
 
 
-async def test_events_are_listed_newest_first(inbox: Inbox, redis: Redis) -> None:
+async def test_events_are_listed_newest_first(inbox: WorkerInbox, redis: Redis) -> None:
     for name in "abc":
         await inbox.accept([delivery(payload(request_id=name))])
     spread(redis, *(f"request.completed:{name}" for name in "abc"))
@@ -133,7 +133,7 @@ async def test_events_are_listed_newest_first(inbox: Inbox, redis: Redis) -> Non
     ],
 )
 async def test_events_are_found_by_what_is_known_of_them(
-    inbox: Inbox, redis: Redis, sought: Filter, found: str
+    inbox: WorkerInbox, redis: Redis, sought: Filter, found: str
 ) -> None:
     by_letter = {"a": payload("a", loop_id="L"), "b": payload("b"), "c": payload("c", status="timeout"), "?": b"{}",
                  "d": claimed("d").replace(b"request.claimed", b"loop.claimed")}  # fmt: skip
@@ -149,7 +149,7 @@ async def test_events_are_found_by_what_is_known_of_them(
     assert {letters[name] for name in keys_of(redis, sought)} == set(found)
 
 
-async def test_failures_are_found_by_handler_and_time(inbox: Inbox, redis: Redis) -> None:
+async def test_failures_are_found_by_handler_and_time(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload("a")), delivery(payload("b"))])
     await settle(inbox, pay="failed", notify="failed")
     redis.zadd(keys.FAILED, {"pay|request.completed:a": 1_000})
@@ -161,7 +161,7 @@ async def test_failures_are_found_by_handler_and_time(inbox: Inbox, redis: Redis
     assert [(one.member, one.failed_at) for one in early] == [("pay|request.completed:a", second(1))]
 
 
-async def test_pages_show_everything_once(inbox: Inbox, redis: Redis) -> None:
+async def test_pages_show_everything_once(inbox: WorkerInbox, redis: Redis) -> None:
     count = CHUNK + 20
     await inbox.accept([delivery(payload(request_id=f"{n:03}")) for n in range(count)])
 
@@ -174,7 +174,7 @@ async def test_pages_show_everything_once(inbox: Inbox, redis: Redis) -> None:
     assert (len(seen), len(set(seen)), pages) == (count, count, 4)
 
 
-async def test_a_page_goes_on_where_the_last_event_was_even_if_that_is_gone(inbox: Inbox, redis: Redis) -> None:
+async def test_a_page_goes_on_where_the_last_event_was_even_if_that_is_gone(inbox: WorkerInbox, redis: Redis) -> None:
     names = [f"request.completed:{n}" for n in range(6)]
     await inbox.accept([delivery(payload(request_id=str(n))) for n in range(6)])
     spread(redis, *names)
@@ -187,7 +187,7 @@ async def test_a_page_goes_on_where_the_last_event_was_even_if_that_is_gone(inbo
     assert [event.key for event in second_page.events] == names[3:1:-1]
 
 
-async def test_an_event_that_expired_is_left_out(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_that_expired_is_left_out(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload("a")), delivery(payload("b"))])
     redis.delete(keys.event("request.completed:a"))
 
@@ -224,21 +224,21 @@ def test_a_place_is_its_own_cursor() -> None:
 # -- names -------------------------------------------------------------------------------------------
 
 
-async def test_a_request_has_its_events_oldest_first(inbox: Inbox, redis: Redis) -> None:
+async def test_a_request_has_its_events_oldest_first(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(claimed()), delivery(), delivery(payload("another"))])
     spread(redis, key(claimed()), KEY)
 
     assert of_request(redis, REQUEST) == [key(claimed()), KEY]
 
 
-async def test_a_name_is_an_event_an_effect_or_a_request(inbox: Inbox, redis: Redis) -> None:
+async def test_a_name_is_an_event_an_effect_or_a_request(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
 
     assert resolve(redis, KEY) == resolve(redis, f"pay|{KEY}") == resolve(redis, REQUEST) == [KEY]
     assert resolve(redis, "nothing") == resolve(redis, "pay|nothing") == []
 
 
-async def test_a_discard_is_told_with_its_reason(inbox: Inbox, redis: Redis) -> None:
+async def test_a_discard_is_told_with_its_reason(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed")
     discard(redis, Filter(), reason="paid by hand", retention=60)

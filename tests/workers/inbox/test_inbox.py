@@ -9,24 +9,24 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import claimed, delivery, key, payload, routed, settled
 from tests.inbox_records import recent
 from workers.inbox import keys, request_records
+from workers.inbox.claims import ClaimedItem
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox, LeaseKeeper
-from workers.inbox.values import ClaimedItem
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 
 RETENTION = 3_600
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=RETENTION, lease=15.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=RETENTION, lease=15.0)
 
 
-def short(async_redis: AsyncRedis) -> Inbox:
+def short(async_redis: AsyncRedis) -> WorkerInbox:
     """An inbox whose leases run out at once."""
-    return Inbox(async_redis, retention=RETENTION, lease=0.001)
+    return WorkerInbox(async_redis, retention=RETENTION, lease=0.001)
 
 
-async def claim_routed(inbox: Inbox, *handlers: str) -> list[ClaimedItem]:
+async def claim_routed(inbox: WorkerInbox, *handlers: str) -> list[ClaimedItem]:
     """Claim the one event there is, route it, and answer its effects as held by this worker."""
     [item] = (await inbox.claim(10)).items
     await inbox.report([routed(item, *handlers)])
@@ -36,7 +36,7 @@ async def claim_routed(inbox: Inbox, *handlers: str) -> list[ClaimedItem]:
 # -- accept ------------------------------------------------------------------------------------------
 
 
-async def test_an_event_is_kept_and_due(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_is_kept_and_due(inbox: WorkerInbox, redis: Redis) -> None:
     verdicts, drains = await inbox.accept([delivery()])
 
     assert (verdicts, drains) == (["accepted"], 0)
@@ -46,7 +46,7 @@ async def test_an_event_is_kept_and_due(inbox: Inbox, redis: Redis) -> None:
     assert (record.state, record.trust, record.body) == ("due", "callback", payload())
 
 
-async def test_a_duplicate_is_counted_and_changes_nothing(inbox: Inbox, redis: Redis) -> None:
+async def test_a_duplicate_is_counted_and_changes_nothing(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
 
     verdicts, _ = await inbox.accept([delivery()])
@@ -58,14 +58,14 @@ async def test_a_duplicate_is_counted_and_changes_nothing(inbox: Inbox, redis: R
     assert redis.zcard(keys.DUE) == 1
 
 
-async def test_a_duplicate_within_one_batch_is_one_event(inbox: Inbox, redis: Redis) -> None:
+async def test_a_duplicate_within_one_batch_is_one_event(inbox: WorkerInbox, redis: Redis) -> None:
     verdicts, _ = await inbox.accept([delivery(), delivery()])
 
     assert verdicts == ["accepted", "duplicate"]
     assert redis.zcard(keys.DUE) == 1
 
 
-async def test_a_stronger_proof_of_the_same_event_is_kept(inbox: Inbox, redis: Redis) -> None:
+async def test_a_stronger_proof_of_the_same_event_is_kept(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(trust="callback")])
     await inbox.accept([delivery(trust="signed")])
     await inbox.accept([delivery(trust="callback")])
@@ -75,7 +75,7 @@ async def test_a_stronger_proof_of_the_same_event_is_kept(inbox: Inbox, redis: R
     assert record.trust == "signed"
 
 
-async def test_the_first_outcome_stands_and_a_second_is_a_conflict(inbox: Inbox, redis: Redis) -> None:
+async def test_the_first_outcome_stands_and_a_second_is_a_conflict(inbox: WorkerInbox, redis: Redis) -> None:
     first, second = payload(status="timeout"), payload(response="Approve")
     await inbox.accept([delivery(first)])
 
@@ -90,7 +90,7 @@ async def test_the_first_outcome_stands_and_a_second_is_a_conflict(inbox: Inbox,
     assert record.conflict
 
 
-async def test_another_answer_to_the_same_request_is_a_conflict_of_its_own(inbox: Inbox, redis: Redis) -> None:
+async def test_another_answer_to_the_same_request_is_a_conflict_of_its_own(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(response="Approve"))])
 
     verdicts, _ = await inbox.accept([delivery(payload(response="Reject"))])
@@ -104,7 +104,7 @@ async def test_another_answer_to_the_same_request_is_a_conflict_of_its_own(inbox
     assert second.stored.event.key == second.lease.event_key
 
 
-async def test_the_same_answer_in_another_form_is_no_conflict(inbox: Inbox) -> None:
+async def test_the_same_answer_in_another_form_is_no_conflict(inbox: WorkerInbox) -> None:
     await inbox.accept([delivery(payload(response="Approve with Warning"))])
 
     verdicts, _ = await inbox.accept([delivery(payload(response_data="approve_with_warning"))])
@@ -112,7 +112,7 @@ async def test_the_same_answer_in_another_form_is_no_conflict(inbox: Inbox) -> N
     assert verdicts == ["duplicate"]
 
 
-async def test_a_late_claim_never_undoes_an_outcome(inbox: Inbox, redis: Redis) -> None:
+async def test_a_late_claim_never_undoes_an_outcome(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload())])
     verdicts, _ = await inbox.accept([delivery(claimed())])
 
@@ -125,7 +125,7 @@ async def test_a_late_claim_never_undoes_an_outcome(inbox: Inbox, redis: Redis) 
     assert record.late
 
 
-async def test_unfinished_work_never_expires(inbox: Inbox, redis: Redis) -> None:
+async def test_unfinished_work_never_expires(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await inbox.claim(1)
 
@@ -133,7 +133,7 @@ async def test_unfinished_work_never_expires(inbox: Inbox, redis: Redis) -> None
     assert redis.ttl(keys.request("66c0ffee00000000000000a1")) == -1
 
 
-async def test_an_unreadable_body_is_quarantined_and_not_due(inbox: Inbox, redis: Redis) -> None:
+async def test_an_unreadable_body_is_quarantined_and_not_due(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(b'{"hello": 1}')])
 
     assert redis.zcard(keys.DUE) == 0
@@ -146,7 +146,7 @@ async def test_an_unreadable_body_is_quarantined_and_not_due(inbox: Inbox, redis
 
 
 async def test_a_claimed_item_is_nobody_elses_until_its_lease_runs_out(async_redis: AsyncRedis) -> None:
-    inbox = Inbox(async_redis, retention=RETENTION, lease=0.05)
+    inbox = WorkerInbox(async_redis, retention=RETENTION, lease=0.05)
     await inbox.accept([delivery()])
     first = await inbox.claim(10)
     meanwhile = await inbox.claim(10)
@@ -160,13 +160,13 @@ async def test_a_claimed_item_is_nobody_elses_until_its_lease_runs_out(async_red
     assert 0 < meanwhile.next_due_in <= 0.05
 
 
-async def test_a_claim_takes_no_more_than_it_is_asked_for(inbox: Inbox) -> None:
+async def test_a_claim_takes_no_more_than_it_is_asked_for(inbox: WorkerInbox) -> None:
     await inbox.accept([delivery(payload(request_id=f"66c0ffee00000000000000{n:02}")) for n in range(5)])
 
     assert len((await inbox.claim(3)).items) == 3
 
 
-async def test_the_state_of_the_callback_url_comes_back(inbox: Inbox) -> None:
+async def test_the_state_of_the_callback_url_comes_back(inbox: WorkerInbox) -> None:
     await inbox.accept([delivery(callback_id="c1", state={"order": 0})])
 
     [item] = (await inbox.claim(1)).items
@@ -178,7 +178,7 @@ async def test_the_state_of_the_callback_url_comes_back(inbox: Inbox) -> None:
 # -- report ------------------------------------------------------------------------------------------
 
 
-async def test_an_event_is_done_when_all_its_effects_are(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_is_done_when_all_its_effects_are(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     pay, notify = await claim_routed(inbox, "pay", "notify")
 
@@ -196,7 +196,7 @@ async def test_an_event_is_done_when_all_its_effects_are(inbox: Inbox, redis: Re
     assert 0 < redis.ttl(keys.request("66c0ffee00000000000000a1")) <= RETENTION
 
 
-async def test_an_event_that_nobody_wants_is_kept_as_unrouted(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_that_nobody_wants_is_kept_as_unrouted(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await claim_routed(inbox)
 
@@ -207,7 +207,7 @@ async def test_an_event_that_nobody_wants_is_kept_as_unrouted(inbox: Inbox, redi
     assert redis.zcard(keys.DUE) == 0
 
 
-async def test_a_retry_is_due_later_and_counts(inbox: Inbox, redis: Redis) -> None:
+async def test_a_retry_is_due_later_and_counts(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [pay] = await claim_routed(inbox, "pay")
 
@@ -220,7 +220,7 @@ async def test_a_retry_is_due_later_and_counts(inbox: Inbox, redis: Redis) -> No
     assert (again.lease.handler, again.attempt, again.errors, again.crashes) == ("pay", 2, 1, 0)
 
 
-async def test_a_failed_effect_is_visible_and_keeps_its_event(inbox: Inbox, redis: Redis) -> None:
+async def test_a_failed_effect_is_visible_and_keeps_its_event(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [pay] = await claim_routed(inbox, "pay")
 
@@ -257,7 +257,7 @@ async def test_a_worker_that_lost_its_lease_cannot_route(async_redis: AsyncRedis
     assert await inbox.report([routed(fresh, "pay:run")]) == [True]
 
 
-async def test_a_report_may_be_repeated_when_its_reply_was_lost(inbox: Inbox, redis: Redis) -> None:
+async def test_a_report_may_be_repeated_when_its_reply_was_lost(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
     pay = item.first_attempt("pay")
@@ -272,7 +272,9 @@ async def test_a_report_may_be_repeated_when_its_reply_was_lost(inbox: Inbox, re
     assert [effect.state for effect in record.effects] == ["done", "running"]
 
 
-async def test_an_effect_without_its_handler_is_held_until_the_handler_is_back(inbox: Inbox, redis: Redis) -> None:
+async def test_an_effect_without_its_handler_is_held_until_the_handler_is_back(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     await inbox.accept([delivery()])
     [pay] = await claim_routed(inbox, "pay")
 
@@ -286,7 +288,7 @@ async def test_an_effect_without_its_handler_is_held_until_the_handler_is_back(i
     assert (again.lease.handler, again.attempt) == ("pay", 1)
 
 
-async def test_what_was_given_back_is_due_at_once_and_no_attempt(inbox: Inbox) -> None:
+async def test_what_was_given_back_is_due_at_once_and_no_attempt(inbox: WorkerInbox) -> None:
     await inbox.accept([delivery()])
     [pay] = await claim_routed(inbox, "pay")
 
@@ -309,14 +311,14 @@ async def test_renewed_leases_last_and_lost_ones_are_named(async_redis: AsyncRed
     assert (await inbox.claim(10)).items == []
 
 
-async def test_scripts_survive_a_server_that_forgot_them(inbox: Inbox, redis: Redis) -> None:
+async def test_scripts_survive_a_server_that_forgot_them(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     redis.script_flush()
 
     assert len((await inbox.claim(10)).items) == 1
 
 
-async def test_every_key_carries_the_one_hash_tag(inbox: Inbox, redis: Redis) -> None:
+async def test_every_key_carries_the_one_hash_tag(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(), delivery(b"[]")])
     [pay] = await claim_routed(inbox, "pay")
     await inbox.report([settled(pay, "failed", error="no")])
@@ -343,7 +345,7 @@ async def test_the_last_two_attempts_that_went_wrong_are_kept(async_redis: Async
     assert all(attempt.seconds >= 0 for attempt in record.effects[0].tries)
 
 
-async def test_a_claim_whose_answer_was_lost_is_answered_again(inbox: Inbox, redis: Redis) -> None:
+async def test_a_claim_whose_answer_was_lost_is_answered_again(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload("r1")), delivery(payload("r2"))])
     lost = await inbox.claim(10, claimant="d")
     inbox._claims_heard["d"] = 0
@@ -358,7 +360,7 @@ async def test_a_claim_whose_answer_was_lost_is_answered_again(inbox: Inbox, red
     assert other.items == after.items == []
 
 
-async def test_what_was_settled_meanwhile_is_not_given_again(inbox: Inbox, redis: Redis) -> None:
+async def test_what_was_settled_meanwhile_is_not_given_again(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload("r1"))])
     [item] = (await inbox.claim(10, claimant="d")).items
     await inbox.report([routed(item)])

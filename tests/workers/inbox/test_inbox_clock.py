@@ -17,7 +17,7 @@ from tests.builders import delivery, payload
 from workers.clock import Clock
 from workers.inbox import inbox_clock, keys, scripts
 from workers.inbox.inbox_clock import LONGEST_TICK, SECOND, WATCH, Reading, Timekeeper, next_tick
-from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 from workers.redis_clients import command_client
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -285,13 +285,13 @@ def test_a_tick_that_comes_late_is_not_made(world: World) -> None:
 
 async def test_a_drain_alone_keeps_the_clock_and_leases_run_out(world: World, async_redis: AsyncRedis) -> None:
     """Where no clock process runs, what a dead worker held is taken over all the same."""
-    inbox = Inbox(async_redis, retention=86_400, lease=0.5)
+    inbox = WorkerInbox(async_redis, retention=86_400, lease=0.5)
     await inbox.accept([delivery()])
     await inbox.announce("dead", 3.0)
     [lost] = (await inbox.claim(1)).items
     world.let_pass(60.0)
 
-    other = Inbox(async_redis, retention=86_400, lease=0.5)
+    other = WorkerInbox(async_redis, retention=86_400, lease=0.5)
     deadline, taken = time.monotonic() + WATCH + 3.0, []
     while not taken and time.monotonic() < deadline:
         await other.announce("alive", 3.0)
@@ -385,7 +385,7 @@ async def test_a_fencing_token_is_never_given_twice(redis: Redis, async_redis: A
     tokens = []
     for number in range(20):
         redis.flushall()
-        inbox = Inbox(async_redis, retention=86_400, lease=60)
+        inbox = WorkerInbox(async_redis, retention=86_400, lease=60)
         await inbox.accept([delivery(payload(request_id=f"r{number}"))])
         tokens += [item.lease.token for item in (await inbox.claim(1)).items]
 
@@ -396,7 +396,7 @@ async def test_a_fencing_token_is_never_given_twice(redis: Redis, async_redis: A
 
 
 async def test_a_simulated_month_runs_out_leases_and_expires_records(redis: Redis, async_redis: AsyncRedis) -> None:
-    inbox = Inbox(async_redis, retention=86_400, lease=60)
+    inbox = WorkerInbox(async_redis, retention=86_400, lease=60)
     await inbox.accept([delivery(), delivery(b"[]")])
     [held] = (await inbox.claim(1)).items
     quarantined = redis.zrange(keys.QUARANTINE, 0, -1)[0].decode()
@@ -410,7 +410,7 @@ async def test_a_simulated_month_runs_out_leases_and_expires_records(redis: Redi
 
 
 async def test_a_simulated_month_may_spare_the_leases(redis: Redis, async_redis: AsyncRedis) -> None:
-    inbox = Inbox(async_redis, retention=86_400, lease=60)
+    inbox = WorkerInbox(async_redis, retention=86_400, lease=60)
     await inbox.accept([delivery()])
     await inbox.claim(1)
 

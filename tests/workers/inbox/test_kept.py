@@ -7,13 +7,13 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import delivery, key, payload, routed
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 
 KEY = key(payload())
 
 
 async def test_a_worker_that_died_while_it_routed_is_told(redis: Redis, async_redis: AsyncRedis) -> None:
-    inbox = Inbox(async_redis, retention=86_400, lease=0.01)
+    inbox = WorkerInbox(async_redis, retention=86_400, lease=0.01)
     await inbox.accept([delivery()])
     await inbox.claim(1)  # and is never heard of again
     await asyncio.sleep(0.02)

@@ -10,17 +10,17 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import delivery, payload, routed, settled
 from workers.inbox import keys
+from workers.inbox.claims import ClaimedItem
 from workers.inbox.maintenance.memory import MemoryKeeper
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox
-from workers.inbox.values import ClaimedItem
+from workers.inbox.worker_inbox import WorkerInbox
 
 TRACEBACK = "Traceback\n" + "  File\n" * 280 + "ValueError: no\n"
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=3_600, lease=15.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=3_600, lease=15.0)
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def filled(redis: Redis, share: float) -> Iterator[None]:
         redis.config_set("maxmemory", 0)
 
 
-async def fail(inbox: Inbox, times: int) -> str:
+async def fail(inbox: WorkerInbox, times: int) -> str:
     """An event whose one handler failed so often and is due again; answers its key."""
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
@@ -48,7 +48,7 @@ async def fail(inbox: Inbox, times: int) -> str:
     return item.lease.event_key
 
 
-async def finish(inbox: Inbox, body: bytes) -> str:
+async def finish(inbox: WorkerInbox, body: bytes) -> str:
     """An event that nobody routes."""
     await inbox.accept([delivery(body)])
     [item] = (await inbox.claim(1)).items
@@ -56,13 +56,13 @@ async def finish(inbox: Inbox, body: bytes) -> str:
     return item.lease.event_key
 
 
-async def test_an_effect_that_fails_all_day_stays_small(inbox: Inbox, redis: Redis) -> None:
+async def test_an_effect_that_fails_all_day_stays_small(inbox: WorkerInbox, redis: Redis) -> None:
     event = await fail(inbox, 21)
 
     assert int(redis.memory_usage(keys.event(event), samples=0) or 0) < 14_000  # type: ignore[arg-type]
 
 
-async def test_tracebacks_of_unfinished_work_are_dropped_and_its_body_is_not(inbox: Inbox, redis: Redis) -> None:
+async def test_tracebacks_of_unfinished_work_are_dropped_and_its_body_is_not(inbox: WorkerInbox, redis: Redis) -> None:
     event = await fail(inbox, 3)
 
     with filled(redis, 0.9):
@@ -74,7 +74,7 @@ async def test_tracebacks_of_unfinished_work_are_dropped_and_its_body_is_not(inb
     assert (effect.tries, effect.error, record.body, record.body_dropped) == ((), "ValueError: no", payload(), False)
 
 
-async def test_the_body_of_a_finished_event_is_dropped_and_the_record_says_so(inbox: Inbox, redis: Redis) -> None:
+async def test_the_body_of_a_finished_event_is_dropped_and_the_record_says_so(inbox: WorkerInbox, redis: Redis) -> None:
     event = await finish(inbox, payload())
 
     with filled(redis, 0.9):
@@ -85,7 +85,7 @@ async def test_the_body_of_a_finished_event_is_dropped_and_the_record_says_so(in
     assert (record.body, record.body_dropped, record.content.key) == (b"", True, event)
 
 
-async def test_a_dropped_body_is_replayed_from_what_was_read(inbox: Inbox, redis: Redis) -> None:
+async def test_a_dropped_body_is_replayed_from_what_was_read(inbox: WorkerInbox, redis: Redis) -> None:
     event = await finish(inbox, payload())
     with filled(redis, 0.9):
         MemoryKeeper(redis).tend()
@@ -97,7 +97,7 @@ async def test_a_dropped_body_is_replayed_from_what_was_read(inbox: Inbox, redis
     assert [item.stored.event.response for item in items] == ["Approve"]
 
 
-async def test_nothing_is_dropped_while_there_is_room(inbox: Inbox, redis: Redis) -> None:
+async def test_nothing_is_dropped_while_there_is_room(inbox: WorkerInbox, redis: Redis) -> None:
     event = await finish(inbox, payload())
 
     with filled(redis, 0.7):

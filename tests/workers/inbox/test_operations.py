@@ -24,7 +24,7 @@ from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import inbox_counts, lookup, search
 from workers.inbox.queries.pagination import CHUNK
 from workers.inbox.queries.search import Filter
-from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 
 RETENTION = 3_600
 KEY = key(payload())
@@ -34,7 +34,7 @@ UNROUTED = Filter(state="unrouted")
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis, redis: Redis) -> Any:
-    yield Inbox(async_redis, retention=RETENTION, lease=15.0)
+    yield WorkerInbox(async_redis, retention=RETENTION, lease=15.0)
     assert broken(redis) == []
 
 
@@ -50,7 +50,7 @@ def router(*handlers: str, on: str = "request.*", **conditions: Any) -> Router:
     return made
 
 
-async def settle(inbox: Inbox, **ends: str) -> None:
+async def settle(inbox: WorkerInbox, **ends: str) -> None:
     """Route everything due to these handlers and settle each so: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
         await inbox.report([routed(item, *ends)])
@@ -74,7 +74,7 @@ def states(redis: Redis, event_key: str = KEY) -> dict[str, str]:
 # -- retry -------------------------------------------------------------------------------------------
 
 
-async def test_a_retried_effect_is_due_and_its_policy_begins_anew(inbox: Inbox, redis: Redis) -> None:
+async def test_a_retried_effect_is_due_and_its_policy_begins_anew(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="done")
 
@@ -87,7 +87,7 @@ async def test_a_retried_effect_is_due_and_its_policy_begins_anew(inbox: Inbox, 
     assert effect(redis, "pay").error == "ValueError: no"
 
 
-async def test_a_retry_wakes_a_drain(inbox: Inbox, redis: Redis) -> None:
+async def test_a_retry_wakes_a_drain(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed")
     redis.delete(keys.WAKE)
@@ -97,7 +97,7 @@ async def test_a_retry_wakes_a_drain(inbox: Inbox, redis: Redis) -> None:
     assert redis.llen(keys.WAKE) == 1
 
 
-async def test_a_retry_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
+async def test_a_retry_may_be_repeated(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed")
 
@@ -107,7 +107,7 @@ async def test_a_retry_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
     assert effect(redis, "pay").retries == 1
 
 
-async def test_a_dry_run_counts_and_changes_nothing(inbox: Inbox, redis: Redis) -> None:
+async def test_a_dry_run_counts_and_changes_nothing(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(request_id=one)) for one in request_ids(7)])
     await settle(inbox, pay="failed")
 
@@ -118,7 +118,9 @@ async def test_a_dry_run_counts_and_changes_nothing(inbox: Inbox, redis: Redis) 
 
 
 @pytest.mark.parametrize("name", [KEY, REQUEST, f"pay|{KEY}"])
-async def test_an_effect_is_named_by_itself_its_event_or_its_request(inbox: Inbox, redis: Redis, name: str) -> None:
+async def test_an_effect_is_named_by_itself_its_event_or_its_request(
+    inbox: WorkerInbox, redis: Redis, name: str
+) -> None:
     await inbox.accept([delivery(), delivery(payload(request_id="another"))])
     await settle(inbox, pay="failed")
 
@@ -127,7 +129,7 @@ async def test_an_effect_is_named_by_itself_its_event_or_its_request(inbox: Inbo
     assert change.examples == (f"pay|{KEY}",)
 
 
-async def test_a_filter_takes_no_others(inbox: Inbox, redis: Redis) -> None:
+async def test_a_filter_takes_no_others(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(request_id="a", loop_id="L")), delivery(payload(request_id="b"))])
     await settle(inbox, pay="failed", notify="failed")
 
@@ -137,14 +139,14 @@ async def test_a_filter_takes_no_others(inbox: Inbox, redis: Redis) -> None:
     assert redis.zcard(keys.FAILED) == 3
 
 
-async def test_more_than_a_batch_is_retried(inbox: Inbox, redis: Redis) -> None:
+async def test_more_than_a_batch_is_retried(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(request_id=one)) for one in request_ids(3 * CHUNK + 1)])
     await settle(inbox, pay="failed")
 
     assert retry(redis, Filter()).effects == 3 * CHUNK + 1
 
 
-async def test_a_failed_routing_is_retried_and_runs_alone_at_first(inbox: Inbox, redis: Redis) -> None:
+async def test_a_failed_routing_is_retried_and_runs_alone_at_first(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
     redis.hset(keys.event(KEY), ":crashes", 3)
@@ -157,7 +159,7 @@ async def test_a_failed_routing_is_retried_and_runs_alone_at_first(inbox: Inbox,
     assert record(redis).state == "due"
 
 
-async def test_a_failed_routing_waits_for_its_turn(inbox: Inbox, redis: Redis) -> None:
+async def test_a_failed_routing_waits_for_its_turn(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(claimed())])
     [first] = (await inbox.claim(1)).items
     await inbox.report([settled(first, "failed", "", error="3 workers died")])
@@ -175,7 +177,7 @@ async def test_a_failed_routing_waits_for_its_turn(inbox: Inbox, redis: Redis) -
 # -- discard -----------------------------------------------------------------------------------------
 
 
-async def test_a_discarded_effect_ends_with_its_reason_and_finishes_its_event(inbox: Inbox, redis: Redis) -> None:
+async def test_a_discarded_effect_ends_with_its_reason_and_finishes_its_event(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="done")
 
@@ -188,7 +190,7 @@ async def test_a_discarded_effect_ends_with_its_reason_and_finishes_its_event(in
     assert 0 < redis.ttl(keys.request(REQUEST)) <= RETENTION
 
 
-async def test_an_event_with_something_open_is_not_finished_by_a_discard(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_with_something_open_is_not_finished_by_a_discard(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="failed")
 
@@ -197,7 +199,7 @@ async def test_an_event_with_something_open_is_not_finished_by_a_discard(inbox: 
     assert (record(redis).state, redis.ttl(keys.event(KEY))) == ("routed", -1)
 
 
-async def test_held_effects_are_discarded_and_paused_ones_are_not(inbox: Inbox, redis: Redis) -> None:
+async def test_held_effects_are_discarded_and_paused_ones_are_not(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, gone="held", pay="retry")
     pausing.pause(redis, "pay")
@@ -209,7 +211,7 @@ async def test_held_effects_are_discarded_and_paused_ones_are_not(inbox: Inbox, 
     assert states(redis) == {"gone": "discarded", "pay": "paused"}
 
 
-async def test_a_discard_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
+async def test_a_discard_may_be_repeated(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="failed")
 
@@ -218,7 +220,7 @@ async def test_a_discard_may_be_repeated(inbox: Inbox, redis: Redis) -> None:
     assert counts == [1, 0]
 
 
-async def test_a_discarded_routing_ends_its_event(inbox: Inbox, redis: Redis) -> None:
+async def test_a_discarded_routing_ends_its_event(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
     await inbox.report([settled(item, "failed", "", error="3 workers died")])
@@ -228,7 +230,9 @@ async def test_a_discarded_routing_ends_its_event(inbox: Inbox, redis: Redis) ->
     assert record(redis).state == "discarded"
 
 
-async def test_what_a_worker_holds_is_neither_retried_nor_discarded_nor_replayed(inbox: Inbox, redis: Redis) -> None:
+async def test_what_a_worker_holds_is_neither_retried_nor_discarded_nor_replayed(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="")
     before = redis.hgetall(keys.event(KEY))
@@ -243,7 +247,7 @@ async def test_what_a_worker_holds_is_neither_retried_nor_discarded_nor_replayed
 # -- replay ------------------------------------------------------------------------------------------
 
 
-async def test_a_replay_runs_what_never_succeeded(inbox: Inbox, redis: Redis) -> None:
+async def test_a_replay_runs_what_never_succeeded(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="done", audit="skipped")
 
@@ -255,7 +259,7 @@ async def test_a_replay_runs_what_never_succeeded(inbox: Inbox, redis: Redis) ->
     assert (record(redis).replays, effect(redis, "new").replays, effect(redis, "notify").replays) == (1, 1, 0)
 
 
-async def test_a_forced_replay_runs_what_succeeded_too(inbox: Inbox, redis: Redis) -> None:
+async def test_a_forced_replay_runs_what_succeeded_too(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="done")
 
@@ -266,7 +270,7 @@ async def test_a_forced_replay_runs_what_succeeded_too(inbox: Inbox, redis: Redi
     assert states(redis) == {"pay": "due"}
 
 
-async def test_a_finished_event_is_open_again_and_does_not_expire(inbox: Inbox, redis: Redis) -> None:
+async def test_a_finished_event_is_open_again_and_does_not_expire(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox)
 
@@ -276,7 +280,7 @@ async def test_a_finished_event_is_open_again_and_does_not_expire(inbox: Inbox, 
     assert (redis.ttl(keys.event(KEY)), redis.ttl(keys.request(REQUEST))) == (-1, -1)
 
 
-async def test_a_replayed_event_finishes_again(inbox: Inbox, redis: Redis) -> None:
+async def test_a_replayed_event_finishes_again(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox)
     replay(redis, router("pay"), Filter(), retention=RETENTION)
@@ -288,7 +292,7 @@ async def test_a_replayed_event_finishes_again(inbox: Inbox, redis: Redis) -> No
     assert 0 < redis.ttl(keys.event(KEY)) <= RETENTION
 
 
-async def test_a_replay_keeps_to_the_handler_named(inbox: Inbox, redis: Redis) -> None:
+async def test_a_replay_keeps_to_the_handler_named(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="failed")
 
@@ -297,7 +301,7 @@ async def test_a_replay_keeps_to_the_handler_named(inbox: Inbox, redis: Redis) -
     assert states(redis) == {"pay": "failed", "notify": "due"}
 
 
-async def test_a_replay_goes_through_todays_conditions(inbox: Inbox, redis: Redis) -> None:
+async def test_a_replay_goes_through_todays_conditions(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(callback_id="c", state={"order": 7}), delivery(payload(request_id="other"))])
     await settle(inbox)
 
@@ -306,14 +310,14 @@ async def test_a_replay_goes_through_todays_conditions(inbox: Inbox, redis: Redi
     assert change.examples == (f"pay|{KEY}",)
 
 
-async def test_an_event_that_is_not_routed_yet_is_left_alone(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_that_is_not_routed_yet_is_left_alone(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
 
     assert replay(redis, router("pay"), [KEY], retention=RETENTION).effects == 0
     assert record(redis).state == "due"
 
 
-async def test_a_discarded_effect_can_be_replayed(inbox: Inbox, redis: Redis) -> None:
+async def test_a_discarded_effect_can_be_replayed(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed")
     discard(redis, Filter(), reason="too early", retention=RETENTION)
@@ -323,7 +327,7 @@ async def test_a_discarded_effect_can_be_replayed(inbox: Inbox, redis: Redis) ->
     assert (effect(redis, "pay").state, effect(redis, "pay").reason) == ("due", None)
 
 
-async def test_a_failed_routing_can_be_replayed(inbox: Inbox, redis: Redis) -> None:
+async def test_a_failed_routing_can_be_replayed(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
     await inbox.report([settled(item, "failed", "", error="3 workers died")])
@@ -334,7 +338,7 @@ async def test_a_failed_routing_can_be_replayed(inbox: Inbox, redis: Redis) -> N
     assert redis.zcard(keys.FAILED) == 0
 
 
-async def test_the_events_of_a_request_are_replayed_in_order(inbox: Inbox, redis: Redis) -> None:
+async def test_the_events_of_a_request_are_replayed_in_order(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(claimed()), delivery()])
     for _ in range(2):
         await settle(inbox)
@@ -361,7 +365,7 @@ def quarantine(redis: Redis, body: bytes, kept_as: str) -> None:
     redis.zadd(keys.QUARANTINE, {unreadable: 1772366400000})
 
 
-async def test_a_body_that_can_be_read_by_now_becomes_an_event(inbox: Inbox, redis: Redis) -> None:
+async def test_a_body_that_can_be_read_by_now_becomes_an_event(inbox: WorkerInbox, redis: Redis) -> None:
     quarantine(redis, payload(), "a")
 
     change = replay(redis, router("pay"), Filter(), retention=RETENTION)
@@ -372,14 +376,14 @@ async def test_a_body_that_can_be_read_by_now_becomes_an_event(inbox: Inbox, red
     assert (record(redis, "unreadable:a").state, record(redis, "unreadable:a").replayed_as) == ("reread", KEY)
 
 
-async def test_a_body_that_still_says_nothing_stays_in_quarantine(inbox: Inbox, redis: Redis) -> None:
+async def test_a_body_that_still_says_nothing_stays_in_quarantine(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(b'{"hello": 1}')])
 
     assert replay(redis, router("pay"), Filter(), retention=RETENTION) == Change(effects=0)
     assert redis.zcard(keys.QUARANTINE) == 1
 
 
-async def test_bodies_are_chosen_by_what_they_turn_out_to_say(inbox: Inbox, redis: Redis) -> None:
+async def test_bodies_are_chosen_by_what_they_turn_out_to_say(inbox: WorkerInbox, redis: Redis) -> None:
     quarantine(redis, payload(), "a")
     quarantine(redis, payload(status="timeout"), "b")
 
@@ -398,7 +402,7 @@ async def until(true: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def test_a_drain_runs_what_was_retried_and_replayed(inbox: Inbox, redis: Redis) -> None:
+async def test_a_drain_runs_what_was_retried_and_replayed(inbox: WorkerInbox, redis: Redis) -> None:
     routes, seen = Router(), []
 
     @routes.on("request.completed", name="pay")
@@ -426,7 +430,7 @@ async def test_a_drain_runs_what_was_retried_and_replayed(inbox: Inbox, redis: R
 # -- unrouted events ---------------------------------------------------------------------------------
 
 
-async def test_an_unrouted_event_is_counted_until_a_replay_has_a_route_for_it(inbox: Inbox, redis: Redis) -> None:
+async def test_an_unrouted_event_is_counted_until_a_replay_has_a_route_for_it(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(), delivery(claimed("66c0ffee00000000000000b2"), trust="signed")])
     await settle(inbox)
     before = inbox_counts.read(redis)
@@ -441,7 +445,7 @@ async def test_an_unrouted_event_is_counted_until_a_replay_has_a_route_for_it(in
     assert (after.unrouted, after.unrouted_decisions) == (1, 0)
 
 
-async def test_a_replay_of_unrouted_events_leaves_routed_ones_alone(inbox: Inbox, redis: Redis) -> None:
+async def test_a_replay_of_unrouted_events_leaves_routed_ones_alone(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, notify="done")
 
@@ -450,7 +454,7 @@ async def test_a_replay_of_unrouted_events_leaves_routed_ones_alone(inbox: Inbox
 
 
 async def test_an_outcome_that_does_not_speak_for_its_request_is_not_counted_as_unrouted(
-    inbox: Inbox, redis: Redis
+    inbox: WorkerInbox, redis: Redis
 ) -> None:
     words_of_its_own = {"request_id": REQUEST, "decision": "approved", "reviewer_id": "u1"}
     body = {"event": "request.completed", "timestamp": ago(60), "data": words_of_its_own}
@@ -461,7 +465,7 @@ async def test_an_outcome_that_does_not_speak_for_its_request_is_not_counted_as_
     assert inbox_counts.read(redis).unrouted == 1
 
 
-async def test_unrouted_events_are_forgotten_with_their_records(inbox: Inbox, redis: Redis) -> None:
+async def test_unrouted_events_are_forgotten_with_their_records(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox)
     redis.delete(keys.event(KEY))

@@ -20,7 +20,7 @@ RETENTION = 3_600
 
 @pytest.fixture
 def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=RETENTION, lease=15.0)
+    return Inbox(async_redis, retention=RETENTION)
 
 
 def unreadable(number: int, size: int = 1_000, **changes: object) -> Delivery:

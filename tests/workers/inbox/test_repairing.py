@@ -18,7 +18,7 @@ from workers import Router
 from workers.clock import Clock
 from workers.inbox import keys
 from workers.inbox.maintenance.repairing import SLICE, Repairer
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 
 REQUEST = "66c0ffee00000000000000a1"
 KEY = key(payload())
@@ -28,8 +28,8 @@ TURNS = f"{keys.PREFIX}turns:{REQUEST}"
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=15.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=15.0)
 
 
 def routes() -> Router:
@@ -127,11 +127,11 @@ def end_too_soon(redis: Redis) -> None:
     redis.hset(EVENT, "state", "done")
 
 
-async def accepted(inbox: Inbox, worker: OneWorker) -> None:
+async def accepted(inbox: WorkerInbox, worker: OneWorker) -> None:
     await inbox.accept([delivery()])
 
 
-async def running(inbox: Inbox, worker: OneWorker) -> None:
+async def running(inbox: WorkerInbox, worker: OneWorker) -> None:
     """`pay` runs, `strict` waits for confirmation."""
     await inbox.accept([delivery()])
     await worker.claim()
@@ -159,11 +159,11 @@ async def running(inbox: Inbox, worker: OneWorker) -> None:
     ],
 )
 async def test_what_would_never_go_on_goes_on(
-    inbox: Inbox,
+    inbox: WorkerInbox,
     redis: Redis,
     repairer: Repairer,
     caplog: pytest.LogCaptureFixture,
-    prepare: Callable[[Inbox, OneWorker], Any],
+    prepare: Callable[[WorkerInbox, OneWorker], Any],
     break_it: Callable[[Redis], None],
     expected: str,
 ) -> None:
@@ -184,7 +184,7 @@ async def test_what_would_never_go_on_goes_on(
     assert KEY in caplog.text
 
 
-async def test_what_was_lost_runs_after_the_repair(inbox: Inbox, redis: Redis, repairer: Repairer) -> None:
+async def test_what_was_lost_runs_after_the_repair(inbox: WorkerInbox, redis: Redis, repairer: Repairer) -> None:
     await inbox.accept([delivery()])
     lose_the_routing(redis)
     repairer.repair()
@@ -197,7 +197,7 @@ async def test_what_was_lost_runs_after_the_repair(inbox: Inbox, redis: Redis, r
     assert redis.zcard(keys.UNFINISHED) == 0
 
 
-async def test_a_record_that_is_gone_leaves_the_index(inbox: Inbox, redis: Redis, repairer: Repairer) -> None:
+async def test_a_record_that_is_gone_leaves_the_index(inbox: WorkerInbox, redis: Redis, repairer: Repairer) -> None:
     await inbox.accept([delivery()])
     redis.delete(EVENT)
 
@@ -205,7 +205,7 @@ async def test_a_record_that_is_gone_leaves_the_index(inbox: Inbox, redis: Redis
     assert redis.zcard(keys.UNFINISHED) == 0
 
 
-async def test_every_slice_is_looked_at(inbox: Inbox, redis: Redis, repairer: Repairer) -> None:
+async def test_every_slice_is_looked_at(inbox: WorkerInbox, redis: Redis, repairer: Repairer) -> None:
     await inbox.accept([delivery(payload(f"{n:024}")) for n in range(2 * SLICE + 1)])
     redis.delete(keys.DUE)
 
@@ -215,7 +215,9 @@ async def test_every_slice_is_looked_at(inbox: Inbox, redis: Redis, repairer: Re
     assert redis.zcard(keys.DUE) == 2 * SLICE + 1
 
 
-async def test_two_events_of_a_request_take_turns_unharmed(inbox: Inbox, redis: Redis, repairer: Repairer) -> None:
+async def test_two_events_of_a_request_take_turns_unharmed(
+    inbox: WorkerInbox, redis: Redis, repairer: Repairer
+) -> None:
     worker = OneWorker(inbox, routes())
     await inbox.accept([delivery(claimed())])
     await worker.claim()
@@ -225,7 +227,7 @@ async def test_two_events_of_a_request_take_turns_unharmed(inbox: Inbox, redis: 
     assert repairer.repair() == []
 
 
-async def test_the_clock_repairs(inbox: Inbox, redis: Redis) -> None:
+async def test_the_clock_repairs(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     lose_the_routing(redis)
     clock = Clock(redis, retention=86_400, every=0.02)

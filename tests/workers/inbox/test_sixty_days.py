@@ -20,8 +20,8 @@ from workers import Router
 from workers.clock import Clock
 from workers.inbox import keys
 from workers.inbox.maintenance.repairing import Repairer
-from workers.inbox.store import Inbox
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -54,7 +54,7 @@ def routes() -> Router:
 class Life:
     """The inbox, one worker that may die, HITL.sh, and time."""
 
-    def __init__(self, redis: Redis, inbox: Inbox) -> None:
+    def __init__(self, redis: Redis, inbox: WorkerInbox) -> None:
         self.redis = redis
         self.inbox = inbox
         self.worker = OneWorker(inbox, routes())
@@ -120,7 +120,7 @@ def test_each_handler_runs_for_one_decision_in_sixty_days(
 
     async def live() -> Life:
         async with AsyncRedis.from_url(server.url) as client:
-            life = Life(redis, Inbox(client, retention=RETENTION, lease=15.0))
+            life = Life(redis, WorkerInbox(client, retention=RETENTION, lease=15.0))
             for step in story:
                 await life.take(*step)
             await life.settle()

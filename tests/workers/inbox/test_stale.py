@@ -14,7 +14,7 @@ from workers.inbox.operations.failures import discard
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import lookup
 from workers.inbox.queries.search import Filter, events
-from workers.inbox.store import Inbox
+from workers.inbox.worker_inbox import WorkerInbox
 
 DAY = 86_400
 RETENTION = 30 * DAY
@@ -23,8 +23,8 @@ KEY = key(payload())
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=RETENTION, lease=15.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=RETENTION, lease=15.0)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def ended(days: float, **more: object) -> bytes:
     return payload(response_at=ago(days * DAY), **more)
 
 
-async def accept(inbox: Inbox, body: bytes, **more: object) -> str:
+async def accept(inbox: WorkerInbox, body: bytes, **more: object) -> str:
     [verdict], _ = await inbox.accept([delivery(body, **more)])
     return verdict
 
@@ -50,7 +50,7 @@ def forget(redis: Redis) -> None:
 
 @pytest.mark.parametrize("trust", ["callback", "signed", "confirmed"])
 async def test_what_ended_before_the_retention_is_kept_and_not_routed(
-    inbox: Inbox, redis: Redis, router: Router, trust: str
+    inbox: WorkerInbox, redis: Redis, router: Router, trust: str
 ) -> None:
     verdict = await accept(inbox, ended(31), trust=trust)
     repeated = await accept(inbox, ended(31), trust=trust)
@@ -63,7 +63,7 @@ async def test_what_ended_before_the_retention_is_kept_and_not_routed(
     assert broken(redis) == []
 
 
-async def test_what_is_stale_can_be_found_and_replayed(inbox: Inbox, redis: Redis, router: Router) -> None:
+async def test_what_is_stale_can_be_found_and_replayed(inbox: WorkerInbox, redis: Redis, router: Router) -> None:
     await accept(inbox, ended(31))
     worker = OneWorker(inbox, router)
 
@@ -74,20 +74,20 @@ async def test_what_is_stale_can_be_found_and_replayed(inbox: Inbox, redis: Redi
     assert broken(redis) == []
 
 
-async def test_what_is_tracked_as_open_is_delivered_however_late(inbox: Inbox, redis: Redis) -> None:
+async def test_what_is_tracked_as_open_is_delivered_however_late(inbox: WorkerInbox, redis: Redis) -> None:
     await accept(inbox, claimed())
 
     assert await accept(inbox, ended(31)) == "accepted"
 
 
-async def test_what_ended_before_the_first_start_with_the_api_key_is_stale(inbox: Inbox, redis: Redis) -> None:
+async def test_what_ended_before_the_first_start_with_the_api_key_is_stale(inbox: WorkerInbox, redis: Redis) -> None:
     redis.hset(keys.RECONCILE_STATE, "since", RECEIVED.timestamp() - DAY)
 
     assert [await accept(inbox, ended(days, request_id=f"r{days}")) for days in (2, 0.5)] == ["stale", "accepted"]
 
 
 async def test_what_has_no_time_of_its_own_is_new_unless_a_tombstone_exists(
-    inbox: Inbox, redis: Redis, router: Router
+    inbox: WorkerInbox, redis: Redis, router: Router
 ) -> None:
     body = payload(response_at=None)
     assert await accept(inbox, body) == "accepted"
@@ -100,7 +100,7 @@ async def test_what_has_no_time_of_its_own_is_new_unless_a_tombstone_exists(
 
 
 async def test_a_tombstone_outlives_the_callback_urls_of_its_request(
-    inbox: Inbox, redis: Redis, router: Router
+    inbox: WorkerInbox, redis: Redis, router: Router
 ) -> None:
     await accept(inbox, payload())
     before = redis.exists(keys.tombstone(REQUEST))
@@ -110,7 +110,9 @@ async def test_a_tombstone_outlives_the_callback_urls_of_its_request(
     assert redis.ttl(keys.tombstone(REQUEST)) >= RETENTION + 40 * DAY
 
 
-async def test_what_ended_is_not_tracked_again_by_what_comes_after(inbox: Inbox, redis: Redis, router: Router) -> None:
+async def test_what_ended_is_not_tracked_again_by_what_comes_after(
+    inbox: WorkerInbox, redis: Redis, router: Router
+) -> None:
     """A captured `claimed` does not make a request open again whose record has expired."""
     await accept(inbox, payload())
     await OneWorker(inbox, router).settle()
@@ -121,7 +123,7 @@ async def test_what_ended_is_not_tracked_again_by_what_comes_after(inbox: Inbox,
 
 
 async def test_a_stale_forgery_does_not_stand_where_the_true_decision_comes(
-    inbox: Inbox, redis: Redis, router: Router
+    inbox: WorkerInbox, redis: Redis, router: Router
 ) -> None:
     worker = OneWorker(inbox, router)
     assert await accept(inbox, ended(400)) == "stale"
@@ -139,7 +141,7 @@ OTHER_TURN = TURN.replace(b"t1", b"t2")
 LOOP = b'{"event": "loop.deleted", "timestamp": "2026-01-01T00:00:00Z", "data": {"loop": {"id": "l1", "name": "Desk"}}}'
 
 
-async def test_a_token_speaks_for_its_request_alone(inbox: Inbox, redis: Redis) -> None:
+async def test_a_token_speaks_for_its_request_alone(inbox: WorkerInbox, redis: Redis) -> None:
     redis.set(f"{keys.PREFIX}token:bound", "another")
 
     verdicts = [await accept(inbox, body, callback_id="bound") for body in (payload(), TURN, LOOP)]
@@ -148,18 +150,18 @@ async def test_a_token_speaks_for_its_request_alone(inbox: Inbox, redis: Redis) 
     assert (await inbox.claim(10)).items == []
 
 
-async def test_a_token_without_a_request_may_report_one_turn(inbox: Inbox, redis: Redis) -> None:
+async def test_a_token_without_a_request_may_report_one_turn(inbox: WorkerInbox, redis: Redis) -> None:
     verdicts = [await accept(inbox, body, callback_id="unbound") for body in (TURN, TURN, OTHER_TURN, LOOP)]
 
     assert verdicts == ["accepted", "duplicate", "misused", "misused"]
 
 
-async def test_signed_deliveries_may_report_anything(inbox: Inbox, redis: Redis) -> None:
+async def test_signed_deliveries_may_report_anything(inbox: WorkerInbox, redis: Redis) -> None:
     assert [await accept(inbox, body, trust="signed") for body in (TURN, OTHER_TURN)] == ["accepted", "accepted"]
     assert await accept(inbox, LOOP.replace(b"2026-01-01T00:00:00Z", ago(5).encode()), trust="signed") == "accepted"
 
 
-async def test_a_request_cannot_be_named_like_a_member_of_our_own(inbox: Inbox, redis: Redis) -> None:
+async def test_a_request_cannot_be_named_like_a_member_of_our_own(inbox: WorkerInbox, redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"*": 5})
 
     await accept(inbox, claimed("*"))
@@ -168,13 +170,13 @@ async def test_a_request_cannot_be_named_like_a_member_of_our_own(inbox: Inbox, 
     assert redis.zscore(keys.CHECKS, "*") == 5
 
 
-async def test_stale_events_are_listed(inbox: Inbox, redis: Redis) -> None:
+async def test_stale_events_are_listed(inbox: WorkerInbox, redis: Redis) -> None:
     await accept(inbox, ended(31))
 
     assert [event.key for event in events(redis, Filter(state="stale")).events] == [KEY]
 
 
-async def test_an_open_request_is_tracked_for_longer_than_any_request_lives(inbox: Inbox, redis: Redis) -> None:
+async def test_an_open_request_is_tracked_for_longer_than_any_request_lives(inbox: WorkerInbox, redis: Redis) -> None:
     """HITL.sh may be away, or its webhooks lost, for longer than that."""
     await accept(inbox, claimed(), trust="signed")
     await accept(inbox, claimed("made-up"))
@@ -185,7 +187,7 @@ async def test_an_open_request_is_tracked_for_longer_than_any_request_lives(inbo
 
 @pytest.mark.parametrize(("weaker", "stronger"), [("callback", "signed"), ("signed", "confirmed")])
 async def test_a_tombstone_of_weaker_evidence_does_not_bury_the_decision(
-    inbox: Inbox, redis: Redis, router: Router, weaker: str, stronger: str
+    inbox: WorkerInbox, redis: Redis, router: Router, weaker: str, stronger: str
 ) -> None:
     """Handlers that began for the weaker evidence do not begin again, the others do."""
     router.on("*", name="careful", trust=stronger)(lambda decision: None)
@@ -207,7 +209,7 @@ async def test_a_tombstone_of_weaker_evidence_does_not_bury_the_decision(
 
 
 async def test_stronger_evidence_that_ended_before_the_horizon_stays_buried(
-    inbox: Inbox, redis: Redis, router: Router
+    inbox: WorkerInbox, redis: Redis, router: Router
 ) -> None:
     await accept(inbox, ended(1), trust="callback")
     await OneWorker(inbox, router).settle()

@@ -12,26 +12,26 @@ from tests.workers.inbox.invariants import broken
 from tests.workers.test_drain import draining, until
 from workers import Decision, Router
 from workers.inbox import keys
+from workers.inbox.claims import ClaimedItem, Lease
 from workers.inbox.queries import lookup
 from workers.inbox.settlements import Done, Report
-from workers.inbox.store import Inbox, LeaseKeeper
-from workers.inbox.values import ClaimedItem, Lease
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 
 LEASE = 0.05
 
 
 @pytest.fixture
-def inbox(async_redis: AsyncRedis) -> Inbox:
-    return Inbox(async_redis, retention=86_400, lease=15.0)
+def inbox(async_redis: AsyncRedis) -> WorkerInbox:
+    return WorkerInbox(async_redis, retention=86_400, lease=15.0)
 
 
 @pytest.fixture
-def mortal(async_redis: AsyncRedis) -> Inbox:
+def mortal(async_redis: AsyncRedis) -> WorkerInbox:
     """That of workers that die: their leases run out soon."""
-    return Inbox(async_redis, retention=86_400, lease=LEASE)
+    return WorkerInbox(async_redis, retention=86_400, lease=LEASE)
 
 
-async def die_with(mortal: Inbox, names: str) -> None:
+async def die_with(mortal: WorkerInbox, names: str) -> None:
     """A worker dies with the effect `pay` of these requests in hand."""
     await mortal.accept([delivery(payload(name)) for name in names])
     for item in (await mortal.claim(len(names))).items:
@@ -39,7 +39,7 @@ async def die_with(mortal: Inbox, names: str) -> None:
     await asyncio.sleep(LEASE + 0.02)
 
 
-async def settle(inbox: Inbox, item: ClaimedItem) -> None:
+async def settle(inbox: WorkerInbox, item: ClaimedItem) -> None:
     assert await inbox.report([settled(item, "done")]) == [True]
 
 
@@ -50,7 +50,7 @@ def crashes(redis: Redis, name: str) -> int:
 
 
 async def test_one_worker_clears_suspects_and_the_other_gets_healthy_work(
-    inbox: Inbox, mortal: Inbox, redis: Redis
+    inbox: WorkerInbox, mortal: WorkerInbox, redis: Redis
 ) -> None:
     await die_with(mortal, "abc")
     await inbox.announce("first", 3.0)
@@ -70,7 +70,7 @@ async def test_one_worker_clears_suspects_and_the_other_gets_healthy_work(
     assert broken(redis) == []
 
 
-async def test_another_worker_clears_suspects_when_the_first_is_gone(inbox: Inbox, mortal: Inbox) -> None:
+async def test_another_worker_clears_suspects_when_the_first_is_gone(inbox: WorkerInbox, mortal: WorkerInbox) -> None:
     await die_with(mortal, "ab")
     await inbox.announce("first", 0.1)
     [alone] = (await inbox.claim(10, claimant="first")).items
@@ -83,7 +83,7 @@ async def test_another_worker_clears_suspects_when_the_first_is_gone(inbox: Inbo
 
 
 async def test_a_busy_worker_leaves_suspects_to_an_idle_one_for_a_while(
-    inbox: Inbox, mortal: Inbox, redis: Redis
+    inbox: WorkerInbox, mortal: WorkerInbox, redis: Redis
 ) -> None:
     await die_with(mortal, "a")
     at_first = await inbox.claim(10, caller="busy", claimant="first")
@@ -96,7 +96,7 @@ async def test_a_busy_worker_leaves_suspects_to_an_idle_one_for_a_while(
 
 
 async def test_the_neighbours_of_the_one_that_kills_alone_are_healthy(
-    inbox: Inbox, mortal: Inbox, redis: Redis
+    inbox: WorkerInbox, mortal: WorkerInbox, redis: Redis
 ) -> None:
     await die_with(mortal, "abcd")
 
@@ -111,7 +111,7 @@ async def test_the_neighbours_of_the_one_that_kills_alone_are_healthy(
     assert broken(redis) == []
 
 
-async def test_what_two_workers_died_with_stays_alone(inbox: Inbox, mortal: Inbox, redis: Redis) -> None:
+async def test_what_two_workers_died_with_stays_alone(inbox: WorkerInbox, mortal: WorkerInbox, redis: Redis) -> None:
     await die_with(mortal, "ab")
     for name in "ab":
         redis.hset(keys.event(key(payload(name))), "pay:crashes", 1)
@@ -128,7 +128,7 @@ async def test_what_two_workers_died_with_stays_alone(inbox: Inbox, mortal: Inbo
 
 
 async def test_a_worker_that_was_only_slow_keeps_what_it_has_until_it_is_claimed(
-    inbox: Inbox, mortal: Inbox, redis: Redis
+    inbox: WorkerInbox, mortal: WorkerInbox, redis: Redis
 ) -> None:
     await die_with(mortal, "a")
     member, token = next(iter(redis.hgetall(keys.LEASES).items()))
@@ -144,7 +144,7 @@ async def test_a_worker_that_was_only_slow_keeps_what_it_has_until_it_is_claimed
     assert broken(redis) == []
 
 
-async def test_many_suspects_hide_no_healthy_work(inbox: Inbox, mortal: Inbox) -> None:
+async def test_many_suspects_hide_no_healthy_work(inbox: WorkerInbox, mortal: WorkerInbox) -> None:
     await die_with(mortal, "abcdefghij")
     await inbox.accept([delivery(payload("new"))])
 
@@ -154,7 +154,7 @@ async def test_many_suspects_hide_no_healthy_work(inbox: Inbox, mortal: Inbox) -
 
 
 async def test_a_lone_worker_goes_on_with_healthy_work_between_suspects(
-    inbox: Inbox, mortal: Inbox, redis: Redis
+    inbox: WorkerInbox, mortal: WorkerInbox, redis: Redis
 ) -> None:
     router, order, now, most = Router(), [], [0], [0]
 

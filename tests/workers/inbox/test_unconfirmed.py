@@ -12,14 +12,14 @@ from tests.builders import delivery, key, payload, routed, settled
 from tests.workers.inbox.invariants import broken
 from workers import Router
 from workers.inbox import keys
+from workers.inbox.claims import ClaimedItem
 from workers.inbox.event_records import EventRecord
 from workers.inbox.operations import pausing
 from workers.inbox.operations.failures import Refused, discard, retry
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import lookup
 from workers.inbox.queries.search import Filter, events
-from workers.inbox.store import Inbox
-from workers.inbox.values import ClaimedItem
+from workers.inbox.worker_inbox import WorkerInbox
 
 RETENTION = 3_600
 KEY = key(payload())
@@ -28,8 +28,8 @@ REJECTED = payload(response="Reject")
 
 
 @pytest.fixture
-async def inbox(async_redis: AsyncRedis, redis: Redis) -> AsyncIterator[Inbox]:
-    yield Inbox(async_redis, retention=RETENTION, lease=15.0)
+async def inbox(async_redis: AsyncRedis, redis: Redis) -> AsyncIterator[WorkerInbox]:
+    yield WorkerInbox(async_redis, retention=RETENTION, lease=15.0)
     assert broken(redis) == []
 
 
@@ -43,7 +43,7 @@ def states(redis: Redis, event_key: str = KEY) -> dict[str, str]:
     return {one.handler: one.state for one in record(redis, event_key).effects}
 
 
-async def claim_routed(inbox: Inbox, *names: str, body: bytes | None = None) -> ClaimedItem:
+async def claim_routed(inbox: WorkerInbox, *names: str, body: bytes | None = None) -> ClaimedItem:
     """Accept one event and route it to these, as a routing names them."""
     await inbox.accept([delivery(body)])
     [item] = (await inbox.claim(10)).items
@@ -51,7 +51,7 @@ async def claim_routed(inbox: Inbox, *names: str, body: bytes | None = None) -> 
     return item
 
 
-async def confirm(inbox: Inbox, body: bytes | None = None) -> None:
+async def confirm(inbox: WorkerInbox, body: bytes | None = None) -> None:
     """HITL.sh's API tells of it, as a reconcile run hands it on."""
     await inbox.accept([delivery(body, trust="confirmed")])
 
@@ -70,7 +70,9 @@ def demanding(*names: str, **conditions: Any) -> Router:
 # -- waiting -----------------------------------------------------------------------------------------
 
 
-async def test_what_waits_is_neither_begun_nor_due_and_its_request_is_worth_a_call(inbox: Inbox, redis: Redis) -> None:
+async def test_what_waits_is_neither_begun_nor_due_and_its_request_is_worth_a_call(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     await claim_routed(inbox, "pay:await-confirmed")
 
     assert (await inbox.claim(10)).items == []
@@ -80,7 +82,7 @@ async def test_what_waits_is_neither_begun_nor_due_and_its_request_is_worth_a_ca
     assert redis.zscore(keys.CHECKS, REQUEST) <= redis.time()[0] * 1000 + 1000
 
 
-async def test_a_call_that_is_due_sooner_stays_so(inbox: Inbox, redis: Redis) -> None:
+async def test_a_call_that_is_due_sooner_stays_so(inbox: WorkerInbox, redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {REQUEST: 5})
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
@@ -91,14 +93,14 @@ async def test_a_call_that_is_due_sooner_stays_so(inbox: Inbox, redis: Redis) ->
     assert redis.zscore(keys.CHECKS, REQUEST) == 5
 
 
-async def test_an_event_and_its_request_do_not_expire_while_something_waits(inbox: Inbox, redis: Redis) -> None:
+async def test_an_event_and_its_request_do_not_expire_while_something_waits(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "notify", "pay:await-confirmed")
     await inbox.report([settled(item, "done", "notify")])
 
     assert (record(redis).state, redis.ttl(keys.event(KEY)), redis.ttl(keys.request(REQUEST))) == ("routed", -1, -1)
 
 
-async def test_the_turn_passes_on_while_something_waits(inbox: Inbox, redis: Redis) -> None:
+async def test_the_turn_passes_on_while_something_waits(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(), delivery(REJECTED)])
     [first] = (await inbox.claim(10)).items
 
@@ -109,7 +111,7 @@ async def test_the_turn_passes_on_while_something_waits(inbox: Inbox, redis: Red
     assert second.lease.event_key.startswith(f"{KEY}#")
 
 
-async def test_a_routing_that_was_lost_is_repeated_and_waits_once(inbox: Inbox, redis: Redis) -> None:
+async def test_a_routing_that_was_lost_is_repeated_and_waits_once(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [lost] = (await inbox.claim(10)).items
     expire_leases(redis)
@@ -122,7 +124,7 @@ async def test_a_routing_that_was_lost_is_repeated_and_waits_once(inbox: Inbox, 
     assert (states(redis), redis.zcard(keys.UNCONFIRMED)) == ({"pay": "unconfirmed"}, 1)
 
 
-async def test_an_effect_older_than_the_demand_waits_too(inbox: Inbox, redis: Redis) -> None:
+async def test_an_effect_older_than_the_demand_waits_too(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "pay")
 
     await inbox.report([settled(item, "unconfirmed", "pay", needs="confirmed")])
@@ -136,7 +138,7 @@ async def test_an_effect_older_than_the_demand_waits_too(inbox: Inbox, redis: Re
 # -- confirmed ---------------------------------------------------------------------------------------
 
 
-async def test_proof_makes_it_due_as_the_api_tells_it(inbox: Inbox, redis: Redis) -> None:
+async def test_proof_makes_it_due_as_the_api_tells_it(inbox: WorkerInbox, redis: Redis) -> None:
     await claim_routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
 
     await confirm(inbox, payload(metadata={"read": "at the API"}))
@@ -149,7 +151,7 @@ async def test_proof_makes_it_due_as_the_api_tells_it(inbox: Inbox, redis: Redis
     assert (record(redis).state, redis.exists(keys.UNCONFIRMED, keys.unconfirmed(REQUEST))) == ("done", 0)
 
 
-async def test_proof_that_came_while_it_was_routed_is_not_waited_for(inbox: Inbox, redis: Redis) -> None:
+async def test_proof_that_came_while_it_was_routed_is_not_waited_for(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
 
@@ -159,7 +161,7 @@ async def test_proof_that_came_while_it_was_routed_is_not_waited_for(inbox: Inbo
     assert [one.lease.handler for one in (await inbox.claim(10)).items] == ["pay"]
 
 
-async def test_proof_that_came_while_it_was_claimed_is_not_waited_for(inbox: Inbox, redis: Redis) -> None:
+async def test_proof_that_came_while_it_was_claimed_is_not_waited_for(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "pay")
 
     await confirm(inbox)
@@ -171,7 +173,7 @@ async def test_proof_that_came_while_it_was_claimed_is_not_waited_for(inbox: Inb
 
 @pytest.mark.parametrize("routing", [True, False])
 async def test_proof_that_came_before_anybody_waited_shows_nothing_of_what_was_posted(
-    inbox: Inbox, redis: Redis, *, routing: bool
+    inbox: WorkerInbox, redis: Redis, *, routing: bool
 ) -> None:
     await inbox.accept([delivery(payload(metadata={"to": "Mallory"}), trust="signed")])
     if not routing:
@@ -190,7 +192,7 @@ async def test_proof_that_came_before_anybody_waited_shows_nothing_of_what_was_p
     ]
 
 
-async def test_proof_without_the_state_of_a_callback_url_is_asked_for_again(inbox: Inbox, redis: Redis) -> None:
+async def test_proof_without_the_state_of_a_callback_url_is_asked_for_again(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(callback_id="leaked", state={"to": "Mallory"})])
     await confirm(inbox)
     [item] = (await inbox.claim(10)).items
@@ -200,7 +202,7 @@ async def test_proof_without_the_state_of_a_callback_url_is_asked_for_again(inbo
     assert (states(redis), redis.zscore(keys.CHECKS, REQUEST) is not None) == ({"pay": "unconfirmed"}, True)
 
 
-async def test_a_repeated_delivery_proves_nothing(inbox: Inbox, redis: Redis) -> None:
+async def test_a_repeated_delivery_proves_nothing(inbox: WorkerInbox, redis: Redis) -> None:
     await claim_routed(inbox, "pay:await-confirmed")
 
     await inbox.accept([delivery(), delivery(trust="signed")])
@@ -208,7 +210,7 @@ async def test_a_repeated_delivery_proves_nothing(inbox: Inbox, redis: Redis) ->
     assert ((await inbox.claim(10)).items, states(redis)) == ([], {"pay": "unconfirmed"})
 
 
-async def test_what_is_confirmed_still_waits_for_room_turn_and_pause(inbox: Inbox, redis: Redis) -> None:
+async def test_what_is_confirmed_still_waits_for_room_turn_and_pause(inbox: WorkerInbox, redis: Redis) -> None:
     await claim_routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
     await claim_routed(inbox, "pay", body=payload("another"))
     pausing.pause(redis, "notify")
@@ -222,7 +224,7 @@ async def test_what_is_confirmed_still_waits_for_room_turn_and_pause(inbox: Inbo
 # -- overruled ------------------------------------------------------------------------------------
 
 
-async def test_what_stronger_evidence_overrules_never_begins(inbox: Inbox, redis: Redis) -> None:
+async def test_what_stronger_evidence_overrules_never_begins(inbox: WorkerInbox, redis: Redis) -> None:
     await claim_routed(inbox, "pay:await-confirmed")
 
     await confirm(inbox, REJECTED)
@@ -235,7 +237,7 @@ async def test_what_stronger_evidence_overrules_never_begins(inbox: Inbox, redis
 
 
 @pytest.mark.parametrize("mark", [":due", ""])
-async def test_an_overruled_effect_that_is_due_ends_at_the_claim(inbox: Inbox, redis: Redis, mark: str) -> None:
+async def test_an_overruled_effect_that_is_due_ends_at_the_claim(inbox: WorkerInbox, redis: Redis, mark: str) -> None:
     item = await claim_routed(inbox, "pay:await-confirmed", f"notify{mark}")
     if not mark:
         await inbox.report([settled(item, "release", "notify")])
@@ -248,7 +250,7 @@ async def test_an_overruled_effect_that_is_due_ends_at_the_claim(inbox: Inbox, r
     assert 0 < redis.ttl(keys.event(KEY)) <= RETENTION
 
 
-async def test_an_overruled_effect_that_runs_may_end_but_not_be_retried(inbox: Inbox, redis: Redis) -> None:
+async def test_an_overruled_effect_that_runs_may_end_but_not_be_retried(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "pay:await-confirmed", "notify", "audit")
 
     await confirm(inbox, REJECTED)
@@ -259,7 +261,7 @@ async def test_an_overruled_effect_that_runs_may_end_but_not_be_retried(inbox: I
     assert [(one.number, one.end) for one in record(redis).effects[2].tries] == [(1, "retry")]
 
 
-async def test_an_overruled_effect_that_a_worker_died_with_is_not_run_again(inbox: Inbox, redis: Redis) -> None:
+async def test_an_overruled_effect_that_a_worker_died_with_is_not_run_again(inbox: WorkerInbox, redis: Redis) -> None:
     await claim_routed(inbox, "pay:await-confirmed", "notify")
     await confirm(inbox, REJECTED)
     expire_leases(redis)
@@ -271,7 +273,7 @@ async def test_an_overruled_effect_that_a_worker_died_with_is_not_run_again(inbo
     assert redis.hget(keys.PREFIX + "running", "notify") is None
 
 
-async def test_the_true_event_is_told_that_something_was_done_for_the_other(inbox: Inbox, redis: Redis) -> None:
+async def test_the_true_event_is_told_that_something_was_done_for_the_other(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "pay:await-confirmed", "notify")
     await inbox.report([settled(item, "done", "notify")])
 
@@ -284,7 +286,7 @@ async def test_the_true_event_is_told_that_something_was_done_for_the_other(inbo
     assert [(one.handler, one.overruled) for one in record(redis).effects] == [("pay", False), ("notify", True)]
 
 
-async def test_the_room_of_an_overruled_effect_is_the_next_ones(inbox: Inbox, redis: Redis) -> None:
+async def test_the_room_of_an_overruled_effect_is_the_next_ones(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(one)) for one in ("0", REQUEST, "b")])
     for item in (await inbox.claim(10)).items:
         await inbox.report([routed(item, "capped:due,pay:await-confirmed")])
@@ -300,14 +302,14 @@ async def test_the_room_of_an_overruled_effect_is_the_next_ones(inbox: Inbox, re
 # -- a person ----------------------------------------------------------------------------------------
 
 
-async def test_what_waits_is_found_by_its_state(inbox: Inbox, redis: Redis) -> None:
+async def test_what_waits_is_found_by_its_state(inbox: WorkerInbox, redis: Redis) -> None:
     await claim_routed(inbox, "pay:await-confirmed")
     await claim_routed(inbox, body=payload("another"))
 
     assert [event.key for event in events(redis, Filter(state="unconfirmed")).events] == [KEY]
 
 
-async def test_what_waits_can_be_discarded_by_name(inbox: Inbox, redis: Redis) -> None:
+async def test_what_waits_can_be_discarded_by_name(inbox: WorkerInbox, redis: Redis) -> None:
     await claim_routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
 
     first = discard(redis, [f"pay|{KEY}"], reason="no", retention=RETENTION).effects
@@ -318,7 +320,7 @@ async def test_what_waits_can_be_discarded_by_name(inbox: Inbox, redis: Redis) -
     assert (states(redis), record(redis).state) == ({"pay": "discarded", "notify": "discarded"}, "done")
 
 
-async def test_discarding_everything_that_failed_leaves_what_waits(inbox: Inbox, redis: Redis) -> None:
+async def test_discarding_everything_that_failed_leaves_what_waits(inbox: WorkerInbox, redis: Redis) -> None:
     await claim_routed(inbox, "pay:await-confirmed")
 
     assert discard(redis, Filter(), reason="no", retention=RETENTION).effects == 0
@@ -326,7 +328,7 @@ async def test_discarding_everything_that_failed_leaves_what_waits(inbox: Inbox,
 
 
 @pytest.mark.parametrize("name", [KEY, REQUEST, f"pay|{KEY}"])
-async def test_what_waits_is_not_retried_and_the_reason_is_told(inbox: Inbox, redis: Redis, name: str) -> None:
+async def test_what_waits_is_not_retried_and_the_reason_is_told(inbox: WorkerInbox, redis: Redis, name: str) -> None:
     await claim_routed(inbox, "pay:await-confirmed")
 
     with pytest.raises(Refused, match="waits until stronger evidence confirms"):
@@ -335,7 +337,7 @@ async def test_what_waits_is_not_retried_and_the_reason_is_told(inbox: Inbox, re
         replay(redis, demanding("pay"), [name], retention=RETENTION, force=True)
 
 
-async def test_an_overruled_event_is_neither_retried_nor_replayed(inbox: Inbox, redis: Redis) -> None:
+async def test_an_overruled_event_is_neither_retried_nor_replayed(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "pay:await-confirmed", "notify")
     await inbox.report([settled(item, "failed", "notify", error="ValueError: no")])
     await confirm(inbox, REJECTED)
@@ -347,7 +349,7 @@ async def test_an_overruled_event_is_neither_retried_nor_replayed(inbox: Inbox, 
     assert retry(redis, Filter(), dry_run=True).effects == retry(redis, Filter()).effects == 0
 
 
-async def test_an_overruled_event_ends_once_its_failures_are_discarded(inbox: Inbox, redis: Redis) -> None:
+async def test_an_overruled_event_ends_once_its_failures_are_discarded(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "pay:await-confirmed", "notify")
     await inbox.report([settled(item, "failed", "notify", error="ValueError: no")])
     await confirm(inbox, REJECTED)
@@ -358,7 +360,7 @@ async def test_an_overruled_event_ends_once_its_failures_are_discarded(inbox: In
 
 
 async def test_a_new_handler_that_demands_proof_waits_for_it_when_an_old_event_is_replayed(
-    inbox: Inbox, redis: Redis
+    inbox: WorkerInbox, redis: Redis
 ) -> None:
     await claim_routed(inbox)
 
@@ -369,7 +371,7 @@ async def test_a_new_handler_that_demands_proof_waits_for_it_when_an_old_event_i
     assert redis.zscore(keys.CHECKS, REQUEST) is not None
 
 
-async def test_a_confirmed_event_is_replayed_at_once_to_what_demands_proof(inbox: Inbox, redis: Redis) -> None:
+async def test_a_confirmed_event_is_replayed_at_once_to_what_demands_proof(inbox: WorkerInbox, redis: Redis) -> None:
     await claim_routed(inbox)
     await confirm(inbox)
 
@@ -378,7 +380,7 @@ async def test_a_confirmed_event_is_replayed_at_once_to_what_demands_proof(inbox
     assert [item.lease.handler for item in (await inbox.claim(10)).items] == ["pay"]
 
 
-async def test_a_failed_effect_is_replayed_once_its_event_is_proven(inbox: Inbox, redis: Redis) -> None:
+async def test_a_failed_effect_is_replayed_once_its_event_is_proven(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "pay")
     await inbox.report([settled(item, "failed", "pay", error="ValueError: no")])
 

@@ -15,9 +15,9 @@ from workers import Decision, Router
 from workers.asking import RedisRequestRecorder
 from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys
-from workers.inbox.store import Inbox, LeaseKeeper
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.values import Delivery
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 from workers.reconcile import api_reading, runner
 from workers.redis_clients import drain_client
 from workers.routing.decision_fields import NEEDABLE
@@ -78,7 +78,7 @@ def decide_all(redis: Redis, server_url: str) -> tuple[Given, dict[str, str]]:
 
 async def _decide(redis: Redis, settings: Settings, router: Router, asked: list[AskedCell]) -> None:
     async_redis = drain_client(settings.redis_url)
-    inbox = Inbox(async_redis, retention=RETENTION, lease=LEASE)
+    inbox = WorkerInbox(async_redis, retention=RETENTION, lease=LEASE)
     options = DrainOptions(lease=LEASE, can_read=True)
     drain = Drain(inbox, router, LeaseKeeper(redis, lease=LEASE), options)
     running = asyncio.create_task(drain.run())

@@ -6,7 +6,7 @@ from typing import Any
 from redis import Redis
 
 from hitlsh.api import Client, boolean
-from workers.completion import CallbackState
+from hitlsh.callbacks import CallbackState
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.inbox.tracker.tracked_requests import NewRequest

@@ -115,7 +115,7 @@ async def test_a_request_that_a_webhook_told_of_is_looked_for_with_every_key(
     await asyncio.to_thread(sandbox.advance, 2 * HOUR)
     body = msgspec.json.decode(claimed(request))
     body["data"]["request"] |= {"created_at": "2026-01-01T00:00:00Z", "timeout_at": "2026-01-02T00:00:00Z"}
-    await Inbox(async_redis, retention=86_400, lease=5.0).accept([delivery(msgspec.json.encode(body), trust="signed")])
+    await Inbox(async_redis, retention=86_400).accept([delivery(msgspec.json.encode(body), trust="signed")])
     assert list(tracked_requests.load(redis, api_keys.read(redis).current)) == [request]
 
     accounts = [await asyncio.to_thread(reconcile, both, redis) for _ in range(2)]

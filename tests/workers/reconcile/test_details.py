@@ -22,8 +22,8 @@ from workers.asking import RedisRequestRecorder
 from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys
 from workers.inbox.queries import lookup
-from workers.inbox.store import Inbox, LeaseKeeper
 from workers.inbox.tracker.api_keys import KeyIndexes
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 from workers.settings import Settings
 
 QUESTION = single_select(Option(value="v1", label="Quite another word"), Option(value="v2", label="Second"))
@@ -37,7 +37,7 @@ class Receiver:
     def __init__(self, redis: Redis, async_redis: AsyncRedis, settings: Settings) -> None:
         self.redis = redis
         self.settings = settings
-        self.inbox = Inbox(async_redis, retention=86_400, lease=5.0)
+        self.inbox = WorkerInbox(async_redis, retention=86_400, lease=5.0)
         self.seen: dict[str, list[Decision]] = {"audit": [], "pay": [], "rest": []}
         self.router = Router()
         self.router.on("request.completed", response="v1", name="audit")(lambda decision: self._keep("audit", decision))

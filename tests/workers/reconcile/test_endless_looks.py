@@ -12,11 +12,10 @@ from redis.asyncio import Redis as AsyncRedis
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
-from hitlsh.callbacks import CallbackSigner
+from hitlsh.callbacks import CallbackSigner, CallbackState
 from tests.builders import claimed, delivery, payload
 from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcile, track
 from tests.workers.reconcile.test_proving import Desk
-from workers.completion import CallbackState
 from workers.inbox import keys, request_records
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations.failures import discard
@@ -214,7 +213,7 @@ async def test_refused_deliveries_are_looked_into_within_the_cap_and_take_nothin
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     requests = [ask(api, redis, loop) for _ in range(2)]
-    await desk.inbox.refused(requests)
+    await desk.inbox.expedite_checks(requests)
     for request in requests:
         redis.hset(keys.request(request), "timeout_at", time.time() - HOUR)
     budget = RedisBudget(redis, KEY, rules=snapshot.rules(settings), purpose="unverified")

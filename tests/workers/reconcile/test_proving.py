@@ -12,16 +12,15 @@ from redis.asyncio import Redis as AsyncRedis
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
-from hitlsh.callbacks import CallbackSigner
+from hitlsh.callbacks import CallbackSigner, CallbackState
 from tests.builders import delivery, payload
 from tests.inbox_records import recent
 from tests.workers.inbox.invariants import broken
 from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcile, track
 from workers import Decision, Router
-from workers.completion import CallbackState
 from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys, request_records
-from workers.inbox.store import Inbox, LeaseKeeper
+from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 from workers.settings import Settings
 
 
@@ -30,7 +29,7 @@ class Desk:
 
     def __init__(self, redis: Redis, async_redis: AsyncRedis) -> None:
         self.redis = redis
-        self.inbox = Inbox(async_redis, retention=86_400, lease=5.0)
+        self.inbox = WorkerInbox(async_redis, retention=86_400, lease=5.0)
         self.seen: list[tuple[str, Any]] = []
         self.decisions: list[Decision] = []
         self.router = Router()

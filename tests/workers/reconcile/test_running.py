@@ -11,21 +11,22 @@ from redis import Redis
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
+from hitlsh.callbacks import CallbackState
 from hitlsh.request_details import RequestDetails
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, payload
 from tests.inbox_records import recent
 from tests.processes.proc import until
 from tests.workers.reconcile.asked import HOUR, KEY, ask, reconcile, track
-from workers.completion import CallbackState
 from workers.decision import Decision
 from workers.inbox import keys, request_records, scripts
 from workers.inbox.budget.redis_budget import RedisBudget
-from workers.inbox.store import Inbox, pack
+from workers.inbox.claims import Claim
+from workers.inbox.store import pack
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import NewRequest
-from workers.inbox.values import Claim
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.reconcile import runner, snapshot, state
 from workers.redis_clients import drain_client
 from workers.settings import Settings
@@ -61,7 +62,7 @@ def test_an_open_request_is_checked_and_looked_at_later(
 
 async def claimed_once(url: str) -> Claim:
     client = drain_client(url)
-    claim = await Inbox(client, retention=86_400, lease=1.0).claim(1)
+    claim = await WorkerInbox(client, retention=86_400, lease=1.0).claim(1)
     await client.aclose()
     return claim
 

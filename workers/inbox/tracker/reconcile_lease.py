@@ -8,7 +8,8 @@ from redis import Redis
 
 from workers.errors import WorkersError
 from workers.inbox import keys, scripts
-from workers.inbox.store import fencing_token, frame
+from workers.inbox.claims import fencing_token
+from workers.inbox.store import frame
 
 Verb = Literal["open", "details", "loop", "loop_name", "ended", "missing", "due", "hold", "state"]
 

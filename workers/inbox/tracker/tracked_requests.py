@@ -7,8 +7,8 @@ import msgspec
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from hitlsh.callbacks import CallbackState
 from hitlsh.request_details import RequestDetails
-from workers.completion import CallbackState
 from workers.inbox import keys, request_records, scripts
 from workers.inbox.queries import lookup
 from workers.inbox.request_records import RequestRecord

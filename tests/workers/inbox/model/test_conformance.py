@@ -19,10 +19,10 @@ from tests.workers.inbox.model.search import CONFLICTS, PLAIN, STRICT, STRICT_CO
 from tests.workers.inbox.model.state import Member, Request
 from tests.workers.inbox.settles import unsettled
 from workers.inbox import keys
+from workers.inbox.claims import ClaimedItem
 from workers.inbox.settlements import Report
-from workers.inbox.store import Inbox
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
-from workers.inbox.values import ClaimedItem
+from workers.inbox.worker_inbox import WorkerInbox
 from workers.trust import LEVELS
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -48,7 +48,7 @@ SCENARIO = Scenario(
 class Inboxes:
     """The real inbox, as workers and HITL.sh take the steps of the model to it."""
 
-    def __init__(self, redis: Redis, inbox: Inbox, seems_one_answer: bool | None) -> None:
+    def __init__(self, redis: Redis, inbox: WorkerInbox, seems_one_answer: bool | None) -> None:
         first, second, self.options = ANSWERS[seems_one_answer]
         self.bodies = {
             "A": payload(response_data=first),
@@ -227,7 +227,7 @@ def test_the_inbox_does_what_the_model_does(
 
     async def walk() -> None:
         async with AsyncRedis.from_url(server.url) as client:
-            inboxes = Inboxes(redis, Inbox(client, retention=86_400, lease=15.0), seems_one_answer)
+            inboxes = Inboxes(redis, WorkerInbox(client, retention=86_400, lease=15.0), seems_one_answer)
             node, taken = Node(Request(is_one_answer=bool(seems_one_answer))), list[str]()
             for choice in choices:
                 possible = list(steps(scenario, node))

@@ -1,0 +1,73 @@
+"""What a worker claims, as values: leases on events and effects, and the work that they hold."""
+
+import secrets
+
+import msgspec
+
+from workers.decision import StoredEvent
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's hold on one effect, or on the routing of one event."""
+
+    #: Empty for the routing.
+    handler: str
+    event_key: str
+    #: The fencing token of the claim.
+    token: int
+
+    @property
+    def member(self) -> str:
+        """What the lease is on, as the inbox names it."""
+        return f"{self.handler}|{self.event_key}"
+
+
+class ClaimedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An event to route or an effect to run, leased to this worker."""
+
+    lease: Lease
+    stored: StoredEvent
+    attempt: int
+    #: How often the handler raised so far.
+    errors: int = 0
+    #: How often a worker died while it held this item.
+    crashes: int = 0
+    #: A worker that held it died, and it has not ended since: it runs alone.
+    is_suspect: bool = False
+    #: Bytes of its evidence: the body, and the head that was made of it.
+    size: int = 0
+    #: Of an event to route: its request has other outcomes, so that the inbox decides which effects begin.
+    has_rivals: bool = False
+
+    def first_attempt(self, handler: str) -> "ClaimedItem":
+        """The effect of a handler on this event, under the same token."""
+        lease = msgspec.structs.replace(self.lease, handler=handler)
+        return ClaimedItem(lease=lease, stored=self.stored, attempt=1, size=self.size)
+
+
+class UndecodableItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An event or effect, leased to this worker, whose record this version cannot decode."""
+
+    lease: Lease
+    #: How often an attempt failed so far.
+    errors: int
+    #: What is wrong with the record, without its values.
+    reason: str
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What one look at the inbox gave."""
+
+    items: list[ClaimedItem]
+    undecodable: list[UndecodableItem]
+    #: Seconds until something else is due (0 or less: now); None when nothing is.
+    next_due_in: float | None
+    #: Something is due that only a worker with nothing in hand may take.
+    suspects_wait: bool
+    #: Names of paused handlers; `*` stands for all.
+    paused: frozenset[str]
+
+
+def fencing_token() -> int:
+    """A token that nobody had before. It has no order, because a failover may repeat a counter."""
+    return secrets.randbelow(2**63 - 1) + 1

@@ -1,0 +1,211 @@
+"""The inbox as the workers use it: claims of what is due, renewals of leases, and reports of how work ended."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
+
+import msgspec
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import NoScriptError
+
+from hitlsh.callbacks import CallbackState
+from hitlsh.event_json import decode_event
+from hitlsh.events import Trust
+from workers.completion import NOTHING_KNOWN, KnownDetails
+from workers.decision import StoredEvent
+from workers.inbox import keys, scripts
+from workers.inbox.claims import Claim, ClaimedItem, Lease, UndecodableItem, fencing_token
+from workers.inbox.settlements import Report, report_words
+from workers.inbox.store import Inbox, frame
+from workers.inbox.values import moment
+
+#: Once its items have this many bytes, a claim takes no further one: it is one answer of the server.
+CLAIM_BYTES = 8 << 20
+#: Characters of what is wrong with a record that cannot be decoded.
+LONGEST_REASON = 500
+
+NO_CAPS: Mapping[str, int] = MappingProxyType({})
+Caller: TypeAlias = Literal["busy", "idle", "suspect"]
+
+_decode_callback = msgspec.json.Decoder(CallbackState).decode
+#: What the request tracker knows of a request, as details.lua puts it together.
+decode_known = msgspec.json.Decoder(KnownDetails).decode
+
+
+class ResumeSlice(NamedTuple):
+    """What one slice of a resume did."""
+
+    #: How many effects became due.
+    resumed: int
+    #: Where the next slice begins.
+    cursor: int
+    #: There is no next slice.
+    is_over: int
+
+
+class WorkerInbox(Inbox):
+    """The inbox with claims and reports."""
+
+    def __init__(self, redis: AsyncRedis, *, retention: int, lease: float) -> None:
+        """`retention`: seconds that finished work is kept. `lease`: seconds that a claim holds."""
+        super().__init__(redis, retention=retention)
+        self._lease = str(int(lease * 1000))
+        #: By claimant: how many of its claims were answered, as far as we know.
+        self._claims_heard: Counter[str] = Counter()
+        self._claim = scripts.async_script(redis, "store/claim")
+        self._report = scripts.async_script(redis, "store/report")
+        self._resume = scripts.async_script(redis, "store/resume_effects")
+
+    async def claim(
+        self, most: int, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS, claimant: str = "",
+        most_bytes: int = CLAIM_BYTES,
+    ) -> Claim:  # fmt: skip
+        """Lease up to `most` due items to the caller.
+
+        `caller`: whether it has something in hand; what a worker died with is only given to one that has
+        nothing, alone. `caps`: how many of a handler's effects may run at once, across all workers.
+        `claimant`: who makes one claim after the other, so that one whose answer was lost is answered again.
+        `most_bytes`: the item that reaches this many bytes of evidence is the last.
+        """
+        words = self._claim_words(most, caller, caps, claimant, most_bytes)
+        return self._heard(await self._claim(keys=[keys.PREFIX], args=words), claimant)
+
+    async def claim_when_woken(
+        self, most: int, seconds: float, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS,
+        claimant: str = "", most_bytes: int = CLAIM_BYTES,
+    ) -> Claim:  # fmt: skip
+        """The same, as soon as something new is due, or after `seconds`.
+
+        One round trip: the server runs the claim in the moment in which it wakes this connection.
+        """
+        words = self._claim_words(most, caller, caps, claimant, most_bytes)
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.blpop([keys.WAKE], timeout=seconds)
+            pipe.execute_command("EVALSHA", self._claim.sha, 1, keys.PREFIX, *words)
+            _, reply = await pipe.execute(raise_on_error=False)
+        if isinstance(reply, NoScriptError):
+            return await self.claim(most, caller=caller, caps=caps, claimant=claimant, most_bytes=most_bytes)
+        if isinstance(reply, Exception):
+            raise reply
+        return self._heard(reply, claimant)
+
+    def _heard(self, reply: list[Any], claimant: str) -> Claim:
+        """Until then, the same claim would be answered again: an answer that is lost costs nothing."""
+        claim = _claimed(reply)
+        self._claims_heard[claimant] += 1
+        return claim
+
+    def _claim_words(
+        self, most: int, caller: Caller, caps: Mapping[str, int], claimant: str, most_bytes: int
+    ) -> list[str | int]:
+        pairs = [word for pair in caps.items() for word in pair]
+        known_as = (claimant, self._claims_heard[claimant])
+        most_bytes = min(most_bytes, CLAIM_BYTES)
+        return [most, self._lease, most_bytes, caller, self._retention, *known_as, fencing_token(), *pairs]
+
+    async def report(self, reports: Iterable[Report]) -> list[bool]:
+        """Record what was done; False for a report whose lease had passed to another worker."""
+        batch = frame(report_words(reports))
+        answers = await self._report(keys=[keys.PREFIX], args=[self._retention, self._lease, batch])
+        return [answer == 1 for answer in answers]
+
+    async def resume(self, handlers: Iterable[str], *, most: int, caps: Mapping[str, int] = NO_CAPS, cursor: int = 0
+    ) -> ResumeSlice:  # fmt: skip
+        """Make effects that were held for want of these handlers, or while they were paused, due again: one slice.
+
+        Until no more than `most` items are due now. `caps`: as for a claim. `cursor`: of the slice before.
+        """
+        pairs = [word for handler in handlers for word in (handler, caps.get(handler, 0))]
+        return ResumeSlice(*await self._resume(keys=[keys.PREFIX], args=[most, cursor, *pairs]))
+
+    async def resumes(self) -> frozenset[bytes]:
+        """The resumes that a person asked for and that are not known to be over."""
+        return frozenset(cast("set[bytes]", await self.redis.smembers(keys.RESUMES)))
+
+    async def end_resumes(self, resumes: Iterable[bytes]) -> None:
+        """What these asked for is due again, as far as a drain has its handlers."""
+        await self.redis.srem(keys.RESUMES, *resumes)
+
+    async def announce(self, drain: str, seconds: float) -> None:
+        """Say that this drain is resident for `seconds` more. Keeps the inbox clock, too."""
+        now = await self.keep_clock()
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.zremrangebyscore(keys.DRAINS, "-inf", int(now * 1000))
+            pipe.zadd(keys.DRAINS, {drain: int((now + seconds) * 1000)})
+            await pipe.execute()
+
+    async def leave(self, drain: str) -> None:
+        """Say that this drain is resident no more."""
+        await self.redis.zrem(keys.DRAINS, drain)
+
+
+class LeaseKeeper:
+    """Renews leases through a connection of its own, so that a busy event loop does not lose them."""
+
+    def __init__(self, redis: Redis, *, lease: float) -> None:
+        self._renew = scripts.script(redis, "store/renew_leases")
+        self._lease = int(lease * 1000)
+
+    def renew(self, held: Iterable[tuple[str, int]]) -> list[str]:
+        """Lengthen these (member, token) leases; answers the members that were lost."""
+        words: list[str | int] = [self._lease]
+        for pair in held:
+            words += pair
+        return [member.decode() for member in self._renew(keys=[keys.PREFIX], args=words)]
+
+
+def _claimed(reply: list[Any]) -> Claim:
+    token, now, following, suspects, paused, *rows = reply
+    decoded = [_decoded(int(token), row) for row in rows]
+    return Claim(
+        items=[item for item in decoded if isinstance(item, ClaimedItem)],
+        undecodable=[item for item in decoded if isinstance(item, UndecodableItem)],
+        next_due_in=None if following < 0 else (following - now) / 1000,
+        suspects_wait=suspects == 1,
+        paused=frozenset(filter(None, paused.decode().split(","))),
+    )
+
+
+def _decoded(token: int, row: list[Any]) -> ClaimedItem | UndecodableItem:
+    """One record must not take the others of its claim with it: another version may have written it."""
+    handler, key, *fields = row
+    lease = Lease(handler=handler.decode(), event_key=key.decode(), token=token)
+    try:
+        return _item(lease, fields)
+    except Exception as error:  # noqa: BLE001 - whatever a broken record makes of the decoding
+        _, errors, *_ = fields
+        reason = f"{type(error).__name__}: {error}"[:LONGEST_REASON]
+        return UndecodableItem(lease=lease, errors=errors, reason=reason)
+
+
+def _item(lease: Lease, fields: list[Any]) -> ClaimedItem:
+    (
+        attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict, overrules, rivals,
+        details,
+    ) = fields  # fmt: skip
+    event = decode_event(head)
+    if event.key != lease.event_key:  # a conflicting outcome is kept under a key of its own
+        event = msgspec.structs.replace(event, key=lease.event_key)
+    stored = StoredEvent(
+        event=event,
+        body=body,
+        trust=cast("Trust", trust.decode()),
+        received_at=moment(received_at),
+        callback=_decode_callback(callback) if callback else None,
+        known=decode_known(details) if details else NOTHING_KNOWN,
+        late=late == 1,
+        conflict=conflict == 1,
+        overrules=overrules == 1,
+    )
+    return ClaimedItem(
+        lease=lease,
+        stored=stored,
+        attempt=attempt,
+        errors=errors,
+        crashes=crashes,
+        is_suspect=suspect == 1,
+        size=len(head) + len(body) + len(details),
+        has_rivals=rivals == 1,
+    )
