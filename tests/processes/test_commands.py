@@ -129,7 +129,7 @@ def test_send_without_a_receiver_says_so_and_keeps_the_token_to_itself(tmp_path:
 
 
 def test_the_door_takes_what_is_posted_to_a_minted_url(stack: LiveStack, tmp_path: Path) -> None:
-    told = run("callback-url", "--state", '{"order": 7}', cwd=tmp_path, environ=sender(stack.url))
+    told = run("callback-url", "--callback-state", '{"order": 7}', cwd=tmp_path, environ=sender(stack.url))
 
     assert told.returncode == 0
     reply = httpx.post(told.stdout.strip(), content=payload(request_id="minted"))

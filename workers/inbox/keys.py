@@ -26,6 +26,7 @@
 | `clock` | hash | the inbox clock: its latest tick, and the latest time that a script was given |
 | `wake` | list | a token here wakes one idle drain |
 | `drains` | sorted set | resident drains, by the time until which they announced to live |
+| `handlers` | sorted set | names of the handlers that drains have had, by when one last announced them |
 | `events` | sorted set | every event by the time of its acceptance |
 | `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, since when it does |
@@ -82,6 +83,7 @@ LEASES = f"{PREFIX}leases"
 CLOCK = f"{PREFIX}clock"
 WAKE = f"{PREFIX}wake"
 DRAINS = f"{PREFIX}drains"
+HANDLERS = f"{PREFIX}handlers"
 EVENTS = f"{PREFIX}events"
 UNFINISHED = f"{PREFIX}unfinished"
 FAILED = f"{PREFIX}failed"

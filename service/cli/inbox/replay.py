@@ -55,6 +55,8 @@ def replay(
                 redis, router, selected, retention=settings.retention, force=force, dry_run=dry
             ),
             "replay",
+            redis=redis,
+            selected=selected,
             dry_run=dry_run,
             yes=yes,
             json_wanted=json_wanted,
