@@ -8,7 +8,7 @@ from workers.redis_checks import check_redis
 IS_CHECKED = {"HITL_REDIS_IS_CHECKED": "1"}
 
 
-def check_redis_once(url: str) -> None:
-    """Check the server, unless the parent process has done so."""
+def check_redis_once(url: str, *, until_then: str) -> None:
+    """Check the server, unless the parent process has done so. `until_then`: what happens while it does not answer."""
     if not IS_CHECKED.items() <= os.environ.items():
-        check_redis(url)
+        check_redis(url, until_then=until_then)

@@ -36,7 +36,7 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     """Serve until stopped. Mistakes in settings and handlers are reported here, before any process starts."""
     if settings.handlers is not None:
         _check_handlers(settings.handlers)
-    check_redis_once(settings.redis_url)
+    check_redis_once(settings.redis_url, until_then="deliveries are answered 503")
     if processes > 1:
         # Uvicorn's children must not look for a module in the current folder before they have their Python path.
         os.environ["PYTHONSAFEPATH"] = "1"
@@ -70,8 +70,8 @@ def _check_handlers(handlers: str) -> None:
 
     Uvicorn passes the path to its children, which import modules of ours before they load the handlers themselves.
     """
-    from workers.handlers.loading import load_router
+    from service.cli.user_handlers import load_user_router
 
     python_path = list(sys.path)
-    load_router(handlers)
+    load_user_router(handlers)
     sys.path[:] = python_path
