@@ -7,11 +7,17 @@ from typing import Any, get_args
 
 import click
 
-from hitl_sandbox.app import build_app
 from hitl_sandbox.errors import Refusal
 from hitl_sandbox.model.request_spec import check_url
-from hitl_sandbox.server import SandboxServer
 from hitl_sandbox.settings import OWNER, CallbackVariant, ResponseForm, SandboxSettings
+
+try:
+    from hitl_sandbox.app import build_app
+    from hitl_sandbox.server import SandboxServer
+except ModuleNotFoundError as error:
+    if str(error.name).startswith("hitl_sandbox"):
+        raise
+    sys.exit(f"The sandbox needs {error.name}, which is not installed: pip install 'hitl-receiver[sandbox]'")
 
 FORMS = click.Choice(get_args(ResponseForm))
 

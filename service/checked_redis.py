@@ -13,7 +13,7 @@ def is_checked() -> bool:
     return IS_CHECKED.items() <= os.environ.items()
 
 
-def check_redis_once(url: str) -> None:
-    """Check the server, unless the parent process has done so."""
+def check_redis_once(url: str, *, until_then: str) -> None:
+    """Check the server, unless the parent process has done so. `until_then`: what happens while it does not answer."""
     if not is_checked():
-        check_redis(url)
+        check_redis(url, until_then=until_then)

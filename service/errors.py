@@ -8,14 +8,16 @@
     ├── IntakeUnavailable    a delivery could not be stored: 503              service.web.ingest
     ├── RequestProblem       a call is answered with a problem document       service.web.requests.problems
     ├── ServerUnavailable    a part of the local stack could not be started   service.local.embedded_server
+    ├── ExtraMissing         a command needs an extra that is not installed   service.local.extras
     ├── ProgramFailed        a process of the stack ends after each start     service.local.supervisor
     ├── FolderRefused        a folder or file cannot be used safely           service.local.private_folder
     ├── CannotSend           a sample could not be posted                     service.cli.development.send
     ├── RequestUnknown       HITL.sh no longer knows the request              service.cli.asking.decision_wait
     └── CommandError         a command ends with a message and status 2       service.cli.error_messages
-        └── NoMatch          the same with status 1: nothing of that name     service.cli.error_messages
+        ├── NoMatch          the same with status 1: nothing of that name     service.cli.error_messages
+        └── HandlersBroken   the same with status 1: the handlers raised      service.cli.user_handlers
 
-The last two are also exceptions of click.
+CommandError and those below it are also exceptions of click.
 """
 
 

@@ -6,9 +6,10 @@ A managed server may forbid INFO or CONFIG: what cannot be read is not reported.
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError  # noqa: A004 - those of redis-py
 
 from workers.redis_clients import check_client
 from workers.settings import SettingsInvalid
@@ -19,14 +20,21 @@ logger = logging.getLogger("hitl.redis")
 OLDEST_VERSION = (7, 0)
 
 
-def check_redis(url: str) -> None:
+def check_redis(url: str, *, until_then: str) -> None:
     """Warn of settings that lose deliveries; raises `SettingsInvalid` for a server that cannot serve at all.
 
-    Does not wait for a server that does not answer: each program handles that in its own way.
+    Does not wait for a server that does not answer: each program does so in its own way, and `until_then` says how.
     """
     redis = check_client(url)
     try:
         info, config = _info(redis), _config(redis)
+    except (ConnectionError, TimeoutError) as error:
+        logger.warning(
+            "redis.unreachable server=%s error=%s: %s; waiting for it: %s. Is REDIS_URL right, and does the server "
+            "run?",
+            address(url), type(error).__name__, str(error).rstrip("."), until_then,
+        )  # fmt: skip
+        return
     except RedisError as error:
         logger.warning("redis.unchecked error=%s: the server's settings were not checked", type(error).__name__)
         return
@@ -40,6 +48,12 @@ def check_redis(url: str) -> None:
         raise SettingsInvalid([problem])
     for warning in warnings(info, config):
         logger.warning(warning)
+
+
+def address(url: str) -> str:
+    """Where the server is, without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def warnings(info: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """The settings, read from the environment once and checked together."""
 
+import difflib
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +21,9 @@ HITL_API = "https://api.hitl.sh/v1"
 SHORTEST_SECRET = 16
 #: Seconds: no request lives longer, nor is there anything older to find.
 LONGEST_DURATION = 31 * 86_400.0
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+#: How alike the name of a variable and that of a setting are, if one of them is a misspelling.
+_ALMOST = 0.9
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SWITCHES = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
 
@@ -71,6 +75,8 @@ class Settings:
     ask_reserve: float = 0.2
     #: Seconds within which every open request is to be checked; a warning is shown where the calls do not suffice.
     check_within: float = 86_400.0
+    #: Lowest level of log lines.
+    log_level: str = "INFO"
 
     @property
     def retention(self) -> int:
@@ -114,6 +120,7 @@ class Settings:
             ),
             ask_reserve=reader.number("HITL_ASK_RESERVE", 0.2, float, 0, 0.9, "a share of the calls, as a number"),
             check_within=reader.duration("HITL_CHECK_WITHIN", "24h", least=1),
+            log_level=reader.choice("HITL_LOG_LEVEL", LOG_LEVELS, default="INFO"),
         )
         if receives and not reader.any_of("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"):
             reader.problem(
@@ -128,6 +135,7 @@ class Settings:
                 "HITL_HANDLERS is not set: name the module of your router, such as HITL_HANDLERS=myapp.handlers "
                 "or HITL_HANDLERS=myapp.handlers:router"
             )
+        reader.report_misspelled_names()
         reader.check()
         return settings
 
@@ -150,6 +158,8 @@ class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._problems: list[str] = []
+        #: The names of all settings that were asked for.
+        self._names: set[str] = set()
 
     def problem(self, sentence: str) -> None:
         self._problems.append(sentence)
@@ -158,7 +168,22 @@ class _Reader:
         if self._problems:
             raise SettingsInvalid(self._problems)
 
+    def report_misspelled_names(self) -> None:
+        """Report each variable whose name is almost that of a setting which is not set."""
+        for name in sorted(name for name in self._environ if name.startswith("HITL_") and name not in self._names):
+            meant = difflib.get_close_matches(name, self._names, n=1, cutoff=_ALMOST)
+            if meant and not self.text(meant[0]):
+                self.problem(f"{name} is no setting: did you mean {meant[0]}?")
+
+    def choice(self, name: str, choices: Sequence[str], *, default: str) -> str:
+        text = (self.text(name) or default).upper()
+        if text not in choices:
+            self.problem(f"{name}={self.text(name)!r} must be one of {', '.join(choices)}")
+            return default
+        return text
+
     def text(self, name: str) -> str | None:
+        self._names.add(name)
         return self._environ.get(name, "").strip() or None
 
     def any_of(self, *names: str) -> bool:
@@ -267,7 +292,7 @@ class _Reader:
             fits = False
         if not fits:
             expected = unit if unit.startswith("a ") else f"a number of {unit}"
-            self.problem(f"{name}={text!r} must be {expected} from {least:g} to {most:g}")
+            self.problem(f"{name}={text!r} must be {expected} from {least:.10g} to {most:.10g}")
             return default
         return value
 

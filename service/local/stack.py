@@ -54,7 +54,7 @@ class Stack:
         if self.server is not None:
             self.server.start()
         try:
-            check_redis_once(self.redis_url)
+            check_redis_once(self.redis_url, until_then="nothing is stored or handled")
             self.supervisor.start()
             self._wait_until_ready()
         except BaseException:

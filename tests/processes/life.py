@@ -69,8 +69,8 @@ class Life(ReconcileStack):
     def ask(self, loop: str) -> str:
         """A request of this stack, as `hitl-receiver ask` makes it; answers its id."""
         told = self.run(
-            "ask", "--loop", loop, "--text", "Pay?", "--type", "boolean", "--default", "false", "--state", '"kept"',
-            "--json",
+            "ask", "--loop", loop, "--text", "Pay?", "--type", "boolean", "--default", "false",
+            "--callback-state", '"kept"', "--json",
         )  # fmt: skip
         return str(msgspec.json.decode(told)["request_id"])
 

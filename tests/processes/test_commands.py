@@ -53,6 +53,24 @@ def test_serve_with_nothing_set_lists_every_problem(tmp_path: Path) -> None:
     assert "\n  - HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS are both empty" in told.stderr
 
 
+@pytest.mark.parametrize("command", ["serve", "work", "clock", "dev"])
+def test_every_wrong_setting_is_told_at_once(tmp_path: Path, command: str) -> None:
+    wrong = {
+        "HITL_WEBHOOK_SECRET": "x" * 20,
+        "HITL_LOG_LEVEL": "loud",
+        "HITL_MAX_BODY": "x",
+        "HITL_HANDLERS": "handlers",
+    }
+
+    told = run(command, cwd=tmp_path, environ=ANY_REDIS | wrong)
+
+    assert told.returncode == 2
+    assert "\n  - HITL_LOG_LEVEL='loud' must be one of DEBUG, INFO, WARNING, ERROR\n" in told.stderr
+    assert "\n  - HITL_MAX_BODY='x' must be a number of bytes" in told.stderr
+    if command != "dev":  # which generates the secret
+        assert "\n  - HITL_WEBHOOK_SECRET is no setting: did you mean HITL_WEBHOOK_SECRETS?\n" in told.stderr
+
+
 def test_serve_without_a_verifier_refuses(tmp_path: Path) -> None:
     told = run("serve", cwd=tmp_path, environ=ANY_REDIS)
 
@@ -69,6 +87,43 @@ def test_work_shows_the_traceback_of_handlers_that_raise(tmp_path: Path) -> None
     assert told.returncode == 1
     assert 'ledger.py", line 2, in connect' in told.stderr
     assert "OSError: no such database" in told.stderr
+
+
+@pytest.mark.parametrize("command", ["work", "serve", "dev", "routes"])
+def test_an_error_in_the_handlers_shows_the_users_frames_alone(tmp_path: Path, command: str) -> None:
+    (tmp_path / "handlers.py").write_text("import prices\n")
+    (tmp_path / "prices.py").write_text("import json\n\nPRICES = json.loads('{')\n")
+
+    told = run(command, cwd=tmp_path, environ=ANY_REDIS | {"HITL_HANDLERS": "handlers", "HITL_CALLBACK_SECRETS": KEY})
+
+    assert told.returncode == 1
+    frames = re.findall(r'File "(.*)", line (\d+)', told.stderr)
+    assert frames == [(f"{tmp_path}/handlers.py", "1"), (f"{tmp_path}/prices.py", "3")]
+    assert "JSONDecodeError: Expecting property name" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        ("def pay(:\n", 1, "SyntaxError: invalid syntax"),
+        (
+            (
+                "from workers import Router\n\nrouter = Router()\n\n\n@router.on('request.completed', backoff=1)\n"
+                "def pay(decision): ...\n"
+            ),
+            6,
+            "RouteInvalid: backoff=1: give the ceiling of the first delay",
+        ),
+    ],
+)
+def test_a_mistake_in_the_handlers_is_shown_with_its_line(tmp_path: Path, source: str, line: int, message: str) -> None:
+    (tmp_path / "handlers.py").write_text(source)
+
+    told = run("routes", cwd=tmp_path, environ={"HITL_HANDLERS": "handlers"})
+
+    assert told.returncode == 1
+    assert re.findall(r'File "(.*)", line (\d+)', told.stderr) == [(f"{tmp_path}/handlers.py", str(line))]
+    assert message in told.stderr
 
 
 def test_work_says_where_it_looked_for_a_module_that_is_missing(tmp_path: Path) -> None:
@@ -129,7 +184,7 @@ def test_send_without_a_receiver_says_so_and_keeps_the_token_to_itself(tmp_path:
 
 
 def test_the_door_takes_what_is_posted_to_a_minted_url(stack: LiveStack, tmp_path: Path) -> None:
-    told = run("callback-url", "--state", '{"order": 7}', cwd=tmp_path, environ=sender(stack.url))
+    told = run("callback-url", "--callback-state", '{"order": 7}', cwd=tmp_path, environ=sender(stack.url))
 
     assert told.returncode == 0
     reply = httpx.post(told.stdout.strip(), content=payload(request_id="minted"))

@@ -158,7 +158,7 @@ async def test_retry_later_is_no_error_and_give_up_is_final(inbox: WorkerInbox, 
         record = await finished(redis, key(payload()))
 
     assert attempts == list(range(1, 9))
-    assert [(effect.state, effect.errors) for effect in record.effects] == [("done", 0), ("failed", 0)]
+    assert [(effect.state, effect.errors) for effect in record.effects] == [("done", 0), ("failed", 1)]
 
 
 async def test_async_handlers_overlap_and_plain_ones_run_in_threads(inbox: WorkerInbox, redis: Redis) -> None:

@@ -11,7 +11,7 @@ from service.local.embedded_server import EmbeddedServer
 from tests.processes import proc
 from tests.processes.programs import Program, run
 from tests.processes.stacks import KEY, free_port
-from workers.redis_checks import check_redis, warnings
+from workers.redis_checks import address, check_redis, warnings
 from workers.settings import SettingsInvalid
 
 ROOT = str(Path(__file__).parents[2])
@@ -37,7 +37,7 @@ def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
 
 def told(url: str, caplog: pytest.LogCaptureFixture) -> list[str]:
     caplog.clear()
-    check_redis(url)
+    check_redis(url, until_then="nothing runs")
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -138,9 +138,24 @@ def test_a_server_that_says_little_is_not_blamed(info: dict[str, str]) -> None:
 
 
 def test_a_server_that_does_not_answer_keeps_nobody_from_starting(caplog: pytest.LogCaptureFixture) -> None:
-    assert told("redis://:hunter2@127.0.0.1:1", caplog) == [
-        "redis.unchecked error=ConnectionError: the server's settings were not checked"
-    ]
+    [warning] = told("redis://:hunter2@127.0.0.1:1/3", caplog)
+
+    assert warning == (
+        "redis.unreachable server=redis://127.0.0.1:1/3 error=ConnectionError: Error 111 connecting to 127.0.0.1:1. "
+        "Connection refused; waiting for it: nothing runs. Is REDIS_URL right, and does the server run?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:p@ss@cache:6380/2", "redis://cache:6380/2"),
+        ("rediss://cache", "rediss://cache"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+    ],
+)
+def test_the_address_of_a_server_shows_no_password(url: str, shown: str) -> None:
+    assert address(url) == shown
 
 
 # -- programs ----------------------------------------------------------------------------------------
@@ -164,7 +179,7 @@ def clustered(tmp_path: Path) -> Iterator[EmbeddedServer]:
 
 def test_cluster_mode_is_refused(clustered: EmbeddedServer) -> None:
     with pytest.raises(SettingsInvalid, match="cluster mode, which RQ workers do not support"):
-        check_redis(clustered.url)
+        check_redis(clustered.url, until_then="nothing runs")
 
 
 @pytest.mark.parametrize("words", ["serve --port 0", "work", "work --processes 2", "clock", "dev"])
@@ -196,3 +211,27 @@ def test_each_program_says_it_once(own: EmbeddedServer, tmp_path: Path, words: s
         program.stop()
 
     assert program.output.count("redis.not_durable appendfsync=no") == 1, program.output
+
+
+@pytest.mark.parametrize(
+    ("words", "consequence"),
+    [
+        ("serve --port {port}", "deliveries are answered 503"),
+        ("serve --port {port} --processes 2", "deliveries are answered 503"),
+        ("work", "no handler runs, and after a minute this program ends"),
+        ("work --processes 2", "no handler runs, and after a minute this program ends"),
+        ("clock", "no due work is enqueued"),
+    ],
+)
+def test_each_program_says_within_two_seconds_what_waits_for_redis(
+    tmp_path: Path, words: str, consequence: str
+) -> None:
+    arguments = words.format(port=free_port()).split()
+
+    with Program(*arguments, cwd=tmp_path, environ=environ("redis://127.0.0.1:1/0")) as program:
+        # Two seconds, and what Python takes to start on a busy machine.
+        proc.until(lambda: f"waiting for it: {consequence}. " in program.output, 5.0, "it says what it waits for")
+        assert program.process.poll() is None
+        program.stop()
+
+    assert program.output.count("redis.unreachable server=redis://127.0.0.1:1/0 ") == 1

@@ -118,3 +118,44 @@ def test_an_address_without_tls_can_be_accepted() -> None:
 @pytest.mark.parametrize("url", ["redis://h/1", "rediss://h:6380", "unix:///run/redis.sock"])
 def test_every_kind_of_redis_address_is_taken(url: str) -> None:
     assert Settings.from_env({"REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("HITL_WEBHOOK_SECRET", "HITL_WEBHOOK_SECRETS"),
+        ("HITL_CALLBACK_SECRET", "HITL_CALLBACK_SECRETS"),
+        ("HITL_APIKEY", "HITL_API_KEY"),
+        ("HITL_LOGLEVEL", "HITL_LOG_LEVEL"),
+        ("HITL_HANDLER", "HITL_HANDLERS"),
+    ],
+)
+def test_a_misspelled_name_is_told_with_the_one_that_is_meant(name: str, meant: str) -> None:
+    told = problems({"REDIS_URL": "redis://localhost", name: "x" * 20}, receives=True, handles=True)
+
+    assert f"{name} is no setting: did you mean {meant}?" in told
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"HITL_API_KEY2": "x"}, {"HITL_HANDLERS_DIR": "x"}, {"HITL_REDIS_IS_CHECKED": "1"}, {"HITLWEBHOOK": "x"}],
+)
+def test_a_name_that_is_almost_that_of_a_setting_which_is_set_is_accepted(environ: dict[str, str]) -> None:
+    assert Settings.from_env({**GOOD, "HITL_API_KEY": "a", **environ}).api_key == "a"
+
+
+@pytest.mark.parametrize(("level", "read"), [("debug", "DEBUG"), ("WARNING", "WARNING"), ("", "INFO")])
+def test_a_log_level_is_read(level: str, read: str) -> None:
+    assert Settings.from_env({**GOOD, "HITL_LOG_LEVEL": level}).log_level == read
+
+
+def test_an_unknown_log_level_is_refused() -> None:
+    assert problems({**GOOD, "HITL_LOG_LEVEL": "loud"}) == [
+        "HITL_LOG_LEVEL='loud' must be one of DEBUG, INFO, WARNING, ERROR"
+    ]
+
+
+def test_a_bound_is_written_out() -> None:
+    assert problems({**GOOD, "HITL_MAX_BODY": "x"}) == [
+        "HITL_MAX_BODY='x' must be a number of bytes from 1024 to 67108864"
+    ]

@@ -93,6 +93,7 @@ class Drain:
         #: A successor claims in its place.
         self.retired = False
         self._watch = LoopWatch(router.routes)
+        self._names = [route.name for route in router.routes]
         self._caps = {route.name: cap for route in router.routes if (cap := route.policy.concurrency)}
         self._stopping = asyncio.Event()
         #: Seconds that the next claim may wait for something to become due.
@@ -233,12 +234,13 @@ class Drain:
             await self._pause(1.0)
 
     async def _resume_held(self) -> None:
-        names = [route.name for route in self._router.routes]
         cursor, count = 0, 0
         while not self._stopping.is_set():
             resumed = 0
             if spare := self._executor.spare_room():
-                resumed, cursor, is_over = await self._inbox.resume(names, most=spare, caps=self._caps, cursor=cursor)
+                resumed, cursor, is_over = await self._inbox.resume(
+                    self._names, most=spare, caps=self._caps, cursor=cursor
+                )
                 count += resumed
                 if is_over:
                     break
@@ -272,7 +274,7 @@ class Drain:
 
     async def _announce(self) -> None:
         try:
-            await self._inbox.announce(self._id, seconds=3.0)
+            await self._inbox.announce(self._id, seconds=3.0, handlers=self._names)
         except RedisError:
             return  # retried a second later
 

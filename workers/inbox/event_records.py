@@ -13,6 +13,13 @@ from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import StoredEvent
 from workers.inbox.values import moment
 
+#: What an event's state can be, as `worst_state` gives it, or that of one of its effects.
+STATES = (
+    "due", "running", "retry", "waiting", "unconfirmed", "paused", "held", "failed", "done", "skipped", "discarded",
+    "superseded", "overruled", "unrouted", "stale", "misused", "quarantined", "reread",
+)  # fmt: skip
+#: Of effects that have not ended, what most needs a person first.
+_OPEN_STATES = ("failed", "held", "paused", "unconfirmed", "retry", "waiting", "running", "due")
 #: States of what is no event: of a body that could not be read, and of one that could be later.
 _UNREADABLE = frozenset({b"quarantined", b"reread"})
 
@@ -56,7 +63,7 @@ class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: failed; or ended: done, skipped, discarded, superseded (stronger evidence says otherwise)
     state: str
     attempts: int
-    #: Since the effect was begun, or begun anew by a person.
+    #: Failed attempts, the last one too, since the effect was begun, or begun anew by a person.
     errors: int
     crashes: int
     started_at: datetime | None
@@ -114,6 +121,12 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
     effects: tuple[EffectRecord, ...]
     #: Set when workers died while they routed it.
     routing: EffectRecord | None
+
+    @property
+    def worst_state(self) -> str:
+        """The state, or while effects of it are open, that of the effect that most needs a person."""
+        states = {effect.state for effect in self.effects}
+        return next((state for state in _OPEN_STATES if state in states), self.state)
 
 
 class EventRecord(EventSummary, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@
 | `clock` | hash | the inbox clock: its latest tick, and the latest time that a script was given |
 | `wake` | list | a token here wakes one idle drain |
 | `drains` | sorted set | resident drains, by the time until which they announced to live |
+| `handlers` | sorted set | names of the handlers that drains have had, by when one last announced them |
 | `events` | sorted set | every event by the time of its acceptance |
 | `unrouted`, `unrouted_decisions` | sorted sets | events that no route wants, and the outcomes among them |
 | `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
@@ -92,6 +93,7 @@ LEASES = f"{PREFIX}leases"
 CLOCK = f"{PREFIX}clock"
 WAKE = f"{PREFIX}wake"
 DRAINS = f"{PREFIX}drains"
+HANDLERS = f"{PREFIX}handlers"
 EVENTS = f"{PREFIX}events"
 UNFINISHED = f"{PREFIX}unfinished"
 UNROUTED = f"{PREFIX}unrouted"

@@ -128,12 +128,14 @@ class WorkerInbox(Inbox):
         """What these asked for is due again, as far as a drain has its handlers."""
         await self.redis.srem(keys.RESUMES, *resumes)
 
-    async def announce(self, drain: str, seconds: float) -> None:
-        """Say that this drain is resident for `seconds` more. Keeps the inbox clock, too."""
+    async def announce(self, drain: str, seconds: float, *, handlers: Iterable[str] = ()) -> None:
+        """Say that this drain is resident for `seconds` more, and which handlers it has. Keeps the inbox clock, too."""
         now = await self.keep_clock()
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(keys.DRAINS, "-inf", int(now * 1000))
             pipe.zadd(keys.DRAINS, {drain: int((now + seconds) * 1000)})
+            if names := dict.fromkeys(handlers, int(now * 1000)):
+                pipe.zadd(keys.HANDLERS, names)
             await pipe.execute()
 
     async def leave(self, drain: str) -> None:

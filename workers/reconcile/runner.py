@@ -53,11 +53,17 @@ _CHUNK = 1_000
 
 
 def run(
-    settings: Settings, redis: Redis, *, stopping: Event | None = None, seconds: float = SLICE
+    settings: Settings,
+    redis: Redis,
+    *,
+    stopping: Event | None = None,
+    seconds: float = SLICE,
+    checks_all: bool = False,
 ) -> ReconcileReport | None:
     """Reconcile once, with each API key; None when another run is active. `stopping` ends it after the current call.
 
-    Several keys for which something is due share the time; the report sums up all of them.
+    Several keys for which something is due share the time; the report sums up all of them. `checks_all`: every open
+    request is checked and discovery is made, whether or not they are due.
     """
     lease = ReconcileLease(redis, seconds=LEASE, retention=settings.retention)
     if not lease.acquire():
@@ -67,11 +73,14 @@ def run(
     try:
         stopping = stopping or Event()
         every = _polled(settings, redis)
-        polled = [one for one in every if len(every) == 1 or _is_due(redis, one.indexes)] or every
+        is_wanted = checks_all or len(every) == 1
+        polled = [one for one in every if is_wanted or _is_due(redis, one.indexes)] or every
         reports = []
         for one in polled:
             lease.key_hash = one.indexes.key_hash
-            reports.append(ReconcileRunner(settings, redis, lease, one, stopping, seconds / len(polled)).run())
+            share = seconds / len(polled)
+            runner = ReconcileRunner(settings, redis, lease, one, stopping, share, checks_all=checks_all)
+            reports.append(runner.run())
         return merge_reports(reports)
     except LeaseLost:
         logger.warning("reconcile.overtaken: another reconcile run has taken over the lease")
@@ -117,7 +126,15 @@ class ReconcileRunner:
     """One reconcile run with one API key, under its lease."""
 
     def __init__(
-        self, settings: Settings, redis: Redis, lease: ReconcileLease, polled: _Polled, stopping: Event, seconds: float
+        self,
+        settings: Settings,
+        redis: Redis,
+        lease: ReconcileLease,
+        polled: _Polled,
+        stopping: Event,
+        seconds: float,
+        *,
+        checks_all: bool = False,
     ) -> None:
         self._settings = settings
         self._redis = redis
@@ -125,7 +142,8 @@ class ReconcileRunner:
         self._indexes = polled.indexes
         self._stopping = stopping
         self._stops_at = time.monotonic() + seconds
-        self._snapshot = snapshot.take(settings, redis, polled.api_key, polled.indexes)
+        self._checks_all = checks_all
+        self._snapshot = snapshot.take(settings, redis, polled.api_key, polled.indexes, checks_all=checks_all)
         self._recorder = Recorder(settings, redis, lease, self._snapshot, self._indexes, next_hash=polled.next_hash)
         self._signer = CallbackSigner(settings.callback_secrets) if settings.callback_secrets else None
         #: When what was due and not settled is worth the next run; None for after a while.
@@ -266,6 +284,9 @@ class ReconcileRunner:
 
     def _discover(self, api: ApiCaller) -> None:
         recorder = self._recorder
+        if self._checks_all and recorder.state.horizon is not None:
+            self._checks_all = False
+            recorder.update_state(horizon=msgspec.structs.replace(recorder.state.horizon, discovered_at=None))
         if recorder.state.horizon is None:
             recorder.update_state(horizon=discovery.fresh(self._since(), 0.0), first=Checkpoint())
             # Whole seconds, as HITL.sh gives times of decisions: those from now on count towards webhook health.

@@ -87,8 +87,18 @@ def is_only_claimed(tracked: TrackedRequest) -> bool:
     return tracked.request.learned == "callback"
 
 
-def take(settings: Settings, redis: Redis, api_key: str | None = None, indexes: KeyIndexes | None = None) -> Snapshot:
-    """Read all that a plan depends on, and plan; for the current API key by default."""
+def take(
+    settings: Settings,
+    redis: Redis,
+    api_key: str | None = None,
+    indexes: KeyIndexes | None = None,
+    *,
+    checks_all: bool = False,
+) -> Snapshot:
+    """Read all that a plan depends on, and plan; for the current API key by default.
+
+    `checks_all`: every open request counts as due.
+    """
     key = settings.api_key if api_key is None else api_key
     assert key is not None
     indexes = indexes if indexes is not None else api_keys.read(redis).indexes(api_key_hash(key))
@@ -119,6 +129,7 @@ def take(settings: Settings, redis: Redis, api_key: str | None = None, indexes: 
         borrowed=routine.available("overdue"),
         open_statuses=statuses(run_state),
         checkpoint=run_state.checkpoint,
+        checks_all=checks_all,
     )
     oldest = max((now - request.created_at for request in requests), default=0.0)
     return Snapshot(

@@ -87,14 +87,18 @@ def _submit_question(
 
 
 def _create_request(settings: Settings, redis: Redis, question: QuestionOptions, state: str | None) -> CreatedRequest:
-    address = _callback_url(settings, question.callback_url, parse_json(state, "--state"), has_state=state is not None)
+    address = _callback_url(
+        settings, question.callback_url, parse_json(state, "--callback-state"), has_state=state is not None
+    )
     with report_api_errors(), _report_exhausted_budget(), asking.asking_client(settings, redis) as client:
         return question.create_request(client, find_loop(client, question.loop), address)
 
 
 def _callback_url(settings: Settings, given: str | None, state: Any, *, has_state: bool) -> str | None:
     if given is not None and has_state:
-        raise click.UsageError("--state is part of a callback URL that is created here: leave out --callback-url.")
+        raise click.UsageError(
+            "--callback-state is part of a callback URL that is created here: leave out --callback-url."
+        )
     if given is not None:
         return given
     try:

@@ -22,4 +22,4 @@ def callback_url(state: str | None) -> None:
     with explain_errors():
         # A URL needs no Redis.
         settings = Settings.from_env({"REDIS_URL": "redis://unused", **environment()})
-        echo(asking.callback_url(settings, parse_json(state, "--state")))
+        echo(asking.callback_url(settings, parse_json(state, "--callback-state")))

@@ -19,6 +19,7 @@ from hitlsh.signatures import headers
 from hitlsh.webhooks.parsing import parse
 from service.cli.error_messages import explain_errors
 from service.cli.output import echo, echo_lines
+from service.local import extras
 from service.local.stack import Stack, free_port
 from service.web.app import WEBHOOKS
 from workers.inbox.event_records import EventRecord
@@ -37,7 +38,7 @@ def demo() -> None:
     """Run the whole stack once, and show each event.
 
     It runs in a temporary folder, posts a callback and an account webhook, and asks a question in the sandbox and
-    answers it. Needs the extras `embedded` and `sandbox`.
+    answers it. Needs the extra `sandbox`, and `embedded` or a Valkey or Redis server on PATH.
     """
     with explain_errors():
         sys.exit(run())
@@ -45,6 +46,7 @@ def demo() -> None:
 
 def run() -> int:
     """Start the stack, send, wait and stop; returns an exit status."""
+    extras.require("sandbox", "`demo` asks a question in the sandbox, which is not installed")
     webhook_secret, callback_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     environ = {
         "HITL_WEBHOOK_SECRETS": webhook_secret,

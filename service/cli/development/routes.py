@@ -6,7 +6,7 @@ from service.cli.environment import environment
 from service.cli.error_messages import explain_errors
 from service.cli.options import json_option
 from service.cli.output import echo, print_json, print_table
-from workers.handlers.loading import load_router
+from service.cli.user_handlers import load_user_router
 from workers.settings import Settings
 from workers.startup_checks import unsent_field_warnings
 
@@ -22,7 +22,7 @@ def routes(json_wanted: bool) -> None:
     with explain_errors():
         settings = Settings.from_env({**environment(), "REDIS_URL": "redis://unused"}, handles=True)
         assert settings.handlers is not None
-        router = load_router(settings.handlers)
+        router = load_user_router(settings.handlers)
     if json_wanted:
         print_json([{"handler": route.name, "when": route.describe()} for route in router.routes])
     else:

@@ -38,7 +38,9 @@ _MEANINGS = {
 @click.option("--to", default=None, metavar="URL", help="Target: a callback URL, or the address of a receiver.")
 @click.option("--response", default=None, metavar="JSON", help="Response, such as '\"Reject\"' or 'false'.")
 @click.option("--request-id", default=None, help="Request id. Default: a new one.")
-@click.option("--state", default=None, metavar="JSON", help="State of the callback URL that is created.")
+@click.option(
+    "--callback-state", "state", default=None, metavar="JSON", help="State of the callback URL that is created."
+)
 @insecure_option
 def send(name: str | None, to: str | None, response: str | None, request_id: str | None, state: str | None) -> None:
     """Post a sample delivery as HITL.sh does. Without SAMPLE, list the samples.
@@ -48,7 +50,7 @@ def send(name: str | None, to: str | None, response: str | None, request_id: str
     are used.
 
     \b
-    hitl-receiver send callback-v2.completed --state '{"invoice": 7}'
+    hitl-receiver send callback-v2.completed --callback-state '{"invoice": 7}'
     hitl-receiver send nested.completed --response '"Reject"'
     """
     with explain_errors():
@@ -56,7 +58,7 @@ def send(name: str | None, to: str | None, response: str | None, request_id: str
             list_samples()
             return
         sys.exit(send_sample(name, to=to, response=parse_json(response, "--response"), answered=response is not None,
-                             request_id=request_id, state=parse_json(state, "--state")))  # fmt: skip
+                             request_id=request_id, state=parse_json(state, "--callback-state")))  # fmt: skip
 
 
 def list_samples() -> None:

@@ -4,11 +4,14 @@ from collections.abc import Callable
 
 import click
 import msgspec
+from redis import Redis
 
 from service.cli.durations import counted
 from service.cli.error_messages import NoMatch
+from service.cli.inbox.filter_values import check_values
 from service.cli.output import echo, print_json
 from workers.inbox.operations.failures import Change
+from workers.inbox.queries.search import Filter
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show how many effects the command would change.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -21,11 +24,31 @@ _NO_EFFECTS = {
 }
 
 
-def carry_out(change: Callable[[bool], Change], verb: str, *, dry_run: bool, yes: bool, json_wanted: bool) -> None:
-    """Apply a change, after confirmation unless `yes`. `change` takes whether it is a dry run."""
+def carry_out(
+    change: Callable[[bool], Change],
+    verb: str,
+    *,
+    redis: Redis,
+    selected: Filter | list[str],
+    dry_run: bool,
+    yes: bool,
+    json_wanted: bool,
+) -> None:
+    """Apply a change, after confirmation unless `yes`. `change` takes whether it is a dry run.
+
+    Raises `NoMatch` where nothing of what is selected can be changed.
+    """
+
+    def check_not_empty(changed: Change) -> None:
+        if changed.effects or changed.bodies:
+            return
+        if isinstance(selected, Filter):
+            check_values(redis, selected)
+        raise NoMatch(f"Nothing to {verb}: {_NO_EFFECTS[verb]}")
+
     if dry_run or not yes:
         planned = change(True)
-        _check_not_empty(planned, verb)
+        check_not_empty(planned)
         if dry_run:
             _report(planned, f"would {verb}", json_wanted=json_wanted, dry_run=True)
             return
@@ -34,13 +57,8 @@ def carry_out(change: Callable[[bool], Change], verb: str, *, dry_run: bool, yes
             echo(f"  {example}", err=True)
         click.confirm("Continue?", abort=True, err=True)
     done = change(False)
-    _check_not_empty(done, verb)
+    check_not_empty(done)
     _report(done, _PAST[verb], json_wanted=json_wanted, dry_run=False)
-
-
-def _check_not_empty(change: Change, verb: str) -> None:
-    if not change.effects and not change.bodies:
-        raise NoMatch(f"Nothing to {verb}: {_NO_EFFECTS[verb]}")
 
 
 def _report(change: Change, verb: str, *, json_wanted: bool, dry_run: bool) -> None:

@@ -42,6 +42,8 @@ def discard(
         carry_out(
             lambda dry: failures.discard(redis, selected, reason=reason, retention=retention, dry_run=dry),
             "discard",
+            redis=redis,
+            selected=selected,
             dry_run=dry_run,
             yes=yes,
             json_wanted=json_wanted,

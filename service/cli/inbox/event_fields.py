@@ -15,7 +15,7 @@ _FREE_TEXT_TYPES = {"text", "editable_text", None}
 
 def event_fields(event: EventSummary, *, body: bool = False) -> dict[str, Any]:
     """One event; with `body`, personal data and the body as received are included."""
-    fields: dict[str, Any] = msgspec.to_builtins(event)
+    fields: dict[str, Any] = {**msgspec.to_builtins(event), "state": event.worst_state}
     for name in ("body", "callback"):
         fields.pop(name, None)
     fields["effects"] = [effect_fields(effect) for effect in event.effects]
@@ -23,12 +23,26 @@ def event_fields(event: EventSummary, *, body: bool = False) -> dict[str, Any]:
         fields["callback_state"] = event.callback.state if event.callback else None
         fields["body"] = event.body.decode(errors="replace")
     else:
+        if isinstance(event, EventRecord):
+            fields["callback_state"] = masked(event.callback.state) if event.callback else None
         fields["content"] = without_personal_data(event, fields["content"])
     return fields
 
 
 def effect_fields(effect: EffectRecord) -> dict[str, Any]:
     return {**msgspec.to_builtins(effect), "seconds": effect.seconds}
+
+
+def masked(value: Any) -> Any:
+    """The state of a callback URL with the length of each text in place of the text."""
+    match value:
+        case str():
+            return f"({len(value)} characters, shown with --body)"
+        case dict():
+            return {name: masked(item) for name, item in value.items()}
+        case list():
+            return [masked(item) for item in value]
+    return value
 
 
 def without_personal_data(event: EventSummary, content: dict[str, Any]) -> dict[str, Any]:

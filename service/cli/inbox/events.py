@@ -6,6 +6,7 @@ import click
 
 from service.cli.connection import connect
 from service.cli.inbox.event_fields import FLAGS, event_fields
+from service.cli.inbox.filter_values import check_values
 from service.cli.inbox.selection import filter_options, report_truncation
 from service.cli.options import json_option, limit_option
 from service.cli.output import echo, print_json, print_table
@@ -27,8 +28,11 @@ def events(limit: int, json_wanted: bool, **filters: Any) -> None:
     hitl-receiver events --since 2h
     hitl-receiver events --state failed --handler pay_out
     """
+    sought = Filter(**filters)
     with connect() as redis:
-        page = search.events(redis, Filter(**filters), most=limit)
+        page = search.events(redis, sought, most=limit)
+        if not page.events:
+            check_values(redis, sought)
     if json_wanted:
         print_json([event_fields(event) for event in page.events])
     elif page.events:
@@ -39,6 +43,6 @@ def events(limit: int, json_wanted: bool, **filters: Any) -> None:
 
 
 def _row(event: EventSummary) -> tuple[Any, ...]:
-    state = " ".join([event.state, *(flag for flag in FLAGS if getattr(event, flag))])
+    state = " ".join([event.worst_state, *(flag for flag in FLAGS if getattr(event, flag))])
     effects = ", ".join(f"{effect.handler} {effect.state}" for effect in event.effects)
     return event.accepted_at, state, effects or None, event.key

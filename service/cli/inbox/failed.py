@@ -6,6 +6,7 @@ import click
 
 from service.cli.connection import connect
 from service.cli.inbox.event_fields import effect_fields, event_fields
+from service.cli.inbox.filter_values import check_values
 from service.cli.inbox.selection import filter_options, report_truncation
 from service.cli.options import json_option, limit_option
 from service.cli.output import cut, echo, print_json, print_table
@@ -22,8 +23,11 @@ def failed(limit: int, json_wanted: bool, **filters: Any) -> None:
 
     --since and --until select by the time of failure. Reads REDIS_URL, or the `dev` stack in this folder.
     """
+    sought = Filter(**filters)
     with connect() as redis:
-        page = search.failures(redis, Filter(**filters), most=limit)
+        page = search.failures(redis, sought, most=limit)
+        if not page.failures:
+            check_values(redis, sought)
     if json_wanted:
         print_json([_fields(failure) for failure in page.failures])
     elif page.failures:

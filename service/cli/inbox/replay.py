@@ -10,7 +10,7 @@ from service.cli.error_messages import NoMatch
 from service.cli.inbox.changes import carry_out, dry_run_option, yes_option
 from service.cli.inbox.selection import all_option, filter_options, keys_argument, select
 from service.cli.options import json_option
-from workers.handlers.loading import load_router
+from service.cli.user_handlers import load_user_router
 from workers.inbox.operations import replaying
 from workers.inbox.queries.search import Filter
 from workers.settings import Settings
@@ -56,7 +56,7 @@ def replay(
     with connect() as redis:
         settings = Settings.from_env(environment(), handles=True)
         assert settings.handlers is not None
-        router = load_router(settings.handlers)
+        router = load_user_router(settings.handlers)
         if filters["handler"] is not None and router.get(filters["handler"]) is None:
             raise NoMatch(f"No handler is named {filters['handler']!r}: list them with `hitl-receiver routes`.")
         selected = select(redis, names, Filter(**filters), everything=everything, verb="replay")
@@ -65,6 +65,8 @@ def replay(
                 redis, router, selected, retention=settings.retention, force=force, dry_run=dry
             ),
             "replay",
+            redis=redis,
+            selected=selected,
             dry_run=dry_run,
             yes=yes,
             json_wanted=json_wanted,

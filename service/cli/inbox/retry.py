@@ -32,6 +32,8 @@ def retry(
         carry_out(
             lambda dry: failures.retry(redis, selected, dry_run=dry),
             "retry",
+            redis=redis,
+            selected=selected,
             dry_run=dry_run,
             yes=yes,
             json_wanted=json_wanted,

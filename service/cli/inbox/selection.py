@@ -10,6 +10,9 @@ from redis import Redis
 
 from service.cli.error_messages import NoMatch
 from service.cli.output import echo
+from workers.errors import RouteInvalid
+from workers.event_names import DOCUMENTED, check_events, did_you_mean
+from workers.inbox.event_records import STATES
 from workers.inbox.queries.search import Filter, resolve
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -40,8 +43,32 @@ class TimeType(click.ParamType[datetime]):
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+class EventNameType(click.ParamType[str]):
+    """The name of an event, or the beginning of one and a star."""
+
+    name = "event"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            [name] = check_events([value])
+        except RouteInvalid:
+            hint = did_you_mean(f"request.{value}", DOCUMENTED)
+            self.fail(
+                f"no event can be named {value!r}{hint}: write a name such as request.completed, or 'request.*'",
+                param,
+                ctx,
+            )
+        return name
+
+
+_FILTER_TYPES: dict[str, click.ParamType[Any]] = {
+    "state": click.Choice(STATES),
+    "event": EventNameType(),
+    "since": TimeType(),
+    "until": TimeType(),
+}
 _FILTER_HELP = {
-    "state": "State of the event or of an effect: due, running, retry, done, failed, held, unrouted, quarantined, ...",
+    "state": "State of the event or of an effect of it; with --handler, of that handler's effect.",
     "event": "Event name, such as request.completed or 'request.*'.",
     "loop": "Id or name of the loop.",
     "handler": "Name of a handler.",
@@ -56,8 +83,13 @@ def filter_options(*names: str) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         for name in reversed(names):
-            kind = TimeType() if name in {"since", "until"} else str
-            command = click.option(f"--{name}", type=kind, default=None, help=_FILTER_HELP[name])(command)
+            command = click.option(
+                f"--{name}",
+                type=_FILTER_TYPES.get(name, str),
+                default=None,
+                metavar=name.upper(),
+                help=_FILTER_HELP[name],
+            )(command)
         return command
 
     return add

@@ -1,13 +1,14 @@
 """`hitl-receiver show`: one event with its timeline, or one request with its events."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 
 import click
 
 from hitlsh.events import Event
 from service.cli.connection import connect
-from service.cli.inbox.event_fields import FLAGS, event_fields, without_personal_data
+from service.cli.inbox.event_fields import FLAGS, event_fields, masked, without_personal_data
 from service.cli.inbox.selection import find_keys
 from service.cli.options import json_option
 from service.cli.output import cell, echo, print_json, print_table
@@ -21,7 +22,7 @@ from workers.inbox.tracker import tracked_listing
 
 #: How many lines of a traceback are printed: the last ones.
 TRACEBACK_LINES = 12
-_ATTEMPT_ENDS = {"retry": "ended for a retry", "failed": "failed", "crashed": "crashed with its worker"}
+_ATTEMPT_ENDS = {"retry": "failed, and is repeated", "failed": "failed", "crashed": "crashed with its worker"}
 _SETTLED_STATES = {"done", "skipped", "retry", "failed", "held", "discarded"}
 
 
@@ -40,6 +41,9 @@ def show(key: str, body: bool, json_wanted: bool) -> None:
         request, now = tracked_listing.entry(redis, key), inbox_clock.now(redis)
         names = search.resolve(redis, key) if request is not None else find_keys(redis, key)
         events = list(lookup.records(redis, [split(name)[1] if "|" in name else name for name in names]))
+        due_times = lookup.due_times(
+            redis, [f"{effect.handler}|{event.key}" for event in events for effect in _due(event)]
+        )
     if json_wanted:
         print_json([event_fields(event, body=body) for event in events])
         return
@@ -48,16 +52,16 @@ def show(key: str, body: bool, json_wanted: bool) -> None:
     for number, event in enumerate(events):
         if number or request is not None:
             echo()
-        print_event(event, body=body)
+        print_event(event, due_times, body=body)
 
 
-def print_event(event: EventRecord, *, body: bool) -> None:
-    """Print everything about one event, its timeline included."""
+def print_event(event: EventRecord, due_times: Mapping[str, datetime], *, body: bool) -> None:
+    """Print everything about one event, its timeline included. `due_times`: by ``handler|event key``."""
     echo(one_line(event.key), bold=True)
     for label, text in _headings(event, body=body):
         echo(f"  {label:<10} {text}")
     echo()
-    for at, text in _timeline(event):
+    for at, text in _timeline(event, due_times):
         echo(f"  {cell(at)[:-1]}.{at.microsecond // 1000:03}Z  {text}")
     if effects := _effects(event):
         echo()
@@ -75,7 +79,14 @@ def print_event(event: EventRecord, *, body: bool) -> None:
 
 def _headings(event: EventRecord, *, body: bool) -> list[tuple[str, str]]:
     flags = [flag for flag in FLAGS if getattr(event, flag)]
-    rows = [("state", ", ".join([event.state, *flags])), ("trust", event.trust), ("deliveries", str(event.deliveries))]
+    rows = [
+        ("state", ", ".join([event.worst_state, *flags])),
+        ("trust", event.trust),
+        ("deliveries", str(event.deliveries)),
+    ]
+    if event.callback is not None:
+        state = event.callback.state if body else masked(event.callback.state)
+        rows.append(("callback", f"its URL carried the state {json.dumps(state, ensure_ascii=False)}"))
     if event.body_dropped:
         rows.append(("body", "dropped when Redis was full; a replay uses what was parsed from it"))
     content = event.content
@@ -92,7 +103,7 @@ def _headings(event: EventRecord, *, body: bool) -> list[tuple[str, str]]:
     return [(label, one_line(text)) for label, text in rows]
 
 
-def _timeline(event: EventRecord) -> list[tuple[datetime, str]]:
+def _timeline(event: EventRecord, due_times: Mapping[str, datetime]) -> list[tuple[datetime, str]]:
     moments: list[tuple[datetime | None, str]] = [
         (event.received_at, "received"),
         (event.accepted_at, "stored"),
@@ -101,6 +112,9 @@ def _timeline(event: EventRecord) -> list[tuple[datetime, str]]:
     ]
     for effect in _effects(event):
         moments += _effect_moments(effect)
+    for effect in _due(event):
+        due_at = due_times.get(f"{effect.handler}|{event.key}")
+        moments.append((due_at, f"{_name(effect)}: attempt {effect.attempts + 1} is due"))
     moments.append((event.finished_at, f"finished: {event.state}"))
     return sorted(((at, text) for at, text in moments if at is not None), key=lambda moment: moment[0])
 
@@ -128,19 +142,25 @@ def _effect_moments(effect: EffectRecord) -> list[tuple[datetime | None, str]]:
 def _attempt_end(attempt: AttemptRecord) -> str:
     """How an attempt ended, with the last line of its error."""
     *_, error = attempt.error.rstrip().splitlines() or [""]
-    return f"{_ATTEMPT_ENDS[attempt.end]} after {attempt.seconds:.3f} s" + (f": {one_line(error)}" if error else "")
+    end = _ATTEMPT_ENDS[attempt.end] if error or attempt.end != "retry" else "ended, and is repeated"
+    return f"{end}; it took {attempt.seconds:.3f} s" + (f": {one_line(error)}" if error else "")
 
 
 def _settled_state(effect: EffectRecord) -> str:
     """How the last attempt ended. A retried or replayed effect has another state by now, so its end is not known."""
     if effect.state not in _SETTLED_STATES:
         return "an attempt ended"
-    took = "" if effect.seconds is None or effect.state == "discarded" else f" after {effect.seconds:.3f} s"
+    took = "" if effect.seconds is None or effect.state == "discarded" else f"; it took {effect.seconds:.3f} s"
     return f"{effect.state}{took}" + (f": {one_line(effect.reason)}" if effect.reason else "")
 
 
 def _effects(event: EventRecord) -> list[EffectRecord]:
     return [*event.effects, event.routing] if event.routing else list(event.effects)
+
+
+def _due(event: EventRecord) -> list[EffectRecord]:
+    """The effects whose next attempt has a time."""
+    return [effect for effect in event.effects if effect.state in {"due", "retry"}]
 
 
 def _successor(event: EventRecord) -> str:

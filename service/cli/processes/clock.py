@@ -27,7 +27,7 @@ def clock() -> None:
 def run(settings: Settings) -> None:
     """Tick until SIGTERM or Ctrl+C."""
     warn_if_nothing_is_reconciled(settings)
-    check_redis_once(settings.redis_url)
+    check_redis_once(settings.redis_url, until_then="no due work is enqueued")
     # The clock tries again every second, so its client need not retry, and does not delay a stop.
     ticking = Clock(
         command_client(settings.redis_url),

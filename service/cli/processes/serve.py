@@ -37,7 +37,7 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     """Serve until stopped. Mistakes in settings and handlers are reported here, before any process starts."""
     if settings.handlers is not None:
         _check_handlers(settings, settings.handlers)
-    check_redis_once(settings.redis_url)
+    check_redis_once(settings.redis_url, until_then="deliveries are answered 503")
     if processes > 1:
         # Uvicorn's children must not look for a module in the current folder before they have their Python path.
         os.environ["PYTHONSAFEPATH"] = "1"
@@ -71,11 +71,11 @@ def _check_handlers(settings: Settings, handlers: str) -> None:
 
     Uvicorn passes the path to its children, which import modules of ours before they load the handlers themselves.
     """
-    from workers.handlers.loading import load_router
+    from service.cli.user_handlers import load_user_router
     from workers.startup_checks import warn_of_unsent_fields
 
     python_path = list(sys.path)
-    router = load_router(handlers)
+    router = load_user_router(handlers)
     if not is_checked():
         warn_of_unsent_fields(settings, router)
     sys.path[:] = python_path

@@ -7,6 +7,7 @@ import click
 from service.checked_redis import IS_CHECKED, check_redis_once, is_checked
 from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option, processes_option
+from service.cli.user_handlers import explain_handlers
 from service.local.supervisor import Child, Supervisor, command
 from workers import jobs
 from workers.queue import DRAIN_QUEUE, RECONCILE_QUEUE
@@ -46,11 +47,12 @@ def run(settings: Settings, *, processes: int, queue: QueueName | None = None) -
     """
     if queue == RECONCILE_QUEUE:
         _check_api_key_is_set(settings)
-        check_redis_once(settings.redis_url)
+        check_redis_once(settings.redis_url, until_then="no reconcile run begins, and after a minute this program ends")
         jobs.serve_reconcile_runs(settings)
         return
-    worker = jobs.Work.from_settings(settings)  # reports a mistake in the handlers before any process starts
-    check_redis_once(settings.redis_url)
+    with explain_handlers():  # a mistake in the handlers is reported before any process starts
+        worker = jobs.Work.from_settings(settings)
+    check_redis_once(settings.redis_url, until_then="no handler runs, and after a minute this program ends")
     if not is_checked():
         warn_of_unsent_fields(settings, worker.router)
     reconciles = queue is None and settings.api_key is not None

@@ -40,26 +40,30 @@ INTERRUPTED = 130
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Show the plan, its cost and its reason. Makes no call.")
+@click.option("--now", "checks_all", is_flag=True, help="Check every open request, also those that are not due yet.")
 @json_option
-def reconcile(dry_run: bool, json_wanted: bool) -> None:
-    """Poll HITL.sh now for missed decisions. Your handlers receive them like webhooks.
+def reconcile(dry_run: bool, checks_all: bool, json_wanted: bool) -> None:
+    """Poll HITL.sh for missed decisions. Your handlers receive them like webhooks.
 
     Workers do this by themselves when the clock enqueues a run. This command uses the same plan and the same
-    call budget. Ctrl+C ends it after the current call. Needs HITL_API_KEY and REDIS_URL, or the `dev` stack
-    in this folder. Exit code 1: the run failed, or another run is active.
+    call budget: without --now it makes no call for what is not due. Ctrl+C ends it after the current call. Needs
+    HITL_API_KEY and REDIS_URL, or the `dev` stack in this folder. Exit code 1: the run failed, or another run is
+    active.
     """
     with connect() as redis:
         settings = Settings.from_env(environment())
         if settings.api_key is None:
             raise CommandError("HITL_API_KEY is not set, so HITL.sh cannot be polled: set it to your API key.")
         if dry_run:
-            _show_plan(settings, settings.api_key, redis, json_wanted)
+            _show_plan(settings, settings.api_key, redis, json_wanted, checks_all=checks_all)
             return
         with _stop_on_signal() as stopping:
-            report = runner.run(settings, redis, stopping=stopping, seconds=LONGEST_RUN)
+            report = runner.run(settings, redis, stopping=stopping, seconds=LONGEST_RUN, checks_all=checks_all)
         if report is None:
             raise click.ClickException(_active_run_text(redis))
         _show_report(report, redis, json_wanted)
+    if not (report.calls or report.trouble or checks_all):
+        echo("No call was made, because nothing is due. `hitl-receiver reconcile --now` checks all the same.", err=True)
     click.get_current_context().exit(_exit_status(report, stopped=stopping.is_set()))
 
 
@@ -127,8 +131,8 @@ def _stop_on_signal() -> Iterator[Event]:
 # -- a dry run ------------------------------------------------------------------------------------------
 
 
-def _show_plan(settings: Settings, api_key: str, redis: Redis, json_wanted: bool) -> None:
-    current = snapshot.take(settings, redis)
+def _show_plan(settings: Settings, api_key: str, redis: Redis, json_wanted: bool, *, checks_all: bool) -> None:
+    current = snapshot.take(settings, redis, checks_all=checks_all)
     calls = status.calls(redis, settings, api_key, current.now)
     if json_wanted:
         print_json(_plan_fields(current, calls, settings))
@@ -222,7 +226,7 @@ def _next_discovery(current: Snapshot, settings: Settings) -> float | None:
         return None
     horizon = current.state.horizon
     interval = min(current.intervals.shortest, current.intervals.bound)
-    due = 0.0 if horizon is None else horizon.due_at(interval)
+    due = 0.0 if horizon is None or current.situation.checks_all else horizon.due_at(interval)
     return max(current.now, due)
 
 

@@ -98,7 +98,7 @@ def test_a_created_request_is_printed_and_tracked(run: Run, loop_id: str, redis:
 
 @pytest.mark.usefixtures("loop_id")
 def test_the_state_is_bound_to_the_request(run: Run, redis: Redis) -> None:
-    request_id = asked(run(*PICK, "--state", '{"order": 17}', "--json"))["request_id"]
+    request_id = asked(run(*PICK, "--callback-state", '{"order": 17}', "--json"))["request_id"]
 
     bound = json.loads(cast("bytes", redis.hget(keys.request(request_id), "callback")))
     assert bound["state"] == {"order": 17}
@@ -194,9 +194,9 @@ def test_a_given_callback_url_is_used_unchanged(run: Run, sandbox: Sandbox, redi
 @pytest.mark.parametrize(
     ("words", "environ", "complaint"),
     [
-        (("--state", "1", "--callback-url", "https://example.com/x"), {}, "leave out --callback-url"),
-        (("--state", "1"), {"HITL_CALLBACK_SECRETS": None}, "HITL_CALLBACK_SECRETS is not set"),
-        (("--state", "order 17"), {}, "--state must be JSON"),
+        (("--callback-state", "1", "--callback-url", "https://example.com/x"), {}, "leave out --callback-url"),
+        (("--callback-state", "1"), {"HITL_CALLBACK_SECRETS": None}, "HITL_CALLBACK_SECRETS is not set"),
+        (("--callback-state", "order 17"), {}, "--callback-state must be JSON"),
         ((), {"HITL_API_KEY": None}, "HITL_API_KEY is not set"),
     ],
 )
@@ -230,7 +230,7 @@ def test_without_calls_left_it_reports_when_they_return(run: Run, loop_id: str, 
 
 @pytest.mark.usefixtures("loop_id")
 def test_waiting_ends_with_the_webhook_and_costs_no_call(waiting: Any, sandbox: Sandbox) -> None:
-    request_id, ended = waiting("--state", '{"order": 17}', "--json")
+    request_id, ended = waiting("--callback-state", '{"order": 17}', "--json")
 
     sandbox.answer(request_id, "Approve")
     result = ended()

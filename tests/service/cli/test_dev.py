@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.development.dev import prepare_settings
+from service.cli.development.dev_settings import prepare_settings
 from service.cli.environment import DEV_SETTINGS, write_settings
 
 WEBHOOK = "a-real-webhook-secret-of-hitl-sh"

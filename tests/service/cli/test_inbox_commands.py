@@ -1,6 +1,7 @@
 """What a person sees of the inbox and does about it at the command line."""
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_events_are_a_table(run: Run) -> None:
     heads, row = run("events").stdout.splitlines()
 
     assert heads.split() == ["ACCEPTED", "STATE", "EFFECTS", "KEY"]
-    assert f"  routed  pay failed, notify done  {KEY}" in row
+    assert f"  failed  pay failed, notify done  {KEY}" in row
 
 
 @pytest.mark.usefixtures("failed_inbox")
@@ -83,6 +84,101 @@ def test_events_are_filtered(run: Run) -> None:
     assert [event["key"] for event in json.loads(found.stdout)] == [KEY]
     assert (missed.exit_code, missed.stdout) == (0, "")
     assert missed.stderr == "No matching events.\n"
+
+
+@pytest.mark.usefixtures("failed_inbox")
+@pytest.mark.parametrize(
+    ("handler", "state", "found"), [("pay", "failed", 1), ("notify", "failed", 0), ("notify", "done", 1)]
+)
+def test_a_state_beside_a_handler_is_that_of_its_effect(run: Run, handler: str, state: str, found: int) -> None:
+    result = run("events", "--handler", handler, "--state", state, "--json")
+
+    assert len(json.loads(result.stdout)) == found
+
+
+@pytest.mark.usefixtures("failed_inbox")
+@pytest.mark.parametrize(
+    "command", [("events",), ("failed",), ("retry", "--yes"), ("discard", "--reason", "no", "--yes")]
+)
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--handler", "pya", "No handler is named 'pya' (did you mean 'pay'?). Handlers: pay, notify, audit.\n"),
+        ("--event", "request.complete", "There is no event 'request.complete' (did you mean 'request.completed'?)\n"),
+        ("--request", "nosuch", "There is no request 'nosuch': list request ids with `hitl-receiver requests`"),
+        ("--loop", "Nosuch", "No event is of a loop with the id or name 'Nosuch'."),
+    ],
+)
+def test_a_filter_value_that_does_not_exist_is_refused(
+    run: Run, command: tuple[str, ...], option: str, value: str, message: str
+) -> None:
+    result = run(*command, option, value)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--state", "borken", "'borken' is not one of 'due', 'running'"),
+        ("--event", "completed", "(did you mean 'request.completed'?)"),
+    ],
+)
+def test_a_filter_value_that_cannot_exist_is_refused(run: Run, option: str, value: str, message: str) -> None:
+    result = run("events", option, value)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.usefixtures("failed_inbox")
+def test_a_filter_whose_values_exist_may_match_nothing(run: Run) -> None:
+    result = run("events", "--request", REQUEST, "--handler", "audit", "--event", "request.timeout")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No matching events.\n")
+
+
+async def test_a_failed_attempt_counts_as_an_error(run: Run, inbox: WorkerInbox) -> None:
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(1)).items
+    await inbox.report([routed(item, "pay:run")])
+    await inbox.report([settled(item, "retry", "pay", error=TRACEBACK)])
+    await failing_attempt(inbox)
+
+    row = next(line for line in run("show", KEY).stdout.splitlines() if line.startswith("  pay  "))
+
+    assert row.split() == ["pay", "failed", "2", "2", "0"]
+
+
+async def failing_attempt(inbox: WorkerInbox) -> None:
+    """Run what is due, and fail it for good."""
+    [item] = (await inbox.claim(1)).items
+    await inbox.report([settled(item, "failed", "pay", error=TRACEBACK)])
+
+
+async def test_what_is_tried_again_shows_when(run: Run, inbox: WorkerInbox) -> None:
+    await inbox.accept([delivery()])
+    [item] = (await inbox.claim(1)).items
+    await inbox.report([routed(item, "pay:run")])
+    await inbox.report([settled(item, "retry", "pay", error=TRACEBACK, after=3_600.0)])
+
+    shown = run("show", KEY).stdout
+
+    assert re.search(r"pay: attempt 1 failed, and is repeated; it took 0\.\d+ s: ValueError: no such account\n", shown)
+    assert "pay: attempt 2 is due\n" in shown
+    assert "\n  state      retry\n" in shown
+
+
+async def test_the_state_of_the_callback_url_is_shown_without_texts(run: Run, inbox: WorkerInbox) -> None:
+    state = {"invoice": 7, "paid": False, "customer": "bo@example.com", "items": ["a", None]}
+    await inbox.accept([delivery(callback_id="c", trust="callback", state=state)])
+
+    masked = {"invoice": 7, "paid": False, "customer": "(14 characters, shown with --body)"}
+    masked["items"] = ["(1 characters, shown with --body)", None]
+    assert f"its URL carried the state {json.dumps(masked)}" in run("show", KEY).stdout
+    assert f"its URL carried the state {json.dumps(state)}" in run("show", KEY, "--body").stdout
+    assert json.loads(run("show", KEY, "--json").stdout)[0]["callback_state"] == masked
 
 
 async def test_a_truncated_list_is_reported(run: Run, inbox: WorkerInbox) -> None:
@@ -101,7 +197,7 @@ def test_an_event_is_shown_with_its_timeline(run: Run, name: str) -> None:
 
     assert KEY in shown.splitlines()
     assert shown.startswith("request " if name == REQUEST else KEY)
-    ends = ("pay: attempt 1 failed after 0.0", "notify: done", "ValueError: no such account", '"Approve"')
+    ends = ("pay: attempt 1 failed; it took 0.0", "notify: done", "ValueError: no such account", '"Approve"')
     for words in ("received", "stored", "routed to pay, notify", "pay: attempt 1 began", *ends):
         assert words in shown
 

@@ -106,6 +106,55 @@ def test_a_request_that_stays_open_is_checked_later(
     assert re.search(r"^next check +in \d+ min$", result.stdout, re.MULTILINE)
 
 
+def test_what_is_not_due_is_checked_when_a_person_says_now(
+    run: Run, redis: Redis, sandbox: Sandbox, api: Client, loop: str
+) -> None:
+    request = ask(api, redis, loop)
+    sandbox.advance(2 * HOUR)
+    run()
+    sandbox.answer(request, False)
+
+    without, planned, forced = run(), run("--now", "--dry-run", "--json"), run("--now")
+
+    assert (counts(without.stdout)["calls"], counts(forced.stdout)["calls"]) == (0, 1)
+    assert "`hitl-receiver reconcile --now` checks all the same" in without.stderr
+    assert json.loads(planned.stdout)["plan"]["calls"] == 1
+    assert counts(forced.stdout)["found"] == 1
+    assert "1 checked at once (0 past due or refused) of 1 open" in forced.stdout
+    assert [event.content.request_id for event in recent(redis)] == [request]
+
+
+def test_requests_asked_elsewhere_are_discovered_at_once_when_a_person_says_now(
+    run: Run, sandbox: Sandbox, api: Client, redis: Redis, loop: str
+) -> None:
+    run(HITL_DISCOVER="1")
+    ask(api, redis, loop, known=False)
+
+    without, forced = run(HITL_DISCOVER="1"), run("--now", HITL_DISCOVER="1")
+
+    assert counts(without.stdout)["discovered"] == 0
+    assert counts(forced.stdout)["discovered"] == 1
+
+
+def test_many_requests_are_checked_at_once_with_few_calls(
+    run: Run, sandbox: Sandbox, api: Client, redis: Redis, loop: str
+) -> None:
+    for _ in range(12):
+        ask(api, redis, loop)
+
+    assert counts(run("--now").stdout)["calls"] <= 2
+
+
+def test_a_spent_budget_stops_a_run_that_a_person_wants_now(
+    run: Run, sandbox: Sandbox, api: Client, redis: Redis, loop: str
+) -> None:
+    ask(api, redis, loop)
+
+    result = run("--now", HITL_RECONCILE_SHARE="0.01")
+
+    assert (result.exit_code, counts(result.stdout)["calls"] <= 1) == (0, True)
+
+
 def test_requests_asked_elsewhere_are_discovered(
     run: Run, redis: Redis, sandbox: Sandbox, api: Client, loop: str
 ) -> None:

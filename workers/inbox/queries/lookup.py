@@ -1,6 +1,7 @@
 """The records of events: what was delivered, how it was verified, which handlers it was routed to, how that ended."""
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import cast
 
 from redis import Redis
@@ -8,7 +9,7 @@ from redis import Redis
 from workers.inbox import event_records, keys
 from workers.inbox.event_records import EffectRecord, EventRecord, EventSummary
 
-__all__ = ["EffectRecord", "EventRecord", "EventSummary", "event", "read_fields", "records", "summaries"]
+__all__ = ["EffectRecord", "EventRecord", "EventSummary", "due_times", "event", "read_fields", "records", "summaries"]
 
 
 def event(redis: Redis, key: str) -> EventRecord | None:
@@ -42,6 +43,17 @@ def summaries(redis: Redis, event_keys: Iterable[str]) -> Iterator[EventSummary]
         replies = cast("list[list[bytes | None]]", pipe.execute())
     for (key, fields), reply in zip(headings.items(), replies, strict=True):
         yield event_records.summary(key, fields | event_records.present(event_records.particulars(fields), reply))
+
+
+def due_times(redis: Redis, members: Iterable[str]) -> dict[str, datetime]:
+    """When each ``handler|event key`` is due, as far as it is."""
+    names = list(members)
+    scores = redis.zmscore(keys.DUE, names) if names else []
+    return {
+        name: datetime.fromtimestamp(score / 1000, UTC)
+        for name, score in zip(names, scores, strict=True)
+        if score is not None
+    }
 
 
 def read_fields(redis: Redis, event_keys: Iterable[str], names: Iterable[str]) -> dict[str, dict[str, bytes]]:

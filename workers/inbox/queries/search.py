@@ -17,7 +17,7 @@ from workers.inbox.queries.pagination import Position, scan
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """What to search for: all conditions that are given must hold; none given is everything."""
 
-    #: Of the event, or of any of its effects.
+    #: Of the event, or of any of its effects; with `handler`, of the effect of that handler.
     state: str | None = None
     #: A name such as ``request.completed``, or a beginning and a star: ``request.*``.
     event: str | None = None
@@ -41,12 +41,12 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     def wants(self, event: EventSummary) -> bool:
         """Whether the event matches, times apart."""
-        states = {event.state, *(effect.state for effect in event.effects)}
-        return (
-            self.admits(event.content)
-            and (self.state is None or self.state in states)
-            and (self.handler is None or any(effect.handler == self.handler for effect in event.effects))
-        )
+        if not self.admits(event.content):
+            return False
+        if self.handler is not None:
+            effect = effect_of(event, self.handler)
+            return effect is not None and self.state in (None, effect.state)
+        return self.state is None or self.state in {event.worst_state, *(effect.state for effect in event.effects)}
 
 
 #: Everything.

@@ -47,6 +47,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     open_statuses: tuple[str, ...] = ("pending",)
     #: Of a reconcile run that was cut short.
     checkpoint: Checkpoint | None = None
+    #: A person wants every open request checked now, whether or not it is worth a call.
+    checks_all: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +96,9 @@ def due_requests(situation: Situation) -> list[OpenRequest]:
     """What is worth a call now, most overdue first."""
     intervals, now = situation.intervals, situation.now
     due = [
-        (moment, request.id, request) for request in situation.requests if (moment := intervals.due_at(request)) <= now
+        (moment, request.id, request)
+        for request in situation.requests
+        if (moment := intervals.due_at(request)) <= now or situation.checks_all
     ]
     due.sort(key=itemgetter(0, 1))
     return [request for _, _, request in due]
@@ -155,7 +159,9 @@ def _by_pages(
     good = [
         window
         for window in windows
-        if sum(chances[name] for name in window.ids) >= WORTH or any(may_borrow(name) for name in window.ids)
+        if situation.checks_all
+        or sum(chances[name] for name in window.ids) >= WORTH
+        or any(may_borrow(name) for name in window.ids)
     ]
     wanted = {name for window in good for name in window.ids}
     return _Method(
@@ -167,7 +173,8 @@ def _by_pages(
 
 def _planned(situation: Situation, way: _Method, calls: int, kind: Kind, how: str) -> Plan:
     may_borrow = sum(urgent(request, situation.now) for request in way.targets)
-    reason = f"{len(way.targets)} due ({may_borrow} past due or refused) of {len(situation.requests)} open: {how}"
+    due = "checked at once" if situation.checks_all else "due"
+    reason = f"{len(way.targets)} {due} ({may_borrow} past due or refused) of {len(situation.requests)} open: {how}"
     through_open = kind == "open"
     return Plan(
         kind=kind,

@@ -174,7 +174,7 @@ local function settle(verb, handler, event, key, token, details)
   if handler ~= '' and not did_not_begin and (verb == 'retry' or verb == 'failed') then
     remember(event, handler, tonumber(fields[3] or 1), verb, fields[4], details.error)
   end
-  if verb == 'retry' and details.error ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
+  if (verb == 'retry' or verb == 'failed') and details.error ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
   if state == 'retry' or state == 'due' then
     redis.call('ZADD', due, now + (verb == 'retry' and tonumber(details.delay) or 0), member)
     ring()

@@ -1,0 +1,24 @@
+"""Names that filters may hold: of handlers that workers have had, and of loops in the inbox."""
+
+from typing import cast
+
+from redis import Redis
+
+from hitlsh.events import Event
+from workers.inbox import keys
+from workers.inbox.queries import lookup
+from workers.inbox.queries.pagination import scan
+
+
+def handlers(redis: Redis) -> list[str]:
+    """Names of handlers that drains have announced, the latest announced first."""
+    return [name.decode() for name in cast("list[bytes]", redis.zrange(keys.HANDLERS, 0, -1, desc=True))]
+
+
+def latest_loops(redis: Redis) -> list[str]:
+    """Names of loops of the latest events, or their ids where no event tells the name."""
+    for positions in scan(redis, keys.EVENTS):
+        summaries = list(lookup.summaries(redis, [position.member for position in positions]))
+        events = [summary.content for summary in summaries if isinstance(summary.content, Event)]
+        return list(dict.fromkeys(name for event in events if (name := event.loop_name or event.loop_id)))
+    return []
