@@ -3,18 +3,24 @@
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from workers.errors import WorkersError
 
 Value = TypeVar("Value")
+Choice = TypeVar("Choice", bound=str)
+LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat: TypeAlias = Literal["console", "json"]
 
 #: The vendor's production host (https://docs.hitl.sh, API introduction).
 HITL_API = "https://api.hitl.sh/v1"
 SHORTEST_SECRET = 16
+#: The first is the default.
+LOG_LEVELS: tuple[LogLevel, ...] = ("INFO", "DEBUG", "WARNING", "ERROR")
+LOG_FORMATS: tuple[LogFormat, ...] = ("console", "json")
 #: Seconds: no request lives longer, nor is there anything older to find.
 LONGEST_DURATION = 31 * 86_400.0
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -66,6 +72,8 @@ class Settings:
     ask_reserve: float = 0.2
     #: Seconds within which every open request is to be checked; a warning is shown where the calls do not suffice.
     check_within: float = 86_400.0
+    log_level: LogLevel = "INFO"
+    log_format: LogFormat = "console"
 
     @property
     def retention(self) -> int:
@@ -108,6 +116,8 @@ class Settings:
             ),
             ask_reserve=reader.number("HITL_ASK_RESERVE", 0.2, float, 0, 0.9, "a share of the calls, as a number"),
             check_within=reader.duration("HITL_CHECK_WITHIN", "24h", least=1),
+            log_level=reader.choice("HITL_LOG_LEVEL", LOG_LEVELS),
+            log_format=reader.choice("HITL_LOG_FORMAT", LOG_FORMATS),
         )
         if receives and not reader.any_of("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"):
             reader.problem(
@@ -122,6 +132,12 @@ class Settings:
             )
         reader.check()
         return settings
+
+
+def log_settings(environ: Mapping[str, str]) -> tuple[LogLevel, LogFormat]:
+    """The level and the format of the log; the default for one that is invalid, as `Settings` reports."""
+    reader = _Reader(environ)
+    return reader.choice("HITL_LOG_LEVEL", LOG_LEVELS), reader.choice("HITL_LOG_FORMAT", LOG_FORMATS)
 
 
 def api_keys_of(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -211,6 +227,15 @@ class _Reader:
         if text not in _SWITCHES:
             self.problem(f"{name}={text!r}: write 1 for on or 0 for off")
         return _SWITCHES.get(text, default)
+
+    def choice(self, name: str, choices: Sequence[Choice]) -> Choice:
+        """One of a few words, in any case; the first is the default."""
+        text = self.text(name) or choices[0]
+        for choice in choices:
+            if choice.lower() == text.lower():
+                return choice
+        self.problem(f"{name}={text!r}: write one of {', '.join(choices)}")
+        return choices[0]
 
     def duration(self, name: str, default: str, *, least: float) -> float:
         """Seconds, of a number with a unit such as `24h`."""

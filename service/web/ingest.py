@@ -16,6 +16,7 @@ from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
 from workers.inbox.store import Inbox
 from workers.inbox.values import Delivery, Verdict
 from workers.redis_clients import RECEIVER_TIMEOUT
+from workers.telemetry import log_fields
 
 logger = logging.getLogger("hitl.receiver")
 
@@ -67,6 +68,10 @@ _ACKNOWLEDGEMENTS: dict[Verdict, Acknowledgement] = {
     "misused": MISUSED,
     "over_quota": OVER_QUOTA,
 }
+
+
+#: Verdicts on deliveries that are counted and not stored.
+_NOT_STORED = frozenset[Verdict]({"over_quota", "busy"})
 
 
 class Intake:
@@ -137,7 +142,10 @@ class Intake:
             content = delivery.content
             return ACCEPTED if isinstance(content, Event) and self._listens_to(content.name) else UNROUTED
         if verdict == "misused":
-            logger.error("callback.misused: a callback URL delivered an event that it may not report")
+            logger.error(
+                "callback.misused event=%s: a callback URL delivered an event that it may not report",
+                delivery.content.key,
+            )
         elif verdict == "overruled":
             logger.error(
                 "decision.overruled event=%s trust=%s: it disagrees with weaker evidence; see "
@@ -161,6 +169,8 @@ class Intake:
             raise
         if not drains:
             self._request_drain()
+        if logger.isEnabledFor(logging.INFO):
+            _log_stored(deliveries, verdicts)
         return verdicts
 
     def _request_drain(self) -> None:
@@ -234,6 +244,24 @@ class Intake:
             logger.warning("intake.unavailable reason=%s", trouble)
         else:
             logger.info("intake.ready")
+
+
+def _log_stored(deliveries: list[Delivery], verdicts: list[Verdict]) -> None:
+    """Log each delivery that is in the inbox now; of events that cannot be read, why."""
+    stored: list[log_fields.Fields] = []
+    for delivery, verdict in zip(deliveries, verdicts, strict=True):
+        content = delivery.content
+        if not isinstance(content, Event):
+            if verdict == "accepted":
+                logger.warning(
+                    "delivery.quarantined event=%s reason=%s trust=%s: it is verified and cannot be read; see "
+                    "`hitl-receiver show`",
+                    content.key, content.reason, delivery.trust,
+                )  # fmt: skip
+        elif verdict not in _NOT_STORED:
+            fields = {"event_key": content.key, "name": content.name, "trust": delivery.trust, "verdict": verdict}
+            stored.append(fields if content.request_id is None else {**fields, "request": content.request_id})
+    log_fields.log_each(logger, logging.INFO, "delivery.accepted", stored)
 
 
 def _reason(error: Exception) -> str:

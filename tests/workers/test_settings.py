@@ -1,6 +1,6 @@
 import pytest
 
-from workers.settings import Settings, SettingsInvalid
+from workers.settings import Settings, SettingsInvalid, log_settings
 
 GOOD = {"REDIS_URL": "redis://:hunter2-hunter2@localhost/0", "HITL_WEBHOOK_SECRETS": "whsec_0123456789abcdef"}
 
@@ -118,3 +118,21 @@ def test_an_address_without_tls_can_be_accepted() -> None:
 @pytest.mark.parametrize("url", ["redis://h/1", "rediss://h:6380", "unix:///run/redis.sock"])
 def test_every_kind_of_redis_address_is_taken(url: str) -> None:
     assert Settings.from_env({"REDIS_URL": url}).redis_url == url
+
+
+def test_the_words_of_the_log_settings_are_checked_with_the_others() -> None:
+    environ = {"HITL_LOG_LEVEL": "LOUD", "HITL_LOG_FORMAT": "xml"}
+
+    with pytest.raises(SettingsInvalid) as raised:
+        Settings.from_env(environ)
+
+    assert len(raised.value.problems) == 3
+    assert "HITL_LOG_LEVEL='LOUD': write one of INFO, DEBUG, WARNING, ERROR" in str(raised.value)
+    assert "HITL_LOG_FORMAT='xml': write one of console, json" in str(raised.value)
+    assert log_settings(environ) == ("INFO", "console")
+
+
+def test_the_words_of_the_log_settings_may_have_any_case() -> None:
+    settings = Settings.from_env({"REDIS_URL": "redis://x", "HITL_LOG_LEVEL": "debug", "HITL_LOG_FORMAT": "JSON"})
+
+    assert (settings.log_level, settings.log_format) == ("DEBUG", "json")

@@ -15,6 +15,7 @@ from workers.handlers.prefetch import Pace
 from workers.handlers.threads import HandlerThreads
 from workers.inbox.group_commit import GroupCommit
 from workers.inbox.settlements import (
+    Done,
     Failed,
     Held,
     Released,
@@ -28,6 +29,7 @@ from workers.inbox.store import Inbox
 from workers.inbox.values import ClaimedItem, UndecodableItem
 from workers.routing.route import Route
 from workers.routing.router import Router
+from workers.telemetry import log_fields
 
 logger = logging.getLogger("hitl.workers")
 
@@ -97,6 +99,8 @@ class EffectExecutor:
         self._ready: deque[ClaimedItem] = deque()
         self._paused: frozenset[str] = frozenset()
         self._pace = Pace()
+        #: Of effects that are done and not yet in the log.
+        self._done: list[log_fields.Fields] = []
         self._give_up_at: float | None = None
         #: Set whenever something ended.
         self.changed = asyncio.Event()
@@ -253,6 +257,8 @@ class EffectExecutor:
 
     async def _work(self, route: Route | None, item: ClaimedItem) -> None:
         settlement: Settlement
+        log_fields.bind(item.log_fields)
+        began = time.perf_counter()
         try:
             if route is None:
                 logger.warning("handler.missing handler=%s event=%s", item.lease.handler, item.lease.event_key)
@@ -273,16 +279,29 @@ class EffectExecutor:
             self._pace.ended()
             self._start_ready()
             self.changed.set()
+        seconds = time.perf_counter() - began
         # A later claim of this drain may have given it another token meanwhile.
         token = self._at_work.pop(item.lease.member, item.lease.token)
         lease = msgspec.structs.replace(item.lease, token=token)
         try:
             if await self._reports.submit(Report(lease, settlement)):
                 self.settled += 1
+                if isinstance(settlement, Done):
+                    self._log_done({**item.log_fields(), "seconds": round(seconds, 6)})
             else:
                 logger.warning("effect.lease_lost handler=%s event=%s", item.lease.handler, item.lease.event_key)
         finally:
             self._drop(item.lease.member, token)
+
+    def _log_done(self, fields: log_fields.Fields) -> None:
+        """Log what a report has settled with the rest of that report."""
+        if not self._done:
+            asyncio.get_running_loop().call_soon(self._log_all_done)
+        self._done.append(fields)
+
+    def _log_all_done(self) -> None:
+        done, self._done = self._done, []
+        log_fields.log_each(logger, logging.INFO, "effect.done", done)
 
     def _drop(self, member: str, token: int) -> None:
         """Drop a lease, unless a later claim has renewed it before the reply to a report came."""
