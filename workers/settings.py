@@ -74,6 +74,10 @@ class Settings:
     check_within: float = 86_400.0
     log_level: LogLevel = "INFO"
     log_format: LogFormat = "console"
+    #: Where the clock serves metrics; port 0: nowhere. The token is for `/metrics` of the web process.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    metrics_token: str | None = field(default=None, repr=False)
 
     @property
     def retention(self) -> int:
@@ -118,6 +122,9 @@ class Settings:
             check_within=reader.duration("HITL_CHECK_WITHIN", "24h", least=1),
             log_level=reader.choice("HITL_LOG_LEVEL", LOG_LEVELS),
             log_format=reader.choice("HITL_LOG_FORMAT", LOG_FORMATS),
+            metrics_host=reader.text("HITL_METRICS_HOST") or "127.0.0.1",
+            metrics_port=reader.number("HITL_METRICS_PORT", 0, int, 0, 65_535, "a port as a number"),
+            metrics_token=reader.token("HITL_METRICS_TOKEN"),
         )
         if receives and not reader.any_of("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"):
             reader.problem(
@@ -181,6 +188,12 @@ class _Reader:
                     f"{SHORTEST_SECRET} (secrets are separated by commas, oldest first)"
                 )
         return found
+
+    def token(self, name: str) -> str | None:
+        text = self.text(name)
+        if text is not None and (len(text) < SHORTEST_SECRET or not text.isascii()):
+            self.problem(f"{name} has {len(text)} characters; use at least {SHORTEST_SECRET}, all of them ASCII")
+        return text
 
     def redis_url(self, name: str) -> str:
         url = self.text(name)

@@ -46,7 +46,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
             queue_redis.close()
 
     app = Starlette(
-        routes=[*_endpoint_routes(settings, intake, body_seconds), *_health_routes(intake)],
+        routes=[*_endpoint_routes(settings, intake, body_seconds), *_health_routes(intake), *_metrics_routes(settings)],
         exception_handlers={HTTPException: _refuse_unknown_routes(intake)},
         lifespan=lifespan,
     )
@@ -115,3 +115,11 @@ def _health_routes(intake: Intake) -> list[BaseRoute]:
         for name, endpoint in (("live", live), ("ready", ready))
         for path in (f"/health/{name}", f"/health/{name}/")
     ]
+
+
+def _metrics_routes(settings: Settings) -> list[BaseRoute]:
+    if settings.metrics_token is None:
+        return []
+    from service.metrics.exposition import MetricsEndpoint
+
+    return [Route("/metrics", MetricsEndpoint(settings).respond)]

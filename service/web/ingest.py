@@ -17,6 +17,8 @@ from workers.inbox.store import Inbox
 from workers.inbox.values import Delivery, Verdict
 from workers.redis_clients import RECEIVER_TIMEOUT
 from workers.telemetry import log_fields
+from workers.telemetry.meter import Meter
+from workers.telemetry.metric_catalog import ACCEPT_SECONDS
 
 logger = logging.getLogger("hitl.receiver")
 
@@ -92,6 +94,8 @@ class Intake:
             self._flush, weigh=lambda delivery: len(delivery.body), waiting=5_000
         )
         self._counters: Counter[str] = Counter()
+        self._meter = Meter()
+        self._accept_seconds = self._meter.histogram(ACCEPT_SECONDS)
         self._trouble: str | None = "starting"
         #: Bytes: `maxmemory` (0: no limit), and the memory in use: as measured, plus an estimate for what came since.
         self._limit = self._used = 0
@@ -128,6 +132,7 @@ class Intake:
         if self._trouble == "redis_full":
             raise IntakeUnavailable("redis_full")
         self._reserve_room(delivery)
+        began = time.perf_counter()
         try:
             verdict = await self._commits.submit(delivery)
         except RedisError as error:
@@ -138,6 +143,7 @@ class Intake:
             raise IntakeUnavailable("overloaded") from error
         except Closed as error:
             raise IntakeUnavailable("shutting_down") from error
+        self._accept_seconds.observe(time.perf_counter() - began)
         if verdict == "accepted":
             content = delivery.content
             return ACCEPTED if isinstance(content, Event) and self._listens_to(content.name) else UNROUTED
@@ -198,18 +204,20 @@ class Intake:
                 return
 
     async def _check_redis(self) -> None:
-        """Write the counters and a tick of the inbox clock, and measure the memory.
+        """Write the counters, the metrics and a tick of the inbox clock, and measure the memory.
 
         It writes, because a replica that lost its primary still answers a ping.
         """
         counted, self._counters = self._counters, Counter()
+        measured = self._meter.take()
         try:
             async with asyncio.timeout(RECEIVER_TIMEOUT):
-                await self._inbox.count(counted + Counter({"beats": 1}))
+                await self._inbox.count(counted + Counter({"beats": 1}), measured)
                 await self._inbox.keep_clock()
                 full = await self._is_full()
         except (RedisError, TimeoutError) as error:
             self._counters += counted
+            self._meter.give_back(measured)
             self._set_trouble(_reason(error))
         else:
             self._set_trouble("redis_full" if full else None)

@@ -40,6 +40,7 @@
 | `waiting:<handler>` | sorted set | effects that wait while as many of that handler run as may |
 | `running` | hash | how many effects of a capped handler run |
 | `counters` | hash | deliveries by reason; `repaired`, `api_429` |
+| `metrics` | hash | counts and histograms of all processes for Prometheus, by `metric\\|label\\|bucket` |
 """
 
 PREFIX = "{hitl}:"
@@ -91,6 +92,7 @@ SUSPECTS = f"{PREFIX}suspects"
 RESUMES = f"{PREFIX}resumes"
 PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
+METRICS = f"{PREFIX}metrics"
 RESERVE = f"{PREFIX}reserve"
 API_KEYS = f"{PREFIX}api_keys"
 ASKED = f"{PREFIX}asked"

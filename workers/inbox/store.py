@@ -20,7 +20,7 @@ from hitlsh.event_json import decode_event, encode_event
 from hitlsh.events import Event, Trust
 from workers.completion import NO_DETAILS, NOTHING_KNOWN, CallbackState, KnownDetails, details_of
 from workers.decision import StoredEvent
-from workers.inbox import counters, keys, scripts
+from workers.inbox import counters, keys, metric_counts, scripts
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.settlements import Report, report_words
 from workers.inbox.values import (
@@ -42,6 +42,7 @@ CLAIM_BYTES = 8 << 20
 LONGEST_REASON = 500
 
 NO_CAPS: Mapping[str, int] = MappingProxyType({})
+NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 Caller = Literal["busy", "idle", "suspect"]
 
 _encode_json = msgspec.json.Encoder().encode
@@ -166,12 +167,13 @@ class Inbox:
         """
         return cast("int", await self._refused(keys=[keys.PREFIX], args=list(request_ids)))
 
-    async def announce(self, drain: str, seconds: float) -> None:
-        """Say that this drain is resident for `seconds` more. Keeps the inbox clock, too."""
+    async def announce(self, drain: str, seconds: float, increments: Mapping[str, int] = NO_COUNTS) -> None:
+        """Say that this drain is resident for `seconds` more. Keeps the inbox clock, and adds to the metrics."""
         now = await self.keep_clock()
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(keys.DRAINS, "-inf", int(now * 1000))
             pipe.zadd(keys.DRAINS, {drain: int((now + seconds) * 1000)})
+            metric_counts.add(pipe, increments)
             await pipe.execute()
 
     async def keep_clock(self) -> float:
@@ -187,10 +189,11 @@ class Inbox:
         """Say that this drain is resident no more."""
         await self.redis.zrem(keys.DRAINS, drain)
 
-    async def count(self, counts: Mapping[str, int]) -> None:
-        """Add to the counters of deliveries by reason."""
+    async def count(self, counts: Mapping[str, int], increments: Mapping[str, int] = NO_COUNTS) -> None:
+        """Add to the counters of deliveries by reason, and to the metrics."""
         async with self.redis.pipeline(transaction=False) as pipe:
             counters.add(pipe, counts)
+            metric_counts.add(pipe, increments)
             await pipe.execute()
 
 
