@@ -46,6 +46,7 @@ docs: install
 
 format: install
 	$(BIN)/python -m tests.import_graph
+	$(BIN)/python -m tests.metrics_page
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

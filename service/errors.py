@@ -13,6 +13,7 @@
     ├── FolderRefused        a folder or file cannot be used safely           service.local.private_folder
     ├── CannotSend           a sample could not be posted                     service.cli.development.send
     ├── RequestUnknown       HITL.sh no longer knows the request              service.cli.asking.decision_wait
+    ├── MetricsPortTaken     the port of the metrics cannot be listened on    service.metrics.exposition
     └── CommandError         a command ends with a message and status 2       service.cli.error_messages
         ├── NoMatch          the same with status 1: nothing of that name     service.cli.error_messages
         └── HandlersBroken   the same with status 1: the handlers raised      service.cli.user_handlers

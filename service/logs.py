@@ -4,51 +4,69 @@ import logging.config
 import sys
 import threading
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
-from service.escaping import escape
+import structlog
 
-#: Before each further line of a record, so that no line of a traceback looks like a record.
-_INDENT = "\n    "
+from service.log_format import LogFormatter, LogStyle
 
-
-class LineFormatter(logging.Formatter):
-    """Escapes text from outside: a message is one line, and a traceback is indented below it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        record.message = record.getMessage()
-        if self.usesTime():
-            record.asctime = self.formatTime(record, self.datefmt)
-        # Only the formatted text is escaped, not the record: other handlers format it their own way.
-        lines = [self.formatMessage(record)]
-        if record.exc_info:
-            lines += self.formatException(record.exc_info).split("\n")
-        elif record.exc_text:
-            lines += record.exc_text.split("\n")
-        if record.stack_info:
-            lines += self.formatStack(record.stack_info).split("\n")
-        return _INDENT.join(map(escape, lines))
+#: Bytes that a pipe takes at once, so that the lines of several processes do not mix (PIPE_BUF of Linux).
+ATOMIC = 4_096
 
 
-def configure(level: str = "INFO") -> None:
-    """Log to standard error."""
-    logging.config.dictConfig(configuration(level))
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes whole lines, few enough at a time that those of another process cannot come between their parts."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            for lines in _batches(self.format(record)):
+                self.stream.write(lines)
+                self.flush()
+        except RecursionError:
+            raise
+        except Exception:  # noqa: BLE001 - as every handler of `logging` does
+            self.handleError(record)
 
 
-def configuration(level: str) -> dict[str, Any]:
+def _batches(text: str) -> list[str]:
+    if len(text) < ATOMIC:
+        return [f"{text}\n"]
+    batches = [""]
+    for line in text.split("\n"):
+        if batches[-1] and len(batches[-1]) + len(line) >= ATOMIC:
+            batches.append("")
+        batches[-1] += f"{line}\n"
+    return batches
+
+
+def configure(level: str = "INFO", style: LogStyle = "console") -> None:
+    """Log to standard error, what comes through structlog too."""
+    logging.config.dictConfig(configuration(level, style))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def configuration(level: str, style: LogStyle = "console") -> dict[str, Any]:
     """The same as a dictionary for `logging.config`, which uvicorn passes to its processes."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {
-            "line": {"()": LineFormatter, "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
-        },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "formatters": {"line": {"()": LogFormatter, "style": style}},
+        "handlers": {"stderr": {"()": LineHandler, "formatter": "line"}},
         "root": {"level": level, "handlers": ["stderr"]},
         "loggers": {
             # httpx logs whole URLs, and a callback URL is a password.
             "httpx": {"level": "WARNING"},
-            "rq": {"level": "WARNING"},
+            # What these say with DEBUG is about their own work: each byte, each command, each timer.
+            **{name: {"level": "WARNING"} for name in ("rq", "redis", "push_response", "httpcore", "asyncio")},
         },
     }
 
@@ -68,3 +86,9 @@ def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace:
 def level() -> str:
     """The level that `configure` set."""
     return logging.getLevelName(logging.getLogger().level)
+
+
+def style() -> LogStyle:
+    """The style that `configure` set."""
+    formatters = (handler.formatter for handler in logging.getLogger().handlers)
+    return next((one.style_name for one in formatters if isinstance(one, LogFormatter)), "console")

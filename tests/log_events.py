@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_METHODS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
+_METHODS = {"debug", "info", "warning", "error", "critical", "exception", "log", "log_each"}
 #: A message that is no more than its event's name, as an argument of a logger.
 _NAME = re.compile(r"[a-z_]+\.[a-z_]+")
 #: A message anywhere: a name, and then a colon or a field.
@@ -24,6 +24,6 @@ def _logged(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and (found := _MESSAGE.match(node.value)):
             yield found[1]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _METHODS:
-            for argument in node.args[:2]:
+            for argument in node.args[:3]:
                 if isinstance(argument, ast.Constant) and _NAME.fullmatch(str(argument.value)):
                     yield str(argument.value)

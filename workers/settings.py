@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from workers.errors import WorkersError
@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from workers.access_tokens import AccessToken
 
 Value = TypeVar("Value")
+Choice = TypeVar("Choice", bound=str)
+LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat: TypeAlias = Literal["console", "json"]
 
 #: The vendor's production host (https://docs.hitl.sh, API introduction).
 HITL_API = "https://api.hitl.sh/v1"
 SHORTEST_SECRET = 16
+#: The first is the default.
+LOG_LEVELS: tuple[LogLevel, ...] = ("INFO", "DEBUG", "WARNING", "ERROR")
+LOG_FORMATS: tuple[LogFormat, ...] = ("console", "json")
 #: Seconds: no request lives longer, nor is there anything older to find.
 LONGEST_DURATION = 31 * 86_400.0
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 #: How alike the name of a variable and that of a setting are, if one of them is a misspelling.
 _ALMOST = 0.9
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -75,8 +80,12 @@ class Settings:
     ask_reserve: float = 0.2
     #: Seconds within which every open request is to be checked; a warning is shown where the calls do not suffice.
     check_within: float = 86_400.0
-    #: Lowest level of log lines.
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
+    log_format: LogFormat = "console"
+    #: Where the clock serves metrics; port 0: nowhere. The token is for `/metrics` of the web process.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    metrics_token: str | None = field(default=None, repr=False)
 
     @property
     def retention(self) -> int:
@@ -120,7 +129,11 @@ class Settings:
             ),
             ask_reserve=reader.number("HITL_ASK_RESERVE", 0.2, float, 0, 0.9, "a share of the calls, as a number"),
             check_within=reader.duration("HITL_CHECK_WITHIN", "24h", least=1),
-            log_level=reader.choice("HITL_LOG_LEVEL", LOG_LEVELS, default="INFO"),
+            log_level=reader.choice("HITL_LOG_LEVEL", LOG_LEVELS),
+            log_format=reader.choice("HITL_LOG_FORMAT", LOG_FORMATS),
+            metrics_host=reader.text("HITL_METRICS_HOST") or "127.0.0.1",
+            metrics_port=reader.number("HITL_METRICS_PORT", 0, int, 0, 65_535, "a port as a number"),
+            metrics_token=reader.token("HITL_METRICS_TOKEN"),
         )
         if receives and not reader.any_of("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"):
             reader.problem(
@@ -138,6 +151,12 @@ class Settings:
         reader.report_misspelled_names()
         reader.check()
         return settings
+
+
+def log_settings(environ: Mapping[str, str]) -> tuple[LogLevel, LogFormat]:
+    """The level and the format of the log; the default for one that is invalid, as `Settings` reports."""
+    reader = _Reader(environ)
+    return reader.choice("HITL_LOG_LEVEL", LOG_LEVELS), reader.choice("HITL_LOG_FORMAT", LOG_FORMATS)
 
 
 def api_keys_of(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -174,13 +193,6 @@ class _Reader:
             meant = difflib.get_close_matches(name, self._names, n=1, cutoff=_ALMOST)
             if meant and not self.text(meant[0]):
                 self.problem(f"{name} is no setting: did you mean {meant[0]}?")
-
-    def choice(self, name: str, choices: Sequence[str], *, default: str) -> str:
-        text = (self.text(name) or default).upper()
-        if text not in choices:
-            self.problem(f"{name}={self.text(name)!r} must be one of {', '.join(choices)}")
-            return default
-        return text
 
     def text(self, name: str) -> str | None:
         self._names.add(name)
@@ -220,6 +232,12 @@ class _Reader:
         for problem in problems:
             self.problem(f"{name}: {problem}")
         return tokens
+
+    def token(self, name: str) -> str | None:
+        text = self.text(name)
+        if text is not None and (len(text) < SHORTEST_SECRET or not text.isascii()):
+            self.problem(f"{name} has {len(text)} characters; use at least {SHORTEST_SECRET}, all of them ASCII")
+        return text
 
     def redis_url(self, name: str) -> str:
         url = self.text(name)
@@ -266,6 +284,15 @@ class _Reader:
         if text not in _SWITCHES:
             self.problem(f"{name}={text!r}: write 1 for on or 0 for off")
         return _SWITCHES.get(text, default)
+
+    def choice(self, name: str, choices: Sequence[Choice]) -> Choice:
+        """One of a few words, in any case; the first is the default."""
+        text = self.text(name) or choices[0]
+        for choice in choices:
+            if choice.lower() == text.lower():
+                return choice
+        self.problem(f"{name}={text!r}: write one of {', '.join(choices)}")
+        return choices[0]
 
     def duration(self, name: str, default: str, *, least: float) -> float:
         """Seconds, of a number with a unit such as `24h`."""

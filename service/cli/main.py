@@ -8,7 +8,7 @@ import click
 
 from service import logs
 from service.cli.output import escape_message
-from workers.settings import LOG_LEVELS
+from workers.settings import LOG_FORMATS, LOG_LEVELS, log_settings
 
 #: The module of each command. A module is imported only when its command is used, so that `serve`, `work` and
 #: `clock` import only what they need.
@@ -65,17 +65,21 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="hitl-receiver")
 @click.option("--log-level", default=None, type=click.Choice(LOG_LEVELS, case_sensitive=False),
-              help="Lowest level of log lines on standard error. [default: HITL_LOG_LEVEL, else INFO]")  # fmt: skip
-def cli(log_level: str | None) -> None:
+              help="Lowest level of log lines on standard error; sets HITL_LOG_LEVEL. [default: INFO]")  # fmt: skip
+@click.option("--log-format", default=None, type=click.Choice(LOG_FORMATS, case_sensitive=False),
+              help="Format of log lines; sets HITL_LOG_FORMAT. [default: console]")  # fmt: skip
+def cli(log_level: str | None, log_format: str | None) -> None:
     """Receive HITL.sh decisions and run your handlers.
 
     HITL.sh asks people questions for AI systems and posts each answer to a webhook. `serve` verifies and stores
     these deliveries, `work` runs your handlers, and `clock` enqueues due work. All three read their settings from
     the environment. `dev` runs everything on this machine.
     """
-    # A level in the environment that does not exist is reported with all other settings.
-    chosen = log_level or os.environ.get("HITL_LOG_LEVEL", "")
-    logs.configure(chosen.upper() if chosen.upper() in LOG_LEVELS else "INFO")
+    # In the environment, so that the processes that a command starts log the same way.
+    for name, value in (("HITL_LOG_LEVEL", log_level), ("HITL_LOG_FORMAT", log_format)):
+        if value is not None:
+            os.environ[name] = value
+    logs.configure(*log_settings(os.environ))
 
 
 def main() -> None:

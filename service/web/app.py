@@ -62,6 +62,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
             *_endpoint_routes(settings, intake, body_seconds),
             *([] if requests is None else requests.routes),
             *_health_routes(intake),
+            *_metrics_routes(settings),
         ],
         exception_handlers={HTTPException: _refuse_unknown_routes(intake)},
         lifespan=lifespan,
@@ -140,3 +141,11 @@ def _health_routes(intake: Intake) -> list[BaseRoute]:
         for name, endpoint in (("live", live), ("ready", ready))
         for path in (f"/health/{name}", f"/health/{name}/")
     ]
+
+
+def _metrics_routes(settings: Settings) -> list[BaseRoute]:
+    if settings.metrics_token is None:
+        return []
+    from service.metrics.exposition import MetricsEndpoint
+
+    return [Route("/metrics", MetricsEndpoint(settings).respond)]

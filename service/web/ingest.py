@@ -16,6 +16,9 @@ from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
 from workers.inbox.store import Inbox
 from workers.inbox.values import Delivery, Verdict
 from workers.redis_clients import RECEIVER_TIMEOUT
+from workers.telemetry import log_fields
+from workers.telemetry.meter import Meter
+from workers.telemetry.metric_catalog import ACCEPT_SECONDS
 
 logger = logging.getLogger("hitl.receiver")
 
@@ -69,6 +72,10 @@ _ACKNOWLEDGEMENTS: dict[Verdict, Acknowledgement] = {
 }
 
 
+#: Verdicts on deliveries that are counted and not stored.
+_NOT_STORED = frozenset[Verdict]({"over_quota", "busy"})
+
+
 class Intake:
     """Stores deliveries, and knows whether the inbox can take more."""
 
@@ -87,6 +94,8 @@ class Intake:
             self._flush, weigh=lambda delivery: len(delivery.body), waiting=5_000
         )
         self._counters: Counter[str] = Counter()
+        self._meter = Meter()
+        self._accept_seconds = self._meter.histogram(ACCEPT_SECONDS)
         self._trouble: str | None = "starting"
         #: Bytes: `maxmemory` (0: no limit), and the memory in use: as measured, plus an estimate for what came since.
         self._limit = self._used = 0
@@ -123,6 +132,7 @@ class Intake:
         if self._trouble == "redis_full":
             raise IntakeUnavailable("redis_full")
         self._reserve_room(delivery)
+        began = time.perf_counter()
         try:
             verdict = await self._commits.submit(delivery)
         except RedisError as error:
@@ -133,11 +143,15 @@ class Intake:
             raise IntakeUnavailable("overloaded") from error
         except Closed as error:
             raise IntakeUnavailable("shutting_down") from error
+        self._accept_seconds.observe(time.perf_counter() - began)
         if verdict == "accepted":
             content = delivery.content
             return ACCEPTED if isinstance(content, Event) and self._listens_to(content.name) else UNROUTED
         if verdict == "misused":
-            logger.error("callback.misused: a callback URL delivered an event that it may not report")
+            logger.error(
+                "callback.misused event=%s: a callback URL delivered an event that it may not report",
+                delivery.content.key,
+            )
         elif verdict == "overruled":
             logger.error(
                 "decision.overruled event=%s trust=%s: it disagrees with weaker evidence; see "
@@ -161,6 +175,8 @@ class Intake:
             raise
         if not drains:
             self._request_drain()
+        if logger.isEnabledFor(logging.INFO):
+            _log_stored(deliveries, verdicts)
         return verdicts
 
     def _request_drain(self) -> None:
@@ -188,18 +204,20 @@ class Intake:
                 return
 
     async def _check_redis(self) -> None:
-        """Write the counters and a tick of the inbox clock, and measure the memory.
+        """Write the counters, the metrics and a tick of the inbox clock, and measure the memory.
 
         It writes, because a replica that lost its primary still answers a ping.
         """
         counted, self._counters = self._counters, Counter()
+        measured = self._meter.take()
         try:
             async with asyncio.timeout(RECEIVER_TIMEOUT):
-                await self._inbox.count(counted + Counter({"beats": 1}))
+                await self._inbox.count(counted + Counter({"beats": 1}), measured)
                 await self._inbox.keep_clock()
                 full = await self._is_full()
         except (RedisError, TimeoutError) as error:
             self._counters += counted
+            self._meter.give_back(measured)
             self._set_trouble(_reason(error))
         else:
             self._set_trouble("redis_full" if full else None)
@@ -234,6 +252,24 @@ class Intake:
             logger.warning("intake.unavailable reason=%s", trouble)
         else:
             logger.info("intake.ready")
+
+
+def _log_stored(deliveries: list[Delivery], verdicts: list[Verdict]) -> None:
+    """Log each delivery that is in the inbox now; of events that cannot be read, why."""
+    stored: list[log_fields.Fields] = []
+    for delivery, verdict in zip(deliveries, verdicts, strict=True):
+        content = delivery.content
+        if not isinstance(content, Event):
+            if verdict == "accepted":
+                logger.warning(
+                    "delivery.quarantined event=%s reason=%s trust=%s: it is verified and cannot be read; see "
+                    "`hitl-receiver show`",
+                    content.key, content.reason, delivery.trust,
+                )  # fmt: skip
+        elif verdict not in _NOT_STORED:
+            fields = {"event_key": content.key, "name": content.name, "trust": delivery.trust, "verdict": verdict}
+            stored.append(fields if content.request_id is None else {**fields, "request": content.request_id})
+    log_fields.log_each(logger, logging.INFO, "delivery.accepted", stored)
 
 
 def _reason(error: Exception) -> str:

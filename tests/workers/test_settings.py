@@ -1,6 +1,6 @@
 import pytest
 
-from workers.settings import Settings, SettingsInvalid
+from workers.settings import Settings, SettingsInvalid, log_settings
 
 GOOD = {"REDIS_URL": "redis://:hunter2-hunter2@localhost/0", "HITL_WEBHOOK_SECRETS": "whsec_0123456789abcdef"}
 
@@ -144,18 +144,25 @@ def test_a_name_that_is_almost_that_of_a_setting_which_is_set_is_accepted(enviro
     assert Settings.from_env({**GOOD, "HITL_API_KEY": "a", **environ}).api_key == "a"
 
 
-@pytest.mark.parametrize(("level", "read"), [("debug", "DEBUG"), ("WARNING", "WARNING"), ("", "INFO")])
-def test_a_log_level_is_read(level: str, read: str) -> None:
-    assert Settings.from_env({**GOOD, "HITL_LOG_LEVEL": level}).log_level == read
-
-
-def test_an_unknown_log_level_is_refused() -> None:
-    assert problems({**GOOD, "HITL_LOG_LEVEL": "loud"}) == [
-        "HITL_LOG_LEVEL='loud' must be one of DEBUG, INFO, WARNING, ERROR"
-    ]
-
-
 def test_a_bound_is_written_out() -> None:
     assert problems({**GOOD, "HITL_MAX_BODY": "x"}) == [
         "HITL_MAX_BODY='x' must be a number of bytes from 1024 to 67108864"
     ]
+
+
+def test_the_words_of_the_log_settings_are_checked_with_the_others() -> None:
+    environ = {"HITL_LOG_LEVEL": "LOUD", "HITL_LOG_FORMAT": "xml"}
+
+    with pytest.raises(SettingsInvalid) as raised:
+        Settings.from_env(environ)
+
+    assert len(raised.value.problems) == 3
+    assert "HITL_LOG_LEVEL='LOUD': write one of INFO, DEBUG, WARNING, ERROR" in str(raised.value)
+    assert "HITL_LOG_FORMAT='xml': write one of console, json" in str(raised.value)
+    assert log_settings(environ) == ("INFO", "console")
+
+
+def test_the_words_of_the_log_settings_may_have_any_case() -> None:
+    settings = Settings.from_env({"REDIS_URL": "redis://x", "HITL_LOG_LEVEL": "debug", "HITL_LOG_FORMAT": "JSON"})
+
+    assert (settings.log_level, settings.log_format) == ("DEBUG", "json")

@@ -127,6 +127,8 @@ class Drain:
         try:
             await self._claim_until_stopped()
             await self._executor.finish()
+            with contextlib.suppress(RedisError):  # the counts of its last seconds are lost
+                await self._inbox.count({}, self._executor.meter.take())
         finally:
             presence.cancel()
             resuming.cancel()
@@ -273,10 +275,11 @@ class Drain:
             await asyncio.sleep(1.0)
 
     async def _announce(self) -> None:
+        increments = self._executor.meter.take()
         try:
-            await self._inbox.announce(self._id, seconds=3.0, handlers=self._names)
+            await self._inbox.announce(self._id, 3.0, handlers=self._names, increments=increments)
         except RedisError:
-            return  # retried a second later
+            self._executor.meter.give_back(increments)  # retried a second later
 
     async def _leave(self) -> None:
         try:

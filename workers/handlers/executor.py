@@ -16,6 +16,7 @@ from workers.handlers.threads import HandlerThreads
 from workers.inbox.claims import ClaimedItem, UndecodableItem
 from workers.inbox.group_commit import GroupCommit
 from workers.inbox.settlements import (
+    Done,
     Failed,
     Held,
     Released,
@@ -28,6 +29,9 @@ from workers.inbox.settlements import (
 from workers.inbox.worker_inbox import WorkerInbox
 from workers.routing.route import Route
 from workers.routing.router import Router
+from workers.telemetry import log_fields
+from workers.telemetry.meter import Meter
+from workers.telemetry.metric_catalog import EFFECTS, HANDLER_SECONDS, HANDLER_WAIT_SECONDS, SETTLE_SECONDS
 
 logger = logging.getLogger("hitl.workers")
 
@@ -97,6 +101,11 @@ class EffectExecutor:
         self._ready: deque[ClaimedItem] = deque()
         self._paused: frozenset[str] = frozenset()
         self._pace = Pace()
+        self.meter = Meter()
+        self._wait_seconds = self.meter.histogram(HANDLER_WAIT_SECONDS)
+        self._settle_seconds = self.meter.histogram(SETTLE_SECONDS)
+        #: Of effects that are done and not yet in the log.
+        self._done: list[log_fields.Fields] = []
         self._give_up_at: float | None = None
         #: Set whenever something ended.
         self.changed = asyncio.Event()
@@ -253,11 +262,15 @@ class EffectExecutor:
 
     async def _work(self, route: Route | None, item: ClaimedItem) -> None:
         settlement: Settlement
+        log_fields.bind(item.log_fields)
+        began = time.perf_counter()
         try:
             if route is None:
                 logger.warning("handler.missing handler=%s event=%s", item.lease.handler, item.lease.event_key)
                 settlement = Held()
             else:
+                if item.attempt == 1:
+                    self._wait_seconds.observe(time.time() - item.stored.received_at.timestamp())
                 decision = Decision.from_stored(item.stored, attempt=item.attempt, can_read=self._can_read)
                 settlement = await run(self._router, route, decision, item, self._threads, self._note_overdue)
                 task = asyncio.current_task()
@@ -273,16 +286,38 @@ class EffectExecutor:
             self._pace.ended()
             self._start_ready()
             self.changed.set()
+        ended = time.perf_counter()
+        seconds = ended - began
         # A later claim of this drain may have given it another token meanwhile.
         token = self._at_work.pop(item.lease.member, item.lease.token)
         lease = msgspec.structs.replace(item.lease, token=token)
         try:
             if await self._reports.submit(Report(lease, settlement)):
                 self.settled += 1
+                self._settle_seconds.observe(time.perf_counter() - ended)
+                self._count_effect(item.lease.handler, settlement, seconds)
+                if isinstance(settlement, Done):
+                    self._log_done({**item.log_fields(), "seconds": round(seconds, 6)})
             else:
+                self.meter.count(EFFECTS, item.lease.handler, "lost")
                 logger.warning("effect.lease_lost handler=%s event=%s", item.lease.handler, item.lease.event_key)
         finally:
             self._drop(item.lease.member, token)
+
+    def _count_effect(self, handler: str, settlement: Settlement, seconds: float) -> None:
+        self.meter.count(EFFECTS, handler, type(settlement).__name__.lower())
+        if not isinstance(settlement, Held):  # else no handler ran
+            self.meter.histogram(HANDLER_SECONDS, handler).observe(seconds)
+
+    def _log_done(self, fields: log_fields.Fields) -> None:
+        """Log what a report has settled with the rest of that report."""
+        if not self._done:
+            asyncio.get_running_loop().call_soon(self._log_all_done)
+        self._done.append(fields)
+
+    def _log_all_done(self) -> None:
+        done, self._done = self._done, []
+        log_fields.log_each(logger, logging.INFO, "effect.done", done)
 
     def _drop(self, member: str, token: int) -> None:
         """Drop a lease, unless a later claim has renewed it before the reply to a report came."""

@@ -1,6 +1,7 @@
 """A bounded pool of threads for `def` handlers, with a deadline for each attempt."""
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -32,7 +33,9 @@ class HandlerThreads:
         thread ends. Raises `ThreadOverdue` when it is cancelled after that.
         """
         await self._free.acquire()
-        running = asyncio.get_running_loop().run_in_executor(self._executor, handler, decision)
+        running = asyncio.get_running_loop().run_in_executor(
+            self._executor, contextvars.copy_context().run, handler, decision
+        )
         running.add_done_callback(self._on_end)
         done, _ = await asyncio.wait({running}, timeout=seconds)
         if not done:

@@ -39,6 +39,14 @@ class ClaimedItem(msgspec.Struct, frozen=True, kw_only=True):
     #: Of an event to route: its request has other outcomes, so that the inbox decides which effects begin.
     has_rivals: bool = False
 
+    def log_fields(self) -> dict[str, str | int]:
+        """What a log line says of its effect."""
+        request_id = self.stored.event.request_id
+        fields: dict[str, str | int] = {"handler": self.lease.handler, "event_key": self.lease.event_key}
+        if request_id is not None:
+            fields["request"] = request_id
+        return fields | {"attempt": self.attempt}
+
     def first_attempt(self, handler: str) -> "ClaimedItem":
         """The effect of a handler on this event, under the same token."""
         lease = msgspec.structs.replace(self.lease, handler=handler)

@@ -47,6 +47,7 @@
 | `questions_open` | sorted set | questions without an outcome, by when they were asked (seconds) |
 | `questions_queued` | sorted set | questions that wait for calls, by priority and time |
 | `questions_due` | sorted set | questions that are to be asked, repaired or escalated, by when (milliseconds) |
+| `metrics` | hash | counts and histograms of all processes for Prometheus, by `metric\\|label\\|bucket` |
 """
 
 PREFIX = "{hitl}:"
@@ -105,6 +106,7 @@ SUSPECTS = f"{PREFIX}suspects"
 RESUMES = f"{PREFIX}resumes"
 PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
+METRICS = f"{PREFIX}metrics"
 RESERVE = f"{PREFIX}reserve"
 API_KEYS = f"{PREFIX}api_keys"
 ASKED = f"{PREFIX}asked"

@@ -6,6 +6,7 @@ again when its reply was lost.
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
@@ -16,12 +17,13 @@ from hitlsh.callbacks import CallbackState
 from hitlsh.event_json import encode_event
 from hitlsh.events import Event
 from hitlsh.request_details import NO_DETAILS, details_of
-from workers.inbox import counters, keys, scripts
+from workers.inbox import counters, keys, metric_counts, scripts
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.values import Delivery, Verdict, stamp
 
 #: Characters of a request's id in a key; a longer one is hashed.
 LONGEST_ID = 200
+NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 
 _encode_json = msgspec.json.Encoder().encode
 #: What an event of these forms is about.
@@ -63,10 +65,11 @@ class Inbox:
         memory = await self.redis.info("memory")
         return int(memory["used_memory"]), int(memory.get("maxmemory", 0))
 
-    async def count(self, counts: Mapping[str, int]) -> None:
-        """Add to the counters of deliveries by reason."""
+    async def count(self, counts: Mapping[str, int], increments: Mapping[str, int] = NO_COUNTS) -> None:
+        """Add to the counters of deliveries by reason, and to the metrics."""
         async with self.redis.pipeline(transaction=False) as pipe:
             counters.add(pipe, counts)
+            metric_counts.add(pipe, increments)
             await pipe.execute()
 
 

@@ -15,10 +15,10 @@ from hitlsh.event_json import decode_event
 from hitlsh.events import Trust
 from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import StoredEvent
-from workers.inbox import keys, scripts
+from workers.inbox import keys, metric_counts, scripts
 from workers.inbox.claims import Claim, ClaimedItem, Lease, UndecodableItem, fencing_token
 from workers.inbox.settlements import Report, report_words
-from workers.inbox.store import Inbox, frame
+from workers.inbox.store import NO_COUNTS, Inbox, frame
 from workers.inbox.values import moment
 
 #: Once its items have this many bytes, a claim takes no further one: it is one answer of the server.
@@ -128,14 +128,20 @@ class WorkerInbox(Inbox):
         """What these asked for is due again, as far as a drain has its handlers."""
         await self.redis.srem(keys.RESUMES, *resumes)
 
-    async def announce(self, drain: str, seconds: float, *, handlers: Iterable[str] = ()) -> None:
-        """Say that this drain is resident for `seconds` more, and which handlers it has. Keeps the inbox clock, too."""
+    async def announce(
+        self, drain: str, seconds: float, *, handlers: Iterable[str] = (), increments: Mapping[str, int] = NO_COUNTS
+    ) -> None:
+        """Say that this drain is resident for `seconds` more, and which handlers it has.
+
+        Keeps the inbox clock, and adds to the metrics.
+        """
         now = await self.keep_clock()
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(keys.DRAINS, "-inf", int(now * 1000))
             pipe.zadd(keys.DRAINS, {drain: int((now + seconds) * 1000)})
             if names := dict.fromkeys(handlers, int(now * 1000)):
                 pipe.zadd(keys.HANDLERS, names)
+            metric_counts.add(pipe, increments)
             await pipe.execute()
 
     async def leave(self, drain: str) -> None:

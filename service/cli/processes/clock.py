@@ -1,6 +1,8 @@
 """`hitl-receiver clock`: the process that enqueues due work."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -38,4 +40,20 @@ def run(settings: Settings) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ticking.stop())
-    ticking.run()
+    with serving_metrics(settings):
+        ticking.run()
+
+
+@contextmanager
+def serving_metrics(settings: Settings) -> Iterator[None]:
+    """Serve the metrics meanwhile, if HITL_METRICS_PORT is set."""
+    if not settings.metrics_port:
+        yield
+        return
+    from service.metrics import exposition
+
+    stop = exposition.listen(settings)
+    try:
+        yield
+    finally:
+        stop()

@@ -56,7 +56,7 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
         # A callback URL's token is its password, and an access log would contain it.
         access_log=False,
         # Each process that uvicorn starts configures its logging anew.
-        log_config=logs.configuration(logs.level()),
+        log_config=logs.configuration(logs.level(), logs.style()),
         server_header=False,
         date_header=False,
         # The client's address is never read, so nobody can forge it.

@@ -5,11 +5,14 @@ import msgspec
 from service.cli.durations import counted, since
 from workers.reconcile.status import ReconcileStatus
 
+#: Of every alarm that there is.
+KINDS = ("overruled", "key_refused", "silent", "rate_limited")
+
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """Something is wrong that no reconcile run can repair."""
 
-    #: overruled, key_refused, silent or rate_limited.
+    #: One of `KINDS`.
     kind: str
     text: str
 

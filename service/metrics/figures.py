@@ -1,0 +1,77 @@
+"""The gauges: the state of the inbox and of reconciliation at one moment."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from redis import Redis
+
+from service.cli.reconciliation import alarms as alarm_list
+from workers.inbox.operations import pausing
+from workers.inbox.queries import inbox_counts, inbox_load
+from workers.queue import DRAIN, RECONCILE, count_waiting
+from workers.reconcile.status import ReconcileStatus, read_status
+from workers.settings import Settings
+from workers.telemetry import metric_catalog as catalog
+from workers.telemetry.metric_catalog import Metric
+
+
+class Figure(NamedTuple):
+    """One value of a metric."""
+
+    metric: Metric
+    value: float
+    labels: tuple[str, ...] = ()
+
+
+def read(redis: Redis, settings: Settings) -> list[Figure]:
+    """About twenty round trips, however much there is."""
+    status = read_status(settings, redis)
+    return [*_inbox(redis, status.counts.now), *_reconciliation(status), *_alarms(status)]
+
+
+def _inbox(redis: Redis, now: float) -> Iterator[Figure]:
+    counts, load = inbox_counts.read(redis), inbox_load.read(redis, now)
+    yield Figure(catalog.DUE, load.due)
+    yield Figure(catalog.SCHEDULED, counts.due - load.due)
+    yield Figure(catalog.OLDEST_DUE, load.oldest_seconds)
+    yield Figure(catalog.LEASES, counts.leased)
+    yield Figure(catalog.DRAINS, load.drains)
+    yield Figure(catalog.EVENTS, counts.events)
+    yield Figure(catalog.FAILED, counts.failed)
+    yield Figure(catalog.HELD, counts.held)
+    yield Figure(catalog.QUARANTINED, counts.quarantined)
+    yield Figure(catalog.PAUSED, len(pausing.paused(redis)))
+    for kind in (DRAIN, RECONCILE):
+        yield Figure(catalog.JOBS_WAITING, count_waiting(redis, kind), (kind.queue,))
+    yield Figure(catalog.MEMORY, load.memory_used)
+    yield Figure(catalog.MEMORY_LIMIT, load.memory_limit)
+
+
+def _reconciliation(status: ReconcileStatus) -> Iterator[Figure]:
+    counts, state = status.counts, status.state
+    yield Figure(catalog.OPEN_REQUESTS, counts.open)
+    yield Figure(catalog.OLDEST_OPEN, 0.0 if counts.oldest_at is None else max(0.0, counts.now - counts.oldest_at))
+    yield Figure(catalog.UNCONFIRMED, counts.unconfirmed)
+    yield Figure(catalog.OVERRULED, counts.recently_overruled)
+    yield Figure(catalog.LOST, counts.lost)
+    yield Figure(catalog.DECISIONS, status.webhooks.webhook, ("webhook",))
+    yield Figure(catalog.DECISIONS, status.webhooks.reconcile, ("reconcile",))
+    yield Figure(catalog.DECISIONS, status.webhooks.overtaken, ("overtaken",))
+    yield Figure(catalog.RECONCILE_FAILURES, state.failures)
+    if status.calls is not None:
+        yield Figure(catalog.CALL_LIMIT, status.calls.limit)
+        yield Figure(catalog.CALLS_LEFT, status.calls.asking, ("asking",))
+        yield Figure(catalog.CALLS_LEFT, status.calls.routine, ("routine",))
+        yield Figure(catalog.CALLS_LEFT, status.calls.overdue, ("overdue",))
+    if state.guaranteed_interval is not None:
+        yield Figure(catalog.CHECK_INTERVAL, state.guaranteed_interval)
+    if state.report is not None:
+        ended = state.report.ended or state.report.began
+        yield Figure(catalog.RECONCILE_AGE, max(0.0, counts.now - ended))
+
+
+def _alarms(status: ReconcileStatus) -> Iterator[Figure]:
+    """Every alarm, raised or not, so that a rule sees one that goes away."""
+    raised = {alarm.kind for alarm in alarm_list.alarms(status)}
+    for name in alarm_list.KINDS:
+        yield Figure(catalog.ALARM, name in raised, (name,))

@@ -1,0 +1,1 @@
+"""What processes tell of their work: fields of log lines, and metrics."""
