@@ -171,7 +171,14 @@ class EventReader:
                 self.lines.append(line)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """Not the server of other tests: web processes here count on it and subscribe while these tests last."""
+    with EmbeddedServer(tmp_path_factory.mktemp("asking-server"), fsync="everysec") as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(rate_limit=10_000) as running:
         make_loop(running)
@@ -186,8 +193,8 @@ def make_loop(sandbox: Sandbox) -> str:
     return loop.id
 
 
-@pytest.fixture(scope="session")
-def session_asking(
+@pytest.fixture(scope="package")
+def asking_and_web(
     sandbox: Sandbox, server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Asking, AskingReceiver]]:
     with ExitStack() as stack:
@@ -196,14 +203,14 @@ def session_asking(
 
 
 @pytest.fixture
-def asking(session_asking: tuple[Asking, AskingReceiver], redis: Redis) -> Asking:
+def asking(asking_and_web: tuple[Asking, AskingReceiver], redis: Redis) -> Asking:
     """An empty server, and calls counted from now on."""
-    session_asking[0].sandbox.clear_faults()
-    session_asking[0].seen_calls[0] = len(session_asking[0].sandbox.calls())
-    return session_asking[0]
+    asking_and_web[0].sandbox.clear_faults()
+    asking_and_web[0].seen_calls[0] = len(asking_and_web[0].sandbox.calls())
+    return asking_and_web[0]
 
 
 @pytest.fixture
-def web(asking: Asking, session_asking: tuple[Asking, AskingReceiver]) -> AskingReceiver:
+def web(asking: Asking, asking_and_web: tuple[Asking, AskingReceiver]) -> AskingReceiver:
     """A web process that runs for all tests."""
-    return session_asking[1]
+    return asking_and_web[1]
