@@ -113,8 +113,9 @@ def counters(redis: Redis) -> dict[str, int]:
 
 
 def free_port() -> int:
-    """At random below the ephemeral range, so that test runs beside each other seldom choose the same."""
-    for port in random.sample(range(18_000, 32_000), 50):
+    """At random below the ephemeral range; each of pytest-xdist's workers has ports of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 14
+    for port in random.sample(range(18_000 + worker, 32_000, 14), 50):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise AssertionError("none of 50 ports is free")

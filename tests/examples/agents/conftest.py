@@ -12,10 +12,19 @@ import pytest
 
 from hitlsh.api import Client
 from tests.service.conftest import wait_until
-from tests.service.web.requests.conftest import API_KEY, TOKEN, Asking, AskingReceiver, asking, session_asking, web
+from tests.service.web.requests.conftest import (
+    API_KEY,
+    TOKEN,
+    Asking,
+    AskingReceiver,
+    asking,
+    asking_and_web,
+    server,
+    web,
+)
 from tests.service.web.requests.conftest import sandbox as asked_sandbox
 
-__all__ = ["asked_sandbox", "asking", "session_asking", "web"]
+__all__ = ["asked_sandbox", "asking", "asking_and_web", "server", "web"]
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples" / "agents"
@@ -65,7 +74,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, output
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox(asked_sandbox: Any) -> Any:
     with Client(API_KEY, base_url=asked_sandbox.base_url) as client:
         loop = client.loops.create(LOOP, icon="shield-check", description="Questions of the examples").loop

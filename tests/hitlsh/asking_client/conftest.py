@@ -6,9 +6,9 @@ import pytest
 from hitlsh import AsyncHitl, Hitl
 from tests.hitlsh.asking_client.receiver import TOKEN, Receiver, running_receiver
 from tests.service.web.requests.conftest import TOKEN as WEB_TOKEN
-from tests.service.web.requests.conftest import AskingReceiver, asking, sandbox, session_asking, web
+from tests.service.web.requests.conftest import AskingReceiver, asking, asking_and_web, sandbox, server, web
 
-__all__ = ["asking", "sandbox", "session_asking", "web"]
+__all__ = ["asking", "asking_and_web", "sandbox", "server", "web"]
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """The web process and the sandbox of the tests of ``/requests``."""
 
-from tests.service.web.requests.conftest import asking, sandbox, session_asking, web
+from tests.service.web.requests.conftest import asking, asking_and_web, sandbox, server, web
 
-__all__ = ["asking", "sandbox", "session_asking", "web"]
+__all__ = ["asking", "asking_and_web", "sandbox", "server", "web"]
