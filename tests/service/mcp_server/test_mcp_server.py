@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -16,7 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from service.cli.main import cli
-from service.local.stack import free_port
+from tests.service.conftest import free_port
 from tests.service.web.requests.conftest import TOKEN, AskingReceiver
 
 
@@ -55,12 +55,11 @@ async def http_server(web: AskingReceiver) -> AsyncIterator[str]:
     try:
         async with httpx.AsyncClient(trust_env=False) as probe, asyncio.timeout(30):
             while True:
-                try:
-                    await probe.get(url)
-                    break
-                except httpx.ConnectError:
-                    assert program.poll() is None, program.stderr.read()
-                    await asyncio.sleep(0.05)
+                assert program.poll() is None, program.stderr and program.stderr.read()
+                with suppress(httpx.TransportError):
+                    if (await probe.get(url)).status_code == 401:
+                        break
+                await asyncio.sleep(0.05)
         yield url
     finally:
         program.terminate()
