@@ -65,7 +65,7 @@ def test_every_wrong_setting_is_told_at_once(tmp_path: Path, command: str) -> No
     told = run(command, cwd=tmp_path, environ=ANY_REDIS | wrong)
 
     assert told.returncode == 2
-    assert "\n  - HITL_LOG_LEVEL='loud' must be one of DEBUG, INFO, WARNING, ERROR\n" in told.stderr
+    assert "\n  - HITL_LOG_LEVEL='loud': write one of INFO, DEBUG, WARNING, ERROR\n" in told.stderr
     assert "\n  - HITL_MAX_BODY='x' must be a number of bytes" in told.stderr
     if command != "dev":  # which generates the secret
         assert "\n  - HITL_WEBHOOK_SECRET is no setting: did you mean HITL_WEBHOOK_SECRETS?\n" in told.stderr
