@@ -14,6 +14,7 @@ from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client, Option, single_select
 from hitlsh.callbacks import CallbackSigner
 from tests.builders import ago, delivery
+from tests.inbox_clock import advance
 from tests.workers.inbox.invariants import broken
 from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, reconcile, track
 from tests.workers.reconcile.test_proving import until
@@ -21,6 +22,7 @@ from workers import Decision, Router
 from workers.asking import RedisRequestRecorder
 from workers.handlers.drain import Drain, DrainOptions
 from workers.inbox import keys
+from workers.inbox.maintenance.repairing import Repairer
 from workers.inbox.queries import lookup
 from workers.inbox.tracker.api_keys import KeyIndexes
 from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
@@ -387,3 +389,49 @@ async def test_an_answer_that_was_not_offered_is_routed_once_hitl_confirms_it(
     [paid] = receiver.seen["pay"]
     assert (paid.unexpected, paid.trust) == (True, "confirmed")
     assert redis.zcard(keys.UNCONFIRMED) == 0
+
+
+# -- when nobody can read the request -------------------------------------------------------------------------------
+
+
+async def test_with_a_refused_key_an_effect_goes_on_after_a_day_with_what_is_known(
+    receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.router = Router()
+    receiver.router.on("request.completed", state=lambda state: state is None, name="pay")(receiver.seen["pay"].append)
+    receiver.router.on("request.completed", trust="confirmed", name="audit")(receiver.seen["audit"].append)
+    asked = await asyncio.to_thread(ask, sandbox, redis, loop, through_us=False)
+    sandbox.fault("error", match={"path": "*/requests*", "method": "GET"}, status=401, times=None)
+    repairer = Repairer(redis, retention=30 * 86_400)
+    await receiver.post(asked.account_webhook())
+    await receiver.poll()
+
+    advance(redis, 86_000)
+    early = repairer.repair()
+    await receiver.work()
+    before = receiver.runs
+    advance(redis, 600)
+    late = repairer.repair()
+    await receiver.work()
+
+    assert (early, late, before["pay"], receiver.runs["pay"]) == ([], [], 0, 1)
+    assert "state" in receiver.seen["pay"][0].missing
+    assert receiver.runs["audit"] == 0  # what demands confirmation waits on
+    assert any(record.message.startswith("details.given_up requests=1") for record in caplog.records)
+
+
+async def test_once_the_key_is_accepted_again_the_next_request_is_read(
+    receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
+) -> None:
+    asked = await asyncio.to_thread(ask, sandbox, redis, loop, through_us=False)
+    sandbox.fault("error", match={"path": "*/requests*", "method": "GET"}, status=401, times=None)
+    await receiver.post(asked.account_webhook())
+    await receiver.poll()
+    refused = receiver.runs
+    sandbox.clear_faults()
+    redis.hset(keys.RECONCILE_STATE, "rests_until", "0")
+
+    await receiver.poll()
+
+    assert (refused["pay"], receiver.runs["pay"]) == (0, 1)
+    assert receiver.seen["pay"][0].state == STATE

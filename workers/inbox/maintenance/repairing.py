@@ -16,6 +16,8 @@ SLICE = 50
 class Repairer:
     """Looks through the unfinished events, a slice at a time, and begins again at the end.
 
+    It also ends the wait for details that nobody could read for a day.
+
     While the scripts are correct there is nothing to repair: each repair is logged as an error, and counted as
     `repaired`.
     """
@@ -30,12 +32,17 @@ class Repairer:
         """Check the next events; returns each repair: ``handler|event key``, and what was wrong."""
         arguments = (self._retention, self._rank, SLICE)
         self._rank += SLICE  # if the script fails on a record, the next call checks others
-        rank, *repairs = cast("list[bytes | int]", self._script(keys=[keys.PREFIX], args=arguments))
+        rank, given_up, *repairs = cast("list[bytes | int]", self._script(keys=[keys.PREFIX], args=arguments))
         self._rank = max(0, cast("int", rank))
         texts = [cast("bytes", text).decode(errors="replace") for text in repairs]
         repaired = list(zip(texts[::2], texts[1::2], strict=True))
         for member, fault in repaired:
             logger.error("inbox.repaired member=%r fault=%r", member, fault)
+        if given_up:
+            logger.warning(
+                "details.given_up requests=%d: for a day these requests could not be read at HITL.sh; their effects "
+                "go on with what is known. See `hitl-receiver status`", given_up,
+            )  # fmt: skip
         return repaired
 
     def repair(self) -> list[tuple[str, str]]:

@@ -5,11 +5,17 @@
 -- for stronger evidence with a check of its request scheduled. The other scripts keep this; a violation is a fault
 -- of theirs, or was written by hand.
 --
+-- An effect that waits for the details of its request goes on without them after a day: the API key may be refused, or no
+-- process reconciles.
+--
 -- ARGV     retention in seconds, rank among the unfinished at which to go on, how many events to check
--- Answers  {rank at which to go on; -1 at the end, what was repaired: '<handler>|<event key>', what was wrong, ...}
+-- Answers  {rank at which to go on; -1 at the end, for how many requests effects no longer wait for details,
+--          what was repaired: '<handler>|<event key>', what was wrong, ...}
 local rank, slice = tonumber(ARGV[2]), tonumber(ARGV[3])
 retention = ARGV[1]
-local answer = { -1 }
+local answer, ANSWER_HEAD = { -1, 0 }, 2
+-- Milliseconds.
+local LONGEST_WAIT_FOR_DETAILS = 86400000
 
 local function report_fault(handler, key, fault)
   answer[#answer + 1] = handler .. '|' .. key
@@ -55,6 +61,7 @@ end
 
 local function check_waiting(handler, event, key, request_id)
   local fields = redis.call('HMGET', event, 'trust', handler .. ':needs', 'overruled')
+  local since = tonumber(redis.call('ZSCORE', prefix .. 'unconfirmed', handler .. '|' .. key) or now)
   local has_come = (strength[fields[1]] or 0) >= (strength[fields[2]] or 3)
   if fields[2] == 'details' then has_come = was_read(request_id) end
   if has_come then
@@ -64,6 +71,9 @@ local function check_waiting(handler, event, key, request_id)
     report_fault(handler, key, 'it waits for evidence that will not come')
     withdraw(handler, event, key, request_id)
     stop_waiting(event, key, request_id, function() return false end)
+  elseif fields[2] == 'details' and now - since > LONGEST_WAIT_FOR_DETAILS then
+    give_up_details(request_id)
+    answer[2] = answer[2] + 1
   elseif not stands_in('unconfirmed', handler .. '|' .. key)
     or redis.call('SISMEMBER', prefix .. 'unconfirmed:' .. request_id, key) == 0
     or not redis.call('ZSCORE', checks_of(request_id), request_id) then
@@ -194,7 +204,7 @@ end
 
 local keys = redis.call('ZRANGE', prefix .. 'unfinished', rank, rank + slice - 1)
 for _, key in ipairs(keys) do check_event(key) end
-local repaired = (#answer - 1) / 2
+local repaired = (#answer - ANSWER_HEAD) / 2
 if repaired > 0 then
   redis.call('HINCRBY', prefix .. 'counters', 'repaired', repaired)
   ring()
