@@ -19,7 +19,7 @@ import msgspec
 from benchmarks.simulated_day import DAY, END, HOUR, Day
 from benchmarks.usual_ways import TICK, Client, ListHourly, PollEach
 from tests.reconcile_model import after_decision, available, observe, spend
-from workers.inbox.budget.hourly_calls import HourlyCalls, Purpose, Rules, initial, reconcile_calls_per_hour
+from workers.inbox.budget.hourly_calls import BudgetRules, HourlyCalls, Purpose, initial, reconcile_calls_per_hour
 from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile.planning import discovery
 from workers.reconcile.planning.check_interval import CheckIntervals, intervals
@@ -36,7 +36,7 @@ class Ours(Client):
 
     def __init__(self, day: Day) -> None:
         super().__init__(day)
-        self.rules = Rules(per_hour=day.limit)
+        self.rules = BudgetRules(per_hour=day.limit)
         self.tokens: HourlyCalls = initial(self.rules)
         self.webhook_health = WebhookHealth()
         self.intervals = CheckIntervals()

@@ -8,7 +8,7 @@ import math
 
 import msgspec
 
-from workers.inbox.budget.hourly_calls import HOUR, HourlyCalls, Purpose, Rules, in_hour
+from workers.inbox.budget.hourly_calls import HOUR, BudgetRules, HourlyCalls, Purpose, in_hour
 from workers.inbox.values import WebhookHealth
 
 #: Seconds without calls after a 429 that does not say when the hour ends.
@@ -27,7 +27,7 @@ def after_decision(health: WebhookHealth, *, by_webhook: bool, now: float, weigh
     )
 
 
-def available(calls: HourlyCalls, rules: Rules, purpose: Purpose, now: float) -> int:
+def available(calls: HourlyCalls, rules: BudgetRules, purpose: Purpose, now: float) -> int:
     """How many calls this purpose may make now."""
     calls = in_hour(calls, now)
     if now < calls.closed_until:
@@ -43,12 +43,12 @@ def available(calls: HourlyCalls, rules: Rules, purpose: Purpose, now: float) ->
     return routine if purpose == "reconcile" else min(routine, unverified_left(calls, rules))
 
 
-def unverified_left(calls: HourlyCalls, rules: Rules) -> int:
+def unverified_left(calls: HourlyCalls, rules: BudgetRules) -> int:
     """What this hour's cap leaves for what somebody said who cannot be verified."""
     return max(0, math.ceil(rules.unverified * calls.limit) - calls.unverified)
 
 
-def spend(calls: HourlyCalls, rules: Rules, purpose: Purpose, now: float) -> tuple[HourlyCalls, float]:
+def spend(calls: HourlyCalls, rules: BudgetRules, purpose: Purpose, now: float) -> tuple[HourlyCalls, float]:
     """Take one call: 0.0 when it is yours, else the seconds until it is worth asking again."""
     calls = _begun(in_hour(calls, now), now)
     if available(calls, rules, purpose, now) < 1:

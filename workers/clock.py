@@ -73,7 +73,7 @@ class Clock:
         """Tick until stopped; while Redis is away, try again each second."""
         while not self._stopped.is_set():
             # Each by itself: a full server refuses a tick, and its memory must be freed all the same.
-            for step in (self._memory.tend, self.tick, self._trim_now_and_then, self._repairer.repair_slice):
+            for step in (self._memory.run_slice, self.tick, self._trim_now_and_then, self._repairer.repair_slice):
                 try:
                     step()
                 except RedisError as error:
@@ -90,7 +90,7 @@ class Clock:
             for checks in work.checks
         ):
             enqueue_reconcile(self._redis)
-        return work.drain_is_wanted and enqueue_drain(self._redis)
+        return work.needs_drain and enqueue_drain(self._redis)
 
     def trim(self) -> int:
         """Drop from the indexes what has expired; returns how many members that was."""

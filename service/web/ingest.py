@@ -91,7 +91,7 @@ class Intake:
         self._listens_to = listens_to
         self._enqueue_drain = enqueue_drain
         self._commits: GroupCommit[Delivery, Verdict] = GroupCommit(
-            self._flush, weigh=lambda delivery: len(delivery.body), waiting=5_000
+            self._flush, weigh=lambda delivery: len(delivery.body), max_waiting=5_000
         )
         self._counters: Counter[str] = Counter()
         self._meter = Meter()

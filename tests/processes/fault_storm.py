@@ -75,7 +75,7 @@ class FaultStorm:
 
     def dead_letters(self) -> set[str]:
         """What a person would find, the same way."""
-        return {failure.member for failure in search.failures(self.stack.redis, most=10_000).failures}
+        return {failure.member for failure in search.failures(self.stack.redis, limit=10_000).failures}
 
     def leases(self) -> LeaseHistory:
         return LeaseHistory(self.stack.server.folder)

@@ -140,8 +140,8 @@ def timed_out(execution: Execution, until: float) -> bool:
 def stopped(effect: lookup.EffectRecord) -> int:
     """Attempts that a drain cut short because the thread of another effect did not end: neither error nor crash."""
     count = effect.attempts - succeeded(effect) - effect.errors - effect.crashes
-    remembered = sum(one.end == "retry" and not one.error for one in effect.tries)
-    assert remembered <= count <= remembered + effect.attempts - len(effect.tries), effect
+    remembered = sum(one.end == "retry" and not one.error for one in effect.failed_attempts)
+    assert remembered <= count <= remembered + effect.attempts - len(effect.failed_attempts), effect
     return count
 
 

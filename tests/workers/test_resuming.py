@@ -34,8 +34,8 @@ async def hold(inbox: WorkerInbox, names: Iterable[str], handler: str = "pay") -
 async def test_a_slice_makes_no_more_due_than_there_is_room_for(inbox: WorkerInbox, redis: Redis) -> None:
     await hold(inbox, [f"a{n}" for n in range(700)])
 
-    first = await inbox.resume(["pay"], most=30)
-    second = await inbox.resume(["pay"], most=30, cursor=first.cursor)
+    first = await inbox.resume(["pay"], limit=30)
+    second = await inbox.resume(["pay"], limit=30, cursor=first.cursor)
 
     assert (first.resumed, second.resumed, redis.zcard(keys.HELD)) == (30, 0, 670)
     assert not first.is_over
@@ -48,7 +48,7 @@ async def test_slices_resume_all_that_has_a_handler_and_nothing_else(inbox: Work
 
     resumed, cursor, is_over, slices = 0, 0, 0, 0
     while not is_over:
-        more, cursor, is_over = await inbox.resume(["pay"], most=30, cursor=cursor)
+        more, cursor, is_over = await inbox.resume(["pay"], limit=30, cursor=cursor)
         resumed, slices = resumed + more, slices + 1
         redis.delete(keys.DUE)
 

@@ -301,7 +301,7 @@ class AskingService:
             return stored, later
         url, token_id = self._creator.mint(record)
         intent = record.with_step(begun_at=time.time(), token_ids=(*record.step.token_ids, token_id)[-20:])
-        begun = await self._store.save(intent.changed(retry_at=None), stored.revision, due_in=self._repair_after)
+        begun = await self._store.save(intent.with_changes(retry_at=None), stored.revision, due_in=self._repair_after)
         if begun is None:  # another process asks it
             return await self._store.read(record.id) or stored, None
         try:
@@ -338,7 +338,7 @@ class AskingService:
                 begun_at=None,
                 asked_at=created.created_at,
                 timeout_at=created.timeout_at,
-            ).changed(retry_at=None, waits=0)
+            ).with_changes(retry_at=None, postponements=0)
             # An outcome may have been delivered before.
             due_in = 0.0 if number < len(bound.steps) - 1 or bound.wants_cancel else None
             saved = await self._store.save(bound, stored.revision, due_in=due_in)
@@ -397,7 +397,7 @@ class AskingService:
             await self._store.schedule(record.id, _LEASE)
             return
         await self._store.link(record, step.request_id, escalates=True, is_superseded=True)
-        passed_on = record.with_step(outcome="timed_out").changed(current=record.current + 1)
+        passed_on = record.with_step(outcome="timed_out").with_changes(current=record.current + 1)
         saved = await self._store.save(passed_on, stored.revision, due_in=_HEAD_START)
         if saved is not None:
             logger.info("ask.escalated id=%s step=%d", record.id, passed_on.current)
@@ -419,31 +419,31 @@ class AskingService:
         except BadRequest as error:
             raise CannotCancel(record.id, f"HITL.sh says: {error.msg}") from error
         saved = await self._update(
-            record.id, lambda current: current.changed(cancelled_at=moment.timestamp(), wants_cancel=False)
+            record.id, lambda current: current.with_changes(cancelled_at=moment.timestamp(), wants_cancel=False)
         )
         return saved or stored
 
     async def _mark_unwanted(self, stored: StoredQuestion) -> StoredQuestion:
         """Have it cancelled as soon as it is known whether HITL.sh has it."""
         marked = await self._update(
-            stored.record.id, lambda current: current.changed(wants_cancel=True), due_in=self._repair_after
+            stored.record.id, lambda current: current.with_changes(wants_cancel=True), due_in=self._repair_after
         )
         return marked or stored
 
     async def _wait(self, stored: StoredQuestion, failure: AskLater) -> StoredQuestion:
         """Have it wait for calls; raises `QueueFull`."""
         now, record = time.time(), stored.record
-        backoff = min(_LONGEST_BACKOFF, _BACKOFF * 2.0 ** min(record.waits, 10))
+        backoff = min(_LONGEST_BACKOFF, _BACKOFF * 2.0 ** min(record.postponements, 10))
         retry_at = failure.retry_at if failure.retry_at is not None and failure.retry_at > now else now + backoff
         if failure.is_of_all:
             await self._store.postpone_queued(retry_at - now)
-        waiting = record.changed(retry_at=retry_at, waits=record.waits + 1)
+        waiting = record.with_changes(retry_at=retry_at, postponements=record.postponements + 1)
         saved = await self._store.save(waiting, stored.revision, due_in=retry_at - now)
         return saved or await self._store.read(record.id) or stored
 
     async def _end(self, stored: StoredQuestion, outcome: Cancelled | Lost) -> StoredQuestion:
         """It ends without a request of HITL.sh."""
-        ended = stored.record.changed(ended=outcome, retry_at=None)
+        ended = stored.record.with_changes(ended=outcome, retry_at=None)
         saved = await self._store.save(ended, stored.revision)
         return saved or await self._store.read(stored.record.id) or stored
 

@@ -157,14 +157,14 @@ class Drain:
     async def _claim(self, room: int) -> None:
         is_suspects_turn = self._suspects_wait and time.monotonic() > self._healthy_until
         caller: Caller = "busy" if not self._executor.is_empty else "suspect" if is_suspects_turn else "idle"
-        most_bytes = self._executor.room_in_bytes()
+        max_bytes = self._executor.room_in_bytes()
         if self._patience:
             claim = await self._inbox.claim_when_woken(
-                room, self._patience, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
+                room, self._patience, caller=caller, caps=self._caps, claimant=self._id, max_bytes=max_bytes
             )
         else:
             claim = await self._inbox.claim(
-                room, caller=caller, caps=self._caps, claimant=self._id, most_bytes=most_bytes
+                room, caller=caller, caps=self._caps, claimant=self._id, max_bytes=max_bytes
             )
         self._suspects_wait = claim.suspects_wait
         # Claim again at once when something was due; otherwise wait until something is.
@@ -241,7 +241,7 @@ class Drain:
             resumed = 0
             if spare := self._executor.spare_room():
                 resumed, cursor, is_over = await self._inbox.resume(
-                    self._names, most=spare, caps=self._caps, cursor=cursor
+                    self._names, limit=spare, caps=self._caps, cursor=cursor
                 )
                 count += resumed
                 if is_over:

@@ -86,7 +86,7 @@ class EffectExecutor:
         self._threads = HandlerThreads(threads)
         self._lease = lease
         self._on_overdue = on_overdue
-        self._reports: GroupCommit[Report, bool] = GroupCommit(self._report, most=200, waiting=1_000_000)
+        self._reports: GroupCommit[Report, bool] = GroupCommit(self._report, batch_size=200, max_waiting=1_000_000)
         #: Leases: member to token.
         self._held: dict[str, int] = {}
         #: Effects that run: member to the token under which they report.

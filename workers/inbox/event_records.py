@@ -11,27 +11,27 @@ from hitlsh.event_json import decode_event
 from hitlsh.events import Event, Trust, Unreadable
 from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import StoredEvent
-from workers.inbox.values import moment
+from workers.inbox.values import parse_time
 
 #: What an event's state can be, as `worst_state` gives it, or that of one of its effects.
 STATES = (
     "due", "running", "retry", "waiting", "unconfirmed", "paused", "held", "failed", "done", "skipped", "discarded",
     "superseded", "overruled", "unrouted", "stale", "misused", "quarantined", "reread",
 )  # fmt: skip
-#: Of effects that have not ended, what most needs a person first.
+#: States of effects that have not ended; the one that most needs a person comes first.
 _OPEN_STATES = ("failed", "held", "paused", "unconfirmed", "retry", "waiting", "running", "due")
-#: States of what is no event: of a body that could not be read, and of one that could be later.
+#: States of a body that could not be parsed, and of one that a later version parsed.
 _UNREADABLE = frozenset({b"quarantined", b"reread"})
 
-#: The fields of an event's record, but for its body and its effects.
-HEADINGS = (
+#: The fields of an event's record, except for its bodies and its effects.
+EVENT_FIELDS = (
     *(f"{level}:{field}" for level in get_args(Trust) for field in ("head", "received_at")),
     "state", "trust", "deliveries", "accepted_at", "routed_at", "finished_at", "late",
     "conflict", "overrules", "overruled", "replays", "replayed_at", "replayed_as", "routed_to",
     "unreadable", "body_dropped",
 )  # fmt: skip
-#: Of one effect, behind its handler's name and a colon; of the routing itself, behind the colon alone.
-PARTICULARS = (
+#: The fields of one effect, each after ``handler:``; the routing itself has an empty handler name.
+EFFECT_FIELDS = (
     "state", "attempts", "errors", "crashes", "started_at", "settled_at", "error", "reason", "retries", "retried_at",
     "replays", "replayed_at", "overruled",
 )  # fmt: skip
@@ -80,7 +80,7 @@ class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: It had begun with evidence that stronger evidence overruled.
     overruled: bool = False
     #: The latest attempts that went wrong, oldest first; only in a whole record, not in a summary.
-    tries: tuple[AttemptRecord, ...] = ()
+    failed_attempts: tuple[AttemptRecord, ...] = ()
 
     @property
     def seconds(self) -> float | None:
@@ -124,7 +124,7 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worst_state(self) -> str:
-        """The state, or while effects of it are open, that of the effect that most needs a person."""
+        """The event's state; while effects are open, the state of the effect that most needs a person."""
         states = {effect.state for effect in self.effects}
         return next((state for state in _OPEN_STATES if state in states), self.state)
 
@@ -177,15 +177,15 @@ def _known(fields: Mapping[str, bytes]) -> KnownDetails:
 
 
 def summary(key: str, fields: Mapping[str, bytes]) -> EventSummary:
-    """One event, from its headings and particulars."""
+    """One event, from the fields of its event and of its effects, without its body."""
     return EventSummary(
         key=key,
         content=content(key, fields),
         state=fields["state"].decode(),
         trust=cast("Trust", fields["trust"].decode()),
         deliveries=int(fields["deliveries"]),
-        received_at=moment(_of_evidence(fields, "received_at")),
-        accepted_at=moment(fields["accepted_at"]),
+        received_at=parse_time(_evidence_field(fields, "received_at")),
+        accepted_at=parse_time(fields["accepted_at"]),
         routed_at=_moment(fields, "routed_at"),
         finished_at=_moment(fields, "finished_at"),
         late="late" in fields,
@@ -202,8 +202,8 @@ def summary(key: str, fields: Mapping[str, bytes]) -> EventSummary:
 
 
 def content(key: str, fields: Mapping[str, bytes]) -> Event | Unreadable:
-    """What the strongest evidence says, by a record's headings."""
-    head = _of_evidence(fields, "head")
+    """The content of the strongest evidence, from the fields of an event."""
+    head = _evidence_field(fields, "head")
     if fields["state"] in _UNREADABLE or "unreadable" in fields:
         return msgspec.json.decode(head, type=Unreadable)
     try:
@@ -214,18 +214,18 @@ def content(key: str, fields: Mapping[str, bytes]) -> Event | Unreadable:
     return event if event.key == key else msgspec.structs.replace(event, key=key)
 
 
-def is_whole(fields: Mapping[str, bytes]) -> bool:
-    """Whether these are the fields of a record: one that has expired meanwhile has none."""
+def is_complete(fields: Mapping[str, bytes]) -> bool:
+    """Whether these are the fields of an existing record; an expired one has none."""
     return "trust" in fields
 
 
-def _of_evidence(fields: Mapping[str, bytes], name: str) -> bytes:
-    """Of the strongest evidence."""
+def _evidence_field(fields: Mapping[str, bytes], name: str) -> bytes:
+    """A field of the strongest evidence."""
     return fields[f"{fields['trust'].decode()}:{name}"]
 
 
 def _routing(fields: Mapping[str, bytes]) -> EffectRecord | None:
-    """Shown only if it did not go smoothly: it has a state of its own once it failed."""
+    """The routing as an effect; None unless it failed or a worker died during it."""
     if ":state" not in fields and ":crashes" not in fields:
         return None
     return _effect("", {":state": b"done" if "routed_at" in fields else b"due", **fields})
@@ -247,37 +247,37 @@ def _effect(handler: str, fields: Mapping[str, bytes]) -> EffectRecord:
         replays=int(fields.get(f"{handler}:replays", 0)),
         replayed_at=_moment(fields, f"{handler}:replayed_at"),
         overruled=f"{handler}:overruled" in fields,
-        tries=_tries(f"{handler}:attempt:", fields),
+        failed_attempts=_failed_attempts(f"{handler}:attempt:", fields),
     )
 
 
-def _tries(prefix: str, fields: Mapping[str, bytes]) -> tuple[AttemptRecord, ...]:
-    found = [_try(int(name[len(prefix) :]), value) for name, value in fields.items() if name.startswith(prefix)]
-    return tuple(sorted(found, key=lambda attempt: attempt.number))
+def _failed_attempts(prefix: str, fields: Mapping[str, bytes]) -> tuple[AttemptRecord, ...]:
+    attempts = [_attempt(int(name[len(prefix) :]), value) for name, value in fields.items() if name.startswith(prefix)]
+    return tuple(sorted(attempts, key=lambda attempt: attempt.number))
 
 
-def _try(number: int, value: bytes) -> AttemptRecord:
+def _attempt(number: int, value: bytes) -> AttemptRecord:
     heading, _, error = value.decode().partition("\n")
     end, began, ended = heading.split(" ")
-    return AttemptRecord(number=number, end=end, began_at=moment(began), ended_at=moment(ended), error=error)
+    return AttemptRecord(number=number, end=end, began_at=parse_time(began), ended_at=parse_time(ended), error=error)
 
 
 def _handlers(fields: Mapping[str, bytes]) -> list[str]:
     return [name for name in fields.get("routed_to", b"").decode().split(",") if name]
 
 
-def particulars(fields: Mapping[str, bytes]) -> list[str]:
-    """The fields of the effects of the event whose headings these are."""
-    return [f"{handler}:{name}" for handler in ["", *_handlers(fields)] for name in PARTICULARS]
+def effect_fields(fields: Mapping[str, bytes]) -> list[str]:
+    """Names of the fields of all effects of the event that has these fields."""
+    return [f"{handler}:{name}" for handler in ["", *_handlers(fields)] for name in EFFECT_FIELDS]
 
 
-def present(names: Iterable[str], values: Iterable[bytes | None]) -> dict[str, bytes]:
-    """The answer to an HMGET of these names, as far as they are there."""
+def existing_fields(names: Iterable[str], values: Iterable[bytes | None]) -> dict[str, bytes]:
+    """The answer to an HMGET of these names, without the fields that do not exist."""
     return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def _moment(fields: Mapping[str, bytes], name: str) -> datetime | None:
-    return moment(fields[name]) if name in fields else None
+    return parse_time(fields[name]) if name in fields else None
 
 
 def _text(fields: Mapping[str, bytes], name: str) -> str | None:

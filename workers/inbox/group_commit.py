@@ -12,18 +12,18 @@ Result = TypeVar("Result")
 
 
 class Overloaded(WorkersError):
-    """More is waiting than may be held in memory."""
+    """Too many items wait in memory: try again later."""
 
 
 class Closed(WorkersError):
-    """No more is taken: this process is shutting down."""
+    """The process is shutting down and accepts no more items."""
 
 
 class GroupCommit(Generic[Item, Result]):
     """Collects concurrent `submit`s into calls of `flush`, one at a time, in order.
 
-    Without a timer: the first item is flushed at once, and what arrives meanwhile goes into the next call. A flush that
-    fails fails exactly its own submitters. `flush` answers one result per item, in order.
+    There is no timer: the first item is flushed at once, and what arrives meanwhile goes into the next call. If a flush
+    raises, only its own items fail. `flush` returns one result per item, in order.
     """
 
     def __init__(
@@ -31,17 +31,20 @@ class GroupCommit(Generic[Item, Result]):
         flush: Callable[[list[Item]], Awaitable[list[Result]]],
         *,
         weigh: Callable[[Item], int] = lambda _: 0,
-        most: int = 128,
-        heaviest: int = 4 << 20,
-        waiting: int = 10_000,
-        heaviest_waiting: int = 64 << 20,
+        batch_size: int = 128,
+        batch_weight: int = 4 << 20,
+        max_waiting: int = 10_000,
+        max_waiting_weight: int = 64 << 20,
     ) -> None:
+        """`weigh`: bytes of an item. `batch_size`, `batch_weight`: items and bytes of one flush at most; `max_waiting`,
+        `max_waiting_weight`: items and bytes that may wait.
+        """
         self._flush = flush
         self._weigh = weigh
-        self._most = most
-        self._heaviest = heaviest
-        self._room = waiting
-        self._heaviest_waiting = heaviest_waiting
+        self._batch_size = batch_size
+        self._batch_weight = batch_weight
+        self._max_waiting = max_waiting
+        self._max_waiting_weight = max_waiting_weight
         self._waiting_weight = 0
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._flushing: asyncio.Task[None] | None = None
@@ -53,8 +56,8 @@ class GroupCommit(Generic[Item, Result]):
             raise Closed
         weight = self._weigh(item)
         # A single item is always accepted, however heavy, or it could never be flushed.
-        if len(self._waiting) >= self._room or (
-            self._waiting and self._waiting_weight + weight > self._heaviest_waiting
+        if len(self._waiting) >= self._max_waiting or (
+            self._waiting and self._waiting_weight + weight > self._max_waiting_weight
         ):
             raise Overloaded
         self._waiting_weight += weight
@@ -80,9 +83,9 @@ class GroupCommit(Generic[Item, Result]):
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         total = 0
-        while self._waiting and len(batch) < self._most:
+        while self._waiting and len(batch) < self._batch_size:
             weight = self._weigh(self._waiting[0][0])
-            if batch and total + weight > self._heaviest:
+            if batch and total + weight > self._batch_weight:
                 break
             total += weight
             batch.append(self._waiting.popleft())

@@ -65,13 +65,13 @@ LONGEST_TICK = 2 * SECOND
 #: Seconds for which a new timekeeper watches for somebody else's tick before it believes the server's clock.
 WATCH = 2.0
 #: Microseconds that the server's clock may be ahead of the latest tick to be believed without watching.
-BELIEVED = 10 * SECOND
+BELIEVED_ADVANCE = 10 * SECOND
 #: What two clocks may differ by and still agree: NTP corrects small differences by running a clock up to 8 % faster.
 TOLERANCE = SECOND // 5
 #: How much faster or slower the inbox clock runs at the most, to return to the server's.
 MOST_CORRECTION = 0.1
-#: Microseconds of difference that are corrected at full speed, and those that are let be.
-FULL_CORRECTION, LET_BE = SECOND, SECOND // 50
+#: Microseconds of difference from which the correction runs at full speed, and below which there is none.
+FULL_CORRECTION, TOLERATED_DIFFERENCE = SECOND, SECOND // 50
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,33 +107,33 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     step: int = 0
 
 
-def next_tick(reading: Reading, least: float, most: float) -> Tick:
-    """The tick to store. `least`, `most`: microseconds since the latest one, by a monotonic clock."""
-    passed = _nearest(reading.passed, least, most)
+def next_tick(reading: Reading, shortest: float, longest: float) -> Tick:
+    """The tick to store. `shortest`, `longest`: microseconds since the latest one, by a monotonic clock."""
+    passed = _nearest(reading.passed, shortest, longest)
     if abs(reading.passed - passed) <= TOLERANCE:
         passed = max(0, reading.passed)
         step = 0
     else:
         step = reading.passed - passed
     inbox = max(reading.inbox, reading.ticked_inbox + math.floor(passed * reading.rate))
-    if reading.is_stopped and math.isinf(most):
+    if reading.is_stopped and math.isinf(longest):
         inbox = max(inbox, reading.server)  # nobody has measured anything
     return Tick(server=reading.server, inbox=inbox, rate=_rate(reading.server - inbox), step=step)
 
 
-def _nearest(number: int, least: float, most: float) -> int:
-    return int(min(max(number, least), most))
+def _nearest(number: int, shortest: float, longest: float) -> int:
+    return int(min(max(number, shortest), longest))
 
 
 def _rate(behind: int) -> float:
     """How fast to run when the inbox clock is so far behind the server's."""
-    if abs(behind) <= LET_BE:
+    if abs(behind) <= TOLERATED_DIFFERENCE:
         return 1.0
     return 1.0 + max(-MOST_CORRECTION, min(MOST_CORRECTION, MOST_CORRECTION * behind / FULL_CORRECTION))
 
 
 class Timekeeper:
-    """Makes ticks while it is asked to about once a second. Any number may: each second one of them is the first."""
+    """Makes ticks: call `keep` about once a second. Any number of timekeepers may run; one of them makes each tick."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -144,32 +144,34 @@ class Timekeeper:
         self._read_at = -math.inf
 
     def keep(self, redis: Redis) -> float:
-        """Make a tick if one is wanted. Answers the inbox clock in seconds since 1970."""
+        """Make a tick if one is due. Returns the inbox clock in seconds since 1970."""
         sent = self._monotonic()
         reading = read(redis)
-        tick = self._wanted_tick(reading, sent)
+        tick = self._tick_to_make(reading, sent)
         if tick is None:
             return reading.inbox / SECOND
         name = _new_name()
         sent = self._monotonic()
-        won = scripts.script(redis, "clock/set_clock")(keys=[keys.PREFIX], args=_arguments(reading.tick, name, tick))
-        return self._made(tick, name, sent, won=won == 1)
+        is_stored = scripts.script(redis, "clock/set_clock")(
+            keys=[keys.PREFIX], args=_arguments(reading.tick, name, tick)
+        )
+        return self._record_result(tick, name, sent, is_stored=is_stored == 1)
 
     async def akeep(self, redis: AsyncRedis) -> float:
         """`keep` for asyncio."""
         sent = self._monotonic()
         reading = _read(await scripts.async_script(redis, "clock/read_clock")(keys=[keys.PREFIX]))
-        tick = self._wanted_tick(reading, sent)
+        tick = self._tick_to_make(reading, sent)
         if tick is None:
             return reading.inbox / SECOND
         name = _new_name()
         sent = self._monotonic()
         script = scripts.async_script(redis, "clock/set_clock")
-        won = await script(keys=[keys.PREFIX], args=_arguments(reading.tick, name, tick))
-        return self._made(tick, name, sent, won=won == 1)
+        is_stored = await script(keys=[keys.PREFIX], args=_arguments(reading.tick, name, tick))
+        return self._record_result(tick, name, sent, is_stored=is_stored == 1)
 
-    def _wanted_tick(self, reading: Reading, sent: float) -> Tick | None:
-        """Record what was read by a call that began at `sent`; returns the tick to make, if one is wanted."""
+    def _tick_to_make(self, reading: Reading, sent: float) -> Tick | None:
+        """Record what was read by a call that began at `sent`; returns the tick to make, if one is due."""
         received = self._monotonic()
         read_at, self._read_at = self._read_at, sent
         if reading.tick != self._tick:
@@ -177,14 +179,14 @@ class Timekeeper:
             self._tick, self._made_after, self._made_before = reading.tick, read_at, received
             if reading.tick:
                 return None
-        is_believed = 0 <= reading.passed <= BELIEVED or sent - self._made_before >= WATCH
+        is_believed = 0 <= reading.passed <= BELIEVED_ADVANCE or sent - self._made_before >= WATCH
         if math.isinf(self._made_after) and not is_believed:
             return None
         return next_tick(reading, max(0.0, sent - self._made_before) * SECOND, (received - self._made_after) * SECOND)
 
-    def _made(self, tick: Tick, name: str, sent: float, *, won: bool) -> float:
+    def _record_result(self, tick: Tick, name: str, sent: float, *, is_stored: bool) -> float:
         """Record the result of the compare-and-set that began at `sent`."""
-        if won:
+        if is_stored:
             # What the tick says was true when the server's clock was read, before this call.
             self._tick, self._made_after, self._made_before = name, self._read_at, sent
             if tick.step:

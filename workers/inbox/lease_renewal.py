@@ -10,17 +10,17 @@ from redis.exceptions import RedisError
 logger = logging.getLogger("hitl.workers")
 
 
-class Keeper(Protocol):
-    """Whoever can lengthen leases."""
+class LeaseRenewer(Protocol):
+    """An object that can lengthen leases."""
 
     def renew(self, held: Iterable[tuple[str, int]], /) -> list[str]:
-        """Lengthen these (name, token) leases; answers the names of those that were lost."""
+        """Lengthen these (name, token) leases; returns the names of those that were lost."""
 
 
 class LeaseThread:
-    """Renews whatever `held` answers three times a lease, until stopped."""
+    """Renews the leases that `held` returns, three times per lease duration, until stopped."""
 
-    def __init__(self, keeper: Keeper, held: Callable[[], list[tuple[str, int]]], *, lease: float) -> None:
+    def __init__(self, keeper: LeaseRenewer, held: Callable[[], list[tuple[str, int]]], *, lease: float) -> None:
         self._keeper = keeper
         self._held = held
         self._every = lease / 3

@@ -34,7 +34,7 @@ class RoutedEffect(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, route: "Route", start: Start) -> "RoutedEffect":
-        """The effect of a route that begins so."""
+        """The effect of a route, with this start."""
         return cls(handler=route.name, start=start, takes_conflicts=route.takes_conflicts)
 
     @classmethod
@@ -106,17 +106,17 @@ class Report(msgspec.Struct, frozen=True):
     settlement: Settlement
 
 
-def report_words(reports: Iterable[Report]) -> Iterator[str]:
+def report_fields(reports: Iterable[Report]) -> Iterator[str]:
     """The reports as report.lua reads them."""
     for report in reports:
-        verb, *details = _settlement_words(report.settlement)
+        verb, *details = _settlement_fields(report.settlement)
         yield from (verb, report.lease.handler, report.lease.event_key, str(report.lease.token), *details)
 
 
-def _settlement_words(settlement: Settlement) -> tuple[str, ...]:
+def _settlement_fields(settlement: Settlement) -> tuple[str, ...]:
     match settlement:
         case Routed(effects=effects, is_suspect=is_suspect):
-            return ("route", effect_words(effects), "suspect" if is_suspect else "")
+            return ("route", encode_effects(effects), "suspect" if is_suspect else "")
         case Done():
             return ("done",)
         case Skipped():
@@ -137,12 +137,12 @@ def _settlement_words(settlement: Settlement) -> tuple[str, ...]:
             assert_never(settlement)
 
 
-def effect_words(effects: Iterable[RoutedEffect]) -> str:
-    """The effects of a routing as report.lua and again.lua read them: ``<handler>:<mode>[:conflict],...``."""
-    return ",".join(_effect_words(effect) for effect in effects)
+def encode_effects(effects: Iterable[RoutedEffect]) -> str:
+    """The effects of a routing as report.lua and rerun_effects.lua read them: ``<handler>:<mode>[:conflict],...``."""
+    return ",".join(_encode_effect(effect) for effect in effects)
 
 
-def _effect_words(effect: RoutedEffect) -> str:
+def _encode_effect(effect: RoutedEffect) -> str:
     match effect.start:
         case "running":
             mode = "run"

@@ -19,14 +19,14 @@ from hitlsh.events import Event
 from hitlsh.request_details import NO_DETAILS, details_of
 from workers.inbox import counters, keys, metric_counts, scripts
 from workers.inbox.inbox_clock import Timekeeper
-from workers.inbox.values import Delivery, Verdict, stamp
+from workers.inbox.values import Delivery, Verdict, format_time
 
 #: Characters of a request's id in a key; a longer one is hashed.
 LONGEST_ID = 200
 NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 
 _encode_json = msgspec.json.Encoder().encode
-#: What an event of these forms is about.
+#: What an event of these payload forms is about.
 _SUBJECTS = {"make-workflow": "execution", "turn.resolved": "turn"}
 
 
@@ -43,21 +43,21 @@ class Inbox:
         self._expedite_checks = scripts.async_script(redis, "store/expedite_checks")
 
     async def accept(self, deliveries: Sequence[Delivery]) -> tuple[list[Verdict], int]:
-        """Keep a batch, atomically. Answers a verdict for each, and how many drains are resident."""
+        """Store a batch atomically. Returns a verdict for each delivery, and how many drains are resident."""
         batch = pack(deliveries)
         drains, *verdicts = await self._accept(keys=[keys.PREFIX], args=[self._retention, self._request_life, batch])
         return [cast("Verdict", verdict.decode()) for verdict in verdicts], drains
 
     async def expedite_checks(self, request_ids: Collection[str]) -> int:
-        """Make checks of these requests due, since deliveries that name them were refused.
+        """Make checks of these requests due, because deliveries that name them were refused.
 
-        Only open tracked requests, and each once in a while, since a stranger can send such deliveries. Returns how
-        many checks became due.
+        Only open tracked requests are checked, each once in five minutes: a stranger can send such deliveries. Returns
+        how many checks became due.
         """
         return cast("int", await self._expedite_checks(keys=[keys.PREFIX], args=list(request_ids)))
 
     async def keep_clock(self) -> float:
-        """Keep the inbox clock, once a second. Answers it, in seconds since 1970."""
+        """Keep the inbox clock; call it once a second. Returns the clock in seconds since 1970."""
         return await self._timekeeper.akeep(self.redis)
 
     async def memory_usage(self) -> tuple[int, int]:
@@ -81,38 +81,40 @@ def accept(
     key_hash: str | None = None,
     unlimited: bool = False,
 ) -> list[Verdict]:
-    """Keep a batch, atomically, as `Inbox.accept` does, for whoever has no event loop.
+    """`Inbox.accept` without an event loop.
 
-    `key_hash`: of the API key with which it was read. `unlimited`: no quota counts, because a person asked for it.
+    `key_hash`: hash of the API key that read these; None for webhooks. `unlimited`: ignore quotas, for an operator.
     """
-    words: list[int | bytes | str] = [retention, keys.LONGEST_REQUEST + retention, pack(deliveries)]
+    arguments: list[int | bytes | str] = [retention, keys.LONGEST_REQUEST + retention, pack(deliveries)]
     if unlimited:
-        words.append("unlimited")
-    _, *verdicts = cast("list[Any]", scripts.script(redis, "store/accept")(keys=keys.script_keys(key_hash), args=words))
+        arguments.append("unlimited")
+    _, *verdicts = cast(
+        "list[Any]", scripts.script(redis, "store/accept")(keys=keys.script_keys(key_hash), args=arguments)
+    )
     return [cast("Verdict", verdict.decode()) for verdict in verdicts]
 
 
 def pack(deliveries: Iterable[Delivery]) -> bytes:
     """A batch as accept.lua reads it."""
-    return frame(word for delivery in deliveries for word in _words(delivery))
+    return encode_frame(field for delivery in deliveries for field in _delivery_fields(delivery))
 
 
-def frame(words: Iterable[str | bytes]) -> bytes:
-    """Words with their lengths, as one argument: a command of thousands of arguments is slow to pack."""
+def encode_frame(fields: Iterable[str | bytes]) -> bytes:
+    """Join fields with their lengths into one script argument: thousands of arguments are slow to encode."""
     parts: list[bytes] = []
-    for word in words:
-        raw = word if isinstance(word, bytes) else word.encode(errors="backslashreplace")
+    for field in fields:
+        raw = field if isinstance(field, bytes) else field.encode(errors="backslashreplace")
         parts.append(len(raw).to_bytes(4, "big"))
         parts.append(raw)
     return b"".join(parts)
 
 
-def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
+def _delivery_fields(delivery: Delivery) -> tuple[str | bytes, ...]:
     content = delivery.content
     arrived = (
         delivery.body,
         delivery.trust,
-        stamp(delivery.received_at),
+        format_time(delivery.received_at),
         _callback(delivery),
         delivery.callback_id or "",
     )
@@ -125,8 +127,8 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
         content.outcome or "",
         content.status or "",
         f"{content.occurred_at.timestamp():017.6f}" if content.occurred_at else "",
-        stamp(content.created_at) if content.created_at else "",
-        stamp(content.timeout_at) if content.timeout_at else "",
+        format_time(content.created_at) if content.created_at else "",
+        format_time(content.timeout_at) if content.timeout_at else "",
         _fingerprint(content),
         encode_event(content),
         *arrived,
@@ -136,7 +138,7 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
 
 
 def _details(delivery: Delivery, event: Event) -> tuple[str | bytes, ...]:
-    """What it says was asked; nothing of what came by a callback URL, which vouches for its own event alone."""
+    """The details of the request; empty for a callback delivery, which is trusted for its own event only."""
     details = delivery.details or details_of(event)
     if delivery.trust == "callback" or not event.request_id or details == NO_DETAILS:
         return ("", "", "", "")
@@ -145,7 +147,7 @@ def _details(delivery: Delivery, event: Event) -> tuple[str | bytes, ...]:
 
 
 def _fingerprint(event: Event) -> str:
-    """What two pieces of evidence of one outcome are compared by; after ``form:`` only with the same form of it."""
+    """A digest that equal answers share; one that begins with ``form:`` is compared within one payload form only."""
     if event.outcome is None or event.fingerprint is not None:
         return event.fingerprint or ""
     answer = _encode_json([event.variant, event.response, event.labels])
@@ -153,7 +155,7 @@ def _fingerprint(event: Event) -> str:
 
 
 def _subject(event: Event) -> str:
-    """What an event is about that names no request: one execution or turn, as ``turn:<id>``."""
+    """What an event without a request is about: one execution or turn, as ``turn:<id>``."""
     kind = _SUBJECTS.get(event.variant)
     if event.request_id or kind is None:
         return ""
@@ -161,7 +163,7 @@ def _subject(event: Event) -> str:
 
 
 def _bounded(request_id: str) -> str:
-    """An id that may stand in a key, whatever a sender calls a request."""
+    """The request id, or its hash if it cannot be part of a Redis key."""
     fits = len(request_id) <= LONGEST_ID and request_id != "*" and not any(map(str.isspace, request_id))
     return request_id if fits else hashlib.sha256(request_id.encode(errors="surrogatepass")).hexdigest()
 

@@ -32,13 +32,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     details_source: DetailsSource = "event"
 
 
-def stamp(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """Seconds since 1970 with microseconds, as the records hold times."""
     return f"{moment.timestamp():.6f}"
 
 
-def moment(text: bytes | str) -> datetime:
-    """The time that `stamp` or a script wrote."""
+def parse_time(text: bytes | str) -> datetime:
+    """The time that `format_time` or a script wrote."""
     return datetime.fromtimestamp(float(text), UTC)
 
 
@@ -67,6 +67,6 @@ class WebhookHealth(msgspec.Struct, frozen=True, kw_only=True):
     ended_per_hour: float = 0.0
     last_webhook: float | None = None
 
-    def silent(self, overdue: int, now: float, *, after: float = 3600.0) -> bool:
+    def is_silent(self, overdue: int, now: float, *, after: float = 3600.0) -> bool:
         """Requests are past due and no webhook has come for so many seconds: worth an alarm."""
         return overdue > 0 and (self.last_webhook is None or now - self.last_webhook > after)

@@ -17,9 +17,9 @@ from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import StoredEvent
 from workers.inbox import keys, metric_counts, scripts
 from workers.inbox.claims import Claim, ClaimedItem, Lease, UndecodableItem, fencing_token
-from workers.inbox.settlements import Report, report_words
-from workers.inbox.store import NO_COUNTS, Inbox, frame
-from workers.inbox.values import moment
+from workers.inbox.settlements import Report, report_fields
+from workers.inbox.store import NO_COUNTS, Inbox, encode_frame
+from workers.inbox.values import parse_time
 
 #: Once its items have this many bytes, a claim takes no further one: it is one answer of the server.
 CLAIM_BYTES = 8 << 20
@@ -53,87 +53,87 @@ class WorkerInbox(Inbox):
         super().__init__(redis, retention=retention)
         self._lease = str(int(lease * 1000))
         #: By claimant: how many of its claims were answered, as far as we know.
-        self._claims_heard: Counter[str] = Counter()
+        self._answered_claims: Counter[str] = Counter()
         self._claim = scripts.async_script(redis, "store/claim")
         self._report = scripts.async_script(redis, "store/report")
         self._resume = scripts.async_script(redis, "store/resume_effects")
 
     async def claim(
-        self, most: int, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS, claimant: str = "",
-        most_bytes: int = CLAIM_BYTES,
+        self, limit: int, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS, claimant: str = "",
+        max_bytes: int = CLAIM_BYTES,
     ) -> Claim:  # fmt: skip
-        """Lease up to `most` due items to the caller.
+        """Lease up to `limit` due items to the caller.
 
-        `caller`: whether it has something in hand; what a worker died with is only given to one that has
-        nothing, alone. `caps`: how many of a handler's effects may run at once, across all workers.
-        `claimant`: who makes one claim after the other, so that one whose answer was lost is answered again.
-        `most_bytes`: the item that reaches this many bytes of evidence is the last.
+        `caller`: ``idle`` if it holds nothing; items that a worker died with go only to an idle caller, one at a time.
+        `caps`: how many of a handler's effects may run at once, across all workers. `claimant`: an id of the caller; a
+        claim of the same claimant whose answer was lost is answered again.
+        `max_bytes`: the item that reaches this many bytes of evidence is the last.
         """
-        words = self._claim_words(most, caller, caps, claimant, most_bytes)
-        return self._heard(await self._claim(keys=[keys.PREFIX], args=words), claimant)
+        arguments = self._claim_arguments(limit, caller, caps, claimant, max_bytes)
+        return self._count_answer(await self._claim(keys=[keys.PREFIX], args=arguments), claimant)
 
     async def claim_when_woken(
-        self, most: int, seconds: float, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS,
-        claimant: str = "", most_bytes: int = CLAIM_BYTES,
+        self, limit: int, seconds: float, *, caller: Caller = "idle", caps: Mapping[str, int] = NO_CAPS,
+        claimant: str = "", max_bytes: int = CLAIM_BYTES,
     ) -> Claim:  # fmt: skip
-        """The same, as soon as something new is due, or after `seconds`.
+        """`claim`, as soon as something new is due, or after `seconds`.
 
-        One round trip: the server runs the claim in the moment in which it wakes this connection.
+        One round trip: the server runs the claim when it wakes this connection.
         """
-        words = self._claim_words(most, caller, caps, claimant, most_bytes)
+        arguments = self._claim_arguments(limit, caller, caps, claimant, max_bytes)
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.blpop([keys.WAKE], timeout=seconds)
-            pipe.execute_command("EVALSHA", self._claim.sha, 1, keys.PREFIX, *words)
+            pipe.execute_command("EVALSHA", self._claim.sha, 1, keys.PREFIX, *arguments)
             _, reply = await pipe.execute(raise_on_error=False)
         if isinstance(reply, NoScriptError):
-            return await self.claim(most, caller=caller, caps=caps, claimant=claimant, most_bytes=most_bytes)
+            return await self.claim(limit, caller=caller, caps=caps, claimant=claimant, max_bytes=max_bytes)
         if isinstance(reply, Exception):
             raise reply
-        return self._heard(reply, claimant)
+        return self._count_answer(reply, claimant)
 
-    def _heard(self, reply: list[Any], claimant: str) -> Claim:
-        """Until then, the same claim would be answered again: an answer that is lost costs nothing."""
-        claim = _claimed(reply)
-        self._claims_heard[claimant] += 1
+    def _count_answer(self, reply: list[Any], claimant: str) -> Claim:
+        """Parse a claim and count it as answered; a claim whose answer was lost is answered again."""
+        claim = _parse_claim(reply)
+        self._answered_claims[claimant] += 1
         return claim
 
-    def _claim_words(
-        self, most: int, caller: Caller, caps: Mapping[str, int], claimant: str, most_bytes: int
+    def _claim_arguments(
+        self, limit: int, caller: Caller, caps: Mapping[str, int], claimant: str, max_bytes: int
     ) -> list[str | int]:
         pairs = [word for pair in caps.items() for word in pair]
-        known_as = (claimant, self._claims_heard[claimant])
-        most_bytes = min(most_bytes, CLAIM_BYTES)
-        return [most, self._lease, most_bytes, caller, self._retention, *known_as, fencing_token(), *pairs]
+        identity = (claimant, self._answered_claims[claimant])
+        max_bytes = min(max_bytes, CLAIM_BYTES)
+        return [limit, self._lease, max_bytes, caller, self._retention, *identity, fencing_token(), *pairs]
 
     async def report(self, reports: Iterable[Report]) -> list[bool]:
-        """Record what was done; False for a report whose lease had passed to another worker."""
-        batch = frame(report_words(reports))
+        """Record settlements; returns False for each report whose lease had passed to another worker."""
+        batch = encode_frame(report_fields(reports))
         answers = await self._report(keys=[keys.PREFIX], args=[self._retention, self._lease, batch])
         return [answer == 1 for answer in answers]
 
-    async def resume(self, handlers: Iterable[str], *, most: int, caps: Mapping[str, int] = NO_CAPS, cursor: int = 0
+    async def resume(self, handlers: Iterable[str], *, limit: int, caps: Mapping[str, int] = NO_CAPS, cursor: int = 0
     ) -> ResumeSlice:  # fmt: skip
-        """Make effects that were held for want of these handlers, or while they were paused, due again: one slice.
+        """Make effects of these handlers that were held or paused due again: one slice.
 
-        Until no more than `most` items are due now. `caps`: as for a claim. `cursor`: of the slice before.
+        The slice ends when `limit` items are due. `caps`: as for `claim`. `cursor`: from the slice before, 0 at first.
         """
         pairs = [word for handler in handlers for word in (handler, caps.get(handler, 0))]
-        return ResumeSlice(*await self._resume(keys=[keys.PREFIX], args=[most, cursor, *pairs]))
+        return ResumeSlice(*await self._resume(keys=[keys.PREFIX], args=[limit, cursor, *pairs]))
 
     async def resumes(self) -> frozenset[bytes]:
-        """The resumes that a person asked for and that are not known to be over."""
+        """Ids of the resumes that a person asked for and that drains have not finished."""
         return frozenset(cast("set[bytes]", await self.redis.smembers(keys.RESUMES)))
 
     async def end_resumes(self, resumes: Iterable[bytes]) -> None:
-        """What these asked for is due again, as far as a drain has its handlers."""
+        """Forget these resumes: their effects are due again."""
         await self.redis.srem(keys.RESUMES, *resumes)
 
     async def announce(
         self, drain: str, seconds: float, *, handlers: Iterable[str] = (), increments: Mapping[str, int] = NO_COUNTS
     ) -> None:
-        """Say that this drain is resident for `seconds` more, and which handlers it has.
+        """Record that this drain is resident for `seconds` more, and which handlers it has.
 
-        Keeps the inbox clock, and adds to the metrics.
+        Also keeps the inbox clock, and adds `increments` to the metrics.
         """
         now = await self.keep_clock()
         async with self.redis.pipeline(transaction=False) as pipe:
@@ -145,7 +145,7 @@ class WorkerInbox(Inbox):
             await pipe.execute()
 
     async def leave(self, drain: str) -> None:
-        """Say that this drain is resident no more."""
+        """Record that this drain is no longer resident."""
         await self.redis.zrem(keys.DRAINS, drain)
 
 
@@ -157,16 +157,16 @@ class LeaseKeeper:
         self._lease = int(lease * 1000)
 
     def renew(self, held: Iterable[tuple[str, int]]) -> list[str]:
-        """Lengthen these (member, token) leases; answers the members that were lost."""
-        words: list[str | int] = [self._lease]
+        """Lengthen these (member, token) leases; returns the members whose lease was lost."""
+        arguments: list[str | int] = [self._lease]
         for pair in held:
-            words += pair
-        return [member.decode() for member in self._renew(keys=[keys.PREFIX], args=words)]
+            arguments += pair
+        return [member.decode() for member in self._renew(keys=[keys.PREFIX], args=arguments)]
 
 
-def _claimed(reply: list[Any]) -> Claim:
+def _parse_claim(reply: list[Any]) -> Claim:
     token, now, following, suspects, paused, *rows = reply
-    decoded = [_decoded(int(token), row) for row in rows]
+    decoded = [_decode_row(int(token), row) for row in rows]
     return Claim(
         items=[item for item in decoded if isinstance(item, ClaimedItem)],
         undecodable=[item for item in decoded if isinstance(item, UndecodableItem)],
@@ -176,19 +176,19 @@ def _claimed(reply: list[Any]) -> Claim:
     )
 
 
-def _decoded(token: int, row: list[Any]) -> ClaimedItem | UndecodableItem:
-    """One record must not take the others of its claim with it: another version may have written it."""
+def _decode_row(token: int, row: list[Any]) -> ClaimedItem | UndecodableItem:
+    """Decode one item; a record of another version becomes an `UndecodableItem`, and does not fail the whole claim."""
     handler, key, *fields = row
     lease = Lease(handler=handler.decode(), event_key=key.decode(), token=token)
     try:
-        return _item(lease, fields)
+        return _decode_item(lease, fields)
     except Exception as error:  # noqa: BLE001 - whatever a broken record makes of the decoding
         _, errors, *_ = fields
         reason = f"{type(error).__name__}: {error}"[:LONGEST_REASON]
         return UndecodableItem(lease=lease, errors=errors, reason=reason)
 
 
-def _item(lease: Lease, fields: list[Any]) -> ClaimedItem:
+def _decode_item(lease: Lease, fields: list[Any]) -> ClaimedItem:
     (
         attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict, overrules, rivals,
         details,
@@ -200,7 +200,7 @@ def _item(lease: Lease, fields: list[Any]) -> ClaimedItem:
         event=event,
         body=body,
         trust=cast("Trust", trust.decode()),
-        received_at=moment(received_at),
+        received_at=parse_time(received_at),
         callback=_decode_callback(callback) if callback else None,
         known=decode_known(details) if details else NOTHING_KNOWN,
         late=late == 1,

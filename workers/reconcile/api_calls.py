@@ -24,7 +24,7 @@ from hitlsh.api.errors import (
 from hitlsh.api.http.rate_limit import RateLimit
 from hitlsh.api.models.requests import Request, RequestSummary
 from workers.errors import WorkersError
-from workers.inbox.budget.hourly_calls import Purpose, Rules
+from workers.inbox.budget.hourly_calls import BudgetRules, Purpose
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.reconcile import api_reading
 from workers.reconcile.planning.progress import Answer, Call, Get, List, Missing
@@ -60,7 +60,7 @@ class RequestWithheld(WorkersError):
 class ReconcileBudget:
     """Pays from the share of reconcile runs; overdue or unconfirmed requests may borrow from the reserve for asking."""
 
-    def __init__(self, redis: Redis, api_key: str, rules: Rules) -> None:
+    def __init__(self, redis: Redis, api_key: str, rules: BudgetRules) -> None:
         def budget(purpose: Purpose) -> RedisBudget:
             return RedisBudget(redis, api_key, rules=rules, purpose=purpose)
 

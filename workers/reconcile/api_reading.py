@@ -9,7 +9,7 @@ from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner, Cal
 from hitlsh.events import Event, Unreadable
 from hitlsh.request_details import read_details
 from hitlsh.webhooks.parsing import event_from_request
-from workers.inbox.values import Delivery, stamp
+from workers.inbox.values import Delivery, format_time
 from workers.reconcile.planning.progress import Row, Rows
 
 _encode = msgspec.json.Encoder().encode
@@ -23,12 +23,12 @@ def row(shown: RequestSummary, now: float) -> Row:
 
 def created(shown: RequestSummary) -> str:
     """Seconds since 1970 as text; '' where HITL.sh does not show it."""
-    return "" if shown.created_at is None else stamp(shown.created_at)
+    return "" if shown.created_at is None else format_time(shown.created_at)
 
 
 def timeout(shown: RequestSummary) -> str:
     """Seconds since 1970 as text; '' where HITL.sh does not show it."""
-    return "" if shown.timeout_at is None else stamp(shown.timeout_at)
+    return "" if shown.timeout_at is None else format_time(shown.timeout_at)
 
 
 def rows(page: RequestPage, now: float, offset: int) -> Rows:

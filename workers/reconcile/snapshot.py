@@ -7,7 +7,7 @@ import msgspec
 from redis import Redis
 
 from workers.inbox import inbox_clock, webhook_health
-from workers.inbox.budget.hourly_calls import HourlyCalls, Rules, reconcile_calls_per_hour
+from workers.inbox.budget.hourly_calls import BudgetRules, HourlyCalls, reconcile_calls_per_hour
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.tracker import api_keys, reconcile_state, tracked_requests
 from workers.inbox.tracker.api_keys import KeyIndexes, api_key_hash
@@ -152,9 +152,11 @@ def read_state(redis: Redis, indexes: KeyIndexes | None = None) -> ReconcileStat
     return state.of(reconcile_state.read(redis, indexes or api_keys.read(redis).current))
 
 
-def rules(settings: Settings) -> Rules:
+def rules(settings: Settings) -> BudgetRules:
     """How the settings share out the calls of an hour."""
-    return Rules(share=settings.reconcile_share, reserve=settings.ask_reserve, floor=min(0.1, settings.reconcile_share))
+    return BudgetRules(
+        share=settings.reconcile_share, reserve=settings.ask_reserve, floor=min(0.1, settings.reconcile_share)
+    )
 
 
 def statuses(run_state: ReconcileState) -> tuple[str, ...]:
@@ -172,7 +174,7 @@ def overdue(requests: Iterable[OpenRequest], now: float) -> int:
 def update_alarm(run_state: ReconcileState, redis: Redis, past_due: int, now: float) -> ReconcileState:
     """The state with the alarm raised or cleared: decisions are made, and no webhook delivers them."""
     health, since_webhook = webhook_health.health(redis)
-    silent = health.silent(past_due + since_webhook, now)
+    silent = health.is_silent(past_due + since_webhook, now)
     if silent and run_state.silent_since is None:
         logger.error(
             "webhooks.silent: %d decisions found by reconcile runs and %d requests past due since the last webhook; "

@@ -28,11 +28,11 @@ def events(limit: int, json_wanted: bool, **filters: Any) -> None:
     hitl-receiver events --since 2h
     hitl-receiver events --state failed --handler pay_out
     """
-    sought = Filter(**filters)
+    conditions = Filter(**filters)
     with connect() as redis:
-        page = search.events(redis, sought, most=limit)
+        page = search.events(redis, conditions, limit=limit)
         if not page.events:
-            check_values(redis, sought)
+            check_values(redis, conditions)
     if json_wanted:
         print_json([event_fields(event) for event in page.events])
     elif page.events:

@@ -23,11 +23,11 @@ def failed(limit: int, json_wanted: bool, **filters: Any) -> None:
 
     --since and --until select by the time of failure. Reads REDIS_URL, or the `dev` stack in this folder.
     """
-    sought = Filter(**filters)
+    conditions = Filter(**filters)
     with connect() as redis:
-        page = search.failures(redis, sought, most=limit)
+        page = search.failures(redis, conditions, limit=limit)
         if not page.failures:
-            check_values(redis, sought)
+            check_values(redis, conditions)
     if json_wanted:
         print_json([_fields(failure) for failure in page.failures])
     elif page.failures:

@@ -42,7 +42,7 @@ def check_values(redis: Redis, filters: Filter) -> None:
             f"There is no request {filters.request!r}: list request ids with `hitl-receiver requests`, "
             "or with `hitl-receiver events`."
         )
-    if filters.loop is not None and not search.events(redis, Filter(loop=filters.loop), most=1).events:
+    if filters.loop is not None and not search.events(redis, Filter(loop=filters.loop), limit=1).events:
         loops = known_names.latest_loops(redis)
         listed = f" Loops of the latest events: {_listed(loops)}." if loops else ""
         raise NoMatch(

@@ -122,12 +122,12 @@ def _timeline(event: EventRecord, due_times: Mapping[str, datetime]) -> list[tup
 def _effect_moments(effect: EffectRecord) -> list[tuple[datetime | None, str]]:
     name = _name(effect)
     moments: list[tuple[datetime | None, str]] = []
-    for attempt in effect.tries:
+    for attempt in effect.failed_attempts:
         moments += [
             (attempt.began_at, f"{name}: attempt {attempt.number} began"),
             (attempt.ended_at, f"{name}: attempt {attempt.number} {_attempt_end(attempt)}"),
         ]
-    last_is_listed = bool(effect.tries) and effect.tries[-1].number == effect.attempts
+    last_is_listed = bool(effect.failed_attempts) and effect.failed_attempts[-1].number == effect.attempts
     if not last_is_listed:
         moments.append((effect.started_at, f"{name}: attempt {effect.attempts} began"))
     if not last_is_listed or effect.state == "discarded":

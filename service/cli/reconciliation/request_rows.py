@@ -7,12 +7,12 @@ import msgspec
 from service.cli.durations import since, until
 from service.cli.output import cell, echo
 from service.escaping import one_line
-from workers.inbox.tracker.tracked_listing import Entry
+from workers.inbox.tracker.tracked_listing import TrackedEntry
 
 HEADS = ("REQUEST", "LEARNED", "CREATED", "TIMES OUT", "CHECKED", "NEXT CHECK", "STATE")
 
 
-def request_row(entry: Entry, now: float) -> tuple[Any, ...]:
+def request_row(entry: TrackedEntry, now: float) -> tuple[Any, ...]:
     """A row below `HEADS`; `now`: by the inbox clock."""
     return (
         entry.request_id,
@@ -25,12 +25,12 @@ def request_row(entry: Entry, now: float) -> tuple[Any, ...]:
     )
 
 
-def request_fields(entry: Entry) -> dict[str, Any]:
+def request_fields(entry: TrackedEntry) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(entry)
     return fields
 
 
-def print_request(entry: Entry, now: float) -> None:
+def print_request(entry: TrackedEntry, now: float) -> None:
     """Print what is tracked of one request; its events follow."""
     echo(f"request {one_line(entry.request_id)}", bold=True)
     rows = {
@@ -46,7 +46,7 @@ def print_request(entry: Entry, now: float) -> None:
             echo(f"  {label:<10} {text}")
 
 
-def _state(entry: Entry) -> str:
+def _state(entry: TrackedEntry) -> str:
     """The state, with everything that makes it doubtful."""
     parts = [entry.state or "unknown"]
     if entry.unconfirmed:
@@ -58,9 +58,9 @@ def _state(entry: Entry) -> str:
     return one_line(", ".join(parts))
 
 
-def _checked(entry: Entry, now: float) -> str:
+def _checked(entry: TrackedEntry, now: float) -> str:
     return "-" if entry.checked_at is None else since(entry.checked_at.timestamp(), now)
 
 
-def _next_check(entry: Entry, now: float) -> str:
+def _next_check(entry: TrackedEntry, now: float) -> str:
     return until(None if entry.next_check is None else entry.next_check.timestamp(), now)

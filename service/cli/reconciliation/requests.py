@@ -29,7 +29,7 @@ def requests(state: str | None, limit: int, json_wanted: bool) -> None:
     folder.
     """
     with connect() as redis:
-        listing = tracked_listing.listing(redis, cast("State | None", state), most=limit)
+        listing = tracked_listing.listing(redis, cast("State | None", state), limit=limit)
         now = inbox_clock.now(redis)
     if json_wanted:
         print_json([request_fields(entry) for entry in listing.entries])

@@ -133,7 +133,7 @@ class WaitingHub:
         self._waited: dict[str, _WaitedRequest] = {}
         self._count = 0
         self._reads: GroupCommit[str, AskedRequest | None] = GroupCommit(
-            self._read_batch, most=_BATCH, waiting=2 * most_waits
+            self._read_batch, batch_size=_BATCH, max_waiting=2 * most_waits
         )
         self._stale: set[str] = set()
         self._has_stale = asyncio.Event()

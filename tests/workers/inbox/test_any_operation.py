@@ -135,17 +135,17 @@ class House:
                 await self.settle("done", waiting)
         await self.accept(payload(request_id, response="Reject"), "confirmed")
 
-    async def retry(self, sought: Filter) -> None:
-        retry(self.redis, sought)
+    async def retry(self, conditions: Filter) -> None:
+        retry(self.redis, conditions)
 
-    async def discard(self, sought: Filter) -> None:
-        discard(self.redis, sought, reason="no", retention=60)
+    async def discard(self, conditions: Filter) -> None:
+        discard(self.redis, conditions, reason="no", retention=60)
 
-    async def replay(self, sought: Filter, force: bool, names: set[str]) -> None:
+    async def replay(self, conditions: Filter, force: bool, names: set[str]) -> None:
         routes = Router()
         for name in sorted(names):
             routes.on("*", name=name, late=True, conflict=True, **CONDITIONS.get(name, {}))(partial(str))
-        replay(self.redis, routes, sought, retention=60, force=force)
+        replay(self.redis, routes, conditions, retention=60, force=force)
 
     async def pause(self, name: str) -> None:
         pausing.pause(self.redis, name)

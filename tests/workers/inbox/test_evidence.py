@@ -17,7 +17,7 @@ from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
 from workers import Router
 from workers.inbox import keys, request_records
-from workers.inbox.operations.failures import Refused, retry
+from workers.inbox.operations.failures import ChangeRefused, retry
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import lookup
 from workers.inbox.worker_inbox import WorkerInbox
@@ -310,9 +310,11 @@ async def test_a_handler_runs_once_a_request_unless_a_person_forces_it(
     name = decision(redis)
     assert name is not None
 
-    with pytest.raises(Refused, match=rf"plain ran for another outcome .*: replay --force runs it for {name} too"):
+    with pytest.raises(
+        ChangeRefused, match=rf"plain ran for another outcome .*: replay --force runs it for {name} too"
+    ):
         again(redis, name, dry_run=True)
-    with pytest.raises(Refused, match="plain ran for another outcome"):
+    with pytest.raises(ChangeRefused, match="plain ran for another outcome"):
         again(redis, name)
     await worker.settle()
     assert Counter(run.handler for run in worker.runs) == ran

@@ -68,7 +68,7 @@ async def test_a_submitter_who_left_does_not_disturb_the_others() -> None:
 
 async def test_a_batch_is_bounded_in_number_and_weight() -> None:
     recorder = Recorder()
-    commit = GroupCommit(recorder.flush, most=3, heaviest=10, weigh=lambda item: item)
+    commit = GroupCommit(recorder.flush, batch_size=3, batch_weight=10, weigh=lambda item: item)
     await asyncio.gather(*(commit.submit(item) for item in (1, 1, 1, 1, 9, 50, 2)))
 
     assert recorder.batches == [[1, 1, 1], [1, 9], [50], [2]]
@@ -77,7 +77,7 @@ async def test_a_batch_is_bounded_in_number_and_weight() -> None:
 async def test_more_than_it_can_hold_is_refused() -> None:
     recorder = Recorder()
     recorder.gate.clear()
-    commit = GroupCommit(recorder.flush, waiting=2)
+    commit = GroupCommit(recorder.flush, max_waiting=2)
     kept = [commit.submit(1), commit.submit(2)]
 
     with pytest.raises(Overloaded):
@@ -89,7 +89,7 @@ async def test_more_than_it_can_hold_is_refused() -> None:
 async def test_more_weight_than_it_can_hold_is_refused_but_never_all_of_it() -> None:
     recorder = Recorder()
     recorder.gate.clear()
-    commit = GroupCommit(recorder.flush, weigh=lambda item: item, heaviest_waiting=10)
+    commit = GroupCommit(recorder.flush, weigh=lambda item: item, max_waiting_weight=10)
     first = commit.submit(1)
     await asyncio.sleep(0)
     kept = [first, commit.submit(50)]

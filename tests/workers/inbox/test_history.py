@@ -33,8 +33,8 @@ async def settle(inbox: WorkerInbox, **ends: Any) -> None:
             await inbox.report([settled(item, end, handler, error=f"{handler}: no")])
 
 
-def keys_of(redis: Redis, sought: Filter) -> list[str]:
-    return [event.key for event in events(redis, sought).events]
+def keys_of(redis: Redis, conditions: Filter) -> list[str]:
+    return [event.key for event in events(redis, conditions).events]
 
 
 def spread(redis: Redis, *event_keys: str) -> None:
@@ -114,7 +114,7 @@ async def test_events_are_listed_newest_first(inbox: WorkerInbox, redis: Redis) 
 
 
 @pytest.mark.parametrize(
-    ("sought", "found"),
+    ("conditions", "found"),
     [
         (Filter(state="failed"), "b"),
         (Filter(state="done"), "ab"),  # of an effect, or of the event
@@ -133,7 +133,7 @@ async def test_events_are_listed_newest_first(inbox: WorkerInbox, redis: Redis) 
     ],
 )
 async def test_events_are_found_by_what_is_known_of_them(
-    inbox: WorkerInbox, redis: Redis, sought: Filter, found: str
+    inbox: WorkerInbox, redis: Redis, conditions: Filter, found: str
 ) -> None:
     by_letter = {"a": payload("a", loop_id="L"), "b": payload("b"), "c": payload("c", status="timeout"), "?": b"{}",
                  "d": claimed("d").replace(b"request.claimed", b"loop.claimed")}  # fmt: skip
@@ -146,7 +146,7 @@ async def test_events_are_found_by_what_is_known_of_them(
     spread(redis, *letters)
     spread(redis, *sorted(letters, key=lambda name: "abc?d".index(letters[name])))
 
-    assert {letters[name] for name in keys_of(redis, sought)} == set(found)
+    assert {letters[name] for name in keys_of(redis, conditions)} == set(found)
 
 
 async def test_failures_are_found_by_handler_and_time(inbox: WorkerInbox, redis: Redis) -> None:
@@ -167,7 +167,7 @@ async def test_pages_show_everything_once(inbox: WorkerInbox, redis: Redis) -> N
 
     seen, cursor, pages = [], None, 0
     while cursor or not pages:
-        page = events(redis, most=30, cursor=cursor)
+        page = events(redis, limit=30, cursor=cursor)
         seen += [event.key for event in page.events]
         cursor, pages = page.cursor, pages + 1
 
@@ -179,10 +179,10 @@ async def test_a_page_goes_on_where_the_last_event_was_even_if_that_is_gone(inbo
     await inbox.accept([delivery(payload(request_id=str(n))) for n in range(6)])
     spread(redis, *names)
 
-    first = events(redis, most=2)
+    first = events(redis, limit=2)
     redis.zrem(keys.EVENTS, first.events[-1].key)
     await inbox.accept([delivery(payload(request_id="new"))])
-    second_page = events(redis, most=2, cursor=first.cursor)
+    second_page = events(redis, limit=2, cursor=first.cursor)
 
     assert [event.key for event in second_page.events] == names[3:1:-1]
 

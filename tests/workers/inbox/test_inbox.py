@@ -338,17 +338,19 @@ async def test_the_last_two_attempts_that_went_wrong_are_kept(async_redis: Async
 
     record = lookup.event(redis, pay.lease.event_key)
     assert record is not None
-    assert [(attempt.number, attempt.end, attempt.error.split(":")[0]) for attempt in record.effects[0].tries] == [
+    assert [
+        (attempt.number, attempt.end, attempt.error.split(":")[0]) for attempt in record.effects[0].failed_attempts
+    ] == [
         (2, "crashed", "the worker died, or lost its lease"),
         (3, "failed", "ValueError"),
     ]
-    assert all(attempt.seconds >= 0 for attempt in record.effects[0].tries)
+    assert all(attempt.seconds >= 0 for attempt in record.effects[0].failed_attempts)
 
 
 async def test_a_claim_whose_answer_was_lost_is_answered_again(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload("r1")), delivery(payload("r2"))])
     lost = await inbox.claim(10, claimant="d")
-    inbox._claims_heard["d"] = 0
+    inbox._answered_claims["d"] = 0
 
     other = await inbox.claim(10, claimant="e")
     again = await inbox.claim(10, claimant="d")
@@ -364,6 +366,6 @@ async def test_what_was_settled_meanwhile_is_not_given_again(inbox: WorkerInbox,
     await inbox.accept([delivery(payload("r1"))])
     [item] = (await inbox.claim(10, claimant="d")).items
     await inbox.report([routed(item)])
-    inbox._claims_heard["d"] = 0
+    inbox._answered_claims["d"] = 0
 
     assert (await inbox.claim(10, claimant="d")).items == []

@@ -66,19 +66,24 @@ async def test_tracebacks_of_unfinished_work_are_dropped_and_its_body_is_not(inb
     event = await fail(inbox, 3)
 
     with filled(redis, 0.9):
-        MemoryKeeper(redis).tend()
+        MemoryKeeper(redis).run_slice()
 
     record = lookup.event(redis, event)
     assert record is not None
     [effect] = record.effects
-    assert (effect.tries, effect.error, record.body, record.body_dropped) == ((), "ValueError: no", payload(), False)
+    assert (effect.failed_attempts, effect.error, record.body, record.body_dropped) == (
+        (),
+        "ValueError: no",
+        payload(),
+        False,
+    )
 
 
 async def test_the_body_of_a_finished_event_is_dropped_and_the_record_says_so(inbox: WorkerInbox, redis: Redis) -> None:
     event = await finish(inbox, payload())
 
     with filled(redis, 0.9):
-        MemoryKeeper(redis).tend()
+        MemoryKeeper(redis).run_slice()
 
     record = lookup.event(redis, event)
     assert record is not None
@@ -88,7 +93,7 @@ async def test_the_body_of_a_finished_event_is_dropped_and_the_record_says_so(in
 async def test_a_dropped_body_is_replayed_from_what_was_read(inbox: WorkerInbox, redis: Redis) -> None:
     event = await finish(inbox, payload())
     with filled(redis, 0.9):
-        MemoryKeeper(redis).tend()
+        MemoryKeeper(redis).run_slice()
     redis.hset(keys.event(event), mapping={"open": 1, "routed_to": "pay", "pay:state": "due"})
     redis.zadd(keys.DUE, {f"pay|{event}": 0})
 
@@ -101,7 +106,7 @@ async def test_nothing_is_dropped_while_there_is_room(inbox: WorkerInbox, redis:
     event = await finish(inbox, payload())
 
     with filled(redis, 0.7):
-        MemoryKeeper(redis).tend()
+        MemoryKeeper(redis).run_slice()
 
     record = lookup.event(redis, event)
     assert record is not None
@@ -113,9 +118,9 @@ def test_the_reserve_is_made_deleted_when_full_and_restored(redis: Redis) -> Non
     sizes = []
     for share in (0.5, 0.97, 0.5):
         with filled(redis, share):
-            keeper.tend()
+            keeper.run_slice()
             sizes.append(redis.strlen(keys.RESERVE))
 
     assert [size > 1 << 20 for size in sizes] == [True, False, True]
-    keeper.tend()
+    keeper.run_slice()
     assert not redis.exists(keys.RESERVE)

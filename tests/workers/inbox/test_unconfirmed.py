@@ -15,7 +15,7 @@ from workers.inbox import keys
 from workers.inbox.claims import ClaimedItem
 from workers.inbox.event_records import EventRecord
 from workers.inbox.operations import pausing
-from workers.inbox.operations.failures import Refused, discard, retry
+from workers.inbox.operations.failures import ChangeRefused, discard, retry
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries import lookup
 from workers.inbox.queries.search import Filter, events
@@ -258,7 +258,7 @@ async def test_an_overruled_effect_that_runs_may_end_but_not_be_retried(inbox: W
 
     assert states(redis) == {"pay": "superseded", "notify": "done", "audit": "superseded"}
     assert (record(redis).state, record(redis).effects[2].error) == ("overruled", "ValueError: no")
-    assert [(one.number, one.end) for one in record(redis).effects[2].tries] == [(1, "retry")]
+    assert [(one.number, one.end) for one in record(redis).effects[2].failed_attempts] == [(1, "retry")]
 
 
 async def test_an_overruled_effect_that_a_worker_died_with_is_not_run_again(inbox: WorkerInbox, redis: Redis) -> None:
@@ -331,9 +331,9 @@ async def test_discarding_everything_that_failed_leaves_what_waits(inbox: Worker
 async def test_what_waits_is_not_retried_and_the_reason_is_told(inbox: WorkerInbox, redis: Redis, name: str) -> None:
     await claim_routed(inbox, "pay:await-confirmed")
 
-    with pytest.raises(Refused, match="waits until stronger evidence confirms"):
+    with pytest.raises(ChangeRefused, match="waits until stronger evidence confirms"):
         retry(redis, [name])
-    with pytest.raises(Refused, match="discard it"):
+    with pytest.raises(ChangeRefused, match="discard it"):
         replay(redis, demanding("pay"), [name], retention=RETENTION, force=True)
 
 
@@ -342,9 +342,9 @@ async def test_an_overruled_event_is_neither_retried_nor_replayed(inbox: WorkerI
     await inbox.report([settled(item, "failed", "notify", error="ValueError: no")])
     await confirm(inbox, REJECTED)
 
-    with pytest.raises(Refused, match="was overruled by"):
+    with pytest.raises(ChangeRefused, match="was overruled by"):
         retry(redis, [f"notify|{KEY}"])
-    with pytest.raises(Refused, match="was overruled by"):
+    with pytest.raises(ChangeRefused, match="was overruled by"):
         replay(redis, demanding("notify", conflict=True), [KEY], retention=RETENTION, force=True)
     assert retry(redis, Filter(), dry_run=True).effects == retry(redis, Filter()).effects == 0
 

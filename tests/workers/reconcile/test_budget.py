@@ -12,11 +12,11 @@ from redis.asyncio import Redis as AsyncRedis
 from hitlsh.api import RateLimit
 from tests.reconcile_model import available, observe, spend
 from workers.inbox import keys
-from workers.inbox.budget.hourly_calls import HOUR, HourlyCalls, Purpose, Rules, initial
+from workers.inbox.budget.hourly_calls import HOUR, BudgetRules, HourlyCalls, Purpose, initial
 from workers.inbox.budget.redis_budget import AsyncRedisBudget, RedisBudget
 
 START = 1_800_000_000.0 + 1234
-RULES = Rules(per_hour=20)
+RULES = BudgetRules(per_hour=20)
 PURPOSES: tuple[Purpose, ...] = ("asking", "reconcile", "overdue", "unverified")
 
 
@@ -122,7 +122,7 @@ def test_an_hour_that_is_said_to_end_in_years_closes_nothing_for_longer_than_an_
 @pytest.mark.parametrize("wrong", [{"per_hour": 0}, {"share": 2.0}, {"reserve": -1.0}])
 def test_rules_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"Rules\\({next(iter(wrong))}="):
-        Rules(**wrong)
+        BudgetRules(**wrong)
 
 
 operations = st.lists(

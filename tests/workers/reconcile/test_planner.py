@@ -162,5 +162,5 @@ def test_the_channel_is_judged_by_how_decisions_were_found() -> None:
         webhook_health = after_decision(webhook_health, by_webhook=False, now=NOW)
 
     assert webhook_health.loss > 0.99
-    assert webhook_health.silent(1, NOW)
-    assert not after_decision(webhook_health, by_webhook=True, now=NOW).silent(1, NOW + 60)
+    assert webhook_health.is_silent(1, NOW)
+    assert not after_decision(webhook_health, by_webhook=True, now=NOW).is_silent(1, NOW + 60)

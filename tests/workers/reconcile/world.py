@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from tests.reconcile_model import after_decision, available, observe, spend
-from workers.inbox.budget.hourly_calls import HOUR, Purpose, Rules, initial, reconcile_calls_per_hour
+from workers.inbox.budget.hourly_calls import HOUR, BudgetRules, Purpose, initial, reconcile_calls_per_hour
 from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile.planning.check_interval import CheckIntervals, intervals
 from workers.reconcile.planning.discovery import Horizon, fresh, wanted
@@ -98,7 +98,7 @@ class Ledger:
         self.found: set[str] = set()
         self.lost: set[str] = set()
         self.webhook_health = WebhookHealth()
-        self.rules = Rules(per_hour=LIMIT, share=0.8, reserve=0.1)
+        self.rules = BudgetRules(per_hour=LIMIT, share=0.8, reserve=0.1)
         self.tokens = initial(self.rules)
         self.horizon: Horizon = fresh(vendor.now, LOOKBACK)
         self.checkpoint: Checkpoint | None = None

@@ -16,7 +16,7 @@ HOUR = 3600.0
 Purpose = Literal["asking", "reconcile", "overdue", "unverified"]
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class BudgetRules(msgspec.Struct, frozen=True, kw_only=True):
     """How the calls of an hour are shared out; fractions of the limit."""
 
     #: HITL.sh's limit, until its headers say another.
@@ -32,10 +32,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.per_hour < 1:
-            raise ValueError(f"Rules(per_hour={self.per_hour}): give at least 1 call an hour")
+            raise ValueError(f"BudgetRules(per_hour={self.per_hour}): give at least 1 call an hour")
         for name in ("share", "reserve", "floor", "unverified"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"Rules({name}={getattr(self, name)}): give a fraction from 0 to 1")
+                raise ValueError(f"BudgetRules({name}={getattr(self, name)}): give a fraction from 0 to 1")
 
 
 class HourlyCalls(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,12 +61,12 @@ class HourlyCalls(msgspec.Struct, frozen=True, kw_only=True):
     surprises: int = 0
 
 
-def initial(rules: Rules) -> HourlyCalls:
+def initial(rules: BudgetRules) -> HourlyCalls:
     """Before the first call."""
     return HourlyCalls(limit=rules.per_hour, left=max(1, rules.per_hour // 2))
 
 
-def reconcile_calls_per_hour(calls: HourlyCalls, rules: Rules) -> float:
+def reconcile_calls_per_hour(calls: HourlyCalls, rules: BudgetRules) -> float:
     """Calls an hour that routine reconcile runs can count on, if asking goes on as in the hour before."""
     asking = max(calls.asked_before, calls.asked, rules.reserve * calls.limit)
     return min(rules.share * calls.limit, max(rules.floor * calls.limit, calls.limit - asking))

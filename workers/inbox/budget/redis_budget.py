@@ -12,7 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from hitlsh.api.http.rate_limit import RateLimit
 from workers.inbox import keys, scripts
-from workers.inbox.budget.hourly_calls import HourlyCalls, Purpose, Rules, initial
+from workers.inbox.budget.hourly_calls import BudgetRules, HourlyCalls, Purpose, initial
 from workers.inbox.tracker.api_keys import api_key_hash
 
 _SCRIPT = "budget/call_budget"
@@ -21,9 +21,11 @@ _SCRIPT = "budget/call_budget"
 class RedisBudget:
     """Calls for one purpose. Any number of these, on any hosts, share one account."""
 
-    def __init__(self, redis: Redis, api_key: str, *, rules: Rules | None = None, purpose: Purpose = "asking") -> None:
+    def __init__(
+        self, redis: Redis, api_key: str, *, rules: BudgetRules | None = None, purpose: Purpose = "asking"
+    ) -> None:
         self._redis = redis
-        self._rules = rules if rules is not None else Rules()
+        self._rules = rules if rules is not None else BudgetRules()
         self._purpose: Purpose = purpose
         self._key = keys.budget(api_key_hash(api_key))
         self._script = scripts.script(redis, _SCRIPT)
@@ -54,9 +56,9 @@ class AsyncRedisBudget:
     """The same for an `AsyncClient`."""
 
     def __init__(
-        self, redis: AsyncRedis, api_key: str, *, rules: Rules | None = None, purpose: Purpose = "asking"
+        self, redis: AsyncRedis, api_key: str, *, rules: BudgetRules | None = None, purpose: Purpose = "asking"
     ) -> None:
-        self._rules = rules if rules is not None else Rules()
+        self._rules = rules if rules is not None else BudgetRules()
         self._purpose: Purpose = purpose
         self._key = keys.budget(api_key_hash(api_key))
         self._script = scripts.async_script(redis, _SCRIPT)
@@ -80,7 +82,9 @@ class AsyncRedisBudget:
         return reply
 
 
-def _arguments(verb: str, rules: Rules, now: float | None, arguments: tuple[str | float, ...]) -> list[str | float]:
+def _arguments(
+    verb: str, rules: BudgetRules, now: float | None, arguments: tuple[str | float, ...]
+) -> list[str | float]:
     moment: str | float = "" if now is None else now
     return [verb, moment, rules.per_hour, rules.share, rules.reserve, rules.floor, rules.unverified, *arguments]
 
@@ -92,7 +96,7 @@ def _figures(rate_limit: RateLimit) -> tuple[str | float, ...]:
     return tuple("" if figure is None else figure for figure in figures)
 
 
-def _read(fields: dict[bytes, bytes], rules: Rules) -> HourlyCalls:
+def _read(fields: dict[bytes, bytes], rules: BudgetRules) -> HourlyCalls:
     if not fields:
         return initial(rules)
     numbers = {name.decode(): float(number) for name, number in fields.items()}

@@ -24,7 +24,7 @@ LARGEST_RESERVE = 4 << 20
 CHUNK = 200
 SLICE_SECONDS = 0.25
 #: Seconds of rest after all records were visited.
-REST_SECONDS = 10.0
+PAUSE_SECONDS = 10.0
 PHASES = ("tracebacks", "bodies")
 
 
@@ -49,10 +49,10 @@ class MemoryKeeper:
         #: How many members of the index were visited in this phase.
         self._offset = 0
         self._shrunk = 0
-        self._rests_until = 0.0
+        self._paused_until = 0.0
 
-    def tend(self) -> None:
-        """Do one slice of what the use of memory demands now."""
+    def run_slice(self) -> None:
+        """Release or restore the reserve, and shrink records for one slice if memory is short."""
         used, limit = usage(self._redis)
         if not limit:
             release_reserve(self._redis)
@@ -63,7 +63,7 @@ class MemoryKeeper:
         elif not self._redis.exists(keys.RESERVE):
             self._restore(used, limit)
         if used > SHRINK_AT * limit:
-            if time.monotonic() >= self._rests_until:
+            if time.monotonic() >= self._paused_until:
                 self._shrink_slice(limit)
         else:
             self._phase, self._offset = 0, 0
@@ -93,4 +93,4 @@ class MemoryKeeper:
         logger.warning("memory.shrunk dropped=%s records=%d", PHASES[self._phase], self._shrunk)
         self._phase, self._offset, self._shrunk = (self._phase + 1) % len(PHASES), 0, 0
         if self._phase == 0:
-            self._rests_until = time.monotonic() + REST_SECONDS
+            self._paused_until = time.monotonic() + PAUSE_SECONDS

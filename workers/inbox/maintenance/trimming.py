@@ -23,8 +23,8 @@ class Trimmer:
 
     def trim(self) -> int:
         """Drop what has expired; returns how many members that was."""
-        used = api_keys.read(self._redis)
-        suffixes = [indexes.suffix for indexes in (*used.polled, *used.gone)]
+        used_keys = api_keys.read(self._redis)
+        suffixes = [indexes.suffix for indexes in (*used_keys.polled, *used_keys.retired)]
         of_keys = [f"{index}{suffix}" for index in _INDEXES_OF_KEYS for suffix in suffixes]
         return sum(self._trim(index) for index in (*_INDEXES, *of_keys))
 

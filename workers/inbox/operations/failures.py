@@ -1,7 +1,7 @@
-"""What a person does to effects that failed or are held: have them tried again, or end them.
+"""Operator commands on effects that failed or are held: retry and discard.
 
-Each change is made in batches, one script call a batch; each may be repeated, and none touches what a
-worker holds. Replays are in `workers.inbox.operations.replaying`.
+Each change is made in batches, one script call a batch. It is safe to repeat, and never touches what a worker holds.
+Replays are in `workers.inbox.operations.replaying`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,20 +16,20 @@ from workers.inbox import keys, request_records, scripts
 from workers.inbox.event_records import EventSummary
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import scan, until_now
-from workers.inbox.queries.search import Filter, among, effect_of, resolve, split
+from workers.inbox.queries.search import Filter, effect_of, matching_effects, resolve, split
 
-#: Members named as examples of what a change is about.
+#: How many members a `Change` names as examples.
 EXAMPLES = 5
 
 
-class Refused(WorkersError):
-    """None of what was named may run again; the message says why, and what can be done."""
+class ChangeRefused(WorkersError):
+    """Nothing of the selection may run again; the message says why, and what to do."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What was changed; of a dry run, what would be."""
+    """What a command changed; after a dry run, what it would change."""
 
-    #: How many effects (failed routings among them).
+    #: How many effects (failed routings included).
     effects: int
     #: How many quarantined bodies turned out to be events: only a replay reads them again.
     bodies: int = 0
@@ -37,114 +37,126 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[str, ...] = ()
 
 
-#: What a change is about: a filter, or event keys, request ids and ``handler|event key``.
-Chosen = Filter | Sequence[str]
+#: What a command applies to: a filter, or a list of event keys, request ids and ``handler|event key``.
+Selection = Filter | Sequence[str]
 
 
-def retry(redis: Redis, chosen: Chosen, *, dry_run: bool = False) -> Change:
-    """Failed effects become due now and have all the attempts of their policy again; so do failed routings.
+def retry(redis: Redis, selection: Selection, *, dry_run: bool = False) -> Change:
+    """Make failed effects and failed routings due now, with all the attempts of their policy.
 
-    Not those of an outcome that stronger evidence overruled. Raises `Refused` where only such, or what waits to be
-    confirmed, is named.
+    Effects of an overruled outcome are left out. Raises `ChangeRefused` if the selection names only those, or effects
+    that wait for confirmation.
     """
 
     def begin(members: list[str]) -> Sequence[object]:
-        words: list[str] = []
+        arguments: list[str] = []
         for handler, key in map(split, members):
-            words += [key, f"{handler}:due" if handler else ""]
-        return _run(redis, "operations/rerun_effects", "retries", "retried_at", "failed", "", *words)
+            arguments += [key, f"{handler}:due" if handler else ""]
+        return _run(redis, "operations/rerun_effects", "retries", "retried_at", "failed", "", *arguments)
 
-    members = _members(redis, chosen, (keys.FAILED,), lambda event: event.overruled is None)
-    return or_refuse(redis, chosen, _change(members, None if dry_run else begin))
+    members = _members(redis, selection, (keys.FAILED,), lambda event: event.overruled is None)
+    return require_change(redis, selection, _change(members, None if dry_run else begin))
 
 
-def discard(redis: Redis, chosen: Chosen, *, reason: str, retention: int, dry_run: bool = False) -> Change:
-    """Failed and held effects end undone, for this reason; an event with nothing open is kept `retention` seconds.
+def discard(redis: Redis, selection: Selection, *, reason: str, retention: int, dry_run: bool = False) -> Change:
+    """End failed and held effects without running them, for this reason.
 
-    So do those that wait to be confirmed, if they are named or the filter's state is ``unconfirmed``: most of what
-    waits is confirmed soon. So do quarantined records, if they are named or the filter's state is ``quarantined``.
-    What is paused is not held: resume it first.
+    An event without open effects is kept for `retention` seconds. Effects that wait for confirmation are discarded only
+    if they are named or the filter's state is ``unconfirmed``: most of them are confirmed soon. Quarantined records are
+    discarded only if they are named or the filter's state is ``quarantined``. Paused effects must be resumed first.
     """
 
     def end(members: list[str]) -> Sequence[object]:
         return _run(redis, "operations/discard_effects", str(retention), reason, *members)
 
-    waits = isinstance(chosen, Filter) and chosen.state != "unconfirmed"
-    indexes = (keys.FAILED, keys.HELD) if waits else (keys.FAILED, keys.HELD, keys.UNCONFIRMED)
-    if isinstance(chosen, Filter) and chosen.state == "quarantined":
-        return _change(_quarantined(redis, chosen), None if dry_run else end)
-    return _change(_members(redis, chosen, indexes), None if dry_run else end)
+    keeps_unconfirmed = isinstance(selection, Filter) and selection.state != "unconfirmed"
+    indexes = (keys.FAILED, keys.HELD) if keeps_unconfirmed else (keys.FAILED, keys.HELD, keys.UNCONFIRMED)
+    if isinstance(selection, Filter) and selection.state == "quarantined":
+        return _change(_quarantined(redis, selection), None if dry_run else end)
+    return _change(_members(redis, selection, indexes), None if dry_run else end)
 
 
-def or_refuse(redis: Redis, chosen: Chosen, change: Change) -> Change:
-    """The change; raises `Refused` where it is none, because nothing of what was named may run again."""
-    if isinstance(chosen, Filter) or change.effects or change.bodies:
+def require_change(redis: Redis, selection: Selection, change: Change) -> Change:
+    """Return the change; raises `ChangeRefused` if it is empty because nothing of the selection may run again."""
+    if isinstance(selection, Filter) or change.effects or change.bodies:
         return change
-    reasons = [reason for name in dict.fromkeys(chosen) for reason in _reasons(redis, name)]
+    reasons = [reason for name in dict.fromkeys(selection) for reason in _refusal_reasons(redis, name)]
     if reasons:
-        raise Refused("; ".join(reasons[:EXAMPLES]))
+        raise ChangeRefused("; ".join(reasons[:EXAMPLES]))
     return change
 
 
-def _reasons(redis: Redis, name: str) -> Iterator[str]:
+def _refusal_reasons(redis: Redis, name: str) -> Iterator[str]:
     handler = split(name)[0] if "|" in name else None
     for event in lookup.summaries(redis, resolve(redis, name)):
         if event.overruled is not None:
             yield f"{event.key} was overruled by {event.overruled!r}, stronger evidence: nothing of it runs again"
-        elif isinstance(event.content, Event) and event.content.outcome and event.content.request_id:
-            record = request_records.read(redis, event.content.request_id)
-            for name, other in record.effects.items() if record is not None else ():
-                if other != event.key and handler in (None, name):
-                    yield (
-                        f"{name} ran for another outcome of request {event.content.request_id} ({other}): "
-                        f"replay --force runs it for {event.key} too"
-                    )
+        else:
+            yield from _other_outcome_reasons(redis, event, handler)
         for effect in event.effects:
             if effect.state == "unconfirmed" and handler in (None, effect.handler):
                 yield (
                     f"{effect.handler}|{event.key} waits until stronger evidence confirms the event, and runs then: "
-                    f"discard it if it never shall"
+                    f"discard it if it must never run"
                 )
 
 
+def _other_outcome_reasons(redis: Redis, event: EventSummary, handler: str | None) -> Iterator[str]:
+    """Yield a reason for each handler (or the given one) that ran for another outcome of the event's request."""
+    if not isinstance(event.content, Event) or not event.content.outcome or not event.content.request_id:
+        return
+    record = request_records.read(redis, event.content.request_id)
+    for name, event_key in record.effects.items() if record is not None else ():
+        if event_key != event.key and handler in (None, name):
+            yield (
+                f"{name} ran for another outcome of request {event.content.request_id} ({event_key}): "
+                f"replay --force runs it for {event.key} too"
+            )
+
+
 def _members(
-    redis: Redis, chosen: Chosen, indexes: Iterable[str], wanted: Callable[[EventSummary], bool] = lambda _: True
+    redis: Redis,
+    selection: Selection,
+    indexes: Iterable[str],
+    is_selected: Callable[[EventSummary], bool] = lambda _: True,
 ) -> Iterator[list[str]]:
-    """The effects chosen, batch by batch: of one index after the other, or those of the named events."""
+    """Yield the selected effects batch by batch: index after index, or those of the named events."""
     states = {index.removeprefix(keys.PREFIX) for index in indexes}
-    if not isinstance(chosen, Filter):
-        for name in dict.fromkeys(chosen):
-            yield list(_named(redis, name, states, wanted))
+    if not isinstance(selection, Filter):
+        for name in dict.fromkeys(selection):
+            yield list(_named_members(redis, name, states, is_selected))
         return
     for index in indexes:
-        until = until_now(redis, chosen.until)
-        for positions in scan(redis, index, since=chosen.since, until=until, oldest_first=True):
-            found = among(redis, positions, chosen)
-            yield [one.member for one in found if one.effect.state in states and wanted(one.event)]
+        until = until_now(redis, selection.until)
+        for positions in scan(redis, index, since=selection.since, until=until, oldest_first=True):
+            matches = matching_effects(redis, positions, selection)
+            yield [match.member for match in matches if match.effect.state in states and is_selected(match.event)]
 
 
-def _quarantined(redis: Redis, chosen: Filter) -> Iterator[list[str]]:
+def _quarantined(redis: Redis, selection: Filter) -> Iterator[list[str]]:
     """The quarantined records of a filter, batch by batch, each as ``|event key``."""
-    until = until_now(redis, chosen.until)
-    for positions in scan(redis, keys.QUARANTINE, since=chosen.since, until=until, oldest_first=True):
-        found = lookup.summaries(redis, [position.member for position in positions])
-        yield [f"|{event.key}" for event in found if chosen.wants(event)]
+    until = until_now(redis, selection.until)
+    for positions in scan(redis, keys.QUARANTINE, since=selection.since, until=until, oldest_first=True):
+        summaries = lookup.summaries(redis, [position.member for position in positions])
+        yield [f"|{event.key}" for event in summaries if selection.matches(event)]
 
 
-def _named(redis: Redis, name: str, states: set[str], wanted: Callable[[EventSummary], bool]) -> Iterator[str]:
+def _named_members(
+    redis: Redis, name: str, states: set[str], is_selected: Callable[[EventSummary], bool]
+) -> Iterator[str]:
     handler = split(name)[0] if "|" in name else None
-    for event in filter(wanted, lookup.summaries(redis, resolve(redis, name))):
+    for event in filter(is_selected, lookup.summaries(redis, resolve(redis, name))):
         if event.state == "quarantined" and keys.HELD.removeprefix(keys.PREFIX) in states and not handler:
             yield f"|{event.key}"
         names = [effect.handler for effect in event.effects] + [""]
-        for one in names if handler is None else [handler]:
-            effect = effect_of(event, one)
+        for effect_name in names if handler is None else [handler]:
+            effect = effect_of(event, effect_name)
             if effect is not None and effect.state in states:
-                yield f"{one}|{event.key}"
+                yield f"{effect_name}|{event.key}"
 
 
 def _change(batches: Iterable[list[str]], change: Callable[[list[str]], Sequence[object]] | None) -> Change:
-    """Apply it to every batch, or only count; `change` answers something false for what was left alone."""
+    """Apply `change` to every batch; None only counts. `change` returns a falsy answer for each member left alone."""
     effects, examples = 0, list[str]()
     for members in batches:
         answers = [1] * len(members) if change is None or not members else change(members)
@@ -154,5 +166,5 @@ def _change(batches: Iterable[list[str]], change: Callable[[list[str]], Sequence
     return Change(effects=effects, examples=tuple(examples))
 
 
-def _run(redis: Redis, script: str, *words: str) -> list[object]:
-    return cast("list[object]", scripts.script(redis, script)(keys=[keys.PREFIX], args=words))
+def _run(redis: Redis, script: str, *arguments: str) -> list[object]:
+    return cast("list[object]", scripts.script(redis, script)(keys=[keys.PREFIX], args=arguments))

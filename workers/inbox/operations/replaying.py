@@ -11,11 +11,11 @@ from hitlsh.webhooks.parsing import parse
 from workers.decision import Decision
 from workers.inbox import keys, scripts
 from workers.inbox.event_records import EventRecord
-from workers.inbox.operations.failures import EXAMPLES, Change, Chosen, or_refuse
+from workers.inbox.operations.failures import EXAMPLES, Change, Selection, require_change
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import scan, until_now
 from workers.inbox.queries.search import Filter, effect_of, resolve, split
-from workers.inbox.settlements import RoutedEffect, effect_words
+from workers.inbox.settlements import RoutedEffect, encode_effects
 from workers.inbox.store import accept
 from workers.inbox.values import Delivery
 from workers.routing.router import Router
@@ -26,7 +26,7 @@ _NEVER_SUCCEEDED = ("missing", "failed", "held", "skipped", "discarded", "supers
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """The effects that an event shall have (again)."""
+    """The effects of one event that run (again)."""
 
     key: str
     effects: tuple[RoutedEffect, ...]
@@ -36,55 +36,55 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 def replay(
-    redis: Redis, router: Router, chosen: Chosen, *, retention: int, force: bool = False, dry_run: bool = False
+    redis: Redis, router: Router, selection: Selection, *, retention: int, force: bool = False, dry_run: bool = False
 ) -> Change:
-    """Events go through today's routes again, the oldest first.
+    """Match events against the current routes again, oldest first, and make what never succeeded due.
 
-    What never succeeded becomes due: handlers that never had the event, and effects that failed, are held,
-    or were skipped or discarded; with `force` also those that are done. What is due or runs is left alone,
-    what demands more trust waits for it. A handler that began for another outcome of the request has no effect on
-    this one but with `force`. A filter's `handler` is the one that shall have the events. Quarantined
-    bodies that can be read by now are kept as events, and go to all their routes; not where a handler is
-    given, which they would not keep to.
+    That is: handlers that never had the event, and effects that failed, are held, or were skipped or discarded; with
+    `force` also effects that are done. Effects that are due or run are left alone; effects that demand more trust wait
+    for it. A handler that began for another outcome of the request runs for this one only with `force`.
 
-    Nothing of an outcome that stronger evidence overruled runs again. Raises `Refused` where only such, or what waits
-    to be confirmed, is named.
+    A filter's `handler` restricts the replay to that handler. Quarantined bodies that today's parser reads become
+    events and go to all their routes, unless a handler is given.
+
+    Nothing of an overruled outcome runs again. Raises `ChangeRefused` if the selection names only such outcomes, or
+    effects that wait for confirmation.
     """
     states = (*_NEVER_SUCCEEDED, "done") if force else _NEVER_SUCCEEDED
     flags = " ".join(["forced"] * force + ["dry"] * dry_run)
     effects, bodies, examples = 0, 0, list[str]()
-    for records, handler in _chosen(redis, chosen):
+    for records, handler in _selected_records(redis, selection):
         plans = [plan for record in records if (plan := _plan(record, router, handler, states))]
-        readable = [] if handler else list(_readable(records, chosen))
+        readable = [] if handler else list(_readable(records, selection))
         members = _begin(redis, plans, states, flags)
         if not dry_run:
             _accept(redis, readable, retention)
         effects += len(members)
         bodies += len(readable)
         examples += [*members, *(record.key for record, _ in readable)][: EXAMPLES - len(examples)]
-    return or_refuse(redis, chosen, Change(effects=effects, bodies=bodies, examples=tuple(examples)))
+    return require_change(redis, selection, Change(effects=effects, bodies=bodies, examples=tuple(examples)))
 
 
-def _chosen(redis: Redis, chosen: Chosen) -> Iterator[tuple[list[EventRecord], str | None]]:
-    """Records, and the one handler that is meant, if only one is."""
-    if not isinstance(chosen, Filter):
-        for name in dict.fromkeys(chosen):
+def _selected_records(redis: Redis, selection: Selection) -> Iterator[tuple[list[EventRecord], str | None]]:
+    """Yield records with the one handler to run, or None for all."""
+    if not isinstance(selection, Filter):
+        for name in dict.fromkeys(selection):
             yield list(lookup.records(redis, resolve(redis, name))), split(name)[0] or None if "|" in name else None
         return
-    index = keys.UNROUTED if chosen.state == "unrouted" else keys.EVENTS
+    index = keys.UNROUTED if selection.state == "unrouted" else keys.EVENTS
     for positions in scan(
-        redis, index, since=chosen.since, until=until_now(redis, chosen.until), oldest_first=True, chunk=BATCH
+        redis, index, since=selection.since, until=until_now(redis, selection.until), oldest_first=True, chunk=BATCH
     ):
         records = lookup.records(redis, [position.member for position in positions])
-        wanted = msgspec.structs.replace(chosen, handler=None)
-        yield [record for record in records if wanted.wants(record) or _unread(record, wanted)], chosen.handler
+        wanted = msgspec.structs.replace(selection, handler=None)
+        yield [record for record in records if wanted.matches(record) or _is_unread(record, wanted)], selection.handler
 
 
 def _plan(record: EventRecord, router: Router, handler: str | None, states: tuple[str, ...]) -> _Plan | None:
-    """Return the effects of today's routes that shall have this event (again)."""
+    """Return the effects of today's routes that run (again) for this event; None if there are none."""
     stored = record.stored
     if stored is None or record.state == "due" or record.overruled is not None:
-        return None  # what is not routed yet goes through today's routes anyway
+        return None  # an event that is not routed yet meets today's routes anyway
     decision = Decision.from_stored(stored)
     effects = [RoutedEffect.of(route, "due") for route in router.match(decision)]
     effects += [RoutedEffect.waiting(wait) for wait in router.waits(decision) if wait.is_urgent]
@@ -100,13 +100,13 @@ def _state(record: EventRecord, handler: str) -> str:
 
 
 def _begin(redis: Redis, plans: list[_Plan], states: tuple[str, ...], flags: str) -> list[str]:
-    """Answers ``handler|event key`` of those that became due or wait, and not of what somebody else began."""
+    """Return ``handler|event key`` of each effect that became due or waits; not of those somebody else began."""
     if not plans:
         return []
-    words = [word for plan in plans for word in (plan.key, effect_words(plan.effects))]
+    arguments = [word for plan in plans for word in (plan.key, encode_effects(plan.effects))]
     begin = scripts.script(redis, "operations/rerun_effects")
     begun = cast(
-        "list[bytes]", begin(keys=[keys.PREFIX], args=["replays", "replayed_at", ",".join(states), flags, *words])
+        "list[bytes]", begin(keys=[keys.PREFIX], args=["replays", "replayed_at", ",".join(states), flags, *arguments])
     )
     return [
         member
@@ -119,21 +119,21 @@ def _begin(redis: Redis, plans: list[_Plan], states: tuple[str, ...], flags: str
 # -- quarantined bodies ----------------------------------------------------------------------------------
 
 
-def _unread(record: EventRecord, wanted: Filter) -> bool:
-    """A quarantined body says nothing of name, loop or request until it is read."""
+def _is_unread(record: EventRecord, wanted: Filter) -> bool:
+    """Whether it is a quarantined body: its name, loop and request are unknown until it is parsed."""
     return record.state == "quarantined" and wanted.state in (None, "quarantined")
 
 
-def _readable(records: list[EventRecord], chosen: Chosen) -> Iterator[tuple[EventRecord, Event]]:
-    """Quarantined bodies that are events by now, and looked for."""
+def _readable(records: list[EventRecord], selection: Selection) -> Iterator[tuple[EventRecord, Event]]:
+    """Yield the quarantined bodies that today's parser reads and that the selection matches."""
     for record in records:
         event = parse(record.body) if record.state == "quarantined" else None
-        if isinstance(event, Event) and (not isinstance(chosen, Filter) or chosen.admits(event)):
+        if isinstance(event, Event) and (not isinstance(selection, Filter) or selection.matches_content(event)):
             yield record, event
 
 
 def _accept(redis: Redis, readable: list[tuple[EventRecord, Event]], retention: int) -> None:
-    """Kept as an event first, out of quarantine then: whoever dies in between has it done again."""
+    """Store the event first, then release the quarantine record: after a crash in between, a repeat does the rest."""
     if not readable:
         return
     accept(redis, (_delivery(record, event) for record, event in readable), retention=retention, unlimited=True)

@@ -44,7 +44,7 @@ class DueWork(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[DueChecks, ...]
 
     @property
-    def drain_is_wanted(self) -> bool:
+    def needs_drain(self) -> bool:
         """Something is due and no drain is resident, or it has been due for so long that one is not enough."""
         return bool(self.overdue or ((self.due or self.has_resumes) and not self.drains))
 

@@ -26,7 +26,7 @@ def records(redis: Redis, event_keys: Iterable[str]) -> Iterator[EventRecord]:
         replies = cast("list[dict[bytes, bytes]]", pipe.execute())
     for name, reply in zip(names, replies, strict=True):
         fields = {field.decode(): value for field, value in reply.items()}
-        if event_records.is_whole(fields):
+        if event_records.is_complete(fields):
             yield event_records.record(name, fields)
 
 
@@ -34,15 +34,17 @@ def summaries(redis: Redis, event_keys: Iterable[str]) -> Iterator[EventSummary]
     """The same without bodies, in two round trips."""
     headings = {
         key: fields
-        for key, fields in read_fields(redis, event_keys, event_records.HEADINGS).items()
-        if event_records.is_whole(fields)
+        for key, fields in read_fields(redis, event_keys, event_records.EVENT_FIELDS).items()
+        if event_records.is_complete(fields)
     }
     with redis.pipeline(transaction=False) as pipe:
         for key, fields in headings.items():
-            pipe.hmget(keys.event(key), event_records.particulars(fields))
+            pipe.hmget(keys.event(key), event_records.effect_fields(fields))
         replies = cast("list[list[bytes | None]]", pipe.execute())
     for (key, fields), reply in zip(headings.items(), replies, strict=True):
-        yield event_records.summary(key, fields | event_records.present(event_records.particulars(fields), reply))
+        yield event_records.summary(
+            key, fields | event_records.existing_fields(event_records.effect_fields(fields), reply)
+        )
 
 
 def due_times(redis: Redis, members: Iterable[str]) -> dict[str, datetime]:
@@ -63,4 +65,4 @@ def read_fields(redis: Redis, event_keys: Iterable[str], names: Iterable[str]) -
         for key in wanted:
             pipe.hmget(keys.event(key), fields)
         replies = cast("list[list[bytes | None]]", pipe.execute())
-    return {key: event_records.present(fields, reply) for key, reply in zip(wanted, replies, strict=True)}
+    return {key: event_records.existing_fields(fields, reply) for key, reply in zip(wanted, replies, strict=True)}

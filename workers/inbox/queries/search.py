@@ -29,7 +29,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
 
-    def admits(self, content: Event | Unreadable) -> bool:
+    def matches_content(self, content: Event | Unreadable) -> bool:
         """Whether the content matches; an unreadable body only where no condition asks for its content."""
         if not isinstance(content, Event):
             return self.event is None and self.loop is None and self.request is None
@@ -39,9 +39,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             and (self.request is None or self.request == content.request_id)
         )
 
-    def wants(self, event: EventSummary) -> bool:
+    def matches(self, event: EventSummary) -> bool:
         """Whether the event matches, times apart."""
-        if not self.admits(event.content):
+        if not self.matches_content(event.content):
             return False
         if self.handler is not None:
             effect = effect_of(event, self.handler)
@@ -80,34 +80,38 @@ class FailurePage(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None
 
 
-def events(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str | None = None) -> EventPage:
+def events(redis: Redis, conditions: Filter = ALL, *, limit: int = 50, cursor: str | None = None) -> EventPage:
     """A page of the matching events, newest first; `cursor` is the previous page's.
 
     Raises `CursorInvalid`.
     """
     matches: list[EventSummary] = []
     last: Position | None = None
-    for positions in scan(redis, keys.EVENTS, since=sought.since, until=sought.until, after=Position.of(cursor)):
+    for positions in scan(
+        redis, keys.EVENTS, since=conditions.since, until=conditions.until, after=Position.of(cursor)
+    ):
         by_key = {
             summary.key: summary for summary in lookup.summaries(redis, [position.member for position in positions])
         }
         for position in positions:
-            if len(matches) == most:
+            if len(matches) == limit:
                 return EventPage(events=tuple(matches), cursor=str(last))
             last = position
-            if position.member in by_key and sought.wants(by_key[position.member]):
+            if position.member in by_key and conditions.matches(by_key[position.member]):
                 matches.append(by_key[position.member])
     return EventPage(events=tuple(matches), cursor=None)
 
 
-def failures(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str | None = None) -> FailurePage:
+def failures(redis: Redis, conditions: Filter = ALL, *, limit: int = 50, cursor: str | None = None) -> FailurePage:
     """A page of the dead letters, the latest first. Raises `CursorInvalid`."""
     matches: list[Failure] = []
     last: Position | None = None
-    for positions in scan(redis, keys.FAILED, since=sought.since, until=sought.until, after=Position.of(cursor)):
-        by_member = {failure.member: failure for failure in among(redis, positions, sought)}
+    for positions in scan(
+        redis, keys.FAILED, since=conditions.since, until=conditions.until, after=Position.of(cursor)
+    ):
+        by_member = {failure.member: failure for failure in matching_effects(redis, positions, conditions)}
         for position in positions:
-            if len(matches) == most:
+            if len(matches) == limit:
                 return FailurePage(failures=tuple(matches), cursor=str(last))
             last = position
             if position.member in by_member:
@@ -115,15 +119,20 @@ def failures(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str 
     return FailurePage(failures=tuple(matches), cursor=None)
 
 
-def among(redis: Redis, positions: Sequence[Position], sought: Filter) -> Iterator[Failure]:
+def matching_effects(redis: Redis, positions: Sequence[Position], conditions: Filter) -> Iterator[Failure]:
     """The matching effects of an index (`failed` or `held`)."""
     named = [(position, *split(position.member)) for position in positions]
-    wanted = [one for one in named if sought.handler in (None, one[1])]
+    wanted = [one for one in named if conditions.handler in (None, one[1])]
     by_key = {summary.key: summary for summary in lookup.summaries(redis, {key for _, _, key in wanted})}
     for position, handler, key in wanted:
         summary = by_key.get(key)
         effect = effect_of(summary, handler) if summary else None
-        if summary and effect and sought.admits(summary.content) and sought.state in (None, effect.state):
+        if (
+            summary
+            and effect
+            and conditions.matches_content(summary.content)
+            and conditions.state in (None, effect.state)
+        ):
             yield Failure(event=summary, effect=effect, failed_at=position.at)
 
 

@@ -7,7 +7,7 @@ import msgspec
 from hitlsh.api.questions.new_question import NewQuestion
 from hitlsh.asking.ask_outcomes import Cancelled, Lost
 
-#: Places in the queue of two priorities are this far apart; no time in seconds is as large.
+#: Difference of the queue scores of two priorities; no time in seconds is as large.
 _RANK = 1e11
 _RANKS = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
@@ -41,8 +41,8 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     current: int = 0
     #: Set while it waits for calls to HITL.sh, or for HITL.sh to be reachable: when to try again.
     retry_at: float | None = None
-    #: How often it had to wait so.
-    waits: int = 0
+    #: How often it was postponed.
+    postponements: int = 0
     #: Somebody wants it cancelled, and it is not known yet whether HITL.sh has it.
     wants_cancel: bool = False
     #: HITL.sh has accepted a cancellation.
@@ -65,8 +65,8 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return self.current == len(self.steps) - 1
 
     @property
-    def place(self) -> float | None:
-        """Its place in the queue of questions that wait for calls; None where it does not wait."""
+    def queue_score(self) -> float | None:
+        """Its score in the queue of questions that wait for calls: lower is first; None if it does not wait."""
         if self.retry_at is None or self.ended is not None:
             return None
         return _RANKS[self.question.priority] * _RANK + self.created_at
@@ -77,7 +77,8 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         steps = (*self.steps[: self.current], step, *self.steps[self.current + 1 :])
         return msgspec.structs.replace(self, steps=steps)
 
-    def changed(self, **changes: object) -> "QuestionRecord":
+    def with_changes(self, **changes: object) -> "QuestionRecord":
+        """A copy with these fields changed."""
         return msgspec.structs.replace(self, **changes)
 
 

@@ -65,7 +65,7 @@ class QuestionStore:
 
         `due_in`: seconds until something is to be done for it, should nobody have done it by then.
         """
-        place, is_ended = record.place, record.ended is not None
+        queue_score, is_ended = record.queue_score, record.ended is not None
         arguments: list[str | bytes | float] = [
             self._retention,
             record.id,
@@ -73,7 +73,7 @@ class QuestionStore:
             encode_record(record),
             "ended" if is_ended else "open",
             f"{record.created_at:.6f}",
-            "" if place is None else f"{place:.6f}",
+            "" if queue_score is None else f"{queue_score:.6f}",
             "" if due_in is None or is_ended else int(max(0.0, due_in) * 1000),
             self._queue_limit,
         ]
@@ -155,7 +155,7 @@ class QuestionStore:
         records: dict[str, EventRecord] = {}
         for key, reply in zip(event_keys, replies, strict=True):
             fields = {field.decode(): value for field, value in reply.items()}
-            if event_records.is_whole(fields):
+            if event_records.is_complete(fields):
                 records[key] = event_records.record(key, fields)
         return records
 

@@ -66,7 +66,7 @@ class ApiKeys(msgspec.Struct, frozen=True, kw_only=True):
         return [self.indexes(name) for name in names]
 
     @property
-    def gone(self) -> list[KeyIndexes]:
+    def retired(self) -> list[KeyIndexes]:
         """Used keys that are polled no more."""
         polled = {one.key_hash for one in self.polled}
         return [self.indexes(name) for name in sorted(self.used) if name not in polled]

@@ -9,7 +9,7 @@ from redis import Redis
 from workers.errors import WorkersError
 from workers.inbox import keys, scripts
 from workers.inbox.claims import fencing_token
-from workers.inbox.store import frame
+from workers.inbox.store import encode_frame
 
 Verb = Literal["open", "details", "loop", "loop_name", "ended", "missing", "due", "hold", "state"]
 
@@ -65,7 +65,7 @@ class Note(msgspec.Struct, frozen=True):
     second: str | bytes = ""
 
 
-class Written(msgspec.Struct, frozen=True):
+class SavedCounts(msgspec.Struct, frozen=True):
     """The effect of the notes on the request tracker."""
 
     new: int = 0
@@ -108,12 +108,12 @@ class ReconcileLease:
         """Let the next one begin at once."""
         self._release(keys=[keys.RECONCILE_LEASE], args=[self.token])
 
-    def write(self, notes: Iterable[Note], *, began: float) -> Written:
+    def write(self, notes: Iterable[Note], *, began: float) -> SavedCounts:
         """Save the notes. Raises `LeaseLost`, and writes nothing, when another run holds the lease."""
         fields = (field for note in notes for field in (note.verb, note.request_id, note.first, note.second))
         life = keys.LONGEST_REQUEST + self._retention
-        arguments = (self.token, life, self._retention, f"{began:.6f}", frame(fields))
+        arguments = (self.token, life, self._retention, f"{began:.6f}", encode_frame(fields))
         is_holder, *counts = cast("list[int]", self._save_notes(keys=keys.script_keys(self.key_hash), args=arguments))
         if not is_holder:
             raise LeaseLost
-        return Written(*counts)
+        return SavedCounts(*counts)

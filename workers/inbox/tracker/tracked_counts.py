@@ -38,9 +38,9 @@ class TrackedCounts(msgspec.Struct, frozen=True, kw_only=True):
 def counts(redis: Redis) -> TrackedCounts:
     """A few round trips, two more for each API key."""
     now = inbox_clock.now(redis)
-    used = api_keys.read(redis)
-    polled = [_of_key(redis, indexes) for indexes in used.polled]
-    gone = [_of_key(redis, indexes) for indexes in used.gone]
+    used_keys = api_keys.read(redis)
+    polled = [_of_key(redis, indexes) for indexes in used_keys.polled]
+    retired = [_of_key(redis, indexes) for indexes in used_keys.retired]
     oldest = min((one for one in polled if one.oldest is not None), key=_created, default=None)
     with redis.pipeline(transaction=False) as pipe:
         pipe.zcard(keys.UNCONFIRMED)
@@ -53,7 +53,7 @@ def counts(redis: Redis) -> TrackedCounts:
         open=sum(one.open for one in polled),
         oldest=None if oldest is None else oldest.oldest,
         oldest_at=None if oldest is None else oldest.oldest_at,
-        unreachable=sum(one.open for one in gone),
+        unreachable=sum(one.open for one in retired),
         awaiting_confirmation=sum(one.awaiting for one in polled),
         unconfirmed=unconfirmed,
         lost=lost,

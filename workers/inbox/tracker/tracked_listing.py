@@ -28,7 +28,7 @@ class OverruledBy(msgspec.Struct, frozen=True, kw_only=True):
     by: str
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class TrackedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One request as the request tracker has it."""
 
     request_id: str
@@ -55,10 +55,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     overruled: OverruledBy | None = None
 
 
-class Listing(msgspec.Struct, frozen=True, kw_only=True):
+class TrackedPage(msgspec.Struct, frozen=True, kw_only=True):
     """Some requests, and whether there are more."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[TrackedEntry, ...]
     more: bool
 
 
@@ -66,30 +66,30 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 _Candidate: TypeAlias = tuple[str, OverruledBy | None]
 
 
-def entry(redis: Redis, request_id: str) -> Entry | None:
+def entry(redis: Redis, request_id: str) -> TrackedEntry | None:
     """One tracked request. None if it is not tracked: its decision may be all that was delivered."""
     [request] = _read(redis, api_keys.read(redis), [(request_id, None)])
     return request if request.learned is not None else None
 
 
-def listing(redis: Redis, state: State | None = None, *, most: int = 50) -> Listing:
+def listing(redis: Redis, state: State | None = None, *, limit: int = 50) -> TrackedPage:
     """Requests in a state: open ones in the order of their next checks, all others the latest first.
 
     Without a state every tracked one, newest first. Of `overruled`, one entry for each event.
     """
-    entries: list[Entry] = []
-    used = api_keys.read(redis)
-    for candidates in _candidates(redis, used, state):
-        for request in _read(redis, used, candidates):
+    entries: list[TrackedEntry] = []
+    used_keys = api_keys.read(redis)
+    for candidates in _candidates(redis, used_keys, state):
+        for request in _read(redis, used_keys, candidates):
             if not _is_in_state(request, state):
                 continue
-            if len(entries) == most:
-                return Listing(entries=tuple(entries), more=True)
+            if len(entries) == limit:
+                return TrackedPage(entries=tuple(entries), more=True)
             entries.append(request)
-    return Listing(entries=tuple(entries), more=False)
+    return TrackedPage(entries=tuple(entries), more=False)
 
 
-def _is_in_state(request: Entry, state: State | None) -> bool:
+def _is_in_state(request: TrackedEntry, state: State | None) -> bool:
     """An index may be ahead of the record, or behind it."""
     match state:
         case None:
@@ -102,15 +102,15 @@ def _is_in_state(request: Entry, state: State | None) -> bool:
             return request.overruled is not None
 
 
-def _candidates(redis: Redis, used: ApiKeys, state: State | None) -> Iterator[Sequence[_Candidate]]:
+def _candidates(redis: Redis, used_keys: ApiKeys, state: State | None) -> Iterator[Sequence[_Candidate]]:
     match state:
         case None:
-            every = [*used.polled, *used.gone]
+            every = [*used_keys.polled, *used_keys.retired]
             yield from _merged(redis, [name for one in every for name in (one.asked, one.unverified)])
         case "lost":
             yield from _merged(redis, [keys.LOST])
         case "open" | "unreachable":
-            those = used.polled if state == "open" else used.gone
+            those = used_keys.polled if state == "open" else used_keys.retired
             yield from _merged(redis, [one.checks for one in those], oldest_first=True)
         case "unconfirmed":
             yield from _unconfirmed(redis)
@@ -149,7 +149,7 @@ def _overruled(redis: Redis, event_keys: Sequence[str]) -> Sequence[_Candidate]:
     ]
 
 
-def _read(redis: Redis, used: ApiKeys, candidates: Sequence[_Candidate]) -> list[Entry]:
+def _read(redis: Redis, used_keys: ApiKeys, candidates: Sequence[_Candidate]) -> list[TrackedEntry]:
     with redis.pipeline(transaction=False) as pipe:
         for request_id, _ in candidates:
             request_records.queue_read(pipe, request_id)
@@ -160,30 +160,30 @@ def _read(redis: Redis, used: ApiKeys, candidates: Sequence[_Candidate]) -> list
     for values, asked, unverified in zip(replies, replies, replies, strict=True):
         record = request_records.parse(values)
         records.append(record)
-        indexes.append(_indexes(used, record, is_first=asked is not None or unverified is not None))
+        indexes.append(_indexes(used_keys, record, is_first=asked is not None or unverified is not None))
     with redis.pipeline(transaction=False) as pipe:
         for (request_id, _), own in zip(candidates, indexes, strict=True):
             pipe.zscore(own.asked, request_id)
             pipe.zscore(own.checks, request_id)
             pipe.exists(keys.unconfirmed(request_id))
         replies = iter(pipe.execute())
-    gone = {one.suffix for one in used.gone}
+    retired = {one.suffix for one in used_keys.retired}
     return [
-        _entry(request_id, overruled, record, *values, is_polled=own.suffix not in gone)
+        _tracked_entry(request_id, overruled, record, *values, is_polled=own.suffix not in retired)
         for (request_id, overruled), record, own, values in zip(
             candidates, records, indexes, zip(replies, replies, replies, strict=True), strict=True
         )
     ]
 
 
-def _indexes(used: ApiKeys, record: RequestRecord | None, *, is_first: bool) -> KeyIndexes:
+def _indexes(used_keys: ApiKeys, record: RequestRecord | None, *, is_first: bool) -> KeyIndexes:
     """As the scripts find the API key of a request. `is_first`: it has a place among those of the first key."""
     if record is not None and record.api_key is not None:
-        return used.indexes(record.api_key)
-    return used.indexes("") if is_first else used.current
+        return used_keys.indexes(record.api_key)
+    return used_keys.indexes("") if is_first else used_keys.current
 
 
-def _entry(
+def _tracked_entry(
     request_id: str,
     overruled: OverruledBy | None,
     record: RequestRecord | None,
@@ -192,9 +192,9 @@ def _entry(
     unconfirmed: int,
     *,
     is_polled: bool,
-) -> Entry:
+) -> TrackedEntry:
     """`created`, `check`: its scores in the indexes of its API key. Of some requests only the first exists."""
-    return Entry(
+    return TrackedEntry(
         request_id=request_id,
         state=None if record is None else _state(record, is_polled=is_polled),
         learned=None if record is None else record.learned,
