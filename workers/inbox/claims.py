@@ -1,4 +1,4 @@
-"""What a worker claims, as values: leases on events and effects, and the work that they hold."""
+"""Values of a claim: leases on events and effects, and the items that are leased."""
 
 import secrets
 
@@ -18,7 +18,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def member(self) -> str:
-        """What the lease is on, as the inbox names it."""
+        """The member of `due` that is leased: ``handler|event key``."""
         return f"{self.handler}|{self.event_key}"
 
 
@@ -32,15 +32,15 @@ class ClaimedItem(msgspec.Struct, frozen=True, kw_only=True):
     errors: int = 0
     #: How often a worker died while it held this item.
     crashes: int = 0
-    #: A worker that held it died, and it has not ended since: it runs alone.
+    #: A worker died while it held this item, and it has not ended since: it runs alone.
     is_suspect: bool = False
-    #: Bytes of its evidence: the body, and the head that was made of it.
+    #: Bytes of its evidence: body, head and details.
     size: int = 0
-    #: Of an event to route: its request has other outcomes, so that the inbox decides which effects begin.
+    #: For an event to route: its request has other outcomes, so the inbox decides which effects begin.
     has_rivals: bool = False
 
     def log_fields(self) -> dict[str, str | int]:
-        """What a log line says of its effect."""
+        """Fields that identify the effect in a log line."""
         request_id = self.stored.event.request_id
         fields: dict[str, str | int] = {"handler": self.lease.handler, "event_key": self.lease.event_key}
         if request_id is not None:
@@ -64,18 +64,18 @@ class UndecodableItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look at the inbox gave."""
+    """The reply to one claim."""
 
     items: list[ClaimedItem]
     undecodable: list[UndecodableItem]
-    #: Seconds until something else is due (0 or less: now); None when nothing is.
+    #: Seconds until the next item is due (0 or less: now); None if there is none.
     next_due_in: float | None
-    #: Something is due that only a worker with nothing in hand may take.
+    #: A suspect is due, which only an idle worker may claim.
     suspects_wait: bool
     #: Names of paused handlers; `*` stands for all.
     paused: frozenset[str]
 
 
 def fencing_token() -> int:
-    """A token that nobody had before. It has no order, because a failover may repeat a counter."""
+    """A random token. It has no order, because a failover may repeat a counter."""
     return secrets.randbelow(2**63 - 1) + 1

@@ -1,4 +1,4 @@
-"""Counters of deliveries by reason, of refused jobs, repairs and answers of 429: one hash, never reset."""
+"""Counters of deliveries by reason, refused jobs, repairs and 429 replies: one hash, never reset."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -9,16 +9,16 @@ from redis.client import Pipeline
 
 from workers.inbox import keys
 
-#: Jobs in our queues that were not ours.
+#: Foreign jobs that were found in our queues and refused.
 JOBS_REFUSED = "jobs_refused"
-#: Answers of 429 to reconcile runs.
+#: Replies of 429 to reconcile runs.
 RATE_LIMITED = "api_429"
 #: Deliveries that were not kept because of a quota.
 OVER_QUOTA = "over_quota"
 
 
 def add(redis: Redis | Pipeline | AsyncPipeline, counts: Mapping[str, int]) -> None:
-    """Add to these counters, at once or with the rest of a pipeline."""
+    """Add to these counters, at once or as part of a pipeline."""
     for name, count in counts.items():
         redis.hincrby(keys.COUNTERS, name, count)
 

@@ -1,4 +1,4 @@
-"""One event and its effects as the inbox keeps them: the fields of their hash as values."""
+"""The record of an event and its effects: the fields of its Redis hash as values."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import StoredEvent
 from workers.inbox.values import parse_time
 
-#: What an event's state can be, as `worst_state` gives it, or that of one of its effects.
+#: The states of an event (`worst_state`) and of an effect.
 STATES = (
     "due", "running", "retry", "waiting", "unconfirmed", "paused", "held", "failed", "done", "skipped", "discarded",
     "superseded", "overruled", "unrouted", "stale", "misused", "quarantined", "reread",
@@ -38,7 +38,7 @@ EFFECT_FIELDS = (
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt that did not settle its effect for good, or settled it as failed."""
+    """One attempt that failed, crashed, or asked for another attempt."""
 
     number: int
     #: retry (it raised, or asked for another attempt), failed or crashed
@@ -50,7 +50,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Duration of the attempt."""
         return (self.ended_at - self.began_at).total_seconds()
 
 
@@ -63,7 +63,7 @@ class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: failed; or ended: done, skipped, discarded, superseded (stronger evidence says otherwise)
     state: str
     attempts: int
-    #: Failed attempts, the last one too, since the effect was begun, or begun anew by a person.
+    #: Failed attempts since the effect began, or since a person had it run again.
     errors: int
     crashes: int
     started_at: datetime | None
@@ -72,26 +72,26 @@ class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     #: Why a person discarded it.
     reason: str | None = None
-    #: How often a person had the effect tried again, and had the event replayed to it.
+    #: How often a person retried the effect, and replayed the event to it.
     retries: int = 0
     retried_at: datetime | None = None
     replays: int = 0
     replayed_at: datetime | None = None
-    #: It had begun with evidence that stronger evidence overruled.
+    #: It began with evidence that stronger evidence overruled.
     overruled: bool = False
-    #: The latest attempts that went wrong, oldest first; only in a whole record, not in a summary.
+    #: The latest failed attempts, oldest first; only in an `EventRecord`, not in a summary.
     failed_attempts: tuple[AttemptRecord, ...] = ()
 
     @property
     def seconds(self) -> float | None:
-        """How long the last attempt took; None while it runs, and before the first."""
+        """Duration of the last attempt; None while it runs, and before the first."""
         if self.started_at is None or self.settled_at is None or self.settled_at < self.started_at:
             return None
         return (self.settled_at - self.started_at).total_seconds()
 
 
 class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as it is kept, without its body."""
+    """The record of an event without its body."""
 
     key: str
     content: Event | Unreadable
@@ -106,17 +106,17 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
     late: bool
     conflict: bool
-    #: It takes the place of weaker evidence that differs, of which something had begun.
+    #: It overruled weaker evidence for which a handler had begun.
     overrules: bool
-    #: What stronger evidence says instead: the key of that event, or ``open`` or ``missing`` as HITL.sh has the
-    #: request; or why the event may not speak.
+    #: What overruled it: the key of an event, ``open`` or ``missing`` (the request at HITL.sh), or why the event may
+    #: not report the request. None if it is not overruled.
     overruled: str | None
-    #: How often a person had it go through the routes again.
+    #: How often a person replayed it.
     replays: int
     replayed_at: datetime | None
-    #: Of a quarantined body that could be read later: the key of the event that it is.
+    #: For a quarantined body that could be parsed later: the key of the event that it became.
     replayed_as: str | None
-    #: Redis was full: the body was dropped after the event had finished, and a replay uses what was read from it.
+    #: Redis was full, so the body was dropped after the event had finished; a replay uses the parsed content.
     body_dropped: bool = False
     effects: tuple[EffectRecord, ...]
     #: Set when workers died while they routed it.
@@ -130,17 +130,17 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventRecord(EventSummary, frozen=True, kw_only=True):
-    """One event as it is kept."""
+    """The whole record of an event."""
 
     body: bytes
-    #: What the callback URL carried.
+    #: The token of the callback URL of the delivery.
     callback: CallbackState | None
-    #: What the request tracker knew of its request when one of its effects began last.
+    #: Details of the request, as of the latest start of an effect.
     known: KnownDetails = NOTHING_KNOWN
 
     @property
     def stored(self) -> StoredEvent | None:
-        """The event, as decisions are made of it; None for a body that could not be read."""
+        """The event from which a `Decision` is made; None for an unreadable body."""
         if not isinstance(self.content, Event):
             return None
         return StoredEvent(
@@ -169,7 +169,7 @@ def record(key: str, fields: Mapping[str, bytes]) -> EventRecord:
 
 
 def _known(fields: Mapping[str, bytes]) -> KnownDetails:
-    """The latest of the copies that details.lua made."""
+    """The latest copy of the details that details.lua stored with the event."""
     versions = [
         int(version) for name in fields if (version := name.removeprefix("details:")).isdigit() and version != name
     ]

@@ -1,4 +1,4 @@
-"""What every process has counted, added up: one hash, never reset, as Prometheus expects of a counter."""
+"""Metric counts of all processes, added up: one hash, never reset, as Prometheus expects of a counter."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -10,7 +10,7 @@ from workers.inbox import keys
 
 
 def add(pipe: AsyncPipeline, increments: Mapping[str, int]) -> None:
-    """Add with the rest of a pipeline."""
+    """Add to the counts as part of a pipeline."""
     for field, increment in increments.items():
         pipe.hincrby(keys.METRICS, field, increment)
 

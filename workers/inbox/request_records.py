@@ -1,4 +1,4 @@
-"""One request as the inbox keeps it: the fields of its hash as a value. Nothing else reads that hash."""
+"""The record of a request: the fields of its Redis hash as a value. Nothing else reads that hash."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -12,7 +12,7 @@ from workers.inbox import keys
 from workers.inbox.values import Learned
 
 _EFFECT = "effect:"
-#: All fields but the history and the effects, of which there may be many.
+#: All fields except the history and the effects, of which there may be many.
 _FIELDS = (
     "learned", "status", "outcome", "event", "created_at", "timeout_at", "checked_at", "refused", "missing", "doubts",
     "contested", "hold", "callback", "details_wanted", "api_key",
@@ -23,7 +23,7 @@ _decode_callback = msgspec.json.Decoder(CallbackState).decode
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One request. Times are seconds since 1970, by the inbox clock."""
 
-    #: How we came to know of it; None where it ended before anything else was known of it.
+    #: How we came to know of it; None if the delivery of its outcome was the first sign of it.
     learned: Learned | None
     #: The latest status by HITL.sh's own time, or ``lost``.
     status: str | None
@@ -34,17 +34,17 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     timeout_at: float | None
     #: When HITL.sh last showed it as open.
     checked_at: float | None
-    #: A delivery that names it was refused since it was last checked.
+    #: We refused a delivery that names it since it was last checked.
     is_refused: bool
     #: HITL.sh did not know it when it was last asked.
     is_missing: bool
-    #: HITL.sh was asked for a posted outcome, and has not confirmed it.
+    #: HITL.sh was asked about a delivered outcome and has not confirmed it.
     is_doubted: bool
-    #: Two outcomes of equal trust differ, and HITL.sh is to say which is true.
+    #: Two outcomes of equal trust differ; HITL.sh is asked which is true.
     is_contested: bool
-    #: Not worth a call before; 0 for at any time.
+    #: Not checked before this time; 0 for no bound.
     hold: float
-    #: Of our own callback URL that HITL.sh was given.
+    #: The token of the callback URL that HITL.sh was given.
     callback: CallbackState | None
     #: An effect waits until the request has been read for its details.
     wants_details: bool
@@ -57,7 +57,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(redis: Redis, request_id: str) -> RequestRecord | None:
-    """The whole record, None when there is none (or none any more)."""
+    """The whole record; None if it does not exist or has expired."""
     fields = cast("dict[bytes, bytes]", redis.hgetall(keys.request(request_id)))
     return whole_record(fields) if fields else None
 
@@ -68,12 +68,12 @@ def whole_record(fields: Mapping[bytes, bytes]) -> RequestRecord:
 
 
 def queue_read(pipe: Pipeline, request_id: str) -> None:
-    """Have a pipeline read a record without its history and effects; give its answer to `parse`."""
+    """Queue the read of a record without its history and effects; pass the reply to `parse`."""
     pipe.hmget(keys.request(request_id), _FIELDS)
 
 
 def parse(values: Sequence[bytes | None]) -> RequestRecord | None:
-    """The record from the answer to `queue_read`; None when it has none of these fields."""
+    """The record from the reply to `queue_read`; None if it has none of these fields."""
     fields = {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None}
     return _record(fields) if fields else None
 

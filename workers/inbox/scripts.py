@@ -1,4 +1,4 @@
-"""The Lua scripts under `lua/`: a folder for each module or package that runs them, and what they share."""
+"""Loads the Lua scripts under `lua/`: a folder for each package that runs them, and `shared/`, which they include."""
 
 from functools import cache
 from importlib.resources import files
@@ -7,9 +7,9 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.commands.core import AsyncScript, Script
 
-#: Included in every script, each file on those before it.
+#: Included in every script, in this order.
 PRELUDE = ("inbox_clock", "prelude", "request_turns", "details", "agreement", "evidence")
-#: Included in single scripts after that.
+#: Included in single scripts after the prelude.
 EXTRA = {
     "store/accept": ("quotas", "questions"),
     "operations/discard_effects": ("quotas",),
@@ -20,17 +20,17 @@ EXTRA = {
     "questions/save_question": ("questions",),
     "tracker/save_reconcile_notes": ("questions",),
 }
-#: Scripts on a key of their own, without the prelude.
+#: Scripts without the prelude, and what they include.
 STANDALONE = {"budget/call_budget": ("inbox_clock",)}
 
 
 @cache
 def source(name: str) -> str:
-    """The text of a script, such as `store/accept`, with what it includes behind its first line (the flags)."""
-    flags, _, rest = _text(name).partition("\n")
+    """The source of a script such as `store/accept`; included files follow its first line (the flags)."""
+    flags, _, body = _text(name).partition("\n")
     read_only = f"local read_only = {'true' if 'no-writes' in flags else 'false'}"
     included = STANDALONE.get(name, (*PRELUDE, *EXTRA.get(name, ())))
-    return "\n".join([flags, read_only, *(_text(f"shared/{each}") for each in included), rest])
+    return "\n".join([flags, read_only, *(_text(f"shared/{shared}") for shared in included), body])
 
 
 def _text(name: str) -> str:
@@ -38,10 +38,10 @@ def _text(name: str) -> str:
 
 
 def async_script(redis: AsyncRedis, name: str) -> AsyncScript:
-    """A script that loads itself again after the server lost it (restart, failover)."""
+    """A script that is loaded again if the server lost it (restart, failover)."""
     return redis.register_script(source(name))
 
 
 def script(redis: Redis, name: str) -> Script:
-    """`async_script`, for a client that blocks."""
+    """`async_script` for a blocking client."""
     return redis.register_script(source(name))

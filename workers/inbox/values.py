@@ -1,4 +1,4 @@
-"""What goes into the inbox and what comes out of it, as values."""
+"""Values that the inbox stores and returns."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -8,37 +8,37 @@ import msgspec
 from hitlsh.events import Event, Trust, Unreadable
 from hitlsh.request_details import DetailsSource, RequestDetails
 
-#: `conflict`: another outcome stands. `overruled`: it is the decision now, in place of weaker evidence that differs.
-#: `stale`: it ended before the horizon, and is kept without being routed. `misused`: it came by a callback URL that
-#: may not speak of it, and is set aside. `over_quota`, `busy`: it is not kept, because of the quotas in quotas.lua; of
-#: `busy` a later delivery is.
+#: How a delivery was stored. `conflict`: it differs from the decision, which stands. `overruled`: it is the decision
+#: now, in place of weaker evidence that differs. `stale`: it ended before the horizon; kept, not routed. `misused`:
+#: its callback URL may not report it; kept, not routed. `over_quota`, `busy`: not kept, because of the quotas in
+#: quotas.lua; a later delivery may be kept after `busy`, not after `over_quota`.
 Verdict = Literal["accepted", "duplicate", "conflict", "overruled", "stale", "misused", "over_quota", "busy"]
 #: How we came to know of a request.
 Learned = Literal["asked", "callback", "event", "listing"]
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One verified HTTP POST, ready to be kept."""
+    """One verified HTTP POST, ready to be stored."""
 
     content: Event | Unreadable
     body: bytes
     trust: Trust
     received_at: datetime
-    #: From our callback URL: its unique id and the state that was minted into it.
+    #: For a delivery to our callback URL: the id of its token, and the state in the token.
     callback_id: str | None = None
     state: Any = None
-    #: What it says was asked in its request; None for what nobody can verify.
+    #: The details of the request that it carries; None for an unverified delivery.
     details: RequestDetails | None = None
     details_source: DetailsSource = "event"
 
 
 def format_time(moment: datetime) -> str:
-    """Seconds since 1970 with microseconds, as the records hold times."""
+    """Seconds since 1970 with microseconds, the format of times in records."""
     return f"{moment.timestamp():.6f}"
 
 
 def parse_time(text: bytes | str) -> datetime:
-    """The time that `format_time` or a script wrote."""
+    """Parse a time that `format_time` or a script wrote."""
     return datetime.fromtimestamp(float(text), UTC)
 
 
@@ -51,15 +51,15 @@ class OpenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     #: When HITL.sh last told us that it is open; None when we never asked.
     last_checked: float | None = None
     learned: Learned = "asked"
-    #: A delivery that names it was refused by us since it was last checked: perhaps its decision.
+    #: We refused a delivery that names it since it was last checked; it may have been its decision.
     refused: bool = False
-    #: How many requests of this API key, open or ended, the request tracker knows to be created later. That is its
-    #: offset in the newest-first listing, or less when others ask with the same key.
+    #: How many tracked requests of this API key, open or ended, were created later: its offset in the newest-first
+    #: listing, unless other programs ask with the same key.
     newer: int = 0
 
 
 class WebhookHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the webhooks do, from how decisions were found lately."""
+    """How well webhooks deliver, measured by how recent decisions were found."""
 
     #: The share of decisions that a reconcile run had to find, as a moving average.
     loss: float = 0.0
@@ -68,5 +68,5 @@ class WebhookHealth(msgspec.Struct, frozen=True, kw_only=True):
     last_webhook: float | None = None
 
     def is_silent(self, overdue: int, now: float, *, after: float = 3600.0) -> bool:
-        """Requests are past due and no webhook has come for so many seconds: worth an alarm."""
+        """Whether requests are past due and no webhook has come for `after` seconds: worth an alarm."""
         return overdue > 0 and (self.last_webhook is None or now - self.last_webhook > after)

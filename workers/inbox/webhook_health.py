@@ -10,17 +10,17 @@ from workers.inbox import inbox_clock, keys
 from workers.inbox.values import WebhookHealth
 
 HOUR = 3600
-#: Hours over which the rate of decisions is measured, the present one counted in part.
+#: Hours over which the rate of decisions is measured; the current hour counts in part.
 RECENT = 3
 
 
 class Hour(msgspec.Struct, frozen=True, kw_only=True):
-    """Decisions of one hour, by what found them first."""
+    """Decisions of one hour, by what delivered them first."""
 
     begins_at: datetime
     webhook: int = 0
     reconcile: int = 0
-    #: Of those found by a reconcile run: their webhook came later.
+    #: Decisions found by a reconcile run whose webhook came later.
     overtaken: int = 0
 
 
@@ -39,7 +39,7 @@ def health(redis: Redis) -> tuple[WebhookHealth, int]:
 
 
 def history(redis: Redis, hours: int) -> list[Hour]:
-    """The latest hours, oldest first; kept for 31 days."""
+    """The last `hours` hours, oldest first; kept for 31 days."""
     latest = int(inbox_clock.now(redis)) // HOUR
     numbers = range(latest - hours + 1, latest + 1)
     with redis.pipeline(transaction=False) as pipe:

@@ -1,4 +1,4 @@
-"""The calls of one API key in an hour, as values; call_budget.lua counts them.
+"""The API calls of one key in an hour, as values; call_budget.lua counts them.
 
 The documents disagree on when the hour begins: with the first call, or at the top of the hour. What HITL.sh
 reports decides. Until it has reported anything, half the limit is used per hour from our first call: then no
@@ -11,23 +11,23 @@ import msgspec
 
 HOUR = 3600.0
 
-#: What a call is made for: asking a question, a routine reconcile run, an overdue or unconfirmed request, or a request
+#: The purpose of a call: asking a question, a routine reconcile run, an overdue or unconfirmed request, or a request
 #: that only unverified deliveries name.
 Purpose = Literal["asking", "reconcile", "overdue", "unverified"]
 
 
 class BudgetRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How the calls of an hour are shared out; fractions of the limit."""
+    """How the calls of an hour are shared between purposes; fractions of the limit."""
 
-    #: HITL.sh's limit, until its headers say another.
+    #: HITL.sh's limit, until its headers report another.
     per_hour: int = 100
-    #: What routine reconcile runs may use.
+    #: Share for routine reconcile runs.
     share: float = 0.5
-    #: Kept for asking, whatever else is due; overdue decisions may borrow half of it.
+    #: Reserved for asking; checks of overdue requests may borrow half of it.
     reserve: float = 0.2
-    #: Reconcile runs get this much even where asking used more than its reserve in the hour before.
+    #: Share that reconcile runs get even if asking used more than its reserve in the previous hour.
     floor: float = 0.1
-    #: Of what routine reconcile runs may use, the cap on calls for unverified requests.
+    #: Cap on calls for unverified requests, within the share of reconcile runs.
     unverified: float = 0.1
 
     def __post_init__(self) -> None:
@@ -39,7 +39,7 @@ class BudgetRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HourlyCalls(msgspec.Struct, frozen=True, kw_only=True):
-    """What has been spent in this hour, and what is left."""
+    """The calls made in this hour, and those left."""
 
     limit: int
     left: int
@@ -49,33 +49,34 @@ class HourlyCalls(msgspec.Struct, frozen=True, kw_only=True):
     reported: bool = False
     #: HITL.sh's hours end at the top of the clock's.
     top_of_hour: bool = False
-    #: Until then no call is made: a 429 did not say when the hour ends.
+    #: No call is made before this time, because a 429 did not say when the hour ends.
     closed_until: float = 0.0
+    #: Calls made for asking, and by reconcile runs.
     asked: int = 0
     reconciled: int = 0
-    #: Of the reconciled ones: for unverified requests.
+    #: Among the calls of reconcile runs: those for unverified requests.
     unverified: int = 0
-    #: Asked in the hour before: about as many are to be expected in this one.
+    #: Calls for asking in the previous hour: about as many are expected in this one.
     asked_before: int = 0
     #: How often HITL.sh reported no calls left while our own count had some.
     surprises: int = 0
 
 
 def initial(rules: BudgetRules) -> HourlyCalls:
-    """Before the first call."""
+    """The state before the first call."""
     return HourlyCalls(limit=rules.per_hour, left=max(1, rules.per_hour // 2))
 
 
 def reconcile_calls_per_hour(calls: HourlyCalls, rules: BudgetRules) -> float:
-    """Calls an hour that routine reconcile runs can count on, if asking goes on as in the hour before."""
+    """Calls per hour for routine reconcile runs, if asking uses as many as in the previous hour."""
     asking = max(calls.asked_before, calls.asked, rules.reserve * calls.limit)
     return min(rules.share * calls.limit, max(rules.floor * calls.limit, calls.limit - asking))
 
 
 def in_hour(calls: HourlyCalls, now: float) -> HourlyCalls:
-    """The calls as of `now`: those of the next hour, where the hour that was kept has ended.
+    """The calls at `now`: those of a new hour if the stored hour has ended.
 
-    One second late, so that clocks need not agree to the second.
+    The hour ends one second late, so that clocks need not agree to the second.
     """
     if calls.resets_at is None or now < calls.resets_at + 1:
         return calls

@@ -19,7 +19,7 @@ _SCRIPT = "budget/call_budget"
 
 
 class RedisBudget:
-    """Calls for one purpose. Any number of these, on any hosts, share one account."""
+    """Charges calls for one purpose. Any number of these, on any hosts, share one count per API key."""
 
     def __init__(
         self, redis: Redis, api_key: str, *, rules: BudgetRules | None = None, purpose: Purpose = "asking"
@@ -31,19 +31,19 @@ class RedisBudget:
         self._script = scripts.script(redis, _SCRIPT)
 
     def spend(self) -> float:
-        """Take one call: 0.0 when it was taken, else the seconds until it is worth trying again."""
+        """Charge one call: returns 0.0 if it may be made, else the seconds until another try."""
         return float(cast("bytes", self.run("spend", self._purpose)))
 
     def available(self, purpose: Purpose | None = None) -> int:
-        """How many calls may be made now."""
+        """How many calls may be made now, for this purpose or another."""
         return cast("int", self.run("available", self._purpose if purpose is None else purpose))
 
     def observe(self, rate_limit: RateLimit) -> None:
-        """Correct the account by what HITL.sh reported."""
+        """Correct the count by what HITL.sh reported."""
         self.run("observe", *_figures(rate_limit))
 
     def read(self) -> HourlyCalls:
-        """The account as the last call left it; see `hourly_calls.in_hour`."""
+        """The stored count, which may be of an hour that has ended; see `hourly_calls.in_hour`."""
         return _read(cast("dict[bytes, bytes]", self._redis.hgetall(self._key)), self._rules)
 
     def run(self, verb: str, *arguments: str | float, now: float | None = None) -> object:
@@ -53,7 +53,7 @@ class RedisBudget:
 
 
 class AsyncRedisBudget:
-    """The same for an `AsyncClient`."""
+    """`RedisBudget` for an `AsyncClient`."""
 
     def __init__(
         self, redis: AsyncRedis, api_key: str, *, rules: BudgetRules | None = None, purpose: Purpose = "asking"

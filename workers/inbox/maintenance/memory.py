@@ -17,13 +17,13 @@ logger = logging.getLogger("hitl.memory")
 #: Shares of `maxmemory`: above the first the reserve is deleted, above the second records are shrunk.
 RESERVE_AT = 0.95
 SHRINK_AT = 0.85
-#: Of `maxmemory`, and at the most.
+#: Size of the reserve: this share of `maxmemory`, and at most so many bytes.
 RESERVE_SHARE = 0.05
 LARGEST_RESERVE = 4 << 20
-#: Events a script call, and seconds of one slice.
+#: Events per script call, and seconds per slice.
 CHUNK = 200
 SLICE_SECONDS = 0.25
-#: Seconds of rest after all records were visited.
+#: Seconds of pause after all records were visited.
 PAUSE_SECONDS = 10.0
 PHASES = ("tracebacks", "bodies")
 
@@ -40,7 +40,7 @@ def release_reserve(redis: Redis) -> bool:
 
 
 class MemoryKeeper:
-    """Keeps the reserve and shrinks records, a slice at a time. Any number may run at once."""
+    """Keeps the reserve and shrinks records, in slices. Any number may run at once."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis

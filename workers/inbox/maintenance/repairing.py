@@ -9,14 +9,14 @@ from workers.inbox import keys, scripts
 
 logger = logging.getLogger("hitl.inbox")
 
-#: Events that one script call checks: about 4 ms of the server's time, with three effects each.
+#: Events per script call: about 4 ms of the server's time, with three effects each.
 SLICE = 50
 
 
 class Repairer:
-    """Looks through the unfinished events, a slice at a time, and begins again at the end.
+    """Checks the unfinished events in slices, over and over.
 
-    It also ends the wait for details that nobody could read for a day.
+    It also ends the wait for details that could not be read for a day.
 
     While the scripts are correct there is nothing to repair: each repair is logged as an error, and counted as
     `repaired`.
@@ -29,7 +29,7 @@ class Repairer:
         self._rank = 0
 
     def repair_slice(self) -> list[tuple[str, str]]:
-        """Check the next events; returns each repair: ``handler|event key``, and what was wrong."""
+        """Check the next slice; returns (``handler|event key``, fault) for each repair."""
         arguments = (self._retention, self._rank, SLICE)
         self._rank += SLICE  # if the script fails on a record, the next call checks others
         rank, given_up, *repairs = cast("list[bytes | int]", self._script(keys=[keys.PREFIX], args=arguments))
@@ -46,7 +46,7 @@ class Repairer:
         return repaired
 
     def repair(self) -> list[tuple[str, str]]:
-        """Check all events once."""
+        """Check all unfinished events once."""
         self._rank = 0
         repaired = self.repair_slice()
         while self._rank:

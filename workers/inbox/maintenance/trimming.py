@@ -1,4 +1,4 @@
-"""Drops from the indexes what has expired; see trim_index.lua."""
+"""Removes members of indexes whose records have expired; see trim_index.lua."""
 
 from typing import cast
 
@@ -8,8 +8,8 @@ from workers.inbox import keys, scripts
 from workers.inbox.tracker import api_keys
 
 _INDEXES = ("events", "quarantine", "overruled", "unrouted", "unrouted_decisions", "lost")
-#: Each API key has its own of these.
-_INDEXES_OF_KEYS = ("checks", "asked", "unverified")
+#: Indexes that each API key has of its own.
+_INDEXES_PER_KEY = ("checks", "asked", "unverified")
 
 
 class Trimmer:
@@ -22,14 +22,14 @@ class Trimmer:
         self._script = scripts.script(redis, "maintenance/trim_index")
 
     def trim(self) -> int:
-        """Drop what has expired; returns how many members that was."""
+        """Remove expired members; returns how many."""
         used_keys = api_keys.read(self._redis)
         suffixes = [indexes.suffix for indexes in (*used_keys.polled, *used_keys.retired)]
-        of_keys = [f"{index}{suffix}" for index in _INDEXES_OF_KEYS for suffix in suffixes]
+        of_keys = [f"{index}{suffix}" for index in _INDEXES_PER_KEY for suffix in suffixes]
         return sum(self._trim(index) for index in (*_INDEXES, *of_keys))
 
     def _trim(self, index: str) -> int:
-        """The oldest first."""
+        """Trim one index, oldest members first."""
         dropped, rank = 0, 0
         while rank >= 0:
             arguments = (self._retention, keys.LONGEST_REQUEST, index, rank)

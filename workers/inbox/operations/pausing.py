@@ -1,4 +1,4 @@
-"""Pausing handlers: intake goes on, nothing is lost, their effects wait until they are resumed."""
+"""Pauses and resumes handlers: deliveries are still stored, and effects of paused handlers wait."""
 
 import uuid
 from collections.abc import Iterable
@@ -8,21 +8,21 @@ from redis import Redis
 
 from workers.inbox import keys, scripts
 
-#: Stands for every handler.
+#: Means every handler.
 ALL = "*"
-#: Effects that are made due at once; drains resume the others as they have room.
+#: Effects that `resume` makes due at once; drains resume the others in slices.
 FIRST = 100
 
 
 def pause(redis: Redis, handler: str = ALL) -> None:
-    """Begin no more of this handler's effects, or of any; what runs goes on."""
+    """Begin no more effects of this handler, or of any (`*`); running effects finish."""
     redis.sadd(keys.PAUSED, handler)
 
 
 def resume(redis: Redis, handler: str = ALL) -> int:
-    """Take the pause back (`*`: every pause); answers how many effects wait to go on.
+    """End the pause of this handler, or every pause (`*`); returns how many effects waited.
 
-    Drains make them due again, a slice at a time: the id in `resumes` stays until one has seen to it.
+    Drains make them due again in slices; an id in `resumes` remains until they are done.
     """
     names = [handler] if handler != ALL else sorted(paused(redis) - {ALL})
     waiting = _count(redis, frozenset(names))
@@ -31,8 +31,8 @@ def resume(redis: Redis, handler: str = ALL) -> int:
         pipe.sadd(keys.RESUMES, uuid.uuid4().hex)
         pipe.lpush(keys.WAKE, 1)
         pipe.execute()
-    words = [word for name in names for word in (name, 0)]
-    scripts.script(redis, "store/resume_effects")(keys=[keys.PREFIX], args=[FIRST, 0, *words])
+    pairs = [field for name in names for field in (name, 0)]
+    scripts.script(redis, "store/resume_effects")(keys=[keys.PREFIX], args=[FIRST, 0, *pairs])
     return waiting
 
 
@@ -44,5 +44,5 @@ def _count(redis: Redis, handlers: frozenset[str]) -> int:
 
 
 def paused(redis: Redis) -> frozenset[str]:
-    """Names of paused handlers; `*` stands for all."""
+    """Names of paused handlers; `*` means all."""
     return frozenset(name.decode() for name in cast("Iterable[bytes]", redis.smembers(keys.PAUSED)))

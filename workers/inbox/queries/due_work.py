@@ -1,4 +1,4 @@
-"""What is due now, and for whom: read once a second by the clock, in one round trip."""
+"""What is due now: drains, reconcile runs, questions. The clock reads it once a second, in one round trip."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,24 +10,24 @@ from workers.inbox import keys
 from workers.inbox.tracker import reconcile_state
 from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
 
-#: Milliseconds that something may be due before a second drain is worth having.
+#: Milliseconds: work that has been due for longer justifies a second drain.
 BACKLOG = 1_000
 
 
 class DueChecks(msgspec.Struct, frozen=True, kw_only=True):
-    """What is worth a call with one API key."""
+    """The due checks of one API key."""
 
     count: int
     #: Discovery with this key is scheduled, now or for later.
     has_discovery: bool
-    #: Seconds since 1970: after an error of HITL.sh no call is made until then.
+    #: Seconds since 1970: no call is made before, because of an error of HITL.sh.
     rests_until: float
 
 
 class DueWork(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts at a moment."""
+    """Counts at one moment."""
 
-    #: In seconds since 1970, by the inbox clock.
+    #: The inbox clock in seconds since 1970.
     now: float
     #: Effects and events to route that are due, and those that have been due for more than `BACKLOG`.
     due: int
@@ -36,25 +36,25 @@ class DueWork(msgspec.Struct, frozen=True, kw_only=True):
     drains: int
     #: A reconcile run is active, or runs are held off.
     is_reconciling: bool
-    #: Somebody had held effects resumed, and no drain has carried that out yet.
+    #: A person resumed handlers, and no drain has carried that out yet.
     has_resumes: bool
     #: Questions that are to be asked, repaired or escalated.
     has_questions: bool
-    #: By API key that is polled.
+    #: One for each polled API key.
     checks: tuple[DueChecks, ...]
 
     @property
     def needs_drain(self) -> bool:
-        """Something is due and no drain is resident, or it has been due for so long that one is not enough."""
+        """Work is due and no drain is resident, or work has been due for longer than `BACKLOG`."""
         return bool(self.overdue or ((self.due or self.has_resumes) and not self.drains))
 
     def may_reconcile(self, checks: DueChecks) -> bool:
-        """No reconcile run is active, and HITL.sh need not be left alone after an error with this key."""
+        """No reconcile run is active, and no pause after an error with this key is under way."""
         return not self.is_reconciling and checks.rests_until <= self.now
 
 
 def read(redis: Redis, polled: Sequence[KeyIndexes], now: float) -> DueWork:
-    """`polled`: of the API keys that are polled. `now`: the inbox clock in seconds since 1970."""
+    """Read what is due. `polled`: indexes of the polled API keys. `now`: the inbox clock in seconds since 1970."""
     milliseconds = int(now * 1000)
     with redis.pipeline(transaction=False) as pipe:
         pipe.zcount(keys.DUE, "-inf", milliseconds)

@@ -1,4 +1,4 @@
-"""How much the inbox holds, in figures."""
+"""Counts of what the inbox holds."""
 
 from typing import cast
 
@@ -9,12 +9,12 @@ from workers.inbox import counters, keys
 
 
 class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of each kind there are."""
+    """How many of each kind the inbox holds."""
 
-    #: Effects and events to route: those due now or later, and those that workers hold.
+    #: Effects and events to route: due now or later, and leased to workers.
     due: int
     leased: int
-    #: Effects that gave up, and those whose handler is missing or paused.
+    #: Dead letters, and effects whose handler is missing or paused.
     failed: int
     held: int
     quarantined: int
@@ -26,12 +26,12 @@ class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
     drains: int
     #: Deliveries that were not kept because of a quota.
     over_quota: int
-    #: Jobs in our queues that were not ours.
+    #: Foreign jobs that were found in our queues and refused.
     jobs_refused: int
 
 
 def read(redis: Redis) -> InboxCounts:
-    """Two round trips."""
+    """Read all counts in two round trips."""
     with redis.pipeline(transaction=False) as pipe:
         for index in (
             keys.DUE, keys.FAILED, keys.HELD, keys.QUARANTINE, keys.UNROUTED, keys.UNROUTED_DECISIONS, keys.EVENTS,

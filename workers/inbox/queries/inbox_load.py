@@ -1,4 +1,4 @@
-"""How far the work is behind, and how full the server is: in one round trip."""
+"""The backlog of due work and the memory of the Redis server, in one round trip."""
 
 import msgspec
 from redis import Redis
@@ -7,7 +7,7 @@ from workers.inbox import keys
 
 
 class InboxLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """What is due at a moment, who is there to take it, and the memory."""
+    """Due work, resident drains and memory at one moment."""
 
     due: int
     #: How long the oldest of it has been due; 0 when nothing is.
@@ -19,7 +19,7 @@ class InboxLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(redis: Redis, now: float) -> InboxLoad:
-    """`now`: the inbox clock in seconds since 1970."""
+    """Read the load. `now`: the inbox clock in seconds since 1970."""
     milliseconds = int(now * 1000)
     with redis.pipeline(transaction=False) as pipe:
         pipe.zcount(keys.DUE, "-inf", milliseconds)

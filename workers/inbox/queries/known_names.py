@@ -1,4 +1,4 @@
-"""Names that filters may hold: of handlers that workers have had, and of loops in the inbox."""
+"""Names that a filter may use: handlers that workers have announced, and loops of recent events."""
 
 from typing import cast
 
@@ -16,7 +16,7 @@ def handlers(redis: Redis) -> list[str]:
 
 
 def latest_loops(redis: Redis) -> list[str]:
-    """Names of loops of the latest events, or their ids where no event tells the name."""
+    """Names of the loops of the latest events; the id of a loop whose name is unknown."""
     for positions in scan(redis, keys.EVENTS):
         summaries = list(lookup.summaries(redis, [position.member for position in positions]))
         events = [summary.content for summary in summaries if isinstance(summary.content, Event)]

@@ -1,4 +1,4 @@
-"""The records of events: what was delivered, how it was verified, which handlers it was routed to, how that ended."""
+"""Reads records of events: what was delivered, its trust, the handlers it was routed to, and their results."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ __all__ = ["EffectRecord", "EventRecord", "EventSummary", "due_times", "event", 
 
 
 def event(redis: Redis, key: str) -> EventRecord | None:
-    """The record of one event, None when there is none (or none any more)."""
+    """The record of one event; None if it does not exist or has expired."""
     return next(records(redis, [key]), None)
 
 
@@ -31,7 +31,7 @@ def records(redis: Redis, event_keys: Iterable[str]) -> Iterator[EventRecord]:
 
 
 def summaries(redis: Redis, event_keys: Iterable[str]) -> Iterator[EventSummary]:
-    """The same without bodies, in two round trips."""
+    """The summaries of these events (no bodies), in two round trips; expired events are left out."""
     headings = {
         key: fields
         for key, fields in read_fields(redis, event_keys, event_records.EVENT_FIELDS).items()
@@ -48,7 +48,7 @@ def summaries(redis: Redis, event_keys: Iterable[str]) -> Iterator[EventSummary]
 
 
 def due_times(redis: Redis, members: Iterable[str]) -> dict[str, datetime]:
-    """When each ``handler|event key`` is due, as far as it is."""
+    """When each ``handler|event key`` is due; those that are not due are left out."""
     names = list(members)
     scores = redis.zmscore(keys.DUE, names) if names else []
     return {
@@ -59,10 +59,10 @@ def due_times(redis: Redis, members: Iterable[str]) -> dict[str, datetime]:
 
 
 def read_fields(redis: Redis, event_keys: Iterable[str], names: Iterable[str]) -> dict[str, dict[str, bytes]]:
-    """These fields of each of these events, as far as they exist."""
-    wanted, fields = list(event_keys), list(names)
+    """The existing ones of these fields, for each event."""
+    keys_read, fields = list(event_keys), list(names)
     with redis.pipeline(transaction=False) as pipe:
-        for key in wanted:
+        for key in keys_read:
             pipe.hmget(keys.event(key), fields)
         replies = cast("list[list[bytes | None]]", pipe.execute())
-    return {key: event_records.existing_fields(fields, reply) for key, reply in zip(wanted, replies, strict=True)}
+    return {key: event_records.existing_fields(fields, reply) for key, reply in zip(keys_read, replies, strict=True)}

@@ -27,6 +27,7 @@ class Position(msgspec.Struct, frozen=True):
 
     @property
     def at(self) -> datetime:
+        """The score as a time."""
         return datetime.fromtimestamp(self.score / 1000, UTC)
 
     @classmethod
@@ -40,7 +41,9 @@ class Position(msgspec.Struct, frozen=True):
         except ValueError:
             at = math.nan
         if not member or not math.isfinite(at):
-            raise CursorInvalid(f"{cursor!r} is no cursor: pass the one that came with the previous page, or none")
+            raise CursorInvalid(
+                f"{cursor!r} is not a cursor: pass the cursor of the previous page, or none for the first"
+            )
         return cls(member, at)
 
     def __str__(self) -> str:
@@ -59,8 +62,8 @@ def scan(
 ) -> Iterator[list[Position]]:
     """The members from `since` to before `until`, newest first by default, a chunk at a time.
 
-    Members that are added meanwhile at the far end are included, and those removed hide no other: each chunk begins
-    after the last member of the one before it, or where that member was.
+    Members that are added meanwhile at the far end are included, and a removal skips no other member: each chunk begins
+    after the last member of the previous chunk, or where that member was.
     """
     lowest = -math.inf if since is None else _milliseconds(since)
     highest = math.inf if until is None else _milliseconds(until)
@@ -78,7 +81,7 @@ def scan(
 
 
 def until_now(redis: Redis, until: datetime | None) -> datetime:
-    """`until`, but not later than now by the inbox clock: a change does not meet its own results."""
+    """`until`, but not later than the inbox clock, so that a change does not process its own results."""
     now = datetime.fromtimestamp(inbox_clock.now(redis), UTC) + timedelta(milliseconds=1)
     return now if until is None else min(until, now)
 
@@ -99,7 +102,7 @@ def _first(redis: Redis, index: str, lowest: float, highest: float, oldest_first
 
 
 def _after(redis: Redis, index: str, last: Position, oldest_first: bool) -> int:
-    """The rank after the last position; if its member is gone, where those of its time begin."""
+    """The rank after the last position; if its member was removed, the first rank with its score."""
     rank = redis.zrank(index, last.member) if oldest_first else redis.zrevrank(index, last.member)
     if rank is not None and redis.zscore(index, last.member) == last.score:
         return cast("int", rank) + 1

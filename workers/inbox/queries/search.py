@@ -15,22 +15,22 @@ from workers.inbox.queries.pagination import Position, scan
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """What to search for: all conditions that are given must hold; none given is everything."""
+    """Conditions that must all hold; without any, everything matches."""
 
-    #: Of the event, or of any of its effects; with `handler`, of the effect of that handler.
+    #: State of the event or of any of its effects; with `handler`, of that handler's effect.
     state: str | None = None
     #: A name such as ``request.completed``, or a beginning and a star: ``request.*``.
     event: str | None = None
-    #: Id or name.
+    #: Id or name of the loop.
     loop: str | None = None
     handler: str | None = None
     request: str | None = None
-    #: Aware; of an event when it was accepted, of a failed effect when it failed. `until` is not included.
+    #: Aware times: when an event was accepted, or a failed effect failed. `until` is exclusive.
     since: datetime | None = None
     until: datetime | None = None
 
     def matches_content(self, content: Event | Unreadable) -> bool:
-        """Whether the content matches; an unreadable body only where no condition asks for its content."""
+        """Whether the content matches; an unreadable body only if no condition asks for its content."""
         if not isinstance(content, Event):
             return self.event is None and self.loop is None and self.request is None
         return (
@@ -40,7 +40,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def matches(self, event: EventSummary) -> bool:
-        """Whether the event matches, times apart."""
+        """Whether the event matches all conditions except the times."""
         if not self.matches_content(event.content):
             return False
         if self.handler is not None:
@@ -62,7 +62,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def member(self) -> str:
-        """Its name for `retry` and `discard`."""
+        """Its name for `retry` and `discard`: ``handler|event key``."""
         return f"{self.effect.handler}|{self.event.key}"
 
 
@@ -120,11 +120,11 @@ def failures(redis: Redis, conditions: Filter = ALL, *, limit: int = 50, cursor:
 
 
 def matching_effects(redis: Redis, positions: Sequence[Position], conditions: Filter) -> Iterator[Failure]:
-    """The matching effects of an index (`failed` or `held`)."""
+    """Yield the matching effects of an index (`failed` or `held`)."""
     named = [(position, *split(position.member)) for position in positions]
-    wanted = [one for one in named if conditions.handler in (None, one[1])]
-    by_key = {summary.key: summary for summary in lookup.summaries(redis, {key for _, _, key in wanted})}
-    for position, handler, key in wanted:
+    candidates = [entry for entry in named if conditions.handler in (None, entry[1])]
+    by_key = {summary.key: summary for summary in lookup.summaries(redis, {key for _, _, key in candidates})}
+    for position, handler, key in candidates:
         summary = by_key.get(key)
         effect = effect_of(summary, handler) if summary else None
         if (
@@ -137,7 +137,7 @@ def matching_effects(redis: Redis, positions: Sequence[Position], conditions: Fi
 
 
 def effect_of(event: EventSummary, handler: str) -> EffectRecord | None:
-    """The effect of that handler; without a name, the routing."""
+    """The effect of that handler; the routing for an empty name."""
     if not handler:
         return event.routing
     return next((effect for effect in event.effects if effect.handler == handler), None)

@@ -1,4 +1,4 @@
-"""The record of a question: what was asked, of which loops, and how far that has come. Pure."""
+"""The record of a question: what is asked, of which loops, and its progress. Pure."""
 
 from typing import Literal
 
@@ -17,11 +17,11 @@ class QuestionStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     loop: str
     timeout_seconds: int | None = None
-    #: Set while a request is being created, or while it is not known whether one was: the intent.
+    #: The intent: set while a request is being created, or while it is unknown whether one was created.
     begun_at: float | None = None
-    #: Ids of the callback tokens with which it was tried; a request with one of them is this step's.
+    #: Ids of the callback tokens of all attempts; a request with one of them belongs to this step.
     token_ids: tuple[str, ...] = ()
-    #: HITL.sh's, once it is known.
+    #: The request at HITL.sh, once it is known.
     request_id: str | None = None
     asked_at: float | None = None
     timeout_at: float | None = None
@@ -34,34 +34,35 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     id: str
     question: NewQuestion
     created_at: float
-    #: Where HITL.sh reaches the receiver, as the process that asked was told: others need not be told.
+    #: Public URL of the receiver, from the process that asked; other processes need no HITL_PUBLIC_URL.
     public_url: str
     steps: tuple[QuestionStep, ...]
     #: Number of the current step.
     current: int = 0
-    #: Set while it waits for calls to HITL.sh, or for HITL.sh to be reachable: when to try again.
+    #: When to try again; set while it waits for the call budget or for HITL.sh to be reachable.
     retry_at: float | None = None
     #: How often it was postponed.
     postponements: int = 0
-    #: Somebody wants it cancelled, and it is not known yet whether HITL.sh has it.
+    #: Somebody cancelled it while it was unknown whether HITL.sh has the request.
     wants_cancel: bool = False
     #: HITL.sh has accepted a cancellation.
     cancelled_at: float | None = None
-    #: How it ended where HITL.sh never had it.
+    #: The outcome, if HITL.sh never had the request.
     ended: Cancelled | Lost | None = None
 
     @property
     def step(self) -> QuestionStep:
-        """The current one."""
+        """The current step."""
         return self.steps[self.current]
 
     @property
     def is_unfinished(self) -> bool:
-        """A create began, and its end is not known."""
+        """A call that creates the request began, and its result is unknown."""
         return self.step.request_id is None and self.step.begun_at is not None
 
     @property
     def is_last_step(self) -> bool:
+        """No other loop is asked after the current step."""
         return self.current == len(self.steps) - 1
 
     @property
@@ -83,12 +84,12 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class StoredQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """A record as it was read."""
+    """A record and its revision."""
 
     record: QuestionRecord
-    #: For compare-and-set; 0 before it is saved first.
+    #: For compare-and-set; 0 before the first save.
     revision: int
-    #: Grows with each change that a waiter can see.
+    #: Incremented by each change that a waiter can see.
     version: int
 
 
@@ -97,11 +98,12 @@ _decode = msgspec.json.Decoder(QuestionRecord).decode
 
 
 def encode_record(record: QuestionRecord) -> bytes:
+    """The record as JSON."""
     return _encode(record)
 
 
 def stored_question(fields: dict[bytes, bytes]) -> StoredQuestion | None:
-    """The question whose hash has these fields; None where there is none."""
+    """The question that this Redis hash holds; None for an empty hash."""
     if b"record" not in fields:
         return None
     return StoredQuestion(

@@ -22,11 +22,11 @@ from workers.inbox.request_records import RequestRecord
 
 
 class QueueFull(WorkersError):
-    """As many questions wait for calls as may."""
+    """The queue of questions that wait for calls is full."""
 
 
 class QuestionStore:
-    """Every command on questions."""
+    """Runs every Redis command on questions."""
 
     def __init__(self, redis: AsyncRedis, *, retention: int, queue_limit: int) -> None:
         """`retention`: seconds that a question is kept after its end. `queue_limit`: how many may wait for calls."""
@@ -41,7 +41,7 @@ class QuestionStore:
         self._demand = scripts.async_script(redis, "questions/demand_evidence")
 
     async def read(self, question_id: str) -> StoredQuestion | None:
-        """The question; None where there is none, or none any more."""
+        """The question; None if it does not exist or has expired."""
         [question] = await self.read_many([question_id])
         return question
 
@@ -54,16 +54,16 @@ class QuestionStore:
         return [stored_question(fields) for fields in replies]
 
     async def id_of_request(self, request_id: str) -> str | None:
-        """The question to which a request of HITL.sh belongs."""
+        """The id of the question that a request of HITL.sh belongs to; None if it belongs to none."""
         reply = cast("bytes | None", await self._redis.hget(keys.request(request_id), "question"))
         return None if reply is None else reply.decode()
 
     async def save(
         self, record: QuestionRecord, revision: int, *, due_in: float | None = None
     ) -> StoredQuestion | None:
-        """Save it; None where another has saved it since `revision`. Raises `QueueFull`.
+        """Save the record; returns None if another process has saved it since `revision`. Raises `QueueFull`.
 
-        `due_in`: seconds until something is to be done for it, should nobody have done it by then.
+        `due_in`: seconds until `claim` returns it; None for never.
         """
         queue_score, is_ended = record.queue_score, record.ended is not None
         arguments: list[str | bytes | float] = [
@@ -88,11 +88,14 @@ class QuestionStore:
         return current if is_own else None
 
     async def drop(self, stored: StoredQuestion) -> bool:
-        """Forget a question that was not asked; returns whether it was as it had been read."""
+        """Delete a question that was not asked; returns False if another process has changed it."""
         return bool(await self._drop(keys=[keys.PREFIX], args=[stored.record.id, stored.revision]))
 
     async def link(self, record: QuestionRecord, request_id: str, *, escalates: bool, is_superseded: bool) -> None:
-        """Have a tracked request belong to the question. May be repeated."""
+        """Link a tracked request to the question. Safe to repeat.
+
+        `escalates`: another loop is asked if it times out. `is_superseded`: another loop has been asked.
+        """
         arguments: list[str | float] = [
             self._retention,
             record.id,
@@ -104,25 +107,25 @@ class QuestionStore:
         await self._link(keys=[keys.PREFIX], args=arguments)
 
     async def claim(self, *, lease: float, limit: int = 50, question_id: str = "") -> list[str]:
-        """Ids of questions for which something is to be done; nobody else gets them for `lease` seconds."""
+        """Ids of due questions, at most `limit`; no other claim returns them for `lease` seconds."""
         reply = await self._claim(keys=[keys.PREFIX], args=[int(lease * 1000), limit, question_id])
         return [name.decode() for name in cast("list[bytes]", reply)]
 
     async def schedule(self, question_id: str, due_in: float | None) -> None:
-        """Something is to be done for a claimed question after so many seconds, or never; unless it is due."""
+        """Set when a claimed question is next due: in `due_in` seconds, or never; no effect if it is due already."""
         delay = "" if due_in is None else int(due_in * 1000)
         await self._schedule(keys=[keys.PREFIX], args=[question_id, delay])
 
     async def postpone_queued(self, seconds: float) -> None:
-        """No question that waits for calls is worth a try before."""
+        """Postpone every question that waits for calls by `seconds`."""
         await self._schedule(keys=[keys.PREFIX], args=["", int(seconds * 1000)])
 
     async def demand_evidence(self, request_id: str, trust: Trust) -> None:
-        """Have a request read if its outcome has less trust."""
+        """Have a reconcile run read the request if its outcome has less trust than this."""
         await self._demand(keys=[keys.PREFIX], args=[request_id, trust])
 
     async def list_open(self, *, limit: int, after: str | None) -> list[str]:
-        """Ids of questions without an outcome, the oldest first; `after`: the last id of the page before."""
+        """Ids of questions without an outcome, oldest first; `after`: the last id of the previous page."""
         start = 0
         if after is not None:
             rank = cast("int | None", await self._redis.zrank(keys.QUESTIONS_OPEN, after))
@@ -131,11 +134,11 @@ class QuestionStore:
         return [name.decode() for name in ids]
 
     async def count_queued(self) -> int:
-        """How many wait for calls."""
+        """How many questions wait for calls."""
         return await self._redis.zcard(keys.QUESTIONS_QUEUED)
 
     async def read_requests(self, request_ids: Sequence[str]) -> dict[str, RequestRecord]:
-        """The records of these requests of HITL.sh, as far as they are kept."""
+        """The records of these requests of HITL.sh; expired ones are left out."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for request_id in request_ids:
                 pipe.hgetall(keys.request(request_id))
@@ -147,7 +150,7 @@ class QuestionStore:
         }
 
     async def read_events(self, event_keys: Sequence[str]) -> dict[str, EventRecord]:
-        """The records of these events, as far as they are kept."""
+        """The records of these events; expired ones are left out."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for key in event_keys:
                 pipe.hgetall(keys.event(key))
@@ -170,7 +173,7 @@ class QuestionChange(msgspec.Struct, frozen=True, kw_only=True):
     """A question has changed: read it again."""
 
     id: str
-    #: 0 where the question was dropped.
+    #: 0 if the question was deleted.
     version: int
 
 
@@ -191,4 +194,5 @@ class QuestionChanges:
         return QuestionChange(id=question_id, version=int(version or 0))
 
     async def close(self) -> None:
+        """Unsubscribe, and close the connection."""
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]

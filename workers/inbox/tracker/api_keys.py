@@ -12,12 +12,12 @@ from redis import Redis
 
 from workers.inbox import keys, scripts
 
-#: Member of `checks` that stands for the search for requests that nobody has announced.
+#: Member of `checks` that schedules discovery.
 DISCOVERY = "*"
 
 
 def api_key_hash(api_key: str) -> str:
-    """By this an API key is identified in Redis."""
+    """The hash that identifies an API key in Redis."""
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
@@ -29,18 +29,22 @@ class KeyIndexes(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def asked(self) -> str:
+        """Key of the index of all requests by creation."""
         return keys.ASKED + self.suffix
 
     @property
     def unverified(self) -> str:
+        """Key of the index of requests that only callback deliveries name."""
         return keys.UNVERIFIED + self.suffix
 
     @property
     def checks(self) -> str:
+        """Key of the index of requests by their next check."""
         return keys.CHECKS + self.suffix
 
     @property
     def state(self) -> str:
+        """Key of the state of reconcile runs."""
         return keys.RECONCILE_STATE + self.suffix
 
 
@@ -48,27 +52,29 @@ class ApiKeys(msgspec.Struct, frozen=True, kw_only=True):
     """Every API key that has been used, as hashes."""
 
     first: str = ""
-    #: Those that are polled, oldest first; the last is current. Empty where none has been configured.
+    #: Hashes of the polled keys, oldest first; the last is current. Empty if no process has configured any.
     configured: tuple[str, ...] = ()
     used: frozenset[str] = frozenset()
 
     def indexes(self, key_hash: str) -> KeyIndexes:
+        """The indexes of the key with this hash; '' for the first."""
         return KeyIndexes(key_hash=key_hash, suffix="" if key_hash in {"", self.first or key_hash} else f":{key_hash}")
 
     @property
     def current(self) -> KeyIndexes:
+        """The indexes of the current key."""
         return self.indexes(self.configured[-1] if self.configured else self.first)
 
     @property
     def polled(self) -> list[KeyIndexes]:
-        """Where none has been configured, every used key counts as polled."""
+        """The indexes of the polled keys; of every used key if none is configured."""
         names = self.configured or tuple(sorted(self.used)) or ("",)
         return [self.indexes(name) for name in names]
 
     @property
     def retired(self) -> list[KeyIndexes]:
-        """Used keys that are polled no more."""
-        polled = {one.key_hash for one in self.polled}
+        """The indexes of used keys that are no longer polled."""
+        polled = {indexes.key_hash for indexes in self.polled}
         return [self.indexes(name) for name in sorted(self.used) if name not in polled]
 
 
@@ -81,12 +87,12 @@ def read(redis: Redis) -> ApiKeys:
 
 
 def configure(redis: Redis, api_keys: Sequence[str], *, lookback: float) -> list[KeyIndexes]:
-    """Register the keys that are polled, oldest first; the last is current. May be repeated.
+    """Register the polled keys, oldest first; the last is current. Returns their indexes. Safe to repeat.
 
-    A key that was not used before starts now: nothing that ended more than `lookback` seconds ago is its decision.
+    The use of a new key begins now: what ended more than `lookback` seconds ago is not delivered.
     """
     hashes = [api_key_hash(api_key) for api_key in api_keys]
     script = scripts.script(redis, "tracker/register_api_keys")
     first = cast("bytes", script(keys=[keys.PREFIX], args=[lookback, *hashes]))
-    used = ApiKeys(first=first.decode())
-    return [used.indexes(name) for name in hashes]
+    registered = ApiKeys(first=first.decode())
+    return [registered.indexes(name) for name in hashes]

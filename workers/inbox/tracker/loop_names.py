@@ -1,4 +1,4 @@
-"""The names of loops, which few deliveries carry and no request."""
+"""The names of loops: few deliveries carry them, and requests never do."""
 
 from redis import Redis
 

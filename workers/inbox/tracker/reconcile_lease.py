@@ -1,4 +1,4 @@
-"""The lease of reconcile runs, and what its holder writes: of two runs only the one that holds the lease writes."""
+"""The lease of reconcile runs, and the notes that its holder saves. A run without the lease saves nothing."""
 
 from collections.abc import Iterable
 from typing import Literal, cast
@@ -30,20 +30,20 @@ _HOLD_OFF = 60_000
 
 
 class LeaseLost(WorkersError):
-    """Another reconcile run took over: this one was too slow for too long."""
+    """Another reconcile run took the lease over, because this one did not renew it in time."""
 
 
 class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds the lease of reconcile runs."""
+    """The holder of the lease of reconcile runs."""
 
-    #: Until its lease runs out, unless it is renewed.
+    #: Seconds until the lease expires, unless it is renewed.
     seconds: float
-    #: No run holds it: one failed, and none is enqueued until the lease runs out.
+    #: No run is active: one failed, and none is enqueued until the lease expires.
     held_off: bool
 
 
 def active_run(redis: Redis) -> ActiveRun | None:
-    """Who holds the lease, None when nobody does."""
+    """The holder of the lease; None if nobody holds it."""
     with redis.pipeline() as pipe:
         pipe.get(keys.RECONCILE_LEASE)
         pipe.pttl(keys.RECONCILE_LEASE)
@@ -52,7 +52,7 @@ def active_run(redis: Redis) -> ActiveRun | None:
 
 
 def hold_off(redis: Redis) -> None:
-    """Let no reconcile run begin for a minute, unless one is active: the clock would enqueue it at once."""
+    """Prevent reconcile runs for a minute, unless one is active; else the clock would enqueue one at once."""
     redis.set(keys.RECONCILE_LEASE, _NO_RUN, nx=True, px=_HOLD_OFF)
 
 
@@ -66,19 +66,20 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class SavedCounts(msgspec.Struct, frozen=True):
-    """The effect of the notes on the request tracker."""
+    """What saved notes changed in the request tracker."""
 
+    #: Requests tracked for the first time.
     new: int = 0
     lost: int = 0
     overruled: int = 0
 
 
 class ReconcileLease:
-    """Held by at most one reconcile run, on whichever host; another run takes over when it has run out."""
+    """A lease that at most one reconcile run holds, on any host; another run may take it when it has expired."""
 
     def __init__(self, redis: Redis, *, seconds: float, retention: int) -> None:
-        """`retention`: seconds that finished work is kept."""
-        #: Hash of the API key that is used now.
+        """`seconds`: of the lease. `retention`: seconds that finished work is kept."""
+        #: Hash of the API key in use.
         self.key_hash = ""
         self._redis = redis
         self._milliseconds = int(seconds * 1000)
@@ -89,7 +90,7 @@ class ReconcileLease:
         self.token = 0
 
     def acquire(self) -> bool:
-        """Take the lease; returns whether nobody else holds it."""
+        """Take the lease; returns False if another run holds it."""
         token = fencing_token()
         if not self._redis.set(keys.RECONCILE_LEASE, token, nx=True, px=self._milliseconds):
             return False
@@ -105,7 +106,7 @@ class ReconcileLease:
         ]
 
     def release(self) -> None:
-        """Let the next one begin at once."""
+        """Give the lease up, so that the next run can begin."""
         self._release(keys=[keys.RECONCILE_LEASE], args=[self.token])
 
     def write(self, notes: Iterable[Note], *, began: float) -> SavedCounts:

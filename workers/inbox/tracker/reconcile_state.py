@@ -1,4 +1,4 @@
-"""What reconcile runs leave behind for each API key: when they may run, and their own state for the next run."""
+"""The state of reconcile runs for each API key: when they may run, and what one run leaves to the next."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -13,9 +13,9 @@ _TIMES = ("since", "rests_until", "limited_at")
 
 
 class ReconcileRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are seconds since 1970, by the inbox clock."""
+    """The state of one API key. Times are seconds since 1970, by the inbox clock."""
 
-    #: Nothing that ended earlier is a decision of this key: the key was not used yet.
+    #: What ended earlier is not delivered: the key was not in use yet.
     since: float = 0.0
     #: After an error of HITL.sh no call is made until then.
     rests_until: float = 0.0
@@ -56,7 +56,7 @@ def has_due_check(redis: Redis, indexes: KeyIndexes, now: float) -> bool:
 
 
 def record_rate_limit(redis: Redis, indexes: KeyIndexes, now: float) -> None:
-    """Keep when HITL.sh last answered 429 to a reconcile run with this API key."""
+    """Record that HITL.sh answered 429 to a reconcile run with this API key."""
     redis.hset(indexes.state, "limited_at", f"{now:.6f}")
 
 

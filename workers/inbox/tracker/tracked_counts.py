@@ -1,4 +1,4 @@
-"""Figures of the request tracker; quick, however many requests it holds."""
+"""Counts of the request tracker, read without loading its requests."""
 
 from typing import Any, cast
 
@@ -14,14 +14,14 @@ RECENTLY = 24 * 3600
 
 
 class TrackedCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are seconds since 1970, by the inbox clock."""
+    """Counts over all API keys. Times are seconds since 1970, by the inbox clock."""
 
     now: float
-    #: Requests that have no outcome yet, and when the oldest of them was created.
+    #: Requests without an outcome, the id of the oldest, and when it was created.
     open: int
     oldest: str | None
     oldest_at: float | None
-    #: Requests of API keys that are polled no more: whether they have ended cannot be read.
+    #: Open requests of API keys that are no longer polled: their outcome cannot be read.
     unreachable: int
     #: Requests whose delivered outcome waits for confirmation.
     awaiting_confirmation: int
@@ -31,7 +31,7 @@ class TrackedCounts(msgspec.Struct, frozen=True, kw_only=True):
     #: Outcomes that stronger evidence overruled: all that are kept, and those of the last 24 hours.
     overruled: int
     recently_overruled: int
-    #: When something is next worth a call to HITL.sh, but not before the pause after an error.
+    #: When the next check is due, not before the end of the pause after an error.
     next_check: float | None
 
 
@@ -41,7 +41,7 @@ def counts(redis: Redis) -> TrackedCounts:
     used_keys = api_keys.read(redis)
     polled = [_of_key(redis, indexes) for indexes in used_keys.polled]
     retired = [_of_key(redis, indexes) for indexes in used_keys.retired]
-    oldest = min((one for one in polled if one.oldest is not None), key=_created, default=None)
+    oldest = min((each for each in polled if each.oldest is not None), key=_created, default=None)
     with redis.pipeline(transaction=False) as pipe:
         pipe.zcard(keys.UNCONFIRMED)
         pipe.zcard(keys.LOST)
@@ -50,16 +50,16 @@ def counts(redis: Redis) -> TrackedCounts:
         unconfirmed, lost, overruled, recently_overruled = pipe.execute()
     return TrackedCounts(
         now=now,
-        open=sum(one.open for one in polled),
+        open=sum(each.open for each in polled),
         oldest=None if oldest is None else oldest.oldest,
         oldest_at=None if oldest is None else oldest.oldest_at,
-        unreachable=sum(one.open for one in retired),
-        awaiting_confirmation=sum(one.awaiting for one in polled),
+        unreachable=sum(each.open for each in retired),
+        awaiting_confirmation=sum(each.awaiting for each in polled),
         unconfirmed=unconfirmed,
         lost=lost,
         overruled=overruled,
         recently_overruled=recently_overruled,
-        next_check=min((one.next_check for one in polled if one.next_check is not None), default=None),
+        next_check=min((each.next_check for each in polled if each.next_check is not None), default=None),
     )
 
 

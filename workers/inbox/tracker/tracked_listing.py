@@ -1,4 +1,4 @@
-"""The request tracker for people: each request, its state, and when HITL.sh is next asked about it."""
+"""Lists tracked requests for operators: state of each, and when it is checked next."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -24,16 +24,16 @@ class OverruledBy(msgspec.Struct, frozen=True, kw_only=True):
     """An outcome that stronger evidence overruled."""
 
     event: str
-    #: What is true instead: the key of the true event, or ``open`` or ``missing`` as the request is; or why not.
+    #: What overruled it: the key of an event, ``open`` or ``missing`` (the request at HITL.sh), or a reason.
     by: str
 
 
 class TrackedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One request as the request tracker has it."""
+    """One tracked request."""
 
     request_id: str
-    #: ``open``, ``unreachable`` (its API key is polled no more), ``lost``, or how it ended: ``completed``, ``timeout``,
-    #: ``cancelled``. None when it is not known.
+    #: ``open``, ``unreachable`` (its API key is no longer polled), ``lost``, or how it ended: ``completed``,
+    #: ``timeout``, ``cancelled``. None when it is not known.
     state: str | None
     #: asked, callback, event or listing.
     learned: str | None
@@ -41,11 +41,11 @@ class TrackedEntry(msgspec.Struct, frozen=True, kw_only=True):
     timeout_at: datetime | None
     #: When HITL.sh last showed it as open.
     checked_at: datetime | None
-    #: When it is next worth a call; None when it is not.
+    #: When it is checked next; None if it is not scheduled.
     next_check: datetime | None
     #: Handlers wait until HITL.sh confirms how it ended.
     unconfirmed: bool
-    #: A delivery that names it was refused since it was last checked.
+    #: We refused a delivery that names it since it was last checked.
     refused: bool
     #: HITL.sh did not know it when it was last asked.
     missing: bool
@@ -56,7 +56,7 @@ class TrackedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrackedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some requests, and whether there are more."""
+    """A page of requests, and whether there are more."""
 
     entries: tuple[TrackedEntry, ...]
     more: bool
@@ -67,15 +67,15 @@ _Candidate: TypeAlias = tuple[str, OverruledBy | None]
 
 
 def entry(redis: Redis, request_id: str) -> TrackedEntry | None:
-    """One tracked request. None if it is not tracked: its decision may be all that was delivered."""
+    """One tracked request; None if it is not tracked (only its decision may be known)."""
     [request] = _read(redis, api_keys.read(redis), [(request_id, None)])
     return request if request.learned is not None else None
 
 
 def listing(redis: Redis, state: State | None = None, *, limit: int = 50) -> TrackedPage:
-    """Requests in a state: open ones in the order of their next checks, all others the latest first.
+    """Requests in a state: open ones in the order of their next checks, all others newest first.
 
-    Without a state every tracked one, newest first. Of `overruled`, one entry for each event.
+    Without a state, every tracked request, newest first. With `overruled`, one entry for each overruled event.
     """
     entries: list[TrackedEntry] = []
     used_keys = api_keys.read(redis)
@@ -90,7 +90,7 @@ def listing(redis: Redis, state: State | None = None, *, limit: int = 50) -> Tra
 
 
 def _is_in_state(request: TrackedEntry, state: State | None) -> bool:
-    """An index may be ahead of the record, or behind it."""
+    """Whether the record agrees with the index that lists it: either may be ahead."""
     match state:
         case None:
             return request.state is not None
@@ -105,13 +105,13 @@ def _is_in_state(request: TrackedEntry, state: State | None) -> bool:
 def _candidates(redis: Redis, used_keys: ApiKeys, state: State | None) -> Iterator[Sequence[_Candidate]]:
     match state:
         case None:
-            every = [*used_keys.polled, *used_keys.retired]
-            yield from _merged(redis, [name for one in every for name in (one.asked, one.unverified)])
+            all_keys = [*used_keys.polled, *used_keys.retired]
+            yield from _merged(redis, [name for key in all_keys for name in (key.asked, key.unverified)])
         case "lost":
             yield from _merged(redis, [keys.LOST])
         case "open" | "unreachable":
-            those = used_keys.polled if state == "open" else used_keys.retired
-            yield from _merged(redis, [one.checks for one in those], oldest_first=True)
+            selected = used_keys.polled if state == "open" else used_keys.retired
+            yield from _merged(redis, [key.checks for key in selected], oldest_first=True)
         case "unconfirmed":
             yield from _unconfirmed(redis)
         case "overruled":
@@ -120,7 +120,7 @@ def _candidates(redis: Redis, used_keys: ApiKeys, state: State | None) -> Iterat
 
 
 def _merged(redis: Redis, indexes: Sequence[str], *, oldest_first: bool = False) -> Iterator[Sequence[_Candidate]]:
-    """The requests of several indexes in one order."""
+    """Merge the requests of several indexes into one order."""
     scans = [chain.from_iterable(scan(redis, index, oldest_first=oldest_first)) for index in indexes]
     positions = merge(*scans, key=attrgetter("score"), reverse=not oldest_first)
     candidates = ((position.member, None) for position in positions if position.member != DISCOVERY)
@@ -129,7 +129,7 @@ def _merged(redis: Redis, indexes: Sequence[str], *, oldest_first: bool = False)
 
 
 def _unconfirmed(redis: Redis) -> Iterator[Sequence[_Candidate]]:
-    """Each request once, however many of its effects wait."""
+    """Yield each request once, even if several of its effects wait."""
     listed = set[str]()
     for positions in scan(redis, keys.UNCONFIRMED):
         event_keys = [position.member.partition("|")[2] for position in positions]
@@ -167,7 +167,7 @@ def _read(redis: Redis, used_keys: ApiKeys, candidates: Sequence[_Candidate]) ->
             pipe.zscore(own.checks, request_id)
             pipe.exists(keys.unconfirmed(request_id))
         replies = iter(pipe.execute())
-    retired = {one.suffix for one in used_keys.retired}
+    retired = {key.suffix for key in used_keys.retired}
     return [
         _tracked_entry(request_id, overruled, record, *values, is_polled=own.suffix not in retired)
         for (request_id, overruled), record, own, values in zip(
@@ -177,7 +177,7 @@ def _read(redis: Redis, used_keys: ApiKeys, candidates: Sequence[_Candidate]) ->
 
 
 def _indexes(used_keys: ApiKeys, record: RequestRecord | None, *, is_first: bool) -> KeyIndexes:
-    """As the scripts find the API key of a request. `is_first`: it has a place among those of the first key."""
+    """The indexes of a request's API key, as prelude.lua finds it. `is_first`: an index of the first key has it."""
     if record is not None and record.api_key is not None:
         return used_keys.indexes(record.api_key)
     return used_keys.indexes("") if is_first else used_keys.current

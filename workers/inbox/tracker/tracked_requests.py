@@ -1,4 +1,4 @@
-"""The request tracker: every request that we know of, and when it is next worth a call to HITL.sh."""
+"""The request tracker: every request that we know of, and when it is checked next at HITL.sh."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -21,36 +21,38 @@ _decode_callback = msgspec.json.Decoder(CallbackState).decode
 
 
 class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as it was made; times in seconds since 1970."""
+    """A request to track. Times are seconds since 1970."""
 
     request_id: str
     learned: Learned = "asked"
     created_at: float
     timeout_at: float | None = None
-    #: Of our own callback URL that HITL.sh was given: no other request may use it from now on.
+    #: The token of the callback URL that HITL.sh was given: from now on no other request may use it.
     callback: CallbackState | None = None
-    #: What was asked in it.
+    #: What is asked in it.
     details: RequestDetails | None = None
 
 
 def track(redis: Redis, request: NewRequest, *, key_hash: str | None = None) -> bool:
-    """Track it; returns whether it is new. May be repeated.
+    """Track a request; returns whether it is new. Safe to repeat. Raises `ValueError` for an id over 200 characters.
 
-    `key_hash`: of the API key that asked; by default the current one.
+    `key_hash`: hash of the API key that asked; by default the current key.
     """
     script = scripts.script(redis, "tracker/track_request")
     return cast("int", script(keys=keys.script_keys(key_hash), args=_arguments(request))) == 1
 
 
 async def atrack(redis: AsyncRedis, request: NewRequest, *, key_hash: str | None = None) -> bool:
-    """`track`, awaited."""
+    """`track` for asyncio."""
     script = scripts.async_script(redis, "tracker/track_request")
     return cast("int", await script(keys=keys.script_keys(key_hash), args=_arguments(request))) == 1
 
 
 def _arguments(request: NewRequest) -> list[str | bytes]:
     if len(request.request_id) > LONGEST_ID:
-        raise ValueError(f"a request id of {len(request.request_id)} characters: HITL.sh's have 24")
+        raise ValueError(
+            f"the request id has {len(request.request_id)} characters: pass the 24-character id of HITL.sh"
+        )
     callback, details = request.callback, request.details
     return [
         str(keys.LONGEST_REQUEST),
@@ -66,17 +68,17 @@ def _arguments(request: NewRequest) -> list[str | bytes]:
 
 
 class TrackedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that is worth a call sooner or later, as a reconcile run sees it."""
+    """A request that reconcile runs check."""
 
     request: OpenRequest
-    #: It is due because of a delivery that is not verified: a refused one, or one by a callback URL that is not the
-    #: request's own. It is worth a call only after all others.
+    #: It is due only because of an unverified delivery: a refused one, or one by a callback URL that is not the
+    #: request's own. It is checked after all others.
     unverified: bool = False
-    #: It has ended by what was delivered, and handlers wait until HITL.sh confirms that.
+    #: A delivery says that it has ended, and handlers wait until HITL.sh confirms it.
     awaits_confirmation: bool = False
-    #: Only the request itself will do: its callback URL proves what came by one, and only it has all details.
+    #: A row of a list does not suffice: only the request itself shows its callback URL and all details.
     needs_full_fetch: bool = False
-    #: Not worth a call before (seconds since 1970).
+    #: Not checked before this time (seconds since 1970).
     hold: float = 0.0
     callback: CallbackState | None = None
 
@@ -85,19 +87,19 @@ class _Evidence(msgspec.Struct, frozen=True):
     """One event that waits for confirmation."""
 
     trust: str
-    #: Of the callback URL by which it came; None for any other way.
+    #: Id of the callback token of the delivery; None if it did not come by callback URL.
     callback_id: str | None
     by_callback: bool
 
 
-#: Of the API key that was the first to be used.
+#: The indexes of the first API key.
 _FIRST = KeyIndexes()
 #: Requests read in one round trip.
 _CHUNK = 500
 
 
 def load(redis: Redis, indexes: KeyIndexes = _FIRST) -> dict[str, TrackedRequest]:
-    """Every request of an API key that is open, or waits for confirmation; a few round trips for each 500."""
+    """Every request of an API key that is open or waits for confirmation; a few round trips per 500 requests."""
     members = [member.decode() for member in cast("list[bytes]", redis.zrange(indexes.checks, 0, -1))]
     ids = [member for member in members if member != DISCOVERY]
     requests: dict[str, TrackedRequest] = {}
@@ -109,7 +111,7 @@ def load(redis: Redis, indexes: KeyIndexes = _FIRST) -> dict[str, TrackedRequest
 
 
 def ended(redis: Redis, request_ids: Sequence[str]) -> set[str]:
-    """Which of these have ended as far as we know, and wait for no confirmation."""
+    """The requests among these that have an outcome and wait for no confirmation."""
     with redis.pipeline(transaction=False) as pipe:
         for request_id in request_ids:
             request_records.queue_read(pipe, request_id)
@@ -123,7 +125,7 @@ def ended(redis: Redis, request_ids: Sequence[str]) -> set[str]:
 
 
 def read(redis: Redis, request_ids: Sequence[str], indexes: KeyIndexes = _FIRST) -> dict[str, TrackedRequest]:
-    """Those of these that are tracked."""
+    """The requests among these that are tracked."""
     with redis.pipeline(transaction=False) as pipe:
         for request_id in request_ids:
             request_records.queue_read(pipe, request_id)
@@ -135,7 +137,7 @@ def read(redis: Redis, request_ids: Sequence[str], indexes: KeyIndexes = _FIRST)
         if record is not None and (record.created_at is not None or record.outcome is not None):
             tracked = _tracked(request_id, record, rank or 0)
             if tracked.awaits_confirmation:
-                tracked = _awaiting(tracked, _unconfirmed(redis, request_id), is_doubted=record.is_doubted)
+                tracked = _with_evidence(tracked, _unconfirmed(redis, request_id), is_doubted=record.is_doubted)
             requests[request_id] = tracked
     return requests
 
@@ -162,7 +164,7 @@ def _tracked(request_id: str, record: RequestRecord, newer: int) -> TrackedReque
 
 
 def _unconfirmed(redis: Redis, request_id: str) -> list[_Evidence]:
-    """The events of the request that wait for confirmation."""
+    """The evidence of each event of the request that waits for confirmation."""
     event_keys = [key.decode() for key in cast("set[bytes]", redis.smembers(keys.unconfirmed(request_id)))]
     return [
         _evidence(fields) for fields in lookup.read_fields(redis, event_keys, ("trust", "callback:callback")).values()
@@ -178,18 +180,18 @@ def _evidence(fields: Mapping[str, bytes]) -> _Evidence:
     )
 
 
-def _awaiting(tracked: TrackedRequest, evidence: Sequence[_Evidence], *, is_doubted: bool) -> TrackedRequest:
-    """With what has to be confirmed. `is_doubted`: HITL.sh was asked once, and has not confirmed it."""
-    own = tracked.callback.id if tracked.callback is not None else None
+def _with_evidence(tracked: TrackedRequest, evidence: Sequence[_Evidence], *, is_doubted: bool) -> TrackedRequest:
+    """The request with what its evidence implies. `is_doubted`: HITL.sh was asked once and did not confirm it."""
+    own_id = tracked.callback.id if tracked.callback is not None else None
 
     def is_verified(event: _Evidence) -> bool:
         if event.trust != "callback":
             return True
-        # HITL.sh knows the token of the request's own callback URL, and so does everybody whom it leaked to.
-        return own is not None and event.callback_id == own and not is_doubted
+        # HITL.sh knows the token of the request's own callback URL; so does anybody to whom the URL leaked.
+        return own_id is not None and event.callback_id == own_id and not is_doubted
 
     return msgspec.structs.replace(
         tracked,
         unverified=tracked.request.learned == "callback" or not any(map(is_verified, evidence)),
-        needs_full_fetch=tracked.needs_full_fetch or (own is None and any(event.by_callback for event in evidence)),
+        needs_full_fetch=tracked.needs_full_fetch or (own_id is None and any(event.by_callback for event in evidence)),
     )
