@@ -196,7 +196,7 @@ async def test_an_event_that_expired_is_left_out(inbox: WorkerInbox, redis: Redi
 
 @pytest.mark.parametrize("cursor", ["", "yesterday", "nan@x", "1@"])
 def test_a_cursor_that_is_none_is_refused(redis: Redis, cursor: str) -> None:
-    with pytest.raises(CursorInvalid, match="is no cursor"):
+    with pytest.raises(CursorInvalid, match="is not a cursor"):
         events(redis, cursor=cursor)
 
 

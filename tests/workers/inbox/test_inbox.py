@@ -280,8 +280,8 @@ async def test_an_effect_without_its_handler_is_held_until_the_handler_is_back(
 
     await inbox.report([settled(pay, "held")])
     nothing = await inbox.claim(10)
-    resumed_other = await inbox.resume(["notify"], most=10)
-    resumed = await inbox.resume(["pay"], most=10)
+    resumed_other = await inbox.resume(["notify"], limit=10)
+    resumed = await inbox.resume(["pay"], limit=10)
     [again] = (await inbox.claim(10)).items
 
     assert (nothing.items, resumed_other.resumed, resumed.resumed) == ([], 0, 1)

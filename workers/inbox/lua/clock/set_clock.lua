@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- Set the inbox clock: a compare-and-set on its latest tick. Safe to repeat.
 --
--- What moves the clock on at once moves leases and the presence of drains with it, so that whoever holds something
--- has as long to renew it as before.
+-- A jump of the clock moves leases and the presence of drains by the same amount, so that their holders have as long to
+-- renew them as before.
 --
 -- ARGV     id of the latest tick that the caller knows ('' for none), id of the new one, the server's clock and the
 --          inbox clock at the new one (microseconds since 1970), the speed from then on
--- Answers  1, or 0 when somebody else has set the clock meanwhile, or when this call comes late: others would take
---          the tick for one that was measured now
+-- Answers  1; 0 if another process has set the clock meanwhile, or if this call is late: others would take the tick
+--          for one that was measured now
 local clock = prefix .. 'clock'
 -- Microseconds.
 local LATE = 500000

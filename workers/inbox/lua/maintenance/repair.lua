@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Check unfinished events, a slice at a time, for work that nothing would continue, and make it due. Each unfinished
--- event and effect is due, leased, or waits for something that will happen: in `turns` while another event of its
--- request holds the turn, for a place of a capped handler, while its handler is paused or missing, for a person, or
--- for stronger evidence with a check of its request scheduled. The other scripts keep this; a violation is a fault
--- of theirs, or was written by hand.
+-- Check a slice of the unfinished events for work that nothing would continue, and make it due. The invariant: each
+-- unfinished event and effect is due, leased, or waits for something that will happen (in `turns` while another event of
+-- its request holds the turn, for a slot of a capped handler, while its handler is paused or missing, for a person, or
+-- for stronger evidence with a check of its request scheduled). A violation is a bug in the other scripts, or was
+-- written by hand.
 --
 -- An effect that waits for the details of its request goes on without them after a day: the API key may be refused, or no
 -- process reconciles.
@@ -25,10 +25,10 @@ end
 local function make_due(handler, event, member)
   redis.call('ZADD', due, 'NX', now, member)
   if handler ~= '' then redis.call('HSET', event, handler .. ':state', 'due') end
-  ring()
+  wake_drain()
 end
 
-local function stands_in(index, member) return redis.call('ZSCORE', prefix .. index, member) and true or false end
+local function is_in_index(index, member) return redis.call('ZSCORE', prefix .. index, member) and true or false end
 
 -- How many effects of a handler are leased.
 local running
@@ -45,8 +45,8 @@ end
 
 -- -- one effect, or the routing of an event (handler '') ----------------------------------------------------------
 
--- It waits for a place of its capped handler: more places are counted as taken than effects run.
-local function count_places(handler, key)
+-- An effect waits for a slot of its capped handler: check that the counted slots are really taken.
+local function count_slots(handler, key)
   local counted, taken = tonumber(redis.call('HGET', prefix .. 'running', handler) or 0), leased_effects(handler)
   if counted <= taken and counted > 0 then return end
   report_fault(handler, key, counted > taken and 'its place is counted as taken, and nothing of its handler runs'
@@ -56,7 +56,7 @@ local function count_places(handler, key)
   else
     redis.call('HDEL', prefix .. 'running', handler)
   end
-  call_next(handler)
+  make_next_due(handler)
 end
 
 local function check_waiting(handler, event, key, request_id)
@@ -74,7 +74,7 @@ local function check_waiting(handler, event, key, request_id)
   elseif fields[2] == 'details' and now - since > LONGEST_WAIT_FOR_DETAILS then
     give_up_details(request_id)
     answer[2] = answer[2] + 1
-  elseif not stands_in('unconfirmed', handler .. '|' .. key)
+  elseif not is_in_index('unconfirmed', handler .. '|' .. key)
     or redis.call('SISMEMBER', prefix .. 'unconfirmed:' .. request_id, key) == 0
     or not redis.call('ZSCORE', checks_of(request_id), request_id) then
     report_fault(handler, key, 'it waits for evidence, and no check of its request is scheduled')
@@ -82,7 +82,7 @@ local function check_waiting(handler, event, key, request_id)
   end
 end
 
--- Where a state has its members wait, beside `due`.
+-- The index of the effects in each state.
 local indexes = { failed = 'failed', held = 'held', paused = 'held' }
 
 local function remove_everywhere(handler, member, request_id)
@@ -96,8 +96,8 @@ end
 
 local function check(handler, event, key, request_id, state)
   local member = handler .. '|' .. key
-  local is_due, is_leased = stands_in('due', member), redis.call('HEXISTS', leases, member) == 1
-  local has_turns = request_id and stands_in('turns:' .. request_id, member)
+  local is_due, is_leased = is_in_index('due', member), redis.call('HEXISTS', leases, member) == 1
+  local has_turns = request_id and is_in_index('turns:' .. request_id, member)
   if is_leased and not is_due then
     report_fault(handler, key, 'its lease never runs out')
     redis.call('ZADD', due, now, member)
@@ -107,13 +107,13 @@ local function check(handler, event, key, request_id, state)
   elseif is_due or has_turns then
     return
   elseif indexes[state] then
-    if stands_in(indexes[state], member) then return end
+    if is_in_index(indexes[state], member) then return end
     report_fault(handler, key, 'it is ' .. state .. ', and not in the index of such effects')
     redis.call('ZADD', prefix .. indexes[state], now, member)
   elseif state == 'unconfirmed' then
     check_waiting(handler, event, key, request_id)
-  elseif state == 'waiting' and stands_in('waiting:' .. handler, member) then
-    count_places(handler, key)
+  elseif state == 'waiting' and is_in_index('waiting:' .. handler, member) then
+    count_slots(handler, key)
   else
     report_fault(handler, key, 'it is ' .. state .. ', and neither due nor leased, and waits in no index')
     if handler ~= '' or not request_id then make_due(handler, event, member) else make_routable(request_id, key) end
@@ -122,13 +122,13 @@ end
 
 -- -- one event ------------------------------------------------------------------------------------------------------
 
--- The holder of the turn goes on, or what waits does.
+-- Check that the holder of the turn can go on; else pass the turn on.
 local function check_turn(request_id, key)
   local request, turns = prefix .. 'request:' .. request_id, turns_of(request_id)
   local first = redis.call('ZRANGE', turns, 0, 0)[1]
   if not first then return end
   local holder = redis.call('HGET', request, 'turn')
-  local moves = holder and stands_in('due', '|' .. holder)
+  local moves = holder and is_in_index('due', '|' .. holder)
   if holder then
     local held = prefix .. 'event:' .. holder
     for name in string.gmatch((redis.call('HGET', held, 'routed_to') or '') .. ',', '([^,]*),') do
@@ -137,7 +137,7 @@ local function check_turn(request_id, key)
         report_fault(name, holder, 'it waits for a turn that its own event holds')
         make_due(name, held, member)
       end
-      moves = moves or stands_in('due', member)
+      moves = moves or is_in_index('due', member)
     end
     if redis.call('ZREM', turns, '|' .. holder) == 1 then
       report_fault('', holder, 'it waits for a turn that its own event holds')
@@ -152,7 +152,7 @@ local function check_turn(request_id, key)
   pass_turn(request_id, holder or key)
 end
 
--- The counts of the record are what the indexes say.
+-- Correct the counts of the record by the indexes.
 local function check_counts(event, key, counts)
   for name, count in pairs(counts) do
     local written = tonumber(redis.call('HGET', event, name) or 0)
@@ -207,7 +207,7 @@ for _, key in ipairs(keys) do check_event(key) end
 local repaired = (#answer - ANSWER_HEAD) / 2
 if repaired > 0 then
   redis.call('HINCRBY', prefix .. 'counters', 'repaired', repaired)
-  ring()
+  wake_drain()
 end
 if #keys == slice then answer[1] = rank + slice end
 return answer

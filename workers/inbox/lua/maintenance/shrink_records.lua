@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- The server is nearly full: drop parts of records that no work needs. Safe to repeat.
+-- The server is nearly full: remove parts of records that no work needs. Safe to repeat.
 --
 -- ARGV     'tracebacks' (of every event; the last line of the last error stays) or 'bodies' (of finished events
 --          only; the record says that its body was dropped), then event keys
@@ -26,7 +26,7 @@ local function drop_tracebacks(event)
   return #dropped + #changed > 0
 end
 
--- `body`, `posted_body`, `signed:body` and the like; empty, not absent, because readers expect the field.
+-- Empty the fields `<level>:body`; they stay, because readers expect them.
 local function drop_bodies(event)
   if redis.call('HEXISTS', event, 'finished_at') == 0 then return false end
   local changed = {}

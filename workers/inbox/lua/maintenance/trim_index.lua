@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- Drop from an index what has expired, a slice at a time. A member that has a record is never dropped.
+-- Remove a slice of the members of an index whose records have expired. A member with a record is never removed.
 --
 -- ARGV     retention in seconds, longest life of an open request in seconds, index, rank at which to go on
--- Answers  {members dropped, rank at which to go on; -1 at the end}
+-- Answers  {members removed, rank at which to go on; -1 at the end}
 local SLICE = 500
 local request_life, index, rank = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 retention = tonumber(ARGV[1])
--- Whose records an index names, and how old its members are at the least.
+-- For each index: the key prefix of its records, and the latest score of members that may have expired.
 local indexes = {
   events = { 'event:', now - retention * 1000 },
   quarantine = { 'event:', now - retention * 1000 },
@@ -20,13 +20,13 @@ local function expired(record, member) return redis.call('EXISTS', prefix .. rec
 
 -- Each API key has `asked`, `unverified` and `checks` of its own.
 local kind, name = string.match(index, '^%a+'), prefix .. index
-if kind == 'asked' or kind == 'unverified' then -- by creation; places of ended requests are of use too
+if kind == 'asked' or kind == 'unverified' then -- by creation; ended requests stay, since they count for the offsets of others
   return { redis.call('ZREMRANGEBYSCORE', name, '-inf', now / 1000 - request_life), -1 }
 end
 local record, latest = unpack(indexes[kind])
 local members = redis.call('ZRANGE', name, '-inf', latest, 'BYSCORE', 'LIMIT', rank, SLICE)
-local gone = 0
+local dropped = 0
 for _, member in ipairs(members) do
-  if member ~= '*' and expired(record, member) then gone = gone + redis.call('ZREM', name, member) end
+  if member ~= '*' and expired(record, member) then dropped = dropped + redis.call('ZREM', name, member) end
 end
-return { gone, #members < SLICE and -1 or rank + SLICE - gone }
+return { dropped, #members < SLICE and -1 or rank + SLICE - dropped }

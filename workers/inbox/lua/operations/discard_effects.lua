@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
--- A person ends effects that failed, are held or wait for evidence, without their being done, and quarantined
--- records; an event with nothing open is finished. Safe to repeat: all others are left alone, and so is what a worker
--- holds.
+-- Discard effects that failed, are held or wait for evidence, and quarantined records, for an operator. An event without
+-- open effects is finished. Safe to repeat: other effects, and those that a worker holds, are left alone.
 --
 -- ARGV     retention in seconds, the person's reason, then members: '<handler>|<event key>',
 --          '|<event key>' for a quarantined record

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Run effects again for a person: they are due now, their policy begins anew, their attempts go on counting.
--- Safe to repeat: an effect that is due, waits or runs is left alone, and so is whatever a worker holds.
--- Of an outcome that stronger evidence overruled, or that does not speak for its request, nothing runs again; nor does
--- a handler that began for another outcome of the request, unless that is forced.
+-- Run effects again for an operator: they are due now, with all attempts of their policy; attempt numbers continue.
+-- Safe to repeat: an effect that is due, waits or runs is left alone, and so is one that a worker holds.
+-- Nothing runs again for an outcome that was overruled or is not the decision of its request; nor does a handler that
+-- began for another outcome of the request, unless it is forced.
 --
--- ARGV     what to call it: the name of a counter and of a time ('retries', 'retried_at');
+-- ARGV     names of the counter and of the time to record ('retries', 'retried_at');
 --          states that are begun anew, comma-separated ('missing' for a handler that never had this event);
 --          'forced', 'dry' (nothing is written), both or neither;
 --          then (event key, handlers) pairs: '<handler>:<mode>[:conflict],...' with the modes due and await-<level>
@@ -18,19 +18,19 @@ local ended = { missing = true, done = true, skipped = true, discarded = true, s
 -- Not routed yet (it will be, through today's routes), or no event at all.
 local untouched = { due = true, quarantined = true, reread = true, misused = true }
 
-local function anew(event, handler, crashes)
-  -- What workers died with runs alone at first, as it did before.
+local function reset_effect(event, handler, crashes)
+  -- An effect that a worker died with is suspect again, and runs alone.
   if tonumber(crashes or 0) > 0 then redis.call('HSET', event, handler .. ':suspect', 1) end
   redis.call('HDEL', event, handler .. ':errors', handler .. ':crashes', handler .. ':reason')
   redis.call('HSET', event, handler .. ':state', 'due', handler .. ':' .. when, now_text)
   redis.call('HINCRBY', event, handler .. ':' .. counter, 1)
 end
 
--- In the order in which they were asked for; their fractions of a millisecond keep it.
+-- Fractions of a millisecond keep the order of the arguments.
 local function make_due(member)
   begun = begun + 1
   redis.call('ZADD', due, now - 1 + begun / 1000, member)
-  ring()
+  wake_drain()
 end
 
 local function route_again(event, key, record)
@@ -38,7 +38,7 @@ local function route_again(event, key, record)
   if not redis.call('ZSCORE', prefix .. 'failed', member) or redis.call('HEXISTS', leases, member) == 1 then return '' end
   if dry then return '*' end
   redis.call('ZREM', prefix .. 'failed', member)
-  anew(event, '', redis.call('HGET', event, ':crashes'))
+  reset_effect(event, '', redis.call('HGET', event, ':crashes'))
   redis.call('HSET', event, 'state', 'due')
   reopen(event, key, record.request)
   if not record.request or take_turn(record.request, key, member) then make_due(member) end
@@ -52,14 +52,14 @@ local function may_have_effect(event, key, handler, record, conflict)
   return not began_elsewhere(handler, key, record.request)
 end
 
-local function note_effect(event, key, handler, record, conflict)
+local function record_effect(event, key, handler, record, conflict)
   if not record.request or not record.outcome then return end
   if conflict then redis.call('HSET', event, handler .. ':conflict', 1) end
   if redis.call('HEXISTS', event, handler .. ':conflict') == 0 then return give_effect(handler, key, record.request) end
   redis.call('HSETNX', prefix .. 'request:' .. record.request, 'effect:' .. handler, key)
 end
 
--- Answers whether the effect was begun anew, and whether that opened it.
+-- Answers whether the effect runs again, and whether it had ended before.
 local function run_again(event, key, handler, mode, record, conflict)
   local member = handler .. '|' .. key
   local seen = redis.call('HMGET', event, handler .. ':state', handler .. ':crashes')
@@ -71,10 +71,10 @@ local function run_again(event, key, handler, mode, record, conflict)
     local names = redis.call('HGET', event, 'routed_to') or ''
     redis.call('HSET', event, 'routed_to', names == '' and handler or names .. ',' .. handler, handler .. ':attempts', 0)
   end
-  note_effect(event, key, handler, record, conflict)
+  record_effect(event, key, handler, record, conflict)
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('ZREM', prefix .. 'held', member)
-  anew(event, handler, seen[2])
+  reset_effect(event, handler, seen[2])
   local needs = string.match(mode, '^await%-(%a+)$')
   redis.call('HDEL', event, handler .. ':details')
   local waits = needs == 'details' and record.request and not was_read(record.request)
@@ -88,17 +88,17 @@ local function run_again(event, key, handler, mode, record, conflict)
   return true, ended[state]
 end
 
--- Finished or never routed: it is open again, and does not expire while it is.
-local function open_again(event, key, record, opened)
+-- The event was finished or never routed: it is open again, and does not expire while it is.
+local function reopen_event(event, key, record, opened)
   redis.call('HINCRBY', event, 'open', opened)
   redis.call('HSET', event, 'state', 'routed')
   redis.call('HSETNX', event, 'routed_at', now_text)
-  redis.call('HSETNX', event, 'routed_under', 0) -- a routing that is still on its way comes too late
+  redis.call('HSETNX', event, 'routed_under', 0) -- a routing report that is still on its way is ignored
   if redis.call('ZREM', prefix .. 'failed', '|' .. key) == 1 then redis.call('HSET', event, ':state', 'replayed') end
   reopen(event, key, record.request)
 end
 
-local function again(key, handlers)
+local function rerun(key, handlers)
   local event = prefix .. 'event:' .. key
   local fields = redis.call('HMGET', event, 'trust', 'state', 'request', 'overruled', 'outcome', 'conflict')
   if not fields[1] or fields[4] then return '' end
@@ -118,11 +118,11 @@ local function again(key, handlers)
   if names[1] and not dry then
     redis.call('HINCRBY', event, counter, 1)
     redis.call('HSET', event, when, now_text)
-    open_again(event, key, record, opened)
+    reopen_event(event, key, record, opened)
   end
   return table.concat(names, ',')
 end
 
 local answer = {}
-for i = 5, #ARGV, 2 do answer[#answer + 1] = again(ARGV[i], ARGV[i + 1]) end
+for i = 5, #ARGV, 2 do answer[#answer + 1] = rerun(ARGV[i], ARGV[i + 1]) end
 return answer

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Somebody waits for an outcome with more trust than it has: have its request read.
+-- A waiter demands more trust than the outcome has: schedule a check of its request.
 --
 -- ARGV     request id, the least trust
 -- Answers  1 if its outcome has less

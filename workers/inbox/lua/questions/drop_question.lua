@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Forget a question that was not asked, if nobody else has saved it since it was read.
+-- Delete a question that was not asked, unless another process has saved it since it was read.
 --
 -- ARGV     id, the revision that was read
--- Answers  1 if it was forgotten
+-- Answers  1 if it was deleted
 local id, question = ARGV[1], prefix .. 'question:' .. ARGV[1]
 if redis.call('HGET', question, 'revision') ~= ARGV[2] then return 0 end
 redis.call('DEL', question)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Somebody waits for these requests, and their webhooks may be lost: check those that are open soon.
+-- A process waits for these requests, and their webhooks may be lost: check the open ones soon.
 --
 -- ARGV     seconds between two checks of one request, request ids
 -- Answers  how many are checked sooner than they would have been
@@ -8,7 +8,7 @@ for i = 2, #ARGV do
   local fields = redis.call('HMGET', prefix .. 'request:' .. ARGV[i], 'first_seen', 'outcome', 'checked_at')
   local rested = not fields[3] or now_seconds - tonumber(fields[3]) >= tonumber(ARGV[1])
   if fields[1] and not fields[2] and rested then
-    -- Only what is scheduled already: a request whose check has been given up stays so.
+    -- Only a scheduled check is moved: a request that is no longer checked stays so.
     count = count + redis.call('ZADD', checks_of(ARGV[i]), 'XX', 'LT', 'CH', now, ARGV[i])
   end
 end

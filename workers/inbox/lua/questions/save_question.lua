@@ -1,9 +1,9 @@
 #!lua
--- Save the record of a question, if nobody else has saved it since it was read.
+-- Save the record of a question, unless another process has saved it since it was read.
 --
 -- ARGV     retention in seconds, id, the revision that was read ('0' for a new one), record (JSON), 'open' or 'ended',
---          created at (seconds), place in the queue ('' where it does not wait for calls), milliseconds until something
---          is to be done for it ('' for nothing), how many may wait for calls
+--          created at (seconds), queue score ('' if it does not wait for calls), milliseconds until it is due
+--          ('' for never), how many may wait for calls
 -- Answers  {1, revision, version}; {0} where another has saved it; {-1} where too many wait for calls
 retention = ARGV[1]
 local id, revision, record, state = ARGV[2], ARGV[3], ARGV[4], ARGV[5]

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Set when something is next to be done for a question, or for all that wait for calls; unless it has become due.
+-- Set when a question, or every question that waits for calls, is next due; unless it is due already.
 --
 -- ARGV     id, or '' for all that wait for calls and are due; milliseconds from now ('' for never)
 -- Answers  nothing
@@ -11,7 +11,7 @@ if id == '' then
   end
   return
 end
--- A claim has moved it ahead; what has come since has made it due again.
+-- A claim moved it ahead; if it is due again, something changed since.
 local score = tonumber(redis.call('ZSCORE', due_questions, id) or now)
 if score <= now then return end
 if delay then redis.call('ZADD', due_questions, now + delay, id) else redis.call('ZREM', due_questions, id) end

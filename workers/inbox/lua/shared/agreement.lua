@@ -5,7 +5,7 @@
 -- question's options say which of them are one answer. Until they are known, two answers are one if they have a spelling
 -- in common. A fingerprint that begins with `form:` can be compared with its own form alone.
 
--- Of each answer that could be chosen, the digests of its value and of its other spellings; nil where not known.
+-- For each option of the question, the digests of its value and of its other spellings; nil if not known.
 local function known_spellings(request_id)
   for _, source in ipairs(DETAIL_SOURCES) do
     local details = redis.call('HGET', prefix .. 'request:' .. request_id, 'details:' .. source)
@@ -18,15 +18,15 @@ end
 local function items_of(fingerprint)
   local items = {}
   for item in string.gmatch(string.gsub(fingerprint, '[%[%]]', ''), '[^,]+') do
-    local words = {}
-    for digest in string.gmatch(item, '[^/]+') do words[#words + 1] = digest end
-    items[#items + 1] = words
+    local spellings_of_item = {}
+    for digest in string.gmatch(item, '[^/]+') do spellings_of_item[#spellings_of_item + 1] = digest end
+    items[#items + 1] = spellings_of_item
   end
   return items
 end
 
-local function has(words, digest)
-  for _, each in ipairs(words) do
+local function has(spellings_of_item, digest)
+  for _, each in ipairs(spellings_of_item) do
     if each == digest then return true end
   end
   return false
@@ -48,7 +48,7 @@ local function option_of(item, spellings)
   end
 end
 
--- The options that an answer names, as text; nil if it names anything else.
+-- The numbers of the options that an answer names, as text; nil if it names anything else.
 local function options_of(items, spellings)
   local numbers = {}
   for index, item in ipairs(items) do

@@ -1,4 +1,4 @@
--- Details, in every script behind turns.lua: what was asked in a request, as far as it is known.
+-- Details of a request: what was asked in it, as far as it is known. Included in every script, after request_turns.lua.
 --
 -- A request's record has them as JSON by source (`details:asked`, `details:api`, `details:event`, `details:listing`),
 -- beside its own callback URL (`callback`), its loop (`loop_id`, `loop_name`) and `details_unavailable`, when HITL.sh's
@@ -12,13 +12,13 @@ local function count_change(request_id)
   redis.call('HINCRBY', prefix .. 'request:' .. request_id, 'details_version', 1)
 end
 
--- HITL.sh's API has been asked for the details: more will not become known of this request.
+-- Whether HITL.sh's API was asked for the details: no more will become known.
 local function was_read(request_id)
   local fields = redis.call('HMGET', prefix .. 'request:' .. request_id, 'details:api', 'details_unavailable')
   return fields[1] or fields[2]
 end
 
--- The name of the request's loop, from wherever a loop of that id was named last.
+-- Copy the latest known name of its loop to the request.
 local function name_loop(request_id)
   local request = prefix .. 'request:' .. request_id
   local fields = redis.call('HMGET', request, 'loop_id', 'loop_name')
@@ -28,14 +28,14 @@ local function name_loop(request_id)
   count_change(request_id)
 end
 
--- What verified evidence says of a loop: its id, and its name as JSON ('' where not told).
+-- Save the loop id of a request, and the name of the loop (JSON, '' if unknown), from verified evidence.
 local function keep_loop(request_id, loop_id, loop_name)
   if loop_id == '' then return end
   if loop_name ~= '' then redis.call('HSET', prefix .. 'loop_names', loop_id, loop_name) end
   redis.call('HSET', prefix .. 'request:' .. request_id, 'loop_id', loop_id)
 end
 
--- All that is known of the request as one JSON object, and the version of it; nothing where nothing is known.
+-- The version of the details, and all details as one JSON object; nil if none are known.
 local function known_details(request_id)
   local request = prefix .. 'request:' .. request_id
   if redis.call('HEXISTS', request, 'loop_name') == 0 then name_loop(request_id) end
@@ -53,7 +53,7 @@ local function known_details(request_id)
   return version, '{' .. table.concat(parts, ',') .. '}'
 end
 
--- The details with which the effect begins, or went on from the start; '' where nothing is known.
+-- The details that the effect began with, or begins with now; '' if none are known.
 local function details_for(handler, event, request_id, begins)
   if not request_id then return '' end
   local version = redis.call('HGET', event, handler .. ':details')

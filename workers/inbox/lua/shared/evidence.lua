@@ -1,14 +1,14 @@
--- Evidence: what each delivery says of an outcome, and which of it speaks. Included in every script.
+-- Evidence: what each delivery says of an outcome, and which evidence decides. Included in every script.
 --
 -- An event's record holds at most one piece of evidence a trust level, in the fields `<level>:head`, `:body`,
 -- `:callback` and `:received_at`; `trust` is the strongest level that it has. Evidence never changes and is never
 -- mixed: an effect continues with the evidence with which it began (`<handler>:evidence`).
 --
--- Per level the first outcome of a request speaks (`speaks:<level>` of its record), between levels the stronger:
--- that event is the request's decision (`event`). The effects of an outcome are unique per (request, route):
+-- Within a trust level the first outcome of a request stands (`speaks:<level>` of its record), between levels the
+-- stronger one: that event is the request's decision (`event`). The effects of an outcome are unique per (request, route):
 -- `effect:<handler>` names the event whose effect it is.
 
--- The fields that hold a delivery, behind others.
+-- The record fields of a delivery, appended to the given ones.
 local function evidence_fields(delivery, ...)
   local level, fields = delivery.trust, { ... }
   local function add(name, value)
@@ -23,7 +23,7 @@ local function evidence_fields(delivery, ...)
   return fields
 end
 
--- An outcome that HITL.sh's API can still confirm or deny: not once it denied it, or confirmed another.
+-- Whether HITL.sh's API can still confirm or deny the outcome: not after it denied it or confirmed another.
 local function is_confirmable(event)
   local fields = redis.call('HMGET', event, 'request', 'outcome', 'trust', 'overruled')
   if not fields[1] or not fields[2] or fields[3] == 'confirmed' then return false end
@@ -36,7 +36,7 @@ end
 
 -- Milliseconds until a call is made for an effect that demands a signature: the signed delivery may be on its way.
 local SIGNED_GRACE = 90000
--- Milliseconds: confirmations without haste are made together, each full half hour.
+-- Milliseconds: confirmations that are not urgent are made together, every half hour.
 local BATCH_PERIOD = 1800000
 
 local function waits_for_confirmation(request_id)
@@ -44,21 +44,21 @@ local function waits_for_confirmation(request_id)
     or redis.call('HEXISTS', prefix .. 'request:' .. request_id, 'contested') == 1
 end
 
--- The request is worth a call at that moment (milliseconds) at the latest.
+-- Schedule the check of the request at this time (milliseconds) at the latest.
 local function confirm_by(request_id, moment)
   local request = prefix .. 'request:' .. request_id
   if redis.call('HEXISTS', request, 'doubts') == 0 then redis.call('HDEL', request, 'hold') end
   redis.call('ZADD', checks_of(request_id), 'LT', moment, request_id)
 end
 
--- The effect waits until its event has evidence of the level `needs`, or until its request has been read (`details`);
--- `leisurely`: its request is asked for with others.
-local function await_evidence(handler, event, key, request_id, needs, leisurely)
+-- The effect waits until its event has evidence of the level `needs`, or until its request has been read (`details`).
+-- `is_batched`: the check is not urgent, and is made together with others.
+local function await_evidence(handler, event, key, request_id, needs, is_batched)
   redis.call('HSET', event, handler .. ':state', 'unconfirmed', handler .. ':needs', needs)
   if needs == 'details' then redis.call('HSET', prefix .. 'request:' .. request_id, 'details_wanted', now_text) end
   redis.call('ZADD', prefix .. 'unconfirmed', now, handler .. '|' .. key)
   redis.call('SADD', prefix .. 'unconfirmed:' .. request_id, key)
-  if not leisurely then
+  if not is_batched then
     confirm_by(request_id, needs == 'signed' and now + SIGNED_GRACE or now)
   elseif not redis.call('ZSCORE', checks_of(request_id), request_id) then
     local full = (math.floor(now / BATCH_PERIOD) + 1) * BATCH_PERIOD
@@ -67,7 +67,7 @@ local function await_evidence(handler, event, key, request_id, needs, leisurely)
   end
 end
 
--- Nothing waits for this request any more: if it has ended, schedule no check of it.
+-- If nothing waits for this request and it has ended, remove its check.
 local function end_wait(request_id)
   if waits_for_confirmation(request_id) then return end
   local request = prefix .. 'request:' .. request_id
@@ -75,15 +75,14 @@ local function end_wait(request_id)
   if redis.call('HEXISTS', request, 'outcome') == 1 then redis.call('ZREM', checks_of(request_id), request_id) end
 end
 
--- Effects of the event that wait no longer: of one handler, or each whose level is reached. Calls `become` with the
--- names of those.
-local function stop_waiting(event, key, request_id, is_over, become)
+-- End the wait of each effect of the event for which `is_over(handler)` holds; calls `on_end(handler)` for it.
+local function stop_waiting(event, key, request_id, is_over, on_end)
   local left = false
   for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
     if redis.call('ZSCORE', prefix .. 'unconfirmed', handler .. '|' .. key) then
       if is_over(handler) then
         redis.call('ZREM', prefix .. 'unconfirmed', handler .. '|' .. key)
-        if become then become(handler) end
+        if on_end then on_end(handler) end
       else
         left = true
       end
@@ -94,7 +93,7 @@ local function stop_waiting(event, key, request_id, is_over, become)
   end_wait(request_id)
 end
 
--- The event has evidence of this level now, or its request has been read: effects that waited for that are due.
+-- The event has evidence of this level, or its request has been read: make effects that waited for that due.
 local function release_waiting(event, key, request_id, level)
   local function is_reached(handler)
     local needs = redis.call('HGET', event, handler .. ':needs') or 'confirmed'
@@ -104,11 +103,11 @@ local function release_waiting(event, key, request_id, level)
   stop_waiting(event, key, request_id, is_reached, function(handler)
     redis.call('HSET', event, handler .. ':state', 'due')
     redis.call('ZADD', due, now, handler .. '|' .. key)
-    ring()
+    wake_drain()
   end)
 end
 
--- The request has been read, or cannot be: effects that waited for its details are due.
+-- The request has been read, or cannot be read: make effects that waited for its details due.
 local function release_details(request_id)
   redis.call('HDEL', prefix .. 'request:' .. request_id, 'details_wanted')
   for _, key in ipairs(redis.call('SMEMBERS', prefix .. 'unconfirmed:' .. request_id)) do
@@ -117,7 +116,7 @@ local function release_details(request_id)
   end
 end
 
--- HITL.sh's API does not show the request: what waits for its details goes on without them.
+-- HITL.sh's API does not show the request: effects that wait for its details go on without them.
 local function give_up_details(request_id)
   local request = prefix .. 'request:' .. request_id
   if redis.call('HEXISTS', request, 'details_wanted') == 0 then return end
@@ -128,7 +127,7 @@ end
 
 -- -- between the outcomes of one request --------------------------------------------------------------------------
 
--- The effect is not begun, or not begun again: stronger evidence speaks.
+-- Withdraw an effect because of stronger evidence: it does not begin (again).
 local function withdraw(handler, event, key, request_id)
   local member = handler .. '|' .. key
   local was_due = redis.call('ZREM', due, member) == 1
@@ -142,32 +141,32 @@ local function withdraw(handler, event, key, request_id)
   if redis.call('HGET', request, 'effect:' .. handler) == key and not has_begun(event, handler) then
     redis.call('HDEL', request, 'effect:' .. handler)
   end
-  -- A place of a capped handler may have been kept for it: the next one's.
-  if was_due then call_next(handler) end
+  -- A slot of a capped handler may have been reserved for it.
+  if was_due then make_next_due(handler) end
 end
 
 local open_states = { due = true, retry = true, waiting = true, paused = true, held = true, unconfirmed = true,
   failed = true }
 
--- Effects of an outcome are unique per (request, route): whether the handler began for another outcome of the request.
--- Answers also the event that it may begin for now, if that is another one.
+-- Whether the handler began for another outcome of the request: effects of outcomes are unique per (request, route).
+-- Answers also the key of that other event, if its effect is still open.
 local function began_elsewhere(handler, key, request_id)
   local other = redis.call('HGET', prefix .. 'request:' .. request_id, 'effect:' .. handler)
   if not other or other == key then return false end
   local begun, state = has_begun(prefix .. 'event:' .. other, handler)
-  -- Of an event whose record has expired nothing else is known.
+  -- The record of that event has expired: assume that the handler began.
   if not state and redis.call('EXISTS', prefix .. 'event:' .. other) == 0 then begun = true end
   return begun, open_states[state] and other
 end
 
--- The handler has its effect on this event. What has not ended on another one of the request is withdrawn.
+-- The handler has its effect on this event; its open effect on another event of the request is withdrawn.
 local function give_effect(handler, key, request_id)
   local _, other = began_elsewhere(handler, key, request_id)
   if other then withdraw(handler, prefix .. 'event:' .. other, other, request_id) end
   redis.call('HSET', prefix .. 'request:' .. request_id, 'effect:' .. handler, key)
 end
 
--- The event is not routed (again): what an earlier routing of it began goes on.
+-- End the routing of the event; effects that an earlier routing began go on.
 local function end_routing(event, key, request_id)
   for _, where in ipairs({ due, prefix .. 'failed', turns_of(request_id) }) do redis.call('ZREM', where, '|' .. key) end
   redis.call('HDEL', leases, '|' .. key)
@@ -176,9 +175,9 @@ local function end_routing(event, key, request_id)
   finish_if_settled(event, key)
 end
 
--- Stronger evidence speaks for the request, or HITL.sh says that it has not ended: `by` names the event, or is
--- `open` or `missing`. Where they disagree, no effect of this event begins (again), but those of routes that ask
--- for conflicts; where they cannot be compared, none begins. Answers whether something had begun that was wrong.
+-- Stronger evidence decides the request, or HITL.sh says that it has not ended: `by` is the key of the event, or `open`
+-- or `missing`. If they disagree, only effects of routes that ask for conflicts begin (again); if they cannot be
+-- compared, none begins. Answers whether a handler had begun for an outcome that is wrong.
 local function supersede(request_id, key, by, disagrees)
   local event, wrong = prefix .. 'event:' .. key, false
   local by_event = by ~= 'open' and by ~= 'missing'
@@ -208,11 +207,11 @@ local function supersede(request_id, key, by, disagrees)
   else
     finish_if_settled(event, key)
   end
-  rest(request_id, event, key)
+  release_turn(request_id, event, key)
   return wrong
 end
 
--- Have an outcome routed that was routed before, or that a worker routes at this moment, as what it was until now.
+-- Route an outcome again that was routed before, or that a worker is routing now under its former role.
 local function route_anew(request_id, event, key)
   local fields = redis.call('HMGET', event, 'state')
   if redis.call('HEXISTS', leases, '|' .. key) == 1 then
@@ -226,9 +225,9 @@ local function route_anew(request_id, event, key)
   make_routable(request_id, key)
 end
 
--- -- what was asked becomes known --------------------------------------------------------------------------------
+-- -- details become known --------------------------------------------------------------------------------
 
--- The outcome differs from the decision after all.
+-- The options of the question show that the outcome differs from the decision.
 local function begin_conflict(request_id, key, decision, is_contested)
   local event, request = prefix .. 'event:' .. key, prefix .. 'request:' .. request_id
   if redis.call('HEXISTS', event, 'superseded_by') == 1 then
@@ -245,7 +244,7 @@ local function begin_conflict(request_id, key, decision, is_contested)
   route_anew(request_id, event, key)
 end
 
--- The outcome is the same answer as the decision after all: what has begun for it goes on, and nothing else begins.
+-- The options show that the outcome is the same answer as the decision: begun effects go on, no other begins.
 local function end_conflict(request_id, key, decision)
   local event = prefix .. 'event:' .. key
   redis.call('HDEL', event, 'conflict', 'overruled', 'reroute')
@@ -258,7 +257,7 @@ end
 
 local not_compared = { stale = true, misused = true }
 
--- Whether each other outcome of the request differs from its decision is decided again.
+-- Compare each other outcome of the request with the decision again.
 local function decide_agreement(request_id)
   local request = prefix .. 'request:' .. request_id
   local fields = redis.call('HMGET', request, 'event', 'rivals', 'history')
@@ -290,11 +289,11 @@ local function decide_agreement(request_id)
   end
 end
 
--- What was asked in the request, as JSON, from one of the sources.
+-- Save the details of the request (JSON) from one of the sources.
 local function save_details(request_id, source, details)
   local request = prefix .. 'request:' .. request_id
   if details == '' or redis.call('HGET', request, 'details:' .. source) == details then return end
-  -- Some events and list rows say less than others.
+  -- Some events carry fewer details than others.
   if source == 'event' and redis.call('HSTRLEN', request, 'details:event') > #details then return end
   redis.call('HSET', request, 'details:' .. source, details)
   if source == 'api' then redis.call('HDEL', request, 'details_unavailable') end
@@ -304,7 +303,7 @@ local function save_details(request_id, source, details)
 end
 
 -- The decision of the request is confirmed: withdraw effects that wait for another of its outcomes to be confirmed.
-local function end_vain_waits(request_id)
+local function end_obsolete_waits(request_id)
   local request = prefix .. 'request:' .. request_id
   local decision = redis.call('HGET', request, 'event')
   redis.call('HDEL', request, 'contested')

@@ -1,4 +1,4 @@
--- The inbox clock, in microseconds since 1970: what every script takes for the time. inbox_clock.py explains it.
+-- The inbox clock, in microseconds since 1970: the time that every script uses. inbox_clock.py explains it.
 --
 -- `clock` is a hash: the latest tick (`tick` its id, `server` and `inbox` the two clocks at that moment, `rate` the speed
 -- since then) and `latest`, the latest time that any script was given.
@@ -15,7 +15,7 @@ local function read_clock(clock)
   if kept[3] then
     local passed = server - tonumber(kept[2])
     inbox = tonumber(kept[3]) + math.floor(passed * tonumber(kept[4]))
-    -- Nobody knows how much time has passed: the clock stands until a tick says so.
+    -- It is unknown how much time has passed: the clock stands still until the next tick.
     if kept[1] and (passed < 0 or passed > LONGEST_TICK) then inbox = latest end
   end
   return math.max(inbox, latest), server, kept

@@ -1,7 +1,7 @@
--- What every script begins with.
+-- The beginning of every script: keys, time, API keys, and functions that several scripts share.
 --
 -- KEYS[1]  the prefix of every key, which is also the hash tag
--- KEYS[2]  `api_key:<hash>` below the prefix: the API key with which the caller read this; none for a webhook
+-- KEYS[2]  `api_key:<hash>` below the prefix: the API key with which the caller read the data; absent for a webhook
 local prefix = KEYS[1]
 local due, leases = prefix .. 'due', prefix .. 'leases'
 -- The inbox clock: the clocks of the hosts need not agree, and the server's may be set to another time.
@@ -14,8 +14,8 @@ local now_text = string.format('%d.%06d', now_seconds, micros % 1000000)
 local used_key, registered = KEYS[2] and string.sub(KEYS[2], #prefix + #'api_key:' + 1), nil
 local function api_keys()
   if not registered then
-    local found = redis.call('HMGET', prefix .. 'api_keys', 'first', 'configured')
-    registered = { first = found[1] or '', current = string.match(found[2] or '', '%S+$') or found[1] or '' }
+    local names = redis.call('HMGET', prefix .. 'api_keys', 'first', 'configured')
+    registered = { first = names[1] or '', current = string.match(names[2] or '', '%S+$') or names[1] or '' }
   end
   return registered
 end
@@ -25,7 +25,7 @@ local function of_key(index, api_key)
   return prefix .. index .. ((api_key == '' or first == '' or api_key == first) and '' or ':' .. api_key)
 end
 
-local function use_key(api_key)
+local function register_key(api_key)
   redis.call('HSETNX', prefix .. 'api_keys', 'first', api_key)
   redis.call('HSETNX', prefix .. 'api_keys', api_key, now_text)
   registered = nil
@@ -39,7 +39,7 @@ local function unrecorded_key(request_id)
   return using
 end
 
--- The key that a request belongs to: the one that asked it or read it, else the current one of its time.
+-- The API key of a request: the one that asked or read it, else the current one when it was tracked.
 local function key_of(request_id)
   return redis.call('HGET', prefix .. 'request:' .. request_id, 'api_key') or unrecorded_key(request_id)
 end
@@ -81,12 +81,12 @@ local function mark_verified(request_id, learned)
   assign_key(request_id, used_key or key_of(request_id), before == 'callback' and learned or before)
 end
 
--- The next word of a frame: its length in 4 bytes, big-endian, and its bytes.
+-- The next field of a frame: its length in 4 bytes, big-endian, and its bytes.
 local frame, position = '', 1
-local function word()
-  local found
-  found, position = struct.unpack('>I4c0', frame, position)
-  return found
+local function next_field()
+  local field
+  field, position = struct.unpack('>I4c0', frame, position)
+  return field
 end
 
 local function split(member)
@@ -94,16 +94,16 @@ local function split(member)
   return string.sub(member, 1, bar - 1), string.sub(member, bar + 1)
 end
 
--- Wake one idle drain: something is due sooner than it expects.
-local rung = false
-local function ring()
-  if not rung and redis.call('LLEN', prefix .. 'wake') == 0 then redis.call('LPUSH', prefix .. 'wake', 1) end
-  rung = true
+-- Wake one idle drain, because something is due sooner than it expects; once a script.
+local is_woken = false
+local function wake_drain()
+  if not is_woken and redis.call('LLEN', prefix .. 'wake') == 0 then redis.call('LPUSH', prefix .. 'wake', 1) end
+  is_woken = true
 end
 
--- Seconds: a request that is open is tracked for so long after HITL.sh last showed it, however long that is away.
+-- Seconds that an open request is tracked after HITL.sh last showed it, even if HITL.sh is unreachable.
 local TRACKED = 400 * 86400
--- The tokens of our callback URLs live for 40 days: what remains of an ended request outlives them.
+-- Seconds: tombstones outlive the tokens of our callback URLs, which are valid for 40 days.
 local TOMBSTONE = 41 * 86400
 local function tombstone_of(request_id) return prefix .. 'ended:' .. request_id end
 
@@ -127,8 +127,8 @@ local function began_for(request)
   return table.concat(names, ',')
 end
 
--- The event is finished: it expires. Of the decision of a request a tombstone remains after that: its outcome,
--- fingerprint and trust, and, as HITL.sh can overrule it, the handlers that began.
+-- Finish the event: it expires after the retention. If it is the decision of a request, a tombstone remains after that:
+-- outcome, fingerprint, trust, and, unless it is confirmed, the handlers that began.
 local function finish(event, key, state)
   redis.call('HSET', event, 'state', state, 'finished_at', now_text)
   redis.call('EXPIRE', event, retention)
@@ -142,8 +142,8 @@ local function finish(event, key, state)
   redis.call('SET', tombstone, table.concat(fields, ' '), 'EX', retention + TOMBSTONE)
 end
 
--- No route wants the event. It is listed, by its acceptance, for a replay through routes that are added; but not an
--- outcome that does not speak for its request and is no conflict, which no route is asked about.
+-- No route matches the event. It is listed by the time of its acceptance, for a replay through routes that are added
+-- later. An outcome that is neither the decision nor a conflict is not listed: it was never matched against routes.
 local function finish_unrouted(event, key)
   finish(event, key, 'unrouted')
   local fields = redis.call('HMGET', event, 'outcome', 'request', 'conflict', 'accepted_at')
@@ -161,7 +161,7 @@ local function finish_if_settled(event, key)
   finish(event, key, fields[3] and 'overruled' or 'done')
 end
 
--- The event has something open again: it does not expire while it has.
+-- The event has an open effect again, and does not expire while it has.
 local function reopen(event, key, request_id)
   redis.call('HDEL', event, 'finished_at')
   redis.call('PERSIST', event)
@@ -172,29 +172,29 @@ local function reopen(event, key, request_id)
   if redis.call('HGET', request, 'event') == key then redis.call('PERSIST', request) end
 end
 
--- An attempt that was not the last: how it ended (retry, failed, crashed), when it began and ended, and why.
--- The latest two are kept: tracebacks of an effect that fails for a day must not fill the server.
-local function remember(event, handler, number, how, began, wrong)
-  redis.call('HSET', event, handler .. ':attempt:' .. number, how .. ' ' .. (began or now_text) .. ' ' .. now_text .. '\n' .. wrong)
+-- Save a failed attempt: how it ended (retry, failed, crashed), when it began and ended, and the error. Only the latest
+-- two are kept, so that tracebacks of an effect that fails for a day do not fill the server.
+local function save_attempt(event, handler, number, ending, began, error_text)
+  redis.call('HSET', event, handler .. ':attempt:' .. number, ending .. ' ' .. (began or now_text) .. ' ' .. now_text .. '\n' .. error_text)
   redis.call('HDEL', event, handler .. ':attempt:' .. (number - 2))
 end
 
--- A capped handler has room: whichever of its effects waits longest is due.
-local function call_next(handler)
+-- A capped handler has a free slot: make the effect due that has waited longest.
+local function make_next_due(handler)
   local waiting = redis.call('ZPOPMIN', prefix .. 'waiting:' .. handler)
   if waiting[1] then
     redis.call('ZADD', due, now, waiting[1])
-    ring()
+    wake_drain()
   end
 end
 
--- An effect of this handler ended. Effects of a handler without a cap are not counted.
-local function free_place(handler)
+-- An effect of this handler ended: free its slot. Effects of a handler without a cap are not counted.
+local function free_slot(handler)
   local running = prefix .. 'running'
   if redis.call('HEXISTS', running, handler) == 1 and redis.call('HINCRBY', running, handler, -1) <= 0 then
     redis.call('HDEL', running, handler)
   end
-  call_next(handler)
+  make_next_due(handler)
 end
 
 -- When a request was created, in seconds as text, by what was delivered: not in the future, and '' is now.
@@ -202,11 +202,11 @@ local function creation_time(seconds)
   return seconds ~= '' and tonumber(seconds) * 1000 <= now and seconds or now_text
 end
 
--- Seconds between two calls that unverified deliveries may cause for one request.
+-- Minimum seconds between two checks of one request that unverified deliveries cause.
 local UNVERIFIED_PAUSE = 300
 
--- A delivery that may be genuine was refused: check the open request that it names at once. Answers whether that
--- changes anything.
+-- A delivery that may be genuine was refused: check the open request that it names at once. Answers whether a check was
+-- scheduled.
 local function expedite_check(request_id)
   local request = prefix .. 'request:' .. request_id
   local fields = redis.call('HMGET', request, 'first_seen', 'outcome', 'checked_at', 'refused')
@@ -230,7 +230,7 @@ local function track(request_id, learned, created, timeout, life)
   local new = redis.call('ZADD', asked, 'NX', created, request_id) == 1
   if timeout ~= '' then redis.call('HSET', request, 'timeout_at', timeout) end
   local fields = redis.call('HMGET', request, 'outcome', 'missing')
-  -- HITL.sh does not know it, and only a delivery by callback URL names it: no second call.
+  -- HITL.sh does not know it, and only callback deliveries name it: it is not checked again.
   if fields[1] or (fields[2] and learned == 'callback') then return new end
   local verified = redis.call('HGET', request, 'learned') ~= 'callback'
   redis.call('EXPIRE', request, verified and math.max(tonumber(life), TRACKED) or life)

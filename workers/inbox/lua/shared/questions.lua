@@ -5,14 +5,14 @@
 -- belongs to a question has these fields: `question` (its id), `question_needs` (the least trust), `escalates` (another
 -- loop is asked after a timeout), `superseded` (another loop has been asked), `question_seen` (what was told last).
 
--- Whoever waits for the question is told. Messages may be lost: the record is the truth.
+-- Publish that the question has changed. Messages may be lost: the record is authoritative.
 local function publish_question(id)
   local version = redis.call('HINCRBY', prefix .. 'question:' .. id, 'version', 1)
   redis.call('PUBLISH', prefix .. 'questions', id .. ' ' .. version)
   return version
 end
 
--- The question has ended, and is kept for the retention from then on; or it is open (again).
+-- The question has ended: it expires after the retention.
 local function end_question(id)
   local question = prefix .. 'question:' .. id
   redis.call('ZREM', prefix .. 'questions_open', id)
@@ -27,7 +27,7 @@ local function reopen_question(id)
   end
 end
 
--- The outcome has less trust than is demanded: a reconcile run reads the request, as for a handler that waits.
+-- The outcome has less trust than demanded: schedule a check of the request, as for a handler that waits.
 local function demand_evidence(request_id, key, needs)
   local waiting = prefix .. 'unconfirmed:' .. request_id
   if redis.call('SISMEMBER', waiting, key) == 1 or not is_confirmable(prefix .. 'event:' .. key) then return end
@@ -40,11 +40,11 @@ local function withhold(request_id, key)
   local event = prefix .. 'event:' .. key
   if redis.call('HGET', event, 'state') ~= 'due' or redis.call('HEXISTS', leases, '|' .. key) == 1 then return end
   end_routing(event, key, request_id)
-  rest(request_id, event, key)
+  release_turn(request_id, event, key)
 end
 
--- Something that is known of the request may have changed: if it belongs to a question, whoever waits is told.
-local function tell_question(request_id)
+-- The request may have changed: if it belongs to a question and a waiter can see the change, publish it.
+local function update_question(request_id)
   if request_id == '' then return end
   local request = prefix .. 'request:' .. request_id
   local fields = redis.call('HMGET', request, 'question', 'question_needs', 'escalates', 'superseded', 'event', 'outcome',

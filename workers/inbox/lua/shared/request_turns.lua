@@ -10,7 +10,7 @@ local strength = { callback = 1, signed = 2, confirmed = 3 }
 -- No time of the vendor's is as large, so that the class decides first.
 local CLASS, LATEST = 1e11, 9e10
 
--- Routings that this script took out of `due`.
+-- Routings that this script removed from `due`.
 local displaced = {}
 
 local function turns_of(request_id) return prefix .. 'turns:' .. request_id end
@@ -22,7 +22,7 @@ local function class_of(event)
   return class, order - class * CLASS
 end
 
--- The event holds the turn: nothing of it waits for that any more.
+-- Give the event the turn, and make due what of it waited for the turn.
 local function hold_turn(request_id, key)
   redis.call('HSET', prefix .. 'request:' .. request_id, 'turn', key)
   local turns = turns_of(request_id)
@@ -33,14 +33,14 @@ local function hold_turn(request_id, key)
     if redis.call('ZREM', turns, member) == 1 then redis.call('ZADD', due, now, member) end
   end
   if redis.call('ZREM', turns, '|' .. key) == 1 then redis.call('ZADD', due, now, '|' .. key) end
-  ring()
+  wake_drain()
 end
 
--- The event had its turn: whatever waits first is next, be it an event or the retry of an earlier one's effect.
+-- Pass the turn on to whatever is first in `turns`: an event, or the retry of an earlier event's effect.
 local function pass_turn(request_id, key)
   local request = prefix .. 'request:' .. request_id
   local turn = redis.call('HGET', request, 'turn')
-  if turn and turn ~= key then return end -- none: the record expired meanwhile, what waits does not
+  if turn and turn ~= key then return end -- no holder: the record expired, but the waiting members did not
   local following = redis.call('ZRANGE', turns_of(request_id), 0, 0)[1]
   if not following then
     redis.call('HDEL', request, 'turn')
@@ -50,13 +50,13 @@ local function pass_turn(request_id, key)
   hold_turn(request_id, next_key)
 end
 
--- Nothing of the event runs or is to be routed: the next may go on.
-local function rest(request_id, event, key)
+-- Pass the turn on if nothing of the event runs and its routing is not due.
+local function release_turn(request_id, event, key)
   if not request_id or tonumber(redis.call('HGET', event, 'active') or 0) > 0 then return end
   if not redis.call('ZSCORE', due, '|' .. key) then pass_turn(request_id, key) end
 end
 
--- Whether an effect of the event runs, or is about to.
+-- Whether an effect of the event runs or is due.
 local function is_at_work(event, key)
   if tonumber(redis.call('HGET', event, 'active') or 0) > 0 then return true end
   for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
@@ -66,8 +66,8 @@ local function is_at_work(event, key)
   return false
 end
 
--- The event may begin with `member`, its routing or one of its effects: true when it holds the turn now. Else
--- the member stands in `turns`. The caller has taken it out of `due` or puts it there.
+-- Try to take the turn for `member`, the event's routing or one of its effects: true if the event holds the turn now,
+-- else the member is in `turns`. The caller removes it from `due`, or adds it there.
 local function take_turn(request_id, key, member)
   local request = prefix .. 'request:' .. request_id
   local holder = redis.call('HGET', request, 'turn')
@@ -103,11 +103,11 @@ local function is_outranked(request_id, key)
   return first[1] and -math.floor(tonumber(first[2]) / CLASS) > class_of(prefix .. 'event:' .. key)
 end
 
--- Have the event routed, as soon as its request's turn is its own.
+-- Have the event routed as soon as it has the turn of its request.
 local function make_routable(request_id, key)
   local member = '|' .. key
   if take_turn(request_id, key, member) then
     redis.call('ZADD', due, now, member)
-    ring()
+    wake_drain()
   end
 end

@@ -1,41 +1,37 @@
 #!lua
--- Keep a batch of verified events: deduplicate, store, decide the request, make the event due.
--- Safe to repeat: an event already kept counts one more delivery and changes nothing else.
--- Without `allow-oom`: a full server refuses the batch before anything of it is written.
+-- Store a batch of verified events: deduplicate, store, decide the request, make the event due.
+-- Safe to repeat: a stored event counts one more delivery and changes nothing else.
+-- Without `allow-oom`: a full server refuses the whole batch before anything is written.
 --
--- ARGV     retention in seconds, longest life of an open request in seconds, one frame, and 'unlimited' where no
---          quota counts (else nothing). The frame has
---          20 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
---          created_at and timeout_at (of the request, in seconds), fingerprint, head, body, trust,
---          received_at, callback and its id, and what it is about if that is no request ('execution:<id>',
---          'turn:<id>', '' for neither), where the details of the request come
---          from ('' for nowhere), they themselves as JSON, the loop's id and its name as JSON. A word is its length (4 bytes, big-endian) and its bytes; one
---          argument, because a dozen for each event would be most of what a flush costs its sender.
--- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict, overruled (it is the
---          decision now, in place of weaker evidence that says otherwise), stale (it ended before the horizon:
---          kept, not routed), misused (it came by a callback URL that may not speak of it), over_quota or busy (not
---          kept; see quotas.lua)
+-- ARGV     retention in seconds, longest life of an open request in seconds, one frame, 'unlimited' to ignore quotas
+--          (else absent). A frame is a string of fields, each its length (4 bytes, big-endian) and its bytes: one
+--          argument, because 20 arguments an event would dominate the cost of a flush. The fields of an event are those
+--          of `read_delivery` below: kind ('event' or 'unreadable'), key, request, outcome, status, order, created and
+--          timeout (of the request, seconds), fingerprint, head, body, trust, received_at, callback (JSON) and its id,
+--          subject ('execution:<id>' or 'turn:<id>' for an event without a request, else ''), source of the details
+--          ('' for none), details (JSON), loop id and loop name (JSON)
+-- Answers  {drains alive, verdict, verdict, ...}; the verdicts are those of `values.py`
 local request_life = ARGV[2]
 retention = ARGV[1]
 frame = ARGV[3]
 -- How we come to know of a new request, by the trust of the delivery that names it.
 local learned = { callback = 'callback', signed = 'event', confirmed = 'listing' }
 
--- How decisions were found tells how well the webhooks do: counted here, written once for the whole batch.
+-- Counts of decisions by what delivered them first, for webhook health; written once for the whole batch.
 local tally, loss = {}, nil
 local function count(by, step)
   tally[by] = (tally[by] or 0) + 1
   loss = step(loss or tonumber(redis.call('HGET', prefix .. 'webhook_health', 'loss') or 0))
 end
 
--- Not if it was made before there was anybody to tell.
-local function count_found(by, order)
+-- A decision made before the first reconcile run does not count: no webhook was set up then.
+local function count_decision(by, order)
   local started = by == 'reconcile' and order ~= '' and redis.call('HGET', reconcile_state(), 'started')
   if started and tonumber(order) < tonumber(started) then return end
   count(by, function(loss) return loss + 0.05 * ((by == 'reconcile' and 1 or 0) - loss) end)
 end
 
--- A webhook that comes after a reconcile run has found its decision was slow, not lost.
+-- A webhook that arrives after a reconcile run found its decision was late, not lost.
 local function count_overtaken(request, trust)
   if trust == 'confirmed' or redis.call('HGET', request, 'found') ~= 'reconcile' then return end
   redis.call('HSET', request, 'found', 'both')
@@ -48,7 +44,7 @@ local function write_tally()
   redis.call('HSET', webhooks, 'loss', string.format('%.6f', loss))
   if tally.webhook or tally.overtaken then redis.call('HSET', webhooks, 'last_webhook', now_text, 'since_webhook', 0) end
   if tally.reconcile then redis.call('HINCRBY', webhooks, 'since_webhook', tally.reconcile) end
-  for by, more in pairs(tally) do redis.call('HINCRBY', hour, by, more) end
+  for by, number in pairs(tally) do redis.call('HINCRBY', hour, by, number) end
   redis.call('EXPIRE', hour, 31 * 86400)
 end
 
@@ -59,31 +55,31 @@ local function read_request(request_id)
     created_at = fields[6], learned = fields[7], history = fields[8], callback = fields[9], turn = fields[10] }
 end
 
--- Which events a request has had; their keys hold no blank.
+-- Append to the keys of a request's events; keys contain no blank.
 local function with_history(record, key)
   if not record.history then return key end
-  -- The latest of very many will do.
+  -- A long history is cut: the latest events suffice.
   local kept = #record.history < 4000 and record.history or string.match(record.history, ' (.*)', #record.history - 2000)
   return kept .. ' ' .. key
 end
 
 local function keep(event, key, delivery, state)
-  local words = evidence_fields(delivery, 'accepted_at', now_text, 'deliveries', 1, 'state', state)
+  local fields = evidence_fields(delivery, 'accepted_at', now_text, 'deliveries', 1, 'state', state)
   for _, name in ipairs({ 'request', 'fingerprint', 'order', 'outcome' }) do
     if delivery[name] ~= '' then
-      words[#words + 1] = name
-      words[#words + 1] = delivery[name]
+      fields[#fields + 1] = name
+      fields[#fields + 1] = delivery[name]
     end
   end
-  redis.call('HSET', event, unpack(words))
+  redis.call('HSET', event, unpack(fields))
   redis.call('ZADD', prefix .. 'events', now, key)
 end
 
 -- -- what is not routed -----------------------------------------------------------------------------------------
 
--- A callback URL that was made for one request may report that request alone, whoever uses it; one that is bound to no
--- request may also report one execution or turn. Events of loops, users, keys and the system come by signed deliveries
--- alone.
+-- Whether a callback URL may not report this event. A URL made for one request may report only that request; a URL
+-- bound to no request may also report one execution or turn. Events of loops, users, keys and the system are accepted
+-- only from signed deliveries.
 local function is_misused(delivery, record)
   if delivery.trust ~= 'callback' or delivery.callback_id == '' then return false end
   local own = '{"id":"' .. delivery.callback_id .. '"'
@@ -97,7 +93,7 @@ local function is_misused(delivery, record)
   return redis.call('GET', token .. ':subject') ~= delivery.subject
 end
 
--- Kept to be seen, never routed; under a key of its own, so that the true delivery is not taken for a duplicate.
+-- Store it for operators to see, never routed; under a key of its own, so that the true delivery is no duplicate of it.
 local function keep_misused(delivery, record)
   local key = delivery.key .. '#' .. delivery.callback_id
   local event = prefix .. 'event:' .. key
@@ -115,21 +111,21 @@ local function keep_misused(delivery, record)
   return 'misused'
 end
 
--- Since when what ended is delivered (seconds); nil until it is read.
+-- Outcomes from this time on are delivered (seconds); nil until it is read.
 local since
 
--- What ended before we began with the API key, or so long ago that its record has expired, is not routed; but what
--- we know to be open is, however late. What has no time of its own is new.
+-- Whether the request ended before the API key was in use, or so long ago that its record has expired: then the event
+-- is not routed. A tracked request is never stale; an event without a time counts as new.
 local function is_stale(delivery, record)
   if record.learned or delivery.order == '' then return false end
   since = since or tonumber(redis.call('HGET', reconcile_state(), 'since') or 0)
-  -- The inbox clock may be ahead of the server's, by which records expire: what is in doubt is new.
+  -- Records expire by the server's clock, and the inbox clock may be ahead of it: the earlier of both applies.
   return tonumber(delivery.order) < math.max(since, math.min(micros, server_micros) / 1000000 - retention)
 end
 
--- What a tombstone says of a request whose record has expired: 'duplicate' for the same outcome, 'stale' for all else;
--- nothing for stronger evidence of another outcome, which is routed to the handlers that did not begin.
-local function buried(delivery, record)
+-- The verdict for a request whose record has expired, by its tombstone: 'duplicate' for the same outcome, else 'stale';
+-- nil for stronger evidence of another outcome, which is routed to the handlers that did not begin.
+local function verdict_of_tombstone(delivery, record)
   if delivery.request == '' or record.outcome then return nil end
   local tombstone = redis.call('GET', tombstone_of(delivery.request))
   if not tombstone then return nil end
@@ -162,18 +158,18 @@ end
 -- -- outcomes ---------------------------------------------------------------------------------------------------
 
 -- Characters of a fingerprint that stand in an event's key.
-local LONGEST_PRINT = 40
+local LONGEST_FINGERPRINT = 40
 
--- The key under which evidence is kept: evidence that agrees has the same, another outcome has one of its own. What
--- is delivered again after HITL.sh has denied it is a new event, a bounded number of times; so is what turns out not to
--- be stale. Answers the key, and whether it is kept already.
-local function identify(delivery, stale)
+-- The key under which evidence is stored: evidence that agrees shares a key, another outcome has its own. A delivery
+-- that HITL.sh denied earlier becomes a new event, a bounded number of times; so does one that is no longer stale.
+-- Answers the key, and whether it exists already.
+local function resolve_key(delivery, stale)
   local key = delivery.key
   local function read() return redis.call('HMGET', prefix .. 'event:' .. key, 'state', 'fingerprint', 'overruled') end
   local kept = read()
   if kept[1] and delivery.outcome ~= '' and kept[2] ~= delivery.fingerprint then
     local print = delivery.fingerprint
-    key = key .. '#' .. (#print <= LONGEST_PRINT and print or redis.sha1hex(print))
+    key = key .. '#' .. (#print <= LONGEST_FINGERPRINT and print or redis.sha1hex(print))
     kept = read()
   end
   local first = key
@@ -181,7 +177,7 @@ local function identify(delivery, stale)
     if not kept[1] then return key, false end
     local denied = kept[3] == 'open' or kept[3] == 'missing'
     if not denied and (kept[1] ~= 'stale' or stale) then return key, true end
-    -- Denied repeatedly: only stronger evidence is kept as a new event.
+    -- Denied repeatedly: only stronger evidence becomes a new event.
     key = first .. '~' .. (again < 7 and again or delivery.trust)
     kept = read()
   end
@@ -200,11 +196,11 @@ local function decide_first(request_id, key, delivery, record)
   if record.first_seen then redis.call('ZREM', checks_of(request_id), request_id) end
   if record.status == 'lost' then redis.call('ZREM', prefix .. 'lost', request_id) end
   if not record.created_at then redis.call('ZADD', asked_of(request_id), 'NX', created, request_id) end
-  count_found(by, delivery.order)
+  count_decision(by, delivery.order)
 end
 
--- Stronger evidence than that of the decision: the event is the decision now.
-local function take_over(request_id, event, key, delivery, decision, differs, is_new)
+-- The event has stronger evidence than the decision, and becomes the decision.
+local function replace_decision(request_id, event, key, delivery, decision, differs, is_new)
   local request = prefix .. 'request:' .. request_id
   redis.call('HSET', request, 'outcome', delivery.outcome, 'status', delivery.outcome, 'event', key, 'decided_at', now_text)
   local wrong = supersede(request_id, decision, key, differs)
@@ -221,8 +217,8 @@ local function take_over(request_id, event, key, delivery, decision, differs, is
   return differs and 'overruled' or 'accepted'
 end
 
--- The decision stands. What differs from it is a conflict; what cannot be compared with it is kept, and no more.
-local function stand_aside(request_id, event, key, delivery, decided, differs, is_new)
+-- The decision stands. An outcome that differs is a conflict; one that cannot be compared is stored, not routed.
+local function keep_beside_decision(request_id, event, key, delivery, decided, differs, is_new)
   local request = prefix .. 'request:' .. request_id
   redis.call('HSET', request, 'rivals', 1)
   if not differs then
@@ -239,8 +235,8 @@ local function stand_aside(request_id, event, key, delivery, decided, differs, i
   return 'conflict'
 end
 
--- The event has evidence of this level, which is new for it: does it speak for its request?
-local function consider(request_id, event, key, delivery, record, is_new)
+-- The event has new evidence of this level: decide whether it is the decision of its request.
+local function decide_outcome(request_id, event, key, delivery, record, is_new)
   if not record.event then
     decide_first(request_id, key, delivery, record)
     if record.turn then make_routable(request_id, key) else redis.call('ZADD', due, now, '|' .. key) end
@@ -254,12 +250,12 @@ local function consider(request_id, event, key, delivery, record, is_new)
   local decided = redis.call('HMGET', prefix .. 'event:' .. record.event, 'outcome', 'fingerprint', 'trust')
   local differs = disagree(request_id, delivery.outcome, delivery.fingerprint, decided[1], decided[2])
   if decided[3] and strength[delivery.trust] > strength[decided[3]] then
-    return take_over(request_id, event, key, delivery, record.event, differs, is_new)
+    return replace_decision(request_id, event, key, delivery, record.event, differs, is_new)
   end
-  return stand_aside(request_id, event, key, delivery, decided[3], differs, is_new)
+  return keep_beside_decision(request_id, event, key, delivery, decided[3], differs, is_new)
 end
 
--- What was asked, of a request that has a record.
+-- Save the details of the request, if the request has a record.
 local function keep_details(delivery)
   if delivery.request == '' or delivery.source == '' then return end
   local request = prefix .. 'request:' .. delivery.request
@@ -273,8 +269,8 @@ end
 
 -- -- one event --------------------------------------------------------------------------------------------------
 
--- The same event again: count it; stronger evidence than before is added, and speaks from now on.
-local function repeated(event, key, delivery, record)
+-- The same event again: count it; stronger evidence than before is added, and is used from now on.
+local function accept_repeated(event, key, delivery, record)
   redis.call('HINCRBY', event, 'deliveries', 1)
   local request_id = delivery.request
   if delivery.outcome ~= '' then
@@ -283,19 +279,19 @@ local function repeated(event, key, delivery, record)
   end
   local seen = redis.call('HMGET', event, 'trust', 'state')
   if strength[delivery.trust] <= (strength[seen[1]] or 0) then return 'duplicate' end
-  -- A row of a list lacks what a callback URL carries: whoever demands confirmation has the request itself read.
+  -- A row of a list lacks the callback state: a handler that demands confirmation waits for the request itself.
   local is_row = delivery.trust == 'confirmed' and delivery.callback == '' and redis.call('HEXISTS', event, 'callback:callback') == 1
   if is_row and not waits_for_confirmation(request_id) then return 'duplicate' end
   redis.call('HSET', event, unpack(evidence_fields(delivery)))
   if delivery.outcome == '' or not record.event or seen[2] == 'stale' then return 'duplicate' end
-  local verdict = consider(request_id, event, key, delivery, record, false)
+  local verdict = decide_outcome(request_id, event, key, delivery, record, false)
   release_waiting(event, key, request_id, delivery.trust)
-  if delivery.trust == 'confirmed' then end_vain_waits(request_id) end
+  if delivery.trust == 'confirmed' then end_obsolete_waits(request_id) end
   return verdict
 end
 
--- What ends nothing: the latest status by the vendor's own time remains, whichever arrives first.
-local function progress(request_id, event, key, delivery, record)
+-- An event that ends nothing: the latest status by the vendor's time remains, in whichever order events arrive.
+local function accept_progress(request_id, event, key, delivery, record)
   local request = prefix .. 'request:' .. request_id
   redis.call('HSET', request, 'history', with_history(record, key))
   if record.outcome then
@@ -315,16 +311,16 @@ local function accept_event(delivery)
   local request_id, record = delivery.request, {}
   if request_id ~= '' then record = read_request(request_id) end
   if delivery.kind == 'event' and is_misused(delivery, record) then return keep_misused(delivery, record) end
-  -- The state of what was asked through us, whichever way the decision comes.
+  -- A request asked through us has its callback state, whichever way the decision arrives.
   if delivery.callback == '' and record.callback and delivery.outcome ~= '' then delivery.callback = record.callback end
-  local grave = buried(delivery, record)
-  if grave == 'duplicate' then return grave end
-  local stale = grave == 'stale' or is_stale(delivery, record)
-  -- What was asked says which answers agree.
+  local tombstone_verdict = verdict_of_tombstone(delivery, record)
+  if tombstone_verdict == 'duplicate' then return tombstone_verdict end
+  local stale = tombstone_verdict == 'stale' or is_stale(delivery, record)
+  -- Before `resolve_key`: the options of the question decide which answers agree.
   if not stale then keep_details(delivery) end
-  local key, kept = identify(delivery, stale)
+  local key, kept = resolve_key(delivery, stale)
   local event = prefix .. 'event:' .. key
-  if kept then return repeated(event, key, delivery, record) end
+  if kept then return accept_repeated(event, key, delivery, record) end
   local refusal = over_quota(delivery, record)
   if refusal then return refusal end
   if delivery.kind ~= 'event' then
@@ -340,27 +336,34 @@ local function accept_event(delivery)
     redis.call('ZADD', due, now, '|' .. key)
     return 'accepted'
   end
-  if delivery.outcome == '' then return progress(request_id, event, key, delivery, record) end
-  local verdict = consider(request_id, event, key, delivery, record, true)
-  if delivery.trust == 'confirmed' then end_vain_waits(request_id) end
+  if delivery.outcome == '' then return accept_progress(request_id, event, key, delivery, record) end
+  local verdict = decide_outcome(request_id, event, key, delivery, record, true)
+  if delivery.trust == 'confirmed' then end_obsolete_waits(request_id) end
   return verdict
 end
 
 local refused = { over_quota = true, busy = true, misused = true, stale = true }
 
+local function read_delivery()
+  return {
+    kind = next_field(), key = next_field(), request = next_field(), outcome = next_field(), status = next_field(),
+    order = next_field(), created = next_field(), timeout = next_field(), fingerprint = next_field(),
+    head = next_field(), body = next_field(), trust = next_field(), received_at = next_field(),
+    callback = next_field(), callback_id = next_field(), subject = next_field(), source = next_field(),
+    details = next_field(), loop_id = next_field(), loop_name = next_field(),
+  }
+end
+
 local function accept()
-  local delivery = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
-    created = word(), timeout = word(), fingerprint = word(), head = word(), body = word(), trust = word(),
-    received_at = word(), callback = word(), callback_id = word(), subject = word(), source = word(),
-    details = word(), loop_id = word(), loop_name = word() }
+  local delivery = read_delivery()
   local verdict = accept_event(delivery)
   if not refused[verdict] then keep_details(delivery) end
-  if delivery.outcome ~= '' then tell_question(delivery.request) end
+  if delivery.outcome ~= '' then update_question(delivery.request) end
   return verdict
 end
 
 local answer = { redis.call('ZCOUNT', prefix .. 'drains', now, '+inf') }
 while position <= #frame do answer[#answer + 1] = accept() end
 write_tally()
-ring()
+wake_drain()
 return answer

@@ -1,22 +1,22 @@
 #!lua flags=allow-oom
--- Lease what is due: each claimed item is due again when its lease runs out, should its worker die.
+-- Lease due items: each is due again when its lease runs out, in case its worker dies.
 --
--- An outcome that does not speak for its request and disagrees with nothing is not routed: it ends here.
+-- An outcome that is neither the decision of its request nor a conflict is not routed: it ends here.
 --
 -- ARGV     how many items at the most, lease in milliseconds, how many bytes of evidence at the most,
---          'busy', 'idle' (the caller has nothing in hand) or 'suspect' (nothing, and a suspect goes first),
---          retention in seconds, who claims ('' for anybody) and how many answers it has had, the fencing token,
+--          'busy', 'idle' (the caller holds no item) or 'suspect' (idle, and a suspect goes first),
+--          retention in seconds, id of the claimant ('' for none) and how many answers it has had, the fencing token,
 --          then (handler, how many may run at once) pairs
 -- Answers  {fencing token, now in ms, when the next item is due in ms or -1, 1 if a suspect waits for
---          the caller to have nothing in hand, paused handlers (comma-separated, '*' for all), item, item, ...};
+--          the caller to be idle, paused handlers (comma-separated, '*' for all), item, item, ...};
 --          an item is {handler or '', event key, attempt, errors, crashes, suspect, head, body, trust,
---          received_at, callback, late, conflict, overrules, rivals (its request has other outcomes: what is begun
---          is for the record to say), details of its request (JSON, '' for none)}
+--          received_at, callback, late, conflict, overrules, rivals (its request has other outcomes, so the
+--          record decides what begins), details of its request (JSON, '' for none)}
 local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local last, answered, token, caps = prefix .. 'claim:' .. ARGV[6], ARGV[7], ARGV[8], {}
 retention = ARGV[5]
 for i = 9, #ARGV, 2 do caps[ARGV[i]] = tonumber(ARGV[i + 1]) end
--- What is known of an item's event and effect; see `row`. An effect that has begun goes on with its evidence.
+-- Read an item's event and effect; see `row`. An effect that has begun keeps its evidence.
 local function read(event, handler)
   local trust = redis.call('HMGET', event, handler .. ':evidence', 'trust')
   local level = handler ~= '' and trust[1] or trust[2] or ''
@@ -40,7 +40,7 @@ end
 local paused, names = {}, redis.call('SMEMBERS', prefix .. 'paused')
 for _, name in ipairs(names) do paused[name] = true end
 
--- A claim whose answer was lost is answered again to the same claimant: nothing of it has begun.
+-- Answer a claim whose answer was lost again, to the same claimant: nothing of it has begun.
 local function repeat_answer()
   local given = redis.call('GET', last)
   local count, token, members = string.match(given or '', '^(%d+)\n(%d+)\n(.*)$')
@@ -59,53 +59,53 @@ local function repeat_answer()
   return answer
 end
 
-local same = ARGV[6] ~= '' and repeat_answer()
-if same then return same end
+local repeated_answer = ARGV[6] ~= '' and repeat_answer()
+if repeated_answer then return repeated_answer end
 if paused['*'] then return { token, now, -1, 0, '*' } end
 
 local members = redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, count)
 local answer = { token, now, -1, 0, table.concat(names, ',') }
 local claimed, given, alone = 0, {}, false
 
--- Its latest attempt ended with the worker. Answers how many did so.
+-- The latest attempt ended with the death of its worker. Answers how many did.
 local function count_crash(handler, event)
   if handler ~= '' then
     local fields = redis.call('HMGET', event, handler .. ':attempts', handler .. ':started_at')
-    remember(event, handler, tonumber(fields[1] or 1), 'crashed', fields[2], 'the worker died, or lost its lease')
+    save_attempt(event, handler, tonumber(fields[1] or 1), 'crashed', fields[2], 'the worker died, or lost its lease')
   end
   redis.call('HSET', event, handler .. ':suspect', 1)
   return redis.call('HINCRBY', event, handler .. ':crashes', 1)
 end
 
--- Not now: it waits elsewhere until what stands in its way is gone, and lets its request's next event on.
-local function park(where, score, member, handler, event, key, request_id, state)
+-- Move an effect that may not start to the index where it waits, and let the next event of its request run.
+local function move_to_wait(where, score, member, handler, event, key, request_id, state)
   redis.call('ZREM', due, member)
   redis.call('ZADD', where, score, member)
   redis.call('HSET', event, handler .. ':state', state)
-  rest(request_id, event, key)
+  release_turn(request_id, event, key)
 end
 
 -- Whether an effect may start now; if not, it was put where it waits.
 local function may_start(member, handler, event, key, request_id)
   if paused[handler] then
-    park(prefix .. 'held', now, member, handler, event, key, request_id, 'paused')
+    move_to_wait(prefix .. 'held', now, member, handler, event, key, request_id, 'paused')
     return false
   end
   local running = caps[handler] and tonumber(redis.call('HGET', prefix .. 'running', handler) or 0)
   if running and running >= caps[handler] then
-    park(prefix .. 'waiting:' .. handler, now, member, handler, event, key, request_id, 'waiting')
+    move_to_wait(prefix .. 'waiting:' .. handler, now, member, handler, event, key, request_id, 'waiting')
     return false
   end
   if not request_id or take_turn(request_id, key, member) then return true end
   redis.call('ZREM', due, member)
   redis.call('HSET', event, handler .. ':state', 'waiting')
-  -- The room that it was called for is free still: the next one's.
-  if running then call_next(handler) end
+  -- The slot that it was made due for is still free.
+  if running then make_next_due(handler) end
   return false
 end
 
--- Whether this outcome is for the routes: it speaks for its request, or disagrees with what does. What was denied
--- or cannot be compared is not.
+-- Whether this outcome is routed: it is the decision of its request, or a conflict. Not if it was denied, or cannot be
+-- compared with the decision.
 local function is_for_routes(key, kept)
   if not kept.outcome or not kept.request then return true end
   if kept.overruled == 'open' or kept.overruled == 'missing' then return false end
@@ -118,18 +118,18 @@ local function end_crashed(member, handler, event, key)
   redis.call('HDEL', leases, member)
   count_crash(handler, event)
   redis.call('HINCRBY', event, 'active', -1)
-  free_place(handler)
+  free_slot(handler)
 end
 
--- Stronger evidence speaks: the attempt that ended with its worker was the last.
+-- Stronger evidence overruled the effect: the attempt that ended with its worker was the last.
 local function end_overruled(member, handler, event, key, request_id)
   end_crashed(member, handler, event, key)
   withdraw(handler, event, key, request_id)
   finish_if_settled(event, key)
-  rest(request_id, event, key)
+  release_turn(request_id, event, key)
 end
 
--- The worker that routed it died, and stronger evidence waits: that goes on first.
+-- The worker that routed it died, and stronger evidence waits: the turn passes to that.
 local function give_up_turn(member, event, key, request_id)
   redis.call('HDEL', leases, member)
   count_crash('', event)
@@ -139,22 +139,22 @@ local function give_up_turn(member, event, key, request_id)
   pass_turn(request_id, key)
 end
 
--- What a worker died with is suspect. It runs again alone, in one worker at a time (`clearing`), while the others go
--- on with healthy work. Until then it stands in `suspects`, by the time since when, and stays in `due`, a moment
--- ahead: its lease, should its worker live after all, can still be renewed.
+-- An item that a worker died with is suspect. It runs again alone, in one worker at a time (`clearing`), while other
+-- workers go on with healthy work. Until then it is in `suspects`, by the time since when, and stays in `due` with a
+-- score shortly ahead, so that its lease can still be renewed if its worker lives after all.
 local suspects, clearing, claimant = prefix .. 'suspects', prefix .. 'clearing', ARGV[6]
--- Milliseconds: until a suspect is met again, and how much later where there are many, for each of them; how long one
--- waits before a worker with other work empties its hands.
+-- Milliseconds: until a suspect is examined again, plus so much for each suspect; how long a suspect waits before a
+-- worker with other work stops claiming that.
 local SUSPECT_PAUSE, PAUSE_EACH, SUSPECT_PATIENCE = 1000, 10, 5000
 
--- The suspect still waits for what it waited for when it was set aside: it was not renewed, settled or claimed since.
+-- Whether a suspect was neither renewed, settled nor claimed since it was set aside.
 local function is_set_aside(member, handler, event)
   local aside = tonumber(redis.call('HGET', event, handler .. ':suspect') or '')
   return aside and aside == tonumber(redis.call('ZSCORE', due, member) or '')
 end
 
--- A suspect took its worker down while it ran alone: it is the cause. Those that one worker died with, no more,
--- are healthy; each of them is suspect again with the next death. A worker that is only slow had time to renew.
+-- A suspect killed its worker while it ran alone: it is the cause. Other suspects with only one death are healthy again;
+-- the next death makes them suspect again. A worker that is only slow had time to renew.
 local function clear_others()
   for _, member in ipairs(redis.call('ZRANGE', suspects, '-inf', now - lease / 2, 'BYSCORE')) do
     local handler, key = split(member)
@@ -172,10 +172,10 @@ local function clear_others()
         count_crash(handler, event)
       end
       redis.call('HDEL', event, handler .. ':suspect')
-      rest(redis.call('HGET', event, 'request'), event, key)
+      release_turn(redis.call('HGET', event, 'request'), event, key)
     end
   end
-  ring()
+  wake_drain()
 end
 
 local function set_aside(member, handler, event, kept, crashed)
@@ -186,8 +186,8 @@ local function set_aside(member, handler, event, kept, crashed)
   redis.call('HSET', event, handler .. ':suspect', until_met)
 end
 
--- Whether a suspect waits for this caller: no other worker that is present clears them. A worker that has other work
--- leaves them to those that have none, for a while.
+-- Whether this caller may run a suspect: no other resident drain does. A worker with other work leaves suspects to idle
+-- workers, for a while.
 local function may_clear()
   local first = redis.call('ZRANGE', suspects, 0, 0, 'WITHSCORES')
   if not first[1] then
@@ -205,20 +205,20 @@ end
 
 local function claim(member, is_alone)
   if displaced[member] and not is_alone then return end
-  displaced[member] = true -- met once, whatever becomes of it
+  displaced[member] = true -- not examined twice in one claim
   local handler, key = split(member)
   local event = prefix .. 'event:' .. key
   local kept = read(event, handler)
-  if not kept.head then -- only a hand-deleted record can lack its head: nothing is left to run
+  if not kept.head then -- the record was deleted by hand: there is nothing to run
     redis.call('ZREM', due, member)
     redis.call('HDEL', leases, member)
     return
   end
-  -- A lease still on record was never settled nor given back: whoever held it died, perhaps of this.
+  -- A recorded lease was neither settled nor released: its worker died, perhaps because of this item.
   local crashed = redis.call('HEXISTS', leases, member) == 1
   if handler == '' and not is_for_routes(key, kept) then
     end_routing(event, key, kept.request)
-    return rest(kept.request, event, key)
+    return release_turn(kept.request, event, key)
   end
   if handler == '' and crashed and kept.request and is_outranked(kept.request, key) then
     return give_up_turn(member, event, key, kept.request)
@@ -226,7 +226,7 @@ local function claim(member, is_alone)
   if crashed and kept.effect_overruled then return end_overruled(member, handler, event, key, kept.request) end
   if crashed and paused[handler] then
     end_crashed(member, handler, event, key)
-    park(prefix .. 'held', now, member, handler, event, key, kept.request, 'paused')
+    move_to_wait(prefix .. 'held', now, member, handler, event, key, kept.request, 'paused')
     return
   end
   local suspect = crashed or kept.suspect
@@ -246,7 +246,7 @@ local function claim(member, is_alone)
       redis.call('HINCRBY', event, 'active', 1)
       if caps[handler] then redis.call('HINCRBY', prefix .. 'running', handler, 1) end
     end
-  else -- with what is begun by the worker that routes it, should stronger evidence come meanwhile
+  else -- effects that the routing worker begins have this evidence, even if stronger evidence arrives meanwhile
     redis.call('HSET', event, ':evidence', kept.trust)
     redis.call('HDEL', event, 'reroute')
   end
@@ -280,6 +280,6 @@ local following = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 if following[2] then
   answer[3] = tonumber(following[2])
   -- More is due than this worker took: wake the next one.
-  if answer[3] <= now and claimed > 0 then ring() end
+  if answer[3] <= now and claimed > 0 then wake_drain() end
 end
 return answer

@@ -1,6 +1,8 @@
 #!lua flags=allow-oom
--- Lengthen leases that are still held; answers the members whose lease has passed on.
+-- Lengthen leases that are still held.
+--
 -- ARGV     lease in milliseconds, then (member, token) pairs
+-- Answers  the members whose lease passed to another worker
 local lost = {}
 for i = 2, #ARGV, 2 do
   if redis.call('HGET', leases, ARGV[i]) == ARGV[i + 1] then

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Write down what a worker did with the items it holds, in the order in which it did it.
--- Fenced: only the worker whose token is on the lease is heard. Safe to repeat when a reply was lost.
+-- Record the settlements that a worker reports for its items, in order.
+-- Fenced: a report counts only if its token is on the lease. Safe to repeat when a reply was lost.
 --
 -- ARGV     retention in seconds, lease in milliseconds, and one frame of reports (settlements.py): of each the verb,
---          handler, event key and token, then the words of its verb:
+--          handler, event key and token, then the fields of its verb:
 --            route        '<handler>:<mode>[:conflict],...' ('' for none), then 'suspect' when a worker died while it
 --                         held this event, or ''. Modes: run (it runs already), due, and await-<level> or later-<level>
 --                         for what waits until the event has evidence of that level (or its request has been read: `details`),
@@ -11,13 +11,13 @@
 --                         `conflict`: the route asks for conflicts, and may have an effect on each outcome of the
 --                         request
 --            done
---            skipped      (the handler's conditions do not hold after all)
+--            skipped      (the handler's conditions do not match after all)
 --            retry        delay in milliseconds, then the error, '' when the attempt does not count as failed
 --            failed       the error
 --            held         (no handler of that name exists today)
 --            unconfirmed  the level of evidence that today's conditions demand
 --            undecodable  delay in milliseconds, '' to give up, then the error
---            release      (given back unstarted, for any worker to take at once)
+--            release      (not started: any worker may claim it at once)
 -- An effect that stronger evidence overruled does not begin again: it ends as superseded.
 -- Answers  {1 or 0, ...}: 0 where the lease had passed to another worker and nothing was written
 local lease = tonumber(ARGV[2])
@@ -29,14 +29,14 @@ local function must_wait(event, request_id, needs)
   return strength[redis.call('HGET', event, 'trust')] < (strength[needs] or 3)
 end
 
--- What the routing adds to the event: effects that it does not have, or that were withdrawn.
+-- Add an effect to the event, unless it has one that was not withdrawn. Answers whether it was added.
 local function add_effect(event, key, token, name, mode, request_id, suspect)
   local member = name .. '|' .. key
   local state = redis.call('HGET', event, name .. ':state')
   if state and state ~= 'superseded' then return false end
   local how, needs = string.match(mode, '^(%a+)%-(%a+)$')
   local waits = needs and must_wait(event, request_id, needs)
-  if waits and needs ~= 'details' and not is_confirmable(event) then return false end -- it would wait in vain
+  if waits and needs ~= 'details' and not is_confirmable(event) then return false end -- no evidence would ever end the wait
   if not state then
     local names = redis.call('HGET', event, 'routed_to')
     redis.call('HSET', event, 'routed_to', names and names ~= '' and names .. ',' .. name or name)
@@ -60,7 +60,7 @@ local function add_effect(event, key, token, name, mode, request_id, suspect)
   redis.call('HSET', event, name .. ':state', 'due')
   if suspect ~= '' then redis.call('HSET', event, name .. ':suspect', 1) end
   redis.call('ZADD', due, now, member)
-  ring()
+  wake_drain()
   return true
 end
 
@@ -74,7 +74,7 @@ local function route(event, key, token, names, suspect)
   local request_id, outcome, overruled, differs = fields[1], fields[2], fields[3], fields[4]
   local made_due = false
   local denied = overruled == 'open' or overruled == 'missing'
-  -- Stronger evidence came while a worker routed it: what that began is on record, nothing else begins.
+  -- If stronger evidence came while a worker routed it, the effects that run are recorded and no other begins.
   local decision = outcome and request_id and redis.call('HGET', prefix .. 'request:' .. request_id, 'event')
   local aside = denied or (decision and decision ~= key)
   redis.call('HSET', event, 'routed_under', token, 'routed_at', now_text, 'state', 'routed')
@@ -106,25 +106,25 @@ local function route(event, key, token, names, suspect)
   if request_id then
     -- A higher class that waited until the routing is on record goes on at once.
     if is_outranked(request_id, key) then pass_turn(request_id, key) end
-    -- What waits for stronger evidence keeps no turn: nobody knows how long.
-    if not made_due then rest(request_id, event, key) end
+    -- An event that only waits for stronger evidence keeps no turn: the wait may be long.
+    if not made_due then release_turn(request_id, event, key) end
   end
   return 1
 end
 
--- The lease is given up; the request's next event may go on when nothing of this one runs.
-local function let_go(handler, event, key, member, request_id)
+-- End the lease; the request's next event may run when nothing of this one runs.
+local function end_lease(handler, event, key, member, request_id)
   redis.call('HDEL', leases, member)
   if handler ~= '' then
     redis.call('HINCRBY', event, 'active', -1)
-    free_place(handler)
+    free_slot(handler)
   end
-  rest(request_id, event, key)
+  release_turn(request_id, event, key)
 end
 
--- The effect did not begin after all, and its event does not speak for the request any more: the decision may have
--- the effect. Answers whether that is so.
-local function give_way(handler, event, key, request_id)
+-- If the effect did not begin and its event is no longer the decision of the request, let the decision have the
+-- effect. Answers whether that is so.
+local function yield_effect(handler, event, key, request_id)
   if not request_id or redis.call('HEXISTS', event, 'outcome') == 0 or has_begun(event, handler) then return false end
   if redis.call('HEXISTS', event, handler .. ':conflict') == 1 then return false end
   local decision = redis.call('HGET', prefix .. 'request:' .. request_id, 'event')
@@ -139,9 +139,9 @@ end
 
 local retried = { retry = true, held = true, unconfirmed = true }
 
--- The state that a report leads to: stronger evidence may have come while the worker made it.
+-- The state after a report; stronger evidence may have arrived while the worker ran.
 local function state_after(verb, handler, event, key, request_id, level)
-  if handler ~= '' and (verb == 'skipped' or retried[verb]) and give_way(handler, event, key, request_id) then
+  if handler ~= '' and (verb == 'skipped' or retried[verb]) and yield_effect(handler, event, key, request_id) then
     return verb == 'skipped' and verb or 'superseded'
   end
   if (verb == 'failed' or retried[verb]) and redis.call('HEXISTS', event, handler .. ':overruled') == 1 then
@@ -160,7 +160,7 @@ local function settle(verb, handler, event, key, token, details)
   local fields = redis.call('HMGET', event, 'request', handler .. ':suspect', handler .. ':attempts', handler .. ':started_at')
   local did_not_begin = verb == 'held' or verb == 'unconfirmed' or verb == 'undecodable'
   if did_not_begin and handler ~= '' then
-    -- If it never did before, it takes the evidence that speaks when it does.
+    -- An effect that never began takes the strongest evidence when it begins.
     if redis.call('HINCRBY', event, handler .. ':attempts', -1) == 0 or verb == 'unconfirmed' then
       redis.call('HDEL', event, handler .. ':evidence', handler .. ':details')
     end
@@ -172,12 +172,12 @@ local function settle(verb, handler, event, key, token, details)
   if details.error ~= '' then redis.call('HSET', event, handler .. ':error', details.error) end
   if fields[2] then redis.call('HDEL', event, handler .. ':suspect') end
   if handler ~= '' and not did_not_begin and (verb == 'retry' or verb == 'failed') then
-    remember(event, handler, tonumber(fields[3] or 1), verb, fields[4], details.error)
+    save_attempt(event, handler, tonumber(fields[3] or 1), verb, fields[4], details.error)
   end
   if (verb == 'retry' or verb == 'failed') and details.error ~= '' then redis.call('HINCRBY', event, handler .. ':errors', 1) end
   if state == 'retry' or state == 'due' then
     redis.call('ZADD', due, now + (verb == 'retry' and tonumber(details.delay) or 0), member)
-    ring()
+    wake_drain()
   else
     redis.call('ZREM', due, member)
     if state == 'failed' then
@@ -192,7 +192,7 @@ local function settle(verb, handler, event, key, token, details)
       finish_if_settled(event, key)
     end
   end
-  let_go(handler, event, key, member, fields[1])
+  end_lease(handler, event, key, member, fields[1])
   return 1
 end
 
@@ -200,7 +200,7 @@ local function release(handler, event, key, token)
   local member = handler .. '|' .. key
   if redis.call('HGET', leases, member) ~= token then return 0 end
   redis.call('ZADD', due, now, member)
-  ring()
+  wake_drain()
   if handler == '' then -- it keeps its turn
     redis.call('HDEL', leases, member)
     return 1
@@ -211,32 +211,32 @@ local function release(handler, event, key, token)
   end
   redis.call('HSET', event, handler .. ':state', 'due')
   local overruled = redis.call('HEXISTS', event, handler .. ':overruled') == 1
-  if give_way(handler, event, key, request_id) or overruled then
+  if yield_effect(handler, event, key, request_id) or overruled then
     withdraw(handler, event, key, request_id)
     finish_if_settled(event, key)
   end
-  let_go(handler, event, key, member, request_id)
+  end_lease(handler, event, key, member, request_id)
   return 1
 end
 
--- The words of each verb that settles something.
+-- The further fields of each verb.
 local detail_names = {
   retry = { 'delay', 'error' }, failed = { 'error' }, unconfirmed = { 'level' }, undecodable = { 'delay', 'error' },
 }
 
 local function read_details(verb)
   local details = { delay = '', level = '', error = '' }
-  for _, name in ipairs(detail_names[verb] or {}) do details[name] = word() end
+  for _, name in ipairs(detail_names[verb] or {}) do details[name] = next_field() end
   return details
 end
 
 local answer = {}
 while position <= #frame do
-  local verb, handler, key, token = word(), word(), word(), word()
+  local verb, handler, key, token = next_field(), next_field(), next_field(), next_field()
   local event = prefix .. 'event:' .. key
   local accepted
   if verb == 'route' then
-    local effects, suspect = word(), word()
+    local effects, suspect = next_field(), next_field()
     accepted = route(event, key, token, effects, suspect)
   elseif verb == 'release' then
     accepted = release(handler, event, key, token)

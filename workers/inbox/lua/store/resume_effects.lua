@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- One slice of a resume: effects held for want of their handler, or while it was paused, and those that wait for
--- room, become due again, no more than there is room for: what is new does not wait behind them. What still stands
--- in an effect's way is met when it is claimed.
+-- One slice of a resume: effects that were held because their handler was missing or paused, and effects that wait for a
+-- slot of a capped handler, become due again; only as many as there is room for, so that new work need not wait behind
+-- them. Whatever else keeps an effect from running is checked when it is claimed.
 --
 -- ARGV     how many items may be due now, these included; a cursor, 0 at first; then (handler, how many of it may
 --          run at once or 0 for any number) pairs
@@ -24,7 +24,7 @@ local function resume(where, member)
   room, resumed = room - 1, resumed + 1
 end
 
--- Answers the cursor of the next slice: this one's again while some of it had no room.
+-- Answers the cursor of the next slice (the same one if room ran out), and whether it was the last.
 local function resume_held(cursor)
   local page = redis.call('ZSCAN', prefix .. 'held', cursor, 'COUNT', SLICE)
   for i = 1, #page[2], 2 do
@@ -37,7 +37,7 @@ local function resume_held(cursor)
   return page[1], page[1] == '0'
 end
 
--- Answers whether none is left that could run now.
+-- Answers whether no effect is left that could run now.
 local function resume_waiting(handler, cap)
   local waiting, free = prefix .. 'waiting:' .. handler, room
   if cap > 0 then free = math.min(room, cap - tonumber(redis.call('HGET', prefix .. 'running', handler) or 0)) end
@@ -52,5 +52,5 @@ if room > 0 then
   cursor, is_over = resume_held(cursor)
   for handler, cap in pairs(caps) do is_over = resume_waiting(handler, cap) and is_over end
 end
-if resumed > 0 then ring() end
+if resumed > 0 then wake_drain() end
 return { resumed, tonumber(cursor), is_over and 1 or 0 }

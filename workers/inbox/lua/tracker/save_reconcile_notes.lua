@@ -2,17 +2,17 @@
 -- Save the results of a reconcile run. Fenced: only the run that holds the lease writes. Safe to repeat.
 --
 -- ARGV     fencing token, longest life of an open request in seconds, retention in seconds, when the reconcile run
---          began (seconds), and one frame with 4 words a line: verb, request id, and two of the verb's own:
+--          began (seconds), and one frame with 4 fields a note: verb, request id, and two fields of the verb:
 --            open     created_at | timeout_at   HITL.sh shows it as open ('' where not shown)
---            details  JSON | callback (JSON)    what was asked in it, as HITL.sh shows it ('' for no callback URL of ours)
+--            details  JSON | callback (JSON)    its details, as HITL.sh shows them ('' if its callback URL is not ours)
 --            loop     loop id | -               the loop of the request, as HITL.sh shows it
---            loop_name JSON | -                 the name of the loop whose id is the second word
---            ended    created_at | -            it ended before the horizon: only its offset in the list is of use
+--            loop_name JSON | -                 the name of the loop whose id is the second field
+--            ended    created_at | -            it has ended: only its offset in the list is recorded
 --            missing  API key | -               HITL.sh does not know it: certain at the second time; before that
 --                                               the other key is used ('' for none) if no key was shown it
 --            due      when (milliseconds) | -   its next call, unless something has changed it meanwhile
---            hold     until (milliseconds) | -  HITL.sh fails to show it: not worth a call before
---            state    text | -                  a field of the state of reconciliation, named by the second word
+--            hold     until (milliseconds) | -  HITL.sh fails to show it: it is not checked before
+--            state    text | -                  a field of the state of reconciliation, named by the second field
 -- Answers  {0} when the lease has passed to another reconcile run and nothing was written, else
 --          {1, requests that are new to us, requests lost, outcomes overruled}
 local token, life, began = ARGV[1], ARGV[2], tonumber(ARGV[4])
@@ -33,19 +33,19 @@ end
 -- No verified delivery has ever named it.
 local function is_unverified(request) return redis.call('HGET', request, 'learned') == 'callback' end
 
--- HITL.sh certainly does not know it.
-local function lose(request_id, request)
+-- HITL.sh does not know the request: it is lost.
+local function mark_lost(request_id, request)
   redis.call('HSET', request, 'status', 'lost')
   redis.call('HDEL', request, 'refused', 'hold')
   redis.call('ZREM', checks_of(request_id), request_id)
   redis.call('EXPIRE', request, retention)
-  -- It was forged, and is not counted as lost.
+  -- A delivery forged it; it does not count as lost.
   if is_unverified(request) then return redis.call('HSET', request, 'missing', now_text) end
   redis.call('ZADD', prefix .. 'lost', now, request_id)
   lost = lost + 1
 end
 
--- HITL.sh shows that the request has not ended, or does not exist: no outcome that was delivered is true.
+-- HITL.sh shows that the request is open or does not exist: every delivered outcome is false.
 local function deny(request_id, request, by)
   redis.call('HDEL', request, 'doubts', 'hold', 'contested', 'outcome', 'event', 'decided_at', 'speaks:callback',
     'speaks:signed')
@@ -61,11 +61,11 @@ local function deny(request_id, request, by)
   redis.call('DEL', tombstone_of(request_id))
 end
 
--- HITL.sh does not confirm an outcome that waits for that: try again, then deny it.
+-- HITL.sh does not confirm an outcome that waits for confirmation: check again later, in the end deny it.
 local function doubt(request_id, request, by)
   give_up_details(request_id)
   if not waits_for_confirmation(request_id) then return end
-  -- It existed once: perhaps the key may not read it.
+  -- It existed before: perhaps the key may not read it.
   if by == 'missing' and was_there(request) then
     redis.call('HSET', request, 'hold', now + LATER)
     redis.call('ZADD', checks_of(request_id), now + LATER, request_id)
@@ -80,10 +80,10 @@ local function doubt(request_id, request, by)
   end
   redis.call('ZREM', checks_of(request_id), request_id)
   deny(request_id, request, by)
-  if by == 'missing' then lose(request_id, request) end
+  if by == 'missing' then mark_lost(request_id, request) end
 end
 
--- It has ended as was delivered, and no effect waits for confirmation any longer.
+-- It has an outcome, and no effect waits for confirmation.
 local function is_over(request_id, request)
   if waits_for_confirmation(request_id) or redis.call('HEXISTS', request, 'outcome') == 0 then return false end
   redis.call('ZREM', checks_of(request_id), request_id)
@@ -120,14 +120,14 @@ local function missing(request_id, request, other_key)
     redis.call('ZADD', checks_of(request_id), 'XX', now + 300000, request_id)
   end
   if is_unverified(request) or (first and now_seconds - first >= 240) then
-    lose(request_id, request)
+    mark_lost(request_id, request)
   end
 end
 
 local function schedule(request_id, request, when)
   local fields = redis.call('HMGET', request, 'refused', 'hold', 'outcome', 'details_wanted')
   if fields[1] and tonumber(fields[1]) > began then return end
-  -- So is what an effect has come to wait for since.
+  -- An effect began to wait for its details after the run began.
   if fields[4] and tonumber(fields[4]) > began then return end
   if fields[3] and request_id ~= '*' and not waits_for_confirmation(request_id) then return end
   if fields[2] and tonumber(fields[2]) > now then when = fields[2] end
@@ -135,11 +135,11 @@ local function schedule(request_id, request, when)
 end
 
 while position <= #frame do
-  local verb, request_id, first, second = word(), word(), word(), word()
+  local verb, request_id, first, second = next_field(), next_field(), next_field(), next_field()
   local request = prefix .. 'request:' .. request_id
   if verb == 'open' then
     open(request_id, request, first, second)
-    tell_question(request_id)
+    update_question(request_id)
   elseif verb == 'details' then
     if second ~= '' and redis.call('HSETNX', request, 'callback', second) == 1 then count_change(request_id) end
     save_details(request_id, 'api', first)
@@ -152,7 +152,7 @@ while position <= #frame do
     redis.call('ZADD', asked_of(request_id), 'NX', creation_time(first), request_id)
   elseif verb == 'missing' then
     missing(request_id, request, first)
-    tell_question(request_id)
+    update_question(request_id)
   elseif verb == 'due' then
     schedule(request_id, request, first)
   elseif verb == 'hold' then

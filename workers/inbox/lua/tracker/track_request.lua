@@ -1,6 +1,5 @@
 #!lua
--- Track a request that was asked through us, with what its webhooks may lack.
--- Safe to repeat.
+-- Track a request that was asked through us, with the details that its webhooks may lack. Safe to repeat.
 --
 -- ARGV     longest life of an open request in seconds, request id, how we came to know of it, created_at, timeout_at
 --          (seconds, '' where not known), callback (JSON, '' for none), its id, details (JSON, '' for none), loop id
@@ -8,10 +7,10 @@
 local life, request_id, learned, created, timeout = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local callback, callback_id, details, loop_id = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
-if used_key then use_key(used_key) end
+if used_key then register_key(used_key) end
 local new = track(request_id, learned, created, timeout, life)
 local request = prefix .. 'request:' .. request_id
--- Whatever was delivered of it meanwhile, it was asked through us.
+-- A delivery may have tracked it already; it was asked through us all the same.
 redis.call('HSET', request, 'learned', learned)
 if callback ~= '' then
   redis.call('HSET', request, 'callback', callback)
