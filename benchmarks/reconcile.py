@@ -43,7 +43,7 @@ class Ours(Client):
         #: When each open request is due for a check, with these intervals.
         self.due_at = {one: self.intervals.due_at(request) for one, request in self.open.items()}
         self.bound = 0
-        self.horizon = discovery.fresh(0.0, 0.0)
+        self.horizon = discovery.initial_horizon(0.0, 0.0)
         self.checkpoint: Checkpoint | None = None
         self._recent: deque[float] = deque()
         #: No call is due before this time, by the last plan.

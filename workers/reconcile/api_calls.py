@@ -1,4 +1,4 @@
-"""A reconcile run's calls to HITL.sh, charged to the shared budget, and what their failures mean for it."""
+"""Makes the calls of a reconcile run, charged to the shared budget, and classifies their errors."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,14 +36,14 @@ Shown: TypeAlias = dict[str, RequestSummary]
 
 
 #: Errors that may concern one request alone, and those that concern the API key.
-_OF_ONE_REQUEST = (StatusError, UnexpectedReply, ArgumentInvalid)
-_OF_THE_KEY = (Unauthorized, RateLimited)
-#: HITL.sh never gave a request such an id: a forged delivery named it.
-_NO_ID = (BadRequest, ArgumentInvalid)
+_REQUEST_ERRORS = (StatusError, UnexpectedReply, ArgumentInvalid)
+_KEY_ERRORS = (Unauthorized, RateLimited)
+#: HITL.sh never issued such an id: a forged delivery named it.
+_INVALID_ID_ERRORS = (BadRequest, ArgumentInvalid)
 
 
 class Stopped(WorkersError):
-    """No more calls can be made for now; what was saved so far stays."""
+    """No more calls can be made for now; saved results remain."""
 
     def __init__(self, trouble: Trouble, reason: str, retry_at: float | None = None) -> None:
         super().__init__(reason)
@@ -54,26 +54,27 @@ class Stopped(WorkersError):
 
 
 class RequestWithheld(WorkersError):
-    """HITL.sh fails to show this one request while it shows others: the run goes on without it."""
+    """HITL.sh fails to show this one request while it shows others: the run skips it."""
 
 
 class ReconcileBudget:
-    """Pays from the share of reconcile runs; overdue or unconfirmed requests may borrow from the reserve for asking."""
+    """Charges calls to the share of reconcile runs; overdue or unconfirmed requests may borrow from the reserve for
+    asking."""
 
     def __init__(self, redis: Redis, api_key: str, rules: BudgetRules) -> None:
         def budget(purpose: Purpose) -> RedisBudget:
             return RedisBudget(redis, api_key, rules=rules, purpose=purpose)
 
         self._routine, self._borrowing, self._capped = budget("reconcile"), budget("overdue"), budget("unverified")
-        #: What the calls are made for.
+        #: The purpose to which calls are charged.
         self.purpose: Purpose = "reconcile"
 
     def spend(self) -> float:
         """See `hitlsh.api.Budget`."""
         if self.purpose == "unverified":
             return self._capped.spend()
-        wait = self._routine.spend()
-        return self._borrowing.spend() if wait > 0 and self.purpose == "overdue" else wait
+        delay = self._routine.spend()
+        return self._borrowing.spend() if delay > 0 and self.purpose == "overdue" else delay
 
     def calls_for_unverified(self) -> int:
         """Calls that may be made now for unverified requests."""
@@ -85,17 +86,18 @@ class ReconcileBudget:
 
 
 class ApiCaller:
-    """Makes the calls of a reconcile run. Raises `Stopped` where none can be made."""
+    """Makes the calls of a reconcile run. Its methods raise `Stopped` if no call can be made."""
 
     def __init__(self, client: Client, now: Callable[[], float]) -> None:
         self._client = client
         self._now = now
-        #: A list was read with this key: a request that it cannot read is missing, and the key is not refused.
+        #: A list was read with this key, so the key is valid, and a request that it cannot read is missing.
         self._can_list = False
+        #: Calls made so far.
         self.made = 0
 
     def answer(self, call: Call) -> tuple[Answer, Shown]:
-        """The answer as `PlanExecution.step` takes it, and what HITL.sh showed."""
+        """Make a call; returns the answer for `PlanExecution.step`, and the requests that HITL.sh showed."""
         if isinstance(call, List):
             return self._page(call)
         request = self.full_fetch(call)
@@ -104,31 +106,31 @@ class ApiCaller:
         return api_reading.row(request, self._now()), {request.id: request}
 
     def full_fetch(self, call: Get) -> Request | Missing:
-        """One request with all its fields; raises `RequestWithheld` where that fails for this one alone."""
+        """Read one request with all its fields; raises `RequestWithheld` if that fails for this request only."""
         try:
             return self._call(lambda: self._client.requests.get(call.id))
         except (NotFound, Forbidden):
-            # Either the request is gone, or the key may read nothing.
-            self._check_that_lists_are_shown()
+            # Either the request does not exist, or the key may read nothing.
+            self._check_lists_are_readable()
             return Missing(id=call.id)
         except Stopped as stopped:
-            if not isinstance(stopped.__cause__, _OF_ONE_REQUEST) or isinstance(stopped.__cause__, _OF_THE_KEY):
+            if not isinstance(stopped.__cause__, _REQUEST_ERRORS) or isinstance(stopped.__cause__, _KEY_ERRORS):
                 raise
-            self._check_that_lists_are_shown()
-            if isinstance(stopped.__cause__, _NO_ID):
+            self._check_lists_are_readable()
+            if isinstance(stopped.__cause__, _INVALID_ID_ERRORS):
                 return Missing(id=call.id)
             raise RequestWithheld(stopped.reason) from stopped
 
     def loop_names(self) -> dict[str, str]:
-        """The names of the loops of this key's account, by their ids; none where the key may not list them."""
+        """Loop names by id, of this key's account; empty if the key may not list loops."""
         try:
             loops = self._call(self._client.loops.list)
         except (NotFound, Forbidden):
             return {}
         return {loop.id: loop.name for loop in loops if loop.name is not None}
 
-    def _check_that_lists_are_shown(self) -> None:
-        """Distinguishes an error of one request from one of all, once a reconcile run. Raises `Stopped`."""
+    def _check_lists_are_readable(self) -> None:
+        """Tell an error of one request from an error of all, once per run; raises `Stopped` for the latter."""
         if not self._can_list:
             self._page(List(offset=0, limit=1))
 

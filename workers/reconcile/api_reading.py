@@ -1,4 +1,4 @@
-"""Requests as HITL.sh's API shows them, made into rows for a plan and deliveries for the inbox."""
+"""Converts requests of HITL.sh's API to rows for a plan and deliveries for the inbox. Pure."""
 
 from datetime import datetime
 
@@ -16,23 +16,23 @@ _encode = msgspec.json.Encoder().encode
 
 
 def row(shown: RequestSummary, now: float) -> Row:
-    """A request whose status we do not know counts as open."""
+    """The row of a request; an unknown status counts as open."""
     created = shown.created_at.timestamp() if shown.created_at is not None else now
     return Row(id=shown.id, created_at=created, ended=shown.outcome is not None)
 
 
 def created(shown: RequestSummary) -> str:
-    """Seconds since 1970 as text; '' where HITL.sh does not show it."""
+    """Seconds since 1970 as text; '' if HITL.sh does not show it."""
     return "" if shown.created_at is None else format_time(shown.created_at)
 
 
 def timeout(shown: RequestSummary) -> str:
-    """Seconds since 1970 as text; '' where HITL.sh does not show it."""
+    """Seconds since 1970 as text; '' if HITL.sh does not show it."""
     return "" if shown.timeout_at is None else format_time(shown.timeout_at)
 
 
 def rows(page: RequestPage, now: float, offset: int) -> Rows:
-    """The end of a list is believed only when HITL.sh says so; not every version of its API does."""
+    """The rows of a page. It is the last page only if HITL.sh says so, which not every version of its API does."""
     more = page.has_more
     if more is None and page.total is not None:
         more = offset + len(page.requests) < page.total
@@ -56,7 +56,7 @@ def delivery(shown: RequestSummary, callback: CallbackState | None, received_at:
 
 
 def callback_of(address: str | None, signer: CallbackSigner | None) -> CallbackState | None:
-    """What a request's callback URL carries if it is one of ours; None for anybody else's."""
+    """The token of a request's callback URL if the URL is one of ours, else None."""
     if address is None or signer is None or CALLBACK_PATH not in address:
         return None
     token = address.rsplit(CALLBACK_PATH, 1)[1].strip("/")

@@ -1,4 +1,4 @@
-"""Saves the results of a reconcile run page by page: outcomes, the state of tracked requests, and its own state."""
+"""Saves the results of a reconcile run page by page: outcomes, tracked requests, and the state of the run."""
 
 import logging
 import time
@@ -37,12 +37,12 @@ _encode = msgspec.json.Encoder().encode
 class FullFetch(msgspec.Struct, frozen=True, kw_only=True):
     """The answer came from a call for one request, which shows all its fields."""
 
-    #: What its callback URL carries; None where that is not one of ours.
+    #: The token of its callback URL; None if the URL is not ours.
     callback: CallbackState | None = None
 
 
 class Recorder:
-    """Of one reconcile run. Its methods raise `LeaseLost` once another reconcile run has begun."""
+    """Records the results of one reconcile run. Its methods raise `LeaseLost` once another run has the lease."""
 
     def __init__(
         self, settings: Settings, redis: Redis, lease: ReconcileLease, snapshot_taken: Snapshot, indexes: KeyIndexes,
@@ -135,16 +135,18 @@ class Recorder:
 
     def _load_changes(self, ended: Sequence[str]) -> None:
         """Load requests that were asked or delivered since this reconcile run began."""
-        unsure = [name for name in ended if (request := self.tracked.get(name)) is None or request.callback is None]
-        decided = tracked_requests.ended(self._redis, unsure)
+        unknown_ids = [
+            name for name in ended if (request := self.tracked.get(name)) is None or request.callback is None
+        ]
+        ended_ids = tracked_requests.ended(self._redis, unknown_ids)
         self.tracked |= tracked_requests.read(
-            self._redis, [name for name in unsure if name not in decided], self._indexes
+            self._redis, [name for name in unknown_ids if name not in ended_ids], self._indexes
         )
 
     def _relevant(self, names: Sequence[str], full_fetch: FullFetch | None) -> list[str]:
-        """Those to save: tracked ones, and others where discovery is on."""
-        decided = tracked_requests.ended(self._redis, [name for name in names if name not in self.tracked])
-        return [name for name in names if name not in decided and self._is_relevant(name, full_fetch)]
+        """The ids to save: tracked requests, and all others if discovery is on."""
+        ended_ids = tracked_requests.ended(self._redis, [name for name in names if name not in self.tracked])
+        return [name for name in names if name not in ended_ids and self._is_relevant(name, full_fetch)]
 
     def _is_relevant(self, name: str, full_fetch: FullFetch | None) -> bool:
         tracked = self.tracked.get(name)
@@ -160,11 +162,12 @@ class Recorder:
         self.tracked[name] = msgspec.structs.replace(tracked, request=request, hold=0.0, unverified=False)
 
     def _deliver(self, ended: Sequence[RequestSummary], full_fetch: FullFetch | None) -> set[str]:
-        """Hand them to the inbox; returns those that are settled by that, or not wanted."""
+        """Give the outcomes to the inbox; returns the ids that need no further check (not the unreadable ones)."""
         received_at = datetime.fromtimestamp(self.now(), UTC)
-        wanted = [(shown, self._delivery(shown, full_fetch, received_at)) for shown in ended if self._is_wanted(shown)]
-        for start in range(0, len(wanted), _BATCH):
-            batch = wanted[start : start + _BATCH]
+        relevant = [shown for shown in ended if self._is_delivered(shown)]
+        deliveries = [(shown, self._delivery(shown, full_fetch, received_at)) for shown in relevant]
+        for start in range(0, len(deliveries), _BATCH):
+            batch = deliveries[start : start + _BATCH]
             retention = self._settings.retention
             verdicts = accept(
                 self._redis,
@@ -174,7 +177,7 @@ class Recorder:
             )
             for (shown, _), verdict in zip(batch, verdicts, strict=True):
                 self._count(shown.id, verdict)
-        unreadable = {shown.id for shown, delivery in wanted if isinstance(delivery.content, Unreadable)}
+        unreadable = {shown.id for shown, delivery in deliveries if isinstance(delivery.content, Unreadable)}
         if unreadable:
             logger.error("request.unreadable requests=%s: kept in quarantine", ",".join(sorted(unreadable)))
         return {shown.id for shown in ended} - unreadable
@@ -186,14 +189,14 @@ class Recorder:
             callback = tracked.callback
         return api_reading.delivery(shown, callback, received_at)
 
-    def _is_wanted(self, shown: RequestSummary) -> bool:
+    def _is_delivered(self, shown: RequestSummary) -> bool:
         if shown.id in self.tracked:
             return True
         if self.state.horizon is None:
             return False
         decided_at = shown.decided_at or (shown.updated_at if shown.outcome != "completed" else None)
         moment = decided_at.timestamp() if decided_at is not None else None
-        return discovery.wanted(api_reading.row(shown, self.now()), self.state.horizon, self._oldest, moment)
+        return discovery.is_delivered(api_reading.row(shown, self.now()), self.state.horizon, self._oldest, moment)
 
     def _count(self, request_id: str, verdict: str) -> None:
         tracked, report = self.tracked.get(request_id), self.report

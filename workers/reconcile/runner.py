@@ -35,18 +35,18 @@ from workers.settings import Settings
 
 logger = logging.getLogger("hitl.reconcile")
 
-#: Seconds of a lease; when a run dies, another takes over after that.
+#: Seconds of the lease; if a run dies, another takes over after that.
 LEASE = 15.0
-#: Seconds of work after which a reconcile run leaves the rest to the next one.
+#: Seconds of work after which a reconcile run ends; the next one continues.
 SLICE = 10.0
 PAGE = 100
 #: Seconds until the next run after one that was stopped by an error: doubled each time.
 BACKOFF, LONGEST_BACKOFF = 15.0, 900.0
-#: Seconds: whatever reset HITL.sh reports, calls are tried again after that.
+#: Seconds. Calls are tried again after an hour, even if HITL.sh reports a later reset.
 HOUR, DAY = 3600.0, 86_400.0
-#: Seconds until the next run while calls are wanted and none can be made.
+#: Seconds until the next run if checks are due and no call can be made.
 CALL_RETRY = 60.0
-#: One quick retry; what fails twice is left to the next reconcile run.
+#: One quick retry; a call that fails twice is left to the next run.
 _RETRIES = RetryPolicy(attempts=2, max_wait=2.0)
 #: Notes saved in one step.
 _CHUNK = 1_000
@@ -60,10 +60,10 @@ def run(
     seconds: float = SLICE,
     checks_all: bool = False,
 ) -> ReconcileReport | None:
-    """Reconcile once, with each API key; None when another run is active. `stopping` ends it after the current call.
+    """Reconcile once with each API key that is due; returns None if another run is active.
 
-    Several keys for which something is due share the time; the report sums up all of them. `checks_all`: every open
-    request is checked and discovery is made, whether or not they are due.
+    The keys share `seconds`; the report sums up all of them. `stopping` ends the run after the current call.
+    `checks_all`: check every open request and run discovery, whether or not they are due.
     """
     lease = ReconcileLease(redis, seconds=LEASE, retention=settings.retention)
     if not lease.acquire():
@@ -72,14 +72,14 @@ def run(
     keeper.start()
     try:
         stopping = stopping or Event()
-        every = _polled(settings, redis)
-        is_wanted = checks_all or len(every) == 1
-        polled = [one for one in every if is_wanted or _is_due(redis, one.indexes)] or every
+        all_keys = _polled(settings, redis)
+        uses_all = checks_all or len(all_keys) == 1
+        due_keys = [key for key in all_keys if uses_all or _is_due(redis, key.indexes)] or all_keys
         reports = []
-        for one in polled:
-            lease.key_hash = one.indexes.key_hash
-            share = seconds / len(polled)
-            runner = ReconcileRunner(settings, redis, lease, one, stopping, share, checks_all=checks_all)
+        for polled in due_keys:
+            lease.key_hash = polled.indexes.key_hash
+            share = seconds / len(due_keys)
+            runner = ReconcileRunner(settings, redis, lease, polled, stopping, share, checks_all=checks_all)
             reports.append(runner.run())
         return merge_reports(reports)
     except LeaseLost:
@@ -91,8 +91,8 @@ def run(
 
 
 def is_due(settings: Settings, redis: Redis) -> bool:
-    """Something is worth a call with one of the keys."""
-    return any(_is_due(redis, one.indexes) for one in _polled(settings, redis))
+    """Whether a check or discovery is due with one of the API keys."""
+    return any(_is_due(redis, polled.indexes) for polled in _polled(settings, redis))
 
 
 class _Polled(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,23 +100,23 @@ class _Polled(msgspec.Struct, frozen=True, kw_only=True):
 
     api_key: str
     indexes: KeyIndexes
-    #: Hash of the key that is used next for a request that HITL.sh never showed to this one; '' after the last.
+    #: Hash of the key to try next for a request that HITL.sh never showed to this key; '' for the last key.
     next_hash: str
 
 
 def _polled(settings: Settings, redis: Redis) -> list[_Polled]:
     """Every key of the settings, the current one first."""
     indexes = api_keys.configure(redis, settings.api_keys, lookback=settings.lookback)
-    nexts = ["", *(one.key_hash for one in indexes[:-1])]
+    next_hashes = ["", *(each.key_hash for each in indexes[:-1])]
     polled = [
-        _Polled(api_key=key, indexes=one, next_hash=following)
-        for key, one, following in zip(settings.api_keys, indexes, nexts, strict=True)
+        _Polled(api_key=key, indexes=key_indexes, next_hash=next_hash)
+        for key, key_indexes, next_hash in zip(settings.api_keys, indexes, next_hashes, strict=True)
     ]
     return polled[::-1]
 
 
 def _is_due(redis: Redis, indexes: KeyIndexes) -> bool:
-    """Something is worth a call, and no pause after an error with this key is under way."""
+    """Whether a check is due with this key, and no pause after an error is under way."""
     now = inbox_clock.now(redis)
     record = reconcile_state.read(redis, indexes)
     return record.rests_until <= now and (record.state is None or reconcile_state.has_due_check(redis, indexes, now))
@@ -146,14 +146,15 @@ class ReconcileRunner:
         self._snapshot = snapshot.take(settings, redis, polled.api_key, polled.indexes, checks_all=checks_all)
         self._recorder = Recorder(settings, redis, lease, self._snapshot, self._indexes, next_hash=polled.next_hash)
         self._signer = CallbackSigner(settings.callback_secrets) if settings.callback_secrets else None
-        #: When what was due and not settled is worth the next run; None for after a while.
+        #: When the next run checks what this run left unsettled; None for no special time.
         self._retry_at: float | None = None
-        #: After an error no call is made until then, whatever else becomes due; 0.0 without one.
+        #: No call is made before this time, because of an error; 0.0 without one.
         self._quiet_until = 0.0
-        #: Until then there is no call for unverified requests.
+        #: No call for unverified requests is made before this time.
         self._next_unverified_at = 0.0
 
     def run(self) -> ReconcileReport:
+        """Make the calls, save the results, and return the report."""
         key, recorder = self._polled.api_key, self._recorder
         budget = ReconcileBudget(self._redis, key, snapshot.rules(self._settings))
         with Client(key, base_url=self._settings.base_url, timeout=8.0, retries=_RETRIES, budget=budget) as client:
@@ -172,22 +173,22 @@ class ReconcileRunner:
         self._fetch_in_full(api, self._snapshot.needs_full_fetch)
         budget.purpose = "reconcile"
         if self._settings.discover and (self._recorder.state.horizon is None or self._recorder.state.first is not None):
-            # The offsets of requests are known only once all requests in the list are.
+            # The offset of a request is known only once all requests in the list are tracked.
             self._recorder.update_report(reason="first discovery of the requests that exist", cost=0)
             self._discover(api)
             self._check_unverified(api, budget)
             self._retry_at = self._recorder.now()
             return
         horizon = self._recorder.state.horizon
-        is_starved = horizon is not None and horizon.comes_first(self._interval, self._recorder.now())
+        is_starved = horizon is not None and horizon.is_starved(self._interval, self._recorder.now())
         if self._settings.discover and is_starved:
             try:
                 self._discover(api)
             except Stopped as stopped:
                 if stopped.trouble != "budget":
-                    raise  # overdue requests may still borrow
+                    raise  # without calls left, overdue requests may still borrow
         budget.purpose = "overdue" if self._snapshot.may_borrow else "reconcile"
-        self._carry_out(api, self._snapshot.plan)
+        self._run_plan(api, self._snapshot.plan)
         budget.purpose = "reconcile"
         if self._settings.discover:
             self._discover(api)
@@ -196,24 +197,26 @@ class ReconcileRunner:
     # -- the calls ------------------------------------------------------------------------------------
 
     def _has_time(self) -> bool:
-        """Whether this slice goes on; when it is over, the rest is due at once."""
+        """Whether the run goes on; if not, the next run is due at once."""
         over = self._stopping.is_set() or time.monotonic() > self._stops_at
         if over:
             self._retry_at = self._recorder.now()
         return not over
 
     def _check_unverified(self, api: ApiCaller, budget: ReconcileBudget) -> None:
-        """After all others, and within a cap of its own."""
+        """Check unverified requests: after all others, within their own cap on calls."""
         names = [tracked.request.id for tracked in self._snapshot.unverified]
-        due = [one for name in names if (one := self._recorder.tracked.get(name)) is not None and one.unverified]
+        known = [self._recorder.tracked[name] for name in names if name in self._recorder.tracked]
+        due = [tracked for tracked in known if tracked.unverified]
         if not due:
             return
         budget.purpose = "unverified"
         try:
-            listed = tuple(one.request for one in due if not one.needs_full_fetch and not snapshot.is_only_claimed(one))
+            singles = [each for each in due if _needs_own_call(each)]
+            listed = tuple(each.request for each in due if not _needs_own_call(each))
             if listed and (calls := budget.calls_for_unverified()):
-                self._carry_out(api, self._snapshot.plan_only(listed, calls), keeps_checkpoint=False)
-            self._fetch_in_full(api, [one for one in due if one.needs_full_fetch or snapshot.is_only_claimed(one)])
+                self._run_plan(api, self._snapshot.plan_only(listed, calls), keeps_checkpoint=False)
+            self._fetch_in_full(api, singles)
         except Stopped as stopped:
             if stopped.trouble != "budget":
                 raise
@@ -223,7 +226,7 @@ class ReconcileRunner:
             budget.purpose = "reconcile"
 
     def _fetch_in_full(self, api: ApiCaller, needs_full_fetch: Sequence[TrackedRequest]) -> None:
-        """Read requests one by one, with the callback URL that each was asked with."""
+        """Read requests one by one, with all fields and the callback URL."""
         for tracked in needs_full_fetch:
             if not self._has_time():
                 return
@@ -241,8 +244,8 @@ class ReconcileRunner:
             full_fetch = FullFetch(callback=api_reading.callback_of(answer.callback_url, self._signer))
             self._recorder.save(findings, {answer.id: answer}, full_fetch=full_fetch)
 
-    def _carry_out(self, api: ApiCaller, plan: Plan, *, keeps_checkpoint: bool = True) -> None:
-        """`keeps_checkpoint`: the run that takes over goes on from there."""
+    def _run_plan(self, api: ApiCaller, plan: Plan, *, keeps_checkpoint: bool = True) -> None:
+        """Execute a plan. `keeps_checkpoint`: save its progress, from which a later run continues."""
         if plan.kind == "nothing":
             return
         execution = PlanExecution(plan)
@@ -265,10 +268,10 @@ class ReconcileRunner:
             self._recorder.save(findings, shown, checkpoint=checkpoint, horizon=horizon)
 
     def _read_loop_names(self, api: ApiCaller, request: Request) -> None:
-        """Read the names of all loops where that of the request's loop is not known, once an hour at the most.
+        """Read the names of all loops if the name of the request's loop is unknown, at most once an hour.
 
-        Before the request itself is saved: what waits for it goes on with its loop's name. Names that were read are
-        read again after a day, as a loop may have been renamed.
+        Called before the request is saved, so that effects that wait for it know the name of the loop. Names are read
+        again after a day, because a loop may have been renamed.
         """
         if request.loop_id is None:
             return
@@ -288,7 +291,7 @@ class ReconcileRunner:
             self._checks_all = False
             recorder.update_state(horizon=msgspec.structs.replace(recorder.state.horizon, discovered_at=None))
         if recorder.state.horizon is None:
-            recorder.update_state(horizon=discovery.fresh(self._since(), 0.0), first=Checkpoint())
+            recorder.update_state(horizon=discovery.initial_horizon(self._since(), 0.0), first=Checkpoint())
             # Whole seconds, as HITL.sh gives times of decisions: those from now on count towards webhook health.
             recorder.write([Note("state", "started", str(int(recorder.now())))])
         self._read_all_open(api)
@@ -306,27 +309,27 @@ class ReconcileRunner:
             recorder.save(_findings_of(page), shown, horizon=horizon.step(call, page, recorder.now()))
 
     def _read_all_open(self, api: ApiCaller) -> None:
-        """Once, at the first start: requests that are open may have been asked long ago."""
+        """Read all open requests, once, at the first start: they may have been asked long ago."""
         if (progress := self._recorder.state.first) is None:
             return
         pages = OpenPages(snapshot.statuses(self._recorder.state), PAGE, 0.0, progress)
         while self._recorder.state.first is not None and self._has_time():
             answer, shown = api.answer(pages.next_call())
             page = cast("Rows", answer)
-            pages.take(page)
+            pages.advance(page)
             progress = pages.checkpoint
             self._recorder.save(_findings_of(page), shown, first=None if progress.done else progress)
 
     def _since(self) -> float:
-        """Nothing that ended before is a decision of this key: the key was not used yet."""
+        """When the use of this key began: what ended before is not delivered."""
         return reconcile_state.read(self._redis, self._indexes).since
 
     @property
     def _interval(self) -> float:
-        """Seconds until a request just asked is worth a call, and between two discoveries."""
+        """Seconds until a new request is checked first, and between two discoveries."""
         return min(self._snapshot.intervals.shortest, self._snapshot.intervals.bound)
 
-    # -- what is left ---------------------------------------------------------------------------------
+    # -- the next run ---------------------------------------------------------------------------------
 
     def _record_stop(self, stopped: Stopped) -> None:
         recorder, now = self._recorder, self._recorder.now()
@@ -348,7 +351,7 @@ class ReconcileRunner:
         recorder, guaranteed = self._recorder, self._snapshot.guaranteed_interval
         if recorder.report.trouble is None:
             recorder.update_state(failures=0)
-        verified = (one.request for one in recorder.tracked.values() if not snapshot.is_only_claimed(one))
+        verified = (each.request for each in recorder.tracked.values() if not snapshot.is_only_claimed(each))
         overdue = snapshot.overdue(verified, recorder.now())
         recorder.state = snapshot.update_alarm(recorder.state, self._redis, overdue, recorder.now())
         recorder.update_state(
@@ -372,7 +375,7 @@ class ReconcileRunner:
 
     def _next_discovery(self) -> float:
         horizon = self._recorder.state.horizon
-        return self._at_least(horizon.due_at(self._interval) if horizon is not None else 0.0)
+        return self._not_before_retry(horizon.due_at(self._interval) if horizon is not None else 0.0)
 
     def _next_check(self, tracked: TrackedRequest) -> float:
         now = self._recorder.now()
@@ -380,7 +383,7 @@ class ReconcileRunner:
             return tracked.hold
         if not tracked.unverified:
             return self._next_routine_check(tracked)
-        soonest = max(self._at_least(now), self._next_unverified_at)
+        soonest = max(self._not_before_retry(now), self._next_unverified_at)
         return soonest if snapshot.is_only_claimed(tracked) else min(soonest, self._next_routine_check(tracked))
 
     def _next_routine_check(self, tracked: TrackedRequest) -> float:
@@ -388,10 +391,10 @@ class ReconcileRunner:
         due = intervals.due_at(snapshot.scheduled(tracked))
         if due <= now and self._snapshot.deferred_for_batching and self._retry_at is None:
             return max(now + CALL_RETRY, self._snapshot.plan.retry_at or intervals.late_at(tracked.request))
-        return self._at_least(due)
+        return self._not_before_retry(due)
 
-    def _at_least(self, due: float) -> float:
-        """Not sooner than calls are possible again."""
+    def _not_before_retry(self, due: float) -> float:
+        """`due`, or the time when calls are possible again if that is later."""
         now = self._recorder.now()
         if due > now:
             return due
@@ -401,12 +404,17 @@ class ReconcileRunner:
         return due if due > self._recorder.began else now + CALL_RETRY
 
 
+def _needs_own_call(tracked: TrackedRequest) -> bool:
+    """Whether a row of a list does not suffice for the request."""
+    return tracked.needs_full_fetch or snapshot.is_only_claimed(tracked)
+
+
 def _has_dates(shown: Shown) -> bool:
-    return all(one.created_at is not None for one in shown.values())
+    return all(request.created_at is not None for request in shown.values())
 
 
 def _findings_of(page: Rows) -> Findings:
-    """What a page shows that was read outside a plan."""
+    """The findings of a page that was read outside a plan."""
     return Findings(
         ended=tuple(row.id for row in page.rows if row.ended),
         open=tuple(row.id for row in page.rows if not row.ended),

@@ -1,4 +1,4 @@
-"""A snapshot: what a reconcile run would do now, and why. Reads only."""
+"""Takes a snapshot: the state of reconciliation and the plan that follows from it. Reads only."""
 
 import logging
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     hourly_calls: HourlyCalls
     #: Calls that a reconcile run may make now.
     calls: int
-    #: Of them, for unverified requests.
+    #: Those among them for unverified requests.
     calls_for_unverified: int
     intervals: CheckIntervals
     plan: Plan
@@ -44,46 +44,46 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def needs_full_fetch(self) -> list[TrackedRequest]:
-        """Requests that are asked for by themselves, now, before all else."""
+        """Requests that are read one by one, before anything else."""
         return [
             request for request in self.tracked.values() if request.needs_full_fetch and self.is_due_anyway(request)
         ]
 
     @property
     def unverified(self) -> list[TrackedRequest]:
-        """Requests that are due only because of an unverified delivery; last those that nothing else names."""
+        """Requests that are due only because of an unverified delivery; last, those known only from callback URLs."""
         due = [request for request in self.tracked.values() if request.unverified and request.hold <= self.now]
         return sorted((request for request in due if not self.is_due_anyway(request)), key=is_only_claimed)
 
     def is_due_anyway(self, tracked: TrackedRequest) -> bool:
-        """Whether it is worth a call now without the unverified deliveries that name it."""
+        """Whether the request is due even without the unverified deliveries that name it."""
         if tracked.hold > self.now or is_only_claimed(tracked):
             return False
         return not tracked.unverified or self.intervals.due_at(scheduled(tracked)) <= self.now
 
     def plan_only(self, requests: tuple[OpenRequest, ...], calls: int) -> Plan:
-        """The plan for these requests alone, with so many calls."""
+        """The plan for these requests only, with this number of calls."""
         changes = {"due": requests, "calls": calls, "borrowed": 0, "checkpoint": None}
         return planner.plan(msgspec.structs.replace(self.situation, **changes))
 
     @property
     def may_borrow(self) -> bool:
-        """Something in the plan has very likely ended, or awaits confirmation: it may borrow."""
-        return any(check_interval.urgent(request, self.now) for request in self.plan.targets)
+        """The plan may borrow calls: a target has very likely ended, or awaits confirmation."""
+        return any(check_interval.is_urgent(request, self.now) for request in self.plan.targets)
 
     @property
     def deferred_for_batching(self) -> bool:
-        """What is due is too little for a call."""
+        """Requests are due, but too few to be worth a call."""
         return self.plan.kind == "nothing" and self.calls > 0
 
 
 def scheduled(tracked: TrackedRequest) -> OpenRequest:
-    """The request without the unverified deliveries that name it."""
+    """The request as it is due without the unverified deliveries that name it."""
     return msgspec.structs.replace(tracked.request, refused=False) if tracked.unverified else tracked.request
 
 
 def is_only_claimed(tracked: TrackedRequest) -> bool:
-    """Whether only deliveries by callback URL name it: whoever has such a URL can forge them."""
+    """Whether only callback deliveries name the request; anybody who has such a URL can forge them."""
     return tracked.request.learned == "callback"
 
 
@@ -95,7 +95,7 @@ def take(
     *,
     checks_all: bool = False,
 ) -> Snapshot:
-    """Read all that a plan depends on, and plan; for the current API key by default.
+    """Read everything that a plan depends on, and plan; for the current API key by default.
 
     `checks_all`: every open request counts as due.
     """
@@ -106,13 +106,9 @@ def take(
     tracked = tracked_requests.load(redis, indexes)
     run_state = read_state(redis, indexes)
     health, _ = webhook_health.health(redis)
-    routine = RedisBudget(redis, key, rules=rules(settings), purpose="reconcile")
-    calls, hourly_calls = routine.available(), routine.read()
-    requests = tuple(
-        scheduled(one)
-        for one in tracked.values()
-        if one.hold <= now and not one.needs_full_fetch and not is_only_claimed(one)
-    )
+    budget = RedisBudget(redis, key, rules=rules(settings), purpose="reconcile")
+    calls, hourly_calls = budget.available(), budget.read()
+    requests = _routine_requests(tracked, now)
     intervals = check_interval.intervals(
         requests,
         health,
@@ -126,12 +122,11 @@ def take(
         webhook_health=health,
         intervals=intervals,
         calls=calls,
-        borrowed=routine.available("overdue"),
+        borrowed=budget.available("overdue"),
         open_statuses=statuses(run_state),
         checkpoint=run_state.checkpoint,
         checks_all=checks_all,
     )
-    oldest = max((now - request.created_at for request in requests), default=0.0)
     return Snapshot(
         now=now,
         state=run_state,
@@ -139,40 +134,55 @@ def take(
         webhook_health=health,
         hourly_calls=hourly_calls,
         calls=calls,
-        calls_for_unverified=routine.available("unverified"),
+        calls_for_unverified=budget.available("unverified"),
         intervals=intervals,
         plan=planner.plan(situation),
         situation=situation,
-        guaranteed_interval=check_interval.guaranteed_interval(len(requests), intervals, oldest_age=oldest),
+        guaranteed_interval=_guaranteed_interval(situation),
     )
 
 
+def _routine_requests(tracked: dict[str, TrackedRequest], now: float) -> tuple[OpenRequest, ...]:
+    """The requests that routine checks may find in a list."""
+    return tuple(
+        scheduled(each)
+        for each in tracked.values()
+        if each.hold <= now and not each.needs_full_fetch and not is_only_claimed(each)
+    )
+
+
+def _guaranteed_interval(situation: Situation) -> GuaranteedInterval:
+    requests = situation.requests
+    oldest = max((situation.now - request.created_at for request in requests), default=0.0)
+    return check_interval.guaranteed_interval(len(requests), situation.intervals, oldest_age=oldest)
+
+
 def read_state(redis: Redis, indexes: KeyIndexes | None = None) -> ReconcileState:
-    """What the latest reconcile run left to the next; of the current API key by default."""
+    """The state that the latest reconcile run left; of the current API key by default."""
     return state.of(reconcile_state.read(redis, indexes or api_keys.read(redis).current))
 
 
 def rules(settings: Settings) -> BudgetRules:
-    """How the settings share out the calls of an hour."""
+    """The call budget rules of these settings."""
     return BudgetRules(
         share=settings.reconcile_share, reserve=settings.ask_reserve, floor=min(0.1, settings.reconcile_share)
     )
 
 
 def statuses(run_state: ReconcileState) -> tuple[str, ...]:
-    """The lists that show open requests."""
+    """Statuses of the listings that show open requests."""
     return ("pending", "claimed") if run_state.claimed else ("pending",)
 
 
 def overdue(requests: Iterable[OpenRequest], now: float) -> int:
-    """How many are past their timeout, as far as we know."""
+    """How many of these requests are past their timeout."""
     return sum(
         request.timeout_at is not None and request.timeout_at + check_interval.GRACE <= now for request in requests
     )
 
 
 def update_alarm(run_state: ReconcileState, redis: Redis, past_due: int, now: float) -> ReconcileState:
-    """The state with the alarm raised or cleared: decisions are made, and no webhook delivers them."""
+    """The state with the alarm raised or cleared: requests end, and no webhook delivers their decisions."""
     health, since_webhook = webhook_health.health(redis)
     silent = health.is_silent(past_due + since_webhook, now)
     if silent and run_state.silent_since is None:

@@ -13,58 +13,58 @@ Trouble = Literal["unreachable", "refused", "rate_limited", "key_refused", "budg
 
 
 class ReconcileReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How one reconcile run went. Times are seconds since 1970."""
+    """The result of one reconcile run. Times are seconds since 1970."""
 
     began: float
     ended: float = 0.0
-    #: Why these calls and no others.
+    #: Why the run made these calls.
     reason: str = ""
-    #: What they were expected to be, and what they were.
+    #: Number of calls that the plan expected, and of calls made.
     cost: int = 0
     calls: int = 0
     #: Decisions that no webhook had delivered.
     found: int = 0
-    #: Requests that nobody had announced.
+    #: Requests that were not tracked before.
     discovered: int = 0
-    #: Events that HITL.sh confirmed, and those that it overruled.
+    #: Events that HITL.sh confirmed, and events that it overruled.
     confirmed: int = 0
     overruled: int = 0
     lost: int = 0
-    #: Why it ended early, if it did, and the message of the error.
+    #: Why the run ended early (None if it did not), and the error message.
     trouble: Trouble | None = None
     error: str = ""
 
 
 class ReconcileState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Kept after every page."""
+    """What a run leaves to the next one; saved after every page."""
 
     horizon: Horizon | None = None
     checkpoint: Checkpoint | None = None
-    #: At the first start all open requests are read once: how far that has come. None when it is done.
+    #: Progress of reading all open requests once, at the first start; None when that is done.
     first: Checkpoint | None = None
     #: HITL.sh has shown open requests with the status `claimed`: they have a list of their own.
     claimed: bool = False
     #: When the names of the loops were last read; 0.0 for never.
     loops_read_at: float = 0.0
-    #: Reconcile runs in a row that ended in trouble.
+    #: Consecutive runs that ended early.
     failures: int = 0
-    #: Since when requests are past due and no webhook has come.
+    #: Since when requests are past due and no webhook has arrived; None for no alarm.
     silent_since: float | None = None
     report: ReconcileReport | None = None
-    #: Seconds within which every open request is checked, and a warning where that is too long.
+    #: Seconds within which every open request is checked, and a warning if that is too long.
     guaranteed_interval: float | None = None
     warning: str | None = None
 
 
 def merge_reports(reports: Sequence[ReconcileReport]) -> ReconcileReport:
-    """One report of the runs with several API keys, made one after another."""
-    first, *others = reports
-    for other in others:
-        counts = {name: getattr(first, name) + getattr(other, name) for name in _COUNTS}
-        trouble = {} if first.trouble is not None else {"trouble": other.trouble, "error": other.error}
-        reason = f"{first.reason}; with another key: {other.reason}"
-        first = msgspec.structs.replace(first, ended=other.ended, reason=reason, **counts, **trouble)
-    return first
+    """Merge the reports of runs with several API keys into one."""
+    merged, *further = reports
+    for report in further:
+        counts = {name: getattr(merged, name) + getattr(report, name) for name in _COUNTS}
+        trouble = {} if merged.trouble is not None else {"trouble": report.trouble, "error": report.error}
+        reason = f"{merged.reason}; with another key: {report.reason}"
+        merged = msgspec.structs.replace(merged, ended=report.ended, reason=reason, **counts, **trouble)
+    return merged
 
 
 _COUNTS = ("cost", "calls", "found", "discovered", "confirmed", "overruled", "lost")
@@ -74,5 +74,5 @@ _decode = msgspec.json.Decoder(ReconcileState).decode
 
 
 def of(record: ReconcileRecord) -> ReconcileState:
-    """What the latest run left to the next; of the first run, an empty one."""
+    """The state that the latest run left; an empty state before the first run."""
     return ReconcileState() if record.state is None else _decode(record.state)

@@ -21,21 +21,22 @@ from workers.settings import Settings
 HOURS = 24
 
 
-class Calls(msgspec.Struct, frozen=True, kw_only=True):
-    """The API calls of this hour."""
+class CallBudgetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The API calls of this hour, by purpose."""
 
     limit: int
-    #: Calls that may be made now: to ask, for a routine run, and for a run on overdue or unconfirmed requests.
+    #: Calls that may be made now: to ask, for routine checks, and for checks of overdue or unconfirmed requests.
     asking: int
     routine: int
     overdue: int
     #: Seconds since 1970; None until the first call.
     resets_at: float | None
     #: HITL.sh has reported when the hour ends.
-    told: bool
+    is_reported: bool
+    #: Calls made in this hour to ask, and by reconcile runs.
     asked: int
     reconciled: int
-    #: Of the reconciled ones: for unverified requests.
+    #: Among the calls of reconcile runs: those for unverified requests.
     unverified: int
     #: How often HITL.sh reported no calls left while our own count had some.
     surprises: int
@@ -48,30 +49,30 @@ class ReconcileStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: ReconcileState
     active_run: ActiveRun | None
     #: None without an API key.
-    calls: Calls | None
-    #: Discovery has never been made; the clock enqueues that at once.
+    calls: CallBudgetStatus | None
+    #: Discovery has never run; the clock enqueues it at once.
     is_first_run: bool
     #: Decisions of the last 24 hours, by how they were found.
     webhooks: Hour
-    #: Answers of 429 to reconcile runs in all, and when the last came; None when that is not known.
+    #: Number of 429 replies to reconcile runs, and the time of the last one (None if unknown).
     limited: int
     limited_at: float | None = None
 
     @property
-    def ever(self) -> bool:
-        """A reconcile run has been made, wherever its key is."""
+    def has_run(self) -> bool:
+        """A reconcile run has been made with the current key."""
         return self.state.report is not None or self.state.horizon is not None
 
     @property
     def is_limited(self) -> bool:
-        """In the last 24 hours, as far as is known."""
+        """HITL.sh answered 429 to a reconcile run in the last 24 hours, or at an unknown time."""
         return self.limited > 0 and (self.limited_at is None or self.counts.now - self.limited_at < HOURS * 3600)
 
 
 def read_status(settings: Settings, redis: Redis) -> ReconcileStatus:
-    """A dozen round trips, however much there is."""
-    used = api_keys.read(redis)
-    current = used.current if settings.api_key is None else used.indexes(api_key_hash(settings.api_key))
+    """Read the status in about a dozen round trips, whatever the number of requests."""
+    registered = api_keys.read(redis)
+    current = registered.current if settings.api_key is None else registered.indexes(api_key_hash(settings.api_key))
     counts, record = tracked_counts.counts(redis), reconcile_state.read(redis, current)
     run_state = state.of(record)
     return ReconcileStatus(
@@ -86,17 +87,17 @@ def read_status(settings: Settings, redis: Redis) -> ReconcileStatus:
     )
 
 
-def calls(redis: Redis, settings: Settings, api_key: str, now: float) -> Calls:
-    """The budget of the present hour: the stored one may be of an hour that has ended."""
+def calls(redis: Redis, settings: Settings, api_key: str, now: float) -> CallBudgetStatus:
+    """The call budget of the current hour; the stored one may be of an hour that has ended."""
     budget = RedisBudget(redis, api_key, rules=snapshot.rules(settings))
     report = hourly_calls.in_hour(budget.read(), now)
-    return Calls(
+    return CallBudgetStatus(
         limit=report.limit,
         asking=budget.available("asking"),
         routine=budget.available("reconcile"),
         overdue=budget.available("overdue"),
         resets_at=report.resets_at,
-        told=report.reported,
+        is_reported=report.reported,
         asked=report.asked,
         reconciled=report.reconciled,
         unverified=report.unverified,
@@ -105,7 +106,7 @@ def calls(redis: Redis, settings: Settings, api_key: str, now: float) -> Calls:
 
 
 def total(hours: Sequence[Hour]) -> Hour:
-    """Several hours as one, which begins with the first."""
+    """The sum of several hours; begins with the first."""
     return Hour(
         begins_at=hours[0].begins_at,
         webhook=sum(hour.webhook for hour in hours),

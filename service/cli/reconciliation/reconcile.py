@@ -29,7 +29,7 @@ from workers.inbox.tracker import reconcile_lease, tracked_counts
 from workers.reconcile import runner, snapshot, status
 from workers.reconcile.snapshot import Snapshot
 from workers.reconcile.state import ReconcileReport
-from workers.reconcile.status import Calls
+from workers.reconcile.status import CallBudgetStatus
 from workers.settings import Settings
 
 #: Seconds: longer than a worker's runs, since a person waits and no handler needs the process.
@@ -142,7 +142,7 @@ def _show_plan(settings: Settings, api_key: str, redis: Redis, json_wanted: bool
         echo(f"A run cannot begin now. {_active_run_text(redis)}", prefix="\n")
 
 
-def _plan_lines(current: Snapshot, calls: Calls, settings: Settings) -> list[Field]:
+def _plan_lines(current: Snapshot, calls: CallBudgetStatus, settings: Settings) -> list[Field]:
     open_count, awaiting_confirmation = _count_tracked(current)
     fields = [
         Field("plan", None, _plan_text(current, settings)),
@@ -158,7 +158,7 @@ def _plan_lines(current: Snapshot, calls: Calls, settings: Settings) -> list[Fie
     return [*fields, Field("discovery", None, _discovery_text(current, settings))]
 
 
-def _plan_fields(current: Snapshot, calls: Calls, settings: Settings) -> dict[str, Any]:
+def _plan_fields(current: Snapshot, calls: CallBudgetStatus, settings: Settings) -> dict[str, Any]:
     open_count, awaiting_confirmation = _count_tracked(current)
     return {
         "plan": {

@@ -7,7 +7,7 @@ import msgspec
 from service.cli.durations import at, duration, iso
 from service.escaping import one_line
 from workers.reconcile.state import ReconcileReport
-from workers.reconcile.status import Calls
+from workers.reconcile.status import CallBudgetStatus
 
 
 def report_fields(report: ReconcileReport) -> dict[str, Any]:
@@ -21,16 +21,16 @@ def error_text(report: ReconcileReport) -> str:
     return f"{report.trouble}: {one_line(report.error)}"
 
 
-def calls_fields(calls: Calls) -> dict[str, Any]:
+def calls_fields(calls: CallBudgetStatus) -> dict[str, Any]:
     """The call budget as JSON."""
     return {**msgspec.to_builtins(calls), "resets_at": iso(calls.resets_at)}
 
 
-def limit_text(calls: Calls) -> str:
+def limit_text(calls: CallBudgetStatus) -> str:
     """The limit, when its hour ends, and how that is known."""
     if calls.resets_at is None:
         return f"of {calls.limit} an hour; no call in the last hour"
-    source = "reported by HITL.sh" if calls.told else "counted here; not yet reported by HITL.sh"
+    source = "reported by HITL.sh" if calls.is_reported else "counted here; not yet reported by HITL.sh"
     return f"of {calls.limit} an hour, until {at(calls.resets_at):%H:%M:%S}Z ({source})"
 
 

@@ -188,7 +188,7 @@ def _webhooks(status: ReconcileStatus) -> list[Field]:
 
 
 def _runs(status: ReconcileStatus) -> list[Field]:
-    if status.calls is None and not status.ever:
+    if status.calls is None and not status.has_run:
         return [Field("reconcile runs", None, "off: HITL_API_KEY is not set, so missed decisions are not found")]
     fields = [] if status.calls is not None else [Field("calls left", None, "unknown: HITL_API_KEY is not set here")]
     fields.append(Field("last reconcile run", None, _last_run_text(status.state.report, status.counts.now)))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workers.reconcile.list_server import ListServer
-from workers.reconcile.planning.discovery import LATE, Horizon, fresh, wanted
+from workers.reconcile.planning.discovery import LATE, Horizon, initial_horizon, is_delivered
 from workers.reconcile.planning.progress import List, Row, Rows
 
 PAGE = 10
@@ -23,14 +23,14 @@ def walking(horizon: Horizon, first: Rows) -> Horizon:
 
 
 def test_a_fresh_horizon_begins_at_the_newest_request_and_is_due_at_once() -> None:
-    horizon = fresh(NOW, 1000)
+    horizon = initial_horizon(NOW, 1000)
 
     assert (horizon.since, horizon.seen_to, horizon.due_at(600)) == (4000, 4000, 0)
     assert horizon.next_call(100) == List(offset=0, limit=100)
 
 
 def test_one_page_that_reaches_what_is_known_is_all() -> None:
-    horizon = fresh(NOW, 1000)
+    horizon = initial_horizon(NOW, 1000)
 
     found = horizon.step(List(offset=0, limit=3), rows(4900, 4500, 3999), NOW)
 
@@ -39,40 +39,40 @@ def test_one_page_that_reaches_what_is_known_is_all() -> None:
 
 
 def test_a_row_as_old_as_what_is_known_proves_nothing() -> None:
-    found = walking(fresh(NOW, 1000), rows(4900, 4500, 4000))
+    found = walking(initial_horizon(NOW, 1000), rows(4900, 4500, 4000))
 
     assert found.descent is not None
 
 
 def test_the_end_of_the_list_is_the_end() -> None:
-    assert fresh(NOW, 1000).step(List(offset=0, limit=3), rows(4900, more=False), NOW).discovered_at == NOW
+    assert initial_horizon(NOW, 1000).step(List(offset=0, limit=3), rows(4900, more=False), NOW).discovered_at == NOW
 
 
 def test_discovery_that_waited_too_long_goes_first() -> None:
     looked = Horizon(since=0, seen_to=0, discovered_at=NOW)
 
-    assert [looked.comes_first(600, NOW + wait) for wait in (2399, 2400)] == [False, True]
-    assert fresh(NOW, 0).comes_first(600, NOW)
+    assert [looked.is_starved(600, NOW + wait) for wait in (2399, 2400)] == [False, True]
+    assert initial_horizon(NOW, 0).is_starved(600, NOW)
 
 
 def test_an_empty_list_is_all_there_is() -> None:
-    assert fresh(NOW, 1000).step(List(offset=0, limit=3), rows(), NOW).discovered_at == NOW
+    assert initial_horizon(NOW, 1000).step(List(offset=0, limit=3), rows(), NOW).discovered_at == NOW
 
 
 def test_the_open_listing_proves_nothing_of_what_has_ended() -> None:
-    horizon = fresh(NOW, 1000)
+    horizon = initial_horizon(NOW, 1000)
 
     assert horizon.step(List(offset=0, limit=3, status="pending"), rows(3000, more=False), NOW) is horizon
 
 
 def test_a_page_from_elsewhere_is_no_use() -> None:
-    horizon = walking(fresh(NOW, 1000), rows(4900, 4800))
+    horizon = walking(initial_horizon(NOW, 1000), rows(4900, 4800))
 
     assert horizon.step(List(offset=70, limit=2), rows(4500, 4400), NOW) is horizon
 
 
 def test_a_page_that_a_reconcile_run_read_brings_the_walk_on() -> None:
-    horizon = walking(fresh(NOW, 1000), rows(4900, 4800, 4700))
+    horizon = walking(initial_horizon(NOW, 1000), rows(4900, 4800, 4700))
 
     found = horizon.step(List(offset=2, limit=3), rows(4750, 4500, 4400), NOW)
 
@@ -81,7 +81,7 @@ def test_a_page_that_a_reconcile_run_read_brings_the_walk_on() -> None:
 
 
 def test_the_first_page_read_again_brings_the_beginning_forward() -> None:
-    horizon = walking(fresh(NOW, 1000), rows(4900, 4800, 4700))
+    horizon = walking(initial_horizon(NOW, 1000), rows(4900, 4800, 4700))
 
     found = walking(horizon, rows(4980, 4950, 4850))
 
@@ -90,7 +90,7 @@ def test_the_first_page_read_again_brings_the_beginning_forward() -> None:
 
 
 def test_a_torn_list_is_walked_back() -> None:
-    horizon = walking(fresh(NOW, 1000), rows(*range(4900, 4800, -1)))
+    horizon = walking(initial_horizon(NOW, 1000), rows(*range(4900, 4800, -1)))
     call = horizon.next_call(100)
 
     torn = horizon.step(call, rows(*range(4700, 4600, -1)), NOW)
@@ -99,17 +99,17 @@ def test_a_torn_list_is_walked_back() -> None:
 
 
 def test_where_the_walk_stands_is_kept_as_json() -> None:
-    horizon = walking(fresh(NOW, 1000), rows(4900, 4800))
+    horizon = walking(initial_horizon(NOW, 1000), rows(4900, 4800))
 
     assert msgspec.json.decode(msgspec.json.encode(horizon), type=Horizon) == horizon
 
 
 def test_what_was_decided_long_ago_is_not_delivered() -> None:
     old = Row(id="r1", created_at=3000, ended=True)
-    horizon = fresh(NOW, 1000)
+    horizon = initial_horizon(NOW, 1000)
 
-    assert [wanted(old, horizon, 0.0, decided_at) for decided_at in (None, 3999, 4000)] == [False, False, True]
-    assert [wanted(old, horizon, 5000.0, decided_at) for decided_at in (4999, 5000)] == [False, True]
+    assert [is_delivered(old, horizon, 0.0, decided_at) for decided_at in (None, 3999, 4000)] == [False, False, True]
+    assert [is_delivered(old, horizon, 5000.0, decided_at) for decided_at in (4999, 5000)] == [False, True]
 
 
 class Moving(ListServer):

@@ -8,7 +8,7 @@ from tests.reconcile_model import after_decision, available, observe, spend
 from workers.inbox.budget.hourly_calls import HOUR, BudgetRules, Purpose, initial, reconcile_calls_per_hour
 from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile.planning.check_interval import CheckIntervals, intervals
-from workers.reconcile.planning.discovery import Horizon, fresh, wanted
+from workers.reconcile.planning.discovery import Horizon, initial_horizon, is_delivered
 from workers.reconcile.planning.open_pages import OpenPages
 from workers.reconcile.planning.plan_execution import PlanExecution
 from workers.reconcile.planning.planner import Situation, plan
@@ -100,7 +100,7 @@ class Ledger:
         self.webhook_health = WebhookHealth()
         self.rules = BudgetRules(per_hour=LIMIT, share=0.8, reserve=0.1)
         self.tokens = initial(self.rules)
-        self.horizon: Horizon = fresh(vendor.now, LOOKBACK)
+        self.horizon: Horizon = initial_horizon(vendor.now, LOOKBACK)
         self.checkpoint: Checkpoint | None = None
         self.first: Checkpoint | None = Checkpoint()
         self.statuses: tuple[str, ...] = ("pending",)
@@ -159,7 +159,7 @@ class Ledger:
         allowed = iter(range(calls))
         if not self._read_all_open(allowed, meanwhile):
             return
-        if self.horizon.comes_first(self.intervals.shortest, self.vendor.now):
+        if self.horizon.is_starved(self.intervals.shortest, self.vendor.now):
             self._discover(allowed, meanwhile)
         self._carry_out(allowed, meanwhile)
         self._discover(allowed, meanwhile)
@@ -243,7 +243,7 @@ class Ledger:
 
     def _ended(self, row: Row) -> None:
         decided_at = self.vendor.requests[row.id].decided_at
-        if row.id in self.found or (row.id not in self.known and not wanted(row, self.horizon, 0.0, decided_at)):
+        if row.id in self.found or (row.id not in self.known and not is_delivered(row, self.horizon, 0.0, decided_at)):
             return
         if self.known.pop(row.id, None) is not None:
             self.webhook_health = after_decision(self.webhook_health, by_webhook=False, now=self.vendor.now)

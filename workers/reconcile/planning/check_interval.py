@@ -1,4 +1,4 @@
-"""How often an open request is worth a call, and the check interval that follows.
+"""How often an open request is checked, and the guaranteed check interval that follows. Pure.
 
 A request is checked again after a share of the time for which it has been open, so that delays stay in proportion;
 all intervals are stretched until the calls suffice.
@@ -12,40 +12,40 @@ from workers.inbox.values import OpenRequest, WebhookHealth
 from workers.reconcile.planning.page_cover import cover
 
 HOUR = 3600.0
-#: Seconds that a webhook gets after `timeout_at`, before a call is worth more than waiting.
+#: Seconds to wait for a webhook after `timeout_at` before a check.
 GRACE = 90.0
-#: A request that has been open for an hour is checked again after a quarter of one.
+#: A request is checked again after this share of its age: one that is an hour old, after a quarter of an hour.
 SHARE_OF_AGE = 0.25
-#: Of those checked again after that, about this share has ended.
+#: About this share of them has ended by then.
 ENDED_SHARE = 0.2
-#: However long it has been open, it is checked again after this, where the calls suffice.
-OLD = 3 * HOUR
-#: Half of all people have answered after so many seconds, as a guess.
-QUICK = 600.0
-#: No interval is shorter, however much is lost, nor is the shortest one longer, however little.
+#: Seconds: no request is checked less often, if the calls suffice.
+LONGEST_BASE_INTERVAL = 3 * HOUR
+#: Seconds after which half of all people have answered (a guess).
+MEDIAN_ANSWER_SECONDS = 600.0
+#: Bounds of the shortest interval, in seconds, whatever share of webhooks is lost.
 SHORTEST, LONGEST = 120.0, 1800.0
-#: Wait until about so many lost decisions can be found at once: fewer, and most pages bring nothing.
+#: Lost decisions that one check should find: with fewer, most pages would show nothing new.
 WORTH_FINDING = 3.0
-#: Calls an hour while the webhooks are healthy; all that the budget gives from this loss on.
-CALM, ALARMING_LOSS = 2.0, 0.2
-#: Requests that wait until more are due need fewer calls than their intervals say, by about this share.
+#: Calls per hour while webhooks are healthy; from this loss on, all calls of the budget.
+HEALTHY_CALLS_PER_HOUR, ALARMING_LOSS = 2.0, 0.2
+#: Batching saves about this share of the calls that the intervals imply.
 SAVED_BY_BATCHING = 0.25
 
 
 class CheckIntervals(msgspec.Struct, frozen=True, kw_only=True):
-    """The intervals that a situation allows."""
+    """The intervals at which requests are checked."""
 
-    #: Seconds until a request just asked, or just checked, is worth a call.
+    #: Seconds until a request that was just asked or checked is checked.
     shortest: float = LONGEST
-    #: By how much the budget stretches every interval; 1.0 when it does not.
+    #: Factor by which the budget stretches every interval; 1.0 for none.
     slowness: float = 1.0
-    #: No request goes unchecked for longer, in seconds, if the calls suffice at all.
+    #: Seconds: no request goes unchecked for longer, if the calls suffice.
     bound: float = 24 * HOUR
-    #: Calls an hour that routine checks may take.
-    calls_per_hour: float = CALM
+    #: Calls per hour for routine checks.
+    calls_per_hour: float = HEALTHY_CALLS_PER_HOUR
 
     def due_at(self, request: OpenRequest) -> float:
-        """When it is next worth a call: by age, past its timeout, or at once after a delivery we refused."""
+        """When the request is due for a check: by age, after its timeout, or at once after a refused delivery."""
         created_at, last = request.created_at, request.last_checked
         if last is None:
             last = created_at
@@ -61,30 +61,31 @@ class CheckIntervals(msgspec.Struct, frozen=True, kw_only=True):
         return min(routine, overdue)
 
     def late_at(self, request: OpenRequest) -> float:
-        """When it no longer waits for others to become due: twice its interval, and never past the bound."""
+        """When the request is checked even if no others are due: after twice its interval, within the bound."""
         last = request.created_at if request.last_checked is None else request.last_checked
         return last + min(self.bound, 2 * self.interval(last - request.created_at))
 
     def interval(self, age: float) -> float:
-        """In seconds, for a request that had been open for so long when it was last seen."""
-        return self.slowness * _wanted(self.shortest, age)
+        """The interval in seconds for a request that was `age` seconds old when it was last seen."""
+        return self.slowness * _base_interval(self.shortest, age)
 
 
-def urgent(request: OpenRequest, now: float) -> bool:
-    """Whether it may borrow calls reserved for asking: it has very likely ended, and no webhook came."""
+def is_urgent(request: OpenRequest, now: float) -> bool:
+    """Whether the request may borrow calls reserved for asking: it has very likely ended, and no webhook came."""
     return request.refused or (request.timeout_at is not None and request.timeout_at + GRACE <= now)
 
 
-def chance(request: OpenRequest, webhook_health: WebhookHealth, now: float) -> float:
-    """How likely it is that the request has ended and no webhook came, roughly.
+def ended_probability(request: OpenRequest, webhook_health: WebhookHealth, now: float) -> float:
+    """The rough probability that the request has ended and its webhook was lost.
 
-    The longer people have not answered, the longer they will not: of what was open at an age, half is still open
-    at twice that age. Where most webhooks arrive, their absence speaks for a request being open.
+    Half of the requests that are open at some age are still open at twice that age. If most webhooks arrive, a missing
+    webhook means that the request is probably open.
     """
-    if urgent(request, now):
+    if is_urgent(request, now):
         return 1.0
     before = 0.0 if request.last_checked is None else request.last_checked - request.created_at
-    ended = 1.0 - (before + QUICK) / max(before + QUICK, now - request.created_at + QUICK)
+    checked_age = before + MEDIAN_ANSWER_SECONDS
+    ended = 1.0 - checked_age / max(checked_age, now - request.created_at + MEDIAN_ANSWER_SECONDS)
     return ended * webhook_health.loss / (1.0 - ended * (1.0 - webhook_health.loss))
 
 
@@ -98,51 +99,51 @@ def intervals(
     overlap: int = 5,
     bound: float = 24 * HOUR,
 ) -> CheckIntervals:
-    """The intervals for these open requests, with so many calls an hour for reconcile runs."""
+    """The intervals for these open requests, with this many calls per hour for reconcile runs."""
     alarm = min(1.0, webhook_health.loss / ALARMING_LOSS)
-    allowed = max(0.1, min(calls_per_hour, CALM + alarm * (calls_per_hour - CALM)))
+    allowed = max(0.1, min(calls_per_hour, HEALTHY_CALLS_PER_HOUR + alarm * (calls_per_hour - HEALTHY_CALLS_PER_HOUR)))
     lost_per_second = webhook_health.loss * webhook_health.ended_per_hour / HOUR
     shortest = min(LONGEST, max(SHORTEST, WORTH_FINDING / max(lost_per_second, 1e-9)))
-    wanted = _calls_per_hour(requests, shortest, now, max(1, page_size - overlap)) / (1.0 + SAVED_BY_BATCHING * alarm)
-    return CheckIntervals(shortest=shortest, slowness=max(1.0, wanted / allowed), bound=bound, calls_per_hour=allowed)
+    needed = _calls_per_hour(requests, shortest, now, max(1, page_size - overlap)) / (1.0 + SAVED_BY_BATCHING * alarm)
+    return CheckIntervals(shortest=shortest, slowness=max(1.0, needed / allowed), bound=bound, calls_per_hour=allowed)
 
 
 def _calls_per_hour(requests: Sequence[OpenRequest], shortest: float, now: float, span: int) -> float:
-    """What the wanted intervals cost: a page each for the young, the open listing and confirmations for the old.
-
-    Where the young end is chosen so that it costs least.
+    """Calls per hour that the base intervals need: single pages for young requests, the open listing and confirmations
+    for old ones. The boundary between young and old is chosen for the least cost.
     """
-    born = {request.id: request.created_at for request in requests}
+    created = {request.id: request.created_at for request in requests}
     windows = cover(((request.newer, request.id) for request in requests), span)
-    rates = [HOUR / _wanted(shortest, now - max(born[name] for name in window.ids)) for window in reversed(windows)]
-    listed = -(-len(requests) // span)
+    ages = [now - max(created[name] for name in window.ids) for window in reversed(windows)]
+    rates = [HOUR / _base_interval(shortest, age) for age in ages]
+    open_pages = -(-len(requests) // span)
     young, old, least = 0.0, sum(rates), sum(rates)
     for rate in rates:
-        least = min(least, young + listed * rate + ENDED_SHARE * old)
+        least = min(least, young + open_pages * rate + ENDED_SHARE * old)
         young, old = young + rate, old - rate
     return least
 
 
-def _wanted(shortest: float, age: float) -> float:
-    # Asked for each open request at each plan: comparisons are three times as fast as min and max.
+def _base_interval(shortest: float, age: float) -> float:
+    # Called for each open request in each plan: comparisons are three times as fast as min and max.
     share = SHARE_OF_AGE * age
     if share <= shortest:
         return shortest
-    return share if share < OLD else max(shortest, OLD)
+    return share if share < LONGEST_BASE_INTERVAL else max(shortest, LONGEST_BASE_INTERVAL)
 
 
 class GuaranteedInterval(msgspec.Struct, frozen=True, kw_only=True):
-    """Every open request is checked at least every so many seconds."""
+    """The check interval that is guaranteed for every open request."""
 
     seconds: float
-    #: Set when that is longer than the bound asked for.
+    #: Set if it is longer than the configured bound.
     warning: str | None = None
 
 
 def guaranteed_interval(
     open_count: int, intervals: CheckIntervals, *, page_size: int = 100, overlap: int = 5, oldest_age: float = 0.0
 ) -> GuaranteedInterval:
-    """The check interval that is kept with this many open requests.
+    """The check interval that can be guaranteed for this many open requests.
 
     A request may wait for others for twice its interval. A round then reads the open listing; while it lasts, each
     absent row may need one more call, so twice its pages.

@@ -4,50 +4,54 @@ from workers.reconcile.planning.progress import Checkpoint, List, Rows
 
 
 class OpenPages:
-    """Newest first, down to the oldest target, through each open listing.
+    """Reads each open listing, newest first, down to the oldest target.
 
-    Rows that end meanwhile leave the list and those behind them move up: pages overlap, wider after a page that
-    shows no row of the one before. The offset grows by at least half a page each time, so it ends.
+    Requests that end meanwhile leave the list, and later rows move up. So pages overlap, more after a page that shows
+    no row of the previous one. The offset grows by at least half a page each time, so the reading ends.
     """
 
     def __init__(self, statuses: tuple[str, ...], page_size: int, oldest: float, begin: Checkpoint) -> None:
         self._statuses = statuses
         self._page_size = page_size
         self._oldest = oldest
-        self._at = begin
-        self._before: frozenset[str] = frozenset()
+        self._position = begin
+        self._previous_ids: frozenset[str] = frozenset()
         #: Rows on the longest page: HITL.sh may show fewer than it is asked for.
         self._longest = 0
 
     @property
     def done(self) -> bool:
-        return self._at.done
+        """All listings have been read."""
+        return self._position.done
 
     @property
     def checkpoint(self) -> Checkpoint:
-        return self._at
+        """Where the next page begins."""
+        return self._position
 
     def next_call(self) -> List:
-        return List(offset=self._at.offset, limit=self._page_size, status=self._statuses[self._at.listing])
+        """The next page to read."""
+        return List(offset=self._position.offset, limit=self._page_size, status=self._statuses[self._position.listing])
 
-    def take(self, page: Rows) -> None:
-        """Move on; to the next listing at the end of this one."""
+    def advance(self, page: Rows) -> None:
+        """Move on after this page; to the next listing at the end of this one."""
         shown = frozenset(row.id for row in page.rows)
-        # Nothing new on a short page: that is the end, even where HITL.sh does not say so.
-        bottom = shown <= self._before and len(shown) < self._longest
+        # A short page with nothing new is the last, even if HITL.sh does not say so.
+        is_last_page = shown <= self._previous_ids and len(shown) < self._longest
         self._longest = max(self._longest, len(shown))
-        if bottom or not page.rows or not page.more or page.rows[-1].created_at < self._oldest:
-            self._before = frozenset()
-            following = self._at.listing + 1
-            done = following >= len(self._statuses)
-            self._at = Checkpoint(listing=0 if done else following, overlap=self._at.overlap, done=done)
+        if is_last_page or not page.rows or not page.more or page.rows[-1].created_at < self._oldest:
+            self._previous_ids = frozenset()
+            next_listing = self._position.listing + 1
+            done = next_listing >= len(self._statuses)
+            self._position = Checkpoint(listing=0 if done else next_listing, overlap=self._position.overlap, done=done)
             return
         overlap = self._overlap(shown)
-        # A page of nothing new: all of it is overlap, and keeping any would pin the cursor.
-        step = len(page.rows) if shown <= self._before else len(page.rows) - min(overlap, len(page.rows) // 2)
-        self._at = Checkpoint(listing=self._at.listing, offset=self._at.offset + max(1, step), overlap=overlap)
-        self._before = shown
+        # A page with nothing new is all overlap: subtracting any of it would keep the offset in place.
+        step = len(page.rows) if shown <= self._previous_ids else len(page.rows) - min(overlap, len(page.rows) // 2)
+        offset = self._position.offset + max(1, step)
+        self._position = Checkpoint(listing=self._position.listing, offset=offset, overlap=overlap)
+        self._previous_ids = shown
 
     def _overlap(self, shown: frozenset[str]) -> int:
-        is_torn = bool(self._before) and self._before.isdisjoint(shown)
-        return min(self._at.overlap * 2, self._page_size // 2) if is_torn else self._at.overlap
+        is_disjoint = bool(self._previous_ids) and self._previous_ids.isdisjoint(shown)
+        return min(self._position.overlap * 2, self._page_size // 2) if is_disjoint else self._position.overlap

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of the list, one call long, and what is expected on it."""
+    """A range of the list that one call reads, and the requests expected on it."""
 
     offset: int
     ids: tuple[str, ...]
@@ -15,19 +15,19 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 def cover(offsets: Iterable[tuple[int, str]], span: int) -> list[Window]:
     """Windows of `span` rows over (offset, id), deepest first.
 
-    Taken from the deep end, so that the room left over is at the newest requests, where the most is open.
+    Windows are filled from the deep end, so that spare rows show the newest requests, most of which are open.
     """
     windows: list[Window] = []
-    held: list[str] = []
+    window_ids: list[str] = []
     start = deepest = -1
     for offset, name in sorted(offsets, reverse=True):
-        if held and offset < start:
-            windows.append(Window(offset=start, ids=tuple(held)))
-            held = []
-        if not held:
+        if window_ids and offset < start:
+            windows.append(Window(offset=start, ids=tuple(window_ids)))
+            window_ids = []
+        if not window_ids:
             deepest = offset
             start = max(0, deepest - span + 1)
-        held.append(name)
-    if held:
-        windows.append(Window(offset=start, ids=tuple(held)))
+        window_ids.append(name)
+    if window_ids:
+        windows.append(Window(offset=start, ids=tuple(window_ids)))
     return windows

@@ -1,10 +1,10 @@
-"""Which calls to make now, as few as will do, and why. Values in, values out.
+"""Plans which calls to make now, as few as possible, and why. Pure.
 
-Of the open requests, those that are due are searched for in the cheapest of these ways:
+Due requests are searched for by the cheapest of these methods:
 
 * ``page``: unfiltered pages, newest first, at the offsets where the due requests are known to be;
-* ``open``: the open listings first; what is absent there may have ended and is then read by itself;
-* ``single``: one call for each, where they lie far apart;
+* ``open``: the open listings first; a request that is absent there may have ended, and is then read by itself;
+* ``single``: one call for each, if they are far apart in the list;
 * ``nothing``.
 """
 
@@ -16,46 +16,46 @@ from typing import Literal
 import msgspec
 
 from workers.inbox.values import OpenRequest, WebhookHealth
-from workers.reconcile.planning.check_interval import CheckIntervals, chance, urgent
+from workers.reconcile.planning.check_interval import CheckIntervals, ended_probability, is_urgent
 from workers.reconcile.planning.page_cover import Window, cover
 from workers.reconcile.planning.progress import Checkpoint
 
-#: Decisions to be expected for each call; with fewer, what is due may wait for more requests to become due.
-WORTH = 1.5
-#: After this share of the shortest interval more may be due: plan again then.
+#: Expected decisions per call that make it worthwhile; with fewer, due requests may wait for others.
+WORTHWHILE_DECISIONS = 1.5
+#: Plan again after this share of the shortest interval, when more requests may be due.
 PLAN_AGAIN_AFTER = 0.25
 
 Kind = Literal["nothing", "page", "open", "single"]
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a plan depends on."""
+    """Everything that a plan depends on."""
 
     now: float
     #: The open requests.
     requests: tuple[OpenRequest, ...]
-    #: Those of them that are worth a call now, most overdue first; computed where not given.
+    #: The due ones among them, most overdue first; computed if None.
     due: tuple[OpenRequest, ...] | None = None
     webhook_health: WebhookHealth
     intervals: CheckIntervals
-    #: Calls that a reconcile run may make now, and those it may make for what is overdue.
+    #: Calls that a reconcile run may make now, and those that it may make for overdue requests.
     calls: int
     borrowed: int = 0
     page_size: int = 100
     overlap: int = 5
-    #: The listings that show open requests: add ``claimed`` where HITL.sh has been seen to use it.
+    #: Statuses of the listings that show open requests; with ``claimed`` once HITL.sh has been seen to use it.
     open_statuses: tuple[str, ...] = ("pending",)
-    #: Of a reconcile run that was cut short.
+    #: The checkpoint of a reconcile run that was cut short.
     checkpoint: Checkpoint | None = None
-    #: A person wants every open request checked now, whether or not it is worth a call.
+    #: Every open request counts as due, because a person asked for it.
     checks_all: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Which requests to search for, how, and at which expected cost in calls."""
+    """Which requests to search for, by which method, and the expected cost in calls."""
 
     kind: Kind
-    #: A sentence for people.
+    #: An explanation for operators.
     reason: str
     cost: int = 0
     #: How many calls the reconcile run may make.
@@ -66,26 +66,26 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     overlap: int = 5
     open_statuses: tuple[str, ...] = ()
     checkpoint: Checkpoint | None = None
-    #: Of ``nothing``: when to plan again, unless something becomes due before; None when only calls are missing.
+    #: For ``nothing``: when to plan again, unless a request is due earlier; None if only calls are missing.
     retry_at: float | None = None
 
 
 def plan(situation: Situation) -> Plan:
-    """The cheapest way to find out which of the due requests have ended."""
+    """Plan the cheapest calls that show which of the due requests have ended."""
     if situation.calls < 1:
-        return _borrowed(situation)
+        return _plan_with_borrowed_calls(situation)
     due = _due(situation)
-    return _cheapest(situation, due, situation.calls) if due else _idle(situation)
+    return _cheapest_plan(situation, due, situation.calls) if due else _idle_plan(situation)
 
 
-def _borrowed(situation: Situation) -> Plan:
-    """Without calls of its own, a reconcile run searches only for requests that have very likely ended."""
+def _plan_with_borrowed_calls(situation: Situation) -> Plan:
+    """Plan with borrowed calls, only for requests that have very likely ended."""
     if situation.borrowed < 1:
         return Plan(kind="nothing", reason="the budget has no call for reconcile runs now")
-    may_borrow = tuple(request for request in _due(situation) if urgent(request, situation.now))
+    may_borrow = tuple(request for request in _due(situation) if is_urgent(request, situation.now))
     if not may_borrow:
         return Plan(kind="nothing", reason="the budget has no call for routine checks now, and nothing is overdue")
-    return _cheapest(situation, may_borrow, situation.borrowed)
+    return _cheapest_plan(situation, may_borrow, situation.borrowed)
 
 
 def _due(situation: Situation) -> tuple[OpenRequest, ...]:
@@ -93,7 +93,7 @@ def _due(situation: Situation) -> tuple[OpenRequest, ...]:
 
 
 def due_requests(situation: Situation) -> list[OpenRequest]:
-    """What is worth a call now, most overdue first."""
+    """The requests that are due for a check, most overdue first."""
     intervals, now = situation.intervals, situation.now
     due = [
         (moment, request.id, request)
@@ -105,83 +105,90 @@ def due_requests(situation: Situation) -> list[OpenRequest]:
 
 
 class _Method(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to search for some of the due requests."""
+    """One method to search for some of the due requests."""
 
     targets: tuple[OpenRequest, ...]
     cost: int
-    #: Decisions that it will probably find.
+    #: Expected number of decisions found.
     expected: float
 
-    def finds(self) -> float:
+    def decisions_per_call(self) -> float:
+        """Expected decisions found per call."""
         return self.expected / self.cost if self.cost else 0.0
 
 
-def _cheapest(situation: Situation, due: tuple[OpenRequest, ...], calls: int) -> Plan:
-    chances = {request.id: chance(request, situation.webhook_health, situation.now) for request in due}
+def _cheapest_plan(situation: Situation, due: tuple[OpenRequest, ...], calls: int) -> Plan:
+    chances = {request.id: ended_probability(request, situation.webhook_health, situation.now) for request in due}
     windows = cover(((request.newer, request.id) for request in due), _span(situation))
     pages = _by_pages(situation, due, windows, chances)
-    listed, confirmations = _open_first(situation, due, windows, chances)
-    through_open = _Method(targets=due, cost=listed + confirmations, expected=sum(chances.values()))
-    resuming = situation.checkpoint is not None and not situation.checkpoint.done
-    walked = situation.checkpoint is not None and situation.checkpoint.done
-    if resuming or (not walked and _better(through_open, pages)):
-        how = f"{listed} open page{_s(listed)} and about {confirmations} call{_s(confirmations)} for what has left them"
-        how += ", continued" if resuming else f", instead of {len(windows)} for the pages that hold them"
-        return _planned(situation, through_open, calls, "open", how)
+    open_pages, confirmations = _open_first_cost(situation, due, windows, chances)
+    through_open = _Method(targets=due, cost=open_pages + confirmations, expected=sum(chances.values()))
+    is_resuming = situation.checkpoint is not None and not situation.checkpoint.done
+    has_read_open_pages = situation.checkpoint is not None and situation.checkpoint.done
+    if is_resuming or (not has_read_open_pages and _is_open_first_better(through_open, pages)):
+        explanation = (
+            f"{open_pages} open page{_plural(open_pages)} and about {confirmations} call{_plural(confirmations)}"
+        )
+        explanation += " for what has left them"
+        explanation += ", continued" if is_resuming else f", instead of {len(windows)} for the pages that hold them"
+        return _make_plan(situation, through_open, calls, "open", explanation)
     if not pages.targets:
-        return _waiting(situation, due)
+        return _waiting_plan(situation, due)
     together = len(pages.targets) > pages.cost
-    how = f"{pages.cost} {'newest-first page' if together else 'single call'}{_s(pages.cost)}"
-    how += f", instead of {through_open.cost} through the open list"
-    return _planned(situation, pages, calls, "page" if together else "single", how)
+    explanation = f"{pages.cost} {'newest-first page' if together else 'single call'}{_plural(pages.cost)}"
+    explanation += f", instead of {through_open.cost} through the open list"
+    return _make_plan(situation, pages, calls, "page" if together else "single", explanation)
 
 
-def _better(through_open: _Method, pages: _Method) -> bool:
+def _is_open_first_better(through_open: _Method, pages: _Method) -> bool:
     if 0 < pages.cost <= through_open.cost and len(pages.targets) == len(through_open.targets):
         return False
-    return through_open.cost < pages.cost or through_open.finds() >= max(WORTH, pages.finds())
+    if through_open.cost < pages.cost:
+        return True
+    return through_open.decisions_per_call() >= max(WORTHWHILE_DECISIONS, pages.decisions_per_call())
 
 
 def _by_pages(
     situation: Situation, due: Sequence[OpenRequest], windows: Sequence[Window], chances: Mapping[str, float]
 ) -> _Method:
-    """The pages worth a call: they show enough requests, or one that has waited long enough."""
+    """The worthwhile pages: each shows enough requests, or one that has waited long enough."""
     by_id = {request.id: request for request in due}
     absent = situation.checkpoint.absent if situation.checkpoint is not None else {}
 
     def may_borrow(name: str) -> bool:
         return (
             name in absent
-            or urgent(by_id[name], situation.now)
+            or is_urgent(by_id[name], situation.now)
             or situation.intervals.late_at(by_id[name]) <= situation.now
         )
 
-    good = [
+    worthwhile = [
         window
         for window in windows
         if situation.checks_all
-        or sum(chances[name] for name in window.ids) >= WORTH
+        or sum(chances[name] for name in window.ids) >= WORTHWHILE_DECISIONS
         or any(may_borrow(name) for name in window.ids)
     ]
-    wanted = {name for window in good for name in window.ids}
+    shown_ids = {name for window in worthwhile for name in window.ids}
     return _Method(
-        targets=tuple(request for request in due if request.id in wanted),
-        cost=len(good),
-        expected=sum(chances[name] for name in wanted),
+        targets=tuple(request for request in due if request.id in shown_ids),
+        cost=len(worthwhile),
+        expected=sum(chances[name] for name in shown_ids),
     )
 
 
-def _planned(situation: Situation, way: _Method, calls: int, kind: Kind, how: str) -> Plan:
-    may_borrow = sum(urgent(request, situation.now) for request in way.targets)
+def _make_plan(situation: Situation, method: _Method, calls: int, kind: Kind, explanation: str) -> Plan:
+    may_borrow = sum(is_urgent(request, situation.now) for request in method.targets)
     due = "checked at once" if situation.checks_all else "due"
-    reason = f"{len(way.targets)} {due} ({may_borrow} past due or refused) of {len(situation.requests)} open: {how}"
+    counts = f"{len(method.targets)} {due} ({may_borrow} past due or refused) of {len(situation.requests)} open"
+    reason = f"{counts}: {explanation}"
     through_open = kind == "open"
     return Plan(
         kind=kind,
-        reason=reason if way.cost <= calls else f"{reason}; the budget has {calls} now, the rest follows",
-        cost=way.cost,
+        reason=reason if method.cost <= calls else f"{reason}; the budget has {calls} now, the rest follows",
+        cost=method.cost,
         calls=calls,
-        targets=way.targets,
+        targets=method.targets,
         page_size=situation.page_size,
         overlap=situation.overlap,
         open_statuses=situation.open_statuses if through_open else (),
@@ -189,31 +196,31 @@ def _planned(situation: Situation, way: _Method, calls: int, kind: Kind, how: st
     )
 
 
-def _open_first(
+def _open_first_cost(
     situation: Situation, due: Sequence[OpenRequest], windows: Sequence[Window], chances: Mapping[str, float]
 ) -> tuple[int, int]:
     """Pages of the open listings down to the oldest due request, and the calls that confirm which have ended."""
     oldest = min(request.created_at for request in due)
     reached = len([request for request in situation.requests if request.created_at >= oldest])
     pages = max(1, -(-reached // _span(situation))) + len(situation.open_statuses) - 1
-    return pages, max(0, round(sum(_some_ended(window, chances) for window in windows)))
+    return pages, max(0, round(sum(_any_ended_probability(window, chances) for window in windows)))
 
 
-def _some_ended(window: Window, chances: Mapping[str, float]) -> float:
+def _any_ended_probability(window: Window, chances: Mapping[str, float]) -> float:
     return 1.0 - prod(1.0 - chances[name] for name in window.ids)
 
 
-def _waiting(situation: Situation, due: Sequence[OpenRequest]) -> Plan:
+def _waiting_plan(situation: Situation, due: Sequence[OpenRequest]) -> Plan:
     latest = min(situation.intervals.late_at(request) for request in due)
-    wait = f"{latest - situation.now:.0f} s at most"
+    delay = f"{latest - situation.now:.0f} s at most"
     return Plan(
         kind="nothing",
-        reason=f"{len(due)} due, but a call would bring little: they wait until more is due, {wait}",
+        reason=f"{len(due)} due, but a call would bring little: they wait until more is due, {delay}",
         retry_at=min(latest, situation.now + PLAN_AGAIN_AFTER * situation.intervals.shortest),
     )
 
 
-def _s(count: int) -> str:
+def _plural(count: int) -> str:
     return "" if count == 1 else "s"
 
 
@@ -221,10 +228,10 @@ def _span(situation: Situation) -> int:
     return max(1, situation.page_size - situation.overlap)
 
 
-def _idle(situation: Situation) -> Plan:
+def _idle_plan(situation: Situation) -> Plan:
     if not situation.requests:
         return Plan(kind="nothing", reason="nothing is open")
     soonest = min(situation.intervals.due_at(request) for request in situation.requests)
-    wait = f"{soonest - situation.now:.0f} s"
-    reason = f"none of {len(situation.requests)} open requests is worth a call for another {wait}"
+    delay = f"{soonest - situation.now:.0f} s"
+    reason = f"none of {len(situation.requests)} open requests is worth a call for another {delay}"
     return Plan(kind="nothing", reason=reason, retry_at=soonest)
