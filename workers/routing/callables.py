@@ -1,4 +1,4 @@
-"""What may be registered: plain callables of one argument, looked at before they are ever called."""
+"""Checks what may be registered: plain callables of one argument. Nothing is called."""
 
 import functools
 import inspect
@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 def check_handler(handler: Any) -> None:
-    """Refuse with `RouteInvalid` what could never run as a handler."""
+    """Raise `RouteInvalid` for an object that cannot run as a handler."""
     called = name_of(handler)
     if not callable(handler):
         raise RouteInvalid(f"{handler!r} is not a function: put @router.on(...) above a `def` or `async def`")
@@ -28,11 +28,11 @@ def check_handler(handler: Any) -> None:
         )
 
 
-def check_predicate(predicate: Any, where: str) -> None:
-    """Refuse with `RouteInvalid` what would always or never hold: a class, a coroutine, a generator."""
-    described = f"{where}={name_of(predicate)}"
+def check_predicate(predicate: Any, option: str) -> None:
+    """Raise `RouteInvalid` for a predicate that would always or never hold: a class, a coroutine, a generator."""
+    described = f"{option}={name_of(predicate)}"
     if not callable(predicate):
-        raise RouteInvalid(f"{where}={predicate!r} is not a function: write one that returns True or False")
+        raise RouteInvalid(f"{option}={predicate!r} is not a function: write one that returns True or False")
     if isinstance(predicate, type):
         raise RouteInvalid(f"{described} is a class: write a function that returns True or False")
     if any(_is(predicate, kind) for kind in _NOT_PLAIN):
@@ -44,12 +44,12 @@ def check_predicate(predicate: Any, where: str) -> None:
 
 
 def is_async(handler: Any) -> bool:
-    """Calling it gives a coroutine; also for partials of, and instances with, an async function."""
+    """Whether calling it returns a coroutine; also for a partial of an async function, or an async ``__call__``."""
     return _is(handler, inspect.iscoroutinefunction)
 
 
 def route_name(handler: Any, name: str | None) -> str:
-    """The given name, or the handler's own; raises `RouteInvalid` when it cannot be one."""
+    """The given name, or the handler's own; raises `RouteInvalid` for an invalid name."""
     chosen = name_of(handler) if name is None else name
     if name is None and chosen == "<lambda>":
         raise RouteInvalid("a lambda has no name to keep its effects under: add name='...' to @router.on(...)")
@@ -57,20 +57,20 @@ def route_name(handler: Any, name: str | None) -> str:
 
 
 def check_name(name: Any) -> str:
-    """The name, fit to be kept in the inbox; raises `RouteInvalid` otherwise."""
+    """Return the name; raises `RouteInvalid` unless it can be part of a Redis key."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise RouteInvalid(f"name={name!r}: use 1 to 100 of the characters A-Z a-z 0-9 _ . - (as name='pay-out')")
     return name
 
 
 def name_of(function: Any) -> str:
-    """How to speak of a callable: its name, that of what a partial calls, or its class."""
+    """The name of a callable for messages: its own, that of a partial's function, or its class."""
     called = _unwrapped(function)
     return str(getattr(called, "__name__", type(called).__name__))
 
 
 def place_of(function: Any) -> str:
-    """Where to look for it, as ``module.name``."""
+    """Where it is defined, as ``module.name``."""
     called = _unwrapped(function)
     named = called if hasattr(called, "__qualname__") else type(called)
     return f"{getattr(named, '__module__', '?')}.{named.__qualname__}"
@@ -93,7 +93,7 @@ def _takes_one_argument(function: Any) -> bool:
     try:
         inspect.signature(function).bind(object())
     except ValueError:
-        return True  # some builtins tell no signature: nothing to hold against them
+        return True  # some builtins have no signature: accept them
     except TypeError:
         return False
     return True

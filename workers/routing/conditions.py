@@ -1,7 +1,7 @@
 """Conditions: a value, a collection of values, a range or a predicate, compiled once into a test.
 
-Equality is JSON's, not Python's: ``True`` is not 1 (while 4 is 4.0). A list matches when any of its
-elements does. None matches only where the condition says None.
+Equality is that of JSON, not Python: ``True`` is not 1 (but 4 is 4.0). A list matches if any of its elements does.
+None matches only if the condition contains None.
 """
 
 import math
@@ -48,7 +48,7 @@ def between(low: float, high: float) -> Between:
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """A condition that is no predicate, taken apart by type so that True and 1 stay two things."""
+    """The values of a condition, separated by type so that True and 1 stay different."""
 
     strings: frozenset[str] = frozenset()
     numbers: frozenset[int | float] = frozenset()
@@ -57,9 +57,9 @@ class Choice(msgspec.Struct, frozen=True):
     ranges: tuple[Between | range, ...] = ()
 
     @classmethod
-    def of(cls, condition: Any, where: str) -> "Choice":
-        """The values in a condition; raises `RouteInvalid`, naming `where`, for what can never match."""
-        members = list(_members(condition, where))
+    def of(cls, condition: Any, option: str) -> "Choice":
+        """The values in a condition; raises `RouteInvalid`, naming `option`, for what can never match."""
+        members = list(_members(condition, option))
         return cls(
             strings=frozenset(value for value in members if isinstance(value, str)),
             numbers=frozenset(value for value in members if _is_number(value)),
@@ -70,11 +70,11 @@ class Choice(msgspec.Struct, frozen=True):
 
     @property
     def only_strings(self) -> bool:
-        """No number, bool or range among the values: fit for a field that holds words."""
+        """The values contain no number, bool or range: usable for a field that holds strings."""
         return not (self.numbers or self.bools or self.ranges)
 
     def test(self) -> Test:
-        """Whether a JSON value, or any element of a list, is one of these."""
+        """The test whether a JSON value, or any element of a list, is one of these values."""
         accepts = self._accepts()
         return lambda value: any(map(accepts, value)) if isinstance(value, (list, tuple)) else accepts(value)
 
@@ -96,36 +96,36 @@ class Choice(msgspec.Struct, frozen=True):
         return False
 
 
-def compile_condition(condition: Any, where: str) -> Test:
-    """A test of one field's value; raises `RouteInvalid`, naming `where`, for what can never match."""
+def compile_condition(condition: Any, option: str) -> Test:
+    """A test of one field's value; raises `RouteInvalid`, naming `option`, for what can never match."""
     if callable(condition):
-        return compile_predicate(condition, where)
-    return Choice.of(condition, where).test()
+        return compile_predicate(condition, option)
+    return Choice.of(condition, option).test()
 
 
-def compile_keys(keys: Any, where: str) -> Test:
+def compile_keys(keys: Any, option: str) -> Test:
     """A test of a JSON object: every key fits its condition; a missing key counts as None."""
     if callable(keys):
-        return compile_predicate(keys, where)
+        return compile_predicate(keys, option)
     if not isinstance(keys, Mapping) or not keys:
-        raise RouteInvalid(f"{where}={keys!r}: give the keys to look at, such as {where}={{'tier': 'gold'}}")
-    tests = tuple((_key(key, where), _compile_member(keys[key], f"{where}[{key!r}]")) for key in keys)
+        raise RouteInvalid(f"{option}={keys!r}: give the keys to look at, such as {option}={{'tier': 'gold'}}")
+    tests = tuple((_key(key, option), _compile_member(keys[key], f"{option}[{key!r}]")) for key in keys)
 
     def test(value: Any) -> bool:
-        known = value if isinstance(value, dict) else {}
-        return all(fits(known.get(key)) for key, fits in tests)
+        members = value if isinstance(value, dict) else {}
+        return all(fits(members.get(key)) for key, fits in tests)
 
     return test
 
 
-def compile_predicate(predicate: Any, where: str) -> Test:
-    """A test that asks the user's own function; it raises what the function raises."""
-    check_predicate(predicate, where)
+def compile_predicate(predicate: Any, option: str) -> Test:
+    """A test that calls the user's function; it raises what the function raises."""
+    check_predicate(predicate, option)
     return lambda value: bool(predicate(value))
 
 
 def describe_condition(condition: Any) -> str:
-    """The condition as it might be typed, on one line and not too long."""
+    """The condition as source code, on one line of at most 60 characters."""
     if callable(condition):
         return name_of(condition).replace("<lambda>", "lambda")
     if isinstance(condition, set | frozenset):
@@ -134,34 +134,34 @@ def describe_condition(condition: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _compile_member(condition: Any, where: str) -> Test:
+def _compile_member(condition: Any, option: str) -> Test:
     nested = isinstance(condition, Mapping)
-    return compile_keys(condition, where) if nested else compile_condition(condition, where)
+    return compile_keys(condition, option) if nested else compile_condition(condition, option)
 
 
-def _key(key: Any, where: str) -> str:
+def _key(key: Any, option: str) -> str:
     if not isinstance(key, str):
-        raise RouteInvalid(f"{where}: the key {key!r} is not a string; keys of JSON objects are")
+        raise RouteInvalid(f"{option}: the key {key!r} is not a string; keys of JSON objects are")
     return key
 
 
-def _members(condition: Any, where: str) -> Iterable[Any]:
+def _members(condition: Any, option: str) -> Iterable[Any]:
     if not isinstance(condition, list | tuple | set | frozenset):
-        return [_checked(condition, where)]
+        return [_checked(condition, option)]
     if not condition:
-        raise RouteInvalid(f"{where}={condition!r} is empty and matches nothing: name a value or leave it out")
-    return [_checked(member, where) for member in condition]
+        raise RouteInvalid(f"{option}={condition!r} is empty and matches nothing: name a value or leave it out")
+    return [_checked(member, option) for member in condition]
 
 
-def _checked(value: Any, where: str) -> Any:
+def _checked(value: Any, option: str) -> Any:
     if isinstance(value, range) and not value:
-        raise RouteInvalid(f"{where}={value!r} is empty and matches nothing: the end of a range is not part of it")
+        raise RouteInvalid(f"{option}={value!r} is empty and matches nothing: the end of a range is not part of it")
     if isinstance(value, float) and math.isnan(value):
-        raise RouteInvalid(f"{where}={value!r}: NaN equals nothing; name a number")
+        raise RouteInvalid(f"{option}={value!r}: NaN equals nothing; name a number")
     if value is None or isinstance(value, str | int | float | Between | range):
         return value
     raise RouteInvalid(
-        f"{where}: {value!r} is no condition; give a string, number, bool, a list of these, "
+        f"{option}: {value!r} is no condition; give a string, number, bool, a list of these, "
         f"between(low, high) or a function of the value"
     )
 

@@ -23,7 +23,7 @@ _ID = re.compile(r"[0-9a-fA-F]{24}")
 Compiler: TypeAlias = Callable[[str, Any], Test]
 
 
-def _when(option: str, condition: Any) -> Test:
+def _predicate(option: str, condition: Any) -> Test:
     check_predicate(condition, option)
     return lambda decision: bool(condition(decision))
 
@@ -51,7 +51,7 @@ def _response(option: str, condition: Any) -> Test:
 
 
 def _spellings(decision: Decision) -> list[str]:
-    """What the reviewer chose, in each spelling of the payload."""
+    """The chosen options, in each spelling of the payload."""
     response = decision.response
     chosen = response if isinstance(response, (list, tuple)) else (response,)
     return [spelling for spelling in (*chosen, *decision.labels) if isinstance(spelling, str)]
@@ -60,7 +60,7 @@ def _spellings(decision: Decision) -> list[str]:
 def _loop(option: str, condition: Any) -> Test:
     if callable(condition):
         judge = compile_predicate(condition, option)
-        return lambda decision: any(map(judge, _present(decision.loop_id, decision.loop_name)))
+        return lambda decision: any(map(judge, _known_names(decision.loop_id, decision.loop_name)))
     choice = _strings(option, condition)
     names, none = choice.strings, choice.none
 
@@ -71,7 +71,7 @@ def _loop(option: str, condition: Any) -> Test:
     return test
 
 
-def _present(*names: str | None) -> list[str | None]:
+def _known_names(*names: str | None) -> list[str | None]:
     return [name for name in names if name is not None] or [None]
 
 
@@ -110,7 +110,7 @@ def _state(option: str, condition: Any) -> Test:
 
 
 def _one_of(allowed: tuple[str, ...], read: Callable[[Decision], str | None]) -> Compiler:
-    """Compile a condition on a field that holds one of a few values; refuses any other as a misspelling."""
+    """A compiler of conditions on a field with a fixed set of values; any other value raises `RouteInvalid`."""
 
     def compile_value(option: str, condition: Any) -> Test:
         fits = compile_condition(condition, option)
@@ -129,7 +129,7 @@ def _check_values(option: str, choice: Choice, allowed: tuple[str, ...]) -> None
         raise RouteInvalid(f"{option}: {invalid} is none of {', '.join(allowed)}{hint}; a function may ask for others")
 
 
-#: Fields, as `Decision.missing` names them, without which an option's test may be wrong.
+#: For each option, the fields (as in `Decision.missing`) without which its test may be wrong.
 _NEEDS: dict[str, frozenset[str]] = {
     "loop": frozenset({"loop_id", "loop_name"}),
     "response": frozenset({"response"}),
@@ -138,12 +138,12 @@ _NEEDS: dict[str, frozenset[str]] = {
     "metadata": frozenset({"context"}),
     "state": frozenset({"state"}),
 }
-#: What `needs` may name: all that a predicate can miss and a read can tell.
+#: Fields that `needs=` may name: they can be missing, and a read of the request provides them.
 NEEDABLE = frozenset({"default_response", "question", "was_edited"}).union(*_NEEDS.values())
 
 
 def is_id(name: str) -> bool:
-    """Whether the string is an id of HITL.sh, and neither a name nor an e-mail address."""
+    """Whether the string is an id of HITL.sh, not a name or an e-mail address."""
     return _ID.fullmatch(name) is not None
 
 
@@ -151,7 +151,7 @@ def needed_fields(option: str, condition: Any) -> frozenset[str]:
     """The fields without which the test of this condition may be wrong."""
     needs = _NEEDS.get(option, frozenset())
     if option == "response" and not callable(condition) and not Choice.of(condition, option).strings:
-        # A number or a bool is in no answer to a select; of an unknown type, a word may be the label of a bool.
+        # No answer to a select is a number or a bool; for an unknown type, a string may be the label of a bool.
         return _NEEDS["response_type"]
     if option == "loop" and not callable(condition):
         strings = Choice.of(condition, option).strings
@@ -163,7 +163,7 @@ def needed_fields(option: str, condition: Any) -> frozenset[str]:
     return needs
 
 
-#: By the name of the option, in the order in which messages list them.
+#: Compilers by option name, in the order in which messages list the options.
 COMPILERS: dict[str, Compiler] = {
     "loop": _loop,
     "response": _response,
@@ -173,5 +173,5 @@ COMPILERS: dict[str, Compiler] = {
     "state": _state,
     "source": _one_of(get_args(Source), lambda decision: decision.source),
     "outcome": _one_of(get_args(Outcome), lambda decision: decision.outcome),
-    "when": _when,
+    "when": _predicate,
 }

@@ -1,4 +1,4 @@
-"""Sinks: what `router.forward` takes, any object with an async `send`."""
+"""Sinks: the objects that `router.forward` accepts, with one async method `send`."""
 
 import inspect
 import re
@@ -11,22 +11,22 @@ from workers.routing.callables import check_handler, is_async, name_of
 
 _NOT_IN_NAMES = re.compile(r"-*[^A-Za-z0-9_.-]+-*")
 _LONGEST_NAME = 100
-#: Attempts of one sink at once, across all workers; a drain runs 50 by default.
+#: How many attempts of one sink run at once, across all workers; a drain runs 50 effects by default.
 SINK_CONCURRENCY = 10
 
 
 class Sink(Protocol):
-    """A downstream destination. One object serves all events, many at once, in any process of yours.
+    """A downstream destination. One object serves all events, many at once, in every process.
 
-    Open nothing when it is made: routers are imported before workers fork. An attribute `name` (a string), if
-    there is one, names its routes; it is shown to people, so it may hold no secret.
+    It must not open connections in its constructor: routers are imported before workers fork. A string attribute `name`
+    is optional and names its routes; it is shown in logs and commands, so it must not contain a secret.
     """
 
     async def send(self, decision: Decision, /) -> object:
-        """Deliver it, at least once: return when the destination has it.
+        """Deliver the decision, at least once; return when the destination has it.
 
-        Raise to be tried again as the route's policy says, ``RetryLater(seconds, counts=True)`` when the
-        destination said when, `GiveUp` when no further attempt will help.
+        Raise any exception to be retried by the route's policy, ``RetryLater(seconds, counts=True)`` if the destination
+        said when, and `GiveUp` if no further attempt will help.
         """
 
 
@@ -41,7 +41,7 @@ def events_of(on: Any) -> tuple[Any, ...]:
 
 
 def sender(sink: Any) -> Send:
-    """What a route of this sink calls; raises `RouteInvalid` for what is none."""
+    """The `send` of the sink; raises `RouteInvalid` if the object is not a sink."""
     if isinstance(sink, type):
         raise RouteInvalid(f"forward({sink.__name__}): that is a class; give an instance, {sink.__name__}(...)")
     if inspect.isroutine(sink):
@@ -57,7 +57,7 @@ def sender(sink: Any) -> Send:
 
 
 def sink_name(sink: Any) -> str:
-    """The name of the sink's routes unless one is given: its own, or that of its class."""
-    own = getattr(sink, "name", None)
-    name = own if isinstance(own, str) and own else type(sink).__name__
+    """The default name of the sink's route: the attribute `name`, or the name of its class."""
+    given = getattr(sink, "name", None)
+    name = given if isinstance(given, str) and given else type(sink).__name__
     return _NOT_IN_NAMES.sub("-", name).strip("-")[:_LONGEST_NAME]

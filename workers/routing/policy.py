@@ -1,4 +1,4 @@
-"""How often, how far apart and how long a handler is tried."""
+"""Retry policy: number of attempts, delays between them, timeout and concurrency."""
 
 import math
 import random
@@ -10,7 +10,7 @@ from workers.errors import RouteInvalid
 
 
 class PolicyOptions(TypedDict, total=False):
-    """What `on`, `otherwise` and `forward` take of it."""
+    """Policy options of `on`, `otherwise` and `forward`."""
 
     attempts: int
     #: The ceiling of the first delay and the longest delay, in seconds.
@@ -21,7 +21,7 @@ class PolicyOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How the attempts of a handler are made. The defaults try for about 24 hours."""
+    """How a handler is retried. The defaults try for about 24 hours."""
 
     #: Failed attempts after which the effect is a dead letter.
     attempts: int = 21
@@ -36,40 +36,42 @@ class Policy:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Policy":
-        """The policy these options ask for; raises `RouteInvalid` for one that could not work."""
+        """The policy of these options; raises `RouteInvalid` for invalid ones."""
         changes: dict[str, Any] = {}
         for option, value in options.items():
             changes |= _READERS[option](option, value)
         return cls(**changes)
 
     def delay(self, errors: int) -> float:
-        """Seconds until the next attempt after `errors` failed ones: exponential, with full jitter."""
+        """Seconds until the next attempt after `errors` failed ones: exponential backoff with full jitter."""
         # Jitter, not a secret.
         return random.uniform(0, min(self.longest_delay, self.first_delay * 2 ** min(errors - 1, 64)))  # noqa: S311
 
     def describe(self) -> str:
-        """What differs from the defaults, as it might be typed: ``attempts=3, backoff=(1, 60)``; empty if nothing."""
+        """The options that differ from the defaults, as source code: ``attempts=3, backoff=(1, 60)``."""
         shown = {name: f"{name}={value:g}" for name, value in self._changed().items()}
         if "first_delay" in shown or "longest_delay" in shown:
             shown["backoff"] = f"backoff=({self.first_delay:g}, {self.longest_delay:g})"
         return ", ".join(shown[option] for option in _READERS if option in shown)
 
-    def joined(self, other: "Policy") -> "Policy":
-        """What both ask for; raises `RouteInvalid` where they ask for different things."""
-        own, others = self._changed(), other._changed()
-        if any(own[name] != others[name] for name in own.keys() & others.keys()):
+    def combined(self, other: "Policy") -> "Policy":
+        """The policy with the options of both; raises `RouteInvalid` if they contradict each other."""
+        own_changes, other_changes = self._changed(), other._changed()
+        if any(own_changes[name] != other_changes[name] for name in own_changes.keys() & other_changes.keys()):
             raise RouteInvalid(
                 f"({self.describe()}) and ({other.describe()}) are asked for one function: "
                 f"it has one policy, so give each option once"
             )
-        return Policy(**own, **{name: value for name, value in others.items() if name not in own})
+        return Policy(
+            **own_changes, **{name: value for name, value in other_changes.items() if name not in own_changes}
+        )
 
     def _changed(self) -> dict[str, Any]:
         values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
         return {name: value for name, (value, default) in values.items() if value != default}
 
 
-def _whole(option: str, value: Any) -> dict[str, Any]:
+def _positive_integer(option: str, value: Any) -> dict[str, Any]:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise RouteInvalid(f"{option}={value!r}: give a whole number, 1 or more, or leave {option} out")
     return {option: value}
@@ -101,9 +103,9 @@ def _is_duration(value: Any) -> bool:
 
 #: By the option's name, in the order in which messages list them.
 _READERS: dict[str, Callable[[str, Any], dict[str, Any]]] = {
-    "attempts": _whole,
+    "attempts": _positive_integer,
     "backoff": _delays,
     "timeout": _seconds,
-    "concurrency": _whole,
+    "concurrency": _positive_integer,
 }
 POLICY_OPTIONS = tuple(_READERS)

@@ -1,4 +1,4 @@
-"""Adding routes to routes: one function is one route, and every name is taken once."""
+"""Adds routes: one function is one route, and each name is unique."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from workers.routing.callables import check_name, is_async, name_of, place_of, r
 from workers.routing.decision_fields import COMPILERS, NEEDABLE
 from workers.routing.policy import POLICY_OPTIONS, Policy
 from workers.routing.route import Route, Rule
-from workers.routing.route_options import check_known, compile_options
+from workers.routing.route_options import check_option_names, compile_options
 from workers.trust import check_minimum
 
 #: The options of `on` and `forward`; `otherwise` takes all but the conditions.
@@ -21,7 +21,7 @@ OTHERWISE_OPTIONS = ("late", "conflict", "name", *POLICY_OPTIONS)
 
 
 class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What one decorator says: when its function is wanted, how it is tried, and what it is called."""
+    """The content of one decorator: rule, retry policy and name."""
 
     rule: Rule
     policy: Policy
@@ -32,15 +32,15 @@ class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 def route_spec(
     events: tuple[str, ...],
     options: Mapping[str, Any],
-    known: Collection[str],
+    allowed: Collection[str],
     *,
     late: bool,
     conflict: bool,
     name: str | None,
     otherwise: bool = False,
 ) -> RouteSpec:
-    """The terms that these options state; raises `RouteInvalid` for what could never work."""
-    check_known(options, known)
+    """The spec of these options; raises `RouteInvalid` for invalid ones. `allowed`: option names."""
+    check_option_names(options, allowed)
     for option, flag in (("late", late), ("conflict", conflict)):
         if not isinstance(flag, bool):
             raise RouteInvalid(f"{option}={flag!r}: write {option}=True to run for such decisions too")
@@ -67,22 +67,24 @@ def _checked_needs(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def with_handler(routes: Iterable[Route], handler: Any, spec: RouteSpec) -> list[Route]:
-    """The routes and this handler's; a handler that is among them already gets one more rule."""
-    kept = list(routes)
-    for place, known in enumerate(kept):
-        if known.handler is handler:
-            kept[place] = _stacked(known, spec)
-            return kept
-    return [*kept, _route(handler, spec, route_name(handler, spec.name))]
+    """The routes with the handler added; a handler that has a route gets one more rule."""
+    extended = list(routes)
+    for index, route in enumerate(extended):
+        if route.handler is handler:
+            extended[index] = _with_rule(route, spec)
+            return extended
+    return [*extended, _route(handler, spec, route_name(handler, spec.name))]
 
 
 def with_sink(routes: Iterable[Route], send: Any, spec: RouteSpec, name: str) -> list[Route]:
-    """The routes and one of its own for the sink, even where the same sink is among them already."""
-    kept = list(routes)
-    own = check_name(name if spec.name is None else spec.name)
-    if any(route.name == own for route in kept):
-        raise RouteInvalid(f"forward(...): there is a route named {own!r} already; pass name='...' to tell them apart")
-    return [*kept, _route(send, spec, own)]
+    """The routes with one for the sink; the same sink may have several."""
+    extended = list(routes)
+    sink_route_name = check_name(name if spec.name is None else spec.name)
+    if any(route.name == sink_route_name for route in extended):
+        raise RouteInvalid(
+            f"forward(...): there is a route named {sink_route_name!r} already; pass name='...' to tell them apart"
+        )
+    return [*extended, _route(send, spec, sink_route_name)]
 
 
 def _route(handler: Any, spec: RouteSpec, name: str) -> Route:
@@ -97,35 +99,35 @@ def _route(handler: Any, spec: RouteSpec, name: str) -> Route:
 
 
 def by_name(routes: Iterable[Route]) -> dict[str, Route]:
-    """The routes by name, in order; raises `RouteInvalid` for a name or an `otherwise` given twice."""
-    kept: dict[str, Route] = {}
+    """The routes by name, in order; raises `RouteInvalid` for a duplicate name or a second `otherwise`."""
+    routes_by_name: dict[str, Route] = {}
     for route in routes:
-        if (first := kept.setdefault(route.name, route)) is not route:
+        if (first := routes_by_name.setdefault(route.name, route)) is not route:
             raise RouteInvalid(
                 f"{place_of(first.handler)} and {place_of(route.handler)} are both named {route.name!r}: "
                 f"give one of them name='...' (in the lowest decorator, if several are stacked)"
             )
-    fallbacks = [route.name for route in kept.values() if route.otherwise]
+    fallbacks = [route.name for route in routes_by_name.values() if route.otherwise]
     if len(fallbacks) > 1:
         raise RouteInvalid(
             f"{fallbacks[0]!r} and {fallbacks[1]!r} are both `otherwise`: keep one, "
             f"or write @router.on('*') for what should always run"
         )
-    return kept
+    return routes_by_name
 
 
-def _stacked(known: Route, spec: RouteSpec) -> Route:
-    """Decorators run from the lowest to the topmost: the newest rule is the first to read."""
-    called = place_of(known.handler)
-    if spec.otherwise or known.otherwise:
+def _with_rule(route: Route, spec: RouteSpec) -> Route:
+    """The route with one more rule, first: decorators run from the lowest to the topmost."""
+    called = place_of(route.handler)
+    if spec.otherwise or route.otherwise:
         raise RouteInvalid(f"{called} has a route: `otherwise` stands alone, without any `on`")
-    if spec.name is not None and known.name not in {spec.name, name_of(known.handler)}:
+    if spec.name is not None and route.name not in {spec.name, name_of(route.handler)}:
         raise RouteInvalid(
-            f"{called} is named {known.name!r} and {spec.name!r}: one function is one route, so name it once"
+            f"{called} is named {route.name!r} and {spec.name!r}: one function is one route, so name it once"
         )
     return structs.replace(
-        known,
-        rules=(spec.rule, *known.rules),
-        policy=known.policy.joined(spec.policy),
-        name=known.name if spec.name is None else check_name(spec.name),
+        route,
+        rules=(spec.rule, *route.rules),
+        policy=route.policy.combined(spec.policy),
+        name=route.name if spec.name is None else check_name(spec.name),
     )

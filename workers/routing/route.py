@@ -1,4 +1,4 @@
-"""A route: one handler, and when it is wanted."""
+"""A route: one handler, and the rules for when it runs. Pure."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,51 +10,53 @@ from workers.completion import Need
 from workers.decision import Decision, with_trust
 from workers.event_names import listens_to
 from workers.routing.policy import Policy
-from workers.routing.route_options import NOTHING, Requirement
+from workers.routing.route_options import NO_FIELDS, Requirement
 from workers.trust import LEVELS, ends_requests, is_confirmable
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What one `@router.on(...)` asks for; all of it must hold."""
+    """The conditions of one `@router.on(...)`; all must hold."""
 
     events: tuple[str, ...]
     requirements: tuple[Requirement, ...] = ()
-    #: The least that it demands.
+    #: The least trust that it demands.
     trust: Trust = "callback"
-    #: Late or conflicting decisions are wanted too.
+    #: Whether it also runs for late decisions, and for conflicting ones.
     late: bool = False
     conflict: bool = False
 
     def listens_to(self, event: str) -> bool:
-        """An event of that name might be wanted."""
+        """Whether the rule names this event."""
         return listens_to(self.events, event)
 
-    def admits(self, decision: Decision) -> bool:
-        """A conflict is wanted where conflicts are, a latecomer where those are, anything else everywhere."""
+    def permits_late_or_conflict(self, decision: Decision) -> bool:
+        """Whether the options `conflict` and `late` permit the decision."""
         return self.conflict if decision.conflict else self.late or not decision.late
 
-    def demands_more(self, decision: Decision) -> bool:
-        """The trust of the decision is too little, and some outcome of its request is for this rule."""
+    def needs_more_trust(self, decision: Decision) -> bool:
+        """Whether the rule demands more trust than the decision has, and may run for an outcome of its request."""
         demanded = LEVELS[self.demanded_trust(decision)]
-        return demanded > LEVELS[decision.trust] and self.admits(decision) and ends_requests(self.events)
+        return (
+            demanded > LEVELS[decision.trust] and self.permits_late_or_conflict(decision) and ends_requests(self.events)
+        )
 
     def demanded_trust(self, decision: Decision) -> Trust:
-        """The least trust that it demands of this decision: an answer that was not offered is confirmed first."""
+        """The least trust for this decision; ``confirmed`` for an answer that was not among the options."""
         return "confirmed" if decision.is_doubtful else self.trust
 
-    def _is_open_to(self, decision: Decision) -> bool:
-        if (decision.late or decision.conflict) and not self.admits(decision):
+    def _permits(self, decision: Decision) -> bool:
+        if (decision.late or decision.conflict) and not self.permits_late_or_conflict(decision):
             return False
         demanded = self.demanded_trust(decision)
         return demanded == "callback" or LEVELS[decision.trust] >= LEVELS[demanded]
 
     def matches(self, decision: Decision) -> bool:
-        """Whether all holds; raises what a predicate raises."""
+        """Whether all conditions hold; raises what a predicate raises."""
         return self.listens_to(decision.event) and self.accepts(decision)
 
     def accepts(self, decision: Decision) -> bool:
-        """As `matches`, for a decision whose event name the rule listens to."""
-        if not self._is_open_to(decision):
+        """`matches` for a decision whose event name the rule listens to."""
+        if not self._permits(decision):
             return False
         if decision.is_completable and any(requirement.is_undecided(decision) for requirement in self.requirements):
             return False
@@ -63,12 +65,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                 return False
         return True
 
-    def is_undecided(self, decision: Decision, settled: frozenset[str] = NOTHING) -> bool:
-        """Whether it holds depends on fields that are missing and may still be read; raises what a predicate raises."""
-        if not decision.is_completable or not self.listens_to(decision.event) or not self._is_open_to(decision):
+    def is_undecided(self, decision: Decision, settled: frozenset[str] = NO_FIELDS) -> bool:
+        """Whether the result depends on missing fields that can still be read; raises what a predicate raises."""
+        if not decision.is_completable or not self.listens_to(decision.event) or not self._permits(decision):
             return False
-        undecided = [one for one in self.requirements if one.is_undecided(decision, settled)]
-        # What is decided is asked first: a route that is not for the decision anyway needs no read.
+        undecided = [each for each in self.requirements if each.is_undecided(decision, settled)]
+        # If another requirement fails anyway, no read is needed.
         return bool(undecided) and all(
             requirement.test(decision) for requirement in self.requirements if requirement not in undecided
         )
@@ -82,68 +84,70 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One handler with its rules: wanted when any of them holds."""
+    """One handler with its rules: it runs if any of them holds."""
 
-    #: Effects are kept under it: renaming a route orphans those in flight.
+    #: Effects are stored under this name: renaming a route orphans its open effects.
     name: str
-    #: The function as it was written.
+    #: The user's function.
     handler: Callable[[Decision], Any]
-    #: Calling the handler gives a coroutine.
+    #: Calling the handler returns a coroutine.
     is_async: bool
     rules: tuple[Rule, ...]
-    #: Wanted only where no other route is.
+    #: Runs only if no other route does.
     otherwise: bool = False
     policy: Policy = Policy()
 
     def listens_to(self, event: str) -> bool:
-        """Some rule might want an event of that name; asks no predicate."""
+        """Whether a rule names this event; calls no predicate."""
         return any(rule.listens_to(event) for rule in self.rules)
 
     def matches(self, decision: Decision) -> bool:
-        """Whether any rule holds; raises what a predicate raised when none does.
+        """Whether any rule holds; if none does, raises what a predicate raised.
 
-        Of an `otherwise` route only its own rule is asked, not whether other routes match.
+        For an `otherwise` route only its own rule is tested, not whether other routes match.
         """
         return any_accepts([rule for rule in self.rules if rule.listens_to(decision.event)], decision)
 
     @property
     def demands_confirmation(self) -> bool:
-        """Some rule takes only what HITL.sh's API confirms."""
+        """A rule accepts only confirmed decisions."""
         return any(rule.trust == "confirmed" for rule in self.rules)
 
     @property
     def takes_conflicts(self) -> bool:
-        """Some rule asks for outcomes that differ from the decision."""
+        """A rule asks for outcomes that differ from the decision."""
         return any(rule.conflict for rule in self.rules)
 
     def recognises_answer(self, decision: Decision) -> bool:
-        """A rule names the answer as it was delivered."""
+        """Whether a rule names the answer in the delivered spelling."""
         named = (
-            one for rule in self.rules for one in rule.requirements if one.option == "response" and not one.asks_user
+            each
+            for rule in self.rules
+            for each in rule.requirements
+            if each.option == "response" and not each.is_user_code
         )
-        return any(one.test(decision) for one in named)
+        return any(each.test(decision) for each in named)
 
-    def waits(self, decision: Decision, settled: frozenset[str] = NOTHING) -> "Wait | None":
-        """What it waits for where the trust of the decision is too little for it; never raises.
+    def waits(self, decision: Decision, settled: frozenset[str] = NO_FIELDS) -> "Wait | None":
+        """What the route waits for if the decision has too little trust or too few fields; never raises.
 
-        Also where the decision as it is would not be for it: what was posted may be forged, to stand where the
-        true decision should be.
+        It may wait even if it would not run for the decision as delivered: a forged delivery may hide the true one.
         """
         if self.is_undecided(decision, settled):
             return Wait(self, "details", is_urgent=True)
         if not is_confirmable(decision):
             return None
-        unmet = [rule for rule in self.rules if rule.demands_more(decision)]
+        unmet = [rule for rule in self.rules if rule.needs_more_trust(decision)]
         if not unmet or self._may_want(decision, self.rules):
             return None
         needs = min((rule.demanded_trust(decision) for rule in unmet), key=LEVELS.__getitem__)
         is_urgent = self._may_want(with_trust(decision, needs), unmet)
-        # A route that demands no trust by itself and does not want the answer has nothing to wait for.
+        # A route that demands no trust and does not match the answer has nothing to wait for.
         demands_trust = any(rule.trust != "callback" for rule in unmet)
         return Wait(self, needs, is_urgent=is_urgent) if is_urgent or demands_trust else None
 
-    def is_undecided(self, decision: Decision, settled: frozenset[str] = NOTHING) -> bool:
-        """No rule holds as far as is known, and one may once the request has been read; never raises."""
+    def is_undecided(self, decision: Decision, settled: frozenset[str] = NO_FIELDS) -> bool:
+        """Whether no rule holds yet, and one may hold once the request has been read; never raises."""
         if not decision.is_completable or self._may_want(decision, self.rules):
             return False
         try:
@@ -159,10 +163,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             return True
 
     def describe(self) -> str:
-        """When it is wanted, and what of its policy is not the default, on one line."""
-        wanted = " or ".join(rule.describe() for rule in self.rules)
+        """The rules, and the policy where it differs from the defaults, on one line."""
+        rules = " or ".join(rule.describe() for rule in self.rules)
         policy = self.policy.describe()
-        return ("otherwise: " if self.otherwise else "") + wanted + (f" ({policy})" if policy else "")
+        return ("otherwise: " if self.otherwise else "") + rules + (f" ({policy})" if policy else "")
 
 
 class Wait(NamedTuple):
@@ -170,12 +174,13 @@ class Wait(NamedTuple):
 
     route: Route
     needs: Need
-    #: The decision is, or may be, for the route once it has that; else only to see whether another is.
+    #: The route runs, or may run, for the decision once it has that; else it waits only to see whether another outcome
+    #: is true.
     is_urgent: bool
 
 
 def any_accepts(rules: Sequence[Rule], decision: Decision) -> bool:
-    """Whether one of the rules holds; one that raises does not hide another that holds."""
+    """Whether a rule holds; raises a rule's exception only if no other rule holds."""
     failure: Exception | None = None
     for rule in rules:
         try:

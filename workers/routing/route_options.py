@@ -1,4 +1,4 @@
-"""Conditions of `@router.on(...)` gathered, checked against the events, and put in the order to ask them."""
+"""Compiles the conditions of `@router.on(...)`: checks them against the events, and orders the tests."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -13,11 +13,11 @@ from workers.routing.conditions import Choice, Condition, Keys, Predicate, descr
 from workers.routing.decision_fields import COMPILERS, needed_fields
 from workers.routing.policy import PolicyOptions
 
-NOTHING: frozenset[str] = frozenset()
+NO_FIELDS: frozenset[str] = frozenset()
 
 
 class RouteOptions(PolicyOptions, total=False):
-    """What `on` and `forward` take: conditions, and the policy."""
+    """Options of `on` and `forward`: conditions and retry policy."""
 
     loop: Condition
     response: Condition
@@ -33,7 +33,7 @@ class RouteOptions(PolicyOptions, total=False):
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One option with its condition: all of a rule's requirements must hold."""
+    """One option with its condition. All requirements of a rule must hold."""
 
     option: str
     condition: Any
@@ -43,31 +43,31 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     needs: frozenset[str] = frozenset()
 
     @property
-    def asks_user(self) -> bool:
-        """The condition is the user's own code: asked last, and only where all else holds."""
+    def is_user_code(self) -> bool:
+        """The condition is the user's function: it is called last, and only if all else holds."""
         return callable(self.condition)
 
-    def is_undecided(self, decision: Decision, settled: frozenset[str] = NOTHING) -> bool:
-        """A field that it needs is missing, may still be read, and could change the answer.
+    def is_undecided(self, decision: Decision, settled: frozenset[str] = NO_FIELDS) -> bool:
+        """Whether a field that the test needs is missing, and could change its result.
 
-        `settled`: fields that no condition but a function needs: what there is of them is enough.
+        `settled`: fields whose delivered form suffices, except for functions.
         """
-        needs = self.needs if self.asks_user else self.needs - settled
+        needs = self.needs if self.is_user_code else self.needs - settled
         if needs.isdisjoint(decision.missing):
             return False
-        return self.asks_user or not self.test(decision)
+        return self.is_user_code or not self.test(decision)
 
     def describe(self) -> str:
-        """As it might be typed: ``loop='65f…'``."""
+        """The requirement as source code: ``loop='65f…'``."""
         return f"{self.option}={describe_condition(self.condition)}"
 
 
 def compile_options(
     options: Mapping[str, Any], events: Sequence[str], needs: Collection[str] = ()
 ) -> tuple[Requirement, ...]:
-    """The requirements in the order to ask them; raises `RouteInvalid` for one that could never hold.
+    """The requirements in test order; raises `RouteInvalid` for one that can never hold.
 
-    `needs`: the fields that the function `when` reads.
+    `needs`: fields that the function `when` reads.
     """
     requirements = [
         _requirement(
@@ -75,15 +75,15 @@ def compile_options(
         )
         for option, condition in options.items()
     ]
-    return tuple(sorted(requirements, key=lambda made: (made.asks_user, made.option == "when")))
+    return tuple(sorted(requirements, key=lambda each: (each.is_user_code, each.option == "when")))
 
 
-def check_known(options: Collection[str], known: Collection[str]) -> None:
-    """Refuse with `RouteInvalid` an option that there is not."""
+def check_option_names(options: Collection[str], allowed: Collection[str]) -> None:
+    """Raise `RouteInvalid` for an unknown option."""
     for option in options:
-        if option not in known:
-            hint = did_you_mean(option, known)
-            raise RouteInvalid(f"{option}= is no option{hint}; there are {', '.join(known)}")
+        if option not in allowed:
+            hint = did_you_mean(option, allowed)
+            raise RouteInvalid(f"{option}= is no option{hint}; there are {', '.join(allowed)}")
 
 
 def _requirement(option: str, condition: Any, events: Sequence[str], needs: frozenset[str]) -> Requirement:
@@ -99,7 +99,7 @@ def _requirement(option: str, condition: Any, events: Sequence[str], needs: froz
 
 
 def _check_against_events(option: str, condition: Any, events: Sequence[str]) -> None:
-    """Refuse events that the condition would never let through: naming them would have no effect."""
+    """Raise `RouteInvalid` for an event for which the condition can never hold."""
     for event in events:
         if reason := _contradiction(option, condition, event):
             raise RouteInvalid(

@@ -1,4 +1,4 @@
-"""The router: handlers, registered once at import, and which of them a decision is for."""
+"""The router: handlers are registered at import, and matched against decisions."""
 
 import warnings
 from collections.abc import Callable, Collection, Iterable
@@ -23,31 +23,31 @@ from workers.routing.registration import (
     with_sink,
 )
 from workers.routing.route import Route, Wait, any_accepts
-from workers.routing.route_options import NOTHING, RouteOptions
+from workers.routing.route_options import NO_FIELDS, RouteOptions
 from workers.trust import is_confirmable
 
 Handler = TypeVar("Handler", bound=Callable[[Decision], Any])
-#: Names of events come from outside: so many are remembered, the rest looked up each time.
-_MOST_NAMES = 256
+#: Event names come from outside, so the cache of routes by event name is bounded.
+_MAX_CACHED_NAMES = 256
 
 
 class _Candidate(NamedTuple):
-    """A route that hears an event name."""
+    """A route that listens to an event name."""
 
     route: Route
-    #: The test of those of its rules that hear it.
+    #: Whether one of its rules for that event holds.
     accepts: Callable[[Decision], bool]
 
 
 class Router:
-    """Handlers and when they are wanted; pure, and asked for every event."""
+    """Handlers with the conditions under which they run. Matching is pure."""
 
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
         self._otherwise: Route | None = None
-        #: Those of which some rule demands more trust than the least.
+        #: Routes with a rule that demands more trust than `callback`.
         self._demanding: tuple[Route, ...] = ()
-        self._heard: dict[str, tuple[_Candidate, ...]] = {}
+        self._candidates_by_event: dict[str, tuple[_Candidate, ...]] = {}
 
     # -- registering -----------------------------------------------------------------------------------
 
@@ -69,7 +69,7 @@ class Router:
         * `response`: compared with the response and its labels, in the label's or the slug's spelling.
         * `loop`: its id or name. `reviewer`: id, e-mail or name; a function gets the `Reviewer` or None.
         * `metadata`, `state`: ``{"key": condition}``, or a function of the whole.
-        * `response_type`, `source`, `outcome`: one of the words of `Decision`, or several.
+        * `response_type`, `source`, `outcome`: one of the values that `Decision` documents, or several.
         * `trust`: the least that the function demands: ``"callback"``, ``"signed"`` or ``"confirmed"``. Where a
           decision has less, the function waits until stronger evidence comes, and runs on what that says: a signed
           delivery for ``"signed"``, or HITL.sh's API, which is asked. It does not run if that says otherwise.
@@ -115,8 +115,9 @@ class Router:
         name: str | None = None,
         **policy: Unpack[PolicyOptions],
     ) -> Any:
-        """Run the function for every event that no other route wants, nor would want with more trust; with or without
-        parentheses.
+        """Run the function for every event that no other route matches, nor would match with more trust.
+
+        Usable with or without parentheses.
         """
         spec = route_spec(("*",), policy, OTHERWISE_OPTIONS, late=late, conflict=conflict, name=name, otherwise=True)
 
@@ -136,68 +137,69 @@ class Router:
         name: str | None = None,
         **options: Unpack[RouteOptions],
     ) -> None:
-        """Send to the sink every decision that `on` with the same events and options would run a function for.
+        """Send to the sink every decision for which `on` with the same events and options would run a function.
 
-        One effect of its own, tried and kept as failed like any handler's. Unless you say otherwise, 10 run at
-        once (`concurrency`), so that a target that stalls leaves room for the others, and its name is the
-        sink's. Raises `RouteInvalid`, also for a name that is taken.
+        Each is one effect, retried and listed as failed like a handler's. By default 10 run at once (`concurrency`), so
+        that a slow target leaves room for others, and the route has the sink's name. Raises `RouteInvalid` for invalid
+        options and for a name that is taken.
         """
         send = sender(sink)
         stated = {"concurrency": SINK_CONCURRENCY, **options}
         spec = route_spec(_checked(events_of(on)), stated, OPTIONS, late=late, conflict=conflict, name=name)
-        self._keep(with_sink(self.routes, send, spec, sink_name(sink)))
+        self._replace_routes(with_sink(self.routes, send, spec, sink_name(sink)))
 
     def include(self, other: "Router", prefix: str | None = None) -> None:
-        """Take over another router's routes as they are now, named ``prefix.name``: all of them or, on a
-        name that is taken, none (`RouteInvalid`). Its `otherwise` becomes that of the whole.
+        """Add another router's current routes, named ``prefix.name``; its `otherwise` becomes this router's.
+
+        Raises `RouteInvalid`, and adds none, if a name is taken.
         """
         if other is self or not isinstance(other, Router):
             raise RouteInvalid(f"include({other!r}): give another Router, such as include(billing.router)")
         before = "" if prefix is None else f"{check_name(prefix)}."
         added = [structs.replace(route, name=check_name(f"{before}{route.name}")) for route in other.routes]
-        self._keep([*self._routes.values(), *added])
+        self._replace_routes([*self._routes.values(), *added])
 
-    # -- asking ----------------------------------------------------------------------------------------
+    # -- matching --------------------------------------------------------------------------------------
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """Every route, in the order declared."""
+        """Every route, in order of declaration."""
         return tuple(self._routes.values())
 
     def match(self, decision: Decision) -> tuple[Route, ...]:
-        """Every route that the decision is for as it is, in the order declared; never raises.
+        """Every route that matches the decision as it is, in order of declaration; never raises.
 
-        Where a predicate raises, its route is among them: undecided is not unwanted, and `Route.matches`
-        will say what is wrong where it can be seen and tried again.
+        A route whose predicate raises is included: its effect calls `Route.matches` again, where the exception is
+        logged and the effect retried.
         """
         matched = self._matched(decision)
-        if not matched and self._is_left_over(decision, matched):
+        if not matched and self._falls_to_otherwise(decision, matched):
             return (self._otherwise,) if self._otherwise is not None else ()
         return matched
 
     def waits(self, decision: Decision) -> tuple[Wait, ...]:
-        """Every route that needs more trust or more fields than the decision has, and which; never raises."""
-        waits, rest = self._waits(decision), self._otherwise
-        if rest is None or self._matched(decision):
+        """Every route that needs more trust or fields than the decision has, and what it needs; never raises."""
+        waits, fallback = self._waits(decision), self._otherwise
+        if fallback is None or self._matched(decision):
             return waits
         if decision.is_doubtful:
-            of_rest = None if any(wait.is_urgent for wait in waits) else rest.waits(decision)
-            return waits if of_rest is None else (*waits, of_rest)
-        if not rest.matches(decision) or not any(wait.needs == "details" for wait in waits):
+            fallback_wait = None if any(wait.is_urgent for wait in waits) else fallback.waits(decision)
+            return waits if fallback_wait is None else (*waits, fallback_wait)
+        if not fallback.matches(decision) or not any(wait.needs == "details" for wait in waits):
             return waits
-        return (*waits, Wait(rest, "details", is_urgent=True))
+        return (*waits, Wait(fallback, "details", is_urgent=True))
 
     def wants(self, route: Route, decision: Decision) -> bool:
-        """Whether the decision is for this route; raises what a predicate raises.
+        """Whether this route runs for the decision; raises what a predicate raises.
 
-        For `otherwise` that is where no other route wants it, nor may want it once more is known.
+        An `otherwise` route runs if no other route matches, nor may match once more is known.
         """
         if not route.otherwise:
             return route.matches(decision)
-        return self._is_left_over(decision, self._matched(decision))
+        return self._falls_to_otherwise(decision, self._matched(decision))
 
     def _matched(self, decision: Decision) -> tuple[Route, ...]:
-        """Those that match, without `otherwise`."""
+        """The matching routes, without `otherwise`."""
         matched = []
         for route, accepts in self._candidates(decision.event):
             try:
@@ -208,33 +210,33 @@ class Router:
         return tuple(matched)
 
     def _waits(self, decision: Decision) -> tuple[Wait, ...]:
-        """Those that wait, without `otherwise`."""
+        """The waiting routes, without `otherwise`."""
         if decision.is_completable or decision.is_doubtful:
             routes: Iterable[Route] = (route for route in self._routes.values() if not route.otherwise)
         elif self._demanding and is_confirmable(decision):
             routes = self._demanding
         else:
             return ()
-        settled = self._settled(decision)
+        settled = self._sufficient_fields(decision)
         return tuple(wait for route in routes if (wait := route.waits(decision, settled)))
 
-    def _settled(self, decision: Decision) -> frozenset[str]:
-        """Where one route names the answer as it was delivered, routes name answers so: no other spelling is needed."""
+    def _sufficient_fields(self, decision: Decision) -> frozenset[str]:
+        """Fields whose delivered form suffices: the response, if a route names it in the delivered spelling."""
         if "response" not in decision.missing:
-            return NOTHING
+            return NO_FIELDS
         is_named = any(route.recognises_answer(decision) for route in self._routes.values())
-        return frozenset({"response"}) if is_named else NOTHING
+        return frozenset({"response"}) if is_named else NO_FIELDS
 
-    def _is_left_over(self, decision: Decision, matched: tuple[Route, ...]) -> bool:
-        """`otherwise` is to run: no route matches, nor may once more is known, and its own rule holds."""
-        rest = self._otherwise
-        if rest is None or matched or not rest.matches(decision):
+    def _falls_to_otherwise(self, decision: Decision, matched: tuple[Route, ...]) -> bool:
+        """Whether `otherwise` runs: no route matches, nor may match once more is known, and its own rule holds."""
+        fallback = self._otherwise
+        if fallback is None or matched or not fallback.matches(decision):
             return False
         return not any(wait.is_urgent for wait in self._waits(decision))
 
     @property
     def demands_confirmation(self) -> tuple[str, ...]:
-        """Names of the routes that take only what HITL.sh's API confirms."""
+        """Names of the routes that accept only confirmed decisions."""
         return tuple(route.name for route in self.routes if route.demands_confirmation)
 
     def listens_to(self, event: str) -> bool:
@@ -242,7 +244,7 @@ class Router:
         return self._otherwise is not None or bool(self._candidates(event))
 
     def get(self, name: str) -> Route | None:
-        """The route of that name, if there is one."""
+        """The route of that name, or None."""
         return self._routes.get(name)
 
     def __getitem__(self, name: str) -> Route:
@@ -253,38 +255,38 @@ class Router:
     def __repr__(self) -> str:
         return f"<Router: {', '.join(self._routes) or 'no routes'}>"
 
-    # -- keeping ---------------------------------------------------------------------------------------
+    # -- storing ---------------------------------------------------------------------------------------
 
     def _candidates(self, event: str) -> tuple[_Candidate, ...]:
-        heard = self._heard.get(event)
-        if heard is None:
-            heard = tuple(_candidate(route, event) for route in self._routes.values() if _may_hear(route, event))
-            if len(self._heard) < _MOST_NAMES:
-                self._heard[event] = heard
-        return heard
+        candidates = self._candidates_by_event.get(event)
+        if candidates is None:
+            candidates = tuple(_candidate(route, event) for route in self._routes.values() if _may_run(route, event))
+            if len(self._candidates_by_event) < _MAX_CACHED_NAMES:
+                self._candidates_by_event[event] = candidates
+        return candidates
 
     def _add(self, handler: Any, spec: RouteSpec) -> None:
         check_handler(handler)
-        self._keep(with_handler(self.routes, handler, spec))
+        self._replace_routes(with_handler(self.routes, handler, spec))
 
-    def _keep(self, routes: Iterable[Route]) -> None:
-        """All of these routes, or on a fault none of them."""
-        kept = by_name(routes)
-        self._otherwise = next((route for route in kept.values() if route.otherwise), None)
+    def _replace_routes(self, routes: Iterable[Route]) -> None:
+        """Replace the routes; if one is invalid, keep the old ones."""
+        by_route_name = by_name(routes)
+        self._otherwise = next((route for route in by_route_name.values() if route.otherwise), None)
         self._demanding = tuple(
-            route for route in kept.values() if any(rule.trust != "callback" for rule in route.rules)
+            route for route in by_route_name.values() if any(rule.trust != "callback" for rule in route.rules)
         )
-        self._routes, self._heard = kept, {}
+        self._routes, self._candidates_by_event = by_route_name, {}
 
 
 def _checked(events: tuple[Any, ...]) -> tuple[str, ...]:
     for event in check_events(events):
-        if meant := closest_event_name(event):
-            warnings.warn(f"on({event!r}): HITL.sh documents no such event; is it {meant!r}?", stacklevel=3)
+        if closest := closest_event_name(event):
+            warnings.warn(f"on({event!r}): HITL.sh documents no such event; is it {closest!r}?", stacklevel=3)
     return events
 
 
-def _may_hear(route: Route, event: str) -> bool:
+def _may_run(route: Route, event: str) -> bool:
     return not route.otherwise and route.listens_to(event)
 
 

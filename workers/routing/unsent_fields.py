@@ -1,6 +1,6 @@
-"""Fields that routes read and that HITL.sh does not send with every delivery: without an API key nobody tells them.
+"""Finds fields that routes read and that HITL.sh does not send with every delivery; only an API key provides them.
 
-Pure: for the warning before anything runs. Follows the table of docs/handlers.md, "Fields of a decision".
+Pure; used for the warning at start. Follows the table of docs/handlers.md, "Fields of a decision".
 """
 
 from collections.abc import Collection, Iterable
@@ -11,9 +11,9 @@ import msgspec
 from workers.routing.conditions import Choice
 from workers.routing.decision_fields import is_id
 from workers.routing.route import Route, Rule
-from workers.routing.route_options import NOTHING, Requirement
+from workers.routing.route_options import NO_FIELDS, Requirement
 
-#: By which way a decision arrives.
+#: How a decision arrives.
 Channel = Literal["callback URL", "account webhook"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
@@ -47,7 +47,7 @@ _REASONS = {
 
 
 class UnsentFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What one route reads and may not be told."""
+    """Fields that one route reads and deliveries may lack."""
 
     route: str
     #: As `Decision.missing` names them, sorted.
@@ -61,38 +61,38 @@ class UnsentFields(msgspec.Struct, frozen=True, kw_only=True):
 def unsent_fields(routes: Iterable[Route], channels: Collection[Channel] = CHANNELS) -> tuple[UnsentFields, ...]:
     """Each route that reads fields which a delivery by one of these channels may lack; in the order declared.
 
-    Of the function of ``when=`` only what its ``needs=`` names is known.
+    For a function of ``when=`` only the fields that ``needs=`` names are known.
     """
     lacking = frozenset[str]().union(*(_LACKING[channel] for channel in channels))
-    found = ((route.name, lacking & _fields_of(route)) for route in routes)
-    return tuple(UnsentFields(route=name, fields=tuple(sorted(fields))) for name, fields in found if fields)
+    lacking_by_route = ((route.name, lacking & _fields_of(route)) for route in routes)
+    return tuple(UnsentFields(route=name, fields=tuple(sorted(fields))) for name, fields in lacking_by_route if fields)
 
 
 def _fields_of(route: Route) -> frozenset[str]:
-    return frozenset[str]().union(*(_fields(one, rule) for rule in route.rules for one in rule.requirements))
+    return frozenset[str]().union(*(_fields(each, rule) for rule in route.rules for each in rule.requirements))
 
 
 def _fields(requirement: Requirement, rule: Rule) -> frozenset[str]:
-    """Those of its fields that it cannot do without."""
-    strings = NOTHING if requirement.asks_user else _strings(requirement)
+    """The fields without which the requirement may fail."""
+    strings = NO_FIELDS if requirement.is_user_code else _strings(requirement)
     match requirement.option:
         case "loop":
-            return NOTHING if strings and all(map(is_id, strings)) else frozenset({"loop_name"})
+            return NO_FIELDS if strings and all(map(is_id, strings)) else frozenset({"loop_name"})
         case "reviewer":
             is_sure = strings and all(is_id(name) or "@" in name for name in strings)
-            return NOTHING if is_sure else frozenset({"reviewer.name"})
+            return NO_FIELDS if is_sure else frozenset({"reviewer.name"})
         case "response":
             # A value is compared with the label too.
-            return frozenset({"response"}) if requirement.asks_user else NOTHING
+            return frozenset({"response"}) if requirement.is_user_code else NO_FIELDS
         case "response_type":
             is_sure = strings and "text" not in strings and not _is_for_unanswered(rule)
-            return NOTHING if is_sure else frozenset({"response_type"})
+            return NO_FIELDS if is_sure else frozenset({"response_type"})
     return requirement.needs
 
 
 def _strings(requirement: Requirement) -> frozenset[str]:
     if requirement.option in ("metadata", "state"):
-        return NOTHING
+        return NO_FIELDS
     return Choice.of(requirement.condition, requirement.option).strings
 
 
