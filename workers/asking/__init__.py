@@ -1,6 +1,6 @@
 """Asks people through HITL.sh.
 
-`AskingService` asks a question once, however often it is submitted, and tells how it ended. `asking_client` is a plain
+`AskingService` asks a question once, however often it is submitted, and returns its outcome. `asking_client` is a plain
 client of HITL.sh's API whose requests the inbox tracks::
 
     from workers.asking import asking_client, callback_url

@@ -17,29 +17,29 @@ from workers.reconcile.api_reading import callback_of
 from workers.reconcile.snapshot import rules
 from workers.settings import Settings
 
-#: Seconds by which the clocks may differ; more means that HITL.sh did not take the timeout as it was sent.
+#: Seconds by which clocks may differ; a larger difference means that HITL.sh changed the timeout.
 CLOCK_SKEW = 300.0
 
 
 class RedisRequestRecorder:
-    """Adds each request that is asked to the request tracker."""
+    """Adds each asked request to the request tracker."""
 
     def __init__(self, redis: Redis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
-        """`signer`: reads which callback URL of ours a request was given, so that no other request may use it.
+        """`signer`: reads the token of our callback URL in a request, so that no other request may use it.
 
-        `api_key`: the key that asks, to which the requests belong; by default the current one.
+        `api_key`: the key that asks; by default the current one.
         """
         self._redis = redis
         self._signer = signer
         self._key_hash = None if api_key is None else api_key_hash(api_key)
 
     def record(self, created: CreatedRequest, sent: SentRequest) -> None:
-        """Track the request; may be repeated."""
+        """Track the request. Safe to repeat."""
         tracked_requests.track(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
 
 
 class AsyncRedisRequestRecorder:
-    """The same for an `AsyncClient`."""
+    """`RedisRequestRecorder` for an `AsyncClient`."""
 
     def __init__(self, redis: AsyncRedis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
         """See `RedisRequestRecorder`."""
@@ -55,10 +55,11 @@ class AsyncRedisRequestRecorder:
 
 
 def asking_client(settings: Settings, redis: Redis) -> Client:
-    """A client whose requests the inbox knows; raises `CannotAsk` without an API key.
+    """A client whose requests the inbox tracks; raises `CannotAsk` without an API key.
 
-    Every call is charged to the key's hour, of which reconcile runs leave a reserve for asking. A call that would have
-    to wait for longer than the client is patient raises `BudgetExhausted`, which says when calls return.
+    Every call is charged to the shared hourly budget, in which reconcile runs leave a reserve for asking. A call that
+    would have to wait for longer than the client's retry policy allows raises `BudgetExhausted` with the time of the
+    next hour.
     """
     key = _key(settings)
     return Client(
@@ -81,10 +82,10 @@ def async_asking_client(settings: Settings, redis: AsyncRedis) -> AsyncClient:
 
 
 def callback_url(settings: Settings, state: Any = None) -> str:
-    """A callback URL for one request, whose `state` comes back as ``decision.state``.
+    """A callback URL for one request, whose `state` is returned as ``decision.state``.
 
-    Whoever knows it can answer in HITL.sh's name. Raises `CannotAsk` where none can be signed, and
-    `hitlsh.callbacks.StateInvalid` for a state that is no small JSON.
+    Anybody who has the URL can answer in HITL.sh's name. Raises `CannotAsk` if a setting is missing, and
+    `hitlsh.callbacks.StateInvalid` for a state that is not JSON or too large.
     """
     signer = _signer(settings)
     if signer is None:
@@ -99,7 +100,7 @@ def callback_url(settings: Settings, state: Any = None) -> str:
 def entry(
     created: CreatedRequest, sent: SentRequest, signer: CallbackSigner | None, now: float
 ) -> tracked_requests.NewRequest:
-    """A request as the request tracker keeps it; `now`: by our clock, seconds since 1970."""
+    """The request for the request tracker. `now`: our clock in seconds since 1970."""
     created_at = _created_at(created, sent, now)
     return tracked_requests.NewRequest(
         request_id=created.request_id,
@@ -111,7 +112,7 @@ def entry(
 
 
 def _created_at(created: CreatedRequest, sent: SentRequest, now: float) -> float:
-    """When HITL.sh created it, where the reply tells (which is not documented), or as its timeout implies, or `now`."""
+    """When HITL.sh created it: from the reply (undocumented), else derived from its timeout, else `now`."""
     if created.created_at is not None:
         return created.created_at.timestamp()
     if created.timeout_at is None or sent.timeout_seconds is None:

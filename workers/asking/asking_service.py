@@ -1,8 +1,8 @@
-"""Asks questions, each once, and tells how they ended. For asyncio.
+"""Asks each question once, and returns its outcome. For asyncio.
 
 A question is recorded before HITL.sh is called (*intent*), then the request is created, then it is bound to the
 question. A process that dies in between leaves an unfinished intent. It is repaired once no call of that process can
-be under way any more: by `AskingService.run_due`, which the clock has called, or by the next `submit` with its key.
+still be in flight: by `AskingService.run_due`, which reconcile runs call, or by the next `submit` with its key.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from hitlsh.asking.asked_request import AskedRequest
 from hitlsh.callbacks import CallbackSigner
 from hitlsh.events import Trust
 from workers.asking.question_view import QuestionEvidence, asked_request, current_outcome, trusted_outcome
-from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_of_the_key
+from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_key_error
 from workers.errors import CannotAsk
 from workers.inbox.budget.redis_budget import AsyncRedisBudget
 from workers.inbox.questions.question_records import QuestionRecord, QuestionStep, StoredQuestion
@@ -48,33 +48,33 @@ logger = logging.getLogger("hitl.asking")
 QUEUE_LIMIT = 1_000
 #: Seconds that one call to HITL.sh may take.
 CALL_TIMEOUT = 20.0
-#: Seconds after that until an unfinished intent is repaired.
+#: Seconds after such a call until an unfinished intent is repaired.
 REPAIR_MARGIN = 40.0
-#: Seconds for which the process that records a question has it for itself, before it calls HITL.sh.
+#: Seconds during which only the process that recorded a question may call HITL.sh for it.
 _HEAD_START = 10.0
-#: Seconds for which work on a question that is due is nobody else's.
+#: Seconds of the lease on a due question.
 _LEASE = 120.0
 #: Seconds until HITL.sh is tried again after it could not be reached, doubled each time; and where it is not known when
 #: calls return.
 _BACKOFF, _LONGEST_BACKOFF = 15.0, 900.0
-#: Seconds by which a timeout may be told before its time.
+#: Seconds by which a timeout may be delivered early.
 _EARLY = 5.0
-#: Seconds for which a process that cannot ask leaves questions to others.
+#: Seconds for which a process that cannot ask leaves due questions to others.
 _UNABLE = 60.0
 _NO_RETRY = RetryPolicy(attempts=1, max_wait=0.0)
 _ONE_RETRY = RetryPolicy(attempts=2, max_wait=1.0)
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a question that was submitted."""
+    """The result of `AskingService.submit`."""
 
     request: AskedRequest
-    #: False where the same question had been asked with the same key.
+    #: False if the same question was asked before with the same key.
     is_new: bool
 
 
 class AskingService:
-    """Any number of these, on any hosts, share one inbox. Close it, or use it in an ``async with`` block."""
+    """Asks questions. Any number of services, on any hosts, share one inbox. Close it, or use ``async with``."""
 
     def __init__(
         self,
@@ -88,9 +88,9 @@ class AskingService:
     ) -> None:
         """`call_timeout`, `repair_margin`: seconds, equal in all processes. Raises `CannotAsk` without a setting.
 
-        `submits`: False where it only goes on with what others have submitted, which needs no HITL_PUBLIC_URL.
+        `submits`: False if it only continues questions of other processes, which needs no HITL_PUBLIC_URL.
         """
-        key, signer, self._public_url = _required(settings, submits=submits)
+        key, signer, self._public_url = _required_settings(settings, submits=submits)
         self._redis = redis
         self._key_hash = api_key_hash(key)
         self._repair_after = call_timeout + repair_margin
@@ -130,7 +130,7 @@ class AskingService:
         if is_new:
             stored = await self._ask_now(stored)
         elif await self._store.claim(lease=_LEASE, question_id=stored.record.id):
-            await self._work(stored.record.id)
+            await self._process(stored.record.id)
             stored = await self._store.read(stored.record.id) or stored
         return Submission(request=await self._show(stored), is_new=is_new)
 
@@ -152,9 +152,9 @@ class AskingService:
 
     async def get_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest]:
         """Those of these (our own ids) that are kept; three round trips however many there are."""
-        stored = [one for one in await self._store.read_many(request_ids) if one is not None]
-        evidence = await self._evidence([one.record for one in stored])
-        return {one.record.id: asked_request(one, evidence) for one in stored}
+        stored = [each for each in await self._store.read_many(request_ids) if each is not None]
+        evidence = await self._evidence([each.record for each in stored])
+        return {each.record.id: asked_request(each, evidence) for each in stored}
 
     async def list_open(self, *, limit: int = 50, after: str | None = None) -> list[AskedRequest]:
         """Requests without an outcome, the oldest first; `after`: the last id of the page before."""
@@ -182,16 +182,16 @@ class AskingService:
         return await self._store.count_queued()
 
     async def run_due(self, *, seconds: float = 10.0) -> int:
-        """Ask what waited for calls, repair unfinished intents, and ask the next loop after a timeout.
+        """Process due questions: ask queued ones, repair unfinished intents, and ask the next loop after a timeout.
 
-        Begins nothing after `seconds`; returns how many questions it looked after. May be repeated, and run anywhere.
+        Begins none after `seconds`; returns how many it processed. Safe to run in several processes.
         """
         ends_at, count = time.monotonic() + seconds, 0
         while time.monotonic() < ends_at:
             claimed = await self._store.claim(lease=_LEASE, limit=1)
             if not claimed:
                 break
-            await self._work(claimed[0])
+            await self._process(claimed[0])
             count += 1
         return count
 
@@ -217,14 +217,14 @@ class AskingService:
                 return saved, True
 
     def _id(self, key: str | None) -> str:
-        """One of a key is the same each time, so that two processes that ask at once meet."""
+        """The id of a question; derived from its key, so that processes that ask at once use the same id."""
         if key is None:
             return f"ask_{secrets.token_urlsafe(16)}"
         digest = hashlib.sha256(f"{self._key_hash} {key}".encode()).digest()
         return f"ask_{urlsafe_b64encode(digest[:16]).decode().rstrip('=')}"
 
     async def _ask_now(self, stored: StoredQuestion) -> StoredQuestion:
-        """Ask a question that is new; forget it where it cannot be asked, and shall not wait."""
+        """Ask a new question; delete it and raise if it cannot be asked and may not wait."""
         try:
             stored, failure = await self._attempt(stored)
         except QuestionInvalid:
@@ -240,13 +240,13 @@ class AskingService:
             await self._store.drop(stored)
             raise AskRefused(failure.reason, retry_at)
         try:
-            return await self._wait(stored, failure)
+            return await self._postpone(stored, failure)
         except QueueFull:
             await self._store.drop(stored)
             raise AskRefused("too many questions wait for calls to HITL.sh", retry_at) from None
 
-    async def _work(self, question_id: str) -> None:
-        """Do what is due for a question that this process has claimed."""
+    async def _process(self, question_id: str) -> None:
+        """Process a due question that this process has claimed."""
         stored = await self._store.read(question_id)
         if stored is None or stored.record.ended is not None:
             return
@@ -263,7 +263,7 @@ class AskingService:
             await self._store.schedule(question_id, _BACKOFF)
 
     async def _ask_later(self, stored: StoredQuestion) -> None:
-        """Ask a question whose process has gone on, or is gone: nobody waits for an exception."""
+        """Ask a question in place of the process that submitted it: errors become its outcome."""
         if stored.record.wants_cancel:
             await self._end(stored, Cancelled(responded_at=datetime.now(UTC), trust="confirmed"))
             return
@@ -273,8 +273,8 @@ class AskingService:
             await self._end(stored, Lost(reason=str(error)))
             return
         if isinstance(failure, AskRejected):
-            if is_of_the_key(failure.error):
-                failure = AskLater(reason="HITL.sh refuses the API key", is_of_all=True)
+            if is_key_error(failure.error):
+                failure = AskLater(reason="HITL.sh refuses the API key", blocks_all_questions=True)
             else:
                 logger.error("ask.rejected id=%s error=%s", stored.record.id, type(failure.error).__name__)
                 await self._end(stored, Lost(reason=f"HITL.sh refused the question: {failure.error}"))
@@ -282,7 +282,7 @@ class AskingService:
         if isinstance(failure, AskLater):
             # It has its place already, or is a later step of a question that was asked.
             try:
-                await self._wait(stored, failure)
+                await self._postpone(stored, failure)
             except QueueFull:
                 await self._store.schedule(stored.record.id, _BACKOFF)
 
@@ -321,7 +321,7 @@ class AskingService:
             return await self._creator.create(record, loop_id, url)
 
     async def _bind(self, stored: StoredQuestion, created: NewRequest) -> StoredQuestion:
-        """The request of HITL.sh is that of the current step from now on. May be repeated, by several."""
+        """Bind the request of HITL.sh to the current step. Safe to repeat, in several processes."""
         number = stored.record.current
         while True:
             step = stored.record.steps[number]
@@ -350,7 +350,7 @@ class AskingService:
             stored = current
 
     async def _withdraw(self, record: QuestionRecord, request_id: str) -> None:
-        """Two requests were created: this process was held up for longer than any call may take."""
+        """Cancel a second request for one step: this process was suspended for longer than a call may take."""
         logger.error("ask.duplicate id=%s request=%s: it is cancelled", record.id, request_id)
         try:
             await self._creator.cancel(request_id)
@@ -358,7 +358,7 @@ class AskingService:
             logger.warning("ask.duplicate_open id=%s error=%s", record.id, type(error).__name__)
 
     async def _repair(self, stored: StoredQuestion) -> None:
-        """Find what an unfinished attempt has created; ask again where it has created nothing."""
+        """Find the request that an unfinished attempt created; ask again if there is none."""
         created = await self._creator.find_created(stored.record)
         if created is not None:
             logger.info("ask.repaired id=%s request=%s", stored.record.id, created.request_id)
@@ -372,7 +372,7 @@ class AskingService:
             await self._ask_later(cleared)
 
     async def _follow(self, stored: StoredQuestion) -> None:
-        """Look after a question whose request HITL.sh has: cancel it, or ask the next loop."""
+        """Continue a question whose request exists at HITL.sh: cancel it, or ask the next loop."""
         record = stored.record
         evidence = await self._evidence([record])
         outcome = current_outcome(record, evidence)
@@ -385,7 +385,7 @@ class AskingService:
         await self._store.schedule(record.id, None)
 
     async def _escalate(self, stored: StoredQuestion, outcome: TimedOut) -> None:
-        """Ask the next loop, once the timeout is certain enough: a forged one must not pass the question on."""
+        """Ask the next loop once the timeout has enough trust: a forged one must not escalate the question."""
         record, step = stored.record, stored.record.step
         assert step.request_id is not None
         needs = record.question.trust
@@ -424,25 +424,25 @@ class AskingService:
         return saved or stored
 
     async def _mark_unwanted(self, stored: StoredQuestion) -> StoredQuestion:
-        """Have it cancelled as soon as it is known whether HITL.sh has it."""
+        """Mark it to be cancelled once it is known whether HITL.sh has it."""
         marked = await self._update(
             stored.record.id, lambda current: current.with_changes(wants_cancel=True), due_in=self._repair_after
         )
         return marked or stored
 
-    async def _wait(self, stored: StoredQuestion, failure: AskLater) -> StoredQuestion:
-        """Have it wait for calls; raises `QueueFull`."""
+    async def _postpone(self, stored: StoredQuestion, failure: AskLater) -> StoredQuestion:
+        """Queue the question until calls are possible; raises `QueueFull`."""
         now, record = time.time(), stored.record
         backoff = min(_LONGEST_BACKOFF, _BACKOFF * 2.0 ** min(record.postponements, 10))
         retry_at = failure.retry_at if failure.retry_at is not None and failure.retry_at > now else now + backoff
-        if failure.is_of_all:
+        if failure.blocks_all_questions:
             await self._store.postpone_queued(retry_at - now)
         waiting = record.with_changes(retry_at=retry_at, postponements=record.postponements + 1)
         saved = await self._store.save(waiting, stored.revision, due_in=retry_at - now)
         return saved or await self._store.read(record.id) or stored
 
     async def _end(self, stored: StoredQuestion, outcome: Cancelled | Lost) -> StoredQuestion:
-        """It ends without a request of HITL.sh."""
+        """End a question that has no request at HITL.sh."""
         ended = stored.record.with_changes(ended=outcome, retry_at=None)
         saved = await self._store.save(ended, stored.revision)
         return saved or await self._store.read(stored.record.id) or stored
@@ -450,7 +450,7 @@ class AskingService:
     async def _update(
         self, question_id: str, change: Callable[[QuestionRecord], QuestionRecord], *, due_in: float | None = None
     ) -> StoredQuestion | None:
-        """Save a change, whoever else saves it meanwhile."""
+        """Apply and save a change, again if another process saves the question meanwhile."""
         while (current := await self._store.read(question_id)) is not None:
             saved = await self._store.save(change(current.record), current.revision, due_in=due_in)
             if saved is not None:
@@ -475,8 +475,8 @@ class AskingService:
         return QuestionEvidence(requests=requests, events=await self._store.read_events(ended) if ended else {})
 
 
-def _required(settings: Settings, *, submits: bool) -> tuple[str, CallbackSigner, str]:
-    """API key, signer and public address; raises `CannotAsk`."""
+def _required_settings(settings: Settings, *, submits: bool) -> tuple[str, CallbackSigner, str]:
+    """API key, signer and public URL; raises `CannotAsk` if one is not set."""
     if settings.api_key is None:
         raise CannotAsk("HITL_API_KEY is not set: set it to the API key of your HITL.sh account.")
     if not settings.callback_secrets:
@@ -489,7 +489,7 @@ def _required(settings: Settings, *, submits: bool) -> tuple[str, CallbackSigner
 
 
 async def run_due_questions(settings: Settings, redis: AsyncRedis, *, seconds: float) -> int:
-    """What a reconcile run does first; see `AskingService.run_due`."""
+    """`AskingService.run_due` as the first part of a reconcile run; returns how many questions were processed."""
     try:
         service = AskingService(settings, redis, submits=False)
     except CannotAsk as error:

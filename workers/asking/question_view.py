@@ -1,4 +1,4 @@
-"""An asked request as it is shown, from the question's record and the inbox's own records of its requests. Pure."""
+"""Builds an `AskedRequest` from the question's record and the inbox's records of its requests. Pure."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -17,22 +17,22 @@ from workers.inbox.questions.question_records import QuestionRecord, QuestionSte
 from workers.inbox.request_records import RequestRecord
 from workers.trust import LEVELS
 
-#: Evidence in these states says nothing of the request.
+#: Events in these states are no evidence for the request.
 _NOT_EVIDENCE = frozenset({"misused", "stale"})
 
 
 class QuestionEvidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What the inbox has of the requests of one question."""
+    """The inbox's records of the requests of one question."""
 
     requests: Mapping[str, RequestRecord]
     events: Mapping[str, EventRecord]
 
 
 def asked_request(stored: StoredQuestion, evidence: QuestionEvidence, trust: Trust = "callback") -> AskedRequest:
-    """`trust`: what whoever reads it demands; the question's own demand holds as well."""
+    """The asked request. `trust`: the least trust that the reader demands, in addition to the question's own."""
     record, step = stored.record, stored.record.step
-    least = max(trust, record.question.trust, key=LEVELS.__getitem__)
-    outcome = trusted_outcome(record, evidence, least)
+    min_trust = max(trust, record.question.trust, key=LEVELS.__getitem__)
+    outcome = trusted_outcome(record, evidence, min_trust)
     return AskedRequest(
         id=record.id,
         key=record.question.key,
@@ -42,7 +42,7 @@ def asked_request(stored: StoredQuestion, evidence: QuestionEvidence, trust: Tru
         response_type=record.question.response_type,
         asked_at=_moment(step.asked_at),
         timeout_at=_moment(step.timeout_at),
-        steps=tuple(_step(each) for each in record.steps),
+        steps=tuple(_step(step) for step in record.steps),
         outcome=outcome,
         late_answers=tuple(_late_answers(record, evidence, outcome)),
         trust=record.question.trust,
@@ -51,10 +51,10 @@ def asked_request(stored: StoredQuestion, evidence: QuestionEvidence, trust: Tru
     )
 
 
-def trusted_outcome(record: QuestionRecord, evidence: QuestionEvidence, least: Trust) -> AskOutcome | None:
-    """How the question ended; None while it is open, or its outcome has less trust."""
+def trusted_outcome(record: QuestionRecord, evidence: QuestionEvidence, min_trust: Trust) -> AskOutcome | None:
+    """The outcome of the question; None while it is open or its outcome has less trust."""
     outcome = current_outcome(record, evidence)
-    if outcome is None or LEVELS[outcome.trust] < LEVELS[least]:
+    if outcome is None or LEVELS[outcome.trust] < LEVELS[min_trust]:
         return None
     if isinstance(outcome, TimedOut) and not record.is_last_step:
         return None  # the next loop is asked
@@ -62,7 +62,7 @@ def trusted_outcome(record: QuestionRecord, evidence: QuestionEvidence, least: T
 
 
 def current_outcome(record: QuestionRecord, evidence: QuestionEvidence) -> AskOutcome | None:
-    """What is known of the current step, with whatever trust."""
+    """The outcome of the current step with any trust; None while it is open."""
     if record.ended is not None:
         return record.ended
     request_id = record.step.request_id
@@ -82,8 +82,10 @@ def _outcome_of_request(
     decided = _outcome_of_event(step, record, event)
     if not request.is_contested or decided is None:
         return decided
-    said = [_outcome_of_event(step, record, each) for each in _ends(request, events) if each.trust == event.trust]
-    return Conflicted(outcomes=tuple(each for each in said if each is not None), trust=event.trust)
+    outcomes = [
+        _outcome_of_event(step, record, each) for each in _ending_events(request, events) if each.trust == event.trust
+    ]
+    return Conflicted(outcomes=tuple(each for each in outcomes if each is not None), trust=event.trust)
 
 
 def _late_answers(
@@ -96,15 +98,15 @@ def _late_answers(
         is_current = number == record.current
         if is_current and (outcome is None or isinstance(outcome, Conflicted)):
             continue
-        for event in _ends(request, evidence.events):
+        for event in _ending_events(request, evidence.events):
             is_decision = is_current and event.key == request.event
-            said = _outcome_of_event(step, record, event)
-            if isinstance(said, Answered) and not is_decision and said != outcome:
-                yield said
+            late_outcome = _outcome_of_event(step, record, event)
+            if isinstance(late_outcome, Answered) and not is_decision and late_outcome != outcome:
+                yield late_outcome
 
 
-def _ends(request: RequestRecord, events: Mapping[str, EventRecord]) -> Iterator[EventRecord]:
-    """Every event that ends the request, the first first."""
+def _ending_events(request: RequestRecord, events: Mapping[str, EventRecord]) -> Iterator[EventRecord]:
+    """Every event that ends the request, oldest first."""
     for key in request.history:
         event = events.get(key)
         if event is None or event.stored is None or event.state in _NOT_EVIDENCE:
@@ -118,8 +120,8 @@ def _outcome_of_event(
 ) -> Answered[Any] | TimedOut | Cancelled | None:
     if event.stored is None:
         return None
-    known = KnownDetails(asked=question_details(record))
-    decision = Decision.from_stored(msgspec.structs.replace(event.stored, known=known))
+    details = KnownDetails(asked=question_details(record))
+    decision = Decision.from_stored(msgspec.structs.replace(event.stored, known=details))
     match decision.outcome:
         case "completed":
             return Answered(
@@ -139,7 +141,7 @@ def _outcome_of_event(
 
 
 def question_details(record: QuestionRecord) -> RequestDetails:
-    """What was asked, as the inbox keeps it for handlers."""
+    """The details of the question, as the inbox stores them for handlers."""
     question = record.question
     answerable = question.question()
     return read_details(

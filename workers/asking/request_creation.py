@@ -1,7 +1,7 @@
 """Creates the request of a question's step at HITL.sh, or finds the one that an earlier attempt created.
 
-HITL.sh has no idempotency key. So the intent is recorded first, with the id of the callback token that is used; a
-request whose callback URL carries such a token is the step's, whatever became of the reply.
+HITL.sh has no idempotency key. So the intent is recorded first, with the id of its callback token; a request whose
+callback URL carries such a token belongs to the step, even if the reply was lost.
 """
 
 import time
@@ -36,8 +36,8 @@ from workers.reconcile.api_reading import callback_of
 #: Seconds by which HITL.sh's clock may be behind ours.
 CLOCK_SKEW = 300.0
 #: Rows of a page, and pages that are read at the most, when an unfinished intent is repaired.
-_PAGE, _MOST_PAGES = 100, 10
-#: Statuses below 500 after which HITL.sh may have created the request all the same.
+_PAGE, _MAX_PAGES = 100, 10
+#: Statuses below 500 after which HITL.sh may still have created the request.
 _UNCERTAIN = frozenset({408})
 
 
@@ -47,12 +47,12 @@ class AskLater(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     #: Seconds since 1970; None where it is not known.
     retry_at: float | None = None
-    #: No other question can be asked now either.
-    is_of_all: bool = False
+    #: The reason applies to every question, not only this one.
+    blocks_all_questions: bool = False
 
 
 class AskUncertain(msgspec.Struct, frozen=True, kw_only=True):
-    """HITL.sh may have created a request: the intent stays, and is repaired later."""
+    """HITL.sh may have created a request: the intent remains, and is repaired later."""
 
 
 class AskRejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,13 +65,15 @@ Failure = AskLater | AskUncertain | AskRejected
 
 
 def failure_of(error: ApiError) -> Failure:
-    """What an error of a create means for the question."""
+    """Classify an error of the call that creates a request."""
     match error:
         case BudgetExhausted() | RateLimited():
             retry_at = None if error.reset_at is None else error.reset_at.timestamp()
-            return AskLater(reason="no call to HITL.sh is left in this hour", retry_at=retry_at, is_of_all=True)
+            return AskLater(
+                reason="no call to HITL.sh is left in this hour", retry_at=retry_at, blocks_all_questions=True
+            )
         case Unreachable(sent=False):
-            return AskLater(reason="HITL.sh cannot be reached", is_of_all=True)
+            return AskLater(reason="HITL.sh cannot be reached", blocks_all_questions=True)
         case Unreachable() | UnexpectedReply():
             return AskUncertain()
         case StatusError(status=status) if status >= 500 or status in _UNCERTAIN:
@@ -81,27 +83,27 @@ def failure_of(error: ApiError) -> Failure:
     return AskUncertain()
 
 
-def is_of_the_key(error: ApiError) -> bool:
-    """The API key is refused: no question can be asked until somebody has set another."""
+def is_key_error(error: ApiError) -> bool:
+    """Whether HITL.sh refuses the API key: no question can be asked until it is replaced."""
     return isinstance(error, Unauthorized)
 
 
 class RequestCreator:
-    """Calls HITL.sh for one receiver."""
+    """Creates, finds and cancels requests at HITL.sh."""
 
     def __init__(
         self, creating: AsyncClient, reading: AsyncClient, signer: CallbackSigner, store: QuestionStore
     ) -> None:
-        """`creating`: never repeats a call. `reading`: for lists, single requests and loops."""
+        """`creating`: a client without retries. `reading`: a client for lists, single requests and loops."""
         self._creating = creating
         self._reading = reading
         self._signer = signer
         self._store = store
-        #: Ids of loops by name, as they were read last.
+        #: Ids of loops by name, from the latest read.
         self._loops: dict[str, str] = {}
 
     async def find_loop(self, id_or_name: str) -> str:
-        """The id of a loop; a name costs a call at first. Raises `ApiError`, and `QuestionInvalid` if there is none."""
+        """The id of a loop; the first use of a name costs a call. Raises `ApiError`, `QuestionInvalid` for no loop."""
         if len(id_or_name) == 24 and all(digit in "0123456789abcdefABCDEF" for digit in id_or_name):
             return id_or_name
         if id_or_name not in self._loops:
@@ -137,37 +139,39 @@ class RequestCreator:
         return self._tracked(record, created, loop_id, callback_url)
 
     async def find_created(self, record: QuestionRecord) -> NewRequest | None:
-        """The request that an unfinished attempt created; None where there is none. Raises `ApiError`.
+        """The request that an unfinished attempt created, or None. Raises `ApiError`.
 
-        Costs a call for each 100 requests that were created since, and one for each that has the same text.
+        Costs a call per 100 requests created since, and one for each request with the same text.
         """
         step, offset = record.step, 0
         assert step.begun_at is not None
         oldest = step.begun_at - CLOCK_SKEW
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             page = await self._reading.requests.page(sort="created_at_desc", limit=_PAGE, offset=offset)
             recent = [row for row in page.requests if row.created_at is None or row.created_at.timestamp() >= oldest]
-            found = await self._recognise(record, [row for row in recent if row.request_text == record.question.text])
-            if found is not None:
-                return found
+            created = await self._match_token(
+                record, [row for row in recent if row.request_text == record.question.text]
+            )
+            if created is not None:
+                return created
             if len(recent) < len(page.requests) or len(page.requests) < _PAGE:
                 return None
             offset += _PAGE
         return None
 
     async def cancel(self, request_id: str) -> datetime:
-        """Cancel a request of HITL.sh; returns when; raises `ApiError`."""
+        """Cancel a request at HITL.sh; returns when it was cancelled. Raises `ApiError`."""
         cancelled = await self._reading.requests.cancel(request_id)
         return cancelled.cancelled_at or datetime.now(UTC)
 
-    async def _recognise(self, record: QuestionRecord, rows: Sequence[RequestSummary]) -> NewRequest | None:
-        """The one of these requests whose callback URL has one of the step's tokens."""
+    async def _match_token(self, record: QuestionRecord, rows: Sequence[RequestSummary]) -> NewRequest | None:
+        """The request among these whose callback URL has a token of the step, or None."""
         token_ids = record.step.token_ids
         tracked = await self._store.read_requests([row.id for row in rows])
         for row in rows:
             request = tracked.get(row.id)
             if request is not None and request.callback is not None and request.callback.id not in token_ids:
-                continue  # it is known to be another's
+                continue  # it belongs to another question
             try:
                 shown = await self._reading.requests.get(row.id)
             except (NotFound, Forbidden):

@@ -59,28 +59,28 @@ class Router:
         name: str | None = None,
         **options: Unpack[RouteOptions],
     ) -> Callable[[Handler], Handler]:
-        """Run the function for these events, where every condition holds; stack it for "or".
+        """Run the function for these events if every condition holds; stack decorators for "or".
 
-        An event is a name, or a beginning and a star: ``"request.*"``. A condition is a value, a collection
-        of values, a range (`between`) or a function of the value; a list answer matches by any of its
-        elements, and what is None matches only ``[None, ...]`` or a function. Functions are asked last,
-        `when` (of the whole decision) at the very end, and nothing is asked once something does not hold.
+        An event is a name, or a prefix and a star: ``"request.*"``. A condition is a value, a collection of values, a
+        range (`between`) or a function of the value. A list answer matches if any of its elements does; None matches
+        only ``[None, ...]`` or a function. Functions are called last, `when` (of the whole decision) at the very end,
+        and none is called once a condition does not hold.
 
         * `response`: compared with the response and its labels, in the label's or the slug's spelling.
         * `loop`: its id or name. `reviewer`: id, e-mail or name; a function gets the `Reviewer` or None.
         * `metadata`, `state`: ``{"key": condition}``, or a function of the whole.
         * `response_type`, `source`, `outcome`: one of the values that `Decision` documents, or several.
-        * `trust`: the least that the function demands: ``"callback"``, ``"signed"`` or ``"confirmed"``. Where a
-          decision has less, the function waits until stronger evidence comes, and runs on what that says: a signed
-          delivery for ``"signed"``, or HITL.sh's API, which is asked. It does not run if that says otherwise.
-        * `late`, `conflict`: run also for what arrived after its request had ended, or differs from the decision
-          (see `Decision`). By default such events are kept and run nothing.
-        * `name`: what the effects are kept under; the function's own name by default.
+        * `trust`: the least trust that the function demands: ``"callback"``, ``"signed"`` or ``"confirmed"``. For a
+          decision with less, the function waits for stronger evidence (a signed delivery for ``"signed"``, or
+          HITL.sh's API, which is asked) and runs with that; it does not run if that evidence differs.
+        * `late`, `conflict`: run also for an event that arrives after its request has ended, or that differs from the
+          decision (see `Decision`). By default such events are stored and run nothing.
+        * `name`: the name under which effects are stored; by default the function's name.
 
-        How it is tried, with the defaults of `Policy`: `attempts`, ``backoff=(first, longest)`` and `timeout`
-        in seconds, and `concurrency`, how many attempts may run at once across all workers.
+        Retry policy, with the defaults of `Policy`: `attempts`, ``backoff=(first, longest)`` and `timeout` in seconds,
+        and `concurrency`, the number of attempts that may run at once across all workers.
 
-        Raises `RouteInvalid` for what could never work.
+        Raises `RouteInvalid` for invalid options.
         """
         spec = route_spec(_checked(events), options, OPTIONS, late=late, conflict=conflict, name=name)
 

@@ -1,4 +1,4 @@
-"""Downstream destinations for `router.forward`; one of your own is any object with an async `send`."""
+"""Destinations for `router.forward`. Your own sink is any object with an async method `send`."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

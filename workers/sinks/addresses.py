@@ -1,10 +1,10 @@
-"""The addresses that no sink connects to: link-local ones and metadata services, which hand out credentials. Pure."""
+"""Addresses that sinks never connect to: link-local ones and metadata services, which return credentials. Pure."""
 
 import ipaddress
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-#: Metadata services outside the link-local ranges. Everything else that is private stays allowed.
+#: Metadata services outside the link-local ranges. Other private addresses are allowed.
 _METADATA: dict[str, str] = {
     "fd00:ec2::254": "Amazon",  # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
     "fd20:ce::254": "Google",  # https://cloud.google.com/compute/docs/metadata/querying-metadata
@@ -16,22 +16,22 @@ _SERVICES = {ipaddress.ip_address(address): cloud for address, cloud in _METADAT
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
 
-def why_refused(text: str) -> str | None:
-    """Why a sink does not connect to this address; None when it may, or when the text is no address."""
+def refusal_reason(text: str) -> str | None:
+    """Why sinks refuse this address; None if it is allowed, or if the text is not an address."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
     for target in _targets(address):
         if target.is_link_local:
-            return "a link-local address, where clouds hand out credentials"
+            return "a link-local address, where clouds serve credentials"
         if target in _SERVICES:
             return f"the metadata service of {_SERVICES[target]}"
     return None
 
 
 def _targets(address: Address) -> list[Address]:
-    """The address, without its zone, and the IPv4 address that it may stand for."""
+    """The address without its zone, and the IPv4 address embedded in it."""
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
     plain = ipaddress.IPv6Address(int(address))

@@ -1,4 +1,4 @@
-"""Posts to a hook: with deadlines, without redirects, and without its URL in any log."""
+"""Posts to a hook with deadlines, without following redirects, and without its URL in any log."""
 
 import asyncio
 import contextlib
@@ -16,15 +16,15 @@ from workers.errors import NotDelivered, RouteInvalid
 from workers.sinks.hook_url import HookUrl
 from workers.sinks.per_loop import PerLoop
 from workers.sinks.transport import transport_to
-from workers.sinks.verdict import judge
+from workers.sinks.verdict import raise_for_response
 
-#: Seconds for everything: to connect, to send, and for the answer.
+#: Seconds for the whole exchange: connect, send, and receive the answer.
 TIMEOUT = 30.0
 #: Seconds to connect, TLS included.
 CONNECT_TIMEOUT = 5.0
-#: Bytes of an answer that are read, and seconds for that: enough for an error text, and to keep the connection.
-_LONGEST_ANSWER = 16_384
-_ANSWER_PATIENCE = 2.0
+#: Bytes of an answer that are read, and seconds for that: enough for an error text and to reuse the connection.
+_MAX_ANSWER_BYTES = 16_384
+_ANSWER_TIMEOUT = 2.0
 
 _posting = ContextVar("hitl_sink_posting", default=False)
 
@@ -40,7 +40,7 @@ class Hook:
         self._clients = PerLoop(self._open_client, httpx.AsyncClient.aclose)
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Return when the target has it; raises `NotDelivered`, `RetryLater` or `GiveUp` (see `judge`)."""
+        """Return when the target has accepted it; raises `NotDelivered`, `RetryLater` or `GiveUp` (see `judge`)."""
         client = await self._clients.get()
         host = self.url.host
         try:
@@ -49,25 +49,25 @@ class Hook:
         except TimeoutError:
             raise NotDelivered(f"{host} did not answer within {self._timeout:g} s") from None
         except httpx.HTTPError as error:
-            # Without its cause: the request it carries knows the URL.
+            # `from None`: the cause holds the request, and thereby the URL.
             raise NotDelivered(f"{host}: {self._describe(error)}") from None
-        judge(host, status, response_headers, self.url.hidden_in(text), datetime.now(UTC))
+        raise_for_response(host, status, response_headers, self.url.redact(text), datetime.now(UTC))
 
     async def _answer(
         self, client: httpx.AsyncClient, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, httpx.Headers, str]:
-        with _unlogged():
+        with _without_httpx_logs():
             async with client.stream("POST", self.url.url, content=body, headers=dict(headers)) as response:
-                beginning = await _beginning(response)
-        return response.status_code, response.headers, beginning.decode("utf-8", "replace")
+                first_bytes = await _first_bytes(response)
+        return response.status_code, response.headers, first_bytes.decode("utf-8", "replace")
 
     def _describe(self, error: httpx.HTTPError) -> str:
-        detail = self.url.hidden_in(str(error))
+        detail = self.url.redact(str(error))
         return f"{type(error).__name__}: {detail}" if detail else type(error).__name__
 
     def _open_client(self) -> httpx.AsyncClient:
-        logging.getLogger("httpx").addFilter(_is_loggable)
-        # The policy of the route limits how many run at once.
+        logging.getLogger("httpx").addFilter(_is_outside_post)
+        # The policy of the route limits the concurrency.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         return httpx.AsyncClient(
             follow_redirects=False,
@@ -79,21 +79,25 @@ class Hook:
         )
 
 
-async def _beginning(response: httpx.Response) -> bytes:
-    """The first bytes of the answer, as far as they came: the status alone decides."""
+async def _first_bytes(response: httpx.Response) -> bytes:
+    """The first bytes of the answer that arrive in time; for messages, because the status alone decides."""
     received = bytearray()
     with contextlib.suppress(httpx.HTTPError, TimeoutError):
-        async with asyncio.timeout(_ANSWER_PATIENCE):
-            async for chunk in response.aiter_raw():
-                received += chunk
-                if len(received) >= _LONGEST_ANSWER:
-                    break
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
+            await _read_into(received, response)
     return bytes(received)
 
 
+async def _read_into(received: bytearray, response: httpx.Response) -> None:
+    async for chunk in response.aiter_raw():
+        received += chunk
+        if len(received) >= _MAX_ANSWER_BYTES:
+            return
+
+
 @contextlib.contextmanager
-def _unlogged() -> Iterator[None]:
-    """Keep httpx from logging the whole URL of this request, however logging is configured."""
+def _without_httpx_logs() -> Iterator[None]:
+    """Prevent httpx from logging the URL of this request, whatever the logging configuration."""
     token = _posting.set(True)
     try:
         yield
@@ -101,5 +105,5 @@ def _unlogged() -> Iterator[None]:
         _posting.reset(token)
 
 
-def _is_loggable(_record: logging.LogRecord) -> bool:
+def _is_outside_post(_record: logging.LogRecord) -> bool:
     return not _posting.get()

@@ -1,4 +1,4 @@
-"""The address of a hook: a secret, of which only the host may be shown."""
+"""The URL of a hook: a secret, of which only the host may be shown."""
 
 import hashlib
 import html
@@ -10,25 +10,25 @@ import httpx
 
 from hitlsh.api.http.credentials import is_loopback
 from workers.errors import RouteInvalid
-from workers.sinks.addresses import why_refused
+from workers.sinks.addresses import refusal_reason
 
-#: Endings of names that no public resolver knows.
+#: Domains that public DNS does not resolve.
 _PRIVATE_ENDINGS = (".local", ".internal", ".lan", ".home.arpa", ".test")
-#: Parts of a path shorter than this are no secret, and too common in sentences to be taken out of them.
+#: Shorter parts of a path are no secret, and too common in text to redact.
 _SHORTEST_SECRET = 6
 
 
 class HookUrl:
-    """A URL to post to; its text shows the host alone."""
+    """A URL to post to; its `repr` shows only the host."""
 
     __slots__ = ("_secrets", "host", "url")
 
     def __init__(self, url: Any, *, sink: str) -> None:
-        """Raises `RouteInvalid` naming the sink, never the rest of the URL."""
+        """`sink`: class name for messages. Raises `RouteInvalid`, which shows only the host of the URL."""
         self.url = _parsed(url, sink)
-        #: With the port, where one is given.
+        #: With the port, if one is given.
         self.host = self.url.netloc.decode("ascii")
-        if reason := why_refused(self.url.host):
+        if reason := refusal_reason(self.url.host):
             raise RouteInvalid(f"{sink}(...): {self.host} is {reason}; give another address to post to")
         if self.url.scheme == "http" and not _is_private(self.url.host):
             raise RouteInvalid(
@@ -42,11 +42,11 @@ class HookUrl:
 
     @property
     def digest(self) -> str:
-        """Identifies this hook without disclosing its URL."""
+        """A hash that identifies this hook without disclosing its URL."""
         return hashlib.sha256(str(self.url).encode()).hexdigest()
 
-    def hidden_in(self, text: str) -> str:
-        """The text without path, query and credentials: targets may repeat them in their answers."""
+    def redact(self, text: str) -> str:
+        """The text without path, query and credentials of the URL, which targets may repeat in their answers."""
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return text
@@ -54,8 +54,8 @@ class HookUrl:
 
 def _parsed(url: Any, sink: str) -> httpx.URL:
     if not isinstance(url, str) or not url:
-        given = "an empty text" if url == "" else f"a {type(url).__name__}"
-        raise RouteInvalid(f"{sink}({given}): give the address to post to (is its setting empty?)")
+        described = "an empty text" if url == "" else f"a {type(url).__name__}"
+        raise RouteInvalid(f"{sink}({described}): give the address to post to (is its setting empty?)")
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
@@ -67,7 +67,7 @@ def _parsed(url: Any, sink: str) -> httpx.URL:
 
 
 def _is_private(host: str) -> bool:
-    """Whether a host name is of this machine or network, as far as the name tells."""
+    """Whether the host name or address is on this machine or in a private network, judged by the name."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
@@ -75,7 +75,7 @@ def _is_private(host: str) -> bool:
 
 
 def _secrets(url: httpx.URL) -> tuple[str, ...]:
-    """The parts that must not be shown, in every encoding, the longest first."""
+    """The secret parts of the URL, in every encoding, longest first."""
     target = url.raw_path.decode("ascii")
     path, _, query = target.partition("?")
     values = [part for pair in query.split("&") for part in pair.split("=")]

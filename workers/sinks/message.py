@@ -11,14 +11,14 @@ from workers.decision import ATTRIBUTES, Decision
 
 
 class LoopReference(msgspec.Struct, frozen=True, kw_only=True):
-    """Either may be null, not both."""
+    """A loop; id or name may be null, not both."""
 
     id: str | None
     name: str | None
 
 
 class ReviewerReference(msgspec.Struct, frozen=True, kw_only=True):
-    """Each may be null."""
+    """A reviewer; each field may be null."""
 
     id: str | None
     name: str | None
@@ -26,14 +26,14 @@ class ReviewerReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision for one sink. Every key is always there; within version 1 keys are only ever added."""
+    """One decision for one sink. Every key is always present; within version 1 keys are only added."""
 
     version: Literal[1] = 1
     #: The vendor's event name.
     type: str
-    #: Equal whenever the same decision is sent to the same sink: a receiver deduplicates by it.
+    #: The same each time a decision is sent to the same sink: a receiver deduplicates by it.
     id: str
-    #: Equal for all sinks.
+    #: The same for all sinks.
     event_key: str
     request_id: str | None
     loop: LoopReference | None
@@ -55,7 +55,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, decision: Decision, *, target: str) -> "Message":
-        """Return the message for one sink. `target` identifies the sink; it cannot be read out of the id."""
+        """The message for one sink. `target` identifies the sink; the id does not disclose it."""
         shared = {name: getattr(decision, name) for name in cls.__struct_fields__ if name in _SHARED}
         return cls(
             type=decision.event,
@@ -67,11 +67,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def body(self) -> bytes:
-        """As it is sent, in UTF-8."""
+        """The message as JSON in UTF-8."""
         return msgspec.json.encode(self)
 
 
-#: Keys that are an attribute of `Decision` as it is.
+#: Keys that equal an attribute of `Decision`.
 _SHARED = frozenset(ATTRIBUTES) - {"reviewer"}
 
 

@@ -1,4 +1,4 @@
-"""Connections that belong to the event loop in which they were opened."""
+"""Connections that belong to the event loop in which they are opened."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -9,30 +9,30 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """One T for each event loop, opened at its first use and closed when the loop shuts down.
+    """One T for each event loop, opened at first use and closed when the loop shuts down.
 
-    Routers are imported before workers fork, so a sink can open nothing of its own before its first decision.
+    Routers are imported before workers fork, so a sink must not open connections before its first decision.
     """
 
     def __init__(self, open_value: Callable[[], T], close: Callable[[T], Awaitable[object]]) -> None:
         self._open_value = open_value
         self._close = close
-        self._kept: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+        self._values: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
 
     async def get(self) -> T:
         """Return the T of the running loop."""
         loop = asyncio.get_running_loop()
-        if loop not in self._kept:
-            self._kept[loop] = self._open_value()
-            await _close_with(loop, self._kept[loop], self._close)
-        return self._kept[loop]
+        if loop not in self._values:
+            self._values[loop] = self._open_value()
+            await _close_with(loop, self._values[loop], self._close)
+        return self._values[loop]
 
 
 async def _close_with(loop: asyncio.AbstractEventLoop, value: T, close: Callable[[T], Awaitable[object]]) -> None:
     closing = _closing(value, close)
-    # Once begun, it is registered with the loop, whose `shutdown_asyncgens` ends it (`asyncio.Runner` calls that).
+    # A started generator is registered with the loop, whose `shutdown_asyncgens` ends it (`asyncio.Runner` calls that).
     await anext(closing)
-    # Kept here, since the garbage collector might end it too late for the loop.
+    # Referenced here, because the garbage collector might end it after the loop.
     _closings.setdefault(loop, []).append(closing)
 
 

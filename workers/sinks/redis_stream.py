@@ -1,4 +1,4 @@
-"""A Redis stream (https://redis.io/docs/latest/develop/data-types/streams/) for consumers of your own."""
+"""A Redis stream (https://redis.io/docs/latest/develop/data-types/streams/) for your own consumers."""
 
 import asyncio
 import os
@@ -23,8 +23,8 @@ _TIMEOUT = 30.0
 class RedisStream:
     """Adds each decision as an entry with `id` and `body` (docs/decision.schema.json).
 
-    An entry may be there twice: consumers deduplicate by `id`. `url`: ``REDIS_URL`` by default, read when the
-    first decision is sent. `maxlen`: about so many entries are kept. Raises `RouteInvalid` for what could not work.
+    An entry may occur twice: consumers deduplicate by `id`. `url`: ``REDIS_URL`` by default, read when the first
+    decision is sent. `maxlen`: approximate number of entries kept. Raises `RouteInvalid` for invalid arguments.
     """
 
     def __init__(self, stream: str, url: str | None = None, maxlen: int = 10_000) -> None:
@@ -34,13 +34,14 @@ class RedisStream:
 
     @property
     def name(self) -> str:
+        """The default name of its route."""
         return f"stream-{self._stream}"
 
     def __repr__(self) -> str:
         return f"<RedisStream {self._stream}>"
 
     async def send(self, decision: Decision) -> None:
-        """Raises `NotDelivered` when the server does not take it."""
+        """Add the decision to the stream; raises `NotDelivered` if the server does not accept it."""
         message = Message.of(decision, target=f"stream:{self._stream}")
         redis = await self._clients.get()
         try:

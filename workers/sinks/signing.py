@@ -15,23 +15,23 @@ _SHORTEST, _LONGEST = 24, 64
 
 
 class Signer:
-    """Signs with each of its secrets, so that a receiver accepts any of them during a rotation."""
+    """Signs with each of its secrets, so that during a rotation a receiver may have any of them."""
 
     def __init__(self, secrets: Any, *, sink: str) -> None:
-        """One secret or several; raises `RouteInvalid`, which never repeats one."""
-        listed = list(secrets) if isinstance(secrets, list | tuple) else [secrets]
-        if not listed:
+        """`secrets`: one or several; raises `RouteInvalid`, whose message never contains one."""
+        all_secrets = list(secrets) if isinstance(secrets, list | tuple) else [secrets]
+        if not all_secrets:
             raise RouteInvalid(f"{sink}(secret=[]): give a secret, or leave it out to send unsigned")
-        self._keys = [standardwebhooks.Webhook(_key(secret, sink)) for secret in listed]
+        self._keys = [standardwebhooks.Webhook(_key(secret, sink)) for secret in all_secrets]
 
     def signature(self, message_id: str, at: datetime, body: bytes) -> str:
-        """The value of ``webhook-signature``; `at` has a time zone; its whole seconds count."""
+        """The value of ``webhook-signature``. `at`: an aware time, used in whole seconds."""
         text = body.decode()
         return " ".join(key.sign(message_id, at, text) for key in self._keys)
 
 
 def scheme_headers(message_id: str, at: datetime, body: bytes, signer: Signer | None) -> dict[str, str]:
-    """The scheme's headers; without a signer, all but the signature."""
+    """The headers of the scheme; without a signer, all except the signature."""
     headers = {"webhook-id": message_id, "webhook-timestamp": str(int(at.timestamp()))}
     return headers if signer is None else {**headers, "webhook-signature": signer.signature(message_id, at, body)}
 

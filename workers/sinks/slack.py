@@ -12,9 +12,9 @@ from workers.sinks.template import Template
 class Slack:
     """Posts one line of text for each decision to an incoming webhook.
 
-    `text`: a template such as ``"{reviewer}: {response} for invoice {state.invoice}"``. A field is a key of the
-    body that sinks send (docs/decision.schema.json), with a dot for what lies inside it. Values are escaped, so
-    that none can mention a channel or look like a link. Raises `RouteInvalid` for what could not work.
+    `text`: a template such as ``"{reviewer}: {response} for invoice {state.invoice}"``. A field is a key of
+    the JSON that sinks send (docs/decision.schema.json), with dots for nested keys. Values are escaped, so that none
+    can mention a channel or look like a link. Raises `RouteInvalid` for invalid arguments.
     """
 
     def __init__(self, url: str, text: str, *, timeout: float = TIMEOUT) -> None:
@@ -24,12 +24,13 @@ class Slack:
 
     @property
     def name(self) -> str:
+        """The default name of its route."""
         return "slack"
 
     def __repr__(self) -> str:
         return f"<Slack {self._url.host}>"
 
     async def send(self, decision: Decision) -> None:
-        """Raises `NotDelivered`, `RetryLater` or `GiveUp`, by what Slack answers."""
-        text = self._text.filled(Message.of(decision, target=self._url.digest))
+        """Post the text; raises `NotDelivered`, `RetryLater` or `GiveUp`, depending on Slack's answer."""
+        text = self._text.fill(Message.of(decision, target=self._url.digest))
         await self._hook.post(msgspec.json.encode({"text": text}), {"Content-Type": "application/json"})

@@ -1,4 +1,4 @@
-"""A text with fields of the decision in it, for people to read."""
+"""Fills a text with fields of a decision, for people to read."""
 
 import string
 from typing import Any
@@ -16,13 +16,13 @@ NOTHING = "none"
 
 
 class Template:
-    """``"{reviewer} chose {response} for {state.invoice}"``: keys of a `Message`, and what lies inside them.
+    """A text such as ``"{reviewer} chose {response} for {state.invoice}"`` with keys of a `Message` and nested keys.
 
-    A field is looked up in the JSON, never as an attribute, and a value is never taken for a template.
+    Fields are looked up in the JSON, never as attributes, and values are never parsed as templates.
     """
 
     def __init__(self, text: Any) -> None:
-        """Raises `RouteInvalid` for a text that could not be filled."""
+        """Raises `RouteInvalid` for an empty text or an unknown field."""
         if not isinstance(text, str) or not text.strip():
             raise RouteInvalid("Slack(text=...): give the text to post, such as '{reviewer}: {response}'")
         try:
@@ -30,8 +30,8 @@ class Template:
         except ValueError as error:
             raise RouteInvalid(f"Slack(text={text!r}): {error}; write {{{{ and }}}} for braces") from None
 
-    def filled(self, message: Message) -> str:
-        """The text, its own characters as they are and those of values escaped."""
+    def fill(self, message: Message) -> str:
+        """The text with all fields replaced; values are escaped, the text itself is not."""
         document = msgspec.to_builtins(message)
         return "".join(literal + _value(document, path) for literal, path in self._pieces)
 

@@ -1,4 +1,4 @@
-"""Connects sinks to their targets: resolves a name, checks its addresses, and connects to one of those."""
+"""Connects sinks to their targets: resolves the name, checks its addresses, and connects to an allowed one."""
 
 import asyncio
 import socket
@@ -10,16 +10,16 @@ import httpcore
 import httpx
 
 from workers.errors import GiveUp
-from workers.sinks.addresses import why_refused
+from workers.sinks.addresses import refusal_reason
 
-#: Seconds before a connection to the next address is begun as well.
+#: Seconds after which a connection to the next address is tried in parallel.
 _HEAD_START = 0.25
 
 
 def transport_to(url: httpx.URL, limits: httpx.Limits) -> httpx.AsyncBaseTransport:
-    """The proxy that the environment names for the URL, else a connection of our own to a checked address.
+    """A transport through the proxy that the environment names for the URL, else one to checked addresses only.
 
-    A proxy resolves the name itself: its own rules decide what it reaches.
+    A proxy resolves the name itself, so its own rules decide what it reaches.
     """
     if not proxy_bypass(url.netloc.decode("ascii")):
         proxies = getproxies()
@@ -45,7 +45,7 @@ class _CheckedTransport(httpx.AsyncHTTPTransport):
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Connects only to addresses that it has checked. TLS still verifies the name of the URL."""
+    """Connects only to checked addresses. TLS still verifies the host name of the URL."""
 
     def __init__(self) -> None:
         self._sockets = httpcore.AnyIOBackend()
@@ -58,14 +58,14 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Raises `GiveUp` when no address of the host is allowed."""
+        """Connect to an allowed address of the host; raises `GiveUp` if none is allowed."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         options = [] if socket_options is None else list(socket_options)
 
         def connect(address: str) -> Coroutine[None, None, httpcore.AsyncNetworkStream]:
-            left = None if deadline is None else max(0.0, deadline - loop.time())
-            return self._sockets.connect_tcp(address, port, left, local_address, options)
+            remaining = None if deadline is None else max(0.0, deadline - loop.time())
+            return self._sockets.connect_tcp(address, port, remaining, local_address, options)
 
         return await first_connection(connect, await _allowed(host, port, deadline))
 
@@ -84,12 +84,12 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
 async def first_connection(
     connect: Callable[[str], Coroutine[None, None, httpcore.AsyncNetworkStream]], addresses: Sequence[str]
 ) -> httpcore.AsyncNetworkStream:
-    """Return the connection that is made first; begins the next one when one is not made soon.
+    """Return the first connection that succeeds; try the next address in parallel if one takes long.
 
-    As in RFC 8305, which httpx follows too. Raises what the last one raised when none is made.
+    As in RFC 8305, which httpx follows too. If none succeeds, raises the error of the last one.
     """
     connecting: set[asyncio.Task[httpcore.AsyncNetworkStream]] = set()
-    waiting, problem = list(addresses), None
+    waiting, error = list(addresses), None
     try:
         while waiting or connecting:
             if waiting:
@@ -97,16 +97,16 @@ async def first_connection(
             await asyncio.wait(connecting, timeout=_HEAD_START if waiting else None, return_when=FIRST_COMPLETED)
             for task in [task for task in connecting if task.done()]:
                 connecting.discard(task)
-                if (problem := task.exception()) is None:
+                if (error := task.exception()) is None:
                     return task.result()
     finally:
         for task in connecting:
             task.cancel()
-        for made in await asyncio.gather(*connecting, return_exceptions=True):
-            if isinstance(made, httpcore.AsyncNetworkStream):
-                await made.aclose()
-    assert problem is not None
-    raise problem
+        for connection in await asyncio.gather(*connecting, return_exceptions=True):
+            if isinstance(connection, httpcore.AsyncNetworkStream):
+                await connection.aclose()
+    assert error is not None
+    raise error
 
 
 async def _allowed(host: str, port: int, deadline: float | None) -> list[str]:
@@ -119,7 +119,7 @@ async def _allowed(host: str, port: int, deadline: float | None) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise httpcore.ConnectError(str(error)) from None
     addresses = list(dict.fromkeys(str(row[4][0]) for row in resolved))
-    refusals = {address: reason for address in addresses if (reason := why_refused(address))}
+    refusals = {address: reason for address in addresses if (reason := refusal_reason(address))}
     if allowed := [address for address in addresses if address not in refusals]:
         return allowed
     address, reason = next(iter(refusals.items()))

@@ -1,4 +1,4 @@
-"""What a target's HTTP answer means for the effect. Pure: the answer and the time in, an exception or nothing out."""
+"""Decides by a target's HTTP answer whether the effect is done, retried or failed. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,11 +15,11 @@ _LONGEST_WAIT = 86_400.0
 _LONGEST_TEXT = 200
 
 
-def judge(host: str, status: int, headers: Mapping[str, str], text: str, now: datetime) -> None:
-    """Return when the target has it (2xx); otherwise raise how to go on.
+def raise_for_response(host: str, status: int, headers: Mapping[str, str], text: str, now: datetime) -> None:
+    """Return for a 2xx status; raise otherwise.
 
-    `RetryLater`, counted as a failed attempt, when the target says when; `NotDelivered` when it is merely in
-    trouble; `GiveUp` for any other status, redirects among them: the address is to be corrected by a person.
+    `RetryLater`, counted as a failed attempt, if the target says when to retry; `NotDelivered` for another temporary
+    error; `GiveUp` for any other status, including redirects: a person must correct the address.
     """
     if 200 <= status < 300:
         return
@@ -31,7 +31,7 @@ def judge(host: str, status: int, headers: Mapping[str, str], text: str, now: da
     if status not in _TEMPORARY and not 500 <= status < 600:
         raise GiveUp(reason)
     delay = _delay(headers, now)
-    # Asked to try again at once, we still apply our own backoff.
+    # A retry at once is not honoured: our own backoff applies.
     if delay < 1:
         raise NotDelivered(reason)
     raise RetryLater(delay, reason, counts=True)

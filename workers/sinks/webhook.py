@@ -18,12 +18,12 @@ _RESERVED = {"content-type", "content-length", "transfer-encoding", "connection"
 
 
 class Webhook:
-    """Posts each decision as JSON (docs/decision.schema.json), signed when there is a secret.
+    """Posts each decision as JSON (docs/decision.schema.json), signed if a secret is given.
 
     `secret`: ``whsec_…`` by the Standard Webhooks scheme; several during a rotation. ``webhook-id``
-    is equal on every attempt: a receiver deduplicates by it. `headers`: more of them, such as an API key.
+    is the same on every attempt: a receiver deduplicates by it. `headers`: additional ones, such as an API key.
     `timeout`: seconds for the whole exchange; the route's own `timeout` (60 s by default) should be longer.
-    Raises `RouteInvalid` for what could not work.
+    Raises `RouteInvalid` for invalid arguments.
     """
 
     def __init__(
@@ -41,13 +41,14 @@ class Webhook:
 
     @property
     def name(self) -> str:
+        """The default name of its route."""
         return f"webhook-{self._url.host}"
 
     def __repr__(self) -> str:
         return f"<Webhook {self._url.host}, {'unsigned' if self._signer is None else 'signed'}>"
 
     async def send(self, decision: Decision) -> None:
-        """Raises `NotDelivered`, `RetryLater` or `GiveUp`, by what the target answers."""
+        """Post the decision; raises `NotDelivered`, `RetryLater` or `GiveUp`, depending on the target's answer."""
         message = Message.of(decision, target=self._url.digest)
         body = message.body
         signature_headers = scheme_headers(message.id, datetime.now(UTC), body, self._signer)

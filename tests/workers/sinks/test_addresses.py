@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.sinks.addresses import why_refused
+from workers.sinks.addresses import refusal_reason
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from workers.sinks.addresses import why_refused
     ],
 )  # fmt: skip
 def test_where_clouds_hand_out_credentials_is_refused_in_every_spelling(address: str) -> None:
-    assert why_refused(address)
+    assert refusal_reason(address)
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,9 @@ def test_where_clouds_hand_out_credentials_is_refused_in_every_spelling(address:
     ],
 )  # fmt: skip
 def test_the_rest_is_allowed_private_or_not(address: str) -> None:
-    assert why_refused(address) is None
+    assert refusal_reason(address) is None
 
 
 @given(st.ip_addresses(v=4, network="169.254.0.0/16"), st.sampled_from(["", "::ffff:", "64:ff9b::", "::"]))
 def test_no_link_local_address_gets_through(address: ipaddress.IPv4Address, prefix: str) -> None:
-    assert why_refused(f"{prefix}{address}")
+    assert refusal_reason(f"{prefix}{address}")

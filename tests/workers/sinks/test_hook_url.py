@@ -52,7 +52,7 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
 def test_the_parts_of_the_address_are_hidden_in_every_spelling() -> None:
     url = HookUrl("https://user:hunter22@a.example/hook/se%20cret-1?key=v%26lue-22&x=1", sink="Webhook")
 
-    hidden = url.hidden_in("no /hook/se%20cret-1, se cret-1 hunter22 v&lue-22 v&amp;lue-22 v%26lue-22, x=1 hook")
+    hidden = url.redact("no /hook/se%20cret-1, se cret-1 hunter22 v&lue-22 v&amp;lue-22 v%26lue-22, x=1 hook")
 
     assert hidden == "no …, … … … … …, x=1 hook"
 

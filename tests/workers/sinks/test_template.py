@@ -10,7 +10,7 @@ from workers.testing import completed
 
 
 def filled(text: str, **changes: Any) -> str:
-    return Template(text).filled(Message.of(completed(**changes), target="it"))
+    return Template(text).fill(Message.of(completed(**changes), target="it"))
 
 
 @pytest.mark.parametrize(

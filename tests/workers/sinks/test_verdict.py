@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.errors import GiveUp, NotDelivered, RetryLater
-from workers.sinks.verdict import judge
+from workers.sinks.verdict import raise_for_response
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def retry_after(said: str, status: int = 429) -> float:
     with pytest.raises(RetryLater) as raised:
-        judge("a.example", status, {"Retry-After": said}, "", NOW)
+        raise_for_response("a.example", status, {"Retry-After": said}, "", NOW)
     assert raised.value.counts
     return raised.value.delay
 
@@ -32,22 +32,22 @@ def test_nobody_is_waited_for_longer_than_a_day() -> None:
 @pytest.mark.parametrize("said", ["", "0", "-5", "soon", "Mon, 99 Foo", format_datetime(NOW - timedelta(hours=1))])
 def test_a_wait_that_is_none_leaves_it_to_our_own_backoff(said: str) -> None:
     with pytest.raises(NotDelivered, match=r"a\.example answered 429 Too Many Requests$"):
-        judge("a.example", 429, {"Retry-After": said}, "", NOW)
+        raise_for_response("a.example", 429, {"Retry-After": said}, "", NOW)
 
 
 def test_a_status_nobody_knows_is_told_by_its_number() -> None:
     with pytest.raises(GiveUp, match=r"^a\.example answered 499$"):
-        judge("a.example", 499, {}, " \n", NOW)
+        raise_for_response("a.example", 499, {}, " \n", NOW)
 
 
 @given(st.integers(100, 999), st.text(), st.text())
 def test_any_answer_is_a_success_or_one_of_three_ways_on(status: int, said: str, after: str) -> None:
     if 200 <= status < 300:
-        judge("a.example", status, {"Retry-After": after}, said, NOW)
+        raise_for_response("a.example", status, {"Retry-After": after}, said, NOW)
         return
 
     with pytest.raises((GiveUp, NotDelivered, RetryLater)) as raised:
-        judge("a.example", status, {"Retry-After": after}, said, NOW)
+        raise_for_response("a.example", status, {"Retry-After": after}, said, NOW)
 
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 300
