@@ -1,4 +1,4 @@
-"""The errors of asking, which the receiver and its clients raise alike. Their tree is drawn in `hitlsh`."""
+"""Errors of asking, raised by the receiver and by its clients. The tree is drawn in `hitlsh`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,13 +9,13 @@ from hitlsh.errors import HitlshError
 
 
 class AskError(HitlshError):
-    """A question was not asked, or an asked request cannot be changed as was demanded."""
+    """Base of all errors of asking: a question was not asked, or a request could not be read or cancelled."""
 
 
 class FieldProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with one field of a question."""
+    """The problem of one field of a question."""
 
-    #: Such as ``default_response`` or ``escalate_to[0].loop``; empty where it is the question as a whole.
+    #: Such as ``default_response`` or ``escalate_to[0].loop``; empty for the question as a whole.
     field: str
     #: Without the field's name.
     problem: str
@@ -54,7 +54,7 @@ class KeyConflict(AskError):
 
 
 class AskRefused(AskError):
-    """The question cannot be asked now; nothing was asked, and nothing was kept of it."""
+    """The question cannot be asked now; nothing was asked or stored."""
 
     def __init__(self, reason: str, retry_at: datetime | None = None) -> None:
         super().__init__(reason, retry_at)
@@ -63,12 +63,12 @@ class AskRefused(AskError):
         self.retry_at = retry_at
 
     def __str__(self) -> str:
-        when = "later" if self.retry_at is None else f"after {self.retry_at.isoformat(timespec='seconds')}"
-        return f"Not asked: {self.reason}. Ask again {when}"
+        time = "later" if self.retry_at is None else f"after {self.retry_at.isoformat(timespec='seconds')}"
+        return f"Not asked: {self.reason}. Ask again {time}"
 
 
 class AskUnknown(AskError):
-    """No asked request has this id, or it is no longer kept."""
+    """No asked request has this id, or it has expired."""
 
     def __init__(self, request_id: str) -> None:
         super().__init__(request_id)

@@ -1,4 +1,4 @@
-"""How an asked request ended: one class for each way, so that a timeout is never taken for a person's no."""
+"""Outcomes of an asked request: one class for each, so that a timeout is never mistaken for a person's no."""
 
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -15,9 +15,9 @@ class Answered(msgspec.Struct, Generic[Response], frozen=True, kw_only=True, tag
 
     #: str, list of str, int, float or bool. ``False``, ``0``, ``""`` and ``[]`` are answers.
     response: Response
-    #: What the reviewer saw for the one option chosen; None for other answers and when not known.
+    #: The label of the one chosen option, as the reviewer saw it; None for other answers or if unknown.
     label: str | None = None
-    #: What HITL.sh would have assumed if nobody had answered.
+    #: The default that HITL.sh would have assumed without an answer.
     default_response: Any = None
     reviewer: Reviewer | None = None
     #: When the person answered, by HITL.sh's clock; aware.
@@ -26,9 +26,9 @@ class Answered(msgspec.Struct, Generic[Response], frozen=True, kw_only=True, tag
 
 
 class TimedOut(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="timed_out"):
-    """Nobody answered in time. Never a person's no."""
+    """Nobody answered in time. This is not a person's no."""
 
-    #: What HITL.sh assumes now.
+    #: The default that HITL.sh assumes.
     default_response: Any = None
     #: When it timed out, by HITL.sh's clock; aware.
     responded_at: datetime | None = None
@@ -38,23 +38,23 @@ class TimedOut(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 class Cancelled(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="cancelled"):
     """It was cancelled before anybody answered."""
 
-    #: When, where that is known; aware.
+    #: When it was cancelled, if known; aware.
     responded_at: datetime | None = None
     trust: Trust
 
 
 class Conflicted(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="conflicted"):
-    """Evidence of equal trust disagrees. HITL.sh is asked which is true; what it says replaces this outcome."""
+    """Evidence of equal trust disagrees. HITL.sh is asked which is true; its answer replaces this outcome."""
 
-    #: What each piece of evidence says, the first that arrived first.
+    #: The outcome of each piece of evidence, in order of arrival.
     outcomes: tuple[Answered[Any] | TimedOut | Cancelled, ...] = ()
     trust: Trust
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="lost"):
-    """Nobody will decide it: HITL.sh does not know the request, or refused to create it."""
+    """The request will never be decided: HITL.sh does not know it, or refused to create it."""
 
-    #: For a person to read.
+    #: An explanation for people.
     reason: str
     trust: Trust = "confirmed"
 

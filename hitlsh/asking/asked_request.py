@@ -8,28 +8,28 @@ import msgspec
 from hitlsh.asking.ask_outcomes import AskOutcome
 from hitlsh.events import Trust
 
-#: ``queued``: waits until calls to HITL.sh are available. ``asking``: is being created at HITL.sh, or whether it was is
-#: being found out. ``open``: HITL.sh has it. ``ended``: it has an outcome.
+#: ``queued``: waits for the call budget or for HITL.sh. ``asking``: is being created at HITL.sh, or it is being checked
+#: whether it was. ``open``: exists at HITL.sh. ``ended``: has an outcome.
 AskStatus = Literal["queued", "asking", "open", "ended"]
 
 
 class AskStep(msgspec.Struct, frozen=True, kw_only=True):
     """One loop that was asked, or will be when the loop before it times out."""
 
-    #: As it was given: id or name.
+    #: Id or name, as given.
     loop: str
     #: HITL.sh's id; None until it is created.
     request_id: str | None = None
     asked_at: datetime | None = None
     timeout_at: datetime | None = None
-    #: ``timed_out`` where the next loop was asked instead; None otherwise.
+    #: ``timed_out`` if the next loop was asked instead; else None.
     outcome: Literal["timed_out"] | None = None
 
 
 class AskedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A question that was asked, or will be, and its outcome. Times are aware."""
+    """A question that was or will be asked, and its outcome. Times are aware."""
 
-    #: Ours, from the moment of asking: ``ask_`` and 22 characters.
+    #: The receiver's id, known at once: ``ask_`` and 22 characters.
     id: str
     #: The idempotency key.
     key: str | None = None
@@ -42,15 +42,15 @@ class AskedRequest(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: datetime | None = None
     timeout_at: datetime | None = None
     steps: tuple[AskStep, ...] = ()
-    #: None until it has ended with the trust that is demanded.
+    #: None until the request has ended with the demanded trust.
     outcome: AskOutcome | None = None
     #: Answers that do not count: to a loop that had timed out, or in conflict with the outcome.
     late_answers: tuple[AskOutcome, ...] = ()
     #: The least trust that its outcome must have.
     trust: Trust = "callback"
-    #: While it waits for calls: when it is tried again, if that is known.
+    #: For a queued request: when it is tried again, if known.
     retry_at: datetime | None = None
-    #: Grows with each change.
+    #: Incremented by each change.
     version: int
 
 
@@ -60,5 +60,5 @@ def encode_asked(request: AskedRequest) -> bytes:
 
 
 def decode_asked(body: bytes) -> AskedRequest:
-    """The asked request of a JSON object; fields that are not known are ignored. Raises ``msgspec.ValidationError``."""
+    """The asked request of a JSON object; unknown fields are ignored. Raises ``msgspec.ValidationError``."""
     return msgspec.json.decode(body, type=AskedRequest)

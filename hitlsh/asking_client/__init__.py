@@ -1,4 +1,4 @@
-"""The client of a receiver's ``/requests``: ask a person, wait for the answer, go on. Needs httpx.
+"""The client of a receiver's ``/requests``: ask a person and wait for the answer. Needs httpx.
 
-`Hitl` and `AsyncHitl` are two drivers of one flow without I/O (`receiver_exchange`).
+`Hitl` and `AsyncHitl` execute the same flow, which is without I/O (`receiver_exchange`).
 """

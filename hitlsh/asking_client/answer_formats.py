@@ -1,4 +1,4 @@
-"""How an answer is asked for and read: ``answer=`` as a question of HITL.sh, and a response as its Python type."""
+"""Converts ``answer=`` to a question of HITL.sh, and responses to their Python types."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -14,7 +14,7 @@ from hitlsh.request_details import RequestDetails
 
 Response = TypeVar("Response")
 
-#: What ``answer=`` takes: ``bool``, an Enum class, or a question of a builder such as ``single_select``.
+#: Values of ``answer=``: ``bool``, an Enum class, or a question of a builder such as ``single_select``.
 AnswerType: TypeAlias = type[Response] | Question[Response]
 
 #: Python types of the answers to each response type.
@@ -30,14 +30,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 class AnswerFormat(msgspec.Struct, Generic[Response], frozen=True, kw_only=True):
-    """A question, and how its responses become Python values and back."""
+    """A question, and the conversion of its responses to Python values and back."""
 
     question: Question[Any]
     #: The Enum class whose members are the options; None for other questions.
     members: type[Enum] | None = None
 
     def read(self, response: Any) -> Response:
-        """The response as its Python type; raises `AnswerUnexpected` for one that was never offered."""
+        """The response as a Python value; raises `AnswerUnexpected` for an answer that the question does not offer."""
         details = RequestDetails(
             response_type=self.question.response_type, response_config=self.question.response_config
         )
@@ -49,7 +49,7 @@ class AnswerFormat(msgspec.Struct, Generic[Response], frozen=True, kw_only=True)
         return cast("Response", _members_by_option(self.members)[answer.value])
 
     def default(self, value: Any) -> Any:
-        """A default as HITL.sh takes it; raises `ArgumentInvalid` for one that does not fit."""
+        """The default in the form of HITL.sh's API; raises `ArgumentInvalid` if it does not fit the question."""
         if self.members is not None and isinstance(value, self.members):
             value = next(option for option, member in _members_by_option(self.members).items() if member is value)
         return self.question.default(value)
@@ -63,7 +63,7 @@ class AnswerFormat(msgspec.Struct, Generic[Response], frozen=True, kw_only=True)
 
 
 def answer_format(answer: AnswerType[Response]) -> AnswerFormat[Response]:
-    """The format that ``answer=`` names; raises `ArgumentInvalid` for anything else."""
+    """The format for a value of ``answer=``; raises `ArgumentInvalid` for an invalid one."""
     if isinstance(answer, Question):
         return AnswerFormat(question=answer)
     if answer is bool:

@@ -21,7 +21,7 @@ _APPROVAL = boolean("Approve", "Reject")
 
 
 class _Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked before one function runs."""
+    """The approval that one function needs."""
 
     function: Callable[..., Any]
     loop: str
@@ -30,7 +30,7 @@ class _Approval(msgspec.Struct, frozen=True, kw_only=True):
     options: AskOptions
 
     def question(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, AskOptions]:
-        """Text and options for one call; raises TypeError for arguments that the function does not take."""
+        """Text and options of the question for one call; raises TypeError for arguments that do not fit."""
         bound = inspect.signature(self.function).bind(*args, **kwargs)
         bound.apply_defaults()
         options = self.options.copy()
@@ -47,7 +47,7 @@ class _Approval(msgspec.Struct, frozen=True, kw_only=True):
         return self.text.format_map(bound.arguments), options
 
     def check(self, outcome: TypedOutcome[bool]) -> None:
-        """Raises `NotApproved` for everything but a person's approval."""
+        """Raise `NotApproved` unless a person approved."""
         if not (isinstance(outcome, Answered) and outcome.response is True):
             raise NotApproved(self.function.__name__, outcome)
 
@@ -64,8 +64,9 @@ def approve(
 
     ``text`` and ``key``: templates of the arguments, such as ``"Refund {amount} EUR?"`` and ``"refund-{order}"``. The
     key names the action: the same call after a crash waits for the same request, and runs if that was approved.
-    ``show``: names of the arguments that the reviewer sees; by default all, of which only JSON values are shown.
-    ``hitl``: `AsyncHitl` for a coroutine function, else `Hitl`; by default one of the environment for each call.
+    ``show``: names of the arguments that the reviewer sees; by default all. Values that are not JSON are shown as their
+    type. ``hitl``: `AsyncHitl` for a coroutine function, else `Hitl`; by default a new one for each call, configured by
+    the environment.
     ``options``: see `AskOptions`.
     """
     check_options(options, ASK_OPTIONS)
@@ -95,8 +96,8 @@ def _wrapper(approval: _Approval, hitl: Hitl | None) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         text, options = approval.question(args, kwargs)
         if hitl is None:
-            with Hitl() as own:
-                outcome = own.ask(text, loop=approval.loop, answer=_APPROVAL, default=False, **options)
+            with Hitl() as new_client:
+                outcome = new_client.ask(text, loop=approval.loop, answer=_APPROVAL, default=False, **options)
         else:
             outcome = hitl.ask(text, loop=approval.loop, answer=_APPROVAL, default=False, **options)
         approval.check(outcome)
@@ -110,8 +111,8 @@ def _async_wrapper(approval: _Approval, hitl: AsyncHitl | None) -> Callable[...,
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         text, options = approval.question(args, kwargs)
         if hitl is None:
-            async with AsyncHitl() as own:
-                outcome = await own.ask(text, loop=approval.loop, answer=_APPROVAL, default=False, **options)
+            async with AsyncHitl() as new_client:
+                outcome = await new_client.ask(text, loop=approval.loop, answer=_APPROVAL, default=False, **options)
         else:
             outcome = await hitl.ask(text, loop=approval.loop, answer=_APPROVAL, default=False, **options)
         approval.check(outcome)
@@ -121,7 +122,7 @@ def _async_wrapper(approval: _Approval, hitl: AsyncHitl | None) -> Callable[...,
 
 
 def _as_json(value: Any) -> Any:
-    """The value where JSON has it; else the name of its type: a repr may show a secret."""
+    """The value if it is JSON, else the name of its type, because a repr may show a secret."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):

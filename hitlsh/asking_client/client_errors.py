@@ -1,4 +1,4 @@
-"""What a client of the receiver raises beyond `hitlsh.asking.ask_errors`. The tree is drawn in `hitlsh`."""
+"""Errors of the receiver's client, beside those of `hitlsh.asking.ask_errors`. The tree is drawn in `hitlsh`."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from hitlsh.asking.asked_request import AskedRequest
 
 
 class HitlMisconfigured(AskError, ValueError):
-    """The receiver's URL or the token is missing, or cannot be used."""
+    """The receiver's URL or the token is missing or invalid."""
 
 
 class ReceiverUnreachable(AskError):
-    """The receiver did not reply, or only that it cannot serve now, for as long as the client tries."""
+    """The receiver did not reply, or was unavailable, for as long as the client retried."""
 
     def __init__(self, call: str, reason: str, advice: str) -> None:
         super().__init__(call, reason, advice)
@@ -34,15 +34,15 @@ class TokenRefused(AskError):
         self.detail = detail
 
     def __str__(self) -> str:
-        said = f" ({self.detail})" if self.detail else ""
+        detail = f" ({self.detail})" if self.detail else ""
         return (
-            f"{self.call} at the receiver was refused with {self.status}{said}: "
+            f"{self.call} at the receiver was refused with {self.status}{detail}: "
             "compare HITL_RECEIVER_TOKEN with a token and its scopes in the receiver's HITL_TOKENS"
         )
 
 
 class ReceiverFailed(AskError):
-    """The receiver's reply is an error that trying again does not mend, or is not in the documented form."""
+    """The receiver replied with an error that a retry does not fix, or in an undocumented form."""
 
     def __init__(self, call: str, status: int, detail: str) -> None:
         super().__init__(call, status, detail)
@@ -55,7 +55,7 @@ class ReceiverFailed(AskError):
 
 
 class StillOpen(AskError, TimeoutError):
-    """The wait is over and the request has no outcome yet. It goes on without the waiter."""
+    """The wait timed out before the request ended. The request stays open."""
 
     def __init__(self, request: AskedRequest) -> None:
         super().__init__(request)
@@ -66,7 +66,7 @@ class StillOpen(AskError, TimeoutError):
 
 
 class NotAnswered(AskError):
-    """Nobody answered, and the caller asked for an answer: see `outcome` for how the request ended."""
+    """The request ended without an answer, and the caller demanded one; `outcome` says how it ended."""
 
     def __init__(self, request_id: str, outcome: AskOutcome) -> None:
         super().__init__(request_id, outcome)
@@ -82,7 +82,7 @@ class NotAnswered(AskError):
 
 
 class NotApproved(AskError):
-    """No person approved, so a function that needs an approval did not run: see `outcome`."""
+    """No person approved, so the function did not run; `outcome` says how the request ended."""
 
     def __init__(self, function_name: str, outcome: AskOutcome) -> None:
         super().__init__(function_name, outcome)
@@ -98,7 +98,7 @@ class NotApproved(AskError):
 
 
 class AnswerUnexpected(AskError, ValueError):
-    """A person's answer is none that the question offers."""
+    """The answer is not one that the question offers."""
 
     def __init__(self, response: Any, response_type: str) -> None:
         super().__init__(response, response_type)
@@ -108,5 +108,5 @@ class AnswerUnexpected(AskError, ValueError):
     def __str__(self) -> str:
         return (
             f"The answer {self.response!r} is none that the question ({self.response_type}) offers: "
-            "wait with the answer= that was asked with"
+            "wait with the same answer= as in the question"
         )

@@ -29,7 +29,7 @@ from hitlsh.asking_client.hitl_core import (
     ask_seconds,
     check_options,
     new_question,
-    waited_request,
+    request_to_await,
 )
 from hitlsh.asking_client.receiver_exchange import Flow
 from hitlsh.asking_client.typed_outcomes import (
@@ -229,7 +229,7 @@ class Hitl(HitlCore):
         ``request``: a handle, or an id; with an id, ``answer`` tells how to read the response. ``timeout``: how long to
         wait, for ever without one; then `StillOpen`. ``trust``: may only raise what the question demanded.
         """
-        request_id, form, default = waited_request(request, answer)
+        request_id, form, default = request_to_await(request, answer)
         seconds = None if timeout is None else timeout.total_seconds()
         try:
             ended = self._run(self._exchange.wait(request_id, seconds=seconds, trust=trust))
@@ -449,7 +449,7 @@ class AsyncHitl(HitlCore):
         on_cancel: OnCancel = "leave",
     ) -> TypedOutcome[AnyResponse] | Defaulted[AnyResponse]:
         """See `Hitl.wait`. Cancelling the task leaves the request alone unless ``on_cancel="cancel"``."""
-        request_id, form, default = waited_request(request, answer)
+        request_id, form, default = request_to_await(request, answer)
         seconds = None if timeout is None else timeout.total_seconds()
         try:
             ended = await self._run(self._exchange.wait(request_id, seconds=seconds, trust=trust))

@@ -19,39 +19,39 @@ from hitlsh.events import Trust
 
 Response = TypeVar("Response")
 
-#: What happens to the request when the task that awaits its answer is cancelled.
+#: Whether the request is cancelled when the task that awaits it is cancelled.
 OnCancel = Literal["leave", "cancel"]
-#: Seconds for which HITL.sh keeps a request that was asked without a timeout.
+#: Seconds for which a request without a timeout stays open at HITL.sh.
 _LONGEST_REQUEST = 30 * 86_400
-#: Seconds that `ask` waits beyond the timeouts: for calls to HITL.sh when the hour's are used up, for a lost webhook.
+#: Seconds that `ask` waits beyond the timeouts: for the next hour's calls to HITL.sh, or for a lost webhook.
 _GRACE = 3_600
 
 
 class QuestionOptions(TypedDict, total=False):
-    """What a question may say beside its text, loop, answer and default."""
+    """Options of a question, beside its text, loop, answer and default."""
 
-    #: Until HITL.sh takes the default: 1 minute to 24 hours; 30 days without one.
+    #: Time until HITL.sh assumes the default: 1 minute to 24 hours; without it, 30 days.
     timeout: timedelta | None
     priority: Priority
     #: A JSON object, shown to the reviewer.
     context: dict[str, Any] | None
     image_url: str | None
-    #: JSON that comes back to handlers as ``decision.state``; at most 2,048 bytes.
+    #: JSON that is returned to handlers as ``decision.state``; at most 2,048 bytes.
     state: Any
-    #: Asked again with the same key, the question is not asked twice.
+    #: Idempotency key: a question with the same key is asked once.
     key: str | None
     #: The least trust that the outcome must have: ``callback`` (default), ``signed`` or ``confirmed``.
     trust: Trust
-    #: When the hour's calls to HITL.sh are used up: ``queue`` (default) or ``refuse``.
+    #: What to do if no call to HITL.sh is left in this hour: ``queue`` (default) or ``refuse``.
     when_limited: WhenLimited
-    #: Loops that are asked when the one before has timed out, each with its timeout.
+    #: Further loops, each with its timeout, that are asked when the previous loop has timed out.
     escalate_to: Sequence[tuple[str, timedelta]]
 
 
 class AskOptions(QuestionOptions, total=False):
-    """What `ask` takes beyond `QuestionOptions`."""
+    """Options of `ask`: those of a question, and those of the wait."""
 
-    #: How long to wait for the outcome; by default until the request must have ended. Then `StillOpen`.
+    #: How long to wait for the outcome, then raise `StillOpen`; by default until the request must have ended.
     wait_timeout: timedelta | None
     #: ``leave`` (default) or ``cancel``: what happens to the request when the waiting task is cancelled.
     on_cancel: OnCancel
@@ -66,7 +66,7 @@ class RequestHandle(msgspec.Struct, Generic[Response], frozen=True, kw_only=True
 
     request: AskedRequest
     answer: AnswerFormat[Response]
-    #: As HITL.sh was told.
+    #: The default in the form of HITL.sh's API.
     default: Any
 
     @property
@@ -91,7 +91,7 @@ class HitlCore:
 def new_question(
     text: str, loop: str, answer: AnswerType[Response], default: Any, options: QuestionOptions
 ) -> tuple[NewQuestion, AnswerFormat[Response]]:
-    """The question, checked; raises `QuestionInvalid`, and `ArgumentInvalid` for ``answer=``."""
+    """Build and check a question; raises `QuestionInvalid`, and `ArgumentInvalid` for ``answer=``."""
     form = answer_format(answer)
     try:
         default_response = form.default(default)
@@ -122,15 +122,15 @@ def new_question(
 
 
 def check_options(options: Mapping[str, Any], allowed: frozenset[str]) -> None:
-    """Raises TypeError for an argument that the call does not take."""
+    """Raise TypeError for an unknown argument."""
     if unknown := sorted(set(options) - allowed):
         raise TypeError(f"{unknown[0]}= is no argument here: give any of {', '.join(sorted(allowed))}")
 
 
-def waited_request(
+def request_to_await(
     request: str | RequestHandle[Response], answer: AnswerType[Response] | None
 ) -> tuple[str, AnswerFormat[Response] | None, Any]:
-    """Id, format and default of what is waited for; what an id does not tell is None."""
+    """Id, answer format and default of the request to await; format and default may be None for a plain id."""
     form = None if answer is None else answer_format(answer)
     if isinstance(request, str):
         return request, form, None
@@ -138,7 +138,7 @@ def waited_request(
 
 
 def ask_seconds(question: NewQuestion, wait_timeout: timedelta | None) -> float:
-    """Seconds that `ask` waits: as it was told, or until every step must have timed out and be known to have."""
+    """Seconds that `ask` waits: `wait_timeout`, or until every step must have timed out."""
     if wait_timeout is not None:
         return wait_timeout.total_seconds()
     return _GRACE + sum(seconds if seconds is not None else _LONGEST_REQUEST for _, seconds in question.steps)

@@ -1,4 +1,4 @@
-"""Reads the receiver's replies: an asked request, or the error that a problem document (RFC 9457) stands for."""
+"""Parses the receiver's replies: an asked request, or the error of a problem document (RFC 9457)."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -32,14 +32,14 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_passing(reply: HttpReply) -> bool:
-    """Whether the same call may succeed soon. Calls to HITL.sh that are used up return only with the hour."""
+    """Whether a retry may succeed soon. Used-up calls to HITL.sh do not count: they return with the next hour."""
     if reply.status == 429:
         return not _text(_problem(reply), "type").endswith(":calls-used-up")
     return reply.status in _PASSING_STATUSES
 
 
 def read_requests(http_request: HttpRequest, reply: HttpReply) -> list[AskedRequest]:
-    """The asked requests of a page; raises `ReceiverFailed` for a body that holds none."""
+    """The asked requests of a page; raises `ReceiverFailed` for another body."""
     try:
         return msgspec.json.decode(reply.content, type=_Page).requests
     except _UNREADABLE as error:
@@ -47,7 +47,7 @@ def read_requests(http_request: HttpRequest, reply: HttpReply) -> list[AskedRequ
 
 
 def read_request(http_request: HttpRequest, reply: HttpReply) -> AskedRequest:
-    """The asked request of a reply; raises `ReceiverFailed` for a body that holds none."""
+    """The asked request of a reply; raises `ReceiverFailed` for another body."""
     try:
         return decode_asked(reply.content)
     except _UNREADABLE as error:
@@ -57,7 +57,7 @@ def read_request(http_request: HttpRequest, reply: HttpReply) -> AskedRequest:
 def error_of(
     http_request: HttpRequest, reply: HttpReply, *, key: str | None, request_id: str | None
 ) -> AskError | None:
-    """The error of a reply to one call; None for a success. `key` and `request_id`: what the call was about."""
+    """The error of a reply; None for a success. `key`, `request_id`: of the call, for the error."""
     if 200 <= reply.status < 300:
         return None
     problem = _problem(reply)
@@ -87,7 +87,7 @@ def requested_wait(reply: HttpReply) -> float:
 
 
 def requested_time(reply: HttpReply) -> datetime | None:
-    """When ``Retry-After`` asks to come again; None without one."""
+    """The time of ``Retry-After``; None without one."""
     return retry_after(reply.headers, datetime.now(UTC))
 
 
@@ -127,8 +127,8 @@ def _text(problem: Mapping[str, Any], name: str) -> str:
 
 
 def _field_problems(problem: Mapping[str, Any]) -> list[FieldProblem]:
-    listed = problem.get("problems")
+    field_problems = problem.get("problems")
     try:
-        return msgspec.convert(listed, list[FieldProblem])
+        return msgspec.convert(field_problems, list[FieldProblem])
     except msgspec.ValidationError:
         return []

@@ -10,7 +10,7 @@ URL_VARIABLE, TOKEN_VARIABLE = "HITL_RECEIVER_URL", "HITL_RECEIVER_TOKEN"  # a n
 
 
 def receiver_url(argument: str | None, environ: Mapping[str, str]) -> str:
-    """The URL without a final slash; raises `HitlMisconfigured` for one that is missing, unusable or unsafe."""
+    """The URL without a final slash; raises `HitlMisconfigured` if it is missing, invalid or unsafe."""
     url = argument if argument is not None else environ.get(URL_VARIABLE, "")
     if not url:
         raise HitlMisconfigured(f"{URL_VARIABLE} is not set: set it to the receiver's address, or give url=")
@@ -27,7 +27,7 @@ def receiver_url(argument: str | None, environ: Mapping[str, str]) -> str:
 
 
 def receiver_token(argument: str | None, environ: Mapping[str, str]) -> str:
-    """The token; raises `HitlMisconfigured` for one that is missing or that a header cannot hold."""
+    """The token; raises `HitlMisconfigured` if it is missing or cannot be sent in a header."""
     token = argument if argument is not None else environ.get(TOKEN_VARIABLE, "")
     if not token:
         raise HitlMisconfigured(
@@ -41,7 +41,7 @@ def receiver_token(argument: str | None, environ: Mapping[str, str]) -> str:
 
 
 def _is_private(host: str) -> bool:
-    """Whether a host is named as in a private network: loopback, a container's name, a private address."""
+    """Whether the host is in a private network, judged by its name: loopback, a plain name, a private address."""
     if is_loopback(host) or ("." not in host.rstrip(".") and ":" not in host):
         return True
     try:

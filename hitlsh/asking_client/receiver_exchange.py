@@ -1,8 +1,8 @@
 """Calls of the receiver as generators without I/O: they yield steps and receive their results.
 
-`Hitl` and `AsyncHitl` execute the steps, so that both behave alike. Restarts of the receiver are waited out: a call
-without a reply, or with an error that passes, is made again until its own deadline. Every call may be repeated: a
-question without a key of the caller's is sent with a random one.
+`Hitl` and `AsyncHitl` execute the steps, so that both behave alike. Calls survive a restart of the receiver: a call
+without a reply, or with a temporary error, is retried until its deadline. Every call is safe to repeat: a question
+without a key is sent with a random one.
 """
 
 import random
@@ -34,11 +34,11 @@ from hitlsh.events import Trust
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Transmit | Sleep, Any, T]
 
-#: Seconds that one GET asks the receiver to wait.
+#: Seconds that one GET asks the receiver to hold the reply.
 LONG_POLL = 25.0
 #: The shortest and the longest backoff, seconds.
 _BACKOFF, _BACKOFF_CAP = 0.2, 5.0
-#: Seconds of ``Retry-After`` that a wait obeys at most: an answer may come sooner.
+#: Seconds of ``Retry-After`` that a wait honours at most, because an answer may come sooner.
 _RETRY_AFTER_CAP = 60.0
 
 _READ_ADVICE = "check the network and HITL_RECEIVER_URL, then try again"
@@ -48,14 +48,14 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
     """The calls of one receiver. Deadlines are times of `clock`."""
 
     url: str
-    #: Seconds for which a call that is no wait is tried.
+    #: Seconds for which a call is retried, except for `wait`.
     retry_seconds: float
     clock: Callable[[], float] = time.monotonic
     #: From 0 to 1.
     random_fraction: Callable[[], float] = random.random
 
     def submit(self, question: NewQuestion) -> Flow[AskedRequest]:
-        """Ask; the same question again, where the reply was lost, returns the same request."""
+        """Ask the question; a repetition after a lost reply returns the same request."""
         key = question.key if question.key is not None else f"auto-{secrets.token_urlsafe(16)}"
         body = encode_question(msgspec.structs.replace(question, key=key))
         http_request = self._request("POST", "/requests", body=body)
@@ -85,7 +85,7 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
         return read_requests(http_request, reply)
 
     def wait(self, request_id: str, *, seconds: float | None, trust: Trust | None) -> Flow[AskedRequest]:
-        """Wait for the outcome, for so many seconds or for ever; raises `StillOpen`."""
+        """Wait for the outcome, for `seconds` or without limit; raises `StillOpen`."""
         deadline = float("inf") if seconds is None else self.clock() + seconds
         while True:
             started = self.clock()
@@ -102,7 +102,7 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
             now = self.clock()
             if now >= deadline:
                 raise StillOpen(request)
-            # A receiver that stops ends its polls at once: another process needs a moment to take over.
+            # A receiver that stops ends its polls at once; another process needs a moment to take over.
             if now - started < min(1.0, poll):
                 yield Sleep(min(_BACKOFF * (1 + self.random_fraction()), deadline - now))
 
@@ -114,7 +114,7 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
         return read_request(http_request, reply)
 
     def _call(self, http_request: HttpRequest, deadline: float, *, advice: str) -> Flow[HttpReply]:
-        """The first reply that is no passing trouble; raises `ReceiverUnreachable` at the deadline."""
+        """The first reply that is not a temporary error; raises `ReceiverUnreachable` at the deadline."""
         backoff = _BACKOFF
         while True:
             reply: HttpReply | Unreachable = yield Transmit(http_request)
@@ -155,5 +155,5 @@ def _path(request_id: str) -> str:
 
 def _submit_advice(question: NewQuestion) -> str:
     if question.key is not None:
-        return "ask again with the same key: what was asked is not asked twice"
+        return "ask again with the same key: the question is not asked twice"
     return "the question may have been asked: give key= so that you can ask again without asking twice"

@@ -1,4 +1,4 @@
-"""Outcomes with the Python type of the answer, and what ``on_timeout=`` makes of them."""
+"""Outcomes with a typed answer, and their handling by ``on_timeout=``."""
 
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -15,9 +15,9 @@ OnTimeout = Literal["return", "raise", "default"]
 
 
 class Defaulted(msgspec.Struct, Generic[Response], frozen=True, kw_only=True):
-    """Nobody answered in time, and the caller wants the default then. Never a person's answer."""
+    """Nobody answered in time, and the caller asked for the default. This is not a person's answer."""
 
-    #: The default, in the type of an answer.
+    #: The default, as a Python value.
     response: Response
     timed_out: TimedOut
 
@@ -49,7 +49,7 @@ def answer_or_default(
 ) -> Answered[Response] | Defaulted[Response]:
     """A person's answer, or the default after a timeout; raises `NotAnswered` for every other outcome.
 
-    `default`: used where the outcome does not tell the default that the request was asked with.
+    `default`: used if the outcome does not contain the default of the question.
     """
     outcome = typed_outcome(request, answer)
     if isinstance(outcome, Answered):

@@ -78,7 +78,7 @@ def from_environment() -> Starlette:
 
 
 def _request_api(settings: Settings, redis: AsyncRedis) -> "RequestApi | None":
-    """The API for asking, where there is an API key and somebody may use it."""
+    """The HTTP API for asking; None without an API key or access tokens."""
     if settings.api_key is None or not settings.access_tokens:
         return None
     from service.web.requests.request_api import RequestApi
@@ -87,7 +87,7 @@ def _request_api(settings: Settings, redis: AsyncRedis) -> "RequestApi | None":
 
 
 def _event_name_filter(settings: Settings) -> Callable[[str], bool]:
-    """Whether any route wants an event of a name. Without handlers here, only the workers know: all are accepted."""
+    """A test whether any route listens to an event name. Without HITL_HANDLERS in this process, all names pass."""
     if settings.handlers is None:
         return lambda _name: True
     from workers.handlers.loading import load_router
@@ -97,7 +97,7 @@ def _event_name_filter(settings: Settings) -> Callable[[str], bool]:
 
 
 def _refuse_unknown_routes(intake: Intake) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """An exception handler that answers 404 and 405 without a body."""
+    """An exception handler that answers 404 and 405 without a body, and counts them."""
 
     async def refuse(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

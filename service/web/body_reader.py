@@ -27,7 +27,7 @@ class ClientDisconnected(ServiceError):
 
 
 class BodyReader:
-    """Reads the bodies of one endpoint, and sums up the bytes of unfinished ones."""
+    """Reads the bodies of one endpoint, and limits the total bytes of unfinished ones."""
 
     def __init__(self, *, max_body: int) -> None:
         self._max_unfinished = max(MAX_UNFINISHED, 2 * max_body)

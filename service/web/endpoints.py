@@ -41,7 +41,7 @@ class Endpoint(ABC):
 
     @abstractmethod
     async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
-        """Read and verify a request, in the order that its proof needs; raises RequestRefused and BodyInvalid."""
+        """Read and verify a request; raises RequestRefused and BodyInvalid. The order of both differs by endpoint."""
 
     async def read_body(self, scope: Scope, receive: Receive) -> bytes:
         """Return the whole body; raises RequestRefused and ClientDisconnected."""
@@ -162,7 +162,7 @@ async def _answer(send: Send, status: int) -> None:
     if status == 503:
         headers.append((b"retry-after", RETRY_AFTER))
     if status in {401, 408, 413}:
-        # The rest of the body, if any, is not read.
+        # The rest of the body is not read.
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

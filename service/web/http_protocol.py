@@ -6,12 +6,12 @@ from typing import ClassVar, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-#: In the state of the application's lifespan: called when the server stops, before it waits for replies to end.
+#: Name in the lifespan state of a function that is called when the server stops, before it waits for open replies.
 ON_SHUTDOWN: Final = "on_shutdown"
 
 
 class _PlainParser:
-    """httptools' request parser, which treats an offer to upgrade as an ordinary header."""
+    """httptools' request parser that treats an offer to upgrade as an ordinary header."""
 
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         self._protocol = protocol
@@ -19,12 +19,12 @@ class _PlainParser:
 
     def feed_data(self, data: bytes) -> None:
         """Parse; raises `httptools.HttpParserError`."""
-        rest = memoryview(data)
+        remaining = memoryview(data)
         while True:
             try:
-                self._parser.feed_data(rest)
+                self._parser.feed_data(remaining)
             except httptools.HttpParserUpgrade as offer:
-                rest = rest[offer.args[0] :]
+                remaining = remaining[offer.args[0] :]
                 head = self._head_without_offer()
                 self._parser = self._new_parser()
                 self._parser.feed_data(head)
@@ -52,14 +52,14 @@ class _PlainParser:
     def _head_without_offer(self) -> bytes:
         if self.get_method() == b"CONNECT":  # always a change of protocol, whatever its headers
             raise httptools.HttpParserError("CONNECT is for proxies")
-        kept = [(name, value) for name, value in self._protocol.headers if name != b"upgrade"]
-        lines = [name + b": " + value + b"\r\n" for name, value in kept]
+        headers = [(name, value) for name, value in self._protocol.headers if name != b"upgrade"]
+        lines = [name + b": " + value + b"\r\n" for name, value in headers]
         start = b"%s %s HTTP/%s\r\n" % (self.get_method(), self._protocol.url, self.get_http_version().encode())
         return b"".join([start, *lines, b"\r\n"])
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Closes a connection whose request does not end in time, whose head is too large, or which takes no reply.
+    """Closes a connection if its request does not end in time, its head is too large, or it does not read its reply.
 
     uvicorn limits none of them (https://www.uvicorn.org/server-behavior/#timeouts): half a header line would hold a
     connection for ever, and an endless header would fill the memory.
@@ -86,12 +86,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
         super().connection_made(transport)
         self.parser = _PlainParser(self)  # type: ignore[assignment] # has all that uvicorn uses
-        self._watch()
+        self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._arriving = False
-        self._unwatch()
-        self._unwatch_writing()
+        self._cancel_deadline()
+        self._cancel_write_deadline()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -125,9 +125,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._in_head and self._head_size > self.largest_head:
             self.send_400_response("Request head too large.")
         elif self._arriving or self._is_idle_without_timer():
-            self._watch()
+            self._start_deadline()
         else:
-            self._unwatch()
+            self._cancel_deadline()
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -136,16 +136,16 @@ class GuardedProtocol(HttpToolsProtocol):
             end_waits()
 
     def pause_writing(self) -> None:
-        """The client takes less than is sent."""
+        """Start the write deadline: the client reads more slowly than we send."""
         super().pause_writing()
         if self._write_deadline is None:
             self._write_deadline = self.loop.call_later(self.write_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        self._unwatch_writing()
+        self._cancel_write_deadline()
         super().resume_writing()
 
-    def _unwatch_writing(self) -> None:
+    def _cancel_write_deadline(self) -> None:
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = None
@@ -154,15 +154,15 @@ class GuardedProtocol(HttpToolsProtocol):
         """Whether no request is open and uvicorn's keep-alive timer does not run, as after an empty line."""
         return self._unanswered == 0 and self.timeout_keep_alive_task is None
 
-    def _watch(self) -> None:
+    def _start_deadline(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(self.request_seconds, self._give_up)
+            self._deadline = self.loop.call_later(self.request_seconds, self._close_overdue)
 
-    def _unwatch(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _give_up(self) -> None:
+    def _close_overdue(self) -> None:
         self._deadline = None
         self.transport.close()

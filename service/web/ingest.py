@@ -1,4 +1,4 @@
-"""Stores deliveries in the inbox, many in one script call, and watches whether Redis can take more."""
+"""Stores deliveries in the inbox, many in one script call, and monitors whether Redis can store more."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ logger = logging.getLogger("hitl.receiver")
 
 #: Share of `maxmemory` above which no delivery is stored, so that workers have room to finish stored work.
 MEMORY_LIMIT = 0.9
-#: The same for callbacks, which HITL.sh does not sign: signed deliveries keep room beyond it.
+#: The same for callbacks, which HITL.sh does not sign: the rest is reserved for signed deliveries.
 CALLBACK_MEMORY_LIMIT = 0.8
 #: Seconds between two warnings about deliveries beyond their quota.
 QUOTA_WARNING_SECONDS = 60.0
@@ -37,7 +37,7 @@ SHORT_TIMEOUT = 0.2
 
 
 class IntakeUnavailable(ServiceError):
-    """The delivery could not be stored, through no fault of its sender."""
+    """The delivery could not be stored because of a failure on our side; the answer is 503."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -45,7 +45,7 @@ class IntakeUnavailable(ServiceError):
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
-    """The answer to a delivery that the inbox has taken."""
+    """The answer to a delivery that the inbox has processed."""
 
     status: int
     reason: str
@@ -58,10 +58,10 @@ DUPLICATE = Acknowledgement(200, "duplicate")
 OVERRULED = Acknowledgement(202, "overruled")
 STALE = Acknowledgement(200, "stale")
 MISUSED = Acknowledgement(202, "misused")
-#: Only counted: its sender has used up a quota, and a retry would change nothing.
+#: Counted, not stored: a quota is used up, and a retry would be refused too.
 OVER_QUOTA = Acknowledgement(202, "over_quota")
 
-#: Of each verdict but `accepted`, which depends on the routes.
+#: By verdict, except for `accepted`, which depends on the routes.
 _ACKNOWLEDGEMENTS: dict[Verdict, Acknowledgement] = {
     "duplicate": DUPLICATE,
     "conflict": CONFLICT,
@@ -77,7 +77,7 @@ _NOT_STORED = frozenset[Verdict]({"over_quota", "busy"})
 
 
 class Intake:
-    """Stores deliveries, and knows whether the inbox can take more."""
+    """Stores deliveries, and monitors whether the inbox can store more."""
 
     def __init__(
         self,
@@ -96,23 +96,26 @@ class Intake:
         self._counters: Counter[str] = Counter()
         self._meter = Meter()
         self._accept_seconds = self._meter.histogram(ACCEPT_SECONDS)
-        self._trouble: str | None = "starting"
-        #: Bytes: `maxmemory` (0: no limit), and the memory in use: as measured, plus an estimate for what came since.
+        self._unavailable_reason: str | None = "starting"
+        #: Bytes: `maxmemory` (0: no limit), and the memory in use (measured, plus an estimate for later deliveries).
         self._limit = self._used = 0
         self._quota_warned_at = -QUOTA_WARNING_SECONDS
-        self._enqueueing: asyncio.Task[None] | None = None
+        self._enqueue_task: asyncio.Task[None] | None = None
         self._monitor: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self.inspector = Inspector(inbox.expedite_checks, count=self.count)
 
     @property
     def ready(self) -> bool:
-        return self._trouble is None
+        """Deliveries can be stored."""
+        return self._unavailable_reason is None
 
     def count(self, reason: str, times: int = 1) -> None:
+        """Add to a counter of deliveries by reason."""
         self._counters[reason] += times
 
     async def start(self) -> None:
+        """Check Redis, and go on checking it in the background."""
         await self._check_redis()
         self._monitor = asyncio.create_task(self._check_forever())
 
@@ -123,13 +126,13 @@ class Intake:
         self._closing.set()
         if self._monitor is not None:
             await self._monitor  # not cancelled: it may be writing the counters
-        if self._enqueueing is not None:
-            await asyncio.wait({self._enqueueing})
+        if self._enqueue_task is not None:
+            await asyncio.wait({self._enqueue_task})
         await self._check_redis()
 
     async def accept(self, delivery: Delivery) -> Acknowledgement:
         """Store a delivery; it is in the inbox when this returns. Raises `IntakeUnavailable`."""
-        if self._trouble == "redis_full":
+        if self._unavailable_reason == "redis_full":
             raise IntakeUnavailable("redis_full")
         self._reserve_room(delivery)
         began = time.perf_counter()
@@ -168,10 +171,10 @@ class Intake:
 
     async def _flush(self, deliveries: list[Delivery]) -> list[Verdict]:
         try:
-            async with asyncio.timeout(SHORT_TIMEOUT if self._trouble == "redis_slow" else RECEIVER_TIMEOUT):
+            async with asyncio.timeout(SHORT_TIMEOUT if self._unavailable_reason == "redis_slow" else RECEIVER_TIMEOUT):
                 verdicts, drains = await self._inbox.accept(deliveries)
         except (RedisError, TimeoutError) as error:
-            self._set_trouble(_reason(error))
+            self._set_unavailable(_reason(error))
             raise
         if not drains:
             self._request_drain()
@@ -180,15 +183,15 @@ class Intake:
         return verdicts
 
     def _request_drain(self) -> None:
-        if self._enqueueing is None or self._enqueueing.done():
-            self._enqueueing = asyncio.create_task(self._request_drain_in_thread())
+        if self._enqueue_task is None or self._enqueue_task.done():
+            self._enqueue_task = asyncio.create_task(self._request_drain_in_thread())
 
     async def _request_drain_in_thread(self) -> None:
         try:
             await asyncio.to_thread(self._enqueue_drain)
         except RedisError as error:
             logger.info("drain.not_asked error=%s: the clock enqueues one", type(error).__name__)
-        # A drain needs a moment to begin, so another request meanwhile is useless.
+        # A drain takes a moment to begin: do not enqueue another meanwhile.
         await asyncio.sleep(0.25)
 
     # -- the state of Redis --------------------------------------------------------------------------
@@ -208,26 +211,26 @@ class Intake:
 
         It writes, because a replica that lost its primary still answers a ping.
         """
-        counted, self._counters = self._counters, Counter()
-        measured = self._meter.take()
+        counts, self._counters = self._counters, Counter()
+        metrics = self._meter.take()
         try:
             async with asyncio.timeout(RECEIVER_TIMEOUT):
-                await self._inbox.count(counted + Counter({"beats": 1}), measured)
+                await self._inbox.count(counts + Counter({"beats": 1}), metrics)
                 await self._inbox.keep_clock()
-                full = await self._is_full()
+                full = await self._measure_memory()
         except (RedisError, TimeoutError) as error:
-            self._counters += counted
-            self._meter.give_back(measured)
-            self._set_trouble(_reason(error))
+            self._counters += counts
+            self._meter.give_back(metrics)
+            self._set_unavailable(_reason(error))
         else:
-            self._set_trouble("redis_full" if full else None)
+            self._set_unavailable("redis_full" if full else None)
 
-    async def _is_full(self) -> bool:
+    async def _measure_memory(self) -> bool:
         self._used, self._limit = await self._inbox.memory_usage()
         return self._limit > 0 and self._used > MEMORY_LIMIT * self._limit
 
     def _reserve_room(self, delivery: Delivery) -> None:
-        """Raise `IntakeUnavailable` where the delivery would take memory from workers or from signed deliveries."""
+        """Raise `IntakeUnavailable` if the delivery would use memory reserved for workers or signed deliveries."""
         if not self._limit:
             return
         size = BODY_COST * len(delivery.body)
@@ -244,25 +247,25 @@ class Intake:
                 "are not stored; see `hitl-receiver status`, and replace the URL if it leaked"
             )
 
-    def _set_trouble(self, trouble: str | None) -> None:
-        if trouble == self._trouble:
+    def _set_unavailable(self, reason: str | None) -> None:
+        if reason == self._unavailable_reason:
             return
-        self._trouble = trouble
-        if trouble:
-            logger.warning("intake.unavailable reason=%s", trouble)
+        self._unavailable_reason = reason
+        if reason:
+            logger.warning("intake.unavailable reason=%s", reason)
         else:
             logger.info("intake.ready")
 
 
 def _log_stored(deliveries: list[Delivery], verdicts: list[Verdict]) -> None:
-    """Log each delivery that is in the inbox now; of events that cannot be read, why."""
+    """Log each stored delivery; for a quarantined one, the reason."""
     stored: list[log_fields.Fields] = []
     for delivery, verdict in zip(deliveries, verdicts, strict=True):
         content = delivery.content
         if not isinstance(content, Event):
             if verdict == "accepted":
                 logger.warning(
-                    "delivery.quarantined event=%s reason=%s trust=%s: it is verified and cannot be read; see "
+                    "delivery.quarantined event=%s reason=%s trust=%s: it is verified and cannot be parsed; see "
                     "`hitl-receiver show`",
                     content.key, content.reason, delivery.trust,
                 )  # fmt: skip

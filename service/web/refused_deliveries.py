@@ -1,4 +1,4 @@
-"""Inspects refused deliveries: one may come from HITL.sh, and our secret be the wrong one.
+"""Inspects refused deliveries: one may come from HITL.sh while our secret is wrong.
 
 HITL.sh does not retry after a 401, so a decision that we cannot verify would be found only by the next reconcile run
 that checks its request. A refused body is used for one thing: if it names an open request that is tracked, that

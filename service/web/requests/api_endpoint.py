@@ -1,4 +1,4 @@
-"""What all endpoints of the HTTP API share: who calls, which method, and how errors are answered."""
+"""Common part of all endpoints of the HTTP API: authentication, methods, and answers to errors."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +21,7 @@ logger = logging.getLogger("hitl.receiver")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a caller that is known and admitted."""
+    """One authenticated and admitted call."""
 
     token: AccessToken
     scope: Scope
@@ -36,36 +36,36 @@ class ApiEndpoint:
     """One path with its methods, as an ASGI application."""
 
     def __init__(self, access: TokenAccess, methods: Mapping[str, tuple[access_tokens.Scope, Handler]]) -> None:
-        """`methods`: the token's scope that each needs, and what carries it out."""
+        """`methods`: by HTTP method, the scope that the token needs and the handler."""
         self._access = access
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracked = _TrackedSend(send)
         try:
-            await self._carry_out(scope, receive, tracked)
+            await self._handle(scope, receive, tracked)
         except ClientDisconnected:
             return
         except Exception as error:
-            problem = _problem_of(error)
+            problem = _problem_for(error)
             if problem.problem.status == 500:
                 logger.exception("request.failed method=%s path=%s", scope["method"], scope["path"])
             if tracked.has_started:
                 raise
             await reply_with_problem(problem).send(send)
 
-    async def _carry_out(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = self._access.authenticate(scope)
         method = scope["method"]
         if method not in self._methods:
             raise problems.method_not_allowed(method, list(self._methods))
-        needed, handler = self._methods[method]
-        self._access.admit(token, needed)
+        needed_scope, handler = self._methods[method]
+        self._access.admit(token, needed_scope)
         await handler(Call(token=token, scope=scope, receive=receive, send=send))
 
 
 class _TrackedSend:
-    """Knows whether a reply has begun: after that, no other can be sent."""
+    """Records whether a reply has begun: then no other reply can be sent."""
 
     __slots__ = ("_send", "has_started")
 
@@ -78,7 +78,7 @@ class _TrackedSend:
         await self._send(message)
 
 
-def _problem_of(error: Exception) -> RequestProblem:
+def _problem_for(error: Exception) -> RequestProblem:
     match error:
         case RequestProblem():
             return error

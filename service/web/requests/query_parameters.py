@@ -1,4 +1,4 @@
-"""Reads the query of a call; every problem is told at once."""
+"""Parses the query of a call, and collects all problems in one error."""
 
 import math
 import re
@@ -13,32 +13,32 @@ from service.web.requests import problems
 LONGEST_WAIT = 60.0
 LONGEST_PAGE = 100
 _PAGE = 50
-_MOST_FIELDS = 20
+_MAX_FIELDS = 20
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class QueryParameters:
-    """The parameters of one call. Read those that it may have, then `check`."""
+    """The query parameters of one call. Read each allowed parameter, then call `check`."""
 
     def __init__(self, query: bytes) -> None:
         self._values: dict[str, str] = {}
         self._problems: list[FieldProblem] = []
         self._names: set[str] = set()
         try:
-            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
         except ValueError:
             pairs = []
-            self._refuse("", f"the query has more than {_MOST_FIELDS} parameters")
+            self._refuse("", f"the query has more than {_MAX_FIELDS} parameters")
         for name, value in pairs:
             if name in self._values:
                 self._refuse(name, "is given twice: give it once")
             self._values[name] = value
 
     def check(self) -> None:
-        """Raises `RequestProblem` where a parameter is wrong, or is none of those that were read."""
+        """Raise `RequestProblem` if a parameter is invalid, or is not one of those that were read."""
         for name in self._values.keys() - self._names:
-            known = f"it has {', '.join(sorted(self._names))}" if self._names else "it has none"
-            self._refuse(name[:40], f"is no parameter of this call: {known}")
+            allowed = f"it has {', '.join(sorted(self._names))}" if self._names else "it has none"
+            self._refuse(name[:40], f"is no parameter of this call: {allowed}")
         if self._problems:
             raise problems.parameter_invalid(self._problems)
 
@@ -57,7 +57,7 @@ class QueryParameters:
         return seconds
 
     def trust(self) -> Trust:
-        """The least trust of the outcome; what was demanded when it was asked holds as well."""
+        """The least trust of the outcome, in addition to what the question demands."""
         text = self._text("trust")
         levels: tuple[Trust, ...] = get_args(Trust)
         for level in levels:
@@ -68,7 +68,7 @@ class QueryParameters:
         return "callback"
 
     def limit(self) -> int:
-        """Requests of a page."""
+        """Number of requests per page."""
         text = self._text("limit")
         if text is None:
             return _PAGE
@@ -78,7 +78,7 @@ class QueryParameters:
         return int(text)
 
     def after(self) -> str | None:
-        """The `next` of the page before."""
+        """The `next` of the previous page; None for the first."""
         text = self._text("after")
         if text is not None and not is_request_id(text):
             self._refuse("after", "must be the `next` of the page before")
@@ -94,7 +94,7 @@ class QueryParameters:
 
 
 def is_request_id(text: str) -> bool:
-    """Whether it may be the id of a request, ours or HITL.sh's: nothing else reaches Redis."""
+    """Whether the text has the form of a request id, ours or HITL.sh's; nothing else reaches Redis."""
     return _REQUEST_ID.fullmatch(text) is not None
 
 

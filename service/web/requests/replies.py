@@ -10,7 +10,7 @@ from service.web.requests.problems import MEDIA_TYPE, RequestProblem
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole reply."""
+    """A complete reply: status, body and headers."""
 
     status: int = 200
     body: bytes
@@ -18,7 +18,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     headers: Sequence[tuple[bytes, bytes]] = ()
 
     async def send(self, send: Send) -> None:
-        """Send it. What it says may change at any time, so nobody may keep it."""
+        """Send the reply, with ``Cache-Control: no-store`` because its content may change at any time."""
         headers = [
             (b"content-type", self.media_type),
             (b"content-length", str(len(self.body)).encode()),

@@ -1,4 +1,4 @@
-"""Composes the HTTP API: its routes, and what they share while the process runs."""
+"""Composes the HTTP API: its routes and the objects that they share."""
 
 from redis.asyncio import Redis as AsyncRedis
 from starlette.routing import BaseRoute, Route
@@ -37,10 +37,10 @@ class RequestApi:
         self._hub.start()
 
     def end_waits(self) -> None:
-        """The process is about to stop: answer everybody who waits."""
+        """Answer every waiting call, because the process is about to stop."""
         self._hub.end_waits()
 
     async def close(self) -> None:
-        """End what runs in the background, and the connections to HITL.sh."""
+        """End the background tasks, and close the connections to HITL.sh."""
         await self._hub.close()
         await self._service.close()

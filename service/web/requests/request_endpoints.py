@@ -21,21 +21,21 @@ from workers.asking.asking_service import AskingService
 logger = logging.getLogger("hitl.receiver")
 
 PATH = "/requests"
-#: Bytes of a body: a question and white space around it.
+#: Bytes of a body: the largest question, and white space.
 _LARGEST_BODY = 2 * LARGEST_QUESTION
 _BODY_SECONDS = 10.0
 
 
 class RequestPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests without an outcome, the oldest first."""
+    """Requests without an outcome, oldest first."""
 
     requests: list[AskedRequest]
-    #: For the parameter `after` of the next page; null on the last.
+    #: The parameter `after` for the next page; null on the last page.
     next: str | None
 
 
 class RequestHandlers:
-    """One method for each call."""
+    """The handlers of all calls; each raises `RequestProblem`, `AskError` or `ApiError`."""
 
     def __init__(self, service: AskingService, waits: RequestWaits) -> None:
         self._service = service
@@ -67,8 +67,8 @@ class RequestHandlers:
         limit, after = query.limit(), query.after()
         query.check()
         page = await self._service.list_open(limit=limit, after=after)
-        following = page[-1].id if len(page) == limit else None
-        body = msgspec.json.encode(RequestPage(requests=page, next=following))
+        next_id = page[-1].id if len(page) == limit else None
+        body = msgspec.json.encode(RequestPage(requests=page, next=next_id))
         await Reply(body=body).send(call.send)
 
     async def read(self, call: Call) -> None:

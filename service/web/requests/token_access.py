@@ -1,4 +1,4 @@
-"""Who calls, and whether the call is within the token's scopes and limits."""
+"""Authenticates calls, and checks the token's scopes and limits."""
 
 import hashlib
 import hmac
@@ -14,16 +14,16 @@ from service.web.requests import problems
 from service.web.requests.problems import RequestProblem
 from workers.access_tokens import LONGEST_TOKEN, AccessToken, Scope
 
-#: Calls a second on average, and at once, of one token in one web process. A process that takes the waits of another
-#: is called by all of its waiters at once.
+#: Calls per second on average, and in a burst, of one token in one web process. The burst of `read` is large because
+#: all waiters of a process that stops call another at once.
 CALL_RATES: dict[Scope, tuple[float, float]] = {"ask": (10.0, 100.0), "read": (500.0, 15_000.0)}
 #: Waits of one token at a time in one web process.
-MOST_WAITS = 15_000
+MAX_WAITS = 15_000
 _SCHEME = b"bearer "
 
 
 class CallRate:
-    """A token bucket: so many calls a second on average, so many at once."""
+    """A token bucket: `rate` calls per second on average, `burst` at once."""
 
     __slots__ = ("_burst", "_credit", "_credited_at", "_rate")
 
@@ -34,7 +34,7 @@ class CallRate:
         self._credited_at = now
 
     def spend(self, now: float) -> float:
-        """0 if one more call is allowed, and then it is counted; else the seconds until one is."""
+        """Count a call and return 0.0 if it is allowed; else return the seconds until one is."""
         self._credit = min(self._burst, self._credit + (now - self._credited_at) * self._rate)
         self._credited_at = now
         if self._credit < 1:
@@ -44,19 +44,19 @@ class CallRate:
 
 
 class TokenAccess:
-    """The tokens, and what each has used up in this process."""
+    """The access tokens, and how many calls and waits each has made in this process."""
 
     def __init__(
         self,
         tokens: Sequence[AccessToken],
         *,
         rates: dict[Scope, tuple[float, float]] = CALL_RATES,
-        most_waits: int = MOST_WAITS,
+        max_waits: int = MAX_WAITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tokens = [(_digest(token.token.encode()), token) for token in tokens]
         self._clock = clock
-        self._most_waits = most_waits
+        self._max_waits = max_waits
         self._waits: Counter[str] = Counter()
         now = clock()
         self._rates = {
@@ -66,20 +66,20 @@ class TokenAccess:
         }
 
     def authenticate(self, connection: ConnectionScope) -> AccessToken:
-        """The token that a call has; raises `RequestProblem`."""
+        """The token of a call; raises `RequestProblem` (401) for a missing or unknown one."""
         value = header(connection["headers"], b"authorization") or b""
         presented = value[len(_SCHEME) :].strip() if value[: len(_SCHEME)].lower() == _SCHEME else b""
         if not presented or len(presented) > LONGEST_TOKEN:
             raise problems.token_unknown()
-        # All are compared, by digests of one length: the time says nothing about any token.
+        # Every digest is compared, in constant time, so that the duration discloses nothing about a token.
         digest = _digest(presented)
-        matching = [token for known, token in self._tokens if hmac.compare_digest(known, digest)]
+        matching = [token for token_digest, token in self._tokens if hmac.compare_digest(token_digest, digest)]
         if not matching:
             raise problems.token_unknown()
         return matching[0]
 
     def admit(self, token: AccessToken, scope: Scope) -> None:
-        """Count a call; raises `RequestProblem` where the token may not make it."""
+        """Count a call; raises `RequestProblem` (403 or 429) if the token may not make it."""
         if scope not in token.scopes:
             raise problems.scope_missing(token.name, scope)
         seconds = self._rates[token.name, scope].spend(self._clock())
@@ -88,8 +88,8 @@ class TokenAccess:
 
     @contextmanager
     def waiting(self, token: AccessToken) -> Iterator[None]:
-        """Count a wait while it lasts; raises `RequestProblem` where the token has too many."""
-        if self._waits[token.name] >= self._most_waits:
+        """Count a wait while it lasts; raises `RequestProblem` (429) if the token has too many."""
+        if self._waits[token.name] >= self._max_waits:
             raise _too_many_waits(token)
         self._waits[token.name] += 1
         try:

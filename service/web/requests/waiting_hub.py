@@ -1,8 +1,8 @@
-"""Tells everybody who waits for a request that it has changed, with one Redis subscription for the whole process.
+"""Notifies waiters of changed requests, with one Redis subscription for the whole process.
 
-The record is the truth, and a message only says that it has changed. So whoever waits registers first, then reads the
-record, then waits. Because a message may be lost, the versions of all requests that are waited for are compared after
-each new subscription, and every `RECHECK_SECONDS`.
+The record is authoritative; a message only says that it has changed. So a waiter registers first, then reads the
+record, then waits. Because a message may be lost, the versions of all requests with waiters are compared after each
+new subscription, and every `RECHECK_SECONDS`.
 """
 
 import asyncio
@@ -24,30 +24,30 @@ from workers.redis_clients import RECEIVER_TIMEOUT
 
 logger = logging.getLogger("hitl.receiver")
 
-#: Seconds after which a message that was lost costs nothing more.
+#: Seconds between two comparisons of versions: a lost message delays a waiter by at most so long.
 RECHECK_SECONDS = 30.0
-#: Waits of one process at a time.
-MOST_WAITS = 20_000
-#: Requests that are read together.
+#: Concurrent waits of one process.
+MAX_WAITS = 20_000
+#: Requests read in one batch.
 _BATCH = 200
-#: Versions that are read together.
+#: Versions read in one batch.
 _VERSION_BATCH = 2_000
-#: Seconds until Redis is tried again.
+#: Seconds until Redis is tried again after an error.
 _RETRY_SECONDS = 0.5
 
 
 class _WaitedRequest:
-    """A request for which somebody waits."""
+    """A request with waiters."""
 
     __slots__ = ("check_at", "hitl_id", "version", "watches")
 
     def __init__(self) -> None:
         self.watches: list[Watch] = []
-        #: That was read last; -1 before that.
+        #: The version that was read last; -1 before the first read.
         self.version = -1
-        #: HITL.sh's id, while it is open there.
+        #: HITL.sh's id, while the request is open there.
         self.hitl_id: str | None = None
-        #: Seconds since 1970: when HITL.sh is to be asked, should nothing come until then.
+        #: Seconds since 1970: when the request is checked at HITL.sh, unless its outcome arrives before.
         self.check_at = float("inf")
 
 
@@ -61,22 +61,22 @@ class Watch:
         self._id = request_id
         self._version = -1
         self._future: asyncio.Future[AskedRequest | None] | None = None
-        #: Its client has gone.
+        #: The client has disconnected.
         self.is_abandoned = False
-        #: The request is no longer kept.
+        #: The request no longer exists.
         self.is_gone = False
 
     async def read(self) -> AskedRequest | None:
-        """The request as it is; None if it is not kept. Raises `RequestProblem` while Redis cannot be read."""
+        """The current request; None if it does not exist. Raises `RequestProblem` if Redis cannot be read."""
         request = await self._hub.read(self._id)
         if request is not None:
             self._version = max(self._version, request.version)
         return request
 
     async def next_version(self, seconds: float) -> AskedRequest | None:
-        """The request once it is newer than what was read last; None when there is another reason to look at it.
+        """Wait for a version newer than the one read last.
 
-        That is when `seconds` are over, when the request is gone, when its client is, and when the hub closes.
+        None after `seconds`, if the request no longer exists, if the client disconnects, and if the hub closes.
         """
         if not self.may_change():
             return None
@@ -91,7 +91,7 @@ class Watch:
             self._future = None
 
     def may_change(self) -> bool:
-        """Whether waiting is of use: the request is kept, its client is there, and this process goes on."""
+        """Whether waiting makes sense: the request exists, the client is connected, and the process is not stopping."""
         return not (self.is_gone or self.is_abandoned or self._hub.is_closing)
 
     def wake(self, request: AskedRequest | None = None) -> None:
@@ -102,12 +102,12 @@ class Watch:
             self._future.set_result(request)
 
     def abandon(self) -> None:
-        """Nobody waits any more."""
+        """End the wait, because the client has disconnected."""
         self.is_abandoned = True
         self.wake()
 
     def deliver(self, request: AskedRequest | None) -> None:
-        """Wake the waiter unless it has seen this version."""
+        """Wake the waiter, unless it has seen this version. None: the request no longer exists."""
         self.is_gone = request is None
         if request is None or request.version > self._version:
             self.wake(request)
@@ -121,19 +121,19 @@ class WaitingHub:
         service: AskingService,
         waits: QuestionWaits,
         *,
-        most_waits: int = MOST_WAITS,
+        max_waits: int = MAX_WAITS,
         recheck_seconds: float = RECHECK_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._service = service
         self._questions = waits
-        self._most_waits = most_waits
+        self._max_waits = max_waits
         self._recheck_seconds = recheck_seconds
         self._clock = clock
-        self._waited: dict[str, _WaitedRequest] = {}
+        self._waited_requests: dict[str, _WaitedRequest] = {}
         self._count = 0
         self._reads: GroupCommit[str, AskedRequest | None] = GroupCommit(
-            self._read_batch, batch_size=_BATCH, max_waiting=2 * most_waits
+            self._read_batch, batch_size=_BATCH, max_waiting=2 * max_waits
         )
         self._stale: set[str] = set()
         self._has_stale = asyncio.Event()
@@ -152,18 +152,18 @@ class WaitingHub:
         self._tasks = [asyncio.create_task(self._follow_changes()), asyncio.create_task(self._read_stale())]
 
     def end_waits(self) -> None:
-        """This process is about to stop: every waiter gets the request as it is, and comes again elsewhere."""
+        """End every wait, because the process is about to stop; clients repeat the call at another process."""
         if self.is_closing:
             return
         self.is_closing = True
         if self._count:
             logger.info("waits.ended waits=%d", self._count)
-        for waited in self._waited.values():
+        for waited in self._waited_requests.values():
             for watch in waited.watches:
                 watch.wake()
 
     async def close(self) -> None:
-        """End everything."""
+        """End all waits and background tasks."""
         self.end_waits()
         for task in self._tasks:
             task.cancel()
@@ -172,13 +172,13 @@ class WaitingHub:
 
     @contextmanager
     def watching(self, request_id: str) -> Iterator[Watch]:
-        """Register a waiter for one of our own ids; raises `RequestProblem` where there are too many."""
-        if self._count >= self._most_waits:
+        """Register a waiter for one of our own ids; raises `RequestProblem` if there are too many."""
+        if self._count >= self._max_waits:
             raise problems.unavailable("Too many waits are under way in this process")
         watch = Watch(self, request_id)
-        waited = self._waited.get(request_id)
+        waited = self._waited_requests.get(request_id)
         if waited is None:
-            waited = self._waited[request_id] = _WaitedRequest()
+            waited = self._waited_requests[request_id] = _WaitedRequest()
         waited.watches.append(watch)
         self._count += 1
         try:
@@ -187,10 +187,10 @@ class WaitingHub:
             self._count -= 1
             waited.watches.remove(watch)
             if not waited.watches:
-                del self._waited[request_id]
+                del self._waited_requests[request_id]
 
     async def read(self, request_id: str) -> AskedRequest | None:
-        """One request, read together with others; raises `RequestProblem` while Redis cannot be read."""
+        """Read one request, batched with others; raises `RequestProblem` if Redis cannot be read."""
         try:
             return await self._reads.submit(request_id)
         except (RedisError, TimeoutError) as error:
@@ -201,8 +201,8 @@ class WaitingHub:
             raise problems.unavailable("This process is stopping", 1) from error
 
     def recheck_if_newer(self, request_id: str, version: int) -> None:
-        """Read the request again if a newer version than this has been seen: it came while nobody waited for it."""
-        if self._waited[request_id].version > version:
+        """Read the request again if a newer version was seen before the waiter began to wait."""
+        if self._waited_requests[request_id].version > version:
             self._mark_stale([request_id])
 
     # -- reading ------------------------------------------------------------------------------------------
@@ -211,11 +211,11 @@ class WaitingHub:
         async with asyncio.timeout(2 * RECEIVER_TIMEOUT):
             requests = await self._service.get_many(list(dict.fromkeys(request_ids)))
         for request_id in request_ids:
-            self._note(request_id, requests.get(request_id))
+            self._record_read(request_id, requests.get(request_id))
         return [requests.get(request_id) for request_id in request_ids]
 
-    def _note(self, request_id: str, request: AskedRequest | None) -> "_WaitedRequest | None":
-        waited = self._waited.get(request_id)
+    def _record_read(self, request_id: str, request: AskedRequest | None) -> "_WaitedRequest | None":
+        waited = self._waited_requests.get(request_id)
         if waited is None:
             return None
         waited.version = 0 if request is None else max(waited.version, request.version)
@@ -236,7 +236,7 @@ class WaitingHub:
             batch = [self._stale.pop() for _ in range(min(_BATCH, len(self._stale)))]
             if not self._stale:
                 self._has_stale.clear()
-            batch = [request_id for request_id in batch if request_id in self._waited]
+            batch = [request_id for request_id in batch if request_id in self._waited_requests]
             if not batch:
                 continue
             try:
@@ -246,7 +246,7 @@ class WaitingHub:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             for request_id, request in zip(batch, requests, strict=True):
-                waited = self._waited.get(request_id)
+                waited = self._waited_requests.get(request_id)
                 for watch in [] if waited is None else list(waited.watches):
                     watch.deliver(request)
 
@@ -268,7 +268,7 @@ class WaitingHub:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _follow(self, changes: QuestionChanges) -> None:
-        """Follow one subscription until nothing comes for so long that it may be broken."""
+        """Follow one subscription until no message comes for `recheck_seconds`: the connection may be broken."""
         is_silent = False
         while not is_silent:
             await self._compare_versions()
@@ -281,15 +281,15 @@ class WaitingHub:
                 change = await changes.next_change(seconds=seconds)
                 if change is not None:
                     is_silent = False
-                    self._hear(change)
+                    self._handle_change(change)
 
-    def _hear(self, change: QuestionChange) -> None:
-        waited = self._waited.get(change.id)
+    def _handle_change(self, change: QuestionChange) -> None:
+        waited = self._waited_requests.get(change.id)
         if waited is not None and (change.version == 0 or change.version > waited.version):
             self._mark_stale([change.id])
 
     async def _compare_versions(self) -> None:
-        request_ids = list(self._waited)
+        request_ids = list(self._waited_requests)
         for start in range(0, len(request_ids), _VERSION_BATCH):
             batch = request_ids[start : start + _VERSION_BATCH]
             async with asyncio.timeout(2 * RECEIVER_TIMEOUT):
@@ -299,20 +299,20 @@ class WaitingHub:
             )
 
     def _is_stale(self, request_id: str, version: int) -> bool:
-        waited = self._waited.get(request_id)
+        waited = self._waited_requests.get(request_id)
         return waited is not None and waited.version != version
 
     async def _expedite_checks(self) -> None:
-        """Have requests checked whose webhooks should have come by now, or may have been lost."""
+        """Expedite the checks of requests whose webhooks may have been lost."""
         now = self._clock()
-        due = {name: waited for name, waited in self._waited.items() if waited.check_at <= now}
+        due = {name: waited for name, waited in self._waited_requests.items() if waited.check_at <= now}
         self._expedited_at = now
         if not due:
             return
         hitl_ids = [waited.hitl_id for waited in due.values() if waited.hitl_id is not None]
         async with asyncio.timeout(2 * RECEIVER_TIMEOUT):
             expedited = await self._questions.expedite_checks(hitl_ids)
-        # Reading them again tells when the next check of each is due.
+        # Reading them again sets the time of their next checks.
         self._mark_stale(due)
         if expedited:
             logger.info("checks.expedited requests=%d", expedited)

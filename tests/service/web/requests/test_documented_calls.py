@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from service.web.requests.openapi_document import openapi_document
-from service.web.requests.token_access import CALL_RATES, MOST_WAITS
+from service.web.requests.token_access import CALL_RATES, MAX_WAITS
 from tests.service.conftest import wait_until
 from tests.service.web.requests.conftest import TOKEN, AskingReceiver, Json
 
@@ -57,5 +57,5 @@ def test_the_limits_of_the_page_are_those_of_the_application() -> None:
 
     assert (
         f"ask {ask_rate:.0f} times a second on average and {ask_burst:.0f} times at once, read {read_rate:.0f} times a "
-        f"second and {read_burst:,.0f} at once, and have {MOST_WAITS:,} waits."
+        f"second and {read_burst:,.0f} at once, and have {MAX_WAITS:,} waits."
     ) in " ".join(PAGE.split())

@@ -70,7 +70,7 @@ def test_a_call_that_lacks_its_scope_costs_nothing() -> None:
 
 
 def test_waits_are_counted_while_they_last() -> None:
-    tokens = access(most_waits=1)
+    tokens = access(max_waits=1)
 
     with tokens.waiting(AGENT):
         with tokens.waiting(READER):

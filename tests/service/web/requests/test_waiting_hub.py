@@ -144,7 +144,7 @@ async def test_what_was_checked_a_moment_ago_is_not_checked_again(
 
 
 async def test_waits_beyond_the_most_are_refused(service: AskingService, async_redis: AsyncRedis) -> None:
-    hub = WaitingHub(service, QuestionWaits(async_redis), most_waits=1)
+    hub = WaitingHub(service, QuestionWaits(async_redis), max_waits=1)
 
     with hub.watching("ask_1"), pytest.raises(RequestProblem) as refused, hub.watching("ask_1"):
         pass
