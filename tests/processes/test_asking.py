@@ -70,7 +70,7 @@ def test_what_a_dead_process_has_asked_is_bound_by_the_reconcile_process(stack: 
 
 
 @pytest.mark.slow
-def test_a_timeout_passes_the_question_on_and_handlers_are_told_of_the_decision_alone(stack: ReconcileStack) -> None:
+def test_a_timeout_escalates_the_question_and_only_the_decision_reaches_handlers(stack: ReconcileStack) -> None:
     on_call = Escalation(loop=stack.make_loop(), timeout_seconds=600)
     asked = question(stack, escalate_to=(on_call,), trust="confirmed", text="Who is there?")
     request = run(stack, lambda service: service.submit(asked)).request

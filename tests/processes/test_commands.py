@@ -183,7 +183,7 @@ def test_send_without_a_receiver_says_so_and_keeps_the_token_to_itself(tmp_path:
     assert "/callbacks/" not in told.stdout + told.stderr
 
 
-def test_the_door_takes_what_is_posted_to_a_minted_url(stack: LiveStack, tmp_path: Path) -> None:
+def test_the_receiver_accepts_a_delivery_to_a_minted_url(stack: LiveStack, tmp_path: Path) -> None:
     told = run("callback-url", "--callback-state", '{"order": 7}', cwd=tmp_path, environ=sender(stack.url))
 
     assert told.returncode == 0

@@ -111,7 +111,7 @@ def test_no_fencing_token_is_repeated_and_what_runs_goes_on(stack: LiveStack, pa
     assert not stack.redis.exists(*map(keys.event, before))
 
 
-def test_what_was_settled_behind_the_replicas_back_runs_again(stack: LiveStack, pair: Pair) -> None:
+def test_effects_whose_settlement_was_not_replicated_run_again(stack: LiveStack, pair: Pair) -> None:
     """At least once, in the worst case: nothing that the replica knows is lost."""
     held = stack.send(answer("Hold"))
     stack.wait_for(held, "hold", "begin")

@@ -21,7 +21,7 @@ ENVIRON = {
 @pytest.mark.parametrize(
     "words", [["serve"], ["work"], ["clock"], ["dev"], ["callback-url"]], ids=lambda words: words[0]
 )
-def test_a_program_refuses_it_and_says_what_to_write(tmp_path: Path, words: list[str]) -> None:
+def test_a_program_refuses_http_and_says_what_to_set(tmp_path: Path, words: list[str]) -> None:
     told = run(*words, cwd=tmp_path, environ=ENVIRON)
 
     assert told.returncode == 2

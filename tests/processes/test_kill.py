@@ -177,7 +177,7 @@ def test_every_effect_is_settled_once_and_nothing_is_left(storm: Storm) -> None:
 
 
 @pytest.mark.slow
-def test_it_was_over_a_lease_and_five_seconds_after_the_last_kill(storm: Storm) -> None:
+def test_everything_ends_within_a_lease_and_five_seconds_after_the_last_kill(storm: Storm) -> None:
     assert storm.settled_after <= LEASE + SLACK
 
 

@@ -52,7 +52,7 @@ def see_that_it_was_settled_once(stack: LiveStack, event: str) -> None:
     assert stack.observer.told(event, "begin")["hold"] == 1
 
 
-def test_what_arrives_while_redis_is_away_is_refused_and_kept_later(stack: LiveStack) -> None:
+def test_a_delivery_while_redis_is_away_is_refused_and_stored_when_repeated(stack: LiveStack) -> None:
     bodies = [answer("Approve") for _ in range(20)]
     sender = Sender()
     stack.server.kill()

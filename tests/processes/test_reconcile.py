@@ -43,7 +43,7 @@ def test_every_decision_is_handled_once_by_every_handler_that_wants_it(storm: Re
 
 
 @pytest.mark.slow
-def test_every_handler_is_told_what_was_decided_and_by_whom(storm: ReconcileStorm) -> None:
+def test_every_handler_receives_the_decision_and_its_source(storm: ReconcileStorm) -> None:
     told = {
         (one.request, one.outcome, repr(one.response), one.source, repr(one.state)) for one in storm.stack.handled()
     }

@@ -46,7 +46,7 @@ def test_a_wrong_secret_of_ours_costs_seconds_and_not_the_decisions(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_what_is_posted_to_a_leaked_callback_url_moves_no_money(tmp_path: Path) -> None:
+def test_a_forged_delivery_to_a_leaked_callback_url_runs_no_confirmed_handler(tmp_path: Path) -> None:
     with reconciling(tmp_path, ALONE, handlers="reconcile_careful_handlers", seed=1) as stack:
         request, path = ask(stack, state={"order": 17})
         forged = payload(request, "Approve")
@@ -91,7 +91,7 @@ def test_a_callback_url_of_another_request_proves_nothing(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["errors", "no connection"])
-def test_an_api_that_is_away_is_left_alone_for_a_while_and_then_asked_again(tmp_path: Path, how: str) -> None:
+def test_an_unavailable_api_is_called_again_after_a_pause(tmp_path: Path, how: str) -> None:
     with reconciling(tmp_path, {"HITL_CHECK_WITHIN": "1s"}, seed=1) as stack:
         stack.wait_for_a_look()
         loop = stack.make_loop()

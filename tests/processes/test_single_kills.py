@@ -22,7 +22,7 @@ def is_done(stack: LiveStack, event: str, handler: str) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_killed_process_left_is_handled(stack: LiveStack, name: str) -> None:
+def test_work_of_a_killed_process_is_handled(stack: LiveStack, name: str) -> None:
     event = stack.send(answer("Hold"))
     stack.wait_for(event, "hold", "begin")
     stack.wait(lambda: is_done(stack, event, "quick"), WITHIN, "its other effect is settled")
@@ -37,7 +37,7 @@ def test_what_a_killed_process_left_is_handled(stack: LiveStack, name: str) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_comes_after_a_kill_is_handled(stack: LiveStack, name: str) -> None:
+def test_deliveries_after_a_kill_are_handled(stack: LiveStack, name: str) -> None:
     stack.kill(name)
 
     event = stack.send_until_kept(answer("Approve"))

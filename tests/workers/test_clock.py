@@ -18,11 +18,11 @@ def now(redis: Redis) -> int:
     return int(time.time() * 1000)
 
 
-async def test_nothing_due_asks_for_nothing(redis: Redis) -> None:
+async def test_without_due_work_no_job_is_enqueued(redis: Redis) -> None:
     assert Clock(redis, retention=60).tick() is False
 
 
-def test_something_due_and_nobody_there_asks_for_one_drain(redis: Redis) -> None:
+def test_due_work_without_a_drain_enqueues_one_drain(redis: Redis) -> None:
     redis.zadd(keys.DUE, {"|e": now(redis)})
     clock = Clock(redis, retention=60)
 
@@ -30,21 +30,21 @@ def test_something_due_and_nobody_there_asks_for_one_drain(redis: Redis) -> None
     assert queue(redis).count == 1
 
 
-def test_a_resident_drain_is_trusted_with_what_is_due_now(redis: Redis) -> None:
+def test_a_resident_drain_needs_no_second_one(redis: Redis) -> None:
     redis.zadd(keys.DUE, {"|e": now(redis)})
     redis.zadd(keys.DRAINS, {"d": now(redis) + 3_000})
 
     assert Clock(redis, retention=60).tick() is False
 
 
-def test_a_backlog_asks_for_another_drain(redis: Redis) -> None:
+def test_a_backlog_enqueues_another_drain(redis: Redis) -> None:
     redis.zadd(keys.DUE, {"|e": now(redis) - BACKLOG - 100})
     redis.zadd(keys.DRAINS, {"d": now(redis) + 3_000})
 
     assert Clock(redis, retention=60).tick() is True
 
 
-def test_a_drain_that_fell_silent_counts_no_more(redis: Redis) -> None:
+def test_a_drain_that_stopped_announcing_does_not_count(redis: Redis) -> None:
     redis.zadd(keys.DUE, {"|e": now(redis)})
     redis.zadd(keys.DRAINS, {"d": now(redis) - 1})
 
@@ -66,7 +66,7 @@ async def test_an_accepted_event_is_due_for_the_clock(redis: Redis, async_redis:
     assert Clock(redis, retention=60).tick() is True
 
 
-async def test_the_clock_forgets_what_has_expired_and_nothing_else(redis: Redis, async_redis: AsyncRedis) -> None:
+async def test_the_clock_trims_expired_index_members_only(redis: Redis, async_redis: AsyncRedis) -> None:
     inbox = Inbox(async_redis, retention=1)
     await inbox.accept([delivery(), delivery(b"[]"), delivery(payload(request_id="unfinished"))])
     for event_key in (key(payload()), delivery(b"[]").content.key):
@@ -80,7 +80,7 @@ async def test_the_clock_forgets_what_has_expired_and_nothing_else(redis: Redis,
     assert redis.zcard(keys.QUARANTINE) == 0
 
 
-def test_a_request_that_is_worth_a_call_asks_for_one_reconcile_run(redis: Redis) -> None:
+def test_a_due_check_enqueues_one_reconcile_run(redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
     clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
 
@@ -91,7 +91,7 @@ def test_a_request_that_is_worth_a_call_asks_for_one_reconcile_run(redis: Redis)
     assert (job.func_name, job.id.startswith("reconcile-")) == ("workers.jobs.reconcile", True)
 
 
-def test_no_reconcile_run_is_asked_for_while_one_runs_or_nothing_is_worth_a_call(redis: Redis) -> None:
+def test_no_reconcile_run_is_enqueued_while_one_is_active_or_no_check_is_due(redis: Redis) -> None:
     clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
     redis.zadd(keys.CHECKS, {"r1": now(redis) + 60_000})
     clock.tick()
@@ -102,7 +102,7 @@ def test_no_reconcile_run_is_asked_for_while_one_runs_or_nothing_is_worth_a_call
     assert queue(redis, RECONCILE).count == 0
 
 
-def test_after_trouble_with_hitl_sh_it_is_left_alone_whatever_becomes_due(redis: Redis) -> None:
+def test_no_reconcile_run_is_enqueued_during_a_pause_after_an_error(redis: Redis) -> None:
     redis.zadd(keys.CHECKS, {"r1": now(redis) - 1})
     clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",))
     redis.hset(keys.RECONCILE_STATE, "rests_until", time.time() + 60)
@@ -114,7 +114,7 @@ def test_after_trouble_with_hitl_sh_it_is_left_alone_whatever_becomes_due(redis:
     assert (resting, queue(redis, RECONCILE).count) == (0, 1)
 
 
-def test_each_key_that_is_polled_has_what_is_due_looked_for_and_no_other(redis: Redis) -> None:
+def test_only_polled_api_keys_have_reconcile_runs_enqueued(redis: Redis) -> None:
     old, new = "hitl_test_old", "hitl_test_new"
     registered = api_keys.configure(redis, [old, new], lookback=60)
     for indexes in registered:
@@ -136,13 +136,13 @@ def test_without_an_api_key_nothing_is_reconciled(redis: Redis) -> None:
     assert queue(redis, RECONCILE).count == 0
 
 
-def test_the_first_tick_has_a_reconcile_run_look_what_there_is(redis: Redis) -> None:
+def test_the_first_tick_enqueues_a_reconcile_run(redis: Redis) -> None:
     Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",), discovers=True).tick()
 
     assert queue(redis, RECONCILE).count == 1
 
 
-def test_workers_that_do_not_discover_are_not_asked_to_each_second(redis: Redis) -> None:
+def test_without_discovery_no_run_is_enqueued_each_second(redis: Redis) -> None:
     clock = Clock(redis, retention=60, api_keys=("hitl_test_0123456789abcdef",), discovers=True)
     clock.tick()
     queue(redis, RECONCILE).empty()
@@ -152,7 +152,7 @@ def test_workers_that_do_not_discover_are_not_asked_to_each_second(redis: Redis)
     assert queue(redis, RECONCILE).count == 0
 
 
-def test_what_is_too_old_to_matter_leaves_the_ledger(redis: Redis) -> None:
+def test_requests_past_any_lifetime_leave_the_tracker(redis: Redis) -> None:
     redis.zadd(keys.ASKED, {"old": time.time() - 40 * 86_400, "new": time.time()})
     redis.zadd(keys.LOST, {"old": now(redis) - 120_000})
 

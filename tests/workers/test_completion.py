@@ -100,7 +100,7 @@ def test_an_answer_that_was_not_offered_is_kept_and_unexpected(asked: RequestDet
     assert (completion.event.response, completion.is_unexpected) == (response, True)
 
 
-def test_a_word_of_the_form_itself_is_no_answer_of_the_question() -> None:
+def test_a_string_of_the_payload_form_is_no_answer() -> None:
     completion = complete(event("approved", variant="global"), KnownDetails(asked=details()))
 
     assert ("response" in completion.missing, completion.is_unexpected) == (True, False)
@@ -120,7 +120,7 @@ def _fields(asked: RequestDetails) -> dict[str, Any]:
     return {"response_type": asked.response_type, "response_config": asked.response_config}
 
 
-def test_what_nobody_told_is_named() -> None:
+def test_fields_that_no_source_provides_are_missing() -> None:
     completion = complete(event("Quite another word", reviewer=Reviewer(id="u1")))
 
     assert completion.missing == (
@@ -129,7 +129,7 @@ def test_what_nobody_told_is_named() -> None:
     )  # fmt: skip
 
 
-def test_what_is_not_there_was_not_given_once_the_request_is_known() -> None:
+def test_a_field_absent_from_a_read_request_is_not_missing() -> None:
     known = KnownDetails(api=details(), loop_name="Desk", callback=CallbackState(id="t", state={"order": 7}))
     completion = complete(event(loop_id="l1"), known)
 
@@ -138,7 +138,7 @@ def test_what_is_not_there_was_not_given_once_the_request_is_known() -> None:
     assert (completion.event.metadata, completion.event.default_response) == (None, None)
 
 
-def test_the_best_source_speaks_for_each_field() -> None:
+def test_each_field_comes_from_its_best_source() -> None:
     known = KnownDetails(
         asked=RequestDetails(loop_id="asked"),
         api=RequestDetails(loop_id="api", priority="high"),
@@ -158,7 +158,7 @@ def test_the_state_of_the_delivery_comes_before_that_of_the_request() -> None:
     assert complete(event(), known, own=CallbackState(id="u", state=2)).state == 2
 
 
-def test_what_is_about_no_request_stays_as_it_is() -> None:
+def test_an_event_without_a_request_is_not_completed() -> None:
     joined = Event(variant="global", name="user.joined", key="user.joined:1", loop_name="Desk")
 
     completion = complete(joined)
@@ -195,7 +195,7 @@ def test_the_draft_of_the_question_tells_whether_it_was_edited(answer: str, was_
     assert (unknown.event.was_edited, "was_edited" in unknown.missing) == (None, True)
 
 
-def test_what_a_delivery_says_of_edits_stays() -> None:
+def test_the_delivered_edit_flag_is_kept() -> None:
     asked = details("editable_text", draft_text="As drafted", max_length=100)
 
     assert complete(event("As drafted", was_edited=True), KnownDetails(asked=asked)).event.was_edited is True

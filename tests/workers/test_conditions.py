@@ -109,7 +109,7 @@ def test_keys_that_could_never_hold_are_refused(keys: Any):
         compile_keys(keys, "metadata")
 
 
-def test_a_condition_is_told_on_one_short_line():
+def test_a_condition_is_described_on_one_short_line():
     assert describe_condition({"b", "a"}) == "['a', 'b']"
     assert describe_condition(between(1, 2.5)) == "between(1, 2.5)"
     assert describe_condition(lambda value: True) == "lambda"

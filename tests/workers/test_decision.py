@@ -40,16 +40,16 @@ def test_a_falsy_response_is_an_answer(response: Any):
 
 
 @pytest.mark.parametrize("made", [timed_out("Reject"), cancelled(), completed(None)])
-def test_what_nobody_answered_is_not_answered(made: Decision):
+def test_a_decision_without_an_answer_is_not_answered(made: Decision):
     assert not made.answered
     assert made.response is None
 
 
-def test_an_answer_the_vendor_filled_in_is_nobody_s_answer():
+def test_a_default_that_the_vendor_assumed_is_no_answer():
     assert not completed("Approve", source="vendor_default").answered
 
 
-def test_raw_is_the_whole_body_parsed():
+def test_raw_is_the_parsed_body():
     assert decision(body=b'{"event": "x", "own": [1]}').raw == {"event": "x", "own": [1]}
 
 

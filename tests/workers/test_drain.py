@@ -120,7 +120,7 @@ async def test_a_handler_that_raises_is_tried_again_and_its_neighbour_is_not(inb
     ]
 
 
-async def test_after_five_attempts_it_is_failed_and_visible(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_after_five_attempts_the_effect_is_a_dead_letter(inbox: WorkerInbox, redis: Redis) -> None:
     router, attempts = Router(), []
 
     @router.on("request.completed", attempts=5, **QUICK)
@@ -215,7 +215,7 @@ async def test_a_stopped_drain_finishes_what_runs_and_leaves_the_rest(inbox: Wor
     assert redis.zcard(keys.DUE) == 3
 
 
-async def test_what_outlives_the_grace_is_given_back_at_once(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_an_effect_that_outlives_the_grace_period_is_released(inbox: WorkerInbox, redis: Redis) -> None:
     router = Router()
 
     @router.on("request.completed")
@@ -272,7 +272,7 @@ async def test_a_handler_that_blocks_the_loop_keeps_its_lease(redis: Redis, asyn
     assert runs == [1]
 
 
-async def test_a_drain_gives_way_to_no_rq_job(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_drain_does_not_end_for_another_rq_job(inbox: WorkerInbox, redis: Redis) -> None:
     async with draining(inbox, redis, Router()):
         redis.rpush(waiting_key(DRAIN), "drain-2", "reconcile-1", "another")
         await asyncio.sleep(1.5)
@@ -332,7 +332,9 @@ async def test_what_runs_when_a_drain_retires_ends_in_its_own_time(inbox: Worker
     assert record.effects[0].state == "done"
 
 
-async def test_an_effect_for_a_handler_that_is_gone_is_held_and_comes_back(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_an_effect_of_a_missing_handler_is_held_until_the_handler_returns(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     before, after, seen = Router(), Router(), []
 
     @before.on("request.completed")
@@ -377,7 +379,7 @@ async def test_late_and_conflicting_events_are_kept_but_not_routed(inbox: Worker
     assert seen == ["request.completed"]
 
 
-async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_redis: AsyncRedis) -> None:
+async def test_an_effect_that_kills_workers_becomes_a_dead_letter(redis: Redis, async_redis: AsyncRedis) -> None:
     router, runs = Router(), []
 
     @router.on("request.completed")
@@ -393,7 +395,9 @@ async def test_a_worker_killing_effect_is_failed_in_the_end(redis: Redis, async_
     assert runs == []
 
 
-async def test_a_drain_that_claims_what_it_still_runs_goes_on_with_that(redis: Redis, async_redis: AsyncRedis) -> None:
+async def test_an_effect_that_still_runs_is_not_started_again_when_claimed_again(
+    redis: Redis, async_redis: AsyncRedis
+) -> None:
     router, runs = Router(), []
     inbox = WorkerInbox(async_redis, retention=86_400, lease=0.3)
 
@@ -417,7 +421,7 @@ async def test_a_drain_that_claims_what_it_still_runs_goes_on_with_that(redis: R
     assert record.effects[0].state == "done"
 
 
-async def test_a_record_that_cannot_be_decoded_stops_nothing_else(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_an_undecodable_record_does_not_stop_other_work(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen = Router(), []
 
     @router.on("request.completed")
@@ -438,7 +442,7 @@ async def test_a_record_that_cannot_be_decoded_stops_nothing_else(inbox: WorkerI
     assert sorted(seen) == ["66c0ffee0000000000000000", "66c0ffee0000000000000002"]
 
 
-async def test_an_undecodable_record_becomes_a_dead_letter_and_runs_once_when_it_is_mended(
+async def test_an_undecodable_record_becomes_a_dead_letter_and_runs_once_after_its_repair(
     inbox: WorkerInbox, redis: Redis
 ) -> None:
     router, seen = Router(), []
@@ -503,7 +507,7 @@ def history_of(redis: Redis) -> lookup.EffectRecord:
     return record.effects[0]
 
 
-async def test_what_is_in_hand_is_bounded_in_bytes(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_claimed_items_are_bounded_in_bytes(inbox: WorkerInbox, redis: Redis) -> None:
     router, now, most = Router(), [0], [0]
 
     @router.on("request.completed")
@@ -523,7 +527,7 @@ async def test_what_is_in_hand_is_bounded_in_bytes(inbox: WorkerInbox, redis: Re
     assert redis.zcard(keys.DUE) == 0
 
 
-async def test_an_event_and_its_effects_count_once_and_are_forgotten(inbox: WorkerInbox) -> None:
+async def test_an_event_and_its_effects_count_once_towards_the_bound(inbox: WorkerInbox) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
     memory = EvidenceMemory()

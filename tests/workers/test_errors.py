@@ -19,7 +19,7 @@ def test_a_delay_that_is_no_time_is_refused(delay: Any):
         RetryLater(delay)
 
 
-def test_the_signals_say_why():
+def test_the_signals_carry_their_reason():
     assert str(RetryLater(2, "bank closed")) == "again in 2 s: bank closed"
     assert str(GiveUp("no such order")) == "no such order"
 

@@ -77,7 +77,7 @@ def test_a_sink_leaves_room_for_the_others_unless_told_otherwise() -> None:
 
 
 @pytest.mark.parametrize("on", [["request.completed", "request.timeout"], {"request.completed", "request.timeout"}])
-def test_one_sink_may_hear_several_events(on: Any) -> None:
+def test_one_sink_may_listen_to_several_events(on: Any) -> None:
     router = Router()
     router.forward(Ledger(), on=on)
 
@@ -104,7 +104,7 @@ def test_a_route_is_named_after_its_sink_and_shows_no_secret(sink: Any, name: st
     assert "s3cret" not in repr(router)
 
 
-def test_a_name_that_is_taken_asks_for_another() -> None:
+def test_a_taken_name_is_refused_with_a_suggestion() -> None:
     router, ledger = Router(), Ledger()
     router.forward(ledger, on="request.completed")
 
@@ -150,7 +150,7 @@ def test_what_on_refuses_is_refused(options: dict[str, Any]) -> None:
     assert router.routes == ()
 
 
-def test_an_event_that_is_almost_one_is_warned_of_where_it_is_written() -> None:
+def test_a_misspelled_event_is_warned_about_at_its_line() -> None:
     with pytest.warns(UserWarning, match=r"is it 'request\.completed'") as warned:
         Router().forward(Ledger(), on="request.complete")
 

@@ -59,7 +59,7 @@ def test_a_router_is_loaded_from_a_package(app: Path):
         ("", "write package.module"),
     ],
 )
-def test_what_holds_no_router_is_refused(app: Path, spec: str, says: str):
+def test_a_module_without_the_named_router_is_refused(app: Path, spec: str, says: str):
     (app / "shop_handlers.py").write_text(HANDLERS)
 
     with pytest.raises(HandlersInvalid) as refused:
@@ -77,7 +77,7 @@ def test_a_module_without_any_router_is_told_how_to_make_one(app: Path):
 @pytest.mark.parametrize(
     ("source", "error"), [("import no_such_thing", ModuleNotFoundError), ("1 / 0", ZeroDivisionError)]
 )
-def test_what_the_module_itself_raises_passes_untouched(app: Path, source: str, error: type[Exception]):
+def test_an_exception_of_the_module_is_not_wrapped(app: Path, source: str, error: type[Exception]):
     (app / "shop_broken.py").write_text(source)
 
     with pytest.raises(error) as raised:

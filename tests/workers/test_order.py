@@ -99,7 +99,7 @@ async def test_two_workers_never_handle_one_request_at_once(inbox: WorkerInbox, 
     assert [record.state for record in recent(redis)] == ["done"] * 20
 
 
-async def test_a_turn_passes_on_from_what_nobody_wants(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_an_unrouted_event_passes_the_turn_on(inbox: WorkerInbox, redis: Redis) -> None:
     router, handled = Router(), []
 
     @router.on("request.completed")
@@ -132,7 +132,7 @@ async def test_a_cap_holds_across_workers_and_everything_runs_in_the_end(inbox: 
     assert redis.hlen("{hitl}:running") == 0
 
 
-async def test_a_capped_handler_does_not_hold_its_neighbours_up(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_capped_handler_does_not_delay_others(inbox: WorkerInbox, redis: Redis) -> None:
     router, quick = Router(), []
 
     @router.on("request.completed", concurrency=1)
@@ -189,7 +189,7 @@ async def test_with_everything_paused_intake_goes_on(inbox: WorkerInbox, redis: 
     assert pausing.paused(redis) == frozenset()
 
 
-async def test_what_a_worker_died_with_runs_again_alone(redis: Redis, async_redis: AsyncRedis) -> None:
+async def test_an_item_that_a_worker_died_with_runs_again_alone(redis: Redis, async_redis: AsyncRedis) -> None:
     short = WorkerInbox(async_redis, retention=86_400, lease=0.01)
     inbox = WorkerInbox(async_redis, retention=86_400, lease=5.0)
     router, now, most = Router(), [0], [0]

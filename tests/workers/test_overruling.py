@@ -50,7 +50,9 @@ async def test_the_true_answer_kept_as_a_conflict_takes_its_place_once_confirmed
     check(redis, payouts)
 
 
-async def test_so_it_does_where_something_waits_for_proof_of_the_false_one(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_it_does_so_while_effects_wait_for_confirmation_of_the_false_one(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     payouts = Payouts()
 
     @payouts.router.on("request.completed", trust="confirmed")
@@ -67,7 +69,7 @@ async def test_so_it_does_where_something_waits_for_proof_of_the_false_one(inbox
     check(redis, payouts)
 
 
-async def test_where_nothing_had_begun_it_goes_to_all_its_routes(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_an_overruling_decision_runs_on_all_routes_if_nothing_had_begun(inbox: WorkerInbox, redis: Redis) -> None:
     payouts, router = Payouts(), Router()
     router.on("request.completed", response="Reject", trust="confirmed", name="strict")(print)
     router.on("request.completed", response="Approve", name="pay")(payouts._pay)
@@ -101,7 +103,7 @@ async def test_what_is_confirmed_before_the_false_one_is_routed_is_handled(
     check(redis, payouts)
 
 
-async def test_what_has_begun_is_flagged_and_does_not_run_again(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_begun_effects_are_flagged_and_do_not_run_again(inbox: WorkerInbox, redis: Redis) -> None:
     payouts, router = Payouts(), Router()
     router.on("request.completed", name="pay")(payouts._pay)
 

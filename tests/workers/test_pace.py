@@ -11,7 +11,7 @@ def test_nothing_is_claimed_ahead_of_slow_handlers() -> None:
     assert pace.ahead(50) == 0
 
 
-def test_quick_handlers_have_what_they_use_up_during_a_claim() -> None:
+def test_enough_is_prefetched_for_quick_handlers() -> None:
     pace = Pace()
     start = time.monotonic()
     for _ in range(1_000):

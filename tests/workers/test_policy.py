@@ -22,7 +22,7 @@ def asked(**options: Any) -> Policy:
     return router["handler"].policy
 
 
-def test_without_a_word_a_handler_is_tried_for_about_a_day() -> None:
+def test_by_default_a_handler_is_tried_for_about_a_day() -> None:
     policy = asked()
 
     expected = sum(
@@ -72,7 +72,7 @@ def test_what_could_not_work_is_refused_with_what_to_write(options: dict[str, An
         asked(**options)
 
 
-def test_a_slip_of_the_pen_is_told() -> None:
+def test_a_misspelled_option_is_reported() -> None:
     with pytest.raises(RouteInvalid, match="did you mean 'attempts'"):
         asked(attemps=3)
     with pytest.raises(RouteInvalid, match="did you mean 'timeout'"):
@@ -87,7 +87,7 @@ def test_a_slip_of_the_pen_is_told() -> None:
         ({"timeout": 2.5, "concurrency": 1, "attempts": 9}, "* (attempts=9, timeout=2.5, concurrency=1)"),
     ],
 )  # fmt: skip
-def test_what_is_not_the_default_is_told_with_the_route(options: dict[str, Any], said: str) -> None:
+def test_non_default_options_are_described_with_the_route(options: dict[str, Any], said: str) -> None:
     router = Router()
     router.on("*", **options)(handler)
 
@@ -106,7 +106,7 @@ def test_stacked_decorators_state_one_policy() -> None:
 
 
 @pytest.mark.parametrize("errors", [1, 2, 8, 60, 10_000])
-def test_a_delay_is_anywhere_below_its_ceiling(errors: int) -> None:
+def test_a_delay_is_random_below_its_ceiling(errors: int) -> None:
     policy = Policy(first_delay=1, longest_delay=100)
     ceiling = min(100, 2 ** min(errors - 1, 64))
 

@@ -36,7 +36,7 @@ def test_drains_and_reconcile_runs_have_queues_of_their_own(redis: Redis) -> Non
     assert (run.func_name, run.origin, run.timeout) == ("workers.jobs.reconcile", "hitl-reconcile", -1)
 
 
-def test_a_drain_is_asked_for_before_whatever_others_put_there(redis: Redis) -> None:
+def test_a_drain_is_enqueued_before_foreign_jobs(redis: Redis) -> None:
     redis.rpush(waiting_key(DRAIN), b"\xff", *(f"other-{number}" for number in range(200)))
 
     assert (enqueue_drain(redis), enqueue_drain(redis)) == (True, False)
@@ -65,7 +65,7 @@ def test_a_job_of_another_queue_is_refused_and_stays_with_its_owner(redis: Redis
     assert redis.exists("rq:job:theirs") == 1
 
 
-def test_of_a_job_that_is_ours_nothing_is_read_but_its_status(redis: Redis) -> None:
+def test_only_the_status_of_our_job_is_read(redis: Redis) -> None:
     write(redis, "drain-1", DRAIN.call, status="started", failure_callback_name="os.abort", webhooks="[]", timeout="5",
           retries_left="9", meta="{}", description="theirs")  # fmt: skip
 

@@ -46,12 +46,14 @@ def change(server: EmbeddedServer, setting: str, value: str) -> None:
         redis.config_set(setting, value)
 
 
-def test_nothing_is_said_of_the_embedded_server(server: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_embedded_server_causes_no_warning(server: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
     assert told(server.url, caplog) == []
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "volatile-lru"])
-def test_a_server_that_evicts_is_named(own: EmbeddedServer, caplog: pytest.LogCaptureFixture, policy: str) -> None:
+def test_a_server_that_evicts_keys_causes_a_warning(
+    own: EmbeddedServer, caplog: pytest.LogCaptureFixture, policy: str
+) -> None:
     change(own, "maxmemory-policy", policy)
 
     [warning] = told(own.url, caplog)
@@ -60,7 +62,7 @@ def test_a_server_that_evicts_is_named(own: EmbeddedServer, caplog: pytest.LogCa
     assert "`CONFIG SET maxmemory-policy noeviction`" in warning
 
 
-def test_a_server_that_keeps_nothing_on_disk_is_named(own: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_without_persistence_causes_a_warning(own: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
     change(own, "appendonly", "no")
 
     [warning] = told(own.url, caplog)
@@ -70,7 +72,7 @@ def test_a_server_that_keeps_nothing_on_disk_is_named(own: EmbeddedServer, caplo
 
 
 @pytest.mark.parametrize(("fsync", "count"), [("always", 0), ("everysec", 0), ("no", 1)])
-def test_a_server_that_leaves_the_disk_to_chance_is_named(
+def test_a_server_that_does_not_sync_to_disk_causes_a_warning(
     own: EmbeddedServer, caplog: pytest.LogCaptureFixture, fsync: str, count: int
 ) -> None:
     change(own, "appendfsync", fsync)
@@ -81,13 +83,13 @@ def test_a_server_that_leaves_the_disk_to_chance_is_named(
 
 
 @pytest.mark.parametrize("limit", ["0", "100mb"])
-def test_any_limit_of_memory_is_fine(own: EmbeddedServer, caplog: pytest.LogCaptureFixture, limit: str) -> None:
+def test_any_memory_limit_is_accepted(own: EmbeddedServer, caplog: pytest.LogCaptureFixture, limit: str) -> None:
     change(own, "maxmemory", limit)
 
     assert told(own.url, caplog) == []
 
 
-def test_the_command_in_a_warning_mends_it(own: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_command_in_a_warning_fixes_the_setting(own: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
     for setting, value in [("maxmemory-policy", "allkeys-lfu"), ("appendonly", "no"), ("appendfsync", "no")]:
         change(own, setting, value)
 
@@ -102,7 +104,7 @@ def test_the_command_in_a_warning_mends_it(own: EmbeddedServer, caplog: pytest.L
 
 
 @pytest.mark.parametrize("rules", [["-config"], ["-info"], ["-config", "-info"]], ids=" ".join)
-def test_what_may_not_be_asked_is_not_reported(
+def test_a_setting_that_cannot_be_read_causes_no_warning(
     own: EmbeddedServer, caplog: pytest.LogCaptureFixture, rules: list[str]
 ) -> None:
     with Redis.from_url(own.url) as redis:
@@ -114,9 +116,7 @@ def test_what_may_not_be_asked_is_not_reported(
     assert len(found) == ("-config" not in rules)
 
 
-def test_a_server_whose_config_command_has_no_name_is_asked_for_the_rest(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_the_config_command_the_other_checks_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     words = ("--rename-command", "CONFIG", "", "--appendfsync", "no", "--maxmemory-policy", "allkeys-lru")
 
     with Configured(tmp_path / "server", *words) as server:
@@ -126,18 +126,18 @@ def test_a_server_whose_config_command_has_no_name_is_asked_for_the_rest(
 
 
 @pytest.mark.parametrize(("version", "count"), [("6.2.14", 1), ("6.0", 1), ("7.0.0", 0), ("7.2.4", 0), ("10.0", 0)])
-def test_a_server_too_old_for_the_scripts_is_named(version: str, count: int) -> None:
+def test_a_server_too_old_for_the_scripts_causes_a_warning(version: str, count: int) -> None:
     found = list(warnings({"redis_version": version}, {}))
 
     assert [warning.split(":")[0] for warning in found] == [f"redis.too_old version={version}"] * count
 
 
 @pytest.mark.parametrize("info", [{}, {"redis_version": "unknown"}, {"redis_version": ""}, {"redis_version": "8"}])
-def test_a_server_that_says_little_is_not_blamed(info: dict[str, str]) -> None:
+def test_a_server_that_reports_little_causes_no_warning(info: dict[str, str]) -> None:
     assert list(warnings(info, {})) == []
 
 
-def test_a_server_that_does_not_answer_keeps_nobody_from_starting(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_does_not_answer_delays_no_start(caplog: pytest.LogCaptureFixture) -> None:
     [warning] = told("redis://:hunter2@127.0.0.1:1/3", caplog)
 
     assert warning == (
@@ -195,7 +195,7 @@ def test_each_program_refuses_cluster_mode(clustered: EmbeddedServer, tmp_path: 
 
 
 @pytest.mark.parametrize("words", ["serve --port {port} --processes 2", "work", "work --processes 2", "clock", "dev"])
-def test_each_program_says_it_once(own: EmbeddedServer, tmp_path: Path, words: str) -> None:
+def test_each_program_warns_once(own: EmbeddedServer, tmp_path: Path, words: str) -> None:
     change(own, "appendfsync", "no")
     port = free_port()
     more = ["--port", str(port)] if words == "dev" else []
@@ -223,7 +223,7 @@ def test_each_program_says_it_once(own: EmbeddedServer, tmp_path: Path, words: s
         ("clock", "no due work is enqueued"),
     ],
 )
-def test_each_program_says_within_two_seconds_what_waits_for_redis(
+def test_each_program_logs_within_two_seconds_that_it_waits_for_redis(
     tmp_path: Path, words: str, consequence: str
 ) -> None:
     arguments = words.format(port=free_port()).split()

@@ -42,7 +42,7 @@ async def test_a_slice_makes_no_more_due_than_there_is_room_for(inbox: WorkerInb
     assert broken(redis) == []
 
 
-async def test_slices_resume_all_that_has_a_handler_and_nothing_else(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_slices_resume_only_effects_that_have_a_handler(inbox: WorkerInbox, redis: Redis) -> None:
     await hold(inbox, [f"a{n}" for n in range(700)])
     await hold(inbox, [f"b{n}" for n in range(700)], "gone")
 
@@ -87,7 +87,7 @@ async def test_a_drain_resumes_all_and_a_new_event_does_not_wait_for_them(inbox:
     assert broken(redis) == []
 
 
-async def test_a_resume_that_no_drain_saw_asks_the_clock_for_one(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_resume_without_a_resident_drain_makes_the_clock_enqueue_one(inbox: WorkerInbox, redis: Redis) -> None:
     pausing.pause(redis, "pay")
     before = Clock(redis, retention=60).tick()
     pausing.resume(redis, "pay")

@@ -58,20 +58,20 @@ def test_every_route_that_matches_is_answered_in_the_order_declared():
 
 
 @pytest.mark.parametrize("event", ["request.completed", "request.*", "req*", "*"])
-def test_an_event_is_named_or_begun(event: str):
+def test_an_event_is_given_by_name_or_prefix(event: str):
     assert wants(completed(), event)
 
 
 @pytest.mark.parametrize("event", ["request.timeout", "loop.*", "request.completed.*"])
-def test_other_events_are_not_heard(event: str):
+def test_other_events_do_not_match(event: str):
     assert not wants(completed(), event)
 
 
-def test_an_event_that_hitl_sh_has_yet_to_invent_can_be_heard():
+def test_a_future_event_name_can_be_registered():
     assert wants(decision(event="panel.convened"), "panel.convened")
 
 
-def test_an_event_that_looks_like_a_slip_of_the_pen_is_warned_about():
+def test_a_misspelled_event_is_warned_about():
     with pytest.warns(UserWarning, match=re.escape("is it 'request.completed'?")):
         Router().on("request.complete")
 
@@ -93,7 +93,7 @@ def test_a_bare_status_word_is_told_the_event():
         Router().on("completed")
 
 
-def test_hears_asks_no_predicate():
+def test_listens_to_calls_no_predicate():
     router = Router()
     router.on("request.completed", when=boom)(handler)
 
@@ -101,14 +101,14 @@ def test_hears_asks_no_predicate():
     assert not router.listens_to("request.timeout")
 
 
-def test_with_otherwise_everything_is_heard():
+def test_with_otherwise_every_event_is_listened_to():
     router = Router()
     router.otherwise(handler)
 
     assert router.listens_to("panel.convened")
 
 
-def test_more_event_names_than_are_remembered_are_still_routed():
+def test_more_event_names_than_are_cached_are_routed():
     router = Router()
     router.on("panel.*")(handler)
 
@@ -138,7 +138,7 @@ def test_a_route_added_after_a_match_is_matched_too():
         ("ab", lambda text: len(text) == 2), ([], lambda answer: answer == []),
     ],
 )  # fmt: skip
-def test_a_response_is_met_by(response: Any, condition: Any):
+def test_a_response_matches(response: Any, condition: Any):
     assert wants(completed(response), response=condition)
 
 
@@ -149,7 +149,7 @@ def test_a_response_is_met_by(response: Any, condition: Any):
         ("no", False), ("APPROVE it", "Approve It"), (None, ["Approve", False, 0, ""]),
     ],
 )  # fmt: skip
-def test_a_response_is_not_met_by(response: Any, condition: Any):
+def test_a_response_does_not_match(response: Any, condition: Any):
     assert not wants(completed(response), response=condition)
 
 
@@ -177,7 +177,7 @@ def test_free_text_is_compared_to_the_letter(kind: str):
         {"loop": "l1", "response": "Approve", "reviewer": "u1", "metadata": {"tier": "gold"}},
     ],
 )  # fmt: skip
-def test_a_decision_meets(options: dict[str, Any]):
+def test_a_decision_matches(options: dict[str, Any]):
     reviewer = Reviewer(id="u1", name="Robin Example", email="Robin@Example.com".lower())
 
     assert wants(
@@ -196,7 +196,7 @@ def test_a_decision_meets(options: dict[str, Any]):
         {"when": lambda made: 0}, {"loop": "l1", "response": "Reject"},
     ],
 )  # fmt: skip
-def test_a_decision_does_not_meet(options: dict[str, Any]):
+def test_a_decision_does_not_match(options: dict[str, Any]):
     assert not wants(completed(loop_id="l1", loop_name="Desk", metadata={"tier": 1}), **options)
 
 
@@ -226,11 +226,11 @@ def test_what_is_unknown_matches_only_none_or_a_function(option: str, condition:
     assert wants(UNKNOWN, **{option: lambda value: value is None})
 
 
-def test_functions_are_asked_only_where_all_else_holds():
+def test_functions_are_called_only_if_all_else_holds():
     assert not wants(completed(), when=boom, response=boom, source="vendor_default", late=True)
 
 
-def test_when_is_asked_last():
+def test_when_is_called_last():
     asked: list[str] = []
 
     def note(word: str) -> Callable[[Any], bool]:
@@ -356,7 +356,7 @@ async def with_options(options: dict[str, Any], made: Decision) -> None: ...
         (functools.partial(Poster()), "Poster", True), (print, "print", False),
     ],
 )  # fmt: skip
-def test_the_function_is_handed_back_as_it_was(function: Any, name: str, is_async: bool):
+def test_the_decorator_returns_the_function(function: Any, name: str, is_async: bool):
     router = Router()
 
     assert router.on("*")(function) is function
@@ -447,12 +447,12 @@ def test_a_condition_that_might_hold_is_accepted(events: list[str], options: dic
     Router().on(*events, **options)(handler)
 
 
-def test_forgotten_parentheses_are_told():
+def test_forgotten_parentheses_are_reported():
     with pytest.raises(RouteInvalid, match=re.escape('write @router.on("request.completed")')):
         Router().on(handler)  # type: ignore[arg-type]
 
 
-def test_forgotten_events_are_told():
+def test_forgotten_events_are_reported():
     with pytest.raises(RouteInvalid, match="names no event"):
         Router().on()
 
@@ -504,7 +504,7 @@ def test_including_takes_all_or_nothing():
     assert names(router, completed()) == ["handler"]
 
 
-def test_an_included_otherwise_is_that_of_the_whole():
+def test_an_included_otherwise_route_applies_to_all_routes():
     router, other = Router(), Router()
     router.on("request.completed")(handler)
     other.otherwise(async_handler)
@@ -528,7 +528,7 @@ def test_a_router_cannot_include_itself():
         router.include(router)
 
 
-def test_a_route_is_told_on_one_line():
+def test_a_route_is_described_on_one_line():
     router = Router()
     router.on("request.*", loop="l1", response=[1, between(3, 4)], when=boom, late=True)(handler)
     router.otherwise(async_handler)

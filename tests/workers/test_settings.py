@@ -49,7 +49,7 @@ def test_secrets_do_not_show() -> None:
     assert "hitl_live" not in repr(settings)
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_invalid_settings_are_reported_at_once() -> None:
     told = problems(
         {
             "REDIS_URL": "http://user:hunter2@localhost",
@@ -130,7 +130,7 @@ def test_every_kind_of_redis_address_is_taken(url: str) -> None:
         ("HITL_HANDLER", "HITL_HANDLERS"),
     ],
 )
-def test_a_misspelled_name_is_told_with_the_one_that_is_meant(name: str, meant: str) -> None:
+def test_a_misspelled_name_is_reported_with_a_suggestion(name: str, meant: str) -> None:
     told = problems({"REDIS_URL": "redis://localhost", name: "x" * 20}, receives=True, handles=True)
 
     assert f"{name} is no setting: did you mean {meant}?" in told
@@ -144,13 +144,13 @@ def test_a_name_that_is_almost_that_of_a_setting_which_is_set_is_accepted(enviro
     assert Settings.from_env({**GOOD, "HITL_API_KEY": "a", **environ}).api_key == "a"
 
 
-def test_a_bound_is_written_out() -> None:
+def test_an_error_states_the_allowed_range() -> None:
     assert problems({**GOOD, "HITL_MAX_BODY": "x"}) == [
         "HITL_MAX_BODY='x' must be a number of bytes from 1024 to 67108864"
     ]
 
 
-def test_the_words_of_the_log_settings_are_checked_with_the_others() -> None:
+def test_the_values_of_the_log_settings_are_checked_with_the_others() -> None:
     environ = {"HITL_LOG_LEVEL": "LOUD", "HITL_LOG_FORMAT": "xml"}
 
     with pytest.raises(SettingsInvalid) as raised:
@@ -162,7 +162,7 @@ def test_the_words_of_the_log_settings_are_checked_with_the_others() -> None:
     assert log_settings(environ) == ("INFO", "console")
 
 
-def test_the_words_of_the_log_settings_may_have_any_case() -> None:
+def test_the_values_of_the_log_settings_may_have_any_case() -> None:
     settings = Settings.from_env({"REDIS_URL": "redis://x", "HITL_LOG_LEVEL": "debug", "HITL_LOG_FORMAT": "JSON"})
 
     assert (settings.log_level, settings.log_format) == ("DEBUG", "json")

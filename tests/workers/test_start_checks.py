@@ -50,18 +50,18 @@ def router(trust: str | None) -> Router:
     return made
 
 
-def test_handlers_that_demand_proof_need_a_key() -> None:
+def test_handlers_that_demand_confirmation_need_an_api_key() -> None:
     with pytest.raises(SettingsInvalid, match="HITL_API_KEY is not set, and pay may have to wait"):
         check_confirmation_is_possible(WITHOUT_KEY, router("confirmed"))
 
 
 @pytest.mark.parametrize(("settings", "trust"), [(WITH_KEY, "confirmed"), (WITHOUT_KEY, None), (WITHOUT_KEY, "signed")])
-def test_all_others_start(settings: Settings, trust: str | None) -> None:
+def test_other_handlers_start_without_an_api_key(settings: Settings, trust: str | None) -> None:
     check_confirmation_is_possible(settings, router(trust))
 
 
 @pytest.mark.parametrize("processes", ["1", "3"])
-def test_work_refuses_to_start_and_names_whom_it_is_about(
+def test_work_refuses_to_start_and_names_the_handlers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: str
 ) -> None:
     (tmp_path / "careful_handlers.py").write_text(CAREFUL)
@@ -75,7 +75,7 @@ def test_work_refuses_to_start_and_names_whom_it_is_about(
     )
 
 
-def test_without_a_key_it_is_said_once_that_nothing_is_looked_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_an_api_key_one_log_line_says_that_nothing_is_reconciled(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="hitl.reconcile")
 
     warn_if_nothing_is_reconciled(WITH_KEY)

@@ -43,7 +43,7 @@ def test_by_default_a_person_approved():
     assert made.received_at.tzinfo is not None
 
 
-def test_what_timed_out_has_a_default_and_no_response():
+def test_a_timeout_has_a_default_and_no_response():
     made = timed_out("Reject")
 
     assert (made.response, made.default_response, made.source) == (None, "Reject", "vendor_default")
@@ -137,7 +137,7 @@ def test_only_an_account_webhook_tells_of_a_claim():
             claimed(as_received_by=way)
 
 
-def test_a_way_that_there_is_not_is_refused():
+def test_an_unknown_channel_is_refused():
     with pytest.raises(TypeError, match="did you mean 'account webhook'"):
         completed(as_received_by="account webhok")  # type: ignore[arg-type]
 

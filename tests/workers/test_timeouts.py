@@ -50,7 +50,7 @@ async def test_an_async_handler_is_cancelled_at_its_timeout(inbox: WorkerInbox, 
     assert "did not end within 0.1 s" in (effect(redis).error or "")
 
 
-async def test_a_handlers_own_timeout_error_is_its_own(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_timeout_error_raised_by_a_handler_is_an_ordinary_error(inbox: WorkerInbox, redis: Redis) -> None:
     router = Router()
 
     @router.on("request.completed", attempts=1)
@@ -88,7 +88,7 @@ async def test_a_stuck_thread_ends_the_drain_after_its_neighbours(inbox: WorkerI
     assert [(it.handler, it.state) for it in record.effects] == [("stuck", "failed"), ("neighbour", "done")]
 
 
-async def test_code_that_blocks_the_loop_is_named(
+async def test_code_that_blocks_the_event_loop_is_logged(
     inbox: WorkerInbox, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     router = Router()
@@ -105,7 +105,7 @@ async def test_code_that_blocks_the_loop_is_named(
     assert "loop.blocked handler=rude at=" in caplog.text
 
 
-async def test_a_loop_that_does_not_come_back_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_event_loop_blocked_for_too_long_ends_the_process(caplog: pytest.LogCaptureFixture) -> None:
     router, ended = Router(), threading.Event()
 
     @router.on("request.completed", timeout=0.5)
@@ -148,7 +148,7 @@ async def test_the_retry_of_a_thread_that_is_late_waits_until_the_thread_has_end
     assert "downstream is away" in (effect(redis).error or "")
 
 
-async def test_what_a_thread_did_late_is_done(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_an_effect_whose_thread_finishes_late_is_done(inbox: WorkerInbox, redis: Redis) -> None:
     router, runs = Router(), []
 
     @router.on("request.completed", timeout=0.1, backoff=(0.01, 0.01))

@@ -54,7 +54,7 @@ def test_what_is_no_level_of_trust_is_refused(trust: Any):
 
 
 @pytest.mark.parametrize("made", [completed(False), timed_out("Approve"), cancelled()])
-def test_however_a_request_ended_its_end_can_be_confirmed(made: Decision):
+def test_every_outcome_can_be_confirmed(made: Decision):
     assert waits(made, "request.*", trust="confirmed") == ("confirmed", True)
 
 
@@ -65,11 +65,11 @@ def test_however_a_request_ended_its_end_can_be_confirmed(made: Decision):
         completed(trust="confirmed"),
     ],
 )  # fmt: skip
-def test_what_the_api_does_not_tell_or_has_told_never_waits(made: Decision):
+def test_unconfirmable_and_confirmed_decisions_do_not_wait(made: Decision):
     assert one_route("*", trust="confirmed").waits(made) == ()
 
 
-def test_what_another_condition_keeps_from_a_route_is_confirmed_without_haste():
+def test_a_decision_that_another_condition_excludes_is_confirmed_in_a_batch():
     leisurely = ("confirmed", False)
 
     assert waits(completed("Reject"), trust="confirmed", response="Approve") == leisurely
@@ -84,7 +84,7 @@ def test_a_conflict_waits_only_for_routes_that_ask_for_conflicts():
     assert waits(made, trust="confirmed", conflict=True) == ("confirmed", True)
 
 
-def test_what_overrules_is_for_every_route():
+def test_an_overruling_decision_is_for_every_route():
     assert one_route().match(completed(overrules=True))
     assert one_route(trust="confirmed").match(completed(overrules=True))
 

@@ -93,7 +93,7 @@ async def test_what_a_reconcile_run_found_first_does_not_wait(inbox: WorkerInbox
     assert len(payouts.paid) == 1
 
 
-async def test_the_true_answer_is_paid_out_though_another_was_posted_and_noted(
+async def test_a_confirmed_answer_runs_although_a_forged_one_was_delivered_first(
     inbox: WorkerInbox, redis: Redis
 ) -> None:
     payouts = Payouts()
@@ -150,7 +150,7 @@ async def test_a_pause_and_a_cap_hold_for_what_was_confirmed(inbox: WorkerInbox,
     assert (meanwhile, broken(redis)) == ([], [])
 
 
-async def test_a_demand_that_is_new_holds_for_effects_that_are_older(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_new_trust_demand_applies_to_older_effects(inbox: WorkerInbox, redis: Redis) -> None:
     before, payouts = Router(), Payouts()
 
     @before.on("request.completed", name="pay", backoff=(0.01, 0.01))
@@ -168,7 +168,7 @@ async def test_a_demand_that_is_new_holds_for_effects_that_are_older(inbox: Work
     assert broken(redis) == []
 
 
-async def test_what_the_api_says_may_fit_no_condition_and_that_is_told(
+async def test_a_confirmed_answer_that_matches_no_condition_is_skipped_with_a_reason(
     inbox: WorkerInbox, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     payouts, elsewhere = Payouts(loop="66c0ffee00000000000000b1"), payload(loop_id="66c0ffee00000000000000b2")
@@ -184,7 +184,7 @@ async def test_what_the_api_says_may_fit_no_condition_and_that_is_told(
     assert f"handler.unwanted handler=pay event={KEY}" in caplog.text
 
 
-async def test_a_retry_goes_on_with_what_was_posted_once_proof_has_come(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_retry_keeps_its_evidence_after_a_confirmation(inbox: WorkerInbox, redis: Redis) -> None:
     payouts, told, away = Payouts(), [], [True]
 
     @payouts.router.on("request.completed", loop="Payouts", backoff=(0.3, 0.3))

@@ -91,7 +91,7 @@ async def test_a_process_that_dies_at_any_step_has_asked_once(
 
 
 @pytest.mark.parametrize("seed", range(200))
-async def test_a_question_is_asked_once_whatever_dies_and_fails(
+async def test_a_question_is_asked_once_despite_crashes_and_failures(
     settings: Settings, async_redis: AsyncRedis, redis: Redis, question: Build, sandbox: Sandbox, seed: int
 ) -> None:
     chance = shuffled(seed)
@@ -196,7 +196,7 @@ async def test_what_hitl_sh_refuses_leaves_nothing_behind(
     assert (asked.is_new, asked.request.status, len(created(sandbox))) == (True, "open", 1)
 
 
-async def test_a_process_that_was_held_up_cancels_what_it_has_asked_too_late(
+async def test_a_suspended_process_cancels_its_duplicate_request(
     settings: Settings, async_redis: AsyncRedis, redis: Redis, service: AskingService, question: Build, sandbox: Sandbox
 ) -> None:
     async with AskingService(settings, async_redis) as held_up:
@@ -219,7 +219,7 @@ async def test_a_process_that_was_held_up_cancels_what_it_has_asked_too_late(
     assert statuses == [(False, "cancelled"), (True, "pending")]
 
 
-async def test_a_question_that_shall_not_wait_is_refused(
+async def test_a_question_that_may_not_wait_is_refused(
     service: AskingService, question: Build, sandbox: Sandbox
 ) -> None:
     sandbox.fault("error", status=429, stage="before", match={"method": "POST"})

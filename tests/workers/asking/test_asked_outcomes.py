@@ -82,7 +82,7 @@ async def test_a_timeout_has_the_default_and_no_answer(
     assert outcome.default_response == "Reject"
 
 
-async def test_an_answer_from_before_it_was_bound_is_told_all_the_same(
+async def test_an_answer_that_arrived_before_the_binding_is_shown(
     service: AskingService, async_redis: AsyncRedis, question: Build, sandbox: Sandbox, redis: Redis
 ) -> None:
     sandbox.fault("error", status=502, stage="after", match={"method": "POST"})
@@ -98,9 +98,7 @@ async def test_an_answer_from_before_it_was_bound_is_told_all_the_same(
     assert await service.list_open() == []
 
 
-async def test_whoever_waits_is_told_of_each_change(
-    service: AskingService, async_redis: AsyncRedis, question: Build
-) -> None:
+async def test_waiters_receive_each_change(service: AskingService, async_redis: AsyncRedis, question: Build) -> None:
     request, request_id = await ask(service, question())
     changes = await service.subscribe()
 
@@ -130,7 +128,7 @@ async def test_an_ended_question_is_kept_for_the_retention(
 # -- trust ---------------------------------------------------------------------------------------------
 
 
-async def test_a_forged_answer_is_not_given_to_whoever_demands_more(
+async def test_a_forged_answer_is_not_shown_to_a_reader_who_demands_more_trust(
     service: AskingService, async_redis: AsyncRedis, question: Build, settings: Settings, redis: Redis
 ) -> None:
     request, request_id = await ask(service, question(trust="confirmed"))
@@ -149,7 +147,7 @@ async def test_a_forged_answer_is_not_given_to_whoever_demands_more(
 
 
 @pytest.mark.parametrize("demanded", ["signed", "confirmed"])
-async def test_a_true_answer_is_confirmed_and_then_given(
+async def test_a_true_answer_is_shown_once_confirmed(
     service: AskingService, async_redis: AsyncRedis, question: Build, settings: Settings, redis: Redis,
     sandbox: Sandbox, demanded: Any,
 ) -> None:  # fmt: skip
@@ -274,7 +272,7 @@ async def test_only_the_timeout_of_the_last_loop_is_the_outcome(
     assert len(created(sandbox)) == 3
 
 
-async def test_the_timeout_of_a_loop_that_is_passed_over_runs_no_handler(
+async def test_the_timeout_of_an_escalated_step_runs_no_handler(
     service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, redis: Redis
 ) -> None:
     _, first = await ask(service, escalating)
@@ -288,7 +286,7 @@ async def test_the_timeout_of_a_loop_that_is_passed_over_runs_no_handler(
     assert redis.hget(keys.request(first), "turn") is None
 
 
-async def test_a_late_answer_of_a_loop_that_was_passed_over_is_flagged(
+async def test_a_late_answer_to_an_escalated_step_is_flagged(
     service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, redis: Redis
 ) -> None:
     request, first = await ask(service, escalating)
@@ -305,7 +303,7 @@ async def test_a_late_answer_of_a_loop_that_was_passed_over_is_flagged(
     assert redis.hget(keys.event(event.decode()), "late") == b"1"
 
 
-async def test_a_forged_timeout_does_not_pass_a_question_on(
+async def test_a_forged_timeout_does_not_escalate_a_question(
     service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, sandbox: Sandbox, redis: Redis,
     settings: Settings,
 ) -> None:  # fmt: skip
@@ -324,7 +322,7 @@ async def test_a_forged_timeout_does_not_pass_a_question_on(
     assert shown.outcome.response == "Reject"
 
 
-async def test_a_process_that_dies_while_it_passes_a_question_on_asks_the_next_loop_once(
+async def test_a_process_that_dies_during_an_escalation_asks_the_next_loop_once(
     settings: Settings, async_redis: AsyncRedis, redis: Redis, escalating: NewQuestion, sandbox: Sandbox
 ) -> None:
     for boundary in range(1, 17):
@@ -452,7 +450,7 @@ async def test_a_request_that_may_exist_is_cancelled_once_that_is_known(
     assert created(sandbox)[0]["status"] == "cancelled"
 
 
-async def test_what_has_ended_is_not_cancelled(
+async def test_an_ended_request_is_not_cancelled(
     service: AskingService, question: Build, async_redis: AsyncRedis
 ) -> None:
     request, request_id = await ask(service, question())

@@ -81,7 +81,7 @@ def known(redis: Redis, request_id: str) -> dict[str, str]:
 # -- what the inbox knows ------------------------------------------------------------------------------
 
 
-def test_what_is_asked_is_known_to_the_inbox(ask: Callable[..., CreatedRequest], redis: Redis) -> None:
+def test_an_asked_request_is_tracked(ask: Callable[..., CreatedRequest], redis: Redis) -> None:
     created = ask()
 
     fields = known(redis, created.request_id)
@@ -106,7 +106,7 @@ def test_a_state_is_bound_to_its_request(ask: Callable[..., CreatedRequest], red
 
 
 @pytest.mark.parametrize("default", [False, 0, "", []])
-def test_a_default_that_is_falsy_is_known_all_the_same(redis: Redis, default: Any) -> None:
+def test_a_falsy_default_is_tracked(redis: Redis, default: Any) -> None:
     created = CreatedRequest(request_id="66c0ffee00000000000000a1")
 
     kept = entry(created, SentRequest(details=RequestDetails(default_response=default)), None, NOW)
@@ -200,7 +200,7 @@ def test_clients_share_one_budget(ask: Callable[..., CreatedRequest], redis: Red
     assert RedisBudget(redis, KEY).available() <= 98
 
 
-def test_without_calls_nothing_is_asked_and_it_is_said_when_they_return(
+def test_without_calls_nothing_is_asked_and_the_error_says_when_calls_return(
     ask: Callable[..., CreatedRequest], redis: Redis, sandbox: Sandbox
 ) -> None:
     budget = RedisBudget(redis, KEY)
@@ -231,7 +231,7 @@ def test_only_a_callback_url_of_ours_is_bound(settings: Settings) -> None:
     assert callback_of(ours, None) is None
 
 
-def test_what_is_not_one_of_ours_is_kept_without_a_callback() -> None:
+def test_a_foreign_callback_url_is_tracked_without_a_callback() -> None:
     created = CreatedRequest(request_id="66c0ffee00000000000000a1")
 
     kept = entry(created, SentRequest(callback_url="https://example.com/x", timeout_seconds=90), None, NOW)

@@ -57,7 +57,7 @@ async def test_a_failed_flush_fails_exactly_its_own() -> None:
     assert await spared == 20
 
 
-async def test_a_submitter_who_left_does_not_disturb_the_others() -> None:
+async def test_a_cancelled_submitter_does_not_affect_the_others() -> None:
     recorder = Recorder()
     commit = GroupCommit(recorder.flush)
     gone, stays = commit.submit(1), commit.submit(2)

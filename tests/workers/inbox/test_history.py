@@ -50,7 +50,7 @@ def second(number: int) -> datetime:
 # -- one record --------------------------------------------------------------------------------------
 
 
-async def test_a_record_tells_how_each_effect_stands(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_record_shows_the_state_of_each_effect(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(callback_id="c", state=[])])
     await settle(inbox, pay="failed", notify="done")
 
@@ -84,7 +84,7 @@ async def test_a_conflict_has_the_key_under_which_it_is_kept(inbox: WorkerInbox,
         assert getattr(record.content, "key", None) == record.key
 
 
-async def test_a_routing_that_failed_is_told(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_failed_routing_is_shown(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
     await inbox.report([settled(item, "failed", error="3 workers died")])
@@ -95,7 +95,7 @@ async def test_a_routing_that_failed_is_told(inbox: WorkerInbox, redis: Redis) -
     assert (failure.effect.handler, failure.effect.error, failure.member) == ("", "3 workers died", f"|{KEY}")
 
 
-async def test_nothing_is_told_of_what_is_not_there(redis: Redis) -> None:
+async def test_a_missing_event_has_no_record(redis: Redis) -> None:
     assert lookup.event(redis, "no:such") is None
     assert request_records.read(redis, "no such") is None
     assert events(redis).events == ()
@@ -132,7 +132,7 @@ async def test_events_are_listed_newest_first(inbox: WorkerInbox, redis: Redis) 
         (Filter(handler="pay", request="a"), ""),
     ],
 )
-async def test_events_are_found_by_what_is_known_of_them(
+async def test_events_are_found_by_their_fields(
     inbox: WorkerInbox, redis: Redis, conditions: Filter, found: str
 ) -> None:
     by_letter = {"a": payload("a", loop_id="L"), "b": payload("b"), "c": payload("c", status="timeout"), "?": b"{}",
@@ -195,14 +195,14 @@ async def test_an_event_that_expired_is_left_out(inbox: WorkerInbox, redis: Redi
 
 
 @pytest.mark.parametrize("cursor", ["", "yesterday", "nan@x", "1@"])
-def test_a_cursor_that_is_none_is_refused(redis: Redis, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(redis: Redis, cursor: str) -> None:
     with pytest.raises(CursorInvalid, match="is not a cursor"):
         events(redis, cursor=cursor)
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
-def test_a_walk_that_takes_away_what_it_meets_misses_nothing(redis: Redis, oldest_first: bool, size: int) -> None:
+def test_a_scan_that_removes_members_misses_none(redis: Redis, oldest_first: bool, size: int) -> None:
     redis.zadd("index", {f"m{n:02}": n // 4 for n in range(20)})
     bounds = {"since": second(0) + timedelta(milliseconds=1), "until": second(0) + timedelta(milliseconds=4)}
 
@@ -215,7 +215,7 @@ def test_a_walk_that_takes_away_what_it_meets_misses_nothing(redis: Redis, oldes
     assert met == (expected if oldest_first else expected[::-1])
 
 
-def test_a_place_is_its_own_cursor() -> None:
+def test_a_position_is_its_own_cursor() -> None:
     position = Position("pay|request.completed:a@b", 1_772_366_400_123.25)
 
     assert Position.of(str(position)) == position
@@ -238,7 +238,7 @@ async def test_a_name_is_an_event_an_effect_or_a_request(inbox: WorkerInbox, red
     assert resolve(redis, "nothing") == resolve(redis, "pay|nothing") == []
 
 
-async def test_a_discard_is_told_with_its_reason(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_discard_is_shown_with_its_reason(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed")
     discard(redis, Filter(), reason="paid by hand", retention=60)

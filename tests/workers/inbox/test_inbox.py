@@ -288,7 +288,7 @@ async def test_an_effect_without_its_handler_is_held_until_the_handler_is_back(
     assert (again.lease.handler, again.attempt) == ("pay", 1)
 
 
-async def test_what_was_given_back_is_due_at_once_and_no_attempt(inbox: WorkerInbox) -> None:
+async def test_a_released_effect_is_due_at_once_and_counts_no_attempt(inbox: WorkerInbox) -> None:
     await inbox.accept([delivery()])
     [pay] = await claim_routed(inbox, "pay")
 

@@ -146,7 +146,7 @@ def test_the_clock_counts_what_passes(world: World) -> None:
 
 
 @pytest.mark.parametrize("step", [40.0, -40.0, HOUR, -HOUR, 30 * DAY])
-def test_a_step_is_not_seen_by_anybody(world: World, step: float) -> None:
+def test_a_step_of_the_servers_clock_does_not_move_the_inbox_clock(world: World, step: float) -> None:
     timekeeper = world.timekeeper()
     timekeeper.keep(world.redis)
     world.run(3, timekeeper)
@@ -257,7 +257,7 @@ def test_a_reconcile_run_that_died_holds_off_the_next_for_a_minute_at_the_most(w
     assert 0 < world.redis.pttl(keys.RECONCILE_LEASE) <= 60_000
 
 
-def test_of_two_that_tick_at_once_one_wins(world: World) -> None:
+def test_of_two_simultaneous_ticks_one_is_stored(world: World) -> None:
     world.timekeeper().keep(world.redis)
     latest = inbox_clock.read(world.redis).tick
     tick = scripts.script(world.redis, "clock/set_clock")
@@ -270,7 +270,7 @@ def test_of_two_that_tick_at_once_one_wins(world: World) -> None:
     assert inbox_clock.now(world.redis) == pytest.approx(time.time() + 60, abs=1.0)
 
 
-def test_a_tick_that_comes_late_is_not_made(world: World) -> None:
+def test_a_late_tick_is_not_stored(world: World) -> None:
     """Its call waited for a server that was away: another timekeeper would take what passed meanwhile for a step."""
     world.timekeeper().keep(world.redis)
     latest = inbox_clock.read(world.redis).tick

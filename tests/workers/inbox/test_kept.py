@@ -12,7 +12,7 @@ from workers.inbox.worker_inbox import WorkerInbox
 KEY = key(payload())
 
 
-async def test_a_worker_that_died_while_it_routed_is_told(redis: Redis, async_redis: AsyncRedis) -> None:
+async def test_a_death_during_routing_is_recorded(redis: Redis, async_redis: AsyncRedis) -> None:
     inbox = WorkerInbox(async_redis, retention=86_400, lease=0.01)
     await inbox.accept([delivery()])
     await inbox.claim(1)  # and is never heard of again

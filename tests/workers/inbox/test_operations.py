@@ -74,7 +74,7 @@ def states(redis: Redis, event_key: str = KEY) -> dict[str, str]:
 # -- retry -------------------------------------------------------------------------------------------
 
 
-async def test_a_retried_effect_is_due_and_its_policy_begins_anew(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_retried_effect_is_due_with_all_its_attempts(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="done")
 
@@ -376,14 +376,14 @@ async def test_a_body_that_can_be_read_by_now_becomes_an_event(inbox: WorkerInbo
     assert (record(redis, "unreadable:a").state, record(redis, "unreadable:a").replayed_as) == ("reread", KEY)
 
 
-async def test_a_body_that_still_says_nothing_stays_in_quarantine(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_body_that_is_still_unreadable_stays_in_quarantine(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(b'{"hello": 1}')])
 
     assert replay(redis, router("pay"), Filter(), retention=RETENTION) == Change(effects=0)
     assert redis.zcard(keys.QUARANTINE) == 1
 
 
-async def test_bodies_are_chosen_by_what_they_turn_out_to_say(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_bodies_are_selected_by_their_parsed_content(inbox: WorkerInbox, redis: Redis) -> None:
     quarantine(redis, payload(), "a")
     quarantine(redis, payload(status="timeout"), "b")
 
@@ -453,9 +453,7 @@ async def test_a_replay_of_unrouted_events_leaves_routed_ones_alone(inbox: Worke
     assert inbox_counts.read(redis).unrouted == 0
 
 
-async def test_an_outcome_that_does_not_speak_for_its_request_is_not_counted_as_unrouted(
-    inbox: WorkerInbox, redis: Redis
-) -> None:
+async def test_an_outcome_that_is_not_the_decision_is_not_counted_as_unrouted(inbox: WorkerInbox, redis: Redis) -> None:
     words_of_its_own = {"request_id": REQUEST, "decision": "approved", "reviewer_id": "u1"}
     body = {"event": "request.completed", "timestamp": ago(60), "data": words_of_its_own}
     await inbox.accept([delivery(msgspec.json.encode(body), trust="signed"), delivery()])

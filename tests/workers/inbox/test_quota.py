@@ -42,7 +42,7 @@ async def test_the_url_of_a_request_has_forty_events_kept(inbox: Inbox, redis: R
     assert redis.zcard(keys.EVENTS) == 40
 
 
-async def test_what_it_says_beyond_causes_one_call_in_five_minutes(inbox: Inbox, redis: Redis) -> None:
+async def test_deliveries_over_the_quota_cause_one_check_in_five_minutes(inbox: Inbox, redis: Redis) -> None:
     """Each reconcile run that reads the request would else be followed by the next."""
     bind(redis, "leaked", "r1")
     await inbox.accept([delivery(claimed("r1", at=ago(number)), callback_id="leaked") for number in range(40)])
@@ -69,7 +69,7 @@ async def test_it_has_a_quarter_of_a_mebibyte_kept_and_one_large_body(inbox: Inb
     assert verdicts == ["accepted"] + ["over_quota"] * 19
 
 
-async def test_a_url_of_many_requests_is_told_to_come_again_the_next_day(inbox: Inbox, redis: Redis) -> None:
+async def test_a_url_of_many_requests_is_busy_until_the_next_day(inbox: Inbox, redis: Redis) -> None:
     flood = [delivery(payload(f"r{number}", pad="x" * 900_000), callback_id="shared") for number in range(12)]
 
     verdicts, _ = await inbox.accept(flood)

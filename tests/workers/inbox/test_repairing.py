@@ -158,7 +158,7 @@ async def running(inbox: WorkerInbox, worker: OneWorker) -> None:
         (running, end_too_soon, "something of it is open"),
     ],
 )
-async def test_what_would_never_go_on_goes_on(
+async def test_stuck_work_is_made_due(
     inbox: WorkerInbox,
     redis: Redis,
     repairer: Repairer,
@@ -205,7 +205,7 @@ async def test_a_record_that_is_gone_leaves_the_index(inbox: WorkerInbox, redis:
     assert redis.zcard(keys.UNFINISHED) == 0
 
 
-async def test_every_slice_is_looked_at(inbox: WorkerInbox, redis: Redis, repairer: Repairer) -> None:
+async def test_every_slice_is_checked(inbox: WorkerInbox, redis: Redis, repairer: Repairer) -> None:
     await inbox.accept([delivery(payload(f"{n:024}")) for n in range(2 * SLICE + 1)])
     redis.delete(keys.DUE)
 

@@ -141,7 +141,7 @@ OTHER_TURN = TURN.replace(b"t1", b"t2")
 LOOP = b'{"event": "loop.deleted", "timestamp": "2026-01-01T00:00:00Z", "data": {"loop": {"id": "l1", "name": "Desk"}}}'
 
 
-async def test_a_token_speaks_for_its_request_alone(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_token_may_report_only_its_request(inbox: WorkerInbox, redis: Redis) -> None:
     redis.set(f"{keys.PREFIX}token:bound", "another")
 
     verdicts = [await accept(inbox, body, callback_id="bound") for body in (payload(), TURN, LOOP)]
@@ -186,7 +186,7 @@ async def test_an_open_request_is_tracked_for_longer_than_any_request_lives(inbo
 
 
 @pytest.mark.parametrize(("weaker", "stronger"), [("callback", "signed"), ("signed", "confirmed")])
-async def test_a_tombstone_of_weaker_evidence_does_not_bury_the_decision(
+async def test_a_tombstone_of_weaker_evidence_does_not_block_the_decision(
     inbox: WorkerInbox, redis: Redis, router: Router, weaker: str, stronger: str
 ) -> None:
     """Handlers that began for the weaker evidence do not begin again, the others do."""
@@ -208,7 +208,7 @@ async def test_a_tombstone_of_weaker_evidence_does_not_bury_the_decision(
     assert broken(redis) == []
 
 
-async def test_stronger_evidence_that_ended_before_the_horizon_stays_buried(
+async def test_stronger_evidence_from_before_the_horizon_is_stale(
     inbox: WorkerInbox, redis: Redis, router: Router
 ) -> None:
     await accept(inbox, ended(1), trust="callback")

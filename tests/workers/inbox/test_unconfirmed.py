@@ -138,7 +138,9 @@ async def test_an_effect_older_than_the_demand_waits_too(inbox: WorkerInbox, red
 # -- confirmed ---------------------------------------------------------------------------------------
 
 
-async def test_proof_makes_it_due_as_the_api_tells_it(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_confirmation_makes_the_effect_due_with_the_confirmed_evidence(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     await claim_routed(inbox, "pay:await-confirmed", "notify:await-confirmed")
 
     await confirm(inbox, payload(metadata={"read": "at the API"}))
@@ -151,7 +153,7 @@ async def test_proof_makes_it_due_as_the_api_tells_it(inbox: WorkerInbox, redis:
     assert (record(redis).state, redis.exists(keys.UNCONFIRMED, keys.unconfirmed(REQUEST))) == ("done", 0)
 
 
-async def test_proof_that_came_while_it_was_routed_is_not_waited_for(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_confirmation_during_the_routing_ends_the_wait(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items
 
@@ -161,7 +163,7 @@ async def test_proof_that_came_while_it_was_routed_is_not_waited_for(inbox: Work
     assert [one.lease.handler for one in (await inbox.claim(10)).items] == ["pay"]
 
 
-async def test_proof_that_came_while_it_was_claimed_is_not_waited_for(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_confirmation_during_the_claim_ends_the_wait(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "pay")
 
     await confirm(inbox)
@@ -172,7 +174,7 @@ async def test_proof_that_came_while_it_was_claimed_is_not_waited_for(inbox: Wor
 
 
 @pytest.mark.parametrize("routing", [True, False])
-async def test_proof_that_came_before_anybody_waited_shows_nothing_of_what_was_posted(
+async def test_evidence_confirmed_before_any_wait_contains_nothing_of_the_delivery(
     inbox: WorkerInbox, redis: Redis, *, routing: bool
 ) -> None:
     await inbox.accept([delivery(payload(metadata={"to": "Mallory"}), trust="signed")])
@@ -192,7 +194,7 @@ async def test_proof_that_came_before_anybody_waited_shows_nothing_of_what_was_p
     ]
 
 
-async def test_proof_without_the_state_of_a_callback_url_is_asked_for_again(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_confirmation_without_the_callback_state_is_read_again(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(callback_id="leaked", state={"to": "Mallory"})])
     await confirm(inbox)
     [item] = (await inbox.claim(10)).items
@@ -202,7 +204,7 @@ async def test_proof_without_the_state_of_a_callback_url_is_asked_for_again(inbo
     assert (states(redis), redis.zscore(keys.CHECKS, REQUEST) is not None) == ({"pay": "unconfirmed"}, True)
 
 
-async def test_a_repeated_delivery_proves_nothing(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_repeated_delivery_confirms_nothing(inbox: WorkerInbox, redis: Redis) -> None:
     await claim_routed(inbox, "pay:await-confirmed")
 
     await inbox.accept([delivery(), delivery(trust="signed")])
@@ -273,7 +275,7 @@ async def test_an_overruled_effect_that_a_worker_died_with_is_not_run_again(inbo
     assert redis.hget(keys.PREFIX + "running", "notify") is None
 
 
-async def test_the_true_event_is_told_that_something_was_done_for_the_other(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_the_true_event_is_flagged_when_a_handler_ran_for_the_other(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "pay:await-confirmed", "notify")
     await inbox.report([settled(item, "done", "notify")])
 
@@ -286,7 +288,7 @@ async def test_the_true_event_is_told_that_something_was_done_for_the_other(inbo
     assert [(one.handler, one.overruled) for one in record(redis).effects] == [("pay", False), ("notify", True)]
 
 
-async def test_the_room_of_an_overruled_effect_is_the_next_ones(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_the_slot_of_an_overruled_effect_is_freed(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(one)) for one in ("0", REQUEST, "b")])
     for item in (await inbox.claim(10)).items:
         await inbox.report([routed(item, "capped:due,pay:await-confirmed")])
@@ -328,7 +330,9 @@ async def test_discarding_everything_that_failed_leaves_what_waits(inbox: Worker
 
 
 @pytest.mark.parametrize("name", [KEY, REQUEST, f"pay|{KEY}"])
-async def test_what_waits_is_not_retried_and_the_reason_is_told(inbox: WorkerInbox, redis: Redis, name: str) -> None:
+async def test_unconfirmed_effects_are_not_retried_and_the_reason_is_given(
+    inbox: WorkerInbox, redis: Redis, name: str
+) -> None:
     await claim_routed(inbox, "pay:await-confirmed")
 
     with pytest.raises(ChangeRefused, match="waits until stronger evidence confirms"):
@@ -359,7 +363,7 @@ async def test_an_overruled_event_ends_once_its_failures_are_discarded(inbox: Wo
     assert record(redis).state == "overruled"
 
 
-async def test_a_new_handler_that_demands_proof_waits_for_it_when_an_old_event_is_replayed(
+async def test_a_new_handler_that_demands_confirmation_waits_for_it_after_a_replay(
     inbox: WorkerInbox, redis: Redis
 ) -> None:
     await claim_routed(inbox)
@@ -371,7 +375,9 @@ async def test_a_new_handler_that_demands_proof_waits_for_it_when_an_old_event_i
     assert redis.zscore(keys.CHECKS, REQUEST) is not None
 
 
-async def test_a_confirmed_event_is_replayed_at_once_to_what_demands_proof(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_confirmed_event_is_replayed_at_once_to_handlers_that_demand_confirmation(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
     await claim_routed(inbox)
     await confirm(inbox)
 
@@ -380,7 +386,7 @@ async def test_a_confirmed_event_is_replayed_at_once_to_what_demands_proof(inbox
     assert [item.lease.handler for item in (await inbox.claim(10)).items] == ["pay"]
 
 
-async def test_a_failed_effect_is_replayed_once_its_event_is_proven(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_a_failed_effect_is_replayed_once_its_event_is_confirmed(inbox: WorkerInbox, redis: Redis) -> None:
     item = await claim_routed(inbox, "pay")
     await inbox.report([settled(item, "failed", "pay", error="ValueError: no")])
 

@@ -91,7 +91,7 @@ def test_a_route_that_needs_all_is_given_the_same_in_every_order(origin: str, ca
 
 @pytest.mark.parametrize("origin", ORIGINS[1:3])
 @pytest.mark.parametrize("case", CASES)
-def test_who_asked_makes_no_difference(origin: str, case: str, given: Given) -> None:
+def test_the_asking_program_makes_no_difference(origin: str, case: str, given: Given) -> None:
     ours, theirs = (given[cells_of(one, case)[-1]]["full"][0] for one in (ORIGINS[0], origin))
 
     without_callback = {"state"} if origin == ORIGINS[2] else set[str]()

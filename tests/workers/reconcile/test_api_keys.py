@@ -61,7 +61,7 @@ def test_a_new_key_runs_no_decision_of_before_its_first_start(
     assert [event.content.request_id for event in recent(redis)] == [still_open]
 
 
-def test_a_new_key_has_a_horizon_and_a_rest_of_its_own(redis: Redis, discovering: Settings, other: str) -> None:
+def test_a_new_key_has_a_horizon_and_a_pause_of_its_own(redis: Redis, discovering: Settings, other: str) -> None:
     reconcile(discovering, redis)
     before = redis.hgetall(keys.RECONCILE_STATE)
 
@@ -136,7 +136,7 @@ def test_what_was_known_before_any_key_belongs_to_the_first(
     assert states(redis) == {request: "unreachable"}
 
 
-def test_no_key_stands_in_redis(
+def test_no_api_key_is_stored_in_redis(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings, other: str
 ) -> None:
     track(redis, ask(api, redis, loop))

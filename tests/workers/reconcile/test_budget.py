@@ -44,7 +44,7 @@ class Vendor:
         st.tuples(st.sampled_from(PURPOSES), st.sampled_from([0, 0, 0, 1, 60, 700, 3600, 9000])), max_size=200
     ),
 )
-def test_hitl_sh_never_has_to_refuse(top_of_hour: bool, tells: bool, steps: list[tuple[Purpose, int]]) -> None:
+def test_no_call_exceeds_the_limit_of_hitl_sh(top_of_hour: bool, tells: bool, steps: list[tuple[Purpose, int]]) -> None:
     vendor, tokens, now = Vendor(limit=20, top_of_hour=top_of_hour), initial(RULES), START
 
     for purpose, pause in steps:
@@ -73,7 +73,7 @@ def test_until_hitl_sh_says_when_its_hour_ends_half_the_limit_is_used() -> None:
     assert available(initial(RULES), RULES, "asking", START) == 10
 
 
-def test_runs_use_their_share_and_no_more() -> None:
+def test_reconcile_runs_stay_within_their_share() -> None:
     assert available(told(), RULES, "reconcile", START) == 10
 
 
@@ -99,7 +99,7 @@ def test_what_was_asked_in_the_hour_before_is_left_to_asking() -> None:
     assert available(later, RULES, "reconcile", START + HOUR + 1) == 2
 
 
-def test_a_full_hour_says_when_the_next_begins() -> None:
+def test_an_exhausted_hour_says_when_the_next_begins() -> None:
     tokens = drained(told(), "asking")
 
     assert spend(tokens, RULES, "asking", START + 600)[1] == HOUR - 600 + 1
@@ -164,7 +164,7 @@ def observed(remaining: int) -> RateLimit:
     return RateLimit(limit=100, remaining=remaining, reset_at=now + timedelta(minutes=30), observed_at=now)
 
 
-async def test_many_processes_draw_on_one_account(redis: Redis, async_redis: AsyncRedis) -> None:
+async def test_many_processes_share_one_budget(redis: Redis, async_redis: AsyncRedis) -> None:
     runs = RedisBudget(redis, "key", purpose="reconcile")
     asking = AsyncRedisBudget(async_redis, "key")
     await asking.observe(observed(3))
@@ -175,7 +175,7 @@ async def test_many_processes_draw_on_one_account(redis: Redis, async_redis: Asy
     assert (await asking.available(), runs.available(), runs.read().asked) == (0, 0, 3)
 
 
-def test_another_key_has_another_account(redis: Redis) -> None:
+def test_another_key_has_another_budget(redis: Redis) -> None:
     RedisBudget(redis, "one").observe(observed(0))
 
     assert RedisBudget(redis, "two").spend() == 0.0

@@ -65,13 +65,13 @@ def test_the_open_listing_proves_nothing_of_what_has_ended() -> None:
     assert horizon.step(List(offset=0, limit=3, status="pending"), rows(3000, more=False), NOW) is horizon
 
 
-def test_a_page_from_elsewhere_is_no_use() -> None:
+def test_an_unrelated_page_does_not_advance_discovery() -> None:
     horizon = walking(initial_horizon(NOW, 1000), rows(4900, 4800))
 
     assert horizon.step(List(offset=70, limit=2), rows(4500, 4400), NOW) is horizon
 
 
-def test_a_page_that_a_reconcile_run_read_brings_the_walk_on() -> None:
+def test_a_page_read_for_a_plan_advances_discovery() -> None:
     horizon = walking(initial_horizon(NOW, 1000), rows(4900, 4800, 4700))
 
     found = horizon.step(List(offset=2, limit=3), rows(4750, 4500, 4400), NOW)
@@ -89,7 +89,7 @@ def test_the_first_page_read_again_brings_the_beginning_forward() -> None:
     assert (found.descent.newest, found.descent.last) == (4980, 4700)
 
 
-def test_a_torn_list_is_walked_back() -> None:
+def test_discovery_steps_back_when_pages_do_not_overlap() -> None:
     horizon = walking(initial_horizon(NOW, 1000), rows(*range(4900, 4800, -1)))
     call = horizon.next_call(100)
 
@@ -98,7 +98,7 @@ def test_a_torn_list_is_walked_back() -> None:
     assert (call.offset, torn.next_call(100).offset) == (95, 45)
 
 
-def test_where_the_walk_stands_is_kept_as_json() -> None:
+def test_the_progress_of_discovery_is_saved_as_json() -> None:
     horizon = walking(initial_horizon(NOW, 1000), rows(4900, 4800))
 
     assert msgspec.json.decode(msgspec.json.encode(horizon), type=Horizon) == horizon

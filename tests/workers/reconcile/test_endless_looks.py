@@ -73,7 +73,7 @@ async def test_what_was_discarded_while_it_waited_for_proof_is_not_asked_for(
 
 
 @pytest.mark.parametrize("asked", [True, False])
-async def test_what_nobody_waits_for_any_more_is_looked_at_once_at_the_most(
+async def test_a_request_without_waiting_effects_is_checked_once_at_most(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings, *, asked: bool
 ) -> None:
     request = ask(api, redis, loop) if asked else UNKNOWN

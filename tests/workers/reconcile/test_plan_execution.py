@@ -57,7 +57,7 @@ def test_pages_that_hold_nothing_due_are_not_read() -> None:
     assert (len(found), server.calls) == (1, 1)
 
 
-def test_a_request_far_from_all_others_is_asked_for_by_itself() -> None:
+def test_a_request_far_from_all_others_is_read_by_itself() -> None:
     server = ListServer()
     server.ask(100)
 
@@ -87,7 +87,7 @@ def test_rows_of_others_are_followed_to_where_they_pushed_ours() -> None:
     assert server.calls == 2
 
 
-def test_what_left_the_open_list_is_asked_for() -> None:
+def test_a_request_absent_from_the_open_list_is_read_by_itself() -> None:
     server = ListServer()
     server.ask(25)
     for name in ("r3", "r20"):
@@ -114,7 +114,7 @@ def test_a_reconcile_run_that_is_cut_short_goes_on_where_it_stood() -> None:
     assert ended(carry_out(again, server)) == {"r1"}
 
 
-def test_a_page_of_nothing_new_moves_the_cursor_by_a_whole_page() -> None:
+def test_a_page_without_new_rows_moves_the_offset_by_a_whole_page() -> None:
     rows = tuple(Row(id=f"r{n}", created_at=float(n), ended=False) for n in range(20, 10, -1))
     targets = (OpenRequest(id="r0", created_at=0.0),)
     reconcile = PlanExecution(planned(targets, kind="open", open_statuses=("pending",)))
@@ -129,7 +129,7 @@ def test_a_page_of_nothing_new_moves_the_cursor_by_a_whole_page() -> None:
     assert offsets == [0, 8, 18]
 
 
-def test_a_short_page_of_nothing_new_ends_the_walk() -> None:
+def test_a_short_page_without_new_rows_is_the_last() -> None:
     server = ListServer()
     server.says_more = False
     server.ask(17)
@@ -142,7 +142,7 @@ def test_a_short_page_of_nothing_new_ends_the_walk() -> None:
     assert server.calls == 4  # 0 to 10, 8 to 17, 15 to 17 again, and the call for what is absent
 
 
-def test_a_torn_list_widens_the_overlap() -> None:
+def test_pages_that_do_not_overlap_widen_the_overlap() -> None:
     targets = (OpenRequest(id="r0", created_at=0.0),)
     reconcile = PlanExecution(planned(targets, kind="open", open_statuses=("pending",)))
     overlaps = []

@@ -75,7 +75,7 @@ def test_requests_far_apart_are_looked_for_through_the_open_list() -> None:
     assert (found.kind, found.cost) == ("open", 4)
 
 
-def test_one_old_request_waits_for_company() -> None:
+def test_one_old_request_waits_for_a_batch() -> None:
     old = request(0, created_at=NOW - 100_000, last_checked=NOW - 12_000, newer=5000)
 
     found = made(old, webhook_health=WebhookHealth(loss=0.1, ended_per_hour=80))
@@ -107,7 +107,7 @@ def test_a_plan_beyond_the_budget_says_that_the_rest_follows() -> None:
     assert made(*many, calls=1).reason.endswith("; the budget has 1 now, the rest follows")
 
 
-def test_a_walk_that_was_cut_short_goes_on() -> None:
+def test_a_plan_continues_from_a_checkpoint() -> None:
     begun = Checkpoint(offset=190)
 
     found = made(request(), checkpoint=begun)
@@ -128,7 +128,7 @@ def test_a_plan_that_is_carried_out_finds_everything() -> None:
     assert (found, server.calls) == ({f"r{number}" for number in range(0, 500, 7)}, 6)
 
 
-def test_a_healthy_channel_is_left_alone_and_a_losing_one_is_not() -> None:
+def test_healthy_webhooks_need_few_checks_and_lossy_ones_more() -> None:
     known = [request(number) for number in range(90)]
 
     calm = intervals(known, WebhookHealth(ended_per_hour=80), now=NOW, calls_per_hour=50)
@@ -146,7 +146,7 @@ def test_fewer_calls_stretch_every_interval() -> None:
     assert few.slowness > many.slowness >= 1.0
 
 
-def test_what_is_promised_fits_the_calls_or_comes_with_a_warning() -> None:
+def test_the_guaranteed_interval_fits_the_budget_or_has_a_warning() -> None:
     kept = guaranteed_interval(200, CheckIntervals(shortest=600, calls_per_hour=50))
     broken = guaranteed_interval(50_000, CheckIntervals(shortest=600, calls_per_hour=5))
 
@@ -155,7 +155,7 @@ def test_what_is_promised_fits_the_calls_or_comes_with_a_warning() -> None:
     assert "50000 open requests need 527 pages a round" in broken.warning
 
 
-def test_the_channel_is_judged_by_how_decisions_were_found() -> None:
+def test_webhook_health_follows_from_how_decisions_were_found() -> None:
     webhook_health = WebhookHealth()
 
     for _ in range(100):

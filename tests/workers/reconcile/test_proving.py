@@ -70,7 +70,7 @@ def desk(redis: Redis, async_redis: AsyncRedis) -> Desk:
     return Desk(redis, async_redis)
 
 
-async def test_what_hitl_sh_confirms_is_handled_as_hitl_sh_tells_it(
+async def test_a_confirmed_decision_is_handled_with_the_evidence_of_the_api(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     request = ask(api, redis, loop)
@@ -87,7 +87,7 @@ async def test_what_hitl_sh_confirms_is_handled_as_hitl_sh_tells_it(
     assert redis.zcard(keys.CHECKS) == redis.zcard(keys.UNCONFIRMED) == 0
 
 
-async def test_another_answer_at_hitl_sh_contradicts_what_was_posted(
+async def test_another_answer_at_hitl_sh_overrules_the_delivered_one(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings, caplog: Any
 ) -> None:
     request = ask(api, redis, loop)
@@ -138,7 +138,7 @@ async def test_the_true_answer_after_a_forged_one_is_handled(
     assert desk.seen.count(("pay", True)) == 1
 
 
-async def test_a_request_that_hitl_sh_does_not_know_contradicts_what_was_posted(
+async def test_a_request_unknown_to_hitl_sh_overrules_the_delivered_outcome(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     await desk.post("66c0ffee00000000000000a1", True)
@@ -185,7 +185,7 @@ async def test_the_callback_url_of_one_request_says_nothing_of_another(
     assert desk.seen == [("tell", False)]
 
 
-async def test_many_that_wait_for_proof_share_a_page(
+async def test_many_requests_that_wait_for_confirmation_share_a_page(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     requests = [ask(api, redis, loop) for _ in range(30)]
@@ -215,7 +215,7 @@ async def test_a_reconcile_run_that_found_it_first_leaves_nothing_to_prove(
     assert sorted(desk.seen) == [("pay", True), ("tell", True)]
 
 
-async def test_what_is_posted_cannot_keep_the_true_decision_from_who_demands_proof(
+async def test_a_forged_delivery_cannot_keep_the_true_decision_from_handlers_that_demand_confirmation(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     paid: list[Decision] = []
@@ -236,7 +236,7 @@ async def test_what_is_posted_cannot_keep_the_true_decision_from_who_demands_pro
     assert [decision.loop_id for decision in paid] == [loop]
 
 
-async def test_a_forged_end_of_another_kind_is_found_out(
+async def test_a_forged_outcome_of_another_kind_is_overruled(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     request = ask(api, redis, loop)

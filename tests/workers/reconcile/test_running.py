@@ -47,7 +47,7 @@ def test_a_decision_that_no_webhook_told_of_is_found(
     assert redis.zcard(keys.CHECKS) == 0
 
 
-def test_an_open_request_is_checked_and_looked_at_later(
+def test_an_open_request_is_checked_again_later(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     request = ask(api, redis, loop)
@@ -90,7 +90,7 @@ def test_what_was_asked_through_us_keeps_its_state_and_its_default(
     assert Decision.from_stored(item.stored).default_response is False
 
 
-def test_what_was_asked_and_answered_while_the_reconcile_run_began_keeps_its_state(
+def test_a_request_answered_during_the_start_of_a_run_keeps_its_state(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
 ) -> None:
     request = ask(api, redis, loop, known=False)
@@ -213,7 +213,7 @@ def test_a_key_that_is_refused_stops_the_reconcile_run_and_loses_nothing(
     assert time.time() * 1000 < redis.zscore(keys.CHECKS, request) < (time.time() + 60) * 1000
 
 
-def test_trouble_makes_runs_rest_for_longer_each_time_until_one_goes_well(
+def test_the_pause_after_errors_doubles_until_a_run_succeeds(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     ask(api, redis, loop)
@@ -245,13 +245,13 @@ def test_an_exhausted_limit_is_counted_and_waited_out(
     assert redis.zscore(keys.CHECKS, request) > time.time() * 1000
 
 
-def test_of_two_runs_one_runs(redis: Redis, settings: Settings) -> None:
+def test_of_two_runs_only_one_is_active(redis: Redis, settings: Settings) -> None:
     redis.set(keys.RECONCILE_LEASE, 99, px=5_000)
 
     assert runner.run(settings, redis) is None
 
 
-def test_what_a_dead_reconcile_run_left_is_gone_on_with(
+def test_a_run_continues_where_a_dead_one_stopped(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
     for _ in range(3):
@@ -293,7 +293,7 @@ def test_a_reconcile_run_that_lost_its_lease_writes_nothing(redis: Redis, settin
     assert redis.zcard(keys.CHECKS) == 0
 
 
-def test_what_is_overdue_borrows_though_discovery_has_no_call(
+def test_overdue_requests_borrow_calls_when_discovery_has_none(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
 ) -> None:
     reconcile(discovering, redis)

@@ -16,7 +16,7 @@ from workers.sinks.addresses import refusal_reason
         "168.63.129.16",
     ],
 )  # fmt: skip
-def test_where_clouds_hand_out_credentials_is_refused_in_every_spelling(address: str) -> None:
+def test_metadata_services_are_refused_in_every_spelling(address: str) -> None:
     assert refusal_reason(address)
 
 
@@ -28,7 +28,7 @@ def test_where_clouds_hand_out_credentials_is_refused_in_every_spelling(address:
         "fc00::1", "::ffff:10.0.0.1", "hooks.example.com", "", "169.254.169.254.example.com", "2852039166",
     ],
 )  # fmt: skip
-def test_the_rest_is_allowed_private_or_not(address: str) -> None:
+def test_other_addresses_are_allowed_private_or_public(address: str) -> None:
     assert refusal_reason(address) is None
 
 

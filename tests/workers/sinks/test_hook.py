@@ -65,7 +65,7 @@ async def test_connections_are_used_again(hook: Target) -> None:
     assert (len(hook.received), hook.connections) == (5, 1)
 
 
-async def test_what_a_target_sets_as_cookie_stays_with_it(hook: Target) -> None:
+async def test_cookies_of_a_target_are_not_sent_back(hook: Target) -> None:
     hook.answer(reply(200, Set_Cookie="seen=1; Path=/"))
     sink = Webhook(hook.url)
 
@@ -75,7 +75,7 @@ async def test_what_a_target_sets_as_cookie_stays_with_it(hook: Target) -> None:
     assert "cookie" not in hook.received[1].headers
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+async def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
     async with target(_self_signed(tmp_path)) as hook:
         with pytest.raises(NotDelivered, match="certificate verify failed"):
             await Webhook(hook.url).send(completed())

@@ -34,7 +34,7 @@ def test_plain_http_to_the_public_is_refused(host: str) -> None:
         "https://a.example:port/p4ssword", " https://a.example/p4ssword", "https://a.example/p4ssword\n", "//a.example",
     ],
 )  # fmt: skip
-def test_what_is_no_address_is_refused_and_not_repeated(url: Any) -> None:
+def test_an_invalid_url_is_refused_and_not_shown(url: Any) -> None:
     with pytest.raises(RouteInvalid, match="Webhook") as refused:
         HookUrl(url, sink="Webhook")
     assert "p4ssword" not in str(refused.value)
@@ -57,7 +57,7 @@ def test_the_parts_of_the_address_are_hidden_in_every_spelling() -> None:
     assert hidden == "no …, … … … … …, x=1 hook"
 
 
-def test_the_digest_tells_addresses_apart_without_naming_them() -> None:
+def test_the_digest_distinguishes_urls_without_disclosing_them() -> None:
     digests = {HookUrl(f"https://a.example/{path}", sink="Webhook").digest for path in ("one", "two", "two")}
 
     assert len(digests) == 2

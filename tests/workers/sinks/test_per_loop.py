@@ -16,7 +16,7 @@ class Opened:
         self.closed = True
 
 
-def test_nothing_is_opened_before_it_is_asked_for() -> None:
+def test_nothing_is_opened_before_the_first_use() -> None:
     before = Opened.count
 
     PerLoop(Opened, Opened.close)
@@ -44,7 +44,7 @@ def test_each_loop_has_its_own_and_closes_it() -> None:
     assert second.closed
 
 
-def test_what_a_sink_left_behind_is_closed_with_the_loop() -> None:
+def test_open_connections_are_closed_with_the_event_loop() -> None:
     async def ask_and_forget() -> tuple[Opened, bool]:
         opened = await PerLoop(Opened, Opened.close).get()
         gc.collect()

@@ -56,7 +56,7 @@ async def test_the_server_is_that_of_the_receiver_by_default(
     assert redis.xlen("decisions") == 1
 
 
-async def test_a_key_that_is_no_stream_is_told(server: EmbeddedServer, redis: Redis) -> None:
+async def test_a_key_of_another_type_is_reported(server: EmbeddedServer, redis: Redis) -> None:
     redis.set("decisions", "text")
 
     with pytest.raises(NotDelivered, match=r"stream decisions: .*WRONGTYPE"):

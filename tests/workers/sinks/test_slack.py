@@ -20,19 +20,19 @@ async def test_values_can_mention_nobody(hook: Target) -> None:
 
 
 @pytest.mark.parametrize(("answer", "text"), [(False, "false"), (0, "0"), ("", '""'), ([], "[]"), (" ", '" "')])
-async def test_a_falsy_answer_is_said_and_not_left_blank(hook: Target, answer: object, text: str) -> None:
+async def test_a_falsy_answer_is_shown(hook: Target, answer: object, text: str) -> None:
     await Slack(hook.url, "{response}").send(completed(answer))
 
     assert hook.received[0].json() == {"text": text}
 
 
-async def test_a_timeout_is_told_as_such(hook: Target) -> None:
+async def test_a_timeout_is_shown_as_such(hook: Target) -> None:
     await Slack(hook.url, "{outcome}: {response} by {reviewer}, else {default_response}").send(timed_out("Reject"))
 
     assert hook.received[0].json() == {"text": "timeout: none by none, else Reject"}
 
 
-async def test_slack_may_ask_for_patience_or_refuse(hook: Target) -> None:
+async def test_slack_may_delay_or_refuse_a_post(hook: Target) -> None:
     sink = Slack(hook.url, "{response}")
     hook.answer(reply(429, b"", Retry_After="7"), reply(404, b"no_service"))
 

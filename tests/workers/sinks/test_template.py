@@ -37,7 +37,7 @@ def test_a_value_is_never_taken_for_a_template() -> None:
     assert filled("{response}", response="{event_key} {state.__class__}") == "{event_key} {state.__class__}"
 
 
-def test_a_person_or_loop_without_a_name_is_told_by_what_there_is() -> None:
+def test_a_reviewer_or_loop_without_a_name_is_shown_by_email_or_id() -> None:
     changes: dict[str, Any] = {"reviewer": Reviewer(id="u1"), "loop_id": "l1", "loop_name": None}
 
     assert filled("{reviewer} in {loop}", **changes) == "u1 in l1"

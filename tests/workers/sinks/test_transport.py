@@ -70,7 +70,7 @@ def test_a_name_that_leads_to_cloud_metadata_is_given_up_and_not_connected_to(ho
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
-async def test_it_is_a_dead_letter_at_once_for_every_sink_that_posts(host: str) -> None:
+async def test_a_refused_address_is_a_dead_letter_at_once_for_every_posting_sink(host: str) -> None:
     for sink in (Webhook(f"https://{host}/x"), Slack(f"https://{host}/x", "{response}")):
         with pytest.raises(GiveUp, match=host):
             await sink.send(completed())
@@ -131,7 +131,7 @@ async def test_an_address_that_never_answers_does_not_hold_up_the_next(hook: Tar
     await connection.aclose()
 
 
-async def test_when_no_address_answers_the_last_refusal_is_told() -> None:
+async def test_when_no_address_answers_the_last_error_is_raised() -> None:
     backend = httpcore.AnyIOBackend()
 
     with pytest.raises(httpcore.ConnectError):

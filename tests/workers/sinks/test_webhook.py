@@ -89,7 +89,7 @@ async def test_another_decision_and_another_sink_have_another_id(hook: Target) -
     assert len({received.headers["webhook-id"] for received in hook.received}) == 3
 
 
-async def test_headers_of_the_user_go_along(hook: Target) -> None:
+async def test_custom_headers_are_sent(hook: Target) -> None:
     await Webhook(hook.url, headers={"Authorization": "Bearer k", "User-Agent": "mine"}).send(completed())
 
     assert hook.received[0].headers["authorization"] == "Bearer k"
@@ -126,7 +126,7 @@ async def test_a_target_that_says_when_is_tried_then(hook: Target, status: int) 
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 422])
-async def test_a_refusal_ends_the_attempts_with_its_first_words(hook: Target, status: int) -> None:
+async def test_a_4xx_ends_the_attempts_and_its_text_is_the_reason(hook: Target, status: int) -> None:
     hook.answer(reply(status, b"no\r\n\x1b[31msuch \x00hook" + b"x" * 50_000))
 
     with pytest.raises(GiveUp, match=rf"answered {status} .*: no \[31msuch hookx+$") as raised:
@@ -152,19 +152,19 @@ async def test_a_target_that_hangs_up_is_tried_again(hook: Target, script: Scrip
 
 
 @pytest.mark.parametrize("script", [stall, trickle])
-async def test_a_target_that_takes_too_long_is_left(hook: Target, script: Script) -> None:
+async def test_a_slow_target_is_abandoned_after_the_timeout(hook: Target, script: Script) -> None:
     hook.answer(script)
 
     with pytest.raises(NotDelivered, match=r"did not answer within 0\.3 s|ReadTimeout"):
         await asyncio.wait_for(Webhook(hook.url, timeout=0.3).send(completed()), timeout=2)
 
 
-async def test_a_target_that_is_not_there_is_tried_again(hook: Target) -> None:
+async def test_an_unreachable_target_is_retried(hook: Target) -> None:
     with pytest.raises(NotDelivered, match=r"127\.0\.0\.1:1: ConnectError"):
         await Webhook("http://127.0.0.1:1/secret").send(completed())
 
 
-async def test_one_that_stalls_does_not_hold_up_the_next(hook: Target) -> None:
+async def test_a_stalled_post_does_not_delay_the_next(hook: Target) -> None:
     hook.answer(stall)
     sink = Webhook(hook.url, timeout=5)
 
@@ -182,7 +182,7 @@ async def test_one_that_stalls_does_not_hold_up_the_next(hook: Target) -> None:
 @pytest.mark.parametrize(
     "secret", ["", "whsec_", "too short", "whsec_c2hvcnQ=", "not base64 at all, not at all!!!!", 7, [], [SECRET, ""]]
 )
-def test_a_secret_that_is_none_is_refused_and_not_repeated(secret: Any) -> None:
+def test_an_invalid_secret_is_refused_and_not_shown(secret: Any) -> None:
     with pytest.raises(RouteInvalid, match="secret") as refused:
         Webhook("https://hooks.example.com", secret)
     assert not isinstance(secret, str) or len(secret) < 8 or secret not in str(refused.value)
@@ -205,6 +205,6 @@ def test_headers_that_could_not_be_sent_are_refused(headers: Any) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1, True, "5", None, float("inf"), float("nan")])
-def test_a_timeout_that_is_none_is_refused(timeout: Any) -> None:
+def test_an_invalid_timeout_is_refused(timeout: Any) -> None:
     with pytest.raises(RouteInvalid, match=re.escape("give seconds")):
         Webhook("https://hooks.example.com", timeout=timeout)

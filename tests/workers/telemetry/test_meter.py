@@ -4,7 +4,7 @@ from workers.telemetry.meter import Meter
 from workers.telemetry.metric_catalog import ACCEPT_SECONDS, EFFECTS, HANDLER_SECONDS, METRICS
 
 
-def test_counts_and_observations_are_given_away_once() -> None:
+def test_counts_and_observations_are_taken_once() -> None:
     meter = Meter()
     meter.count(EFFECTS, "pay", "done")
     meter.count(EFFECTS, "pay", "done", times=2)
@@ -21,7 +21,7 @@ def test_counts_and_observations_are_given_away_once() -> None:
     assert meter.take() == {}
 
 
-def test_what_was_given_back_goes_with_the_next() -> None:
+def test_returned_counts_are_part_of_the_next_take() -> None:
     meter = Meter()
     meter.histogram(HANDLER_SECONDS, "pay").observe(0.2)
     taken = meter.take()

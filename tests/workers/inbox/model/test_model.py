@@ -46,7 +46,7 @@ def test_two_pieces_of_evidence(arrives: str, routes: tuple[Route, ...], truth: 
         ("A1 B1", CURIOUS, 1, 0, 2),
     ],
 )
-def test_more_of_everything(
+def test_larger_scenarios_keep_the_invariant(
     arrives: str, routes: tuple[Route, ...], kills: int, retries: int, workers: int, truth: str
 ) -> None:
     found = search(
