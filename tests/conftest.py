@@ -20,20 +20,20 @@ INDEPENDENT = {
     "test_failover.py",
     "test_full.py",
     "test_handover.py",
-    "test_life.py",
+    "test_months.py",
     "test_model.py",
     "test_reconcile_faults.py",
     "test_reconcile_queue.py",
 }
 #: What takes longest begins first, so that no worker is left alone with it at the end.
 LONGEST = [
-    "test_life.py",
+    "test_months.py",
     "test_budget_adversaries.py",
     "test_reconcile.py",
     "test_effect_faults.py",
     "test_kill.py",
     "test_poison.py",
-    "test_any_operation.py",
+    "test_operation_sequences.py",
     "test_model.py",
 ]
 

@@ -47,7 +47,7 @@ Response = TypeVar("Response")
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
-    #: Any where neither a handle nor ``answer=`` tells the type of the answer.
+    #: Any, if neither a handle nor ``answer=`` determines the type of the answer.
     AnyResponse = TypeVarWithDefault("AnyResponse", default=Any)
 else:
     AnyResponse = TypeVar("AnyResponse")
@@ -64,8 +64,8 @@ class Hitl(HitlCore):
     """Asks people through a receiver, for synchronous code. Threads may share it; use it in a ``with`` block.
 
     ``url`` and ``token``: by default HITL_RECEIVER_URL and HITL_RECEIVER_TOKEN. ``timeout``: of one HTTP call, beyond
-    what the receiver may hold it. ``retry_for``: how long a call that is no wait is tried while the receiver restarts.
-    Raises `HitlMisconfigured`; calls raise `AskError`.
+    the time that the receiver holds it. ``retry_for``: how long a call except `wait` is retried while the receiver
+    restarts. Raises `HitlMisconfigured`; calls raise `AskError`.
     """
 
     def __init__(
@@ -131,14 +131,14 @@ class Hitl(HitlCore):
 
         ``text``: 1 to 2,000 characters, may contain Markdown. ``loop``: id or name. ``answer``: ``bool``, an Enum
         class, or a question such as ``single_select("Approve", "Reject")`` or ``whole_number(1, 5)``. ``default``:
-        what HITL.sh takes when nobody answers. ``options``: see `AskOptions`.
+        the default that HITL.sh assumes when nobody answers. ``options``: see `AskOptions`.
 
         ``on_timeout="return"`` returns every outcome as a value: `Answered`, `TimedOut`, `Cancelled`, `Conflicted` or
-        `Lost`. ``"raise"`` returns `Answered` alone and raises `NotAnswered` for the others. ``"default"`` returns
+        `Lost`. ``"raise"`` returns only `Answered` and raises `NotAnswered` for the others. ``"default"`` returns
         `Defaulted`, with the default as its response, for a timeout, and raises for the rest.
 
         Raises `QuestionInvalid`, `KeyConflict`, `AskRefused`; `TokenRefused`, `ReceiverUnreachable`, `ReceiverFailed`;
-        `StillOpen` when the wait is over before the request; `AnswerUnexpected`.
+        `StillOpen` if the wait times out before the request ends; `AnswerUnexpected`.
         """
         check_options(options, ASK_OPTIONS)
         question, form = new_question(text, loop, answer, default, options)
@@ -160,7 +160,7 @@ class Hitl(HitlCore):
         default: Response,
         **options: Unpack[QuestionOptions],
     ) -> RequestHandle[Response]:
-        """Ask, and return at once. Raises what `ask` raises, but for what concerns the outcome."""
+        """Ask, and return at once. Raises the errors of `ask` that do not concern the outcome."""
         check_options(options, QUESTION_OPTIONS)
         question, form = new_question(text, loop, answer, default, options)
         request = self._run(self._exchange.submit(question))
@@ -226,8 +226,8 @@ class Hitl(HitlCore):
     ) -> TypedOutcome[AnyResponse] | Defaulted[AnyResponse]:
         """Wait for the outcome of a request, in any process, before or after the answer.
 
-        ``request``: a handle, or an id; with an id, ``answer`` tells how to read the response. ``timeout``: how long to
-        wait, for ever without one; then `StillOpen`. ``trust``: may only raise what the question demanded.
+        ``request``: a handle, or an id; with an id, ``answer`` says how to read the response. ``timeout``: how long to
+        wait before `StillOpen` is raised; None for no limit. ``trust``: the least trust, in addition to the question's.
         """
         request_id, form, default = request_to_await(request, answer)
         seconds = None if timeout is None else timeout.total_seconds()
@@ -252,7 +252,7 @@ class Hitl(HitlCore):
         return self._run(self._exchange.cancel(request if isinstance(request, str) else request.id))
 
     def list_open(self, *, limit: int = 50) -> list[AskedRequest]:
-        """Read the requests without an outcome, the oldest first; `limit`: 1 to 100."""
+        """Read the requests without an outcome, oldest first; `limit`: 1 to 100."""
         return self._run(self._exchange.list_open(limit))
 
     def close(self) -> None:
@@ -510,7 +510,7 @@ class AsyncHitl(HitlCore):
             return http_transport.unreachable(http_request, error)
 
     async def _cancel_submitted(self, submission: asyncio.Future[AskedRequest]) -> None:
-        """Cancel a request whose submission has not come back yet; what fails is logged."""
+        """Cancel a request whose submission has no reply yet; errors are logged."""
         try:
             async with asyncio.timeout(_CANCEL_SECONDS):
                 request = await submission

@@ -1,6 +1,6 @@
-"""Handlers that tell a file outside everything under test that they ran (HITL_HANDLERS of these tests).
+"""Handlers that record each run in a file outside the processes under test (HITL_HANDLERS of these tests).
 
-One line a happening, written at once and in one piece, so that a SIGKILL loses nothing that happened.
+One line per record, written at once and in one piece, so that a SIGKILL loses none.
 """
 
 import asyncio
@@ -64,5 +64,5 @@ def tell(handler: str, decision: Decision, what: str) -> None:
 
 
 def gate() -> Path:
-    """Held handlers go on once this file is there."""
+    """Held handlers continue once this file exists."""
     return Path(os.environ["OBSERVER"]).with_suffix(".gate")

@@ -1,6 +1,6 @@
-"""An SQLite file outside everything under test: each execution of a handler or a sink, as it saw itself.
+"""An SQLite file outside the processes under test that records each execution of a handler or sink.
 
-Written from work-horses that may die or stall at any moment: what is written is there, whatever follows.
+Work-horses that write to it may die or stall at any moment; a written record stays.
 """
 
 import os

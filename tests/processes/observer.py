@@ -1,4 +1,4 @@
-"""What the handlers of `tests.processes.handlers` told the file outside."""
+"""Reads the file that the handlers of `tests.processes.handlers` write."""
 
 from collections import Counter
 from pathlib import Path

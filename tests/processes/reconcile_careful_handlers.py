@@ -1,4 +1,4 @@
-"""One handler that moves money, and therefore wants HITL.sh's own word (HITL_HANDLERS of these tests)."""
+"""One handler that moves money, and therefore demands confirmation (HITL_HANDLERS of these tests)."""
 
 from tests.processes.reconcile_handlers import tell
 from workers import Decision, Router

@@ -1,4 +1,4 @@
-"""Between reconcile runs and the sandbox: who came when, held in the middle of a reconcile run, or turned away."""
+"""A proxy between reconcile runs and the sandbox that records connections, holds them, or refuses them."""
 
 import asyncio
 import threading

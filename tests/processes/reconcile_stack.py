@@ -1,4 +1,4 @@
-"""A whole stack that reconciles, with a sandbox for HITL.sh and a gate between the two."""
+"""A stack that reconciles through a gate with a sandbox as HITL.sh."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

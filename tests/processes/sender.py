@@ -1,4 +1,4 @@
-"""Posts deliveries as HITL.sh does: each again and again until it is answered with a 2xx."""
+"""Posts deliveries as HITL.sh does: repeats each until it gets a 2xx."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""A whole stack in processes of its own, with an observer outside and a sender in front."""
+"""A stack of real processes with a sender, and an observer outside the processes under test."""
 
 import os
 import random

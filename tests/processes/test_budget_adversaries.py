@@ -1,4 +1,4 @@
-"""Strangers cause calls to HITL.sh: few of them, after all others, and a lost decision is found as quickly as ever."""
+"""Unverified deliveries cause few calls to HITL.sh, after all others, and delay no lost decision."""
 
 import time
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: what it says, and how it ends."""
+"""The command line: output and exit status of real commands."""
 
 import re
 from collections.abc import Iterator

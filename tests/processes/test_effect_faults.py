@@ -129,7 +129,7 @@ def settled_at(effect: lookup.EffectRecord) -> float:
 
 
 def went_wrong(execution: Execution) -> bool:
-    """It raised, or took too long (which nobody may have lived to write down)."""
+    """It raised or timed out (a killed process may not have recorded that)."""
     return execution.outcome != "returned" or timed_out(execution, execution.ended or execution.begun)
 
 

@@ -1,4 +1,4 @@
-"""Whoever can write to Redis writes jobs: a real worker runs and imports nothing of theirs, and goes on."""
+"""An attacker who can write to Redis writes jobs: a real worker runs and imports none of them, and goes on."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""500 deliveries while every kind of process is killed: the observer outside must miss nothing."""
+"""500 deliveries while every kind of process is killed: the observer must see each decision handled."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""Redis away, slow, read-only or full: HITL.sh is asked to come again, and it all goes on by itself."""
+"""Redis unavailable, slow, read-only or full: HITL.sh is asked to retry, and everything recovers by itself."""
 
 import os
 import signal
@@ -154,7 +154,7 @@ def stopped(stack: LiveStack) -> Iterator[None]:
 
 @contextmanager
 def read_only(stack: LiveStack) -> Iterator[None]:
-    """As a primary that was demoted in a failover."""
+    """Make the server read-only, like a primary that was demoted in a failover."""
     stack.redis.replicaof("127.0.0.1", "1")
     try:
         yield
@@ -173,7 +173,7 @@ def full(stack: LiveStack) -> Iterator[None]:
 
 @contextmanager
 def nearly_full(stack: LiveStack) -> Iterator[None]:
-    """Above the mark at which the door closes, below that at which writes fail."""
+    """Above the share at which the endpoints answer 503, below that at which writes fail."""
     stack.redis.setrange("ballast", 20 << 20, "end")
     used = int(stack.redis.info("memory")["used_memory"])
     stack.redis.config_set("maxmemory", int(used / 0.95))

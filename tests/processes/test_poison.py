@@ -1,4 +1,4 @@
-"""What a handler does to its whole process: the poison is found, its neighbours and the workers go on."""
+"""Handlers that kill or block their process: the cause is found, other effects and workers go on."""
 
 import time
 import uuid

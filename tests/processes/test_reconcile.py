@@ -1,4 +1,4 @@
-"""Webhooks are lost, refused and forged, reconcile runs are killed: each decision arrives once, and no other."""
+"""Webhooks are lost, refused and forged, reconcile runs are killed: each decision is handled once, and no other."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""One sink's target accepts and never answers: everything else keeps its pace."""
+"""One sink's target accepts and never answers: all other effects keep their pace."""
 
 import statistics
 import uuid

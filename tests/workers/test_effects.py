@@ -1,4 +1,4 @@
-"""What the end of an attempt means for the record."""
+"""The settlement that follows from each end of an attempt."""
 
 import pytest
 from redis import Redis

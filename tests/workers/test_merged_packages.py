@@ -1,4 +1,4 @@
-"""Packages of the user's with the names of ours, in the folder of the handlers."""
+"""The user's own packages `workers` and `service` in the folder of the handlers."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Events of one request take turns; capped and paused handlers wait; nothing that waits is lost."""
+"""Events of one request take turns; capped and paused handlers wait; no waiting work is lost."""
 
 import asyncio
 import time

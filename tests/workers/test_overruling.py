@@ -1,4 +1,4 @@
-"""HITL.sh's own word against what was posted, whichever came first."""
+"""Confirmed evidence overrules delivered outcomes, in either order of arrival."""
 
 import pytest
 from redis import Redis
@@ -29,7 +29,7 @@ async def nothing_due(redis: Redis) -> None:
 
 
 def check(redis: Redis, payouts: Payouts) -> None:
-    """The true answer was acted on once, and stands."""
+    """Check that the true answer ran once, and is the decision."""
     assert broken(redis) == []
     assert [decision.response for decision in payouts.paid] == ["Approve"]
     assert redis.hget(keys.request(REQUEST), "outcome") == b"completed"

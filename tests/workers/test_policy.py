@@ -1,4 +1,4 @@
-"""How a route says how its handler is tried; what becomes of it is in test_effects.py."""
+"""Retry options of routes; test_effects.py tests their application."""
 
 import math
 import statistics

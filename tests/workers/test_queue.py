@@ -1,4 +1,4 @@
-"""RQ jobs that are not ours do not exist for us; tests/processes/test_hostile_jobs.py has what they may try."""
+"""Foreign RQ jobs are ignored; tests/processes/test_hostile_jobs.py tests attacks."""
 
 import json
 import logging

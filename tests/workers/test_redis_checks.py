@@ -1,4 +1,4 @@
-"""What a program says of its Redis when it starts."""
+"""Warnings about the Redis server at the start of a program."""
 
 import logging
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Configured(EmbeddedServer):
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """As `dev` starts it, for one test to change."""
+    """A server as `dev` starts it, which one test may reconfigure."""
     with EmbeddedServer(tmp_path / "server") as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""Effects that are held go on a slice at a time, and new work does not wait behind them."""
+"""Held effects are resumed in slices, and new work does not wait behind them."""
 
 import asyncio
 import time

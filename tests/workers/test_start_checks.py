@@ -1,4 +1,4 @@
-"""What a worker and a clock see to before they start."""
+"""Checks of workers and clocks before they start."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A route that needs a field which nobody has told waits for it; every other route runs at once."""
+"""A route that needs a missing field waits for it; every other route runs at once."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ def test_without_anything_to_ask_it_decides_by_what_there_is(position: int) -> N
 
 
 def _safe(conditions: dict[str, Any]) -> dict[str, Any]:
-    """A predicate that reads what is missing would raise, and raising counts as wanted."""
+    """Whether the predicate can be called: one that reads a missing field raises, which counts as a match."""
     return {"state": lambda state: bool(state)} if callable(conditions.get("state")) else {}
 
 
@@ -186,7 +186,7 @@ def unexpected(*, trust: Trust = "signed", can_read: bool = True, **flags: Any) 
 
 
 def routes_for(decision: Decision) -> tuple[list[str], list[tuple[str, str]]]:
-    """Those that run, and those that wait with what for; `pay` wants what was offered."""
+    """The routes that run, and those that wait with what they need; `pay` accepts offered answers."""
     router = Router()
     router.on("request.completed", name="log")(lambda decision: None)
     router.on("request.completed", response="Approve", name="pay")(lambda decision: None)

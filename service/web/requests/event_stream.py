@@ -10,21 +10,21 @@ from service.web.requests.replies import Reply
 from service.web.requests.request_waits import RequestWaits
 from service.web.requests.waiting_hub import Watch
 
-#: Seconds between two comments, by which a connection that is gone is noticed.
+#: Seconds between two comments, which reveal a closed connection.
 _COMMENT_SECONDS = 15.0
-#: Milliseconds after which a client comes again, where its connection ends without an outcome.
+#: Milliseconds after which a client reconnects if the stream ends without an outcome.
 _RETRY = b"retry: 1000\n\n"
 _COMMENT = b": waiting\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
-    # For nginx, which would collect the events.
+    # For nginx, which would buffer the events.
     (b"x-accel-buffering", b"no"),
 ]
 
 
 class EventStream:
-    """One stream: each version of a request that its reader has not seen, until the outcome."""
+    """One stream: every version of a request that the client has not seen, until the outcome."""
 
     def __init__(self, waits: RequestWaits, call: Call, trust: Trust) -> None:
         self._waits = waits
@@ -33,13 +33,13 @@ class EventStream:
         self._seen = _last_event_id(call)
 
     async def send_versions(self, request_id: str) -> None:
-        """Send them; ends with the outcome, when the reader goes, and when this process stops."""
+        """Send the versions; ends with the outcome, when the client disconnects, and when this process stops."""
         async with self._waits.watching(self._call, request_id) as watch:
-            request = await self._newest(watch)
+            request = await self._read_newest(watch)
             if request is None:
                 raise AskUnknown(request_id)
             if request.outcome is not None and request.version == self._seen:
-                # 204 tells a browser's EventSource not to come again.
+                # 204 tells a browser's EventSource not to reconnect.
                 await Reply(status=204, body=b"").send(self._call.send)
                 return
             await self._call.send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -60,15 +60,15 @@ class EventStream:
                 await self._send(_COMMENT)
                 newer = await watch.next_version(_COMMENT_SECONDS)
             try:
-                request = await self._newest(watch, newer)
+                request = await self._read_newest(watch, newer)
             except RequestProblem:
-                return  # the reader comes again, and is told why
+                return  # the client reconnects, and gets the problem as the answer
 
-    async def _newest(self, watch: Watch, newer: AskedRequest | None = None) -> AskedRequest | None:
-        """The request; `newer`, where its next version has been read already.
+    async def _read_newest(self, watch: Watch, newer: AskedRequest | None = None) -> AskedRequest | None:
+        """The current request. `newer`: its next version, if it was read already.
 
-        An outcome is read twice: a version is read before what belongs to it, so an outcome that came in between has
-        the version before, which the reader may have seen without it.
+        An outcome is read twice: the version is read before the rest, so an outcome that arrived in between has the
+        previous version, which the client may have seen without the outcome.
         """
         request = await self._waits.trusted(newer or await watch.read(), self._trust)
         if request is None or request.outcome is None:
@@ -84,6 +84,6 @@ def _event(request: AskedRequest) -> bytes:
 
 
 def _last_event_id(call: Call) -> int:
-    """The version that the reader has; -1 where it has none."""
+    """The version that the client has seen last; -1 for none."""
     value = header(call.scope["headers"], b"last-event-id") or b""
     return int(value) if value.isdigit() and len(value) < 16 else -1

@@ -1,4 +1,4 @@
-"""Waits of callers: for the outcome of a request, or for its next version, until the caller goes away."""
+"""Waits for the outcome of a request or for its next version, until the client disconnects."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from workers.trust import LEVELS
 
 
 class RequestWaits:
-    """Waits on the hub, with the trust that the caller demands and within the limits of its token."""
+    """Waits on the hub with the demanded trust, within the limits of the caller's token."""
 
     def __init__(self, service: AskingService, hub: WaitingHub, access: TokenAccess) -> None:
         self._service = service
@@ -31,45 +31,51 @@ class RequestWaits:
         return self._hub.is_closing
 
     async def read(self, request_id: str, trust: Trust) -> AskedRequest | None:
-        """A request by either id, as one may see it who demands this trust."""
+        """Read a request by either id; an outcome with less trust is left out."""
         if not is_own_id(request_id):
             return await self._service.get(request_id, trust=trust)
         return await self.trusted(await self._hub.read(request_id), trust)
 
     async def trusted(self, request: AskedRequest | None, trust: Trust) -> AskedRequest | None:
-        """The request without an outcome of less trust; HITL.sh is then asked to confirm it."""
+        """The request; an outcome with less trust is left out, and a check at HITL.sh is scheduled."""
         outcome = None if request is None else request.outcome
         if request is None or outcome is None or LEVELS[outcome.trust] >= LEVELS[trust]:
             return request
         return await self._service.get(request.id, trust=trust)
 
     async def wait(self, call: Call, request_id: str, *, trust: Trust, seconds: float) -> AskedRequest | None:
-        """The request with its outcome, or as it is after `seconds`; None where the caller has gone."""
+        """Wait for the outcome; returns the current request after `seconds`, and None if the client disconnects."""
         ends_at = asyncio.get_running_loop().time() + seconds
         with self._access.waiting(call.token), self._hub.watching(request_id) as watch:
-            # Read after the registration: what changes from now on wakes this waiter.
+            # Read after the registration: every later change wakes this waiter.
             request = await self.trusted(await watch.read(), trust)
             if request is None:
                 raise AskUnknown(request_id)
             if request.outcome is not None:
                 return request
+            del request
             async with _abandoned_with_caller(watch, call.receive):
-                while True:
-                    del request
-                    remaining = ends_at - asyncio.get_running_loop().time()
-                    newer = await watch.next_version(remaining) if remaining > 0 else None
-                    if watch.is_abandoned:
-                        return None
-                    # Without a newer version it is read once more: an answer may come at the very end.
-                    request = await self.trusted(newer or await watch.read(), trust)
-                    if request is None:
-                        raise AskUnknown(request_id)
-                    if request.outcome is not None or newer is None:
-                        return request
+                return await self._wait_for_outcome(watch, request_id, trust, ends_at)
+
+    async def _wait_for_outcome(
+        self, watch: Watch, request_id: str, trust: Trust, ends_at: float
+    ) -> AskedRequest | None:
+        while True:
+            remaining = ends_at - asyncio.get_running_loop().time()
+            newer = await watch.next_version(remaining) if remaining > 0 else None
+            if watch.is_abandoned:
+                return None
+            # Without a newer version it is read once more: an answer may arrive at the very end.
+            request = await self.trusted(newer or await watch.read(), trust)
+            if request is None:
+                raise AskUnknown(request_id)
+            if request.outcome is not None or newer is None:
+                return request
+            del request
 
     @asynccontextmanager
     async def watching(self, call: Call, request_id: str) -> AsyncIterator[Watch]:
-        """A watch that is abandoned when the caller goes."""
+        """A watch that ends when the client disconnects."""
         with self._access.waiting(call.token), self._hub.watching(request_id) as watch:
             async with _abandoned_with_caller(watch, call.receive):
                 yield watch
@@ -77,7 +83,7 @@ class RequestWaits:
 
 @asynccontextmanager
 async def _abandoned_with_caller(watch: Watch, receive: Receive) -> AsyncIterator[None]:
-    """Abandon the watch when the connection of the caller ends."""
+    """End the watch when the client disconnects."""
     listening = asyncio.create_task(_wait_for_disconnect(watch, receive))
     try:
         yield

@@ -1,4 +1,4 @@
-"""What happens around an asked request: time passes, HITL.sh delivers, processes die."""
+"""Steps around an asked request: let time pass, deliver an outcome, let a process die."""
 
 import asyncio
 import random
@@ -26,12 +26,12 @@ WEBHOOK_SECRET = "a-webhook-secret-of-these-tests"
 
 
 def created(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """Every request that HITL.sh has, with what it was created with."""
+    """Every request at HITL.sh, with the body that created it."""
     return list(sandbox.state()["requests"])
 
 
 def let_time_pass(redis: Redis) -> int:
-    """Everything that is to be done for a question later is due now; returns how much that is."""
+    """Make all scheduled questions due now; returns how many."""
     members = redis.zrange(keys.QUESTIONS_DUE, 0, -1)
     for member in members:
         redis.zadd(keys.QUESTIONS_DUE, {member: 0})
@@ -39,7 +39,7 @@ def let_time_pass(redis: Redis) -> int:
 
 
 def body(request_id: str, event: str = "completed", response: Any = "Approve") -> bytes:
-    """As HITL.sh posts it to a callback URL."""
+    """The body that HITL.sh posts to a callback URL."""
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     by = {"user_id": "u1", "name": "Kim", "email": "kim@example.org"}
     fields: dict[str, Any] = {
@@ -64,7 +64,7 @@ async def deliver(
     trust: Any = "callback",
     callback_url: str | None = None,
 ) -> Verdict:
-    """A delivery that has been verified with this trust."""
+    """Accept a delivery that was verified with this trust."""
     inbox = WorkerInbox(redis, retention=86_400, lease=15.0)
     content = body(request_id, event, response)
     token = None if callback_url is None else CallbackSigner([SECRET]).read(callback_url.rsplit("/", 1)[1])
@@ -85,11 +85,11 @@ async def reconcile(settings: Settings, redis: Redis) -> None:
 
 
 class Died(BaseException):
-    """The process ends on this line."""
+    """Raised where a process dies in a test."""
 
 
 def die_at(service: AskingService, boundary: int) -> Callable[[], int]:
-    """Have the process of a service die at the nth boundary: before or after each write, and each call to HITL.sh.
+    """Let the process of a service die at the nth boundary: before or after each write, and each call to HITL.sh.
 
     Returns a function that tells how many boundaries were passed.
     """

@@ -1,4 +1,4 @@
-"""A service that asks a sandbox, and what has to happen around it."""
+"""Fixtures: an asking service with a sandbox."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -44,7 +44,7 @@ def settings(server: EmbeddedServer, sandbox: Sandbox) -> Settings:
 
 @pytest.fixture
 def loops(sandbox: Sandbox) -> dict[str, str]:
-    """Ids by name."""
+    """Loop ids by name."""
     names = ("Payouts", "On call", "Directors")
     with Client(KEY, base_url=sandbox.base_url) as client:
         made = {name: client.loops.create(name, "lock").loop.id for name in names}

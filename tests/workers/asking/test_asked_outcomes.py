@@ -1,4 +1,4 @@
-"""How an asked request ends: by the inbox's own records, with the trust that is demanded, and told to whoever waits."""
+"""Outcomes of asked requests: from the inbox's records, with the demanded trust, and published to waiters."""
 
 import time
 from collections.abc import Callable

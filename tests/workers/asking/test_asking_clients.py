@@ -1,4 +1,4 @@
-"""Asking through us, with a real server and a sandbox: what the inbox then knows, and what it costs."""
+"""Asking clients with a real server and a sandbox: what the inbox tracks, and the calls that it costs."""
 
 import signal
 import subprocess

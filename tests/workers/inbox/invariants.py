@@ -1,4 +1,4 @@
-"""What holds of the inbox at every moment, read with plain commands: nothing is lost, nothing is counted twice."""
+"""Invariants of the inbox at every moment, checked with plain commands: nothing is lost or counted twice."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ ENDED = {"done", "skipped", "discarded", "superseded"}
 
 
 def broken(redis: Redis) -> list[str]:
-    """Sentences about what does not hold; empty when all is well."""
+    """The violated invariants as sentences; empty if there are none."""
     places = whereabouts(redis)
     due, leased = names(redis.zrange(keys.DUE, 0, -1)), names(redis.hkeys(keys.LEASES))
     found = [f"{member} is leased and not due" for member in leased - due]
@@ -34,7 +34,7 @@ def _of_request(redis: Redis, fields: dict[bytes, bytes]) -> Iterator[str]:
 
 
 def whereabouts(redis: Redis) -> Counter[str]:
-    """In how many of the places where open work waits each member stands."""
+    """In how many indexes of open work each member is."""
     indexes = [keys.DUE, keys.FAILED, keys.HELD, keys.UNCONFIRMED]
     indexes += [*redis.scan_iter(f"{keys.PREFIX}waiting:*"), *redis.scan_iter(f"{keys.PREFIX}turns:*")]
     return Counter(member.decode() for index in indexes for member in redis.zrange(index, 0, -1))

@@ -1,4 +1,4 @@
-"""One worker as a drain is to the inbox, a step at a time: it claims, routes, runs and reports, and may die."""
+"""A worker that acts on the inbox like a drain, one step at a time: claim, route, run, report, die."""
 
 from typing import Any
 

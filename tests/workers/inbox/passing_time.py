@@ -1,4 +1,4 @@
-"""Days that pass in a moment: the inbox clock moves on, and the server's expiry of keys with it."""
+"""Lets days pass at once: moves the inbox clock, and the server's expiry of keys with it."""
 
 from redis import Redis
 
@@ -8,7 +8,7 @@ DAY = 86_400
 
 
 def pass_time(redis: Redis, seconds: float) -> None:
-    """As if nothing of ours had run for so long."""
+    """Move all times as if no process of ours had run for so long."""
     inbox, server, *_ = (int(text) for text in scripts.script(redis, "clock/read_clock")(keys=[keys.PREFIX])[:2])
     moved = int(seconds * 1e6)
     redis.delete(f"{keys.PREFIX}clock")

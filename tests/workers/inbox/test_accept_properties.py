@@ -1,4 +1,4 @@
-"""Whatever the order and the repetition of deliveries, the record ends the same."""
+"""Every order and repetition of deliveries leads to the same record."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ STORY = [
 
 
 def record(redis: Redis, bodies: list[bytes], batches: list[int], url: str) -> dict[Any, Any]:
-    """Deliver in this order, cut into batches, and answer what is kept of the request and its events."""
+    """Accept deliveries in this order and in these batches; returns the records of the request and its events."""
     redis.flushall()
 
     async def deliver() -> None:

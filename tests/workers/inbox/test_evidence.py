@@ -1,4 +1,4 @@
-"""One rule of evidence: which outcome of a request speaks, and what its handlers see, in every order of arrival."""
+"""The rule of evidence: which outcome is the decision, and what its handlers see, in every order of arrival."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the inbox holds, read back and listed, on a real server."""
+"""Reading and listing the records of the inbox, on a real server."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ def inbox(async_redis: AsyncRedis) -> WorkerInbox:
 
 
 async def settle(inbox: WorkerInbox, **ends: Any) -> None:
-    """Route everything due to these handlers and settle each so: ``pay="failed"``."""
+    """Route due events to these handlers and settle each effect as given: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
         await inbox.report([routed(item, *ends)])
         for handler, end in ends.items():
@@ -38,7 +38,7 @@ def keys_of(redis: Redis, conditions: Filter) -> list[str]:
 
 
 def spread(redis: Redis, *event_keys: str) -> None:
-    """Accepted one second after the other, from 1970-01-01T00:00:01Z on."""
+    """Accept events one second apart, from 1970-01-01T00:00:01Z on."""
     for second, name in enumerate(event_keys, 1):
         redis.zadd(keys.EVENTS, {name: second * 1000}, xx=True)
 

@@ -1,4 +1,4 @@
-"""The inbox's promises, on a real server."""
+"""Guarantees of the inbox, on a real server."""
 
 import time
 
@@ -22,12 +22,12 @@ def inbox(async_redis: AsyncRedis) -> WorkerInbox:
 
 
 def short(async_redis: AsyncRedis) -> WorkerInbox:
-    """An inbox whose leases run out at once."""
+    """An inbox whose leases expire at once."""
     return WorkerInbox(async_redis, retention=RETENTION, lease=0.001)
 
 
 async def claim_routed(inbox: WorkerInbox, *handlers: str) -> list[ClaimedItem]:
-    """Claim the one event there is, route it, and answer its effects as held by this worker."""
+    """Claim the only event, route it, and return its effects as leased to this worker."""
     [item] = (await inbox.claim(10)).items
     await inbox.report([routed(item, *handlers)])
     return [item.first_attempt(handler) for handler in handlers]

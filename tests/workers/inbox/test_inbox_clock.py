@@ -1,4 +1,4 @@
-"""The inbox clock against a real server, whose clock is set to another time by setting all that is stored back."""
+"""The inbox clock on a real server; a step of the server's clock is simulated by moving all stored times."""
 
 import re
 import time
@@ -26,7 +26,7 @@ LEASE = 15.0
 
 
 class World:
-    """Time passes, and the server's clock is set, as far as scripts can see: what they stored lies further back."""
+    """Simulates passing time and steps of the server's clock by moving the times that scripts stored."""
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis

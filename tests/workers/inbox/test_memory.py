@@ -1,4 +1,4 @@
-"""Redis nearly full: tracebacks go first, then bodies of finished events; the reserve comes and goes."""
+"""Redis nearly full: tracebacks are dropped, then bodies of finished events; the reserve is released and restored."""
 
 import time
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def inbox(async_redis: AsyncRedis) -> WorkerInbox:
 
 @contextmanager
 def filled(redis: Redis, share: float) -> Iterator[None]:
-    """`maxmemory` so that this share of it is in use."""
+    """Set `maxmemory` so that this share of it is in use."""
     # The server makes the ballast itself, so that no buffer for it is in use; what is deleted is freed later.
     redis.setrange("ballast", (30 << 20) - 1, b"x")
     while redis.info("memory")["lazyfree_pending_objects"]:
@@ -38,7 +38,7 @@ def filled(redis: Redis, share: float) -> Iterator[None]:
 
 
 async def fail(inbox: WorkerInbox, times: int) -> str:
-    """An event whose one handler failed so often and is due again; answers its key."""
+    """Create an event whose only handler failed so often and is due again; returns its key."""
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(1)).items
     await inbox.report([routed(item, "pay:due")])
@@ -49,7 +49,7 @@ async def fail(inbox: WorkerInbox, times: int) -> str:
 
 
 async def finish(inbox: WorkerInbox, body: bytes) -> str:
-    """An event that nobody routes."""
+    """Create an event that no route matches."""
     await inbox.accept([delivery(body)])
     [item] = (await inbox.claim(1)).items
     await inbox.report([routed(item)])

@@ -43,7 +43,7 @@ def request_ids(count: int) -> list[str]:
 
 
 def router(*handlers: str, on: str = "request.*", **conditions: Any) -> Router:
-    """Routes of these names; nothing here calls them."""
+    """A router with routes of these names, which are never called."""
     made = Router()
     for name in handlers:
         made.on(on, name=name, **conditions)(partial(str))
@@ -51,7 +51,7 @@ def router(*handlers: str, on: str = "request.*", **conditions: Any) -> Router:
 
 
 async def settle(inbox: WorkerInbox, **ends: str) -> None:
-    """Route everything due to these handlers and settle each so: ``pay="failed"``."""
+    """Route due events to these handlers and settle each effect as given: ``pay="failed"``."""
     for item in (await inbox.claim(1_000)).items:
         await inbox.report([routed(item, *ends)])
         await inbox.report([settled(item, end, name, error="ValueError: no") for name, end in ends.items() if end])
@@ -353,7 +353,7 @@ async def test_the_events_of_a_request_are_replayed_in_order(inbox: WorkerInbox,
 
 
 def quarantine(redis: Redis, body: bytes, kept_as: str) -> None:
-    """As an older version, which could not read this body, kept it."""
+    """Quarantine a body, as an older version that could not parse it did."""
     unreadable = f"unreadable:{kept_as}"
     redis.hset(keys.event(unreadable), mapping={
         "signed:head": f'{{"reason":"unknown_shape","key":"{unreadable}"}}', "signed:body": body,

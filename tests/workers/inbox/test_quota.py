@@ -1,4 +1,4 @@
-"""Quotas of one callback URL and of the quarantine: a flood leaves a count, and room for everything else."""
+"""Quotas of a callback URL and of the quarantine: a flood is counted, and leaves room for other deliveries."""
 
 import time
 
@@ -28,7 +28,7 @@ def unreadable(number: int, size: int = 1_000, **changes: object) -> Delivery:
 
 
 def bind(redis: Redis, callback_id: str, request_id: str) -> None:
-    """As asking through us does."""
+    """Bind a callback URL to a request, as asking does."""
     redis.set(f"{keys.PREFIX}token:{callback_id}", request_id)
 
 

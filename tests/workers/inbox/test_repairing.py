@@ -1,4 +1,4 @@
-"""Unfinished work that would never go on is found, and goes on: each record is broken by hand."""
+"""The repair finds stuck work and makes it due; each record is broken by hand."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import claimed, delivery, key, payload
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
-from tests.workers.inbox.settles import unsettled
+from tests.workers.inbox.stuck_work import find_stuck
 from workers import Router
 from workers.clock import Clock
 from workers.inbox import keys
@@ -171,13 +171,13 @@ async def test_stuck_work_is_made_due(
     await prepare(inbox, worker)
     assert repairer.repair() == []
     break_it(redis)
-    assert broken(redis) + unsettled(redis) != []
+    assert broken(redis) + find_stuck(redis) != []
 
     with caplog.at_level(logging.ERROR):
         repaired = repairer.repair()
 
     assert any(expected in what for _, what in repaired), repaired
-    assert broken(redis) + unsettled(redis) == []
+    assert broken(redis) + find_stuck(redis) == []
     assert repairer.repair() == []
     assert int(redis.hget(keys.COUNTERS, "repaired") or 0) == len(repaired)
     assert caplog.text.count("inbox.repaired") == len(repaired)

@@ -15,7 +15,7 @@ from tests.builders import claimed, delivery, payload
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker, Run
 from tests.workers.inbox.passing_time import DAY, pass_time
-from tests.workers.inbox.settles import unsettled
+from tests.workers.inbox.stuck_work import find_stuck
 from workers import Router
 from workers.clock import Clock
 from workers.inbox import keys
@@ -52,7 +52,7 @@ def routes() -> Router:
 
 
 class Life:
-    """The inbox, one worker that may die, HITL.sh, and time."""
+    """The inbox with one worker that may die, HITL.sh, and passing time."""
 
     def __init__(self, redis: Redis, inbox: WorkerInbox) -> None:
         self.redis = redis
@@ -125,7 +125,7 @@ def test_each_handler_runs_for_one_decision_in_sixty_days(
                 await life.take(*step)
             await life.settle()
             assert Repairer(redis, retention=RETENTION).repair() == []
-            assert broken(redis) + unsettled(redis) == []
+            assert broken(redis) + find_stuck(redis) == []
             await life.days(60)
             begun = len(life.worker.begun)
             for answer, trust in [*life.arrived, ("Reject", "callback"), ("Approve", "signed")]:
@@ -149,7 +149,7 @@ def _check(life: Life) -> None:
 
 
 def _check_reached(life: Life, name: str, demanded: str, runs: list[Run]) -> None:
-    """Whoever is content with the evidence that came ran."""
+    """Check that each handler ran whose demanded evidence arrived."""
     if any(LEVELS[trust] >= LEVELS[demanded] for _, trust in life.arrived):  # type: ignore[index]
         assert runs, f"{name} never ran"
     confirmed = [answer for answer, trust in life.arrived if trust == "confirmed"]

@@ -1,4 +1,4 @@
-"""What ended long ago is kept and not routed; what remains of a request when its records have expired."""
+"""Stale events are stored and not routed; tombstones remain when records have expired."""
 
 import pytest
 from redis import Redis
@@ -44,7 +44,7 @@ async def accept(inbox: WorkerInbox, body: bytes, **more: object) -> str:
 
 
 def forget(redis: Redis) -> None:
-    """The records expire: the tombstone remains."""
+    """Expire the records; the tombstone remains."""
     redis.delete(keys.event(KEY), keys.request(REQUEST))
 
 

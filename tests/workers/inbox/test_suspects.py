@@ -1,4 +1,4 @@
-"""What a worker died with runs again alone, in one worker, while the others go on with healthy work."""
+"""Items that a worker died with run again alone, in one worker, while others go on with healthy work."""
 
 import asyncio
 import time
@@ -27,12 +27,12 @@ def inbox(async_redis: AsyncRedis) -> WorkerInbox:
 
 @pytest.fixture
 def mortal(async_redis: AsyncRedis) -> WorkerInbox:
-    """That of workers that die: their leases run out soon."""
+    """The inbox of workers that die: their leases expire soon."""
     return WorkerInbox(async_redis, retention=86_400, lease=LEASE)
 
 
 async def die_with(mortal: WorkerInbox, names: str) -> None:
-    """A worker dies with the effect `pay` of these requests in hand."""
+    """Let a worker die while it holds the effect `pay` of these requests."""
     await mortal.accept([delivery(payload(name)) for name in names])
     for item in (await mortal.claim(len(names))).items:
         await mortal.report([routed(item, "pay:run")])

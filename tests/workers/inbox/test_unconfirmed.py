@@ -44,7 +44,7 @@ def states(redis: Redis, event_key: str = KEY) -> dict[str, str]:
 
 
 async def claim_routed(inbox: WorkerInbox, *names: str, body: bytes | None = None) -> ClaimedItem:
-    """Accept one event and route it to these, as a routing names them."""
+    """Accept one event and route it to these effects."""
     await inbox.accept([delivery(body)])
     [item] = (await inbox.claim(10)).items
     await inbox.report([routed(item, *names)])
@@ -52,7 +52,7 @@ async def claim_routed(inbox: WorkerInbox, *names: str, body: bytes | None = Non
 
 
 async def confirm(inbox: WorkerInbox, body: bytes | None = None) -> None:
-    """HITL.sh's API tells of it, as a reconcile run hands it on."""
+    """Accept the outcome as read from HITL.sh's API by a reconcile run."""
     await inbox.accept([delivery(body, trust="confirmed")])
 
 

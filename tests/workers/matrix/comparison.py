@@ -1,4 +1,4 @@
-"""What of two decisions must be equal, what `missing` excuses, and the table for the documents."""
+"""Compares two decisions, except for their `missing` fields, and prints the table for the documents."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,7 +54,7 @@ def value(decision: Decision, field: str) -> Any:
 
 
 def differences(one: Decision, other: Decision) -> list[str]:
-    """Fields in which two decisions of one request differ, though neither says that it misses them."""
+    """Fields in which two decisions of one request differ, and that neither lists as missing."""
     excused = {*one.missing, *other.missing}
     # Of an answer whose question is not known, the labels are those of the delivery.
     excused |= {"labels"} if "question" in excused else set()

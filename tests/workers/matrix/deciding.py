@@ -1,4 +1,4 @@
-"""Runs every cell of the matrix through the inbox, and keeps what each route was given."""
+"""Runs every cell of the matrix through the inbox, and records the decision that each route received."""
 
 import asyncio
 import time

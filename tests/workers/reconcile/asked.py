@@ -1,4 +1,4 @@
-"""Requests asked two hours ago, and reconcile runs that look for them."""
+"""Requests asked two hours ago, and reconcile runs that check them."""
 
 import time
 from typing import Any

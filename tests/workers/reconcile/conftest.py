@@ -1,4 +1,4 @@
-"""A HITL.sh that is really asked."""
+"""Fixtures: a sandbox and its API client."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from workers.settings import Settings
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """Its clock stands still, two hours back."""
+    """A sandbox whose clock stands still, two hours back."""
     with Sandbox(
         keys={KEY: "owner@example.com"}, speed=0, start=time.time() - 2 * HOUR, rate_limit=1_000
     ) as running_one:

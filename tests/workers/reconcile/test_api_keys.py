@@ -1,4 +1,4 @@
-"""Requests belong to an API key: a new one runs no old decision, and its 404 proves nothing of another's."""
+"""Requests belong to an API key: a new key runs no old decision, and its 404 proves nothing for another key."""
 
 import asyncio
 import time

@@ -21,7 +21,7 @@ PURPOSES: tuple[Purpose, ...] = ("asking", "reconcile", "overdue", "unverified")
 
 
 class Vendor:
-    """HITL.sh's own count, with either kind of hour."""
+    """The call count of HITL.sh, with either kind of hour."""
 
     def __init__(self, *, limit: int, top_of_hour: bool) -> None:
         self.limit = limit

@@ -1,4 +1,4 @@
-"""What was asked reaches every decision, however that was delivered; a route that needs it waits for one read."""
+"""The details of a request reach every decision, by any channel; a route that needs them waits for one read."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.builders import ago, delivery
 from tests.inbox_clock import advance
 from tests.workers.inbox.invariants import broken
 from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, reconcile, track
-from tests.workers.reconcile.test_proving import until
+from tests.workers.reconcile.test_confirming import until
 from workers import Decision, Router
 from workers.asking import RedisRequestRecorder
 from workers.handlers.drain import Drain, DrainOptions
@@ -133,7 +133,7 @@ def ask(sandbox: Sandbox, redis: Redis, loop: str, *, through_us: bool, callback
 
 
 def shown(decision: Decision) -> dict[str, Any]:
-    """All that a handler may decide by, but how we came to know it and who answered."""
+    """All fields that a handler may decide by, except trust and reviewer."""
     names = ("request_id", "outcome", "source", "response", "labels", "response_type", "loop_id", "default_response")
     asked = decision.question
     return {name: getattr(decision, name) for name in (*names, "state", "metadata")} | {

@@ -1,4 +1,4 @@
-"""Every request of the key is shown to us once, however the list moves while it is read."""
+"""Discovery sees every request of the key once, however the list moves meanwhile."""
 
 from typing import Any
 
@@ -113,7 +113,7 @@ def test_what_was_decided_long_ago_is_not_delivered() -> None:
 
 
 class Moving(ListServer):
-    """So many requests share each second of their creation."""
+    """A list in which several requests share each second of creation."""
 
     def __init__(self, a_second: int) -> None:
         super().__init__()

@@ -1,11 +1,11 @@
-"""Planner, reconcile run, discovery and budget together, against a list that moves: nothing missed, nothing made up."""
+"""Planner, reconcile run, discovery and budget together on a moving list: no decision is missed or invented."""
 
 from collections.abc import Iterator
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.workers.reconcile.world import LIMIT, LOOKBACK, START, Ledger, Request, Vendor
+from tests.workers.reconcile.polling_simulation import LIMIT, LOOKBACK, START, Ledger, Request, Vendor
 from workers.inbox.budget.hourly_calls import HOUR
 
 #: Everything is told of within so many seconds.
@@ -17,7 +17,7 @@ steps = st.lists(st.tuples(st.sampled_from([*VERBS, "reconcile", "reconcile"]), 
 
 
 class Days:
-    """A series of steps, taken one by one, also between the calls of a reconcile run."""
+    """A series of steps, also between the calls of a reconcile run."""
 
     def __init__(self, vendor: Vendor, taken: Iterator[Step]) -> None:
         self.vendor = vendor

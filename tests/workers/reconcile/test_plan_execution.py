@@ -1,4 +1,4 @@
-"""A reconcile run settles everything that it looks for, however the list moves under it."""
+"""A plan settles every target, however the list moves meanwhile."""
 
 from typing import Any
 

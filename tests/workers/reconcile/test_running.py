@@ -1,4 +1,4 @@
-"""A reconcile run against a HITL.sh that is really asked, and a request tracker in a real server."""
+"""Reconcile runs with a sandbox and a real Redis server."""
 
 import asyncio
 import time

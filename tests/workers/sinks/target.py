@@ -1,4 +1,4 @@
-"""A hook on loopback that answers as it is told, byte for byte, and remembers what it was sent."""
+"""A hook on loopback that answers with scripted bytes and records what it receives."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ def cut_short(status: int) -> Script:
 
 
 async def hang_up(writer: asyncio.StreamWriter) -> None:
-    """Closes without a word."""
+    """Closes without an answer."""
 
 
 async def mumble(writer: asyncio.StreamWriter) -> None:
@@ -58,7 +58,7 @@ async def stall(writer: asyncio.StreamWriter) -> None:
 
 
 async def trickle(writer: asyncio.StreamWriter) -> None:
-    """Answers without end, a little at a time: no single read ever takes too long."""
+    """Answers endlessly in small pieces, so that no single read times out."""
     writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
     while True:
         writer.write(b"x")
@@ -67,7 +67,7 @@ async def trickle(writer: asyncio.StreamWriter) -> None:
 
 
 class Target:
-    """Answers with each script in turn, and 200 after those."""
+    """Answers with each script in turn, then with 200."""
 
     def __init__(self, url: str) -> None:
         self.url = url

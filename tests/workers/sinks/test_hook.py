@@ -1,4 +1,4 @@
-"""The URL of a hook is a password: where it could come to light, and does not."""
+"""The URL of a hook is a password: logs, errors and reprs do not disclose it."""
 
 import logging
 import shutil

@@ -1,4 +1,4 @@
-"""What goes downstream, held to its schema."""
+"""Messages to sinks fit their schema."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What a sink really connects to, as the interpreter itself reports it. Names are resolved by the system."""
+"""Addresses that a sink connects to, from the interpreter's audit events. The system resolves names."""
 
 import asyncio
 import contextlib
@@ -140,7 +140,7 @@ async def test_when_no_address_answers_the_last_error_is_raised() -> None:
 
 @contextlib.contextmanager
 def deaf(host: str, port: int) -> Iterator[None]:
-    """A listener whose queue is full: whoever connects hears nothing."""
+    """A listener with a full backlog: a connection gets no answer."""
     with contextlib.ExitStack() as open_sockets:
         listener = open_sockets.enter_context(socket.socket())
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

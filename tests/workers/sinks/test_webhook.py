@@ -1,4 +1,4 @@
-"""Sending to a real target, whatever it does; how its address is kept secret is in test_hook.py."""
+"""Sending to a real target that succeeds or fails; test_hook.py tests that its URL stays secret."""
 
 import asyncio
 import base64

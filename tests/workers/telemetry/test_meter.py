@@ -1,4 +1,4 @@
-"""What a process counts is given away once, and comes back where Redis did not take it."""
+"""Counts of a process are taken once, and given back if Redis did not store them."""
 
 from workers.telemetry.meter import Meter
 from workers.telemetry.metric_catalog import ACCEPT_SECONDS, EFFECTS, HANDLER_SECONDS, METRICS

@@ -17,7 +17,7 @@ from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.model.rules import Rules
 from tests.workers.inbox.model.search import CONFLICTS, PLAIN, STRICT, STRICT_CONFLICTS, Node, Scenario, steps
 from tests.workers.inbox.model.state import Member, Request
-from tests.workers.inbox.settles import unsettled
+from tests.workers.inbox.stuck_work import find_stuck
 from workers.inbox import keys
 from workers.inbox.claims import ClaimedItem
 from workers.inbox.settlements import Report
@@ -238,6 +238,6 @@ def test_the_inbox_does_what_the_model_does(
                 await inboxes.take(label, node)
                 node = following
                 assert inboxes.state() == state_of(node.request), "\n".join(taken)
-                assert broken(redis) + unsettled(redis) == [], "\n".join(taken)
+                assert broken(redis) + find_stuck(redis) == [], "\n".join(taken)
 
     asyncio.run(walk())

@@ -1,4 +1,4 @@
-"""A whole stack whose months pass in seconds: the server, every process and the sandbox move to a later time together.
+"""A stack for which months pass in seconds: server, processes and sandbox move to a later time together.
 
 The processes are stopped meanwhile, as in a power cut of that length: none of them could measure what passes, so all
 of them believe their clocks. The server goes on, and expires what is to expire.
@@ -24,7 +24,7 @@ OTHER_KEY = "hitl_test_fedcba9876543210fedcba9876543210"
 QUIET = 3.0
 
 
-class Life(ReconcileStack):
+class TimeLapseStack(ReconcileStack):
     """One worker, callback URLs, the settings that a new user has."""
 
     def __init__(self, folder: Path, server: FakedServer, sandbox: Sandbox, gate: Gate) -> None:
@@ -102,14 +102,14 @@ class Life(ReconcileStack):
 
 
 @contextmanager
-def living(folder: Path, **sandbox_settings: Any) -> Iterator[Life]:
+def time_lapse_stack(folder: Path, **sandbox_settings: Any) -> Iterator[TimeLapseStack]:
     """A stack, up, whose first reconcile run is over."""
     keys: Mapping[str, str] = {API_KEY: "owner@example.com", OTHER_KEY: "other@example.com"}
     with (
         Sandbox(keys=keys, **sandbox_settings) as sandbox,
         Gate(int(sandbox.url.rsplit(":", 1)[1])) as gate,
         FakedServer(folder / "faked") as server,
-        Life(folder, server, sandbox, gate) as life,
+        TimeLapseStack(folder, server, sandbox, gate) as life,
     ):
         life.ready().wait_for_a_look()
         yield life

@@ -1,4 +1,4 @@
-"""What the model found: effects that wait in vain or behind their own event, and work that ends too soon."""
+"""Cases that the model found: effects that wait for ever or behind their own event, and work that ends too early."""
 
 import pytest
 from redis import Redis
@@ -8,7 +8,7 @@ from tests.builders import ago, claimed, delivery, key, payload, routed
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
 from tests.workers.inbox.passing_time import DAY, pass_time
-from tests.workers.inbox.settles import unsettled
+from tests.workers.inbox.stuck_work import find_stuck
 from workers import Router
 from workers.inbox import keys
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
@@ -64,7 +64,7 @@ async def test_no_effect_waits_for_a_turn_that_its_own_event_holds(inbox: Worker
     await worker.claim()  # both retries wait
     await worker.work(2)
 
-    assert unsettled(redis) == []
+    assert find_stuck(redis) == []
 
 
 async def test_nothing_waits_for_another_outcome_than_the_confirmed_one(inbox: WorkerInbox, redis: Redis) -> None:
@@ -77,7 +77,7 @@ async def test_nothing_waits_for_another_outcome_than_the_confirmed_one(inbox: W
 
     assert redis.zcard(keys.UNCONFIRMED) == 0
     assert redis.zscore(keys.CHECKS, REQUEST) is None  # no call is spent on it, over and over
-    assert broken(redis) + unsettled(redis) == []
+    assert broken(redis) + find_stuck(redis) == []
 
 
 async def test_what_is_overruled_while_it_is_routed_is_not_claimed_for_ever(inbox: WorkerInbox, redis: Redis) -> None:
@@ -88,7 +88,7 @@ async def test_what_is_overruled_while_it_is_routed_is_not_claimed_for_ever(inbo
 
     await OneWorker(inbox, with_auditor()).settle()  # raises where claims never end
 
-    assert broken(redis) + unsettled(redis) == []
+    assert broken(redis) + find_stuck(redis) == []
 
 
 async def test_an_event_is_not_finished_while_an_effect_of_it_runs(inbox: WorkerInbox, redis: Redis) -> None:
@@ -101,7 +101,7 @@ async def test_an_event_is_not_finished_while_an_effect_of_it_runs(inbox: Worker
     await accept(inbox, REJECTED, "signed")
     find_open(redis)
 
-    assert broken(redis) + unsettled(redis) == []
+    assert broken(redis) + find_stuck(redis) == []
 
 
 async def test_a_handler_runs_once_though_the_record_of_its_effect_expired(inbox: WorkerInbox, redis: Redis) -> None:

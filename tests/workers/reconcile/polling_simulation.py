@@ -1,4 +1,4 @@
-"""HITL.sh and a request tracker on a virtual clock: values only, so that a test can try thousands of days."""
+"""HITL.sh and a request tracker on a virtual clock, without I/O, so that a test can simulate thousands of days."""
 
 from collections.abc import Callable, Iterator
 
@@ -88,7 +88,7 @@ def _row(request: Request) -> Row:
 
 
 class Ledger:
-    """What we know, and reconcile runs of it as `workers.reconcile.runner` makes them; every step is checked."""
+    """The request tracker, and reconcile runs as `workers.reconcile.runner` makes them; every step is checked."""
 
     def __init__(self, vendor: Vendor) -> None:
         self.vendor = vendor

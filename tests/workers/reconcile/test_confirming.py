@@ -1,4 +1,4 @@
-"""Handlers that demand confirmation: what was posted waits until HITL.sh itself says so, or is overruled."""
+"""Handlers that demand confirmation: a delivered outcome waits until HITL.sh confirms or overrules it."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Months of one stack: a decision runs once, however long it is remembered, and however late it comes."""
+"""Months of one stack: a decision runs once, even after its record has expired or if it arrives late."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +9,9 @@ from hitlsh.api import Client, boolean
 from hitlsh.signatures import headers
 from service.web.app import WEBHOOKS
 from tests.builders import payload
-from tests.processes.life import DAY, HOUR, OTHER_KEY, Life, living
 from tests.processes.reconcile_stack import API_KEY
 from tests.processes.stacks import SECRET
+from tests.processes.time_lapse import DAY, HOUR, OTHER_KEY, TimeLapseStack, time_lapse_stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -20,16 +20,16 @@ RETENTION = 30 * DAY
 
 
 @pytest.fixture
-def life(tmp_path: Path) -> Iterator[Life]:
-    with living(tmp_path) as running:
+def life(tmp_path: Path) -> Iterator[TimeLapseStack]:
+    with time_lapse_stack(tmp_path) as running:
         yield running
 
 
-def wait_until_paid(life: Life, requests: list[str]) -> None:
+def wait_until_paid(life: TimeLapseStack, requests: list[str]) -> None:
     life.wait(lambda: all(life.runs("pay", request) for request in requests), 90.0, "each is confirmed and paid")
 
 
-def test_no_finished_decision_runs_again_after_the_retention(life: Life) -> None:
+def test_no_finished_decision_runs_again_after_the_retention(life: TimeLapseStack) -> None:
     loop = life.make_loop()
     requests = [life.ask(loop) for _ in range(5)]
     for request in requests:
@@ -44,7 +44,7 @@ def test_no_finished_decision_runs_again_after_the_retention(life: Life) -> None
     assert [life.runs("note", request) for request in requests] == [1] * 5
 
 
-def test_60_days_with_a_decision_every_fifteen_run_each_of_them_once(life: Life) -> None:
+def test_60_days_with_a_decision_every_fifteen_run_each_of_them_once(life: TimeLapseStack) -> None:
     loop, requests = life.make_loop(), list[str]()
     for _ in range(4):
         with life.elsewhere() as client:
@@ -66,7 +66,7 @@ def test_60_days_with_a_decision_every_fifteen_run_each_of_them_once(life: Life)
     assert {request: life.runs("note", request) for request in requests} == dict.fromkeys(requests, 1)
 
 
-def test_a_body_of_2024_that_was_captured_is_kept_as_stale_and_runs_nothing(life: Life) -> None:
+def test_a_body_of_2024_that_was_captured_is_kept_as_stale_and_runs_nothing(life: TimeLapseStack) -> None:
     times = {"response_at": "2024-05-01T11:59:00Z", "created_at": "2024-05-01T11:58:00Z"}
     request = "66322f000000000000000001"
     body = payload(request, True, **times)
@@ -79,7 +79,7 @@ def test_a_body_of_2024_that_was_captured_is_kept_as_stale_and_runs_nothing(life
     assert "stale" in life.run("show", f"request.completed:{request}")
 
 
-def test_a_stale_event_can_be_replayed_by_a_person(life: Life) -> None:
+def test_a_stale_event_can_be_replayed_by_a_person(life: TimeLapseStack) -> None:
     times = {"response_at": "2024-05-01T11:59:00Z", "created_at": "2024-05-01T11:58:00Z"}
     request = "66322f000000000000000002"
     body = payload(request, True, **times)
@@ -94,7 +94,7 @@ def test_a_stale_event_can_be_replayed_by_a_person(life: Life) -> None:
     assert life.runs("note", request) == 1
 
 
-def test_a_body_without_an_end_time_is_remembered_longer_than_its_event(life: Life) -> None:
+def test_a_body_without_an_end_time_is_remembered_longer_than_its_event(life: TimeLapseStack) -> None:
     request = life.ask(life.make_loop())
     life.decide(request)
     wait_until_paid(life, [request])
@@ -111,7 +111,7 @@ def test_a_body_without_an_end_time_is_remembered_longer_than_its_event(life: Li
     assert (life.runs("note", request), life.runs("pay", request)) == (1, 1)
 
 
-def test_a_request_that_was_open_for_29_days_runs_once_when_its_webhook_comes(life: Life) -> None:
+def test_a_request_that_was_open_for_29_days_runs_once_when_its_webhook_comes(life: TimeLapseStack) -> None:
     request = life.ask(life.make_loop())
 
     life.pass_time(29 * DAY)
@@ -124,7 +124,9 @@ def test_a_request_that_was_open_for_29_days_runs_once_when_its_webhook_comes(li
     assert {one.state for one in life.handled()} == {"kept"}
 
 
-def test_a_tracked_request_is_delivered_once_although_hitl_was_out_of_reach_past_the_retention(life: Life) -> None:
+def test_a_tracked_request_is_delivered_once_after_an_outage_longer_than_the_retention(
+    life: TimeLapseStack,
+) -> None:
     request = life.ask(life.make_loop())
     life.pass_time(20 * DAY)
     life.gate.shut()
@@ -140,7 +142,7 @@ def test_a_tracked_request_is_delivered_once_although_hitl_was_out_of_reach_past
     assert (life.runs("pay", request), life.runs("note", request)) == (1, 1)
 
 
-def test_another_accounts_key_does_not_run_what_that_account_decided_before(life: Life) -> None:
+def test_another_accounts_key_does_not_run_what_that_account_decided_before(life: TimeLapseStack) -> None:
     with Client(OTHER_KEY, base_url=life.sandbox.base_url) as client:
         loop = client.loops.create("Another desk", icon="key").loop.id
         life.sandbox.add_member(loop, "bo@example.com")
@@ -169,7 +171,7 @@ def test_another_accounts_key_does_not_run_what_that_account_decided_before(life
     assert [life.runs("note", request) for request in old] == [0] * 3
 
 
-def test_open_requests_of_a_key_that_is_gone_are_not_lost_and_run_when_it_is_back(life: Life) -> None:
+def test_open_requests_of_a_key_that_is_gone_are_not_lost_and_run_when_it_is_back(life: TimeLapseStack) -> None:
     request = life.ask(life.make_loop())
     life.pass_time(2 * DAY, HITL_API_KEY=OTHER_KEY)
     life.wait_until_quiet()

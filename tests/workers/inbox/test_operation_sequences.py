@@ -1,4 +1,4 @@
-"""Whatever is done to the inbox in whichever order, no effect is lost and the counters stay right."""
+"""Any sequence of operations on the inbox loses no effect and keeps the counters correct."""
 
 import asyncio
 from functools import partial
@@ -12,7 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 from tests.builders import claimed, delivery, payload, routed, settled
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.passing_time import DAY, pass_time
-from tests.workers.inbox.settles import unsettled
+from tests.workers.inbox.stuck_work import find_stuck
 from workers import Router
 from workers.clock import Clock
 from workers.inbox import keys
@@ -57,8 +57,8 @@ steps = st.one_of(
 )
 
 
-class House:
-    """The inbox, one worker that may die and come back, HITL.sh, and a person."""
+class OperationSequence:
+    """The inbox with one worker that may die and restart, HITL.sh, and an operator."""
 
     def __init__(self, redis: Redis, inbox: WorkerInbox) -> None:
         self.redis = redis
@@ -71,7 +71,7 @@ class House:
         await getattr(self, verb)(*rest)
         if verb in {"retry", "discard", "replay"}:
             assert self.leased() == before
-        assert broken(self.redis) + unsettled(self.redis) == []
+        assert broken(self.redis) + find_stuck(self.redis) == []
 
     def leased(self) -> dict[str, Any]:
         """Who holds what, until when."""
@@ -161,8 +161,8 @@ def test_no_effect_is_lost_or_counted_twice(redis: Redis, server: Any, story: li
 
     async def live() -> None:
         async with AsyncRedis.from_url(server.url) as client:
-            house = House(redis, WorkerInbox(client, retention=86_400, lease=15.0))
+            sequence = OperationSequence(redis, WorkerInbox(client, retention=86_400, lease=15.0))
             for step in story:
-                await house.take(step)
+                await sequence.take(step)
 
     asyncio.run(live())

@@ -1,6 +1,6 @@
-"""The invariant of unfinished work, read with plain commands: it is due, leased, or waits for what certainly happens.
+"""Finds stuck work with plain commands: unfinished work must be due, leased, or wait for something that will happen.
 
-`invariants` says that nothing is lost or counted twice; this says that everything goes on.
+`invariants` checks that nothing is lost or counted twice; this checks that everything goes on.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from workers.inbox import keys
 OPEN = {"due", "retry", "waiting", "running", "paused", "held", "failed", "unconfirmed"}
 
 
-def unsettled(redis: Redis) -> list[str]:
-    """Sentences about what would never go on; empty when all is well."""
+def find_stuck(redis: Redis) -> list[str]:
+    """Stuck work as sentences; empty if there is none."""
     found: list[str] = []
     for name in redis.scan_iter(keys.event("*")):
         key = name.decode().removeprefix(keys.event(""))
@@ -71,6 +71,6 @@ def _of_turns(redis: Redis, request_id: str) -> Iterator[str]:
 
 
 def _moves(redis: Redis, key: str) -> bool:
-    """Its routing, or an effect of it, is due at some time, so that its turn ends."""
+    """Whether its routing or an effect of it is due at some time, so that its turn ends."""
     names = (redis.hget(keys.event(key), "routed_to") or b"").decode().split(",")
     return any(redis.zscore(keys.DUE, f"{name}|{key}") is not None for name in {"", *names})

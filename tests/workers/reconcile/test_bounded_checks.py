@@ -1,4 +1,4 @@
-"""No request takes the calls of the others, be it over, made up, or one that HITL.sh fails to show."""
+"""No request uses up the calls of others, even if it has ended, is forged, or is withheld by HITL.sh."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from hitlsh.api import Client
 from hitlsh.callbacks import CallbackSigner, CallbackState
 from tests.builders import claimed, delivery, payload
 from tests.workers.reconcile.asked import CALLBACK_KEY, HOUR, KEY, ask, reconcile, track
-from tests.workers.reconcile.test_proving import Desk
+from tests.workers.reconcile.test_confirming import Desk
 from workers.inbox import keys, request_records
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations.failures import discard
