@@ -23,6 +23,7 @@ from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLeas
 from workers.inbox.tracker.tracked_requests import TrackedRequest
 from workers.reconcile import api_reading, snapshot
 from workers.reconcile.api_calls import ApiCaller, ReconcileBudget, RequestWithheld, Shown, Stopped
+from workers.reconcile.next_checks import CALL_RETRY, NextChecks
 from workers.reconcile.planning import discovery
 from workers.reconcile.planning.discovery import Horizon
 from workers.reconcile.planning.open_pages import OpenPages
@@ -44,8 +45,6 @@ PAGE = 100
 BACKOFF, LONGEST_BACKOFF = 15.0, 900.0
 #: Seconds. Calls are tried again after an hour, even if HITL.sh reports a later reset.
 HOUR, DAY = 3600.0, 86_400.0
-#: Seconds until the next run if checks are due and no call can be made.
-CALL_RETRY = 60.0
 #: One quick retry; a call that fails twice is left to the next run.
 _RETRIES = RetryPolicy(attempts=2, max_wait=2.0)
 #: Notes saved in one step.
@@ -180,7 +179,7 @@ class ReconcileRunner:
             self._retry_at = self._recorder.now()
             return
         horizon = self._recorder.state.horizon
-        is_starved = horizon is not None and horizon.is_starved(self._interval, self._recorder.now())
+        is_starved = horizon is not None and horizon.is_starved(self._snapshot.interval, self._recorder.now())
         if self._settings.discover and is_starved:
             try:
                 self._discover(api)
@@ -295,7 +294,7 @@ class ReconcileRunner:
             # Whole seconds, as HITL.sh gives times of decisions: those from now on count towards webhook health.
             recorder.write([Note("state", "started", str(int(recorder.now())))])
         self._read_all_open(api)
-        while (horizon := cast("Horizon", recorder.state.horizon)).due_at(self._interval) <= recorder.now():
+        while (horizon := cast("Horizon", recorder.state.horizon)).due_at(self._snapshot.interval) <= recorder.now():
             if not self._has_time():
                 return
             call = horizon.next_call(PAGE)
@@ -324,11 +323,6 @@ class ReconcileRunner:
         """When the use of this key began: what ended before is not delivered."""
         return reconcile_state.read(self._redis, self._indexes).since
 
-    @property
-    def _interval(self) -> float:
-        """Seconds until a new request is checked first, and between two discoveries."""
-        return min(self._snapshot.intervals.shortest, self._snapshot.intervals.bound)
-
     # -- the next run ---------------------------------------------------------------------------------
 
     def _record_stop(self, stopped: Stopped) -> None:
@@ -347,7 +341,7 @@ class ReconcileRunner:
         logger.warning("reconcile.stopped trouble=%s again_in=%.0f: %s", stopped.trouble, again_in, stopped.reason)
 
     def _finish(self) -> None:
-        """Schedule the next checks, and save the report."""
+        """Save the report and the alarm, and schedule the next checks."""
         recorder, guaranteed = self._recorder, self._snapshot.guaranteed_interval
         if recorder.report.trouble is None:
             recorder.update_state(failures=0)
@@ -357,51 +351,32 @@ class ReconcileRunner:
         recorder.update_state(
             report=recorder.report, guaranteed_interval=guaranteed.seconds, warning=guaranteed.warning
         )
-        moments = {name: self._next_check(tracked) for name, tracked in recorder.tracked.items()}
-        if self._settings.discover:
-            moments[DISCOVERY] = self._next_discovery()
-        else:  # discovery may have been on before
-            reconcile_state.end_discovery(self._redis, self._indexes)
-        notes = [Note("due", name, str(int(moment * 1000))) for name, moment in moments.items()]
-        notes.append(Note("state", "shortest", str(self._interval)))
-        notes.append(Note("state", "rests_until", f"{self._quiet_until:.6f}"))
-        for start in range(0, len(notes), _CHUNK):
-            recorder.write(notes[start : start + _CHUNK])
+        self._schedule_next_checks()
         logger.info(
             "reconcile.finished calls=%d found=%d discovered=%d trouble=%s: %s",
             recorder.report.calls, recorder.report.found, recorder.report.discovered, recorder.report.trouble,
             recorder.report.reason,
         )  # fmt: skip
 
-    def _next_discovery(self) -> float:
-        horizon = self._recorder.state.horizon
-        return self._not_before_retry(horizon.due_at(self._interval) if horizon is not None else 0.0)
-
-    def _next_check(self, tracked: TrackedRequest) -> float:
-        now = self._recorder.now()
-        if tracked.hold > now:
-            return tracked.hold
-        if not tracked.unverified:
-            return self._next_routine_check(tracked)
-        soonest = max(self._not_before_retry(now), self._next_unverified_at)
-        return soonest if snapshot.is_only_claimed(tracked) else min(soonest, self._next_routine_check(tracked))
-
-    def _next_routine_check(self, tracked: TrackedRequest) -> float:
-        now, intervals = self._recorder.now(), self._snapshot.intervals
-        due = intervals.due_at(snapshot.scheduled(tracked))
-        if due <= now and self._snapshot.deferred_for_batching and self._retry_at is None:
-            return max(now + CALL_RETRY, self._snapshot.plan.retry_at or intervals.late_at(tracked.request))
-        return self._not_before_retry(due)
-
-    def _not_before_retry(self, due: float) -> float:
-        """`due`, or the time when calls are possible again if that is later."""
-        now = self._recorder.now()
-        if due > now:
-            return due
-        if self._retry_at is not None:
-            return self._retry_at
-        # A request that was checked at the start of this run may be due again at its end.
-        return due if due > self._recorder.began else now + CALL_RETRY
+    def _schedule_next_checks(self) -> None:
+        recorder = self._recorder
+        next_checks = NextChecks(
+            snapshot=self._snapshot,
+            began=recorder.began,
+            now=recorder.now(),
+            retry_at=self._retry_at,
+            unverified_at=self._next_unverified_at,
+        )
+        moments = {name: next_checks.of_request(tracked) for name, tracked in recorder.tracked.items()}
+        if self._settings.discover:
+            moments[DISCOVERY] = next_checks.of_discovery(recorder.state.horizon)
+        else:  # discovery may have been on before
+            reconcile_state.end_discovery(self._redis, self._indexes)
+        notes = [Note("due", name, str(int(moment * 1000))) for name, moment in moments.items()]
+        notes.append(Note("state", "shortest", str(self._snapshot.interval)))
+        notes.append(Note("state", "rests_until", f"{self._quiet_until:.6f}"))
+        for start in range(0, len(notes), _CHUNK):
+            recorder.write(notes[start : start + _CHUNK])
 
 
 def _needs_own_call(tracked: TrackedRequest) -> bool:

@@ -43,6 +43,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     situation: Situation
 
     @property
+    def interval(self) -> float:
+        """Seconds until a new request is checked first, and between two discoveries."""
+        return min(self.intervals.shortest, self.intervals.bound)
+
+    @property
     def needs_full_fetch(self) -> list[TrackedRequest]:
         """Requests that are read one by one, before anything else."""
         return [

@@ -253,19 +253,22 @@ class WaitingHub:
     # -- following ----------------------------------------------------------------------------------------
 
     async def _follow_changes(self) -> None:
-        """Subscribe for as long as the process runs; compare all versions after each subscription."""
+        """Subscribe, and again after each error, for as long as the process runs."""
         while True:
             try:
-                async with asyncio.timeout(2 * RECEIVER_TIMEOUT):
-                    changes = await self._service.subscribe()
-                try:
-                    await self._follow(changes)
-                finally:
-                    with suppress(RedisError, OSError, TimeoutError):
-                        await changes.close()
+                await self._run_subscription()
             except (RedisError, OSError, TimeoutError) as error:
                 self._set_subscribed(False, type(error).__name__)
                 await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _run_subscription(self) -> None:
+        async with asyncio.timeout(2 * RECEIVER_TIMEOUT):
+            changes = await self._service.subscribe()
+        try:
+            await self._follow(changes)
+        finally:
+            with suppress(RedisError, OSError, TimeoutError):
+                await changes.close()
 
     async def _follow(self, changes: QuestionChanges) -> None:
         """Follow one subscription until no message comes for `recheck_seconds`: the connection may be broken."""
