@@ -17,7 +17,7 @@
     ├── LeaseLost        another reconcile run took over  [inbox.tracker.reconcile_lease]
     ├── QueueFull        too many questions wait for calls to HITL.sh  [inbox.questions.question_store]
     ├── CursorInvalid    a page cannot be continued from there  [inbox.queries.pagination]
-    ├── Refused          nothing that was named may run again  [inbox.operations.failures]
+    ├── ChangeRefused          nothing that was named may run again  [inbox.operations.failures]
     ├── Stopped          a reconcile run makes no more calls for now  [reconcile.api_calls]
     ├── RequestWithheld  HITL.sh fails to show this one request  [reconcile.api_calls]
     ├── JobRefused       a job in Redis is not ours (also RQ's NoSuchJobError)  [queue]
