@@ -9,15 +9,15 @@
     ├── CannotAsk        a setting that asking people needs is missing
     ├── RetryLater       raised by a handler: run it again after a delay
     ├── GiveUp           raised by a handler: no further attempt will help
-    ├── NotDelivered     raised by a sink: its target did not take the decision this time
+    ├── NotDelivered     raised by a sink: its target did not accept the decision this time
     ├── HandlerTimedOut  an attempt took longer than its route allows  [handlers.effects]
     ├── ThreadOverdue    a drain ends before the thread of a handler  [handlers.threads]
     ├── Overloaded       more is waiting than may be held in memory  [inbox.group_commit]
-    ├── Closed           the process is shutting down and takes no more  [inbox.group_commit]
+    ├── Closed           the process is shutting down and accepts no more  [inbox.group_commit]
     ├── LeaseLost        another reconcile run took over  [inbox.tracker.reconcile_lease]
     ├── QueueFull        too many questions wait for calls to HITL.sh  [inbox.questions.question_store]
-    ├── CursorInvalid    a page cannot be continued from there  [inbox.queries.pagination]
-    ├── ChangeRefused          nothing that was named may run again  [inbox.operations.failures]
+    ├── CursorInvalid    the cursor of a page is malformed  [inbox.queries.pagination]
+    ├── ChangeRefused    nothing of the selection may run again  [inbox.operations.failures]
     ├── Stopped          a reconcile run makes no more calls for now  [reconcile.api_calls]
     ├── RequestWithheld  HITL.sh fails to show this one request  [reconcile.api_calls]
     ├── JobRefused       a job in Redis is not ours (also RQ's NoSuchJobError)  [queue]
