@@ -180,7 +180,7 @@ class Ledger:
             walk = OpenPages(self.statuses, PAGE, 0.0, self.first)
             page = self._answer(walk.next_call())
             assert isinstance(page, Rows)
-            walk.take(page)
+            walk.advance(page)
             self.first = None if walk.done else _kept(walk.checkpoint)
             self._note(_all_of(page), page)
             meanwhile()
