@@ -182,6 +182,7 @@ def test_cluster_mode_is_refused(clustered: EmbeddedServer) -> None:
         check_redis(clustered.url, until_then="nothing runs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["serve --port 0", "work", "work --processes 2", "clock", "dev"])
 def test_each_program_refuses_cluster_mode(clustered: EmbeddedServer, tmp_path: Path, words: str) -> None:
     (tmp_path / "here").mkdir()
@@ -194,6 +195,7 @@ def test_each_program_refuses_cluster_mode(clustered: EmbeddedServer, tmp_path: 
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["serve --port {port} --processes 2", "work", "work --processes 2", "clock", "dev"])
 def test_each_program_says_it_once(own: EmbeddedServer, tmp_path: Path, words: str) -> None:
     change(own, "appendfsync", "no")

@@ -19,6 +19,8 @@ from service.cli.main import cli
 from tests.service.conftest import free_port
 from tests.service.web.requests.conftest import TOKEN, AskingReceiver
 
+pytestmark = pytest.mark.slow
+
 
 def environment(web: AskingReceiver) -> dict[str, str]:
     return os.environ | {"HITL_RECEIVER_URL": web.url, "HITL_RECEIVER_TOKEN": TOKEN}

@@ -20,6 +20,8 @@ from workers.inbox.store import Inbox
 from workers.redis_clients import drain_client
 from workers.telemetry.metric_catalog import METRICS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 TOKEN = "metrics-token-of-these-tests"
 

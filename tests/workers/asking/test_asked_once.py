@@ -18,6 +18,8 @@ from tests.workers.asking.asked import Died, created, die_at, let_time_pass, shu
 from workers.asking import AskingService
 from workers.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[..., NewQuestion]
 #: Of one ask without a fault: before and after each of its writes and calls.
 BOUNDARIES = 12

@@ -324,6 +324,7 @@ async def test_a_forged_timeout_does_not_pass_a_question_on(
     assert shown.outcome.response == "Reject"
 
 
+@pytest.mark.slow
 async def test_a_process_that_dies_while_it_passes_a_question_on_asks_the_next_loop_once(
     settings: Settings, async_redis: AsyncRedis, redis: Redis, escalating: NewQuestion, sandbox: Sandbox
 ) -> None:

@@ -12,6 +12,8 @@ from tests.builders import delivery, payload
 from workers.inbox import keys, store
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 
+pytestmark = pytest.mark.slow
+
 REQUEST = "66c0ffee00000000000000a1"
 OPTIONS = [
     {"value": "v1", "label": "Pay it"},
