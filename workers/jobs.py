@@ -109,9 +109,11 @@ def reconcile() -> None:
     settings = _prepared
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    if handover.has_early_stop():
+        stopping.set()
     redis = worker_client(settings.redis_url)
     try:
-        asked = asyncio.run(_ask_due_questions(settings))
+        asked = 0 if stopping.is_set() else asyncio.run(_ask_due_questions(settings))
         # A run that was wanted for questions alone makes no other calls while HITL.sh is to be left alone.
         if not asked or runner.is_due(settings, redis):
             runner.run(settings, redis, stopping=stopping)
@@ -149,6 +151,8 @@ async def _drain(work: Work, *, parent: int) -> bool:
     # The worker sends both signals.
     _listen(signal.SIGTERM, drain.stop)
     _listen(handover.RETIRE, drain.retire)
+    if handover.has_early_stop():
+        drain.stop()
     try:
         settled = await drain.run()
         logger.info("drain.ended settled=%d retired=%s", settled, drain.retired)
