@@ -24,6 +24,7 @@ from workers.redis_clients import drain_client, keeper_client, worker_client
 from workers.routing.router import Router
 from workers.settings import Settings
 from workers.startup_checks import check_confirmation_is_possible, warn_if_nothing_is_reconciled
+from workers.telemetry.activity import ActivitySender
 from workers.worker import serve
 
 logger = logging.getLogger("hitl.workers")
@@ -145,6 +146,7 @@ async def _drain(work: Work, *, parent: int) -> bool:
         parent=parent,
         on_ready=handover.announce_ready,
         ask_for_successor=handover.ask_for_successor,
+        activity=ActivitySender.from_environment(),
     )
     # The worker sends both signals.
     _listen(signal.SIGTERM, drain.stop)

@@ -1,8 +1,6 @@
 """`hitl-receiver dev`: the whole stack on this machine, with generated settings where none are set."""
 
-import shutil
 import signal
-import sys
 import threading
 from pathlib import Path
 
@@ -10,15 +8,18 @@ import click
 
 from hitlsh.api import Client
 from service.cli.development import dev_settings
+from service.cli.development.activity_lines import ActivityLines
+from service.cli.development.banner import print_banner
 from service.cli.environment import DEV_SETTINGS, write_settings
 from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option
 from service.cli.output import echo
 from service.cli.user_handlers import load_user_router
-from service.local import extras
+from service.local.activity_listener import ActivityListener
+from service.local.private_folder import socket_path
 from service.local.stack import Stack
-from workers.settings import Settings
 from workers.startup_checks import check_confirmation_is_possible, unsent_field_warnings
+from workers.telemetry import activity
 
 
 @click.command()
@@ -36,6 +37,8 @@ def dev(folder: Path, port: int, handlers: str | None) -> None:
     the extra `embedded`, a Valkey or Redis server on PATH, or REDIS_URL; the sandbox needs the extra `sandbox`.
     Each missing secret is generated once and stored with the data. Ctrl+C stops the stack. Stored events remain for
     the next run.
+
+    Each delivery and each handler run is printed as it happens.
     """
     with explain_errors():
         run(folder, port=port, handlers=handlers)
@@ -51,18 +54,24 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
     check_confirmation_is_possible(settings, router)
     for sentence in unsent_field_warnings(settings, router):
         echo(sentence, prefix=f"{click.style('WARNING', fg='yellow', bold=True)}  ", err=True)
-    names = [route.name for route in router.routes]
     sandbox_port = port + dev_settings.SANDBOX_OFFSET if dev_settings.uses_sandbox(environ) else None
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with Stack(folder, environ, port=port, sandbox_port=sandbox_port, print_line=_print_line) as stack:
+    # Named by the port, since another stack may use the same folder.
+    activity_socket = socket_path(folder.resolve(), f"activity-{port}.sock")
+    environ[activity.VARIABLE] = str(activity_socket)
+    lines = ActivityLines(_prefix("delivery"))
+    with (
+        ActivityListener(activity_socket, lines.show, lines.print_overdue),
+        Stack(folder, environ, port=port, sandbox_port=sandbox_port, print_line=_print_line) as stack,
+    ):
         # Written only now: a stack that did not start must not mislead the commands of one that runs.
         redis_url = stack.redis_url if stack.server else None
         write_settings(folder / DEV_SETTINGS, dev_settings.shared_settings(environ, redis_url))
         if stack.sandbox_url:
             create_example_loop(environ)
-        _print_banner(stack, settings, names, folder)
+        print_banner(stack, settings, [route.name for route in router.routes], folder)
         while not stopping.wait(0.1):
             stack.check()
         echo("Stopping. Running handlers finish first.", prefix="\n")
@@ -77,47 +86,8 @@ def create_example_loop(environ: dict[str, str]) -> None:
 
 
 def _print_line(name: str, line: str) -> None:
-    echo(line, prefix=f"{click.style(f'{name:>9} │', fg='cyan')} ")
+    echo(line, prefix=_prefix(name))
 
 
-def program() -> str:
-    """How this program is called from a shell in the current folder."""
-    if shutil.which("hitl-receiver"):
-        return "hitl-receiver"
-    script = Path(sys.executable).with_name("hitl-receiver")
-    try:
-        return str(script.relative_to(Path.cwd()))
-    except ValueError:
-        return str(script)
-
-
-def _print_banner(stack: Stack, settings: Settings, names: list[str], folder: Path) -> None:
-    data = f"{folder}/ ({stack.server.description})" if stack.server else "the server of REDIS_URL"
-    endpoints = [
-        f"{stack.url}/webhooks/hitl      account webhooks, signed",
-        f"{stack.url}/callbacks/TOKEN    callback URLs; create one: {program()} callback-url",
-    ]
-    rows = [("endpoints", endpoints[0]), *(("", endpoint) for endpoint in endpoints[1:])]
-    rows += [("handlers", f"{settings.handlers}: {', '.join(names)}"), ("data", data)]
-    if stack.sandbox_url:
-        rows.append(("HITL.sh", f"{stack.sandbox_url}/   the sandbox: open this page and answer as a reviewer"))
-        if settings.handlers == dev_settings.EXAMPLES:
-            rows.append(("ask", f"{_python()} examples/ask.py     (in another terminal)"))
-    if any(token.name == dev_settings.DEV_TOKEN for token in settings.access_tokens):
-        rows.append(("agents", f"ask with the settings in {folder / DEV_SETTINGS}: see docs/agents.md"))
-    if stack.sandbox_url is None and settings.api_key is None:
-        sandbox = f"for a local one, {extras.install_command('sandbox')}; for your account, set HITL_API_KEY"
-        rows.append(("HITL.sh", f"not connected: {sandbox}"))
-    if settings.api_key is not None:
-        rows.append(("reconcile", f"polls HITL.sh for missed decisions: {program()} status"))
-    rows.append(("try", f"{program()} send callback-v2.completed     (`send` alone lists samples)"))
-    echo()
-    echo("hitl-receiver is running; Ctrl+C stops it.")
-    echo()
-    for label, text in rows:
-        echo(text, prefix=f"  {click.style(f'{label:<9}', bold=True)} ")
-    echo()
-
-
-def _python() -> str:
-    return str(Path(program()).with_name("python")) if "/" in program() else "python"
+def _prefix(name: str) -> str:
+    return f"{click.style(f'{name:>9} │', fg='cyan')} "
