@@ -15,9 +15,10 @@ from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option
 from service.cli.output import echo
 from service.cli.user_handlers import load_user_router
+from service.local import dev_ports
 from service.local.activity_listener import ActivityListener
 from service.local.private_folder import socket_path
-from service.local.stack import Stack
+from service.local.stack import Stack, check_ports
 from workers.startup_checks import check_confirmation_is_possible, unsent_field_warnings
 from workers.telemetry import activity
 
@@ -62,7 +63,9 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
     activity_socket = socket_path(folder.resolve(), f"activity-{port}.sock")
     environ[activity.VARIABLE] = str(activity_socket)
     lines = ActivityLines(_prefix("delivery"))
+    check_ports(port, sandbox_port)
     with (
+        dev_ports.registered(*([port, sandbox_port] if sandbox_port else [port])),
         ActivityListener(activity_socket, lines.show, lines.print_overdue),
         Stack(folder, environ, port=port, sandbox_port=sandbox_port, print_line=_print_line) as stack,
     ):
