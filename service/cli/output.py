@@ -14,6 +14,8 @@ import click
 
 from service.escaping import escape, escape_json, one_line
 
+#: The first word of a warning.
+WARNING = "WARNING"
 _GAP = "  "
 #: Columns of a count in a field.
 _COUNT_WIDTH = 8
@@ -41,6 +43,11 @@ def echo_lines(text: str, *, err: bool = False) -> None:
     """Print text of our own that has several lines."""
     for line in text.split("\n"):
         echo(line, err=err)
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    echo(text, prefix=f"{click.style(WARNING, fg='yellow', bold=True)}  ", err=True)
 
 
 def print_json(value: Any) -> None:

@@ -1,5 +1,6 @@
 """`hitl-receiver dev` as a developer sees it."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 from hitlsh.signatures import headers
 from tests.builders import payload
 from tests.processes import proc
-from tests.processes.programs import Program
+from tests.processes.programs import Program, run
 from tests.processes.stacks import KEY, SECRET, free_port
 
 HANDLERS = """
+import asyncio
+from pathlib import Path
+
 from workers import Decision, Router
 
 router = Router()
@@ -23,6 +27,8 @@ router = Router()
 async def pay_out(decision: Decision) -> None:
     if decision.response == "Fail":
         raise ValueError("no such account")
+    while decision.response == "Wait" and not Path("go-on").exists():
+        await asyncio.sleep(0.02)
     print("version 1 paid", decision.request_id)
 """
 
@@ -52,9 +58,9 @@ class OwnDev(Program):
         return httpx.post(f"{self.url}/webhooks/hitl", content=body, headers=headers(secret, body)).status_code
 
 
-@pytest.fixture
-def dev(tmp_path: Path) -> Iterator[OwnDev]:
-    with OwnDev(tmp_path) as running:
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnDev]:
+    with OwnDev(tmp_path_factory.mktemp("dev")) as running:
         running.wait_for("hitl-receiver is running")
         yield running
         running.stop()
@@ -71,3 +77,51 @@ def test_each_delivery_and_each_run_is_a_line(dev: OwnDev) -> None:
     dev.wait_for(r"delivery │ 401 signature_mismatch: is HITL_WEBHOOK_SECRETS right\?$")
     dev.post("third", response="Fail")
     dev.wait_for(r"request\.completed third → pay_out failed \d+.*, again in .*: ValueError: no such account$")
+
+
+def test_handlers_are_reloaded_and_the_old_ones_go_on_meanwhile(dev: OwnDev) -> None:
+    dev.post("slow", response="Wait")
+    proc.until(lambda: is_running(dev, "slow"), 10.0, "the handler runs")
+    for number in range(5):  # an editor that saves several times
+        dev.handlers.write_text(HANDLERS.replace("version 1", f"version 2.{number}"))
+    dev.wait_for(r"^Handlers reloaded: pay_out\.$")
+    dev.post("a")
+    dev.wait_for(r"version 2\.4 paid a$")
+    (dev.folder / "go-on").touch()
+    dev.wait_for("version 1 paid slow$")
+
+    dev.handlers.write_text(HANDLERS.replace("version 1 paid", "version 3 paid") + "\ndef broken(:\n")
+    dev.wait_for(r"SyntaxError: invalid syntax\nThe handlers that run go on\. Save a correction to load them\.$")
+    dev.post("b")
+    dev.wait_for(r"version 2\.4 paid b$")
+
+    added = '\n\n@router.on("request.claimed")\ndef claimed(decision: Decision) -> None:\n    print("claimed")\n'
+    dev.handlers.write_text(HANDLERS.replace("version 1", "version 4") + added)
+    dev.wait_for(r"^Handlers reloaded: pay_out, claimed\.$")
+    proc.until(lambda: is_up(dev), 10.0, "the web process is back")
+    dev.post("c")
+    dev.wait_for("version 4 paid c$")
+    assert dev.output.count("Handlers reloaded") == 2
+
+
+def test_an_error_in_reloaded_handlers_shows_the_users_frames_alone(dev: OwnDev) -> None:
+    (dev.folder / "prices.py").write_text("RATE = 1 / 0\n")
+    dev.handlers.write_text("import prices\n" + HANDLERS)
+
+    dev.wait_for("ZeroDivisionError: division by zero\nThe handlers that run go on")
+
+    error = dev.output.partition("ZeroDivisionError")[0].rpartition("The handlers cannot be imported")[2]
+    frames = re.findall(r'File "(.*)", line (\d+)', error)
+    assert frames == [(f"{dev.folder}/handlers.py", "1"), (f"{dev.folder}/prices.py", "1")]
+
+
+def is_running(dev: OwnDev, request_id: str) -> bool:
+    told = run("events", "--request", request_id, "--json", cwd=dev.folder)
+    return bool(told.stdout) and [effect["state"] for effect in json.loads(told.stdout)[0]["effects"]] == ["running"]
+
+
+def is_up(dev: OwnDev) -> bool:
+    try:
+        return httpx.get(f"{dev.url}/health/ready").status_code == 200
+    except httpx.TransportError:
+        return False

@@ -47,6 +47,8 @@ def print_banner(stack: Stack, settings: Settings, names: Sequence[str], folder:
         rows.append(("HITL.sh", f"not connected: {sandbox}"))
     if settings.api_key is not None:
         rows.append(("reconcile", f"polls HITL.sh for missed decisions: {program()} status"))
+    if not extras.is_installed("reload"):
+        rows.append(("reload", f"off, restart after a change of your handlers; or {extras.install_command('reload')}"))
     rows.append(("try", f"{program()} send callback-v2.completed     (`send` alone lists samples)"))
     echo()
     echo("hitl-receiver is running; Ctrl+C stops it.")

@@ -2,7 +2,10 @@
 
 import signal
 import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,13 +16,17 @@ from service.cli.development.banner import print_banner
 from service.cli.environment import DEV_SETTINGS, write_settings
 from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option
-from service.cli.output import echo
+from service.cli.output import echo, warn
 from service.cli.user_handlers import load_user_router
-from service.local import dev_ports
+from service.local import dev_ports, extras
 from service.local.activity_listener import ActivityListener
 from service.local.private_folder import socket_path
 from service.local.stack import Stack, check_ports
 from workers.startup_checks import check_confirmation_is_possible, unsent_field_warnings
+
+if TYPE_CHECKING:
+    from service.cli.development.reloading import HandlerReloader
+from workers.routing.router import Router
 from workers.telemetry import activity
 
 
@@ -39,7 +46,8 @@ def dev(folder: Path, port: int, handlers: str | None) -> None:
     Each missing secret is generated once and stored with the data. Ctrl+C stops the stack. Stored events remain for
     the next run.
 
-    Each delivery and each handler run is printed as it happens.
+    Each delivery and each handler run is printed as it happens. With the extra `reload`, handlers are reloaded when a
+    Python file in this folder changes; while they cannot be imported, those that run go on.
     """
     with explain_errors():
         run(folder, port=port, handlers=handlers)
@@ -54,7 +62,7 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
     router = load_user_router(settings.handlers)
     check_confirmation_is_possible(settings, router)
     for sentence in unsent_field_warnings(settings, router):
-        echo(sentence, prefix=f"{click.style('WARNING', fg='yellow', bold=True)}  ", err=True)
+        warn(sentence)
     sandbox_port = port + dev_settings.SANDBOX_OFFSET if dev_settings.uses_sandbox(environ) else None
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,11 +72,13 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
     environ[activity.VARIABLE] = str(activity_socket)
     lines = ActivityLines(_prefix("delivery"))
     check_ports(port, sandbox_port)
-    with (
-        dev_ports.registered(*([port, sandbox_port] if sandbox_port else [port])),
-        ActivityListener(activity_socket, lines.show, lines.print_overdue),
-        Stack(folder, environ, port=port, sandbox_port=sandbox_port, print_line=_print_line) as stack,
-    ):
+    with ExitStack() as parts:
+        parts.enter_context(dev_ports.registered(*([port, sandbox_port] if sandbox_port else [port])))
+        parts.enter_context(ActivityListener(activity_socket, lines.show, lines.print_overdue))
+        reloader = parts.enter_context(_reloader(environ, router))
+        stack = parts.enter_context(
+            Stack(folder, environ, port=port, sandbox_port=sandbox_port, print_line=_print_line)
+        )
         # Written only now: a stack that did not start must not mislead the commands of one that runs.
         redis_url = stack.redis_url if stack.server else None
         write_settings(folder / DEV_SETTINGS, dev_settings.shared_settings(environ, redis_url))
@@ -77,8 +87,19 @@ def run(folder: Path, *, port: int, handlers: str | None) -> None:
         print_banner(stack, settings, [route.name for route in router.routes], folder)
         while not stopping.wait(0.1):
             stack.check()
+            if reloader is not None:
+                reloader.tick(stack)
         echo("Stopping. Running handlers finish first.", prefix="\n")
     echo("Stopped.")
+
+
+def _reloader(environ: Mapping[str, str], router: Router) -> "AbstractContextManager[HandlerReloader | None]":
+    """None without the extra `reload`."""
+    if not extras.is_installed("reload"):
+        return nullcontext()
+    from service.cli.development.reloading import HandlerReloader
+
+    return HandlerReloader(environ, router)
 
 
 def create_example_loop(environ: dict[str, str]) -> None:
