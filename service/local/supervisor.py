@@ -116,15 +116,15 @@ class Supervisor:
             elif now >= child.restart_at:
                 self._spawn(child)
 
-    def replace(self, name: str, *, overlaps: bool = True, more: Mapping[str, str] | None = None) -> None:
+    def replace(self, name: str, *, overlaps: bool = True, settings: Mapping[str, str] | None = None) -> None:
         """Start a new process for this child, and stop the one that ran.
 
-        `overlaps`: the new one begins while the other finishes; otherwise it begins once the other has ended. `more`:
-        settings that change.
+        `overlaps`: the new one begins while the other finishes; otherwise it begins once the other has ended.
+        `settings`: those that change.
         """
         [child] = [child for child in self.children if child.name == name]
         old = child.process
-        child.environ = {**child.environ, **(more or {})}
+        child.environ = {**child.environ, **(settings or {})}
         # What it does with new code or settings says nothing of how it was started.
         child.has_worked = True
         if old is not None and old.poll() is None:

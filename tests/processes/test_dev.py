@@ -1,7 +1,9 @@
 """`hitl-receiver dev` as a developer sees it."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import httpx
 import pytest
 
 from hitlsh.signatures import headers
+from service.cli.environment import read_settings
 from tests.builders import payload
 from tests.processes import proc
 from tests.processes.programs import Program, run
 from tests.processes.stacks import KEY, SECRET, free_port
+from tests.service.local.test_tunnel import FORWARDER, script
 
 HANDLERS = """
 import asyncio
@@ -125,3 +129,61 @@ def is_up(dev: OwnDev) -> bool:
         return httpx.get(f"{dev.url}/health/ready").status_code == 200
     except httpx.TransportError:
         return False
+
+
+# -- tunnels ---------------------------------------------------------------------------------------------
+
+
+def test_the_address_of_a_tunnel_becomes_the_public_url(tmp_path: Path) -> None:
+    first, second = free_port(), free_port()
+    with OwnDev(tmp_path, "--tunnel", changing_tunnel(tmp_path, first, second)) as dev:
+        dev.wait_for("hitl-receiver is running")
+        url = run("callback-url", "--callback-state", '{"order": 7}', cwd=tmp_path).stdout.strip()
+        posted = httpx.post(url, content=payload(request_id="through"))
+        dev.wait_for(r"delivery │ (202|   ) request\.completed through → pay_out done")
+
+        os.kill(tunnel_client(dev), signal.SIGTERM)
+        dev.wait_for(rf"^HITL\.sh reaches this stack at http://127\.0\.0\.1:{second} now\.")
+        later_url = run("callback-url", cwd=tmp_path).stdout
+        proc.until(lambda: is_up(dev), 10.0, "the web process is back")
+        posted_later = httpx.post(later_url.strip(), content=payload(request_id="later"))
+        client = tunnel_client(dev)
+        dev.stop()
+
+        assert not proc.alive(client)
+
+    assert url.startswith(f"http://127.0.0.1:{first}/callbacks/")
+    assert later_url.startswith(f"http://127.0.0.1:{second}/callbacks/")
+    assert (posted.status_code, posted_later.status_code) == (202, 202)
+    assert f"endpoints http://127.0.0.1:{first}/webhooks/hitl " in dev.output
+    assert read_settings(tmp_path / ".hitl" / "dev.env")["HITL_PUBLIC_URL"] == f"http://127.0.0.1:{second}"
+
+
+def changing_tunnel(folder: Path, *ports: int) -> str:
+    """The command of a client that listens on another port at each start."""
+    file = folder / "ports.json"
+    file.write_text(json.dumps(ports))
+    next_port = (
+        "import json, pathlib, sys\n"
+        f"file = pathlib.Path({str(file)!r})\n"
+        "port, *others = json.loads(file.read_text())\n"
+        "file.write_text(json.dumps(others))\n"
+        "sys.argv.insert(1, str(port))\n"
+    )
+    return script(folder, next_port + FORWARDER, "{port}")
+
+
+def tunnel_client(dev: OwnDev) -> int:
+    """Its process; the command line of `dev` names it too."""
+    [client] = [
+        pid for pid in proc.children(dev.process.pid) if "client.py" in Path(f"/proc/{pid}/cmdline").read_text()
+    ]
+    return client
+
+
+def test_a_tunnel_that_fails_keeps_dev_from_starting(tmp_path: Path) -> None:
+    with OwnDev(tmp_path, "--tunnel", script(tmp_path, "raise SystemExit('ssh: no such host')")) as dev:
+        assert dev.process.wait(20.0) == 2
+
+    assert "ended with exit code 1.\nIts last lines:\n  ssh: no such host\n" in dev.output
+    assert not (tmp_path / ".hitl" / "dev.env").exists()

@@ -244,7 +244,7 @@ def test_a_child_is_replaced_while_it_finishes(tmp_path: Path) -> None:
     with supervised(child("worker", slow, "first", str(tmp_path / "ends"))) as (supervisor, said):
         wait_until(lambda: said.pids("worker"))
 
-        supervisor.replace("worker", more={"VERSION": "2"})
+        supervisor.replace("worker", settings={"VERSION": "2"})
         wait_until(lambda: len(said.pids("worker")) == 2, 5.0)
         first, second = said.pids("worker")
 
