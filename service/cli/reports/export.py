@@ -1,6 +1,5 @@
 """`hitl-receiver export`: decisions and their effects, for other programs."""
 
-import json
 from typing import Any, Literal
 
 import click
@@ -72,16 +71,9 @@ def _row(decided: Decided, fields: dict[str, Any], effect: dict[str, Any]) -> li
         "error": (effect.get("error") or "").rstrip().rpartition("\n")[2],
         **content,
         "event": content["name"],
-        "response": _response(decided, content),
+        # An answer may be empty, false or 0: `source` tells it from none.
+        "response": content.get("response") if decided.content.source == "human" else None,
         **{f"reviewer_{name}": reviewer.get(name) for name in ("id", "name", "email")},
         **fields,
     }
     return [columns.get(name) for name in COLUMNS]
-
-
-def _response(decided: Decided, content: dict[str, Any]) -> bool | float | str | None:
-    """As JSON, since the empty text is an answer; empty where nobody answered."""
-    if decided.content.source != "human":
-        return None
-    response: Any = content.get("response")
-    return response if isinstance(response, (bool, int, float)) else json.dumps(response, ensure_ascii=False)

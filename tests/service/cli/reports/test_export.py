@@ -47,11 +47,20 @@ async def test_each_effect_is_a_csv_row(run: Run, inbox: WorkerInbox) -> None:
     pay, notify, timeout = rows(run("export", "--format", "csv").stdout)
 
     assert (pay["request_id"], pay["outcome"], pay["response"], pay["reviewer_id"]) == (
-        "a", "completed", '"Approve"', "u1",
+        "a", "completed", "Approve", "u1",
     )  # fmt: skip
     assert (pay["handler"], pay["effect_state"], pay["state"], pay["attempts"]) == ("pay", "done", "failed", "1")
     assert (notify["handler"], notify["errors"], notify["error"]) == ("notify", "1", "ValueError: no")
     assert (timeout["request_id"], timeout["response"], timeout["handler"]) == ("b", "", "")
+
+
+@pytest.mark.parametrize(("response", "cell"), [(False, "false"), (0, "0"), (-5, "-5"), (["a", "b"], '["a", "b"]')])
+async def test_every_answer_is_a_cell(run: Run, inbox: WorkerInbox, response: object, cell: str) -> None:
+    await decide(inbox, answered("a", response=response))
+
+    [row] = rows(run("export", "--format", "csv").stdout)
+
+    assert (row["source"], row["response"]) == ("human", cell)
 
 
 async def test_personal_data_is_written_on_demand(run: Run, inbox: WorkerInbox) -> None:
@@ -63,7 +72,7 @@ async def test_personal_data_is_written_on_demand(run: Run, inbox: WorkerInbox) 
     assert "Dear Bo" not in without
     assert "ada@example.com" not in without
     assert "Ada" not in without
-    assert (row["response"], row["reviewer_name"], row["reviewer_email"]) == ('"Dear Bo"', "Ada", "ada@example.com")
+    assert (row["response"], row["reviewer_name"], row["reviewer_email"]) == ("Dear Bo", "Ada", "ada@example.com")
     assert json.loads(run("export", "--personal-data").stdout)["content"]["response"] == "Dear Bo"
 
 
