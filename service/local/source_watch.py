@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import watchfiles
+from watchfiles import PythonFilter, watch
 
 logger = logging.getLogger("hitl.local")
 
@@ -15,10 +15,10 @@ logger = logging.getLogger("hitl.local")
 QUIET_TIME = 300
 
 
-class _SourceFilter(watchfiles.PythonFilter):
+class _SourceFilter(PythonFilter):
     """Python files outside caches, folders of tools, and installed packages."""
 
-    ignore_dirs = (*watchfiles.PythonFilter.ignore_dirs, "site-packages")
+    ignore_dirs = (*PythonFilter.ignore_dirs, "site-packages")
 
 
 #: Whether a changed file is watched.
@@ -60,7 +60,7 @@ class SourceWatch:
 
     def _watch(self, folders: list[Path], is_deep: bool) -> None:
         try:
-            for _ in watchfiles.watch(
+            for _ in watch(
                 *folders,
                 watch_filter=is_source,
                 step=QUIET_TIME,
