@@ -4,12 +4,14 @@ The linter refuses `click.echo` elsewhere, because this module escapes text that
 """
 
 import json
+import math
 import os
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
@@ -29,6 +31,8 @@ _FIELD_WIDTH = 120
 #: Columns of a note at least, however narrow the terminal is.
 _LEAST_NOTE = 15
 _LONGEST_CUT = 60
+#: Seconds after which work shows its progress.
+PROGRESS_AFTER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +71,34 @@ def print_json_line(value: Any) -> None:
 
 
 @contextmanager
-def progress_bar(length: int, label: str) -> Iterator[Callable[[int], None]]:
-    """Show progress on standard error while this lasts, where that is a terminal and standard output is none.
+def progress_bar(length: int | None, label: str, *, prints: bool = False) -> Iterator[Callable[[int], None]]:
+    """Show progress on standard error while this lasts, where that is a terminal, and once it takes long.
 
-    Yields a function that tells how many more steps are done.
+    Yields a function that takes how many more records are done. `length`: how many there are, where that is known.
+    `prints`: standard output is written meanwhile, so it must be no terminal.
     """
-    is_hidden = not sys.stderr.isatty() or sys.stdout.isatty()
-    with click.progressbar(
-        length=length, label=label, file=sys.stderr, hidden=is_hidden, show_pos=True, color=_color()
-    ) as bar:
-        yield bar.update
+    is_hidden = not sys.stderr.isatty() or (prints and sys.stdout.isatty())
+    shown_at = math.inf if is_hidden else time.monotonic() + PROGRESS_AFTER
+    early = 0
+    bar: Any = None
+    unknown = (number for number in range(0)) if length is None else None  # a generator has no length
+    with ExitStack() as shown:
+
+        def advance(count: int) -> None:
+            nonlocal early, bar
+            if bar is None and time.monotonic() >= shown_at:
+                bar = shown.enter_context(
+                    click.progressbar(
+                        unknown, length=length, label=label, file=sys.stderr, show_pos=True, color=_color()
+                    )
+                )
+                bar.update(early)
+            if bar is None:
+                early += count
+            else:
+                bar.update(count)
+
+        yield advance
 
 
 def print_table(

@@ -25,9 +25,12 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
         return not is_out and self.event.state not in {"stale", "misused"}
 
 
-def scan_decisions(redis: Redis, sought: Filter, *, label: str) -> Iterator[Decided]:
-    """The matching events that ended a request, oldest first. Holds few of them in memory at a time."""
-    with progress_bar(search.count_accepted(redis, sought), label) as advance:
+def scan_decisions(redis: Redis, sought: Filter, *, label: str, prints: bool = False) -> Iterator[Decided]:
+    """The matching events that ended a request, oldest first. Holds few of them in memory at a time.
+
+    `prints`: each is written to standard output.
+    """
+    with progress_bar(search.count_accepted(redis, sought), label, prints=prints) as advance:
         for count, events in search.scan_events(redis, sought):
             for event in events:
                 if isinstance(event.content, Event) and event.content.outcome is not None:

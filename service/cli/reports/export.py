@@ -43,7 +43,7 @@ def export(format_name: Literal["jsonl", "csv"], personal_data: bool, **filters:
     with connect() as redis:
         writer = CsvWriter(COLUMNS) if format_name == "csv" else None
         is_empty = True
-        for decided in scan_decisions(redis, sought, label="Export"):
+        for decided in scan_decisions(redis, sought, label="Export", prints=True):
             is_empty = False
             fields = _fields(decided, personal_data=personal_data)
             if writer is None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from service.cli import output
 from service.cli.output import Field, echo, print_fields, print_table, progress_bar
 
 HEADS = ("ACCEPTED", "EFFECTS", "KEY")
@@ -18,11 +19,14 @@ class Terminal(io.StringIO):
 
 
 @contextmanager
-def on_terminal(*, columns: int = 80, no_color: str = "", stdout: io.StringIO | None = None) -> Iterator[Terminal]:
+def on_terminal(
+    *, columns: int = 80, no_color: str = "", stdout: io.StringIO | None = None, progress_after: float = 0.0
+) -> Iterator[Terminal]:
     """A terminal as standard output and standard error; `stdout`: where standard output goes instead."""
     terminal = Terminal()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", str(columns))
+        patch.setattr(output, "PROGRESS_AFTER", progress_after)
         patch.setenv("NO_COLOR", no_color)
         patch.setattr("sys.stdout", stdout or terminal)
         patch.setattr("sys.stderr", terminal)
@@ -72,7 +76,7 @@ def test_colors_are_for_terminals_of_users_who_want_them(no_color: str, text: st
 
 
 def test_progress_is_shown_beside_output_that_goes_elsewhere() -> None:
-    with on_terminal(stdout=io.StringIO()) as terminal, progress_bar(2, "Export") as advance:
+    with on_terminal(stdout=io.StringIO()) as terminal, progress_bar(2, "Export", prints=True) as advance:
         advance(2)
 
     assert "Export" in terminal.getvalue()
@@ -80,7 +84,33 @@ def test_progress_is_shown_beside_output_that_goes_elsewhere() -> None:
 
 
 def test_progress_is_not_mixed_with_output_on_a_terminal() -> None:
-    with on_terminal() as terminal, progress_bar(2, "Export") as advance:
+    with on_terminal() as terminal, progress_bar(2, "Export", prints=True) as advance:
         advance(2)
 
     assert terminal.getvalue() == ""
+
+
+def test_progress_of_quick_work_is_not_shown() -> None:
+    with on_terminal(progress_after=60.0) as terminal, progress_bar(2, "Export") as advance:
+        advance(2)
+
+    assert terminal.getvalue() == ""
+
+
+def test_progress_of_unknown_length_is_a_count() -> None:
+    with on_terminal() as terminal, progress_bar(None, "replay") as advance:
+        advance(25)
+        advance(25)
+
+    assert "replay" in terminal.getvalue()
+    assert "50" in terminal.getvalue()
+
+
+def test_progress_is_for_terminals() -> None:
+    file = io.StringIO()
+    with on_terminal() as terminal, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stderr", file)
+        with progress_bar(None, "replay") as advance:
+            advance(25)
+
+    assert file.getvalue() + terminal.getvalue() == ""
