@@ -138,6 +138,7 @@ async def _drain(work: Work, *, parent: int) -> bool:
     keeper_redis = keeper_client(work.settings.redis_url, work.settings.lease_seconds)
     inbox = WorkerInbox(redis, retention=work.settings.retention, lease=work.settings.lease_seconds)
     keeper = LeaseKeeper(keeper_redis, lease=work.settings.lease_seconds)
+    activity = ActivitySender.from_environment()
     drain = Drain(
         inbox,
         work.router,
@@ -146,7 +147,7 @@ async def _drain(work: Work, *, parent: int) -> bool:
         parent=parent,
         on_ready=handover.announce_ready,
         ask_for_successor=handover.ask_for_successor,
-        activity=ActivitySender.from_environment(),
+        activity=activity,
     )
     # The worker sends both signals.
     _listen(signal.SIGTERM, drain.stop)
@@ -160,6 +161,8 @@ async def _drain(work: Work, *, parent: int) -> bool:
         _listen(handover.RETIRE, None)
         await redis.aclose()
         keeper_redis.close()
+        if activity is not None:
+            activity.close()
 
 
 def _listen(number: signal.Signals, callback: Callable[[], None] | None) -> None:

@@ -140,6 +140,8 @@ class Intake:
         if self._enqueueing is not None:
             await asyncio.wait({self._enqueueing})
         await self._check_redis()
+        if self._activity is not None:
+            self._activity.close()
 
     async def accept(self, delivery: Delivery) -> Acknowledgement:
         """Store a delivery; it is in the inbox when this returns. Raises `IntakeUnavailable`."""

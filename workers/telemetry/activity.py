@@ -69,6 +69,9 @@ class ActivitySender:
         path = environ.get(VARIABLE)
         return cls(path) if path else None
 
+    def close(self) -> None:
+        self._socket.close()
+
     def send(self, activity: Activity) -> None:
         try:
             self._socket.sendto(_encode(activity), self._path)
