@@ -9,6 +9,7 @@
     ├── RequestProblem       a call is answered with a problem document       service.web.requests.problems
     ├── ServerUnavailable    a part of the local stack could not be started   service.local.embedded_server
     ├── ExtraMissing         a command needs an extra that is not installed   service.local.extras
+    ├── TunnelFailed         a tunnel client leads nowhere                    service.local.tunnel
     ├── ProgramFailed        a process of the stack ends after each start     service.local.supervisor
     ├── FolderRefused        a folder or file cannot be used safely           service.local.private_folder
     ├── CannotSend           a sample could not be posted                     service.cli.development.send

@@ -293,6 +293,13 @@ def test_every_command_that_a_page_names_exists(page: str) -> None:
         assert resolve(["api", name])[0] is not resolve(["api"])[0], name
 
 
+def test_the_page_of_the_command_line_lists_every_command() -> None:
+    cells = re.findall(r"^\| (`[a-z][^|]*) \|", PAGES["docs/command-line.md"], re.MULTILINE)
+    listed = [name for cell in cells for name in re.findall(r"`([a-z-]+)`", cell)]
+
+    assert sorted(listed) == cli.list_commands(click.Context(cli))
+
+
 def code_of(page: str) -> str:
     """What stands between backticks, and in blocks for the shell."""
     return "\n".join([*re.findall(r"`([^`\n]+)`", PAGES[page]), *commands(page)])

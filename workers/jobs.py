@@ -24,6 +24,7 @@ from workers.redis_clients import drain_client, keeper_client, worker_client
 from workers.routing.router import Router
 from workers.settings import Settings
 from workers.startup_checks import check_confirmation_is_possible, warn_if_nothing_is_reconciled
+from workers.telemetry.activity import ActivitySender
 from workers.worker import serve
 
 logger = logging.getLogger("hitl.workers")
@@ -139,6 +140,7 @@ async def _drain(work: Work, *, parent: int) -> bool:
     keeper_redis = keeper_client(work.settings.redis_url, work.settings.lease_seconds)
     inbox = WorkerInbox(redis, retention=work.settings.retention, lease=work.settings.lease_seconds)
     keeper = LeaseKeeper(keeper_redis, lease=work.settings.lease_seconds)
+    activity = ActivitySender.from_environment()
     drain = Drain(
         inbox,
         work.router,
@@ -147,6 +149,7 @@ async def _drain(work: Work, *, parent: int) -> bool:
         parent=parent,
         on_ready=handover.announce_ready,
         ask_for_successor=handover.ask_for_successor,
+        activity=activity,
     )
     # The worker sends both signals.
     _listen(signal.SIGTERM, drain.stop)
@@ -162,6 +165,8 @@ async def _drain(work: Work, *, parent: int) -> bool:
         _listen(handover.RETIRE, None)
         await redis.aclose()
         keeper_redis.close()
+        if activity is not None:
+            activity.close()
 
 
 def _listen(number: signal.Signals, callback: Callable[[], None] | None) -> None:

@@ -44,3 +44,14 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
 
 def _tenths(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
+
+
+def elapsed(seconds: float) -> str:
+    """How long something took: ``0.4 ms``, ``12 ms``, ``3.1 s``, ``17 min``."""
+    if seconds < 0.001:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 1.0:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10.0:
+        return f"{seconds:.1f} s"
+    return duration(seconds)

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from workers.settings import Settings
 
 if TYPE_CHECKING:
     from service.web.requests.request_api import RequestApi
+    from workers.telemetry.activity import ActivitySender
 
 logger = logging.getLogger("hitl.receiver")
 
@@ -35,7 +37,12 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
     redis = receiver_client(settings.redis_url)
     queue_redis = command_client(settings.redis_url)
     inbox = Inbox(redis, retention=settings.retention)
-    intake = Intake(inbox, listens_to=_event_name_filter(settings), enqueue_drain=lambda: enqueue_drain(queue_redis))
+    intake = Intake(
+        inbox,
+        listens_to=_event_name_filter(settings),
+        enqueue_drain=lambda: enqueue_drain(queue_redis),
+        activity=_activity_sender(),
+    )
 
     requests = _request_api(settings, redis)
 
@@ -86,6 +93,15 @@ def _request_api(settings: Settings, redis: AsyncRedis) -> "RequestApi | None":
     return RequestApi(settings, redis)
 
 
+def _activity_sender() -> "ActivitySender | None":
+    """For a process of a `dev` stack; others do not import it."""
+    if "HITL_ACTIVITY_SOCKET" not in os.environ:
+        return None
+    from workers.telemetry.activity import ActivitySender
+
+    return ActivitySender.from_environment()
+
+
 def _event_name_filter(settings: Settings) -> Callable[[str], bool]:
     """Whether any route wants an event of a name. Without handlers here, only the workers know: all are accepted."""
     if settings.handlers is None:
@@ -104,6 +120,7 @@ def _refuse_unknown_routes(intake: Intake) -> Callable[[Request, Exception], Awa
         reason = "method_not_allowed" if error.status_code == 405 else "not_found"
         logger.info("delivery.refused status=%d reason=%s", error.status_code, reason)
         intake.count(reason)
+        intake.tell_activity(error.status_code, reason)
         return Response(status_code=error.status_code, headers=error.headers)
 
     return refuse

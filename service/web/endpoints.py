@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from starlette.types import Receive, Scope, Send
 
 from hitlsh.callbacks import CallbackInvalid, CallbackSigner
-from hitlsh.events import Unreadable
+from hitlsh.events import Event, Unreadable
 from hitlsh.signatures import SignatureInvalid, header_values
 from hitlsh.webhooks.receiving import BodyInvalid, VerifiedDelivery, read_verified
 from hitlsh.webhooks.receiving import receive as receive_signed
@@ -50,8 +50,9 @@ class Endpoint(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = datetime.now(UTC)
         unverified: bytes | None = None
+        event: Event | None = None
         try:
-            status, reason = await self._accept(scope, receive, received_at)
+            status, reason, event = await self._accept(scope, receive, received_at)
         except RequestRefused as refused:
             status, reason = refused.status, refused.reason
             logger.info("delivery.refused status=%d reason=%s", status, reason)
@@ -62,11 +63,12 @@ class Endpoint(ABC):
             return
         self._intake.count(reason)
         await _answer(send, status)
+        self._intake.tell_activity(status, reason, event)
         if unverified is not None:
             self._intake.inspector.inspect(unverified)
 
-    async def _accept(self, scope: Scope, receive: Receive, received_at: datetime) -> tuple[int, str]:
-        """Store a delivery; returns the status to answer with and its reason.
+    async def _accept(self, scope: Scope, receive: Receive, received_at: datetime) -> tuple[int, str, Event | None]:
+        """Store a delivery; returns the status to answer with, its reason, and what was delivered.
 
         A verified body that cannot be parsed is stored raw, because HITL.sh will not send it again.
         """
@@ -82,9 +84,10 @@ class Endpoint(ABC):
             acknowledgement = await self._intake.accept(_delivery(verified, received_at))
         except IntakeUnavailable as error:
             raise RequestRefused(503, error.reason) from error
+        event = verified.event if isinstance(verified.event, Event) else None
         if acknowledgement is OVER_QUOTA:
-            return status or acknowledgement.status, acknowledgement.reason
-        return status or acknowledgement.status, reason or acknowledgement.reason
+            return status or acknowledgement.status, acknowledgement.reason, event
+        return status or acknowledgement.status, reason or acknowledgement.reason, event
 
     async def _unverified_body(self, scope: Scope, receive: Receive, body: bytes | None) -> bytes | None:
         """The body of a refused delivery, if it may be inspected."""

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 from redis.exceptions import RedisError
@@ -19,6 +20,9 @@ from workers.redis_clients import RECEIVER_TIMEOUT
 from workers.telemetry import log_fields
 from workers.telemetry.meter import Meter
 from workers.telemetry.metric_catalog import ACCEPT_SECONDS
+
+if TYPE_CHECKING:  # imported only where a `dev` stack watches
+    from workers.telemetry.activity import ActivitySender
 
 logger = logging.getLogger("hitl.receiver")
 
@@ -85,8 +89,13 @@ class Intake:
         *,
         listens_to: Callable[[str], bool],
         enqueue_drain: Callable[[], bool],
+        activity: "ActivitySender | None" = None,
     ) -> None:
-        """`listens_to`: whether a route may want an event of this name. `enqueue_drain` may block."""
+        """`listens_to`: whether a route may want an event of this name. `enqueue_drain` may block.
+
+        `activity`: is told of each answer.
+        """
+        self._activity = activity
         self._inbox = inbox
         self._listens_to = listens_to
         self._enqueue_drain = enqueue_drain
@@ -112,6 +121,11 @@ class Intake:
     def count(self, reason: str, times: int = 1) -> None:
         self._counters[reason] += times
 
+    def tell_activity(self, status: int, reason: str, event: Event | None = None) -> None:
+        """Tell who watches a `dev` stack that a request was answered so."""
+        if self._activity is not None:
+            self._activity.send_answer(status, reason, event)
+
     async def start(self) -> None:
         await self._check_redis()
         self._monitor = asyncio.create_task(self._check_forever())
@@ -126,6 +140,8 @@ class Intake:
         if self._enqueueing is not None:
             await asyncio.wait({self._enqueueing})
         await self._check_redis()
+        if self._activity is not None:
+            self._activity.close()
 
     async def accept(self, delivery: Delivery) -> Acknowledgement:
         """Store a delivery; it is in the inbox when this returns. Raises `IntakeUnavailable`."""

@@ -30,6 +30,7 @@ from workers.inbox.worker_inbox import WorkerInbox
 from workers.routing.route import Route
 from workers.routing.router import Router
 from workers.telemetry import log_fields
+from workers.telemetry.activity import ActivitySender
 from workers.telemetry.meter import Meter
 from workers.telemetry.metric_catalog import EFFECTS, HANDLER_SECONDS, HANDLER_WAIT_SECONDS, SETTLE_SECONDS
 
@@ -74,11 +75,13 @@ class EffectExecutor:
         lease: float,
         on_overdue: Callable[[], None],
         can_read: bool = False,
+        activity: ActivitySender | None = None,
     ) -> None:
         """`on_overdue` is called when a `def` handler goes on after its timeout.
 
-        `can_read`: HITL.sh's API can be asked for what is missing.
+        `can_read`: HITL.sh's API can be asked for what is missing. `activity`: is told of each attempt.
         """
+        self._activity = activity
         self._can_read = can_read
         self._inbox = inbox
         self._router = router
@@ -213,7 +216,10 @@ class EffectExecutor:
         at_once = not item.is_suspect and not item.has_rivals
         begun = [route for route in routes if at_once and self._may_begin(route)]
         effects = [RoutedEffect.of(route, "running" if route in begun else "due") for route in routes]
-        effects += map(RoutedEffect.waiting, self._router.waits(decision))
+        effects += map(RoutedEffect.waiting, waits := self._router.waits(decision))
+        if self._activity is not None:
+            is_unrouted = not effects and self._router.listens_to(decision.event)  # else its answer says so
+            self._activity.send_routing(item, waits, is_unrouted=is_unrouted)
         # Handlers need not wait for this report: should it be lost with this process, the event is due
         # again when its lease expires. Their own reports come after it, in the same order.
         routed = self._reports.submit(Report(item.lease, Routed(effects=tuple(effects), is_suspect=item.is_suspect)))
@@ -288,6 +294,8 @@ class EffectExecutor:
             self.changed.set()
         ended = time.perf_counter()
         seconds = ended - began
+        if self._activity is not None:
+            self._activity.send_settlement(item, settlement, seconds)
         # A later claim of this drain may have given it another token meanwhile.
         token = self._at_work.pop(item.lease.member, item.lease.token)
         lease = msgspec.structs.replace(item.lease, token=token)

@@ -39,9 +39,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 #: What a change is about: a filter, or event keys, request ids and ``handler|event key``.
 Chosen = Filter | Sequence[str]
+#: Is called with the number of records that were read since the last call.
+Advance = Callable[[int], None]
 
 
-def retry(redis: Redis, chosen: Chosen, *, dry_run: bool = False) -> Change:
+def advance_nothing(_count: int) -> None:
+    """Show no progress."""
+
+
+def retry(redis: Redis, chosen: Chosen, *, dry_run: bool = False, advance: Advance = advance_nothing) -> Change:
     """Failed effects become due now and have all the attempts of their policy again; so do failed routings.
 
     Not those of an outcome that stronger evidence overruled. Raises `Refused` where only such, or what waits to be
@@ -54,11 +60,19 @@ def retry(redis: Redis, chosen: Chosen, *, dry_run: bool = False) -> Change:
             words += [key, f"{handler}:due" if handler else ""]
         return _run(redis, "operations/rerun_effects", "retries", "retried_at", "failed", "", *words)
 
-    members = _members(redis, chosen, (keys.FAILED,), lambda event: event.overruled is None)
+    members = _members(redis, chosen, (keys.FAILED,), advance, lambda event: event.overruled is None)
     return or_refuse(redis, chosen, _change(members, None if dry_run else begin))
 
 
-def discard(redis: Redis, chosen: Chosen, *, reason: str, retention: int, dry_run: bool = False) -> Change:
+def discard(
+    redis: Redis,
+    chosen: Chosen,
+    *,
+    reason: str,
+    retention: int,
+    dry_run: bool = False,
+    advance: Advance = advance_nothing,
+) -> Change:
     """Failed and held effects end undone, for this reason; an event with nothing open is kept `retention` seconds.
 
     So do those that wait to be confirmed, if they are named or the filter's state is ``unconfirmed``: most of what
@@ -72,8 +86,8 @@ def discard(redis: Redis, chosen: Chosen, *, reason: str, retention: int, dry_ru
     waits = isinstance(chosen, Filter) and chosen.state != "unconfirmed"
     indexes = (keys.FAILED, keys.HELD) if waits else (keys.FAILED, keys.HELD, keys.UNCONFIRMED)
     if isinstance(chosen, Filter) and chosen.state == "quarantined":
-        return _change(_quarantined(redis, chosen), None if dry_run else end)
-    return _change(_members(redis, chosen, indexes), None if dry_run else end)
+        return _change(_quarantined(redis, chosen, advance), None if dry_run else end)
+    return _change(_members(redis, chosen, indexes, advance), None if dry_run else end)
 
 
 def or_refuse(redis: Redis, chosen: Chosen, change: Change) -> Change:
@@ -108,7 +122,11 @@ def _reasons(redis: Redis, name: str) -> Iterator[str]:
 
 
 def _members(
-    redis: Redis, chosen: Chosen, indexes: Iterable[str], wanted: Callable[[EventSummary], bool] = lambda _: True
+    redis: Redis,
+    chosen: Chosen,
+    indexes: Iterable[str],
+    advance: Advance,
+    wanted: Callable[[EventSummary], bool] = lambda _: True,
 ) -> Iterator[list[str]]:
     """The effects chosen, batch by batch: of one index after the other, or those of the named events."""
     states = {index.removeprefix(keys.PREFIX) for index in indexes}
@@ -121,14 +139,16 @@ def _members(
         for positions in scan(redis, index, since=chosen.since, until=until, oldest_first=True):
             found = among(redis, positions, chosen)
             yield [one.member for one in found if one.effect.state in states and wanted(one.event)]
+            advance(len(positions))
 
 
-def _quarantined(redis: Redis, chosen: Filter) -> Iterator[list[str]]:
+def _quarantined(redis: Redis, chosen: Filter, advance: Advance) -> Iterator[list[str]]:
     """The quarantined records of a filter, batch by batch, each as ``|event key``."""
     until = until_now(redis, chosen.until)
     for positions in scan(redis, keys.QUARANTINE, since=chosen.since, until=until, oldest_first=True):
         found = lookup.summaries(redis, [position.member for position in positions])
         yield [f"|{event.key}" for event in found if chosen.wants(event)]
+        advance(len(positions))
 
 
 def _named(redis: Redis, name: str, states: set[str], wanted: Callable[[EventSummary], bool]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from hitlsh.webhooks.parsing import parse
 from workers.decision import Decision
 from workers.inbox import keys, scripts
 from workers.inbox.event_records import EventRecord
-from workers.inbox.operations.failures import EXAMPLES, Change, Chosen, or_refuse
+from workers.inbox.operations.failures import EXAMPLES, Advance, Change, Chosen, advance_nothing, or_refuse
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import scan, until_now
 from workers.inbox.queries.search import Filter, effect_of, resolve, split
@@ -36,7 +36,14 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 def replay(
-    redis: Redis, router: Router, chosen: Chosen, *, retention: int, force: bool = False, dry_run: bool = False
+    redis: Redis,
+    router: Router,
+    chosen: Chosen,
+    *,
+    retention: int,
+    force: bool = False,
+    dry_run: bool = False,
+    advance: Advance = advance_nothing,
 ) -> Change:
     """Events go through today's routes again, the oldest first.
 
@@ -62,6 +69,7 @@ def replay(
         effects += len(members)
         bodies += len(readable)
         examples += [*members, *(record.key for record, _ in readable)][: EXAMPLES - len(examples)]
+        advance(BATCH)
     return or_refuse(redis, chosen, Change(effects=effects, bodies=bodies, examples=tuple(examples)))
 
 

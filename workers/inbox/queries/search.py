@@ -11,7 +11,10 @@ from workers.event_names import listens_to
 from workers.inbox import keys, request_records
 from workers.inbox.event_records import EffectRecord, EventSummary
 from workers.inbox.queries import lookup
-from workers.inbox.queries.pagination import Position, scan
+from workers.inbox.queries.pagination import Position, count, scan, until_now
+
+#: Events that are read at a time where all are: each may hold a large answer.
+SCAN_CHUNK = 50
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +101,22 @@ def events(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str | 
             if position.member in by_key and sought.wants(by_key[position.member]):
                 matches.append(by_key[position.member])
     return EventPage(events=tuple(matches), cursor=None)
+
+
+def count_accepted(redis: Redis, sought: Filter = ALL) -> int:
+    """How many events were accepted in the time that is sought, whether they match otherwise or not."""
+    return count(redis, keys.EVENTS, since=sought.since, until=sought.until)
+
+
+def scan_events(redis: Redis, sought: Filter = ALL) -> Iterator[tuple[int, list[EventSummary]]]:
+    """All matching events, oldest first, a chunk at a time: how many were read for it, and those that match.
+
+    Events that are accepted meanwhile are left out, unless `until` lies ahead.
+    """
+    until = until_now(redis, sought.until)
+    for positions in scan(redis, keys.EVENTS, since=sought.since, until=until, oldest_first=True, chunk=SCAN_CHUNK):
+        summaries = lookup.summaries(redis, [position.member for position in positions])
+        yield len(positions), [summary for summary in summaries if sought.wants(summary)]
 
 
 def failures(redis: Redis, sought: Filter = ALL, *, most: int = 50, cursor: str | None = None) -> FailurePage:
