@@ -4,7 +4,9 @@ A managed server may forbid INFO or CONFIG: what cannot be read is not reported.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +20,36 @@ logger = logging.getLogger("hitl.redis")
 
 #: The inbox's scripts declare flags (https://redis.io/docs/latest/develop/programmability/lua-api/).
 OLDEST_VERSION = (7, 0)
+CLUSTER_PROBLEM = (
+    "REDIS_URL names a server in cluster mode, which RQ workers do not support: "
+    "name a server without cluster mode (a primary with replicas is fine)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """What a server tells of itself; empty where it may not."""
+
+    info: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerProblem:
+    """A setting of the server that loses deliveries."""
+
+    #: Its log event and the setting: ``redis.evicts maxmemory-policy=allkeys-lru``.
+    subject: str
+    consequence: str
+    remedy: str
+
+    @property
+    def event(self) -> str:
+        return self.subject.partition(" ")[0]
+
+    @property
+    def setting(self) -> str:
+        return self.subject.partition(" ")[2]
 
 
 def check_redis(url: str, *, until_then: str) -> None:
@@ -27,7 +59,7 @@ def check_redis(url: str, *, until_then: str) -> None:
     """
     redis = check_client(url)
     try:
-        info, config = _info(redis), _config(redis)
+        state = read_state(redis)
     except (ConnectionError, TimeoutError) as error:
         logger.warning(
             "redis.unreachable server=%s error=%s: %s; waiting for it: %s. Is REDIS_URL right, and does the server "
@@ -40,14 +72,26 @@ def check_redis(url: str, *, until_then: str) -> None:
         return
     finally:
         redis.close()
-    if str(info.get("cluster_enabled")) == "1":
-        problem = (
-            "REDIS_URL names a server in cluster mode, which RQ workers do not support: "
-            "name a server without cluster mode (a primary with replicas is fine)"
-        )
-        raise SettingsInvalid([problem])
-    for warning in warnings(info, config):
+    if is_cluster(state):
+        raise SettingsInvalid([CLUSTER_PROBLEM])
+    for warning in warnings(state.info, state.config):
         logger.warning(warning)
+
+
+def read_state(redis: Redis) -> ServerState:
+    """Raises `RedisError` for a server that does not answer."""
+    return ServerState(info=_info(redis), config=_config(redis))
+
+
+def is_cluster(state: ServerState) -> bool:
+    return str(state.info.get("cluster_enabled")) == "1"
+
+
+def clock_skew(redis: Redis) -> float:
+    """Seconds by which the server's clock is ahead of this machine's, to within the time that the call takes."""
+    sent = time.time()
+    seconds, microseconds = redis.time()
+    return seconds + microseconds / 1e6 - (sent + time.time()) / 2
 
 
 def address(url: str) -> str:
@@ -57,28 +101,41 @@ def address(url: str) -> str:
 
 
 def warnings(info: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[str]:
+    """The log line of each problem."""
+    for problem in problems(ServerState(info=info, config=config)):
+        yield f"{problem.subject}: {problem.consequence}: {problem.remedy}"
+
+
+def problems(state: ServerState) -> Iterator[ServerProblem]:
     """Name each setting that loses deliveries, by what INFO and CONFIG GET say; both may say nothing."""
+    info, config = state.info, state.config
     version = str(info.get("redis_version", ""))
     if _is_too_old(version):
-        yield (
-            f"redis.too_old version={version}: the inbox's Lua scripts need Redis 7.0, so that no delivery can be "
-            "kept: install Redis 7.0, Valkey 7.2 or newer"
+        yield ServerProblem(
+            subject=f"redis.too_old version={version}",
+            consequence="the inbox's Lua scripts need Redis 7.0, so that no delivery can be kept",
+            remedy="install Redis 7.0, Valkey 7.2 or newer",
         )
     policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
-        yield (
-            f"redis.evicts maxmemory-policy={policy}: when its memory is full, the server deletes records, also of "
-            f"deliveries that were acknowledged and not yet handled: {_remedy('maxmemory-policy', 'noeviction')}"
+        yield ServerProblem(
+            subject=f"redis.evicts maxmemory-policy={policy}",
+            consequence="when its memory is full, the server deletes records, also of deliveries that were "
+            "acknowledged and not yet handled",
+            remedy=_remedy("maxmemory-policy", "noeviction"),
         )
     if str(info.get("aof_enabled", "1")) == "0":
-        yield (
-            "redis.not_durable appendonly=no: when the server stops, deliveries that were acknowledged since its "
-            f"last snapshot are lost: {_remedy('appendonly', 'yes')}"
+        yield ServerProblem(
+            subject="redis.not_durable appendonly=no",
+            consequence="when the server stops, deliveries that were acknowledged since its last snapshot are lost",
+            remedy=_remedy("appendonly", "yes"),
         )
     elif config.get("appendfsync", "always") not in {"always", "everysec"}:
-        yield (
-            f"redis.not_durable appendfsync={config['appendfsync']}: when the server's machine fails, deliveries that "
-            f"were acknowledged in about the last 30 seconds are lost: {_remedy('appendfsync', 'always')}"
+        yield ServerProblem(
+            subject=f"redis.not_durable appendfsync={config['appendfsync']}",
+            consequence="when the server's machine fails, deliveries that were acknowledged in about the last 30 "
+            "seconds are lost",
+            remedy=_remedy("appendfsync", "always"),
         )
 
 

@@ -20,6 +20,7 @@ COMMAND_MODULES = {
     "demo": "service.cli.development.demo",
     "dev": "service.cli.development.dev",
     "discard": "service.cli.inbox.discard",
+    "doctor": "service.cli.doctor",
     "events": "service.cli.inbox.events",
     "failed": "service.cli.inbox.failed",
     "mcp": "service.cli.asking.mcp",
