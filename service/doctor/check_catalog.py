@@ -20,7 +20,11 @@ GROUP_TITLES = {
     "processes": "Processes",
     "api": "HITL.sh",
     "address": "Public address",
+    "prove": "Proof",
 }
+#: Those of `doctor` without `--prove`.
+CHECKED_GROUPS = tuple(group for group in GROUP_TITLES if group != "prove")
+
 
 CHECKS = (
     Check(name="settings.valid", meaning="each setting can be read. An error: every program refuses to start"),
@@ -78,4 +82,24 @@ CHECKS = (
         meaning="something answers under `HITL_PUBLIC_URL`, without a redirect. Whether it is this receiver, only "
         "`--prove` tells",
     ),
+    Check(name="prove.redis", meaning="a record of the proof can be written to `REDIS_URL`"),
+    Check(
+        name="prove.identity",
+        meaning="the URL leads to a process with the secret and with the Redis that are set here, not to a stranger, "
+        "nor to another installation",
+    ),
+    Check(name="prove.secrets", meaning="the receiver takes every secret that is set here"),
+    Check(
+        name="prove.accepted",
+        meaning="a valid delivery arrives as it was sent, once, and its answer comes back. Otherwise: what was changed",
+    ),
+    Check(name="prove.repeated", meaning="the same delivery again reaches the receiver, which answers 200"),
+    Check(name="prove.forged", meaning="a wrong signature, or a forged callback URL, is answered 401"),
+    Check(name="prove.late", meaning="a callback URL that has expired is answered 401; signatures hold no time"),
+    Check(name="prove.malformed", meaning="a body that is no JSON is answered 400"),
+    Check(
+        name="prove.largest",
+        meaning="a body of `HITL_MAX_BODY` bytes passes; a proxy may have a lower limit. Not tried above 8 MiB",
+    ),
+    Check(name="prove.oversized", meaning="a larger body is answered 413, by the receiver or in front of it"),
 )

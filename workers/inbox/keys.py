@@ -49,6 +49,7 @@
 | `questions_due` | sorted set | questions that are to be asked, repaired or escalated, by when (milliseconds) |
 | `present:<process>` | string | a `clock` or a `web` process is there; expires with its announcement |
 | `latest` | hash | when each reason last occurred, and each process last announced itself (milliseconds) |
+| `proof:<nonce>` | hash | how test deliveries of `doctor --prove` were answered, by case; expires in minutes |
 | `metrics` | hash | counts and histograms of all processes for Prometheus, by `metric\\|label\\|bucket` |
 """
 
@@ -90,6 +91,10 @@ def webhook_health(hour: int) -> str:
 def present(process: str) -> str:
     """`process`: clock or web."""
     return f"{PREFIX}present:{process}"
+
+
+def proof(nonce: str) -> str:
+    return f"{PREFIX}proof:{nonce}"
 
 
 def budget(api_key_hash: str) -> str:
