@@ -11,6 +11,7 @@ from hitlsh.api.models.accounts import KeyTest
 from hitlsh.errors import HitlshError
 from service.cli.durations import counted
 from service.doctor.findings import Finding, error, ok, warning
+from service.escaping import one_line
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.reconcile.snapshot import rules
 from workers.settings import Settings
@@ -73,7 +74,7 @@ def _key_findings(settings: Settings, key: str, redis: Redis) -> Iterator[Findin
     except Unauthorized as refusal:
         yield error(
             "api.key",
-            f"HITL.sh refuses the API key: {refusal.msg.rstrip('.')}.",
+            f"HITL.sh refuses the API key: {one_line(refusal.msg).rstrip('.')}.",
             "Set HITL_API_KEY of every process to a valid key; keys are made in the dashboard of HITL.sh.",
         )
     except (BudgetExhausted, RateLimited) as spent:
@@ -84,7 +85,8 @@ def _key_findings(settings: Settings, key: str, redis: Redis) -> Iterator[Findin
             "Wait, or see with `hitl-receiver status` what uses the calls; other programs may use the same key.",
         )
     except HitlshError as failure:
-        yield error("api.key", f"The API key could not be tried: {failure}.", "Check HITL_BASE_URL and the network.")
+        text = f"The API key could not be tried: {one_line(str(failure))}."
+        yield error("api.key", text, "Check HITL_BASE_URL and the network.")
     else:
         yield _account_finding(account)
         left = budget.available("asking")

@@ -61,7 +61,7 @@ CHECKS = (
         name="handlers.confirmation",
         meaning='a route with `trust="confirmed"` has an API key to confirm decisions with',
     ),
-    Check(name="handlers.sinks", meaning="the host of each `router.forward` can be reached; nothing is sent"),
+    Check(name="handlers.sinks", meaning="the host of each `Webhook` and `Slack` can be reached; nothing is sent"),
     Check(
         name="processes.handlers",
         meaning="a worker is connected to the queue `hitl`, and due work does not wait",

@@ -1,9 +1,8 @@
 """Makes all checks, one group after the other."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from service.doctor.address_findings import address_finding
@@ -13,7 +12,7 @@ from service.doctor.handler_findings import handler_findings
 from service.doctor.process_findings import process_findings
 from service.doctor.redis_findings import redis_findings
 from service.doctor.setting_values import setting_findings, setting_values
-from workers.redis_clients import check_client
+from workers.redis_clients import command_client
 from workers.settings import Settings, SettingsInvalid
 
 
@@ -38,7 +37,7 @@ def _findings(environ: Mapping[str, str], groups: Collection[str], *, offline: b
             yield finding
     if settings is None:
         return
-    with contextlib.closing(check_client(settings.redis_url)) as redis:
+    with contextlib.closing(command_client(settings.redis_url)) as redis:
         needs_redis = {"redis", "processes", "api"} & set(groups)
         server = list(redis_findings(redis, settings.redis_url)) if needs_redis else []
         if "redis" in groups or (server and server[0].level == "error"):
@@ -47,9 +46,9 @@ def _findings(environ: Mapping[str, str], groups: Collection[str], *, offline: b
         if "handlers" in groups:
             yield from handler_findings(settings, offline=offline)
         if "processes" in groups and reachable is not None:
-            yield from _process_findings(reachable, settings)
+            yield from _guarded("processes.handlers", process_findings(reachable, settings))
         if "api" in groups and not offline:
-            yield from api_findings(settings, reachable)
+            yield from _guarded("api.calls", api_findings(settings, reachable))
         if "address" in groups and not offline:
             yield address_finding(settings.public_url)
 
@@ -63,12 +62,13 @@ def _read(
         return None, problems
 
 
-def _process_findings(redis: Redis, settings: Settings) -> Iterator[Finding]:
+def _guarded(check: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """These findings; where Redis fails meanwhile, an error of this check ends them."""
     try:
-        yield from process_findings(redis, settings)
+        yield from findings
     except RedisError as failure:
         yield error(
-            "processes.handlers",
+            check,
             f"The inbox cannot be read ({type(failure).__name__}: {failure}).",
             "Correct what is wrong with Redis first.",
         )

@@ -11,6 +11,8 @@ from service.doctor.findings import Finding, error, ok, warning
 from workers.errors import WorkersError
 from workers.routing.router import Router
 from workers.settings import Settings, SettingsInvalid
+from workers.sinks.slack import Slack
+from workers.sinks.webhook import Webhook
 from workers.startup_checks import check_confirmation_is_possible, unsent_field_warnings
 
 #: Seconds to wait for a connection to a sink's host.
@@ -82,12 +84,9 @@ def _sink_findings(router: Router) -> Iterator[Finding]:
 
 
 def _address_of(send: object) -> tuple[str, int] | None:
-    """Host and port of the sink that a route calls; a sink of the user's own may call something else an address."""
-    match getattr(getattr(send, "__self__", None), "address", None):
-        case (str(host), int(port)):
-            return host, port
-        case _:
-            return None
+    """Host and port of the sink that a route calls; None for other handlers, and for sinks of the user's own."""
+    sink = getattr(send, "__self__", None)
+    return sink.address if isinstance(sink, Slack | Webhook) else None
 
 
 def _connection_problem(host: str, port: int) -> str | None:

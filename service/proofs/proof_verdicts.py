@@ -118,7 +118,9 @@ def judge_other(channel: Channel, delivery: ProofDelivery, reply: Reply | NoRepl
         text = f"{name} is answered {decided.status} ({decided.reason}), not {delivery.expected}."
         return error(check, text, "Compare the versions of hitl-receiver here and there, and see the log of `serve`.")
     if isinstance(reply, NoReply):
-        return ok(check, f"{name} is refused ({decided.status}); the connection ends before the answer comes.")
+        text = f"{name} is answered {decided.status}, and the answer does not come back ({reply.reason})."
+        # A receiver that refuses a body does not read it, and the connection may end while it is sent.
+        return ok(check, text) if decided.status == 413 else warning(check, text, _PROXY)
     if reply.status != decided.status:
         text = f"{name} is answered {decided.status}, and something on the way makes that {reply.status}."
         return warning(check, text, "Have the proxy pass answers on: HITL.sh goes by their status.")
@@ -128,7 +130,7 @@ def judge_other(channel: Channel, delivery: ProofDelivery, reply: Reply | NoRepl
 
 
 def _judge_stranger(channel: Channel, url: str, reply: Reply) -> Finding:
-    """Somebody answered who has not shown that he has our secret."""
+    """What answered has not shown that it has our secret."""
     kind, setting, status = _KINDS[channel], _SETTINGS[channel], reply.status
     text = f"{kind}: {url} answers {status} without a proof"
     if 300 <= status < 400:

@@ -1,6 +1,7 @@
 """`doctor --prove`: posts test deliveries to a URL, and reads in Redis what became of them."""
 
 import secrets
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -94,7 +95,8 @@ class Prover:
         arrival = judge_first(channel, self._shown_url, valid, reply, record)
         yield arrival
         is_ours = is_proven(reply, record)
-        if not is_ours and not (isinstance(reply, Reply) and reply.status == 401):
+        is_refused = not is_ours and isinstance(reply, Reply) and reply.status == 401
+        if arrival.level != "ok" and not is_refused:  # what is wrong with a valid delivery is wrong with all others
             return
         for number, postman in enumerate(postmen[:-1], 1):
             earlier = self._post(client, postman.challenger, postman.valid(f"secret-{number}"))
@@ -102,7 +104,7 @@ class Prover:
                 yield judge_secret(channel, number, count, *earlier)
             elif is_proven(*earlier):
                 yield judge_newest_unknown(channel, number, count)
-        if arrival.level != "ok":  # what is wrong with a valid delivery is wrong with all others
+        if is_refused:
             return
         for delivery in newest.others(valid):
             yield judge_other(channel, delivery, *self._post(client, newest.challenger, delivery))
@@ -123,12 +125,10 @@ class Prover:
         return reply, Record(outcome=outcome, times=times)
 
     def _reply(self, client: httpx.Client, challenger: Challenger, delivery: ProofDelivery) -> Reply | NoReply:
-        address_of_delivery = f"{self._url}{delivery.path}"
+        url, deadline = f"{self._url}{delivery.path}", time.monotonic() + self._seconds
         try:
-            with client.stream(
-                "POST", address_of_delivery, content=delivery.body, headers=dict(delivery.headers)
-            ) as response:
-                text = _beginning(response)
+            with client.stream("POST", url, content=delivery.body, headers=dict(delivery.headers)) as response:
+                text = _beginning(response, deadline)
         except httpx.TimeoutException:
             return NoReply(reason=f"no answer within {self._seconds:g} s")
         except (*http_transport.NO_REPLY, httpx.InvalidURL) as failure:
@@ -141,11 +141,12 @@ class Prover:
         )
 
 
-def _beginning(response: httpx.Response) -> str:
+def _beginning(response: httpx.Response, deadline: float) -> str:
+    """The body of a reply; empty for one that is too long or comes too slowly to be an answer."""
     received = b""
     for chunk in response.iter_bytes():
         received += chunk
-        if len(received) > _LONGEST_REPLY:
+        if len(received) > _LONGEST_REPLY or time.monotonic() > deadline:
             return ""
     return received.decode("ascii", "replace")
 
