@@ -35,7 +35,7 @@ def handler_findings(settings: Settings, *, offline: bool = False) -> Iterator[F
         yield error("handlers.import", text, 'Put what it runs below `if __name__ == "__main__":`.')
         return
     names = ", ".join(route.name for route in router.routes)
-    yield ok("handlers.import", f"{settings.handlers} has the routes {names}.")
+    yield ok("handlers.import", f"{settings.handlers} can be imported; its routes: {names}.")
     yield from _field_findings(settings, router)
     yield _confirmation_finding(settings, router)
     if not offline:

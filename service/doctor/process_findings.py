@@ -9,7 +9,7 @@ from service.doctor.findings import Finding, error, ok, warning
 from workers.inbox import inbox_clock
 from workers.inbox.alarms import presence
 from workers.inbox.queries import due_work
-from workers.queue import DRAIN, RECONCILE, count_workers
+from workers.queue import DRAIN, RECONCILE, JobKind, count_workers
 from workers.settings import Settings
 
 
@@ -34,16 +34,16 @@ def _workers_finding(redis: Redis) -> Finding:
     if work.overdue and not work.drains:
         return warning(
             "processes.handlers",
-            f"{counted(workers, 'worker')} of the queue {DRAIN.queue} connected, but due work waits and none takes it.",
+            f"{_connected(workers, DRAIN)}, but due work waits and none takes it.",
             "See the log of `hitl-receiver work`, and that a clock process runs.",
         )
-    return ok("processes.handlers", f"{counted(workers, 'worker')} of the queue {DRAIN.queue} connected.")
+    return ok("processes.handlers", f"{_connected(workers, DRAIN)}.")
 
 
 def _reconcile_finding(redis: Redis) -> Finding:
     workers = count_workers(redis, RECONCILE)
     if workers:
-        return ok("processes.reconcile", f"{counted(workers, 'worker')} of the queue {RECONCILE.queue} connected.")
+        return ok("processes.reconcile", f"{_connected(workers, RECONCILE)}.")
     return warning(
         "processes.reconcile",
         f"No worker is connected to the queue {RECONCILE.queue}, so decisions that the webhooks miss are not found.",
@@ -59,3 +59,7 @@ def _clock_finding(redis: Redis) -> Finding:
         "No clock process has announced itself in the last 10 seconds: retries and reconcile runs are not enqueued.",
         "Start `hitl-receiver clock` with the REDIS_URL that is set here.",
     )
+
+
+def _connected(workers: int, kind: JobKind) -> str:
+    return f"{counted(workers, 'worker')} {'is' if workers == 1 else 'are'} connected to the queue {kind.queue}"
