@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from redis import Redis
@@ -26,30 +26,25 @@ CLUSTER_PROBLEM = (
 )
 
 
+class RedisWarning(NamedTuple):
+    """A setting of the server that loses deliveries."""
+
+    #: The event of the log and what the setting is: ``redis.evicts maxmemory-policy=allkeys-lru``.
+    event: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """The line of the log."""
+        return f"{self.event}: {self.problem}: {self.remedy}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
     """What a server tells of itself; empty where it may not."""
 
     info: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerProblem:
-    """A setting of the server that loses deliveries."""
-
-    #: Its log event and the setting: ``redis.evicts maxmemory-policy=allkeys-lru``.
-    subject: str
-    consequence: str
-    remedy: str
-
-    @property
-    def event(self) -> str:
-        return self.subject.partition(" ")[0]
-
-    @property
-    def setting(self) -> str:
-        return self.subject.partition(" ")[2]
 
 
 def check_redis(url: str, *, until_then: str) -> None:
@@ -75,7 +70,7 @@ def check_redis(url: str, *, until_then: str) -> None:
     if is_cluster(state):
         raise SettingsInvalid([CLUSTER_PROBLEM])
     for warning in warnings(state.info, state.config):
-        logger.warning(warning)
+        logger.warning("%s", warning)
 
 
 def read_state(redis: Redis) -> ServerState:
@@ -100,43 +95,35 @@ def address(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def warnings(info: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[str]:
-    """The log line of each problem."""
-    for problem in problems(ServerState(info=info, config=config)):
-        yield f"{problem.subject}: {problem.consequence}: {problem.remedy}"
-
-
-def problems(state: ServerState) -> Iterator[ServerProblem]:
+def warnings(info: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[RedisWarning]:
     """Name each setting that loses deliveries, by what INFO and CONFIG GET say; both may say nothing."""
-    info, config = state.info, state.config
     version = str(info.get("redis_version", ""))
     if _is_too_old(version):
-        yield ServerProblem(
-            subject=f"redis.too_old version={version}",
-            consequence="the inbox's Lua scripts need Redis 7.0, so that no delivery can be kept",
-            remedy="install Redis 7.0, Valkey 7.2 or newer",
-        )
+        yield RedisWarning(
+            f"redis.too_old version={version}",
+            "the inbox's Lua scripts need Redis 7.0, so that no delivery can be kept",
+            "install Redis 7.0, Valkey 7.2 or newer",
+        )  # fmt: skip
     policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
-        yield ServerProblem(
-            subject=f"redis.evicts maxmemory-policy={policy}",
-            consequence="when its memory is full, the server deletes records, also of deliveries that were "
-            "acknowledged and not yet handled",
-            remedy=_remedy("maxmemory-policy", "noeviction"),
-        )
+        yield RedisWarning(
+            f"redis.evicts maxmemory-policy={policy}",
+            "when its memory is full, the server deletes records, also of deliveries that were acknowledged and not "
+            "yet handled",
+            _remedy("maxmemory-policy", "noeviction"),
+        )  # fmt: skip
     if str(info.get("aof_enabled", "1")) == "0":
-        yield ServerProblem(
-            subject="redis.not_durable appendonly=no",
-            consequence="when the server stops, deliveries that were acknowledged since its last snapshot are lost",
-            remedy=_remedy("appendonly", "yes"),
-        )
+        yield RedisWarning(
+            "redis.not_durable appendonly=no",
+            "when the server stops, deliveries that were acknowledged since its last snapshot are lost",
+            _remedy("appendonly", "yes"),
+        )  # fmt: skip
     elif config.get("appendfsync", "always") not in {"always", "everysec"}:
-        yield ServerProblem(
-            subject=f"redis.not_durable appendfsync={config['appendfsync']}",
-            consequence="when the server's machine fails, deliveries that were acknowledged in about the last 30 "
-            "seconds are lost",
-            remedy=_remedy("appendfsync", "always"),
-        )
+        yield RedisWarning(
+            f"redis.not_durable appendfsync={config['appendfsync']}",
+            "when the server's machine fails, deliveries that were acknowledged in about the last 30 seconds are lost",
+            _remedy("appendfsync", "always"),
+        )  # fmt: skip
 
 
 def _remedy(setting: str, value: str) -> str:

@@ -6,8 +6,7 @@ from redis import Redis
 
 from service.cli.durations import counted
 from service.doctor.findings import Finding, error, ok, warning
-from workers.inbox import inbox_clock
-from workers.inbox.alarms import presence
+from workers.inbox import inbox_clock, presence
 from workers.inbox.queries import due_work
 from workers.queue import DRAIN, RECONCILE, JobKind, count_workers
 from workers.settings import Settings

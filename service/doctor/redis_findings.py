@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from service.cli.durations import duration
 from service.doctor.findings import Finding, error, ok, warning
 from service.web.ingest import CALLBACK_MEMORY_LIMIT, MEMORY_LIMIT
-from workers.redis_checks import CLUSTER_PROBLEM, ServerState, address, clock_skew, is_cluster, problems, read_state
+from workers.redis_checks import CLUSTER_PROBLEM, ServerState, address, clock_skew, is_cluster, read_state, warnings
 
 #: Seconds by which two clocks may differ.
 MOST_SKEW = 2.0
@@ -34,12 +34,12 @@ def redis_findings(redis: Redis, url: str) -> Iterator[Finding]:
 
 def server_findings(state: ServerState) -> Iterator[Finding]:
     """What the programs also log at their start, and whether it is a replica."""
-    found = {_CHECKS[problem.event]: problem for problem in problems(state)}
+    found = {_CHECKS[one.event.partition(" ")[0]]: one for one in warnings(state.info, state.config)}
     for check, good in _good(state).items():
         if (problem := found.get(check)) is not None:
             make = error if check == "redis.version" else warning
-            consequence = f"{problem.consequence[0].upper()}{problem.consequence[1:]}"
-            yield make(check, f"{consequence} ({problem.setting}).", f"{_capital(problem.remedy)}.")
+            setting = problem.event.partition(" ")[2]
+            yield make(check, f"{_capital(problem.problem)} ({setting}).", f"{_capital(problem.remedy)}.")
         elif good is None:
             yield ok(check, "Unknown: the server does not tell.")
         else:

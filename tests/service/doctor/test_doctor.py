@@ -22,8 +22,7 @@ from tests.processes.programs import Program
 from tests.processes.stacks import free_port
 from tests.service.conftest import CALLBACK_KEY, ENVIRON, SECRET, Receiver
 from tests.test_docs import PAGES, settings_read
-from workers.inbox import keys
-from workers.inbox.alarms import presence
+from workers.inbox import keys, presence
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.redis_checks import ServerState
 
