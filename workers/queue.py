@@ -172,6 +172,11 @@ def oldest_waiting(redis: Redis, kind: JobKind) -> bytes | None:
     return cast("bytes | None", redis.lindex(waiting_key(kind), -1))
 
 
+def queue(redis: Redis, kind: JobKind = DRAIN) -> ReceiverQueue:
+    """The RQ queue of this kind of job, in JSON."""
+    return ReceiverQueue(kind.queue, connection=redis, serializer="json")
+
+
 def count_workers(redis: Redis, kind: JobKind) -> int:
     """How many workers of the queue hold a connection now: each subscribes to a channel of its own.
 
@@ -182,11 +187,6 @@ def count_workers(redis: Redis, kind: JobKind) -> int:
     channels = [PUBSUB_CHANNEL_TEMPLATE % name for name in names]
     counts = cast("list[tuple[bytes, int]]", redis.pubsub_numsub(*channels)) if channels else []
     return sum(count > 0 for _, count in counts)
-
-
-def queue(redis: Redis, kind: JobKind = DRAIN) -> ReceiverQueue:
-    """The RQ queue of this kind of job, in JSON."""
-    return ReceiverQueue(kind.queue, connection=redis, serializer="json")
 
 
 def enqueue_drain(redis: Redis) -> bool:
