@@ -53,8 +53,9 @@ def refusals(receiver: Receiver) -> int:
 
 def inbox_keys(redis: Redis) -> set[bytes]:
     """All keys but the proofs and what a web process writes each second."""
-    written = {keys.CLOCK, keys.COUNTERS, f"{keys.PREFIX}latest", keys.present("web")}
-    return {key for key in redis.scan_iter() if key.decode() not in written and b"}:proof:" not in key}
+    names = {key.decode(): key for key in redis.scan_iter()}
+    passing = tuple(f"{keys.PREFIX}{name}" for name in ("proof:", "clock", "counters", "latest", "present:"))
+    return {key for name, key in names.items() if not name.startswith(passing)}
 
 
 # -- without harm --------------------------------------------------------------------------------------
