@@ -12,6 +12,7 @@
     ├── TunnelFailed         a tunnel client leads nowhere                    service.local.tunnel
     ├── ProgramFailed        a process of the stack ends after each start     service.local.supervisor
     ├── FolderRefused        a folder or file cannot be used safely           service.local.private_folder
+    ├── ChallengeExpired     a challenge of `doctor --prove` is too old       service.proofs.challenges
     ├── CannotSend           a sample could not be posted                     service.cli.development.send
     ├── RequestUnknown       HITL.sh no longer knows the request              service.cli.asking.decision_wait
     ├── MetricsPortTaken     the port of the metrics cannot be listened on    service.metrics.exposition

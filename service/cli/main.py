@@ -21,6 +21,7 @@ COMMAND_MODULES = {
     "demo": "service.cli.development.demo",
     "dev": "service.cli.development.dev",
     "discard": "service.cli.inbox.discard",
+    "doctor": "service.cli.doctor",
     "events": "service.cli.inbox.events",
     "export": "service.cli.reports.export",
     "failed": "service.cli.inbox.failed",

@@ -3,8 +3,9 @@
 import gc
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis as AsyncRedis
@@ -15,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
-from service.web.endpoints import BODY_SECONDS, AccountWebhookEndpoint, CallbackEndpoint
+from service.web.endpoints import BODY_SECONDS, AccountWebhookEndpoint, CallbackEndpoint, Endpoint, ProvableEndpoint
 from service.web.http_protocol import ON_SHUTDOWN
 from service.web.ingest import Intake
 from workers.inbox.store import Inbox
@@ -24,6 +25,8 @@ from workers.redis_clients import command_client, receiver_client
 from workers.settings import Settings
 
 if TYPE_CHECKING:
+    from service.proofs.challenges import Channel
+    from service.proofs.proof_answers import ProofAnswers
     from service.web.requests.request_api import RequestApi
     from workers.telemetry.activity import ActivitySender
 
@@ -66,7 +69,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
 
     app = Starlette(
         routes=[
-            *_endpoint_routes(settings, intake, body_seconds),
+            *_endpoint_routes(settings, intake, body_seconds, redis),
             *([] if requests is None else requests.routes),
             *_health_routes(intake),
             *_metrics_routes(settings),
@@ -126,22 +129,40 @@ def _refuse_unknown_routes(intake: Intake) -> Callable[[Request, Exception], Awa
     return refuse
 
 
-def _endpoint_routes(settings: Settings, intake: Intake, body_seconds: float) -> list[BaseRoute]:
+def _endpoint_routes(settings: Settings, intake: Intake, body_seconds: float, redis: AsyncRedis) -> list[BaseRoute]:
     routes: list[BaseRoute] = []
     if settings.webhook_secrets:
         webhooks = AccountWebhookEndpoint(
             intake, settings.webhook_secrets, max_body=settings.max_body, body_seconds=body_seconds
         )
-        routes += [Route(path, webhooks, methods=["POST"]) for path in (WEBHOOKS, f"{WEBHOOKS}/")]
+        provable = ProvableEndpoint(
+            webhooks, lambda: _proofs("webhook", settings.webhook_secrets, webhooks, intake, redis)
+        )
+        routes += [Route(path, provable, methods=["POST"]) for path in (WEBHOOKS, f"{WEBHOOKS}/")]
     if settings.callback_secrets:
         callbacks = CallbackEndpoint(
             intake, CallbackSigner(settings.callback_secrets), max_body=settings.max_body, body_seconds=body_seconds
         )
+        provable = ProvableEndpoint(
+            callbacks, lambda: _proofs("callback", settings.callback_secrets, callbacks, intake, redis)
+        )
         routes += [
-            Route(path, callbacks, methods=["POST"])
+            Route(path, provable, methods=["POST"])
             for path in (f"{CALLBACK_PATH}{{token}}", f"{CALLBACK_PATH}{{token}}/")
         ]
     return routes
+
+
+def _proofs(
+    channel: "Channel", secrets: Sequence[str], endpoint: Endpoint, intake: Intake, redis: AsyncRedis
+) -> "ProofAnswers":
+    """What answers test deliveries of `doctor --prove` at an endpoint."""
+    from service.proofs.challenges import path_signer
+    from service.proofs.proof_answers import ProofAnswers
+    from workers.inbox.operations import proofs
+
+    verifier = endpoint.verifying_with(path_signer(secrets)) if isinstance(endpoint, CallbackEndpoint) else endpoint
+    return ProofAnswers(channel, secrets, verifier, record=partial(proofs.record, redis), is_ready=lambda: intake.ready)
 
 
 def _health_routes(intake: Intake) -> list[BaseRoute]:

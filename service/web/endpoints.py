@@ -7,8 +7,9 @@ for logs and counters.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
@@ -22,12 +23,18 @@ from service.web.body_reader import BodyReader, ClientDisconnected, RequestRefus
 from service.web.ingest import OVER_QUOTA, Intake, IntakeUnavailable
 from workers.inbox.values import Delivery
 
+if TYPE_CHECKING:
+    from service.proofs.proof_answers import ProofAnswers
+
 logger = logging.getLogger("hitl.receiver")
 
 #: Seconds that a sender has for its whole body.
 BODY_SECONDS = 10.0
 #: Seconds after which HITL.sh may retry a delivery that we could not store.
 RETRY_AFTER = b"5"
+#: The header of test deliveries, and the beginning of their bodies: whoever sends it, such a body is never stored.
+PROOF_HEADER = b"x-hitl-proof"
+PROOF_BODY = b'{"event":"hitl-receiver.proof",'
 
 
 class Endpoint(ABC):
@@ -62,7 +69,7 @@ class Endpoint(ABC):
             self._intake.count("client_disconnected")
             return
         self._intake.count(reason)
-        await _answer(send, status)
+        await answer(send, status)
         self._intake.tell_activity(status, reason, event)
         if unverified is not None:
             self._intake.inspector.inspect(unverified)
@@ -80,6 +87,8 @@ class Endpoint(ABC):
         else:
             if isinstance(verified.event, Unreadable):
                 status, reason = 202, verified.event.reason
+        if verified.body.startswith(PROOF_BODY):
+            raise RequestRefused(401, "proof_unverified", body=verified.body)
         try:
             acknowledgement = await self._intake.accept(_delivery(verified, received_at))
         except IntakeUnavailable as error:
@@ -129,6 +138,10 @@ class CallbackEndpoint(Endpoint):
         super().__init__(intake, max_body=max_body, body_seconds=body_seconds)
         self._signer = signer
 
+    def verifying_with(self, signer: CallbackSigner) -> "CallbackEndpoint":
+        """The same endpoint for tokens of another signer."""
+        return CallbackEndpoint(self._intake, signer, max_body=self._max_body, body_seconds=self._body_seconds)
+
     async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
         try:
             callback = self._signer.read(scope["path_params"]["token"])
@@ -136,6 +149,32 @@ class CallbackEndpoint(Endpoint):
             raise RequestRefused(error.status, error.reason) from error
         body = await self.read_body(scope, receive)
         return read_verified(scope["headers"], body, trust="callback", callback=callback)
+
+
+class ProvableEndpoint:
+    """An endpoint that answers the test deliveries of `doctor --prove`, too; loads nothing for them until one comes."""
+
+    def __init__(self, endpoint: Endpoint, make_proofs: "Callable[[], ProofAnswers]") -> None:
+        self._endpoint = endpoint
+        self._make_proofs = make_proofs
+        self._proofs: ProofAnswers | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _may_be_proof(scope):
+            if self._proofs is None:
+                self._proofs = self._make_proofs()
+            if await self._proofs.respond(scope, receive, send):
+                return
+        await self._endpoint(scope, receive, send)
+
+
+def _may_be_proof(scope: Scope) -> bool:
+    if scope["query_string"]:
+        return True
+    for name, _ in scope["headers"]:  # noqa: SIM110 - a generator costs more, and every delivery comes here
+        if name == PROOF_HEADER:
+            return True
+    return False
 
 
 def _check_is_signed(scope: Scope) -> None:
@@ -160,12 +199,13 @@ def _delivery(verified: VerifiedDelivery, received_at: datetime) -> Delivery:
     )
 
 
-async def _answer(send: Send, status: int) -> None:
-    headers = [(b"content-length", b"0")]
+async def answer(send: Send, status: int, body: bytes = b"") -> None:
+    """Send an answer; only a test delivery gets one with a body."""
+    headers = [(b"content-length", str(len(body)).encode())]
     if status == 503:
         headers.append((b"retry-after", RETRY_AFTER))
     if status in {401, 408, 413}:
         # The rest of the body, if any, is not read.
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": body})

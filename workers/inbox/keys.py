@@ -47,6 +47,9 @@
 | `questions_open` | sorted set | questions without an outcome, by when they were asked (seconds) |
 | `questions_queued` | sorted set | questions that wait for calls, by priority and time |
 | `questions_due` | sorted set | questions that are to be asked, repaired or escalated, by when (milliseconds) |
+| `present:<process>` | string | a `clock` or a `web` process is there; expires with its announcement |
+| `latest` | hash | when each reason last occurred, and each process last announced itself (milliseconds) |
+| `proof:<nonce>` | hash | how test deliveries of `doctor --prove` were answered, by case; expires in minutes |
 | `metrics` | hash | counts and histograms of all processes for Prometheus, by `metric\\|label\\|bucket` |
 """
 
@@ -83,6 +86,15 @@ def question(question_id: str) -> str:
 def webhook_health(hour: int) -> str:
     """`hour`: since 1970."""
     return f"{PREFIX}webhook_health:{hour}"
+
+
+def present(process: str) -> str:
+    """`process`: clock or web."""
+    return f"{PREFIX}present:{process}"
+
+
+def proof(nonce: str) -> str:
+    return f"{PREFIX}proof:{nonce}"
 
 
 def budget(api_key_hash: str) -> str:

@@ -21,7 +21,7 @@ EXTRA = {
     "tracker/save_reconcile_notes": ("questions",),
 }
 #: Scripts on a key of their own, without the prelude.
-STANDALONE = {"budget/call_budget": ("inbox_clock",)}
+STANDALONE: dict[str, tuple[str, ...]] = {"budget/call_budget": ("inbox_clock",), "operations/record_proof": ()}
 
 
 @cache

@@ -26,6 +26,11 @@ class Slack:
     def name(self) -> str:
         return "slack"
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port that it posts to."""
+        return self._url.address
+
     def __repr__(self) -> str:
         return f"<Slack {self._url.host}>"
 

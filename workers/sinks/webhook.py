@@ -43,6 +43,11 @@ class Webhook:
     def name(self) -> str:
         return f"webhook-{self._url.host}"
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port that it posts to."""
+        return self._url.address
+
     def __repr__(self) -> str:
         return f"<Webhook {self._url.host}, {'unsigned' if self._signer is None else 'signed'}>"
 
