@@ -5,7 +5,7 @@ A managed server may forbid INFO or CONFIG: what cannot be read is not reported.
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from redis import Redis
@@ -18,6 +18,19 @@ logger = logging.getLogger("hitl.redis")
 
 #: The inbox's scripts declare flags (https://redis.io/docs/latest/develop/programmability/lua-api/).
 OLDEST_VERSION = (7, 0)
+
+
+class RedisWarning(NamedTuple):
+    """A setting of the server that loses deliveries."""
+
+    #: The event of the log and what the setting is: ``redis.evicts maxmemory-policy=allkeys-lru``.
+    event: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """The line of the log."""
+        return f"{self.event}: {self.problem}: {self.remedy}"
 
 
 def check_redis(url: str, *, until_then: str) -> None:
@@ -47,7 +60,7 @@ def check_redis(url: str, *, until_then: str) -> None:
         )
         raise SettingsInvalid([problem])
     for warning in warnings(info, config):
-        logger.warning(warning)
+        logger.warning("%s", warning)
 
 
 def address(url: str) -> str:
@@ -56,30 +69,35 @@ def address(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def warnings(info: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[str]:
+def warnings(info: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[RedisWarning]:
     """Name each setting that loses deliveries, by what INFO and CONFIG GET say; both may say nothing."""
     version = str(info.get("redis_version", ""))
     if _is_too_old(version):
-        yield (
-            f"redis.too_old version={version}: the inbox's Lua scripts need Redis 7.0, so that no delivery can be "
-            "kept: install Redis 7.0, Valkey 7.2 or newer"
-        )
+        yield RedisWarning(
+            f"redis.too_old version={version}",
+            "the inbox's Lua scripts need Redis 7.0, so that no delivery can be kept",
+            "install Redis 7.0, Valkey 7.2 or newer",
+        )  # fmt: skip
     policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
-        yield (
-            f"redis.evicts maxmemory-policy={policy}: when its memory is full, the server deletes records, also of "
-            f"deliveries that were acknowledged and not yet handled: {_remedy('maxmemory-policy', 'noeviction')}"
-        )
+        yield RedisWarning(
+            f"redis.evicts maxmemory-policy={policy}",
+            "when its memory is full, the server deletes records, also of deliveries that were acknowledged and not "
+            "yet handled",
+            _remedy("maxmemory-policy", "noeviction"),
+        )  # fmt: skip
     if str(info.get("aof_enabled", "1")) == "0":
-        yield (
-            "redis.not_durable appendonly=no: when the server stops, deliveries that were acknowledged since its "
-            f"last snapshot are lost: {_remedy('appendonly', 'yes')}"
-        )
+        yield RedisWarning(
+            "redis.not_durable appendonly=no",
+            "when the server stops, deliveries that were acknowledged since its last snapshot are lost",
+            _remedy("appendonly", "yes"),
+        )  # fmt: skip
     elif config.get("appendfsync", "always") not in {"always", "everysec"}:
-        yield (
-            f"redis.not_durable appendfsync={config['appendfsync']}: when the server's machine fails, deliveries that "
-            f"were acknowledged in about the last 30 seconds are lost: {_remedy('appendfsync', 'always')}"
-        )
+        yield RedisWarning(
+            f"redis.not_durable appendfsync={config['appendfsync']}",
+            "when the server's machine fails, deliveries that were acknowledged in about the last 30 seconds are lost",
+            _remedy("appendfsync", "always"),
+        )  # fmt: skip
 
 
 def _remedy(setting: str, value: str) -> str:

@@ -78,6 +78,7 @@ class Endpoint(ABC):
         else:
             if isinstance(verified.event, Unreadable):
                 status, reason = 202, verified.event.reason
+        self._intake.count_verified(verified.trust)
         try:
             acknowledgement = await self._intake.accept(_delivery(verified, received_at))
         except IntakeUnavailable as error:

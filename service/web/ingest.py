@@ -4,12 +4,13 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 from redis.exceptions import RedisError
 
-from hitlsh.events import Event
+from hitlsh.events import Event, Trust
 from service.errors import ServiceError
 from service.web.refused_deliveries import Inspector
 from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
@@ -22,6 +23,8 @@ from workers.telemetry.metric_catalog import ACCEPT_SECONDS
 
 logger = logging.getLogger("hitl.receiver")
 
+#: What alarms know verified deliveries by.
+VERIFIED: Mapping[Trust, str] = {"signed": "verified_signed", "callback": "verified_callback"}
 #: Share of `maxmemory` above which no delivery is stored, so that workers have room to finish stored work.
 MEMORY_LIMIT = 0.9
 #: The same for callbacks, which HITL.sh does not sign: signed deliveries keep room beyond it.
@@ -94,6 +97,7 @@ class Intake:
             self._flush, weigh=lambda delivery: len(delivery.body), waiting=5_000
         )
         self._counters: Counter[str] = Counter()
+        self._verified: Counter[str] = Counter()
         self._meter = Meter()
         self._accept_seconds = self._meter.histogram(ACCEPT_SECONDS)
         self._trouble: str | None = "starting"
@@ -111,6 +115,10 @@ class Intake:
 
     def count(self, reason: str, times: int = 1) -> None:
         self._counters[reason] += times
+
+    def count_verified(self, trust: Trust) -> None:
+        """A delivery could be verified, whatever is in it."""
+        self._verified[VERIFIED[trust]] += 1
 
     async def start(self) -> None:
         await self._check_redis()
@@ -212,6 +220,7 @@ class Intake:
         measured = self._meter.take()
         try:
             async with asyncio.timeout(RECEIVER_TIMEOUT):
+                await self._inbox.announce_web()
                 await self._inbox.count(counted + Counter({"beats": 1}), measured)
                 await self._inbox.keep_clock()
                 full = await self._is_full()
@@ -221,6 +230,13 @@ class Intake:
             self._set_trouble(_reason(error))
         else:
             self._set_trouble("redis_full" if full else None)
+            await self._count_recent(counted)
+
+    async def _count_recent(self, counted: Counter[str]) -> None:
+        verified, self._verified = self._verified, Counter()
+        with suppress(RedisError, TimeoutError):  # only alarms look at these
+            async with asyncio.timeout(RECEIVER_TIMEOUT):
+                await self._inbox.count_recent(counted + verified)
 
     async def _is_full(self) -> bool:
         self._used, self._limit = await self._inbox.memory_usage()

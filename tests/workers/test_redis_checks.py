@@ -127,7 +127,7 @@ def test_a_server_whose_config_command_has_no_name_is_asked_for_the_rest(
 
 @pytest.mark.parametrize(("version", "count"), [("6.2.14", 1), ("6.0", 1), ("7.0.0", 0), ("7.2.4", 0), ("10.0", 0)])
 def test_a_server_too_old_for_the_scripts_is_named(version: str, count: int) -> None:
-    found = list(warnings({"redis_version": version}, {}))
+    found = [str(warning) for warning in warnings({"redis_version": version}, {})]
 
     assert [warning.split(":")[0] for warning in found] == [f"redis.too_old version={version}"] * count
 
