@@ -1,11 +1,12 @@
 """The values of this package: a rule, the problem that it sees, and the alarm that follows."""
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from workers.alarms.reading import AlarmReading
+if TYPE_CHECKING:  # the watch loads it at its first reading
+    from workers.alarms.reading import AlarmReading
 
 Severity = Literal["warning", "critical"]
 
@@ -32,9 +33,12 @@ class AlarmRule(msgspec.Struct, frozen=True, kw_only=True):
     #: What to do next.
     remedy: str
     #: The problem, or None. A plain sentence is a problem with the rule's own remedy.
-    check: Callable[[AlarmReading], Problem | str | None]
+    check: "Check"
     #: Seconds that the alarm lasts before it is told.
     tell_after: float = TELL_AFTER
+
+
+Check: TypeAlias = "Callable[[AlarmReading], Problem | str | None]"
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +52,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str
 
 
-def raised(rule: AlarmRule, reading: AlarmReading) -> Alarm | None:
+def raised(rule: AlarmRule, reading: "AlarmReading") -> Alarm | None:
     """The alarm of a rule, if its condition holds."""
     problem = rule.check(reading)
     if problem is None:
