@@ -10,7 +10,7 @@ import pytest
 from service.local.embedded_server import EmbeddedServer
 from tests.processes.programs import run
 from tests.service.conftest import free_port
-from tests.workers.alarms.apprise_receiver import AppriseReceiver
+from tests.workers.alarms.json_receiver import JsonReceiver
 from workers.alarms import messenger
 from workers.settings import Settings, SettingsInvalid
 
@@ -18,7 +18,7 @@ SECRET = "a-secret-path"
 
 
 def test_a_message_reaches_its_target() -> None:
-    with AppriseReceiver() as receiver:
+    with JsonReceiver() as receiver:
         sent = messenger.send([receiver.url], title="[critical] redis_full", body="Full.\nRaise it.", kind="failure")
 
     [message] = receiver.messages
@@ -32,7 +32,7 @@ def test_one_target_that_fails_or_is_slow_does_not_keep_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     refused = f"json://127.0.0.1:{free_port()}/{SECRET}"
-    with AppriseReceiver(seconds=3.0) as slow, AppriseReceiver() as receiver, caplog.at_level(logging.DEBUG):
+    with JsonReceiver(seconds=3.0) as slow, JsonReceiver() as receiver, caplog.at_level(logging.DEBUG):
         began = time.monotonic()
         sent = messenger.send(
             [refused, f"{slow.url}?rto=1", receiver.url, "nosuch://a-secret-path"],
@@ -53,7 +53,7 @@ def test_one_target_that_fails_or_is_slow_does_not_keep_the_others(
 
 def test_a_sender_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messenger, "SECONDS", 4.0)
-    with AppriseReceiver(seconds=30.0) as receiver:
+    with JsonReceiver(seconds=30.0) as receiver:
         began = time.monotonic()
         sent = messenger.send([f"{receiver.url}?rto=60"], title="t", body="b", kind="info")
 

@@ -112,7 +112,7 @@ def test_before_any_verified_delivery_a_mistyped_secret_is_one_of_two_causes(wor
     count(world, signature_mismatch=7)
 
     text = alarms(world)["deliveries_refused"].text
-    assert "7 account webhooks could not be verified in the last 15 min" in text
+    assert "7 deliveries to the account webhook could not be verified in the last 15 min" in text
     assert "may be mistyped; or a stranger posts" in text
 
 

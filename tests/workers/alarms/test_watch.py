@@ -15,7 +15,7 @@ from redis.exceptions import OutOfMemoryError
 
 from service.local.embedded_server import EmbeddedServer
 from tests.processes import proc
-from tests.workers.alarms.apprise_receiver import AppriseReceiver
+from tests.workers.alarms.json_receiver import JsonReceiver
 from workers.alarms import notices
 from workers.alarms.notices import CLEAR_AFTER, LEASE, Notice
 from workers.alarms.watch import CLOCK_FIRST, LONGEST, AlarmWatch, message
@@ -261,7 +261,7 @@ def test_a_web_process_lets_the_clock_tell_first_that_redis_is_away(own: Embedde
 
 def test_a_message_says_what_where_and_what_to_do(clock: Watched, redis: Redis) -> None:
     raise_alarm(redis)
-    with AppriseReceiver() as receiver:
+    with JsonReceiver() as receiver:
         settings = Settings(redis_url="redis://unused", alerts=(receiver.url,))
         watch = AlarmWatch(settings, redis, "clock")
         watch.step()

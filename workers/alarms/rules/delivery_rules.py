@@ -41,7 +41,7 @@ def _deliveries_refused(reading: AlarmReading) -> Problem | None:
     total = sum(counts.values())
     if total < REFUSED or _is_repaired(figures, _UNVERIFIED):
         return None
-    refused = f"{counted(total, 'account webhook')} could not be verified in {RECENTLY}"
+    refused = f"{counted(total, 'delivery', 'deliveries')} to the account webhook could not be verified in {RECENTLY}"
     if counts["signature_mismatch"] * 2 < total:
         return Problem(
             f"{refused}, most of them without a usable signature. {_verified(figures)}",
@@ -169,7 +169,7 @@ RULES = (
     AlarmRule(
         name="deliveries_refused",
         severity="warning",
-        condition=f"{REFUSED} account webhooks of the last 15 minutes could not be verified, and none was after them",
+        condition=f"{REFUSED} deliveries to the account webhook could not be verified in the last 15 minutes",
         remedy=_COMPARE,
         check=_deliveries_refused,
     ),

@@ -1,4 +1,4 @@
-"""A local HTTP server as the target of Apprise URLs."""
+"""A local HTTP server that JSON is posted to, as the target of Apprise URLs or of a sink."""
 
 import json
 import threading
@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Any, Self
 
 
-class AppriseReceiver:
-    """Collects the messages that are posted to `url`."""
+class JsonReceiver:
+    """Collects what is posted to `url`, which is as Apprise writes it."""
 
-    def __init__(self, *, seconds: float = 0.0, status: int = 200) -> None:
+    def __init__(self, *, port: int = 0, seconds: float = 0.0, status: int = 200) -> None:
         """`seconds`: how long it takes to answer."""
         self.messages: list[dict[str, Any]] = []
         receiver = self
@@ -26,7 +26,7 @@ class AppriseReceiver:
 
             def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.url = f"json://127.0.0.1:{self._server.server_port}/a-secret-path"
