@@ -116,13 +116,13 @@ def test_before_any_verified_delivery_a_mistyped_secret_is_one_of_two_causes(wor
     assert "may be mistyped; or a stranger posts" in text
 
 
-def test_where_others_verified_before_the_secret_has_probably_changed(world: World) -> None:
+def test_where_others_verified_before_the_secret_may_have_changed(world: World) -> None:
     count(world, verified_signed=3)
     pass_time(world, 1_200)
     count(world, signature_mismatch=7)
 
     text = alarms(world)["deliveries_refused"].text
-    assert "The last one that could be was 20 min ago: the secret was probably changed" in text
+    assert "The last one that could be was 20 min ago: the secret may have been changed" in text
     assert "or a stranger posts" in text
 
 

@@ -31,7 +31,7 @@ def _decisions_refused(reading: AlarmReading) -> Problem | None:
         return None
     return Problem(
         f"{counted(count, 'refused delivery', 'refused deliveries')} in {RECENTLY} named open requests of yours, which "
-        f"strangers rarely know: they are probably decisions, and a secret is wrong. {_verified(figures)}"
+        f"strangers rarely know: they are probably decisions that another secret signed. {_verified(figures)}"
     )
 
 
@@ -59,7 +59,7 @@ def _deliveries_refused(reading: AlarmReading) -> Problem | None:
         cause = "None has ever been verified here, so HITL_WEBHOOK_SECRETS may be mistyped; or a stranger posts."
     else:
         cause = (
-            f"The last one that could be was {duration(last)} ago: the secret was probably changed at HITL.sh, or "
+            f"The last one that could be was {duration(last)} ago: the secret may have been changed at HITL.sh, or "
             "changed or removed here, since then; or a stranger posts."
         )
     return Problem(f"{refused}: their signature matches no secret of yours. {cause}")
