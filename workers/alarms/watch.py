@@ -49,7 +49,7 @@ class AlarmWatch:
         monotonic: Callable[[], float] = time.monotonic,
         send: Callable[..., bool] = messenger.send,
     ) -> None:
-        """`redis`: a client with short timeouts."""
+        """`redis`: a client of its own, with short timeouts."""
         self._settings = settings
         self._redis = redis
         self._process = process
@@ -77,11 +77,16 @@ class AlarmWatch:
         self._stopped.set()
 
     def _run(self) -> None:
+        has_failed = False
         while not self._stopped.wait(EVERY):
             try:
                 self.step()
+                has_failed = False
             except Exception:
-                logger.exception("alarms.failed: the alarms could not be evaluated")
+                if not has_failed:  # it may go on for days
+                    logger.exception("alarms.failed: the alarms could not be evaluated; nobody is told until they can")
+                has_failed = True
+        self._redis.close()
 
     def step(self) -> list[Notice]:
         """Evaluate once; returns the notices that were claimed and sent here."""
@@ -146,7 +151,8 @@ class AlarmWatch:
                     self._shared = following
                 self._own = None
             except RedisError as error:
-                logger.warning("alarms.not_shared error=%s: each process tells by itself", type(error).__name__)
+                if self._own is None:
+                    logger.warning("alarms.not_shared error=%s: each process tells by itself", type(error).__name__)
             else:
                 return claimed
         records = self._shared if self._own is None else self._own

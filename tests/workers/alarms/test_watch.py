@@ -215,7 +215,9 @@ def test_a_full_redis_is_told_once_by_all(own: EmbeddedServer) -> None:
     assert "redis_full" in notices.decode(clock.redis.get(keys.ALARMS) or b"")
 
 
-def test_a_replica_that_takes_no_claim_is_told_from_memory(own: EmbeddedServer) -> None:
+def test_a_replica_that_takes_no_claim_is_told_from_memory(
+    own: EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
     clock = Watched(own.url)
     presence.announce(clock.redis, "clock")
     clock.step()
@@ -223,6 +225,7 @@ def test_a_replica_that_takes_no_claim_is_told_from_memory(own: EmbeddedServer) 
     told = [name for _ in range(3) for name in clock.step(HOLD)]
     clock.redis.replicaof("NO", "ONE")
 
+    assert [record.getMessage().split(" ")[0] for record in caplog.records].count("alarms.not_shared") == 1
     assert [name for name in told if "redis_read_only" in name] == ["raised redis_read_only"]
 
 
