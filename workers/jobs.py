@@ -11,11 +11,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from redis.exceptions import RedisError
+
 from workers import handover
 from workers.asking.asking_service import run_due_questions
 from workers.errors import WorkersError
 from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.loading import load_router
+from workers.inbox.alarms.alarm_figures import publish_route_warnings
 from workers.inbox.tracker import reconcile_lease
 from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 from workers.queue import DRAIN, RECONCILE
@@ -23,7 +26,11 @@ from workers.reconcile import runner
 from workers.redis_clients import drain_client, keeper_client, worker_client
 from workers.routing.router import Router
 from workers.settings import Settings
-from workers.startup_checks import check_confirmation_is_possible, warn_if_nothing_is_reconciled
+from workers.startup_checks import (
+    check_confirmation_is_possible,
+    unsent_field_warnings,
+    warn_if_nothing_is_reconciled,
+)
 from workers.telemetry.activity import ActivitySender
 from workers.worker import serve
 
@@ -151,6 +158,9 @@ async def _drain(work: Work, *, parent: int) -> bool:
         ask_for_successor=handover.ask_for_successor,
         activity=activity,
     )
+    # Where Redis is away, the drain waits for it by itself, and a later one publishes them.
+    with contextlib.suppress(RedisError):
+        await publish_route_warnings(redis, unsent_field_warnings(work.settings, work.router))
     # The worker sends both signals.
     _listen(signal.SIGTERM, drain.stop)
     _listen(handover.RETIRE, drain.retire)

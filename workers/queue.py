@@ -13,6 +13,7 @@ import uuid
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NoReturn, cast
 
 from redis import Redis
@@ -170,6 +171,19 @@ def count_waiting(redis: Redis, kind: JobKind) -> int:
 def oldest_waiting(redis: Redis, kind: JobKind) -> bytes | None:
     """The id of the job that has waited for a worker the longest."""
     return cast("bytes | None", redis.lindex(waiting_key(kind), -1))
+
+
+def waiting_seconds(redis: Redis, kind: JobKind) -> float | None:
+    """How long the oldest job has waited, by the clock of this host; None if none waits."""
+    job_id = oldest_waiting(redis, kind)
+    if job_id is None:
+        return None
+    enqueued = cast("bytes | None", redis.hget(ReceiverJob.key_for(job_id.decode(errors="replace")), "enqueued_at"))
+    try:
+        moment = datetime.fromisoformat((enqueued or b"").decode())
+    except ValueError:  # it was taken meanwhile, or is not ours
+        return 0.0
+    return max(0.0, (datetime.now(UTC) - moment.replace(tzinfo=UTC)).total_seconds())
 
 
 def queue(redis: Redis, kind: JobKind = DRAIN) -> ReceiverQueue:

@@ -1,5 +1,6 @@
 """Each setting with what it does, where its value comes from, and what of it may be shown. Pure."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -37,6 +38,11 @@ def _tokens(text: str) -> str:
     return "set, unreadable" if problems or not tokens else f"set, for {named}"
 
 
+def _alerts(text: str) -> str:
+    schemes = [url.partition("://")[0] for url in re.split(r"[\s,]+", text) if "://" in url]
+    return f"set, for {', '.join(schemes)}" if schemes else "set, unreadable"
+
+
 def _redis(text: str) -> str:
     return address(text) + (" (with a password)" if "@" in text else "")
 
@@ -66,6 +72,7 @@ SETTINGS = (
     SettingEntry(name="HITL_METRICS_PORT", default="0", meaning="port of the clock's metrics; 0: none"),
     SettingEntry(name="HITL_METRICS_HOST", default="127.0.0.1", meaning="address of the clock's metrics"),
     SettingEntry(name="HITL_METRICS_TOKEN", meaning="lets its holder read /metrics of the web process", show=_secret),
+    SettingEntry(name="HITL_ALERTS", meaning="who is told of alarms", show=_alerts),
     SettingEntry(name="HITL_LOG_LEVEL", default="INFO", meaning="lowest level of log lines"),
     SettingEntry(name="HITL_LOG_FORMAT", default="console", meaning="console, or json"),
 )

