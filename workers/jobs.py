@@ -24,6 +24,7 @@ from workers.redis_clients import drain_client, keeper_client, worker_client
 from workers.routing.router import Router
 from workers.settings import Settings
 from workers.startup_checks import check_confirmation_is_possible, warn_if_nothing_is_reconciled
+from workers.telemetry import traces
 from workers.worker import serve
 
 logger = logging.getLogger("hitl.workers")
@@ -52,6 +53,7 @@ class Work:
         )
         router = load_router(settings.handlers)
         check_confirmation_is_possible(settings, router)
+        traces.preload()
         return cls(settings, router, options)
 
 
@@ -89,11 +91,15 @@ def drain() -> None:
     """The RQ job that works off the inbox until it is told to stop. Nothing is lost when it is killed."""
     if not isinstance(_prepared, Work) or _worker is None:
         raise NotOurWorker
+    traces.start(traces_calls=True)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    with asyncio.Runner(loop_factory=_loop_factory()) as loop_runner:
-        retired = loop_runner.run(_drain(_prepared, parent=_worker))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as loop_runner:
+            retired = loop_runner.run(_drain(_prepared, parent=_worker))
+    finally:
+        traces.stop()
     if retired:  # RQ must not end the job, which its successor goes on with
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
@@ -110,6 +116,7 @@ def reconcile() -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     redis = worker_client(settings.redis_url)
+    traces.start()
     try:
         asked = asyncio.run(_ask_due_questions(settings))
         # A run that was wanted for questions alone makes no other calls while HITL.sh is to be left alone.
@@ -121,6 +128,7 @@ def reconcile() -> None:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         redis.close()
+        traces.stop()
 
 
 async def _ask_due_questions(settings: Settings) -> int:

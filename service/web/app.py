@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
+from hitlsh.callbacks import CallbackSigner
 from service.web.endpoints import BODY_SECONDS, AccountWebhookEndpoint, CallbackEndpoint
 from service.web.http_protocol import ON_SHUTDOWN
 from service.web.ingest import Intake
@@ -21,13 +21,14 @@ from workers.inbox.store import Inbox
 from workers.queue import enqueue_drain
 from workers.redis_clients import command_client, receiver_client
 from workers.settings import Settings
+from workers.telemetry import traces
 
 if TYPE_CHECKING:
     from service.web.requests.request_api import RequestApi
 
 logger = logging.getLogger("hitl.receiver")
 
-WEBHOOKS = "/webhooks/hitl"
+WEBHOOKS = AccountWebhookEndpoint.route
 
 
 def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Starlette:
@@ -41,6 +42,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        traces.start()
         await intake.start()
         if requests is not None:
             requests.start()
@@ -56,6 +58,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
             await intake.close()
             await redis.aclose()
             queue_redis.close()
+            traces.stop()
 
     app = Starlette(
         routes=[
@@ -121,8 +124,7 @@ def _endpoint_routes(settings: Settings, intake: Intake, body_seconds: float) ->
             intake, CallbackSigner(settings.callback_secrets), max_body=settings.max_body, body_seconds=body_seconds
         )
         routes += [
-            Route(path, callbacks, methods=["POST"])
-            for path in (f"{CALLBACK_PATH}{{token}}", f"{CALLBACK_PATH}{{token}}/")
+            Route(path, callbacks, methods=["POST"]) for path in (CallbackEndpoint.route, f"{CallbackEndpoint.route}/")
         ]
     return routes
 

