@@ -99,10 +99,7 @@ def main(rounds: int = ROUNDS) -> None:
         for _ in range(rounds):
             for mode in ratios:
                 cost, after = observed.round(mode), observed.round("bare")
-                # Against the mean of the rounds just before and after it.
-                ratios[mode].append(
-                    (2 * cost[0] / (before[0] + after[0]) - 1, 2 * cost[1] / (before[1] + after[1]) - 1)
-                )
+                ratios[mode].append((_ratio(cost[0], before[0], after[0]), _ratio(cost[1], before[1], after[1])))
                 bare.append(after)
                 before = after
     for stage, name in enumerate(("receive", "end to end")):
@@ -110,9 +107,13 @@ def main(rounds: int = ROUNDS) -> None:
         print(f"observe   {name:<10} {used * 1e6:6.1f} us CPU an event   {MODES['bare']}")
         for mode, of_mode in ratios.items():
             low, middle, high = quantiles((ratio[stage] for ratio in of_mode), n=4)
-            print(
-                f"observe   {name:<10} {middle:+6.1%} (half of the rounds: {low:+.1%} to {high:+.1%})   {MODES[mode]}"
-            )
+            spread = f"half of the rounds: {low:+.1%} to {high:+.1%}"
+            print(f"observe   {name:<10} {middle:+6.1%} ({spread})   {MODES[mode]}")
+
+
+def _ratio(cost: float, before: float, after: float) -> float:
+    """What it costs more than the mean of the rounds just before and after it."""
+    return 2 * cost / (before + after) - 1
 
 
 @contextmanager

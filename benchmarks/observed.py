@@ -35,11 +35,11 @@ MODES = {
 _OBSERVE, _COUNT = meter.Histogram.observe, meter.Meter.count
 
 
-def _ignore_value(_self: meter.Histogram, value: float) -> None:
+def _ignore_value(self: meter.Histogram, value: float) -> None:
     """Count nothing."""
 
 
-def _ignore_count(_self: meter.Meter, metric: Metric, *labels: str, times: int = 1) -> None:
+def _ignore_count(self: meter.Meter, metric: Metric, *labels: str, times: int = 1) -> None:
     """Count nothing."""
 
 
@@ -51,9 +51,12 @@ class Switch:
         self._tracer: OtelTracer | None = None
 
     def set(self, mode: str) -> None:
-        counts = mode in ("metrics", *STYLES)
-        meter.Histogram.observe = _OBSERVE if counts else _ignore_value  # type: ignore[method-assign]
-        meter.Meter.count = _COUNT if counts else _ignore_count  # type: ignore[method-assign]
+        if mode in ("metrics", *STYLES):
+            meter.Histogram.observe = _OBSERVE  # type: ignore[method-assign]
+            meter.Meter.count = _COUNT  # type: ignore[method-assign]
+        else:
+            meter.Histogram.observe = _ignore_value  # type: ignore[method-assign]
+            meter.Meter.count = _ignore_count  # type: ignore[method-assign]
         root = logging.getLogger()
         root.setLevel(logging.INFO if mode in STYLES else logging.ERROR)
         for handler in root.handlers:

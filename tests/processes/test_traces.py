@@ -187,6 +187,24 @@ def test_an_unverified_delivery_makes_no_span(stack: LiveStack, collector: Trace
     assert not collector.of_event(key_of(body))
 
 
+def test_what_overrules_an_outcome_runs_in_the_trace_of_its_own_delivery(
+    stack: LiveStack, collector: TraceCollector
+) -> None:
+    weaker = payload("ef" * 12, "Approve")
+    assert stack.post_to(stack.callback_path(), weaker).status_code == 202
+    [overruled] = wait_for_spans(stack, collector, key_of(weaker), "pay_out")
+    stack.wait_until_settled()
+
+    stack.post(payload("ef" * 12, "Reject"))
+
+    stack.wait(lambda: [span for span in list(collector.spans) if span.name == "audit"], 15.0, "the audit")
+    [audit] = [span for span in collector.spans if span.name == "audit"]
+    [delivery] = [span for span in collector.spans if span.span_id == audit.parent_id]
+    assert delivery.attributes["hitl.reason"] == "overruled"
+    assert audit.attributes["hitl.overrules"] is True
+    assert audit.trace_id == delivery.trace_id != overruled.trace_id
+
+
 @pytest.mark.parametrize("stored", [None, *INVALID])
 def test_an_event_without_a_valid_trace_runs_in_one_of_its_own(
     stack: LiveStack, collector: TraceCollector, stored: bytes | None

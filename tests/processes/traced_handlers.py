@@ -36,4 +36,8 @@ def call(decision: Decision) -> None:
     httpx.post(f"{target}/accounts/ada@example.com?token=secret", timeout=10.0).raise_for_status()
 
 
+@router.on("request.completed", response="Reject", conflict=True)
+async def audit(decision: Decision) -> None: ...
+
+
 router.forward(Webhook(f"{target}/hooks/secret"), on="request.completed", response="Forward", name="hook")

@@ -1,5 +1,6 @@
 """Makes spans with the SDK of OpenTelemetry. Imported only where traces are configured: see `traces`."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -45,6 +46,7 @@ class OtelTracer:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, traces_calls: bool) -> Self:
         """Set up the SDK by its standard variables; raises what an exporter raises, and `LookupError`."""
+        logging.getLogger("opentelemetry.util.re").addFilter(_hide_header)
         exporters = [_exporter(name) for name in _exporter_names(environ)]
         provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
         for exporter in exporters:
@@ -74,9 +76,7 @@ class OtelTracer:
             record_exception=False,
             set_status_on_exception=False,
         )
-        if attributes is not None and span.is_recording():
-            span.set_attributes(_clean(attributes()))
-        return OtelSpan(span)
+        return OtelSpan(span, dict(attributes()) if attributes is not None and span.is_recording() else {})
 
     def close(self) -> None:
         """Send what was not sent yet. An exporter that hangs must not hold up the end of this process."""
@@ -88,10 +88,12 @@ class OtelTracer:
 class OtelSpan(Span):
     """A span of OpenTelemetry."""
 
-    __slots__ = ("_has_error", "_span", "_token")
+    __slots__ = ("_attributes", "_has_error", "_span", "_token")
 
-    def __init__(self, span: trace.Span) -> None:
+    def __init__(self, span: trace.Span, attributes: dict[str, str | int | float]) -> None:
         self._span = span
+        #: Set all at once at the end: each call of the SDK costs about as much as an attribute.
+        self._attributes = attributes
         self._has_error = False
 
     @property
@@ -104,7 +106,7 @@ class OtelSpan(Span):
 
     def add(self, attributes: Attributes, *, error: str | None = None) -> None:
         if self._span.is_recording():
-            self._span.set_attributes(_clean(attributes))
+            self._attributes.update(attributes)
             if error is not None:
                 self._span.set_status(Status(StatusCode.ERROR, error[:LONGEST_VALUE]))
                 self._has_error = True
@@ -119,6 +121,8 @@ class OtelSpan(Span):
         otel_context.detach(self._token)
         if kind is not None and not self._has_error:
             self._span.set_status(Status(StatusCode.ERROR, kind.__name__))
+        if self._attributes:
+            self._span.set_attributes({name: _clean(value) for name, value in self._attributes.items()})
         self._span.end()
 
 
@@ -137,20 +141,31 @@ def _remote(parent: str) -> Context:
     return _ROOT if context is None else trace.set_span_in_context(NonRecordingSpan(context), _ROOT)
 
 
-def _clean(attributes: Attributes) -> dict[str, str | int | float]:
-    """Values that can be sent: short, and text that is no half of a surrogate pair."""
-    return {
-        name: value[:LONGEST_VALUE].encode("utf-8", "replace").decode() if isinstance(value, str) else value
-        for name, value in attributes.items()
-    }
+def _clean(value: str | float) -> str | float:
+    """A value that can be sent: short, and no half of a surrogate pair, which would cost the whole batch."""
+    if not isinstance(value, str) or (value.isascii() and len(value) <= LONGEST_VALUE):
+        return value
+    return value[:LONGEST_VALUE].encode("utf-8", "replace").decode()
 
 
 def _exporter_names(environ: Mapping[str, str]) -> list[str]:
+    """The exporters by the names that packages register; raises `ValueError` for an address that is none."""
     names = [name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(",") if name.strip()] or ["otlp"]
-    protocols = (environ.get(f"OTEL_EXPORTER_OTLP_{signal}PROTOCOL", "").strip() for signal in ("TRACES_", ""))
-    protocol = next(filter(None, protocols), "http/protobuf")
-    otlp = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
-    return [otlp if name == "otlp" else name for name in dict.fromkeys(names) if name != "none"]
+    otlp = "otlp_proto_grpc" if _of_otlp(environ, "PROTOCOL")[1] == "grpc" else "otlp_proto_http"
+    names = [otlp if name == "otlp" else name for name in dict.fromkeys(names) if name != "none"]
+    variable, endpoint = _of_otlp(environ, "ENDPOINT")
+    if "otlp_proto_http" in names and endpoint and not endpoint.lower().startswith(("http://", "https://")):
+        # It may hold a password: it is not repeated here.
+        raise ValueError(f"{variable} must begin with http:// or https://")
+    return names
+
+
+def _of_otlp(environ: Mapping[str, str], setting: str) -> tuple[str, str]:
+    """The variable that has a setting of OTLP for traces, and its value; an empty one where neither is set."""
+    for variable in (f"OTEL_EXPORTER_OTLP_TRACES_{setting}", f"OTEL_EXPORTER_OTLP_{setting}"):
+        if value := environ.get(variable, "").strip():
+            return variable, value
+    return "", ""
 
 
 def _exporter(name: str) -> SpanExporter:
@@ -158,7 +173,14 @@ def _exporter(name: str) -> SpanExporter:
     for entry in entry_points(group="opentelemetry_traces_exporter", name=name):
         exporter: SpanExporter = entry.load()()
         return exporter
-    raise LookupError(f"no installed package has an exporter {name!r}")
+    package = f"opentelemetry-exporter-{name.replace('_', '-')}"
+    raise LookupError(f"no installed package has an exporter {name!r}; pip install {package} may bring it")
+
+
+def _hide_header(record: logging.LogRecord) -> bool:
+    """Keep the header out of the warning that it is invalid: it is a password most often."""
+    record.msg, record.args = "traces.header_invalid: write OTEL_EXPORTER_OTLP_HEADERS as name=value, URL encoded", ()
+    return True
 
 
 def _resource() -> Resource:

@@ -1,7 +1,7 @@
 """Traces: a span for each delivery, handler run and outgoing call, through OpenTelemetry.
 
-Without the extra `otel`, and until an OTEL_* variable names an exporter, OpenTelemetry is not imported, and every span
-is `NO_SPAN`. `workers.telemetry.otel_tracer` makes real ones.
+Without the extra `otel`, and until an OTEL_* variable names an exporter, nothing of OpenTelemetry is imported here, and
+every span is `NO_SPAN`. `workers.telemetry.otel_tracer` makes real ones.
 """
 
 import logging

@@ -88,6 +88,39 @@ def test_an_exporter_that_is_not_installed_stops_nothing() -> None:
     assert "traces.off error=LookupError: no installed package has an exporter 'zipkin'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("environ", "advice"),
+    [
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "pip install opentelemetry-exporter-otlp-proto-grpc"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "ftp://me:hidden@host"}, "OTEL_EXPORTER_OTLP_ENDPOINT must begin with http"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named(environ: dict[str, str], advice: str) -> None:
+    done = run(**{"OTEL_TRACES_EXPORTER": "otlp", **environ})
+
+    assert done.stdout.startswith("False False")
+    assert advice in done.stderr
+    assert "hidden" not in done.stderr
+
+
+def test_a_header_that_cannot_be_read_is_not_logged() -> None:
+    done = run(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://127.0.0.1:9", OTEL_EXPORTER_OTLP_HEADERS="api-key hidden")
+
+    assert "traces.header_invalid" in done.stderr
+    assert "hidden" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["service.web.app", "service.cli.main", "workers.jobs", "hitlsh.asking_client"])
+def test_no_module_imports_the_tracer_by_itself(module: str) -> None:
+    # redis-py imports OpenTelemetry where it finds it.
+    code = f"import sys, redis; present = set(sys.modules); import {module}; print(*set(sys.modules) - present)"
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+
+    assert module in imported.stdout.split()
+    assert "opentelemetry" not in imported.stdout
+    assert "workers.telemetry.otel_tracer" not in imported.stdout
+
+
 def test_a_collector_that_does_not_answer_holds_up_no_process() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
