@@ -195,11 +195,13 @@ def test_what_overrules_an_outcome_runs_in_the_trace_of_its_own_delivery(
     [overruled] = wait_for_spans(stack, collector, key_of(weaker), "pay_out")
     stack.wait_until_settled()
 
-    stack.post(payload("ef" * 12, "Reject"))
+    stronger = payload("ef" * 12, "Reject")
+    stack.post(stronger)
 
+    [delivery] = wait_for_spans(stack, collector, key_of(stronger), f"POST {WEBHOOKS}")
     stack.wait(lambda: [span for span in list(collector.spans) if span.name == "audit"], 15.0, "the audit")
     [audit] = [span for span in collector.spans if span.name == "audit"]
-    [delivery] = [span for span in collector.spans if span.span_id == audit.parent_id]
+    assert audit.parent_id == delivery.span_id
     assert delivery.attributes["hitl.reason"] == "overruled"
     assert audit.attributes["hitl.overrules"] is True
     assert audit.trace_id == delivery.trace_id != overruled.trace_id
