@@ -37,6 +37,8 @@ class KnownDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     loop_name: str | None = None
     #: The API was asked, and does not show the request.
     is_unavailable: bool = False
+    #: Of the trace in which it was asked; not checked. Empty if that was not traced.
+    traceparent: str = ""
 
     @property
     def is_complete(self) -> bool:

@@ -31,6 +31,7 @@ from workers.startup_checks import (
     unsent_field_warnings,
     warn_if_nothing_is_reconciled,
 )
+from workers.telemetry import traces
 from workers.telemetry.activity import ActivitySender
 from workers.worker import serve
 
@@ -60,6 +61,7 @@ class Work:
         )
         router = load_router(settings.handlers)
         check_confirmation_is_possible(settings, router)
+        traces.preload()
         return cls(settings, router, options)
 
 
@@ -97,11 +99,15 @@ def drain() -> None:
     """The RQ job that works off the inbox until it is told to stop. Nothing is lost when it is killed."""
     if not isinstance(_prepared, Work) or _worker is None:
         raise NotOurWorker
+    traces.start(traces_calls=True)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    with asyncio.Runner(loop_factory=_loop_factory()) as loop_runner:
-        retired = loop_runner.run(_drain(_prepared, parent=_worker))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as loop_runner:
+            retired = loop_runner.run(_drain(_prepared, parent=_worker))
+    finally:
+        traces.stop()
     if retired:  # RQ must not end the job, which its successor goes on with
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
@@ -120,6 +126,7 @@ def reconcile() -> None:
     if handover.has_early_stop():
         stopping.set()
     redis = worker_client(settings.redis_url)
+    traces.start()
     try:
         asked = 0 if stopping.is_set() else asyncio.run(_ask_due_questions(settings))
         # A run that was wanted for questions alone makes no other calls while HITL.sh is to be left alone.
@@ -131,6 +138,7 @@ def reconcile() -> None:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         redis.close()
+        traces.stop()
 
 
 async def _ask_due_questions(settings: Settings) -> int:

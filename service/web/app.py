@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
+from hitlsh.callbacks import CallbackSigner
 from service.web.endpoints import BODY_SECONDS, AccountWebhookEndpoint, CallbackEndpoint, Endpoint, ProvableEndpoint
 from service.web.http_protocol import ON_SHUTDOWN
 from service.web.ingest import Intake
@@ -23,6 +23,7 @@ from workers.inbox.store import Inbox
 from workers.queue import enqueue_drain
 from workers.redis_clients import check_client, command_client, receiver_client
 from workers.settings import Settings
+from workers.telemetry import traces
 
 if TYPE_CHECKING:
     from service.proofs.challenges import Channel
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hitl.receiver")
 
-WEBHOOKS = "/webhooks/hitl"
+WEBHOOKS = AccountWebhookEndpoint.route
 
 
 def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Starlette:
@@ -52,6 +53,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        traces.start()
         await intake.start()
         watch = _watch_alarms(settings)
         if requests is not None:
@@ -69,6 +71,7 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
             await intake.close()
             await redis.aclose()
             queue_redis.close()
+            traces.stop()
 
     app = Starlette(
         routes=[
@@ -159,8 +162,7 @@ def _endpoint_routes(settings: Settings, intake: Intake, body_seconds: float, re
             callbacks, lambda: _proofs("callback", settings.callback_secrets, callbacks, intake, redis)
         )
         routes += [
-            Route(path, provable, methods=["POST"])
-            for path in (f"{CALLBACK_PATH}{{token}}", f"{CALLBACK_PATH}{{token}}/")
+            Route(path, provable, methods=["POST"]) for path in (CallbackEndpoint.route, f"{CallbackEndpoint.route}/")
         ]
     return routes
 

@@ -9,11 +9,11 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from starlette.types import Receive, Scope, Send
 
-from hitlsh.callbacks import CallbackInvalid, CallbackSigner
+from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner
 from hitlsh.events import Event, Unreadable
 from hitlsh.signatures import SignatureInvalid, header_values
 from hitlsh.webhooks.receiving import BodyInvalid, VerifiedDelivery, read_verified
@@ -22,6 +22,8 @@ from service.web import refused_deliveries
 from service.web.body_reader import BodyReader, ClientDisconnected, RequestRefused
 from service.web.ingest import OVER_QUOTA, Intake, IntakeUnavailable
 from workers.inbox.values import Delivery
+from workers.telemetry import traces
+from workers.telemetry.traces import NO_SPAN, Span
 
 if TYPE_CHECKING:
     from service.proofs.proof_answers import ProofAnswers
@@ -45,6 +47,9 @@ class Endpoint(ABC):
         self._max_body = max_body
         self._body_seconds = body_seconds
         self._body_reader = BodyReader(max_body=max_body)
+
+    #: The path as routes spell it: a callback URL's own path is a secret.
+    route: ClassVar[str]
 
     @abstractmethod
     async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
@@ -90,14 +95,46 @@ class Endpoint(ABC):
         if verified.body.startswith(PROOF_BODY):
             raise RequestRefused(401, "proof_unverified", body=verified.body)
         self._intake.count_verified(verified.trust)
-        try:
-            acknowledgement = await self._intake.accept(_delivery(verified, received_at))
-        except IntakeUnavailable as error:
-            raise RequestRefused(503, error.reason) from error
-        event = verified.event if isinstance(verified.event, Event) else None
-        if acknowledgement is OVER_QUOTA:
-            return status or acknowledgement.status, acknowledgement.reason, event
-        return status or acknowledgement.status, reason or acknowledgement.reason, event
+        with self._begin_span(scope, verified, received_at) as span:
+            try:
+                acknowledgement = await self._intake.accept(_delivery(verified, received_at, span.traceparent))
+            except IntakeUnavailable as error:
+                span.add({"http.response.status_code": 503, "hitl.reason": error.reason}, error=error.reason)
+                raise RequestRefused(503, error.reason) from error
+            status = status or acknowledgement.status
+            if acknowledgement is OVER_QUOTA:
+                reason = acknowledgement.reason
+            reason = reason or acknowledgement.reason
+            span.add({"http.response.status_code": status, "hitl.reason": reason})
+        return status, reason, verified.event if isinstance(verified.event, Event) else None
+
+    def _begin_span(self, scope: Scope, verified: VerifiedDelivery, received_at: datetime) -> Span:
+        """Begin the trace of a delivery, once it is verified: a stranger causes no span.
+
+        What the sender calls its own trace is linked, and never continued.
+        """
+        if not traces.is_on():
+            return NO_SPAN
+        content = verified.event
+        attributes = {
+            "http.request.method": "POST",
+            "http.route": self.route,
+            "hitl.event_key": content.key,
+            "hitl.trust": verified.trust,
+        }
+        if isinstance(content, Event):
+            attributes["hitl.event"] = content.name
+            if content.request_id is not None:
+                attributes["hitl.request"] = content.request_id
+        sent = (value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent")
+        return traces.span(
+            "server",
+            f"POST {self.route}",
+            parent="",
+            links=[next(sent, "")],
+            started=received_at,
+            attributes=lambda: attributes,
+        )
 
     async def _unverified_body(self, scope: Scope, receive: Receive, body: bytes | None) -> bytes | None:
         """The body of a refused delivery, if it may be inspected."""
@@ -114,6 +151,8 @@ class Endpoint(ABC):
 
 class AccountWebhookEndpoint(Endpoint):
     """Account webhooks: the body is read first, and its HMAC verified with any of our secrets."""
+
+    route = "/webhooks/hitl"
 
     def __init__(
         self, intake: Intake, secrets: Sequence[str], *, max_body: int, body_seconds: float = BODY_SECONDS
@@ -132,6 +171,8 @@ class AccountWebhookEndpoint(Endpoint):
 
 class CallbackEndpoint(Endpoint):
     """Callback URLs, which HITL.sh does not sign: the token in the path is verified before the body is read."""
+
+    route = f"{CALLBACK_PATH}{{token}}"
 
     def __init__(
         self, intake: Intake, signer: CallbackSigner, *, max_body: int, body_seconds: float = BODY_SECONDS
@@ -188,7 +229,7 @@ def _check_is_signed(scope: Scope) -> None:
         raise RequestRefused(SignatureInvalid.status, "signature_missing")
 
 
-def _delivery(verified: VerifiedDelivery, received_at: datetime) -> Delivery:
+def _delivery(verified: VerifiedDelivery, received_at: datetime, traceparent: str) -> Delivery:
     callback = verified.callback
     return Delivery(
         content=verified.event,
@@ -197,6 +238,7 @@ def _delivery(verified: VerifiedDelivery, received_at: datetime) -> Delivery:
         received_at=received_at,
         callback_id=callback.id if callback else None,
         state=callback.state if callback else None,
+        traceparent=traceparent,
     )
 
 

@@ -29,6 +29,7 @@ from hitlsh.asking.ask_outcomes import Cancelled, Lost, TimedOut
 from hitlsh.asking.asked_request import AskedRequest
 from hitlsh.callbacks import CallbackSigner
 from hitlsh.events import Trust
+from hitlsh.trace_context import current_traceparent
 from workers.asking.question_view import QuestionEvidence, asked_request, current_outcome, trusted_outcome
 from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_of_the_key
 from workers.errors import CannotAsk
@@ -204,6 +205,7 @@ class AskingService:
             question=question,
             created_at=time.time(),
             public_url=self._public_url,
+            traceparent=current_traceparent(),
             steps=tuple(QuestionStep(loop=loop, timeout_seconds=timeout) for loop, timeout in question.steps),
         )
         while True:

@@ -128,7 +128,8 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
         delivery.callback_id or "",
     )
     if not isinstance(content, Event):
-        return ("unreadable", content.key, "", "", "", "", "", "", "", _encode_json(content), *arrived, *[""] * 5)
+        empty = ("",) * 7
+        return ("unreadable", content.key, *empty, _encode_json(content), *arrived, *empty[2:], delivery.traceparent)
     return (
         "event",
         content.key,
@@ -143,6 +144,7 @@ def _words(delivery: Delivery) -> tuple[str | bytes, ...]:
         *arrived,
         _subject(content),
         *_details(delivery, content),
+        delivery.traceparent,
     )
 
 

@@ -30,6 +30,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     #: What it says was asked in its request; None for what nobody can verify.
     details: RequestDetails | None = None
     details_source: DetailsSource = "event"
+    #: The `traceparent` of the span that stores it; empty without tracing.
+    traceparent: str = ""
 
 
 def stamp(moment: datetime) -> str:

@@ -17,6 +17,7 @@ from workers.sinks.hook_url import HookUrl
 from workers.sinks.per_loop import PerLoop
 from workers.sinks.transport import transport_to
 from workers.sinks.verdict import judge
+from workers.telemetry import traces
 
 #: Seconds for everything: to connect, to send, and for the answer.
 TIMEOUT = 30.0
@@ -43,20 +44,25 @@ class Hook:
         """Return when the target has it; raises `NotDelivered`, `RetryLater` or `GiveUp` (see `judge`)."""
         client = await self._clients.get()
         host = self.url.host
-        try:
-            async with asyncio.timeout(self._timeout):
-                status, response_headers, text = await self._answer(client, body, headers)
-        except TimeoutError:
-            raise NotDelivered(f"{host} did not answer within {self._timeout:g} s") from None
-        except httpx.HTTPError as error:
-            # Without its cause: the request it carries knows the URL.
-            raise NotDelivered(f"{host}: {self._describe(error)}") from None
+        # Of the URL a span has the host alone, as a log has.
+        with traces.span(
+            "client", "POST", attributes=lambda: {"http.request.method": "POST", "server.address": host}
+        ) as span:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    status, response_headers, text = await self._answer(client, body, {**headers, **span.headers()})
+            except TimeoutError:
+                raise NotDelivered(f"{host} did not answer within {self._timeout:g} s") from None
+            except httpx.HTTPError as error:
+                # Without its cause: the request it carries knows the URL.
+                raise NotDelivered(f"{host}: {self._describe(error)}") from None
+            span.add({"http.response.status_code": status}, error=None if status < 400 else f"status {status}")
         judge(host, status, response_headers, self.url.hidden_in(text), datetime.now(UTC))
 
     async def _answer(
         self, client: httpx.AsyncClient, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, httpx.Headers, str]:
-        with _unlogged():
+        with _unlogged(), traces.without_http_spans():
             async with client.stream("POST", self.url.url, content=body, headers=dict(headers)) as response:
                 beginning = await _beginning(response)
         return response.status_code, response.headers, beginning.decode("utf-8", "replace")

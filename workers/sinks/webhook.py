@@ -15,6 +15,7 @@ from workers.sinks.signing import Signer, scheme_headers
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 #: Headers that the sink or HTTP itself sets.
 _RESERVED = {"content-type", "content-length", "transfer-encoding", "connection", "host", "accept-encoding"}
+_RESERVED |= {"traceparent"}
 
 
 class Webhook:

@@ -54,7 +54,8 @@ def refusals(receiver: Receiver) -> int:
 def inbox_keys(redis: Redis) -> set[bytes]:
     """All keys but the proofs and what a web process writes each second."""
     names = {key.decode(): key for key in redis.scan_iter()}
-    passing = tuple(f"{keys.PREFIX}{name}" for name in ("proof:", "clock", "counters", "latest", "present:", "recent:", "alarms"))
+    names_of_passing = ("proof:", "clock", "counters", "latest", "present:", "recent:", "alarms")
+    passing = tuple(f"{keys.PREFIX}{name}" for name in names_of_passing)
     return {key for name, key in names.items() if not name.startswith(passing)}
 
 

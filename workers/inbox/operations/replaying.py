@@ -159,4 +159,5 @@ def _delivery(record: EventRecord, event: Event) -> Delivery:
         received_at=record.received_at,
         callback_id=record.callback.id if record.callback else None,
         state=record.callback.state if record.callback else None,
+        traceparent=record.traceparent,
     )

@@ -49,6 +49,8 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     cancelled_at: float | None = None
     #: How it ended where HITL.sh never had it.
     ended: Cancelled | Lost | None = None
+    #: Of the trace in which it was asked; empty without tracing.
+    traceparent: str = ""
 
     @property
     def step(self) -> QuestionStep:

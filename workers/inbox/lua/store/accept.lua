@@ -5,11 +5,12 @@
 --
 -- ARGV     retention in seconds, longest life of an open request in seconds, one frame, and 'unlimited' where no
 --          quota counts (else nothing). The frame has
---          20 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
+--          21 words an event: kind ('event' or 'unreadable'), key, request, outcome, status, order,
 --          created_at and timeout_at (of the request, in seconds), fingerprint, head, body, trust,
 --          received_at, callback and its id, and what it is about if that is no request ('execution:<id>',
 --          'turn:<id>', '' for neither), where the details of the request come
---          from ('' for nowhere), they themselves as JSON, the loop's id and its name as JSON. A word is its length (4 bytes, big-endian) and its bytes; one
+--          from ('' for nowhere), they themselves as JSON, the loop's id and its name as JSON, and the `traceparent` of
+--          the span that stores it ('' without tracing). A word is its length (4 bytes, big-endian) and its bytes; one
 --          argument, because a dozen for each event would be most of what a flush costs its sender.
 -- Answers  {drains alive, verdict, verdict, ...}; a verdict is accepted, duplicate, conflict, overruled (it is the
 --          decision now, in place of weaker evidence that says otherwise), stale (it ended before the horizon:
@@ -352,7 +353,7 @@ local function accept()
   local delivery = { kind = word(), key = word(), request = word(), outcome = word(), status = word(), order = word(),
     created = word(), timeout = word(), fingerprint = word(), head = word(), body = word(), trust = word(),
     received_at = word(), callback = word(), callback_id = word(), subject = word(), source = word(),
-    details = word(), loop_id = word(), loop_name = word() }
+    details = word(), loop_id = word(), loop_name = word(), traceparent = word() }
   local verdict = accept_event(delivery)
   if not refused[verdict] then keep_details(delivery) end
   if delivery.outcome ~= '' then tell_question(delivery.request) end
