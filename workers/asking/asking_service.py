@@ -158,9 +158,16 @@ class AskingService:
 
     async def list_open(self, *, limit: int = 50, after: str | None = None) -> list[AskedRequest]:
         """Requests without an outcome, the oldest first; `after`: the last id of the page before."""
-        ids = await self._store.list_open(limit=limit, after=after)
-        shown = await self.get_many(ids)
-        return [shown[name] for name in ids if name in shown and shown[name].outcome is None]
+        page: list[AskedRequest] = []
+        while len(page) < limit:
+            ids = await self._store.list_open(limit=limit, after=after)
+            shown = await self.get_many(ids)
+            # One that was cancelled is among them until HITL.sh tells that it has ended.
+            page += [shown[name] for name in ids if name in shown and shown[name].outcome is None]
+            if len(ids) < limit:
+                break
+            after = ids[-1]
+        return page[:limit]
 
     async def cancel(self, request_id: str) -> AskedRequest:
         """Cancel a request that has no outcome.

@@ -16,9 +16,12 @@ from hitlsh.asking.ask_errors import AskRefused, AskUnknown, CannotCancel
 from hitlsh.asking.ask_outcomes import Answered, Cancelled, Conflicted, Lost, TimedOut
 from hitlsh.asking.asked_request import AskedRequest
 from tests.workers.asking.asked import KEY, Died, created, deliver, die_at, let_time_pass, reconcile
+from workers import Router
 from workers.asking import AskingService
 from workers.inbox import keys
 from workers.inbox.budget.redis_budget import RedisBudget
+from workers.inbox.operations.replaying import replay
+from workers.inbox.queries.search import Filter
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.settings import Settings
 
@@ -125,6 +128,24 @@ async def test_an_ended_question_is_kept_for_the_retention(
 
     assert before == -1
     assert 0 < redis.ttl(keys.question(request.id)) <= settings.retention
+
+
+async def test_what_says_how_a_question_ended_is_kept_as_long_as_the_question(
+    service: AskingService, async_redis: AsyncRedis, question: Build, redis: Redis, settings: Settings, sandbox: Sandbox
+) -> None:
+    request, request_id = await ask(service, question(trust="confirmed"))
+    sandbox.answer(request_id, "Approve")
+    await deliver(async_redis, request_id)
+    event = redis.hget(keys.request(request_id), "event")
+    assert event is not None
+    records = (keys.request(request_id), keys.event(event.decode()))
+    for record in records:
+        redis.expire(record, 100)  # its handlers have finished, nearly the retention ago
+
+    await reconcile(settings, redis)
+
+    assert (await current(service, request)).status == "ended"
+    assert all(redis.ttl(record) >= redis.ttl(keys.question(request.id)) > 100 for record in records)
 
 
 # -- trust ---------------------------------------------------------------------------------------------
@@ -286,6 +307,22 @@ async def test_the_timeout_of_a_loop_that_is_passed_over_runs_no_handler(
     assert redis.hget(keys.event(event.decode()), "state") == b"unrouted"
     assert redis.zcard(keys.DUE) == 0
     assert redis.hget(keys.request(first), "turn") is None
+
+
+@pytest.mark.parametrize("chosen", [Filter(state="unrouted"), Filter(), "event"])
+async def test_a_replay_does_not_give_the_timeout_of_a_loop_that_is_passed_over_to_handlers(
+    service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, redis: Redis, chosen: Any
+) -> None:
+    _, first = await ask(service, escalating)
+    await deliver(async_redis, first, "timeout", trust="signed")
+    event = redis.hget(keys.request(first), "event")
+    assert event is not None
+    router = Router()
+    router.on("request.*", name="settle")(lambda decision: None)
+
+    change = replay(redis, router, [event.decode()] if chosen == "event" else chosen, retention=86_400, force=True)
+
+    assert (change.effects, redis.zcard(keys.UNROUTED), redis.zcard(keys.DUE)) == (0, 0, 0)
 
 
 async def test_a_late_answer_of_a_loop_that_was_passed_over_is_flagged(
@@ -471,3 +508,23 @@ async def test_open_requests_are_listed_in_pages(service: AskingService, questio
     second = await service.list_open(limit=3, after=first[-1].id)
 
     assert [one.id for one in (*first, *second)] == asked
+
+
+async def test_cancelled_requests_do_not_hide_those_that_are_open(service: AskingService, question: Build) -> None:
+    asked = [(await service.submit(question(key=f"k{number}"))).request.id for number in range(6)]
+    for request_id in asked[:3]:
+        await service.cancel(request_id)
+
+    assert [one.id for one in await service.list_open(limit=2)] == asked[3:5]
+
+
+async def test_a_request_that_ends_between_two_pages_repeats_and_skips_none(
+    service: AskingService, async_redis: AsyncRedis, question: Build
+) -> None:
+    asked = [(await service.submit(question(key=f"k{number}"))).request for number in range(4)]
+
+    first = await service.list_open(limit=2)
+    await deliver(async_redis, str(first[-1].request_id))
+    second = await service.list_open(limit=2, after=first[-1].id)
+
+    assert [one.id for one in (*first, *second)] == [one.id for one in asked]

@@ -123,12 +123,19 @@ class QuestionStore:
 
     async def list_open(self, *, limit: int, after: str | None) -> list[str]:
         """Ids of questions without an outcome, the oldest first; `after`: the last id of the page before."""
-        start = 0
-        if after is not None:
-            rank = cast("int | None", await self._redis.zrank(keys.QUESTIONS_OPEN, after))
-            start = 0 if rank is None else rank + 1
+        start = 0 if after is None else await self._rank_after(after)
         ids = cast("list[bytes]", await self._redis.zrange(keys.QUESTIONS_OPEN, start, start + limit - 1))
         return [name.decode() for name in ids]
+
+    async def _rank_after(self, question_id: str) -> int:
+        """How many of the open questions are no younger than this one, which may have ended since it was listed."""
+        rank = cast("int | None", await self._redis.zrank(keys.QUESTIONS_OPEN, question_id))
+        if rank is not None:
+            return rank + 1
+        ended = await self.read(question_id)
+        if ended is None:
+            return 0
+        return cast("int", await self._redis.zcount(keys.QUESTIONS_OPEN, "-inf", f"({ended.record.created_at:.6f}"))
 
     async def count_queued(self) -> int:
         """How many wait for calls."""
