@@ -218,8 +218,14 @@ class AskingService:
             if present is not None:
                 if fields := differing_fields(present.record.question, question):
                     raise KeyConflict(question.key or "", fields, record.id)
-                return present, False
-            saved = await self._store.save(record, 0, due_in=_HEAD_START)
+                is_open = present.record.ended is None and present.record.is_unasked
+                # Whoever records it forgets it where it cannot be asked, unless somebody else has its id.
+                if is_open and not await self._store.join(record.id, question.when_limited):
+                    continue
+                if not present.record.is_rejected:
+                    return present, False
+            revision = 0 if present is None else present.revision
+            saved = await self._store.save(record, revision, due_in=_HEAD_START, is_anew=present is not None)
             if saved is not None:
                 return saved, True
 
@@ -234,23 +240,30 @@ class AskingService:
         """Ask a question that is new; forget it where it cannot be asked, and shall not wait."""
         try:
             stored, failure = await self._attempt(stored)
-        except QuestionInvalid:
-            await self._store.drop(stored)
+        except QuestionInvalid as error:
+            await self._give_up(stored, str(error))
             raise
         if isinstance(failure, AskRejected):
-            await self._store.drop(stored)
+            await self._give_up(stored, f"HITL.sh refused the question: {failure.error}")
             raise failure.error
         if not isinstance(failure, AskLater):
             return stored
         retry_at = None if failure.retry_at is None else datetime.fromtimestamp(failure.retry_at, UTC)
-        if stored.record.question.when_limited == "refuse":
-            await self._store.drop(stored)
+        shall_wait = stored.record.question.when_limited == "queue"
+        if not shall_wait and await self._store.drop(stored) != "queue":
+            await self._give_up(stored, failure.reason)
             raise AskRefused(failure.reason, retry_at)
         try:
             return await self._wait(stored, failure)
         except QueueFull:
-            await self._store.drop(stored)
-            raise AskRefused("too many questions wait for calls to HITL.sh", retry_at) from None
+            reason = "too many questions wait for calls to HITL.sh"
+            await self._give_up(stored, reason)
+            raise AskRefused(reason, retry_at) from None
+
+    async def _give_up(self, stored: StoredQuestion, reason: str) -> None:
+        """Forget a question that cannot be asked; it ends as lost for others who have submitted it meanwhile."""
+        if await self._store.drop(stored) is not None:
+            await self._end(stored, Lost(reason=reason))
 
     async def _work(self, question_id: str) -> None:
         """Do what is due for a question that this process has claimed."""

@@ -8,6 +8,7 @@ import msgspec
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.client import PubSub
 
+from hitlsh.api.questions.new_question import WhenLimited
 from hitlsh.events import Trust
 from workers.errors import WorkersError
 from workers.inbox import event_records, keys, request_records, scripts
@@ -35,6 +36,7 @@ class QuestionStore:
         self._queue_limit = queue_limit
         self._save = scripts.async_script(redis, "questions/save_question")
         self._link = scripts.async_script(redis, "questions/link_request")
+        self._join = scripts.async_script(redis, "questions/join_question")
         self._drop = scripts.async_script(redis, "questions/drop_question")
         self._claim = scripts.async_script(redis, "questions/claim_questions")
         self._schedule = scripts.async_script(redis, "questions/schedule_questions")
@@ -59,19 +61,21 @@ class QuestionStore:
         return None if reply is None else reply.decode()
 
     async def save(
-        self, record: QuestionRecord, revision: int, *, due_in: float | None = None
+        self, record: QuestionRecord, revision: int, *, due_in: float | None = None, is_anew: bool = False
     ) -> StoredQuestion | None:
         """Save it; None where another has saved it since `revision`. Raises `QueueFull`.
 
-        `due_in`: seconds until something is to be done for it, should nobody have done it by then.
+        `due_in`: seconds until something is to be done for it, should nobody have done it by then. `is_anew`: it takes
+        the place of one that had ended.
         """
         place, is_ended = record.place, record.ended is not None
+        state = "asked_anew" if is_anew else "ended" if is_ended else "open"
         arguments: list[str | bytes | float] = [
             self._retention,
             record.id,
             revision,
             encode_record(record),
-            "ended" if is_ended else "open",
+            state,
             f"{record.created_at:.6f}",
             "" if place is None else f"{place:.6f}",
             "" if due_in is None or is_ended else int(max(0.0, due_in) * 1000),
@@ -87,9 +91,18 @@ class QuestionStore:
         is_own = current is not None and current.revision == revision + 1 and current.record == record
         return current if is_own else None
 
-    async def drop(self, stored: StoredQuestion) -> bool:
-        """Forget a question that was not asked; returns whether it was as it had been read."""
-        return bool(await self._drop(keys=[keys.PREFIX], args=[stored.record.id, stored.revision]))
+    async def join(self, question_id: str, when_limited: WhenLimited) -> bool:
+        """Have it kept for one more sender, whatever comes of it; returns whether it is still there."""
+        return bool(await self._join(keys=[keys.PREFIX], args=[question_id, when_limited]))
+
+    async def drop(self, stored: StoredQuestion) -> WhenLimited | None:
+        """Forget a question that was not asked, as it was read, unless others have joined it.
+
+        Returns how those want it to be asked; then it is kept.
+        """
+        reply = await self._drop(keys=[keys.PREFIX], args=[stored.record.id, stored.revision])
+        joined = cast("bytes", reply).decode()
+        return cast("WhenLimited", joined) if joined else None
 
     async def link(self, record: QuestionRecord, request_id: str, *, escalates: bool, is_superseded: bool) -> None:
         """Have a tracked request belong to the question. May be repeated."""
@@ -135,7 +148,7 @@ class QuestionStore:
         ended = await self.read(question_id)
         if ended is None:
             return 0
-        return cast("int", await self._redis.zcount(keys.QUESTIONS_OPEN, "-inf", f"({ended.record.created_at:.6f}"))
+        return await self._redis.zcount(keys.QUESTIONS_OPEN, "-inf", f"({ended.record.created_at:.6f}")
 
     async def count_queued(self) -> int:
         """How many wait for calls."""
