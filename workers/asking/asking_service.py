@@ -29,7 +29,13 @@ from hitlsh.asking.ask_outcomes import Cancelled, Lost, TimedOut
 from hitlsh.asking.asked_request import AskedRequest
 from hitlsh.callbacks import CallbackSigner
 from hitlsh.events import Trust
-from workers.asking.question_view import QuestionEvidence, asked_request, current_outcome, trusted_outcome
+from workers.asking.question_view import (
+    QuestionEvidence,
+    asked_request,
+    current_outcome,
+    demanded_trust,
+    trusted_outcome,
+)
 from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_of_the_key
 from workers.errors import CannotAsk
 from workers.inbox.budget.redis_budget import AsyncRedisBudget
@@ -145,16 +151,18 @@ class AskingService:
             return None
         evidence = await self._evidence([stored.record])
         shown = asked_request(stored, evidence, trust)
-        request = evidence.requests.get(shown.request_id or "")
-        if shown.request_id and request is not None and request.outcome is not None and shown.outcome is None:
-            await self._store.demand_evidence(shown.request_id, max(trust, shown.trust, key=LEVELS.__getitem__))
+        await self._demand_evidence(stored.record, shown, evidence, trust=trust, beyond="callback")
         return shown
 
     async def get_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest]:
         """Those of these (our own ids) that are kept; three round trips however many there are."""
         stored = [one for one in await self._store.read_many(request_ids) if one is not None]
         evidence = await self._evidence([one.record for one in stored])
-        return {one.record.id: asked_request(one, evidence) for one in stored}
+        shown = {one.record.id: asked_request(one, evidence) for one in stored}
+        for one in stored:
+            # The inbox itself has what the question demands confirmed.
+            await self._demand_evidence(one.record, shown[one.record.id], evidence, beyond=one.record.question.trust)
+        return shown
 
     async def list_open(self, *, limit: int = 50, after: str | None = None) -> list[AskedRequest]:
         """Requests without an outcome, the oldest first; `after`: the last id of the page before."""
@@ -487,6 +495,26 @@ class AskingService:
 
     async def _show(self, stored: StoredQuestion, trust: Trust = "callback") -> AskedRequest:
         return asked_request(stored, await self._evidence([stored.record]), trust)
+
+    async def _demand_evidence(
+        self,
+        record: QuestionRecord,
+        shown: AskedRequest,
+        evidence: QuestionEvidence,
+        *,
+        trust: Trust = "callback",
+        beyond: Trust,
+    ) -> None:
+        """Have the request read at HITL.sh where it has an outcome with too little trust to be shown.
+
+        `beyond`: less than that nobody has to demand.
+        """
+        request = evidence.requests.get(shown.request_id or "")
+        if shown.request_id is None or request is None or request.outcome is None or shown.outcome is not None:
+            return
+        needs = demanded_trust(record, evidence, trust)
+        if LEVELS[needs] > LEVELS[beyond]:
+            await self._store.demand_evidence(shown.request_id, needs)
 
     async def _evidence(self, records: Sequence[QuestionRecord]) -> QuestionEvidence:
         names = [step.request_id for record in records for step in record.steps if step.request_id is not None]

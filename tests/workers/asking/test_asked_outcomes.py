@@ -205,6 +205,36 @@ async def test_a_wait_may_demand_more_than_the_question(
     assert second.outcome.response == "Reject"
 
 
+async def test_a_forged_answer_that_was_not_offered_is_not_given_before_hitl_sh_confirms_it(
+    service: AskingService, async_redis: AsyncRedis, question: Build, settings: Settings, redis: Redis, sandbox: Sandbox
+) -> None:
+    request, request_id = await ask(service, question())
+    sandbox.answer(request_id, "Reject")
+
+    await deliver(async_redis, request_id, response="Approve twice")
+    many = (await service.get_many([request.id]))[request.id]
+    forged = await current(service, request)
+    await reconcile(settings, redis)
+    shown = await current(service, request)
+
+    assert (many.status, forged.status, forged.outcome) == ("open", "open", None)
+    assert isinstance(shown.outcome, Answered)
+    assert (shown.outcome.response, shown.outcome.trust) == ("Reject", "confirmed")
+
+
+async def test_an_answer_that_was_not_offered_and_is_confirmed_is_given(
+    service: AskingService, async_redis: AsyncRedis, question: Build
+) -> None:
+    request, request_id = await ask(service, question())
+
+    await deliver(async_redis, request_id, response="Approve twice")
+    await deliver(async_redis, request_id, response="Approve twice", trust="confirmed")
+
+    outcome = (await current(service, request)).outcome
+    assert isinstance(outcome, Answered)
+    assert (outcome.response, outcome.trust) == ("Approve twice", "confirmed")
+
+
 async def test_conflicting_evidence_is_a_conflict_until_hitl_sh_is_asked(
     service: AskingService, async_redis: AsyncRedis, question: Build, settings: Settings, redis: Redis, sandbox: Sandbox
 ) -> None:
