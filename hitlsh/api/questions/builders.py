@@ -14,6 +14,7 @@ from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.operations import without_none
 from hitlsh.api.questions.defaults import check_boolean, check_choice, check_choices, check_number, check_text_default
 from hitlsh.api.questions.limits import check_integer
+from hitlsh.slugs import slug
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -197,6 +198,11 @@ def boolean(
         raise ArgumentInvalid(
             "true_label", f"is {true_label!r}, as is the other label: a reviewer cannot tell them apart"
         )
+    words = ({"true", "yes", slug(true_label)}, {"false", "no", slug(false_label)})
+    if words[0] & words[1]:
+        raise ArgumentInvalid(
+            "true_label", f"is {true_label!r} and false_label is {false_label!r}: an answer may not tell them apart"
+        )
     config |= without_none(true_color=true_color, false_color=false_color)
     return Question(response_type="boolean", response_config=config, check=check_boolean)
 
@@ -213,7 +219,28 @@ def _options(options: tuple[str | Option, ...]) -> list[Any]:
         duplicate = next((text for text in texts if texts.count(text) > 1), None)
         if duplicate is not None:
             raise ArgumentInvalid("options", f"has the {field} {duplicate!r} twice: every {field} must differ")
+    _check_told_apart(list(zip(values, labels, strict=True)))
     return [_as_json(option) for option in options]
+
+
+def _check_told_apart(options: list[tuple[str, str]]) -> None:
+    """An answer comes back as the option's value, its label or the snake_case form of either, and no page says which."""
+    seen: dict[str, tuple[str, str]] = {}
+    for option in options:
+        for spelling in {slug(text) for text in option}:
+            other = seen.get(spelling)
+            if other is not None:
+                raise ArgumentInvalid(
+                    "options",
+                    f"has {_shown(other)} and {_shown(option)}, which an answer may not tell apart: choose values and "
+                    "labels that differ in more than case and punctuation, and no label that is another option's value",
+                )
+        seen |= dict.fromkeys(map(slug, option), option)
+
+
+def _shown(option: tuple[str, str]) -> str:
+    value, label = option
+    return repr(value) if value == label else f"{value!r} ({label!r})"
 
 
 def _as_json(option: str | Option) -> Any:
