@@ -3,7 +3,6 @@
 Follows https://docs.hitl.sh, "Response types"; the messages name the field and the limit.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -13,7 +12,7 @@ from hitlsh.api.answers import Answer, read_answer
 from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.operations import without_none
 from hitlsh.api.questions.defaults import check_boolean, check_choice, check_choices, check_number, check_text_default
-from hitlsh.api.questions.limits import check_integer
+from hitlsh.api.questions.limits import check_integer, is_number
 from hitlsh.slugs import slug
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def rating(
 ) -> Question[float]:
     """Ask for a rating from ``scale_min`` to ``scale_max``; ``labels`` name points of the scale."""
     _ordered("scale_min", scale_min, "scale_max", scale_max)
-    if not _finite(scale_step) or scale_step <= 0:
+    if not is_number(scale_step) or scale_step <= 0:
         raise ArgumentInvalid("scale_step", f"is {scale_step!r}: it must be above 0")
     config: dict[str, Any] = {
         "scale_min": scale_min,
@@ -103,6 +102,8 @@ def rating(
         "required": required,
     }
     if labels is not None:
+        if not isinstance(labels, Mapping) or not all(isinstance(label, str) for label in labels.values()):
+            raise ArgumentInvalid("labels", f"is {labels!r}: give a text for each point, such as {{'1': 'Poor'}}")
         config["labels"] = {str(point): label for point, label in labels.items()}
     return Question(response_type="rating", response_config=config, check=check_number)
 
@@ -224,7 +225,7 @@ def _options(options: tuple[str | Option, ...]) -> list[Any]:
 
 
 def _check_told_apart(options: list[tuple[str, str]]) -> None:
-    """An answer comes back as the option's value, its label or the snake_case form of either, and no page says which."""
+    """An answer comes back as the option's value, its label or a snake_case form, and no page says which."""
     seen: dict[str, tuple[str, str]] = {}
     for option in options:
         for spelling in {slug(text) for text in option}:
@@ -264,11 +265,7 @@ def _length(field: str, text: Any, limit: int) -> None:
 
 
 def _ordered(low_field: str, low: float, high_field: str, high: float) -> None:
-    if not (_finite(low) and _finite(high) and low < high):
+    if not (is_number(low) and is_number(high) and low < high):
         raise ArgumentInvalid(
             low_field, f"is {low!r} and {high_field} is {high!r}: the first must be the smaller number"
         )
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
