@@ -102,8 +102,9 @@ def rating(
         "required": required,
     }
     if labels is not None:
-        if not isinstance(labels, Mapping) or not all(isinstance(label, str) for label in labels.values()):
-            raise ArgumentInvalid("labels", f"is {labels!r}: give a text for each point, such as {{'1': 'Poor'}}")
+        given: Any = labels
+        if not isinstance(given, Mapping) or not all(isinstance(label, str) for label in given.values()):
+            raise ArgumentInvalid("labels", f"is {given!r}: give a text for each point, such as {{'1': 'Poor'}}")
         config["labels"] = {str(point): label for point, label in labels.items()}
     return Question(response_type="rating", response_config=config, check=check_number)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeGuard
 
 from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.http.credentials import is_loopback, split
@@ -22,7 +22,7 @@ def check_integer(field: str, value: Any, minimum: int, maximum: int) -> None:
         raise ArgumentInvalid(field, f"is {value!r}: give a whole number from {minimum} to {maximum}")
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a number that a float can hold: no bool, infinity or NaN, nor an integer of 400 digits."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
