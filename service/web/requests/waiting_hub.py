@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 
 from hitlsh.asking.asked_request import AskedRequest
 from service.web.requests import problems
-from service.web.requests.check_times import next_check
 from workers.asking.asking_service import AskingService
+from workers.asking.check_times import next_check
 from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
 from workers.inbox.questions.question_store import QuestionChange, QuestionChanges
 from workers.inbox.questions.question_waits import QuestionWaits
