@@ -316,17 +316,21 @@ def test_with_trust_the_command_waits_for_an_outcome_that_has_it(
 
 
 @pytest.mark.usefixtures("loop_id")
-def test_a_question_waits_for_calls_or_is_refused(run: Run, redis: Redis, sandbox: Sandbox) -> None:
+def test_a_question_waits_for_calls_or_is_refused(
+    run: Run, redis: Redis, sandbox: Sandbox, server: EmbeddedServer
+) -> None:
     budget = RedisBudget(redis, KEY)
     while budget.spend() == 0.0:
         pass
 
     refused = run(*PICK, "--when-limited", "refuse")
     queued = asked(run(*PICK, "--when-limited", "queue", "--json"))
+    status = CliRunner().invoke(cli, ["status", "--json"], env={"REDIS_URL": server.url, "HITL_API_KEY": KEY})
 
     assert refused.exit_code == 1
     assert "Not asked: no call to HITL.sh is left in this hour. Ask again after" in refused.output
     assert queued["status"] == "queued"
+    assert json.loads(status.stdout)["queued_questions"] == 1
     assert sandbox.state()["requests"] == []
 
 
