@@ -445,6 +445,9 @@ class AskingService:
         try:
             moment = await self._creator.cancel(record.step.request_id)
         except BadRequest as error:
+            if isinstance(current_outcome(record, evidence), TimedOut) and not record.is_last_step:
+                # It has timed out there, and the next loop is not asked.
+                return await self._end(stored, Cancelled(responded_at=datetime.now(UTC), trust="confirmed"))
             raise CannotCancel(record.id, f"HITL.sh says: {error.msg}") from error
         saved = await self._update(
             record.id, lambda current: current.changed(cancelled_at=moment.timestamp(), wants_cancel=False)

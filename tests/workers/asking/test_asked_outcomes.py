@@ -517,6 +517,22 @@ async def test_a_request_that_may_exist_is_cancelled_once_that_is_known(
     assert created(sandbox)[0]["status"] == "cancelled"
 
 
+async def test_a_question_that_is_about_to_be_passed_on_is_cancelled(
+    service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, sandbox: Sandbox, redis: Redis
+) -> None:
+    request, first = await ask(service, escalating)
+    sandbox.advance(601)
+    await deliver(async_redis, first, "timeout", trust="signed")
+
+    cancelled = await service.cancel(request.id)
+    let_time_pass(redis)
+    await service.run_due()
+
+    assert isinstance(cancelled.outcome, Cancelled)
+    assert isinstance((await current(service, request)).outcome, Cancelled)
+    assert len(created(sandbox)) == 1
+
+
 async def test_what_has_ended_is_not_cancelled(
     service: AskingService, question: Build, async_redis: AsyncRedis
 ) -> None:
