@@ -174,6 +174,40 @@ def test_details_are_bounded() -> None:
     assert read.context_digest is not None
 
 
+def test_a_context_that_is_too_large_to_be_kept_is_missing() -> None:
+    asked = read_details({"response_type": "text", "context": {"a": "x" * LARGEST_OBJECT}})
+
+    completion = complete(event("Yes"), KnownDetails(asked=asked))
+    delivered = complete(event("Yes", metadata={"a": 1}), KnownDetails(asked=asked))
+
+    assert "context" in completion.missing
+    assert (delivered.event.metadata, "context" in delivered.missing) == ({"a": 1}, False)
+
+
+def test_options_with_long_descriptions_are_known() -> None:
+    options = [{"value": f"v{n}", "label": f"Option {n}", "description": "x" * 2_000} for n in range(20)]
+    asked = read_details({"response_type": "single_select", "response_config": {"options": options}})
+
+    completion = complete(event("Option 7"), KnownDetails(asked=asked))
+
+    assert (completion.event.response, completion.event.labels) == ("v7", ("Option 7",))
+    assert "response" not in completion.missing
+
+
+@pytest.mark.parametrize(
+    ("response_type", "config"),
+    [
+        (
+            "single_select",
+            {"options": [{"value": f"{n:02}" + "値" * 98, "label": "値" * 198 + f"{n:02}"} for n in range(20)]},
+        ),
+        ("editable_text", {"draft_text": "値" * 5_000, "max_length": 5_000}),
+    ],
+)
+def test_the_largest_configuration_of_a_question_is_kept_whole(response_type: str, config: dict[str, Any]) -> None:
+    assert read_details({"response_type": response_type, "response_config": config}).response_config == config
+
+
 @pytest.mark.parametrize("wrong", [7, None, [], "x", {"options": 7}, {"options": [None, {}, 7]}])
 def test_no_shape_of_details_raises(wrong: Any) -> None:
     names = ("request_text", "context", "metadata", "response_type", "response_config", "tags", "loop_id", "priority")
