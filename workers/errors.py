@@ -7,6 +7,7 @@
     ├── HandlersInvalid  HITL_HANDLERS names no router that could be used
     ├── SettingsInvalid  the environment holds invalid settings  [settings]
     ├── CannotAsk        a setting that asking people needs is missing
+    ├── QuestionUnreadable  a question's record cannot be read by this version
     ├── RetryLater       raised by a handler: run it again after a delay
     ├── GiveUp           raised by a handler: no further attempt will help
     ├── NotDelivered     raised by a sink: its target did not take the decision this time
@@ -45,6 +46,18 @@ class HandlersInvalid(WorkersError):
 
 class CannotAsk(WorkersError):
     """A setting that asking people needs is missing; the message names it."""
+
+
+class QuestionUnreadable(WorkersError):
+    """The record of a question cannot be read: another version has written it, perhaps."""
+
+    def __init__(self, request_id: str, reason: str) -> None:
+        super().__init__(request_id, reason)
+        self.request_id = request_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.request_id} cannot be read ({self.reason}): does a newer version run elsewhere?"
 
 
 class RetryLater(WorkersError):

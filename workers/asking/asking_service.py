@@ -19,6 +19,7 @@ from typing import Self
 
 import msgspec
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
 
 from hitlsh.api import AsyncClient, RetryPolicy
 from hitlsh.api.errors import ApiError, BadRequest
@@ -37,7 +38,7 @@ from workers.asking.question_view import (
     trusted_outcome,
 )
 from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_of_the_key
-from workers.errors import CannotAsk
+from workers.errors import CannotAsk, QuestionUnreadable
 from workers.inbox.budget.redis_budget import AsyncRedisBudget
 from workers.inbox.questions.question_records import QuestionRecord, QuestionStep, StoredQuestion
 from workers.inbox.questions.question_store import QuestionChanges, QuestionStore, QueueFull
@@ -154,8 +155,25 @@ class AskingService:
         await self._demand_evidence(stored.record, shown, evidence, trust=trust, beyond="callback")
         return shown
 
-    async def get_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest]:
-        """Those of these (our own ids) that are kept; three round trips however many there are."""
+    async def get_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest | QuestionUnreadable]:
+        """Those of these (our own ids) that are kept; three round trips however many there are.
+
+        A record that this version cannot read, as in a rolling deploy, does not keep others from being read.
+        """
+        try:
+            return dict(await self._read_many(request_ids))
+        except (RedisError, TimeoutError):
+            raise
+        except Exception as error:
+            if len(request_ids) == 1:
+                logger.exception("ask.unreadable id=%s", request_ids[0])
+                return {request_ids[0]: QuestionUnreadable(request_ids[0], type(error).__name__)}
+        requests: dict[str, AskedRequest | QuestionUnreadable] = {}
+        for request_id in request_ids:
+            requests |= await self.get_many([request_id])
+        return requests
+
+    async def _read_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest]:
         stored = [one for one in await self._store.read_many(request_ids) if one is not None]
         evidence = await self._evidence([one.record for one in stored])
         shown = {one.record.id: asked_request(one, evidence) for one in stored}
@@ -171,7 +189,8 @@ class AskingService:
             ids = await self._store.list_open(limit=limit, after=after)
             shown = await self.get_many(ids)
             # One that was cancelled is among them until HITL.sh tells that it has ended.
-            page += [shown[name] for name in ids if name in shown and shown[name].outcome is None]
+            listed = (shown.get(name) for name in ids)
+            page += [one for one in listed if isinstance(one, AskedRequest) and one.outcome is None]
             if len(ids) < limit:
                 break
             after = ids[-1]
@@ -206,7 +225,13 @@ class AskingService:
             claimed = await self._store.claim(lease=_LEASE, limit=1)
             if not claimed:
                 break
-            await self._work(claimed[0])
+            try:
+                await self._work(claimed[0])
+            except (RedisError, TimeoutError):
+                raise
+            except Exception:  # one question must not keep others from being asked
+                logger.exception("ask.failed id=%s: it is tried again", claimed[0])
+                await self._store.schedule(claimed[0], _LEASE)
             count += 1
         return count
 

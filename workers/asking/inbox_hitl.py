@@ -19,6 +19,7 @@ from hitlsh.events import Trust
 from workers.asking.asking_service import AskingService
 from workers.asking.check_times import next_check
 from workers.asking.question_changes import RECHECK_SECONDS, ChangeListener
+from workers.errors import QuestionUnreadable
 from workers.inbox.group_commit import GroupCommit
 from workers.inbox.questions.question_waits import QuestionWaits
 from workers.settings import Settings
@@ -42,7 +43,9 @@ class InboxHitl(AsyncAsking):
         """`recheck_seconds`: how long a message that was lost delays an answer at most."""
         self._service = AskingService(settings, redis)
         self._waits = QuestionWaits(redis)
-        self._reads: GroupCommit[str, AskedRequest | None] = GroupCommit(self._read_many, waiting=_MOST_READS)
+        self._reads: GroupCommit[str, AskedRequest | QuestionUnreadable | None] = GroupCommit(
+            self._read_many, waiting=_MOST_READS
+        )
         self._places = asyncio.Semaphore(_SINGLE_READS)
         self._listener = ChangeListener(self._service, recheck_seconds=recheck_seconds)
 
@@ -102,6 +105,8 @@ class InboxHitl(AsyncAsking):
 
     async def _get(self, request_id: str, trust: Trust = "callback") -> AskedRequest:
         request = await self._reads.submit(request_id) if request_id.startswith("ask_") else None
+        if isinstance(request, QuestionUnreadable):
+            raise request
         outcome = None if request is None else request.outcome
         if request is None or (outcome is not None and LEVELS[outcome.trust] < LEVELS[trust]):
             async with self._places:
@@ -110,7 +115,7 @@ class InboxHitl(AsyncAsking):
             raise AskUnknown(request_id)
         return request
 
-    async def _read_many(self, request_ids: list[str]) -> list[AskedRequest | None]:
+    async def _read_many(self, request_ids: list[str]) -> list[AskedRequest | QuestionUnreadable | None]:
         requests = await self._service.get_many(list(dict.fromkeys(request_ids)))
         return [requests.get(request_id) for request_id in request_ids]
 

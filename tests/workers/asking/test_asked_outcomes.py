@@ -18,6 +18,7 @@ from hitlsh.asking.asked_request import AskedRequest
 from tests.workers.asking.asked import KEY, Died, created, deliver, die_at, let_time_pass, reconcile
 from workers import Router
 from workers.asking import AskingService
+from workers.errors import QuestionUnreadable
 from workers.inbox import keys
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations.replaying import replay
@@ -213,6 +214,7 @@ async def test_a_forged_answer_that_was_not_offered_is_not_given_before_hitl_sh_
 
     await deliver(async_redis, request_id, response="Approve twice")
     many = (await service.get_many([request.id]))[request.id]
+    assert isinstance(many, AskedRequest)
     forged = await current(service, request)
     await reconcile(settings, redis)
     shown = await current(service, request)
@@ -468,6 +470,24 @@ async def test_a_refusal_says_when_calls_return(
 
     assert refused.value.retry_at is not None
     assert await service.list_open() == []
+
+
+async def test_a_question_that_cannot_be_read_keeps_no_other_from_being_asked_or_read(
+    service: AskingService, question: Build, sandbox: Sandbox, redis: Redis, no_calls: Callable[[], None]
+) -> None:
+    no_calls()
+    first, second = [(await service.submit(question(key=None, text=text))).request.id for text in ("1?", "2?")]
+    redis.hset(keys.question(first), "record", '{"of": "another version"}')
+    redis.delete(keys.budget(api_key_hash(KEY)))
+    let_time_pass(redis)
+
+    await service.run_due()
+    shown = await service.get_many([first, second])
+    listed = await service.list_open()
+
+    assert [one["request_text"] for one in created(sandbox)] == ["2?"]
+    assert isinstance(shown[first], QuestionUnreadable)
+    assert [one.id for one in listed] == [second]
 
 
 # -- cancelling ----------------------------------------------------------------------------------------
