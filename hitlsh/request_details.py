@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from hitlsh.events import Event
+from hitlsh.slugs import ascii_slug
 from hitlsh.webhooks.payload_fields import mapping, text
 from hitlsh.webhooks.responses import spelling
 
@@ -141,10 +142,17 @@ def _spellings(response_type: str | None, response_config: dict[str, Any] | None
         words = ((True, "true", "yes", "true_label"), (False, "false", "no", "false_label"))
         answers = [(meaning, name, short, (response_config or {}).get(label)) for meaning, name, short, label in words]
     elif response_type in ("single_select", "multi_select"):
-        answers = [(option.value, option.label) for option in _options(response_config)[:MAX_OPTIONS]]
+        answers = [
+            (option.value, option.label, *_ascii_slugs(option)) for option in _options(response_config)[:MAX_OPTIONS]
+        ]
     else:
         return ()
     return tuple(tuple(dict.fromkeys(spelling(word) for word in answer if word is not None)) for answer in answers)
+
+
+def _ascii_slugs(option: OfferedOption) -> list[str]:
+    words = [word for word in (option.value, option.label) if not word.isascii()]
+    return [form for word in words if (form := ascii_slug(word))]
 
 
 def _option(option: Any) -> OfferedOption | None:

@@ -41,6 +41,14 @@ def test_value_label_and_slug_of_one_option_are_one_answer(response: Any) -> Non
     assert (completion.is_unexpected, completion.missing) == (False, ("loop_id", "loop_name"))
 
 
+@pytest.mark.parametrize("response", ["Ja, größer", "ja_größer", "ja_gr_er"])
+def test_an_option_with_other_letters_is_known_by_its_ascii_form(response: str) -> None:
+    asked = details(options=["Ja, größer", "Nein, später", "👍", "👎"])
+
+    assert canonical_answer(response, (), asked) == ("Ja, größer", ("Ja, größer",), True)
+    assert canonical_answer("", (), asked).is_offered is False
+
+
 @pytest.mark.parametrize("response", ["plain_words", "Plain Words"])
 def test_a_plain_string_is_answered_as_it_was_asked(response: str) -> None:
     completion = complete(event(response), KnownDetails(asked=details()))

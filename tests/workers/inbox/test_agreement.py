@@ -93,3 +93,16 @@ def test_options_that_differ_in_punctuation_are_told_apart(redis: Redis, steps: 
         save_question(redis, options)
 
         assert has_conflict(redis) == (answer != other_answer), (answer, other_answer)
+
+
+@pytest.mark.parametrize("steps", list(permutations(["one", "other", "question"])), ids="-".join)
+@pytest.mark.parametrize(("other", "differ"), [("ja_gr_er", False), ("nein_sp_ter", True)])
+def test_the_ascii_form_of_an_option_is_that_option(
+    redis: Redis, steps: tuple[str, ...], other: str, differ: bool
+) -> None:
+    options = ["Ja, größer", "Nein, später"]
+    for step in steps:
+        take(redis, step, {"one": options[0], "other": other}, options)
+    save_question(redis, options)
+
+    assert has_conflict(redis) is differ
