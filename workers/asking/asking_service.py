@@ -64,6 +64,8 @@ _LEASE = 120.0
 #: Seconds until HITL.sh is tried again after it could not be reached, doubled each time; and where it is not known when
 #: calls return.
 _BACKOFF, _LONGEST_BACKOFF = 15.0, 900.0
+#: How much longer than after the first attempt an unfinished intent may wait for its repair.
+_LONGEST_REPAIR = 16
 #: Seconds by which a timeout may be told before its time.
 _EARLY = 5.0
 #: Seconds for which a process that cannot ask leaves questions to others.
@@ -313,7 +315,7 @@ class AskingService:
                 await self._ask_later(stored)
         except ApiError as error:  # of a read: it is claimed until then, and tried again
             logger.warning("ask.postponed id=%s error=%s", question_id, type(error).__name__)
-            await self._store.schedule(question_id, _BACKOFF)
+            await self._store.schedule(question_id, _pause(record))
 
     async def _ask_later(self, stored: StoredQuestion) -> None:
         """Ask a question whose process has gone on, or is gone: nobody waits for an exception."""
@@ -354,7 +356,9 @@ class AskingService:
             return stored, later
         url, token_id = self._creator.mint(record)
         intent = record.with_step(begun_at=time.time(), token_ids=(*record.step.token_ids, token_id)[-20:])
-        begun = await self._store.save(intent.changed(retry_at=None), stored.revision, due_in=self._repair_after)
+        # While HITL.sh fails, each attempt and each look for what it created costs calls of the hour.
+        repair_in = self._repair_after * min(2.0 ** len(record.step.token_ids), _LONGEST_REPAIR)
+        begun = await self._store.save(intent.changed(retry_at=None), stored.revision, due_in=repair_in)
         if begun is None:  # another process asks it
             return await self._store.read(record.id) or stored, None
         try:
@@ -549,6 +553,12 @@ class AskingService:
         requests = await self._store.read_requests(names) if names else {}
         ended = [key for request in requests.values() if request.outcome is not None for key in request.history]
         return QuestionEvidence(requests=requests, events=await self._store.read_events(ended) if ended else {})
+
+
+def _pause(record: QuestionRecord) -> float:
+    """Seconds until HITL.sh is asked again about a question after a call that failed: the longer, the older it is."""
+    since = record.step.begun_at or record.step.asked_at or record.created_at
+    return min(_LONGEST_BACKOFF, max(_BACKOFF, (time.time() - since) / 2))
 
 
 def _required(settings: Settings, *, submits: bool) -> tuple[str, CallbackSigner, str]:

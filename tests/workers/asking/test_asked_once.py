@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -20,6 +22,7 @@ from hitlsh.asking.ask_errors import AskRefused, KeyConflict
 from hitlsh.asking.ask_outcomes import Lost
 from tests.workers.asking.asked import Died, created, die_at, let_time_pass, shuffled
 from workers.asking import AskingService
+from workers.inbox import keys
 from workers.settings import Settings
 
 Build = Callable[..., NewQuestion]
@@ -136,6 +139,7 @@ from redis.asyncio import Redis
 from hitlsh.api.questions.new_question import decode_question
 from tests.workers.asking.asked import Died, die_at
 from workers.asking import AskingService
+from workers.inbox import keys
 from workers.settings import Settings
 
 async def main():
@@ -186,6 +190,35 @@ async def test_a_reply_that_is_lost_is_looked_for_and_not_asked_again(
 
     assert [one.request.status for one in (first, again, repaired)] == ["asking", "asking", "open"]
     assert [request["id"] for request in created(sandbox)] == [repaired.request.request_id]
+
+
+async def test_while_hitl_sh_fails_attempts_and_repairs_get_rarer(
+    service: AskingService, question: Build, sandbox: Sandbox, redis: Redis
+) -> None:
+    sandbox.fault("error", status=503, stage="before", match={"method": "POST"}, times=None)
+
+    def seconds_until_due(request_id: str) -> float:
+        due = redis.zscore(keys.QUESTIONS_DUE, request_id)
+        assert due is not None
+        return due / 1000 - time.time()
+
+    request = (await service.submit(question())).request
+    pauses = [seconds_until_due(request.id)]
+    for _ in range(3):
+        let_time_pass(redis)
+        await service.run_due()
+        pauses.append(seconds_until_due(request.id))
+    sandbox.fault("error", status=503, stage="before", match={"method": "GET"}, times=None)
+    let_time_pass(redis)
+    record = redis.hget(keys.question(request.id), "record")
+    assert record is not None
+    aged = msgspec.json.decode(record)
+    aged["steps"][0]["begun_at"] -= 1_000
+    redis.hset(keys.question(request.id), "record", msgspec.json.encode(aged))
+    await service.run_due()
+
+    assert [round(pause, -1) for pause in pauses] == [60, 120, 240, 480]
+    assert 490 < seconds_until_due(request.id) < 520
 
 
 async def test_what_hitl_sh_refuses_leaves_nothing_behind(
