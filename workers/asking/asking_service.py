@@ -30,11 +30,9 @@ from hitlsh.asking.ask_outcomes import Cancelled, Lost, TimedOut
 from hitlsh.asking.asked_request import AskedRequest
 from hitlsh.callbacks import CallbackSigner
 from hitlsh.events import Trust
+from workers.asking.question_reader import QuestionReader
 from workers.asking.question_view import (
-    QuestionEvidence,
-    asked_request,
     current_outcome,
-    demanded_trust,
     trusted_outcome,
 )
 from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_of_the_key
@@ -104,6 +102,7 @@ class AskingService:
         self._key_hash = api_key_hash(key)
         self._repair_after = call_timeout + repair_margin
         self._store = QuestionStore(redis, retention=settings.retention, queue_limit=queue_limit)
+        self._reader = QuestionReader(self._store)
 
         def client(retries: RetryPolicy) -> AsyncClient:
             budget = AsyncRedisBudget(redis, key, rules=rules(settings), purpose="asking")
@@ -141,7 +140,7 @@ class AskingService:
         elif await self._store.claim(lease=_LEASE, question_id=stored.record.id):
             await self._work(stored.record.id)
             stored = await self._store.read(stored.record.id) or stored
-        return Submission(request=await self._show(stored), is_new=is_new)
+        return Submission(request=await self._reader.show(stored), is_new=is_new)
 
     async def get(self, request_id: str, *, trust: Trust = "callback") -> AskedRequest | None:
         """The asked request with this id, ours or HITL.sh's; None where there is none, or it is no longer kept.
@@ -149,54 +148,18 @@ class AskingService:
         `trust`: the least that its outcome must have, where that is more than was demanded when it was asked. Until it
         has that, the outcome is not shown, and HITL.sh is asked to confirm it.
         """
-        stored = await self._find(request_id)
-        if stored is None:
-            return None
-        evidence = await self._evidence([stored.record])
-        shown = asked_request(stored, evidence, trust)
-        await self._demand_evidence(stored.record, shown, evidence, trust=trust, beyond="callback")
-        return shown
+        return await self._reader.get(request_id, trust=trust)
 
     async def get_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest | QuestionUnreadable]:
         """Those of these (our own ids) that are kept; three round trips however many there are.
 
         A record that this version cannot read, as in a rolling deploy, does not keep others from being read.
         """
-        try:
-            return dict(await self._read_many(request_ids))
-        except (RedisError, TimeoutError):
-            raise
-        except Exception as error:
-            if len(request_ids) == 1:
-                logger.exception("ask.unreadable id=%s", request_ids[0])
-                return {request_ids[0]: QuestionUnreadable(request_ids[0], type(error).__name__)}
-        requests: dict[str, AskedRequest | QuestionUnreadable] = {}
-        for request_id in request_ids:
-            requests |= await self.get_many([request_id])
-        return requests
-
-    async def _read_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest]:
-        stored = [one for one in await self._store.read_many(request_ids) if one is not None]
-        evidence = await self._evidence([one.record for one in stored])
-        shown = {one.record.id: asked_request(one, evidence) for one in stored}
-        for one in stored:
-            # The inbox itself has what the question demands confirmed.
-            await self._demand_evidence(one.record, shown[one.record.id], evidence, beyond=one.record.question.trust)
-        return shown
+        return await self._reader.get_many(request_ids)
 
     async def list_open(self, *, limit: int = 50, after: str | None = None) -> list[AskedRequest]:
         """Requests without an outcome, the oldest first; `after`: the last id of the page before."""
-        page: list[AskedRequest] = []
-        while len(page) < limit:
-            ids = await self._store.list_open(limit=limit, after=after)
-            shown = await self.get_many(ids)
-            # One that was cancelled is among them until HITL.sh tells that it has ended.
-            listed = (shown.get(name) for name in ids)
-            page += [one for one in listed if isinstance(one, AskedRequest) and one.outcome is None]
-            if len(ids) < limit:
-                break
-            after = ids[-1]
-        return page[:limit]
+        return await self._reader.list_open(limit=limit, after=after)
 
     async def cancel(self, request_id: str) -> AskedRequest:
         """Cancel a request that has no outcome.
@@ -204,10 +167,10 @@ class AskingService:
         One that HITL.sh may not have yet is cancelled as soon as that is known. Raises `AskUnknown`, `CannotCancel` and
         `ApiError`.
         """
-        stored = await self._find(request_id)
+        stored = await self._reader.find(request_id)
         if stored is None:
             raise AskUnknown(request_id)
-        return await self._show(await self._cancel(stored))
+        return await self._reader.show(await self._cancel(stored))
 
     async def subscribe(self) -> QuestionChanges:
         """Receive the ids of requests that change from now on; the connection is the Redis client's."""
@@ -431,7 +394,7 @@ class AskingService:
     async def _follow(self, stored: StoredQuestion) -> None:
         """Look after a question whose request HITL.sh has: cancel it, or ask the next loop."""
         record = stored.record
-        evidence = await self._evidence([record])
+        evidence = await self._reader.evidence([record])
         outcome = current_outcome(record, evidence)
         if outcome is None and record.wants_cancel:
             with suppress(CannotCancel):
@@ -462,7 +425,7 @@ class AskingService:
 
     async def _cancel(self, stored: StoredQuestion) -> StoredQuestion:
         record = stored.record
-        evidence = await self._evidence([record])
+        evidence = await self._reader.evidence([record])
         if trusted_outcome(record, evidence, "callback") is not None:
             if record.ended is None and record.cancelled_at is None:
                 raise CannotCancel(record.id, "it has ended")
@@ -516,43 +479,6 @@ class AskingService:
             if saved is not None:
                 return saved
         return None
-
-    # -- reading ------------------------------------------------------------------------------------------
-
-    async def _find(self, request_id: str) -> StoredQuestion | None:
-        if request_id.startswith("ask_"):
-            return await self._store.read(request_id)
-        question_id = await self._store.id_of_request(request_id)
-        return None if question_id is None else await self._store.read(question_id)
-
-    async def _show(self, stored: StoredQuestion, trust: Trust = "callback") -> AskedRequest:
-        return asked_request(stored, await self._evidence([stored.record]), trust)
-
-    async def _demand_evidence(
-        self,
-        record: QuestionRecord,
-        shown: AskedRequest,
-        evidence: QuestionEvidence,
-        *,
-        trust: Trust = "callback",
-        beyond: Trust,
-    ) -> None:
-        """Have the request read at HITL.sh where it has an outcome with too little trust to be shown.
-
-        `beyond`: less than that nobody has to demand.
-        """
-        request = evidence.requests.get(shown.request_id or "")
-        if shown.request_id is None or request is None or request.outcome is None or shown.outcome is not None:
-            return
-        needs = demanded_trust(record, evidence, trust)
-        if LEVELS[needs] > LEVELS[beyond]:
-            await self._store.demand_evidence(shown.request_id, needs)
-
-    async def _evidence(self, records: Sequence[QuestionRecord]) -> QuestionEvidence:
-        names = [step.request_id for record in records for step in record.steps if step.request_id is not None]
-        requests = await self._store.read_requests(names) if names else {}
-        ended = [key for request in requests.values() if request.outcome is not None for key in request.history]
-        return QuestionEvidence(requests=requests, events=await self._store.read_events(ended) if ended else {})
 
 
 def _pause(record: QuestionRecord) -> float:
