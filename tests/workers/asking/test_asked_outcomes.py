@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
@@ -117,6 +118,19 @@ async def test_whoever_waits_is_told_of_each_change(
     assert change is not None
     assert (change.id, change.version) == (request.id, request.version + 1)
     assert repeated is None
+
+
+async def test_whoever_waits_is_told_that_messages_may_be_lost(
+    service: AskingService, question: Build, redis: Redis
+) -> None:
+    changes = await service.subscribe()
+    assert await changes.next_change(seconds=0.1) is None
+
+    redis.client_kill_filter(_type="pubsub")  # the client subscribes again by itself
+
+    with pytest.raises(RedisConnectionError):
+        await changes.next_change(seconds=10)
+    await changes.close()
 
 
 async def test_an_ended_question_is_kept_for_the_retention(

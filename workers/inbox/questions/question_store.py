@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from hitlsh.api.questions.new_question import WhenLimited
 from hitlsh.events import Trust
@@ -181,7 +182,7 @@ class QuestionStore:
 
     async def subscribe(self) -> "QuestionChanges":
         """Receive the ids of questions that change from now on."""
-        pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+        pubsub = self._redis.pubsub()
         await pubsub.subscribe(keys.QUESTION_CHANGES)
         return QuestionChanges(pubsub)
 
@@ -199,16 +200,29 @@ class QuestionChanges:
 
     def __init__(self, pubsub: PubSub) -> None:
         self._pubsub = pubsub
+        self._is_confirmed = False
 
     async def next_change(self, *, seconds: float) -> QuestionChange | None:
-        """The next change; None when none came within `seconds`. Raises redis-py's errors when the server is away."""
+        """The next change; None when none came within `seconds`.
+
+        Raises redis-py's errors when the server is away, and when it was: messages may have been lost meanwhile.
+        """
         ends_at = time.monotonic() + seconds
-        # The server's confirmation of the subscription ends a wait without a message.
-        while (message := await self._pubsub.get_message(timeout=max(0.0, ends_at - time.monotonic()))) is None:
-            if time.monotonic() >= ends_at:
+        while True:
+            message = await self._pubsub.get_message(timeout=max(0.0, ends_at - time.monotonic()))
+            if message is not None and message["type"] == "message":
+                question_id, _, version = message["data"].decode().partition(" ")
+                return QuestionChange(id=question_id, version=int(version or 0))
+            if message is not None and message["type"] == "subscribe":
+                self._confirm()
+            elif time.monotonic() >= ends_at:
                 return None
-        question_id, _, version = message["data"].decode().partition(" ")
-        return QuestionChange(id=question_id, version=int(version or 0))
+
+    def _confirm(self) -> None:
+        # The client connects and subscribes again by itself, and says nothing of it but this.
+        if self._is_confirmed:
+            raise RedisConnectionError("the subscription was interrupted")
+        self._is_confirmed = True
 
     async def close(self) -> None:
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
