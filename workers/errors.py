@@ -7,7 +7,6 @@
     ├── HandlersInvalid  HITL_HANDLERS names no router that could be used
     ├── SettingsInvalid  the environment holds invalid settings  [settings]
     ├── CannotAsk        a setting that asking people needs is missing
-    ├── QuestionUnreadable  a question's record cannot be read by this version
     ├── RetryLater       raised by a handler: run it again after a delay
     ├── GiveUp           raised by a handler: no further attempt will help
     ├── NotDelivered     raised by a sink: its target did not take the decision this time
@@ -17,6 +16,7 @@
     ├── Closed           the process is shutting down and takes no more  [inbox.group_commit]
     ├── LeaseLost        another reconcile run took over  [inbox.tracker.reconcile_lease]
     ├── QueueFull        too many questions wait for calls to HITL.sh  [inbox.questions.question_store]
+    ├── QuestionUnreadable  this version cannot read a question's record  [inbox.questions.question_store]
     ├── CursorInvalid    a page cannot be continued from there  [inbox.queries.pagination]
     ├── Refused          nothing that was named may run again  [inbox.operations.failures]
     ├── Stopped          a reconcile run makes no more calls for now  [reconcile.api_calls]
@@ -46,18 +46,6 @@ class HandlersInvalid(WorkersError):
 
 class CannotAsk(WorkersError):
     """A setting that asking people needs is missing; the message names it."""
-
-
-class QuestionUnreadable(WorkersError):
-    """The record of a question cannot be read: another version has written it, perhaps."""
-
-    def __init__(self, request_id: str, reason: str) -> None:
-        super().__init__(request_id, reason)
-        self.request_id = request_id
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.request_id} cannot be read ({self.reason}): does a newer version run elsewhere?"
 
 
 class RetryLater(WorkersError):

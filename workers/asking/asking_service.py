@@ -36,10 +36,10 @@ from workers.asking.question_view import (
     trusted_outcome,
 )
 from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_of_the_key
-from workers.errors import CannotAsk, QuestionUnreadable
+from workers.errors import CannotAsk
 from workers.inbox.budget.redis_budget import AsyncRedisBudget
 from workers.inbox.questions.question_records import QuestionRecord, QuestionStep, StoredQuestion
-from workers.inbox.questions.question_store import QuestionChanges, QuestionStore, QueueFull
+from workers.inbox.questions.question_store import QuestionChanges, QuestionStore, QuestionUnreadable, QueueFull
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.inbox.tracker.tracked_requests import NewRequest

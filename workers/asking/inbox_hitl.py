@@ -19,8 +19,8 @@ from hitlsh.events import Trust
 from workers.asking.asking_service import AskingService
 from workers.asking.check_times import next_check
 from workers.asking.question_changes import RECHECK_SECONDS, ChangeListener
-from workers.errors import QuestionUnreadable
 from workers.inbox.group_commit import GroupCommit
+from workers.inbox.questions.question_store import QuestionUnreadable
 from workers.inbox.questions.question_waits import QuestionWaits
 from workers.settings import Settings
 from workers.trust import LEVELS

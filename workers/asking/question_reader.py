@@ -8,9 +8,8 @@ from redis.exceptions import RedisError
 from hitlsh.asking.asked_request import AskedRequest
 from hitlsh.events import Trust
 from workers.asking.question_view import QuestionEvidence, asked_request, demanded_trust
-from workers.errors import QuestionUnreadable
 from workers.inbox.questions.question_records import QuestionRecord, StoredQuestion
-from workers.inbox.questions.question_store import QuestionStore
+from workers.inbox.questions.question_store import QuestionStore, QuestionUnreadable
 from workers.trust import LEVELS
 
 logger = logging.getLogger("hitl.asking")

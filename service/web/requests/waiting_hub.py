@@ -17,9 +17,8 @@ from hitlsh.asking.asked_request import AskedRequest
 from service.web.requests import problems
 from workers.asking.asking_service import AskingService
 from workers.asking.check_times import next_check
-from workers.errors import QuestionUnreadable
 from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
-from workers.inbox.questions.question_store import QuestionChange, QuestionChanges
+from workers.inbox.questions.question_store import QuestionChange, QuestionChanges, QuestionUnreadable
 from workers.inbox.questions.question_waits import QuestionWaits
 from workers.redis_clients import RECEIVER_TIMEOUT
 

@@ -19,11 +19,11 @@ from hitlsh.asking.asked_request import AskedRequest
 from tests.workers.asking.asked import KEY, Died, created, deliver, die_at, let_time_pass, reconcile
 from workers import Router
 from workers.asking import AskingService
-from workers.errors import QuestionUnreadable
 from workers.inbox import keys
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries.search import Filter
+from workers.inbox.questions.question_store import QuestionUnreadable
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.settings import Settings
 

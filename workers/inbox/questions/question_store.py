@@ -27,6 +27,18 @@ class QueueFull(WorkersError):
     """As many questions wait for calls as may."""
 
 
+class QuestionUnreadable(WorkersError):
+    """The record of a question cannot be read: another version has written it, perhaps."""
+
+    def __init__(self, request_id: str, reason: str) -> None:
+        super().__init__(request_id, reason)
+        self.request_id = request_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.request_id} cannot be read ({self.reason}): does a newer version run elsewhere?"
+
+
 class QuestionStore:
     """Every command on questions."""
 
