@@ -142,6 +142,8 @@ def _can_tell(event: Event, known: KnownDetails, details: RequestDetails) -> boo
 
 def _missing_details(event: Event, known: KnownDetails, details: RequestDetails, *, has_state: bool) -> set[str]:
     missing = {name for name in _ASKED_FIELDS if getattr(details, name) is None}
+    if details.context is None and details.context_digest is not None:
+        missing.add("context")  # it is too large to be kept
     if known.is_complete:
         return missing
     unknown = {

@@ -16,6 +16,7 @@
     ├── Closed           the process is shutting down and takes no more  [inbox.group_commit]
     ├── LeaseLost        another reconcile run took over  [inbox.tracker.reconcile_lease]
     ├── QueueFull        too many questions wait for calls to HITL.sh  [inbox.questions.question_store]
+    ├── QuestionUnreadable  this version cannot read a question's record  [inbox.questions.question_store]
     ├── CursorInvalid    a page cannot be continued from there  [inbox.queries.pagination]
     ├── Refused          nothing that was named may run again  [inbox.operations.failures]
     ├── Stopped          a reconcile run makes no more calls for now  [reconcile.api_calls]

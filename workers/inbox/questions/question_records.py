@@ -63,6 +63,16 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return self.step.request_id is None and self.step.begun_at is not None
 
     @property
+    def is_unasked(self) -> bool:
+        """No request was created for it, as far as is known."""
+        return self.current == 0 and self.step.request_id is None
+
+    @property
+    def is_rejected(self) -> bool:
+        """HITL.sh has never had it, nor will: the same question may be asked anew."""
+        return self.is_unasked and isinstance(self.ended, Lost)
+
+    @property
     def is_last_step(self) -> bool:
         return self.current == len(self.steps) - 1
 

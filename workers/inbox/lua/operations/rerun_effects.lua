@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Run effects again for a person: they are due now, their policy begins anew, their attempts go on counting.
 -- Safe to repeat: an effect that is due, waits or runs is left alone, and so is whatever a worker holds.
--- Of an outcome that stronger evidence overruled, or that does not speak for its request, nothing runs again; nor does
+-- Of an outcome that stronger evidence overruled, that does not speak for its request, or that is withheld (the timeout of a
+-- loop after which another is asked), nothing runs again; nor does
 -- a handler that began for another outcome of the request, unless that is forced.
 --
 -- ARGV     what to call it: the name of a counter and of a time ('retries', 'retried_at');
@@ -100,8 +101,8 @@ end
 
 local function again(key, handlers)
   local event = prefix .. 'event:' .. key
-  local fields = redis.call('HMGET', event, 'trust', 'state', 'request', 'overruled', 'outcome', 'conflict')
-  if not fields[1] or fields[4] then return '' end
+  local fields = redis.call('HMGET', event, 'trust', 'state', 'request', 'overruled', 'outcome', 'conflict', 'withheld')
+  if not fields[1] or fields[4] or fields[7] then return '' end
   local record = { request = fields[3], outcome = fields[5] }
   if record.outcome and record.request and not fields[6] then
     local decision = redis.call('HGET', prefix .. 'request:' .. record.request, 'event')

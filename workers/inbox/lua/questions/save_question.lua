@@ -1,8 +1,8 @@
 #!lua
 -- Save the record of a question, if nobody else has saved it since it was read.
 --
--- ARGV     retention in seconds, id, the revision that was read ('0' for a new one), record (JSON), 'open' or 'ended',
---          created at (seconds), place in the queue ('' where it does not wait for calls), milliseconds until something
+-- ARGV     retention in seconds, id, the revision that was read ('0' for a new one), record (JSON), 'open',
+--          'ended' or 'asked_anew' (it had ended, and is open again), created at (seconds), place in the queue ('' where it does not wait for calls), milliseconds until something
 --          is to be done for it ('' for nothing), how many may wait for calls
 -- Answers  {1, revision, version}; {0} where another has saved it; {-1} where too many wait for calls
 retention = ARGV[1]
@@ -20,5 +20,10 @@ if delay == '' then
 else
   redis.call('ZADD', prefix .. 'questions_due', now + tonumber(delay), id)
 end
-if state == 'ended' then end_question(id) elseif revision == '0' then redis.call('ZADD', prefix .. 'questions_open', created, id) end
+if state == 'ended' then end_question(id) end
+if state == 'asked_anew' then
+  redis.call('PERSIST', question)
+  redis.call('HDEL', question, 'joined')
+end
+if state == 'asked_anew' or (state == 'open' and revision == '0') then redis.call('ZADD', prefix .. 'questions_open', created, id) end
 return { 1, saved, publish_question(id) }

@@ -143,10 +143,11 @@ local function finish(event, key, state)
 end
 
 -- No route wants the event. It is listed, by its acceptance, for a replay through routes that are added; but not an
--- outcome that does not speak for its request and is no conflict, which no route is asked about.
+-- outcome that does not speak for its request and is no conflict, or that is withheld, which no route is asked about.
 local function finish_unrouted(event, key)
   finish(event, key, 'unrouted')
-  local fields = redis.call('HMGET', event, 'outcome', 'request', 'conflict', 'accepted_at')
+  local fields = redis.call('HMGET', event, 'outcome', 'request', 'conflict', 'accepted_at', 'withheld')
+  if fields[5] then return end
   local decision = fields[1] and fields[2] and redis.call('HGET', prefix .. 'request:' .. fields[2], 'event')
   if decision and decision ~= key and not fields[3] then return end
   local accepted_at = math.floor(tonumber(fields[4]) * 1000)
