@@ -7,7 +7,9 @@ COPY hitlsh hitlsh
 COPY workers workers
 COPY service service
 COPY hitl_sandbox hitl_sandbox
-RUN python -m venv /opt/hitl && /opt/hitl/bin/pip install --no-cache-dir -c constraints.txt .
+# Such as `--build-arg EXTRAS=alerts,otel`.
+ARG EXTRAS=alerts
+RUN python -m venv /opt/hitl && /opt/hitl/bin/pip install --no-cache-dir -c constraints.txt ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --home-dir /app --create-home hitl

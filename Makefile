@@ -47,6 +47,8 @@ docs: install
 format: install
 	$(BIN)/python -m tests.import_graph
 	$(BIN)/python -m tests.metrics_page
+	$(BIN)/python -m tests.doctor_page
+	$(BIN)/python -m tests.alarms_page
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -31,18 +32,19 @@ def deliveries(count: int) -> list[bytes]:
 
 
 def _delivery(request_id: str) -> bytes:
+    """Of a request that was answered a minute ago: what ended before the retention is not routed."""
     body = msgspec.json.encode(
         {
             "event": "request.completed",
-            "timestamp": "2026-03-01T11:59:00Z",
+            "timestamp": _ago(60),
             "data": {
                 "request": {
                     "id": request_id, "loop_id": "66c0ffee00000000000000b1", "processing_type": "time-sensitive",
                     "type": "markdown", "priority": "high", "request_text": "May this payout of 149.95 go out?",
                     "response_type": "single_select", "status": "completed", "response_data": "Approve",
-                    "response_by": "66c0ffee00000000000000d1", "response_at": "2026-03-01T11:59:00Z",
-                    "response_time_seconds": 60.5, "timeout_at": "2026-03-01T12:58:00Z",
-                    "created_at": "2026-03-01T11:58:00Z", "updated_at": "2026-03-01T11:59:00Z",
+                    "response_by": "66c0ffee00000000000000d1", "response_at": _ago(60),
+                    "response_time_seconds": 60.5, "timeout_at": _ago(-3_480),
+                    "created_at": _ago(120), "updated_at": _ago(60),
                 },
                 "loop": {"id": "66c0ffee00000000000000b1", "name": "Payouts", "creator_id": "66c0ffee00000000000000c1"},
                 "reviewer": {"user_id": "66c0ffee00000000000000d1", "email": "ada@example.com"},
@@ -50,6 +52,10 @@ def _delivery(request_id: str) -> bytes:
         }
     )  # fmt: skip
     return request(WEBHOOKS, body, headers(SECRET, body))
+
+
+def _ago(seconds: float) -> str:
+    return f"{datetime.now(UTC) - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class Observer:
@@ -110,8 +116,12 @@ class Rig:
             **self.more_environ,
         }
 
-    def start(self, *argv: str) -> None:
-        self._processes.append(subprocess.Popen(argv, env=self.environ(), stdout=subprocess.DEVNULL))
+    def start(self, *argv: str, log: Path | None = None) -> None:
+        """Start a process; its log goes to this terminal, or to `log`."""
+        with contextlib.ExitStack() as files:
+            stderr = None if log is None else files.enter_context(log.open("ab"))
+            process = subprocess.Popen(argv, env=self.environ(), stdout=subprocess.DEVNULL, stderr=stderr)
+        self._processes.append(process)
 
     def start_ours(self) -> int:
         port = free_port()

@@ -1,5 +1,6 @@
 """``python -m hitl_sandbox``: runs a local HITL.sh until it is stopped."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -97,7 +98,7 @@ def _check_webhook(url: str, secret: str) -> None:
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
-    sys.exit(0)
+    os._exit(0)  # an exception would be lost where it is raised in a `__del__`
 
 
 if __name__ == "__main__":

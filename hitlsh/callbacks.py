@@ -32,7 +32,7 @@ DEFAULT_MAX_AGE = timedelta(days=40)
 Reason = Literal["callback_malformed", "callback_forged", "callback_expired"]
 
 _SHORTEST_KEY = 16
-_SALT = b"hitl-receiver.callback"
+_SALT = "hitl-receiver."
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _SENTENCES: dict[Reason, str] = {
     "callback_malformed": (
@@ -93,7 +93,8 @@ class CallbackSigner:
     """Mints and reads callback tokens. Safe to share between threads.
 
     ``keys``: 16 characters or more each, the oldest first; the last signs, all verify. ``max_age``: of a token, as a
-    timedelta or in seconds. ``clock``: returns the time in seconds since 1970. Raises ValueError without such keys.
+    timedelta or in seconds. ``purpose``: a token of one purpose is not valid for another. ``clock``: returns the time
+    in seconds since 1970. Raises ValueError without such keys.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class CallbackSigner:
         keys: Sequence[str],
         *,
         max_age: timedelta | float = DEFAULT_MAX_AGE,
+        purpose: str = "callback",
         clock: Callable[[], float] = time.time,
     ) -> None:
         if isinstance(keys, str) or not keys or any(len(key) < _SHORTEST_KEY for key in keys):
@@ -111,7 +113,13 @@ class CallbackSigner:
         self._keys = len(keys)
         self._max_age = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
         self._clock = clock
-        self._signer = _Signer(list(keys), salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256, clock=clock)
+        self._signer = _Signer(
+            list(keys),
+            salt=f"{_SALT}{purpose}".encode(),
+            key_derivation="hmac",
+            digest_method=hashlib.sha256,
+            clock=clock,
+        )
 
     def __repr__(self) -> str:
         return f"CallbackSigner(keys=<{self._keys} masked>, max_age={self._max_age:.0f}s)"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hitlsh.request_details import OfferedOption, RequestDetails
-from hitlsh.slugs import slug
+from hitlsh.slugs import ascii_slug, slug
 
 _SELECTS = ("single_select", "multi_select")
 _TRUE, _FALSE = ("true", "yes"), ("false", "no")
@@ -72,6 +72,7 @@ def _find(item: Any, label: str | None, options: Sequence[OfferedOption]) -> Off
         [option for option in options if option.value == item],
         [option for option in options if option.label == item],
         [option for option in options if slug(item) in (slug(option.value), slug(option.label))],
+        [option for option in options if item and item in (ascii_slug(option.value), ascii_slug(option.label))],
     )
     for matches in candidates:
         if len(matches) == 1:

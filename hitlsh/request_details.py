@@ -11,13 +11,17 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from hitlsh.events import Event
+from hitlsh.slugs import ascii_slug
 from hitlsh.webhooks.payload_fields import mapping, text
 from hitlsh.webhooks.responses import spelling
 
 #: Characters of a request's text that are kept.
 LONGEST_TEXT = 2_000
-#: Bytes of the context or of the response configuration, as JSON; a larger one is left out.
+#: Bytes of the context or of a default as JSON; a larger one is left out.
 LARGEST_OBJECT = 16_384
+#: The same of the response configuration, without which an answer cannot be read: 20 options of the longest values and
+#: labels, or the longest draft, are smaller.
+LARGEST_CONFIG = 32_768
 #: Characters of any other text, and how many tags are kept.
 LONGEST_WORD = 200
 MAX_TAGS = 20
@@ -52,7 +56,8 @@ class RequestDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     context_digest: str | None = None
     #: ``text``, ``editable_text``, ``single_select``, ``multi_select``, ``rating``, ``number`` or ``boolean``.
     response_type: str | None = None
-    #: As HITL.sh was sent it: options, scale, labels, lengths.
+    #: As HITL.sh was sent it: options, scale, labels, lengths. Of more than 32 KiB only the options are kept, without
+    #: their descriptions.
     response_config: dict[str, Any] | None = None
     #: As HITL.sh was sent it: a value, a label or a list of them.
     default_response: Any = None
@@ -81,7 +86,7 @@ def read_details(request: Mapping[str, Any], *, loop_name: str | None = None) ->
     context = _bounded(attached)
     tags = request.get("tags")
     response_type = _word(request.get("response_type"))
-    response_config = _bounded(request.get("response_config"))
+    response_config = _config(request.get("response_config"))
     return RequestDetails(
         text=asked[:LONGEST_TEXT] if asked else None,
         text_digest=hashlib.sha256(asked.encode(errors="replace")).hexdigest()
@@ -137,10 +142,17 @@ def _spellings(response_type: str | None, response_config: dict[str, Any] | None
         words = ((True, "true", "yes", "true_label"), (False, "false", "no", "false_label"))
         answers = [(meaning, name, short, (response_config or {}).get(label)) for meaning, name, short, label in words]
     elif response_type in ("single_select", "multi_select"):
-        answers = [(option.value, option.label) for option in _options(response_config)[:MAX_OPTIONS]]
+        answers = [
+            (option.value, option.label, *_ascii_slugs(option)) for option in _options(response_config)[:MAX_OPTIONS]
+        ]
     else:
         return ()
     return tuple(tuple(dict.fromkeys(spelling(word) for word in answer if word is not None)) for answer in answers)
+
+
+def _ascii_slugs(option: OfferedOption) -> list[str]:
+    words = [word for word in (option.value, option.label) if not word.isascii()]
+    return [form for word in words if (form := ascii_slug(word))]
 
 
 def _option(option: Any) -> OfferedOption | None:
@@ -153,8 +165,17 @@ def _option(option: Any) -> OfferedOption | None:
     return OfferedOption(value=value or label or "", label=label or value or "")
 
 
-def _bounded(value: Any) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) and len(_encode(value)) <= LARGEST_OBJECT else None
+def _config(value: Any) -> dict[str, Any] | None:
+    """A configuration of bounded size: what is only shown to the reviewer is left out first."""
+    config = _bounded(value, LARGEST_CONFIG)
+    if config is not None or not isinstance(value, dict) or not isinstance(value.get("options"), list):
+        return config
+    options = [option for option in map(_option, value["options"]) if option is not None]
+    return _bounded({"options": msgspec.to_builtins(options)}, LARGEST_CONFIG)
+
+
+def _bounded(value: Any, largest: int = LARGEST_OBJECT) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) and len(_encode(value)) <= largest else None
 
 
 def _default(value: Any) -> Any:

@@ -16,3 +16,14 @@ def slug(text: str) -> str:
     """
     words = _SEPARATORS.sub("_", text.lower()).strip("_")
     return words if any(character.isalpha() for character in words) else text
+
+
+_NOT_ASCII_WORDS = re.compile(r"[^a-z0-9]+")
+
+
+def ascii_slug(text: str) -> str:
+    """Return the snake_case form of ASCII letters and digits alone, as "Größer" may come back: ``gr_er``.
+
+    No page says what becomes of other letters. Empty where nothing is left.
+    """
+    return _NOT_ASCII_WORDS.sub("_", text.lower()).strip("_")

@@ -9,8 +9,10 @@
     ├── RequestProblem       a call is answered with a problem document       service.web.requests.problems
     ├── ServerUnavailable    a part of the local stack could not be started   service.local.embedded_server
     ├── ExtraMissing         a command needs an extra that is not installed   service.local.extras
+    ├── TunnelFailed         a tunnel client leads nowhere                    service.local.tunnel
     ├── ProgramFailed        a process of the stack ends after each start     service.local.supervisor
     ├── FolderRefused        a folder or file cannot be used safely           service.local.private_folder
+    ├── ChallengeExpired     a challenge of `doctor --prove` is too old       service.proofs.challenges
     ├── CannotSend           a sample could not be posted                     service.cli.development.send
     ├── RequestUnknown       HITL.sh no longer knows the request              service.cli.asking.decision_wait
     ├── MetricsPortTaken     the port of the metrics cannot be listened on    service.metrics.exposition

@@ -12,6 +12,8 @@ from service.log_format import LogFormatter, LogStyle
 
 #: Bytes that a pipe takes at once, so that the lines of several processes do not mix (PIPE_BUF of Linux).
 ATOMIC = 4_096
+#: Libraries whose DEBUG lines say nothing of ours.
+_CHATTY = ("rq", "redis", "push_response", "httpcore", "asyncio", "urllib3")
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
@@ -66,7 +68,10 @@ def configuration(level: str, style: LogStyle = "console") -> dict[str, Any]:
             # httpx logs whole URLs, and a callback URL is a password.
             "httpx": {"level": "WARNING"},
             # What these say with DEBUG is about their own work: each byte, each command, each timer.
-            **{name: {"level": "WARNING"} for name in ("rq", "redis", "push_response", "httpcore", "asyncio")},
+            **{
+                name: {"level": "WARNING"}
+                for name in ("rq", "redis", "push_response", "httpcore", "asyncio", "urllib3")
+            },
         },
     }
 

@@ -1,5 +1,6 @@
 """A real server for every test that needs one."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -49,6 +50,13 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the modules by how long they take."""
     items.sort(key=lambda item: _rank(item.path))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Take the modules and the tests, which stay, out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def _rank(path: Path) -> tuple[int, bool]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import click
 import pytest
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client, single_select
@@ -28,6 +29,7 @@ from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from service.local.stack import free_port
 from tests.log_events import log_events
+from tests.workers.asking.asked import deliver
 from workers import Router
 from workers.decision import ATTRIBUTES
 from workers.inbox.tracker import tracked_requests
@@ -168,6 +170,23 @@ def test_the_asking_page_asks(redis: Redis, sandbox: Sandbox, environment: None)
     assert known.callback.state == {"invoice": 7}
 
 
+async def test_the_asking_page_waits_for_the_answer(
+    redis: Redis, async_redis: AsyncRedis, sandbox: Sandbox, environment: None
+) -> None:
+    sandbox.reset()
+    with Client(API_KEY, base_url=sandbox.base_url) as client:
+        loop = client.loops.create("Payouts", icon="key").loop
+    sandbox.add_member(loop.id, "ann@example.com")
+    asking = asyncio.create_task(run_python("docs/asking.md")["ask_to_refund"](42))
+    async with asyncio.timeout(10):
+        while not (open_requests := tracked_requests.load(redis)):  # noqa: ASYNC110 - of Redis
+            await asyncio.sleep(0.01)
+
+    await deliver(async_redis, next(iter(open_requests)), response="Approve", trust="signed")
+
+    assert await asyncio.wait_for(asking, 10) == "Approve"
+
+
 def test_a_handler_that_demands_confirmation_waits_for_it() -> None:
     posted = completed("Approve", state={"invoice": 7}, trust="callback")
 
@@ -291,6 +310,13 @@ def test_every_command_that_a_page_names_exists(page: str) -> None:
         assert name in cli.list_commands(click.Context(cli)), name
     for name in set(re.findall(r"hitl-receiver api ([a-z]+)", code_of(page))):
         assert resolve(["api", name])[0] is not resolve(["api"])[0], name
+
+
+def test_the_page_of_the_command_line_lists_every_command() -> None:
+    cells = re.findall(r"^\| (`[a-z][^|]*) \|", PAGES["docs/command-line.md"], re.MULTILINE)
+    listed = [name for cell in cells for name in re.findall(r"`([a-z-]+)`", cell)]
+
+    assert sorted(listed) == cli.list_commands(click.Context(cli))
 
 
 def code_of(page: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from redis import Redis
 from redis.exceptions import RedisError
 
+from workers.inbox import presence
 from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.maintenance.memory import MemoryKeeper
 from workers.inbox.maintenance.repairing import Repairer
@@ -71,14 +72,20 @@ class Clock:
 
     def run(self) -> None:
         """Tick until stopped; while Redis is away, try again each second."""
+        steps = (
+            self._announce, self._memory.run_slice, self.tick, self._trim_now_and_then, self._repairer.repair_slice
+        )  # fmt: skip
         while not self._stopped.is_set():
             # Each by itself: a full server refuses a tick, and its memory must be freed all the same.
-            for step in (self._memory.run_slice, self.tick, self._trim_now_and_then, self._repairer.repair_slice):
+            for step in steps:
                 try:
                     step()
                 except RedisError as error:
                     logger.warning("clock.missed error=%s", type(error).__name__)
             self._stopped.wait(self._every)
+
+    def _announce(self) -> None:
+        presence.announce(self._redis, "clock")
 
     def tick(self) -> bool:
         """Enqueue what is wanted; returns whether that was a drain."""

@@ -29,6 +29,8 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     late: bool = False
     conflict: bool = False
     overrules: bool = False
+    #: Of the delivery with which it came: handler runs belong to the same trace. Empty if that was not traced.
+    traceparent: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@
     ├── Closed           the process is shutting down and accepts no more  [inbox.group_commit]
     ├── LeaseLost        another reconcile run took over  [inbox.tracker.reconcile_lease]
     ├── QueueFull        too many questions wait for calls to HITL.sh  [inbox.questions.question_store]
+    ├── QuestionUnreadable  this version cannot read a question's record  [inbox.questions.question_store]
     ├── CursorInvalid    the cursor of a page is malformed  [inbox.queries.pagination]
     ├── ChangeRefused    nothing of the selection may run again  [inbox.operations.failures]
     ├── Stopped          a reconcile run makes no more calls for now  [reconcile.api_calls]

@@ -18,6 +18,8 @@ RETIRE = signal.SIGUSR1
 
 #: The end of the pipe that this work-horse writes to; None outside of one.
 _to_worker: int | None = None
+#: A stop reached this work-horse before its job listened for one.
+_has_early_stop = False
 
 
 def connect(pipe: int) -> None:
@@ -32,6 +34,17 @@ def announce_ready() -> None:
 
 def ask_for_successor() -> None:
     _send(SUCCESSOR_WANTED)
+
+
+def note_early_stop() -> None:
+    """Have the job end as it begins, so that RQ records its end as usual."""
+    global _has_early_stop
+    _has_early_stop = True
+
+
+def has_early_stop() -> bool:
+    """A job asks this once it listens for stops itself."""
+    return _has_early_stop
 
 
 def _send(message: bytes) -> None:

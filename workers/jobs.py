@@ -11,11 +11,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from redis.exceptions import RedisError
+
 from workers import handover
 from workers.asking.asking_service import run_due_questions
 from workers.errors import WorkersError
 from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.loading import load_router
+from workers.inbox.alarms.alarm_figures import publish_route_warnings
 from workers.inbox.tracker import reconcile_lease
 from workers.inbox.worker_inbox import LeaseKeeper, WorkerInbox
 from workers.queue import DRAIN, RECONCILE
@@ -23,7 +26,13 @@ from workers.reconcile import runner
 from workers.redis_clients import drain_client, keeper_client, worker_client
 from workers.routing.router import Router
 from workers.settings import Settings
-from workers.startup_checks import check_confirmation_is_possible, warn_if_nothing_is_reconciled
+from workers.startup_checks import (
+    check_confirmation_is_possible,
+    unsent_field_warnings,
+    warn_if_nothing_is_reconciled,
+)
+from workers.telemetry import traces
+from workers.telemetry.activity import ActivitySender
 from workers.worker import serve
 
 logger = logging.getLogger("hitl.workers")
@@ -52,6 +61,7 @@ class Work:
         )
         router = load_router(settings.handlers)
         check_confirmation_is_possible(settings, router)
+        traces.preload()
         return cls(settings, router, options)
 
 
@@ -89,11 +99,15 @@ def drain() -> None:
     """The RQ job that works off the inbox until it is told to stop. Nothing is lost when it is killed."""
     if not isinstance(_prepared, Work) or _worker is None:
         raise NotOurWorker
+    traces.start(traces_calls=True)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    with asyncio.Runner(loop_factory=_loop_factory()) as loop_runner:
-        retired = loop_runner.run(_drain(_prepared, parent=_worker))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as loop_runner:
+            retired = loop_runner.run(_drain(_prepared, parent=_worker))
+    finally:
+        traces.stop()
     if retired:  # RQ must not end the job, which its successor goes on with
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
@@ -109,9 +123,12 @@ def reconcile() -> None:
     settings = _prepared
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    if handover.has_early_stop():
+        stopping.set()
     redis = worker_client(settings.redis_url)
+    traces.start()
     try:
-        asked = asyncio.run(_ask_due_questions(settings))
+        asked = 0 if stopping.is_set() else asyncio.run(_ask_due_questions(settings))
         # A run that was wanted for questions alone makes no other calls while HITL.sh is to be left alone.
         if not asked or runner.is_due(settings, redis):
             runner.run(settings, redis, stopping=stopping)
@@ -121,6 +138,7 @@ def reconcile() -> None:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         redis.close()
+        traces.stop()
 
 
 async def _ask_due_questions(settings: Settings) -> int:
@@ -137,6 +155,7 @@ async def _drain(work: Work, *, parent: int) -> bool:
     keeper_redis = keeper_client(work.settings.redis_url, work.settings.lease_seconds)
     inbox = WorkerInbox(redis, retention=work.settings.retention, lease=work.settings.lease_seconds)
     keeper = LeaseKeeper(keeper_redis, lease=work.settings.lease_seconds)
+    activity = ActivitySender.from_environment()
     drain = Drain(
         inbox,
         work.router,
@@ -145,10 +164,16 @@ async def _drain(work: Work, *, parent: int) -> bool:
         parent=parent,
         on_ready=handover.announce_ready,
         ask_for_successor=handover.ask_for_successor,
+        activity=activity,
     )
+    # Where Redis is away, the drain waits for it by itself, and a later one publishes them.
+    with contextlib.suppress(RedisError):
+        await publish_route_warnings(redis, unsent_field_warnings(work.settings, work.router))
     # The worker sends both signals.
     _listen(signal.SIGTERM, drain.stop)
     _listen(handover.RETIRE, drain.retire)
+    if handover.has_early_stop():
+        drain.stop()
     try:
         settled = await drain.run()
         logger.info("drain.ended settled=%d retired=%s", settled, drain.retired)
@@ -158,6 +183,8 @@ async def _drain(work: Work, *, parent: int) -> bool:
         _listen(handover.RETIRE, None)
         await redis.aclose()
         keeper_redis.close()
+        if activity is not None:
+            activity.close()
 
 
 def _listen(number: signal.Signals, callback: Callable[[], None] | None) -> None:

@@ -13,10 +13,12 @@ import uuid
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NoReturn, cast
 
 from redis import Redis
 from rq import Queue
+from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from rq.exceptions import NoSuchJobError
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job, JobStatus
@@ -28,6 +30,11 @@ logger = logging.getLogger("hitl.workers")
 
 #: Bytes: the call of a job of ours is far shorter.
 _LONGEST_CALL = 256
+
+
+#: RQ's set of the workers of a queue, without the queue's name; and what precedes a worker's name in it.
+_WORKERS_OF_QUEUE = "rq:workers:"
+_WORKER = b"rq:worker:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,9 +173,34 @@ def oldest_waiting(redis: Redis, kind: JobKind) -> bytes | None:
     return cast("bytes | None", redis.lindex(waiting_key(kind), -1))
 
 
+def waiting_seconds(redis: Redis, kind: JobKind) -> float | None:
+    """How long the oldest job has waited, by the clock of this host; None if none waits."""
+    job_id = oldest_waiting(redis, kind)
+    if job_id is None:
+        return None
+    enqueued = cast("bytes | None", redis.hget(ReceiverJob.key_for(job_id.decode(errors="replace")), "enqueued_at"))
+    try:
+        moment = datetime.fromisoformat((enqueued or b"").decode())
+    except ValueError:  # it was taken meanwhile, or is not ours
+        return 0.0
+    return max(0.0, (datetime.now(UTC) - moment.replace(tzinfo=UTC)).total_seconds())
+
+
 def queue(redis: Redis, kind: JobKind = DRAIN) -> ReceiverQueue:
     """The RQ queue of this kind of job, in JSON."""
     return ReceiverQueue(kind.queue, connection=redis, serializer="json")
+
+
+def count_workers(redis: Redis, kind: JobKind) -> int:
+    """How many workers of the queue hold a connection now: each subscribes to a channel of its own.
+
+    What RQ has registered is not counted: a worker that was killed stays registered for up to eight minutes.
+    """
+    registered = cast("set[bytes]", redis.smembers(f"{_WORKERS_OF_QUEUE}{kind.queue}"))
+    names = [key.removeprefix(_WORKER).decode(errors="replace") for key in sorted(registered)]
+    channels = [PUBSUB_CHANNEL_TEMPLATE % name for name in names]
+    counts = cast("list[tuple[bytes, int]]", redis.pubsub_numsub(*channels)) if channels else []
+    return sum(count > 0 for _, count in counts)
 
 
 def enqueue_drain(redis: Redis) -> bool:

@@ -4,8 +4,10 @@ A managed server may forbid INFO or CONFIG: what cannot be read is not reported.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from redis import Redis
@@ -18,6 +20,31 @@ logger = logging.getLogger("hitl.redis")
 
 #: The inbox's scripts declare flags (https://redis.io/docs/latest/develop/programmability/lua-api/).
 OLDEST_VERSION = (7, 0)
+CLUSTER_PROBLEM = (
+    "REDIS_URL names a server in cluster mode, which RQ workers do not support: "
+    "name a server without cluster mode (a primary with replicas is fine)"
+)
+
+
+class RedisWarning(NamedTuple):
+    """A setting of the server that loses deliveries."""
+
+    #: The event of the log and what the setting is: ``redis.evicts maxmemory-policy=allkeys-lru``.
+    event: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """The line of the log."""
+        return f"{self.event}: {self.problem}: {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """What a server tells of itself; empty where it may not."""
+
+    info: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_redis(url: str, *, until_then: str) -> None:
@@ -27,7 +54,7 @@ def check_redis(url: str, *, until_then: str) -> None:
     """
     redis = check_client(url)
     try:
-        info, config = _info(redis), _config(redis)
+        state = read_state(redis)
     except (ConnectionError, TimeoutError) as error:
         logger.warning(
             "redis.unreachable server=%s error=%s: %s; waiting for it: %s. Is REDIS_URL right, and does the server "
@@ -40,14 +67,26 @@ def check_redis(url: str, *, until_then: str) -> None:
         return
     finally:
         redis.close()
-    if str(info.get("cluster_enabled")) == "1":
-        problem = (
-            "REDIS_URL names a server in cluster mode, which RQ workers do not support: "
-            "name a server without cluster mode (a primary with replicas is fine)"
-        )
-        raise SettingsInvalid([problem])
-    for warning in warnings(info, config):
-        logger.warning(warning)
+    if is_cluster(state):
+        raise SettingsInvalid([CLUSTER_PROBLEM])
+    for warning in warnings(state.info, state.config):
+        logger.warning("%s", warning)
+
+
+def read_state(redis: Redis) -> ServerState:
+    """Raises `RedisError` for a server that does not answer."""
+    return ServerState(info=_info(redis), config=_config(redis))
+
+
+def is_cluster(state: ServerState) -> bool:
+    return str(state.info.get("cluster_enabled")) == "1"
+
+
+def clock_skew(redis: Redis) -> float:
+    """Seconds by which the server's clock is ahead of this machine's, to within the time that the call takes."""
+    sent = time.time()
+    seconds, microseconds = redis.time()
+    return seconds + microseconds / 1e6 - (sent + time.time()) / 2
 
 
 def address(url: str) -> str:
@@ -56,30 +95,35 @@ def address(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def warnings(info: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[str]:
+def warnings(info: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[RedisWarning]:
     """Name each setting that loses deliveries, by what INFO and CONFIG GET say; both may say nothing."""
     version = str(info.get("redis_version", ""))
     if _is_too_old(version):
-        yield (
-            f"redis.too_old version={version}: the inbox's Lua scripts need Redis 7.0, so that no delivery can be "
-            "kept: install Redis 7.0, Valkey 7.2 or newer"
-        )
+        yield RedisWarning(
+            f"redis.too_old version={version}",
+            "the inbox's Lua scripts need Redis 7.0, so that no delivery can be kept",
+            "install Redis 7.0, Valkey 7.2 or newer",
+        )  # fmt: skip
     policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
-        yield (
-            f"redis.evicts maxmemory-policy={policy}: when its memory is full, the server deletes records, also of "
-            f"deliveries that were acknowledged and not yet handled: {_remedy('maxmemory-policy', 'noeviction')}"
-        )
+        yield RedisWarning(
+            f"redis.evicts maxmemory-policy={policy}",
+            "when its memory is full, the server deletes records, also of deliveries that were acknowledged and not "
+            "yet handled",
+            _remedy("maxmemory-policy", "noeviction"),
+        )  # fmt: skip
     if str(info.get("aof_enabled", "1")) == "0":
-        yield (
-            "redis.not_durable appendonly=no: when the server stops, deliveries that were acknowledged since its "
-            f"last snapshot are lost: {_remedy('appendonly', 'yes')}"
-        )
+        yield RedisWarning(
+            "redis.not_durable appendonly=no",
+            "when the server stops, deliveries that were acknowledged since its last snapshot are lost",
+            _remedy("appendonly", "yes"),
+        )  # fmt: skip
     elif config.get("appendfsync", "always") not in {"always", "everysec"}:
-        yield (
-            f"redis.not_durable appendfsync={config['appendfsync']}: when the server's machine fails, deliveries that "
-            f"were acknowledged in about the last 30 seconds are lost: {_remedy('appendfsync', 'always')}"
-        )
+        yield RedisWarning(
+            f"redis.not_durable appendfsync={config['appendfsync']}",
+            "when the server's machine fails, deliveries that were acknowledged in about the last 30 seconds are lost",
+            _remedy("appendfsync", "always"),
+        )  # fmt: skip
 
 
 def _remedy(setting: str, value: str) -> str:

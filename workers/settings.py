@@ -86,6 +86,8 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     metrics_token: str | None = field(default=None, repr=False)
+    #: Apprise URLs of those who are told of alarms.
+    alerts: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def retention(self) -> int:
@@ -134,6 +136,7 @@ class Settings:
             metrics_host=reader.text("HITL_METRICS_HOST") or "127.0.0.1",
             metrics_port=reader.number("HITL_METRICS_PORT", 0, int, 0, 65_535, "a port as a number"),
             metrics_token=reader.token("HITL_METRICS_TOKEN"),
+            alerts=reader.alerts("HITL_ALERTS"),
         )
         if receives and not reader.any_of("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS"):
             reader.problem(
@@ -238,6 +241,19 @@ class _Reader:
         if text is not None and (len(text) < SHORTEST_SECRET or not text.isascii()):
             self.problem(f"{name} has {len(text)} characters; use at least {SHORTEST_SECRET}, all of them ASCII")
         return text
+
+    def alerts(self, name: str) -> tuple[str, ...]:
+        """Apprise URLs, which may hold commas themselves: a separator is followed by the scheme of the next one."""
+        urls = tuple(re.split(r"[\s,]+(?=[A-Za-z][\w+.-]*://)", self.text(name) or ""))
+        for number, url in enumerate(filter(None, urls), 1):
+            if not re.match(r"[A-Za-z][\w+.-]*://\S", url):
+                # It may hold a token: it is not repeated here.
+                self.problem(
+                    f"{name}: entry {number} of {len(urls)} is no Apprise URL: write such as "
+                    "slack://TOKEN_A/TOKEN_B/TOKEN_C, separated by blanks or commas "
+                    "(https://github.com/caronc/apprise/wiki)"
+                )
+        return tuple(filter(None, urls))
 
     def redis_url(self, name: str) -> str:
         url = self.text(name)

@@ -77,9 +77,13 @@ class HitlWorker(Worker):
         super().setup_work_horse_signals()
         assert self._pipe is not None
         handover.connect(self._pipe[1])
-        # Until the job installs its own handler, a stop ends the process before it begins.
-        signal.signal(signal.SIGTERM, _end_work_horse)
+        # Until the job installs its own handler.
+        signal.signal(signal.SIGTERM, self._note_early_stop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTIONS)
+
+    def _note_early_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        handover.note_early_stop()
+        limit_retries(self.connection)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         """Wait until the work-horse ends, and fork a successor for one that asks for it."""
@@ -218,10 +222,6 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 def _log_killed(queue_name: str, status: int) -> None:
     logger.error("job.killed queue=%s status=%d: its work is due again when its leases run out", queue_name, status)
-
-
-def _end_work_horse(_signum: int, _frame: FrameType | None) -> None:
-    os._exit(0)
 
 
 def _wait_for_room(redis: Redis) -> None:

@@ -68,6 +68,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None
     attachment: Attachment | None
     hold_seconds: float
+    #: The trace that it is part of; empty for none.
+    traceparent: str = ""
 
 
 def to_http_request(operation: Operation[Any], base_url: str, api_prefix: str) -> HttpRequest:

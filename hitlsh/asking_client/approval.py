@@ -1,9 +1,15 @@
 """`approve`: a decorator that asks a person before a function runs."""
 
 import functools
+import hashlib
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from string import Formatter
 from typing import Any, ParamSpec, TypeVar, Unpack, cast
+from uuid import UUID
 
 import msgspec
 
@@ -18,6 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _APPROVAL = boolean("Approve", "Reject")
+_WRITTEN_AS_TEXT = (Decimal, date, time, timedelta, UUID)
 
 
 class _Approval(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,18 +40,19 @@ class _Approval(msgspec.Struct, frozen=True, kw_only=True):
         """Text and options of the question for one call; raises TypeError for arguments that do not fit."""
         bound = inspect.signature(self.function).bind(*args, **kwargs)
         bound.apply_defaults()
-        options = self.options.copy()
+        arguments, options = bound.arguments, self.options.copy()
+        shown = {name for name in arguments if self.show is None or name in self.show}
+        if "context" in options:
+            shown = set()
+        else:
+            as_json = {name: _as_json(arguments[name]) for name in arguments if name in shown}
+            options["context"] = {"function": self.function.__name__, "arguments": as_json}
         key = options.get("key")
         if key is not None:
-            options["key"] = key.format_map(bound.arguments)
-        if "context" not in options:
-            shown = {
-                name: _as_json(value)
-                for name, value in bound.arguments.items()
-                if self.show is None or name in self.show
-            }
-            options["context"] = {"function": self.function.__name__, "arguments": shown}
-        return self.text.format_map(bound.arguments), options
+            visible = shown | _whole_arguments(self.text) | _whole_arguments(key)
+            hidden = {name: value for name, value in arguments.items() if name not in visible or not _is_json(value)}
+            options["key"] = key.format_map(arguments) + _key_suffix(hidden)
+        return self.text.format_map(arguments), options
 
     def check(self, outcome: TypedOutcome[bool]) -> None:
         """Raise `NotApproved` unless a person approved."""
@@ -63,10 +71,12 @@ def approve(
     """Ask a person before the function runs; without an approval it does not run, and `NotApproved` is raised.
 
     ``text`` and ``key``: templates of the arguments, such as ``"Refund {amount} EUR?"`` and ``"refund-{order}"``. The
-    key names the action: the same call after a crash waits for the same request, and runs if that was approved.
-    ``show``: names of the arguments that the reviewer sees; by default all. Values that are not JSON are shown as their
-    type. ``hitl``: `AsyncHitl` for a coroutine function, else `Hitl`; by default a new one for each call, configured by
-    the environment.
+    key names the action: the same call after a crash waits for the same request, and runs if that was approved. If
+    other arguments differ that the reviewer sees, it raises `KeyConflict`; if the reviewer does not see them, it asks
+    again. Objects that are not data (dataclasses, structs, Pydantic models) are not compared.
+    ``show``: names of the arguments that the reviewer sees; by default all. Other objects are shown as their type.
+    ``hitl``: `AsyncHitl` for a coroutine function, else `Hitl`; by default a new one for each call, configured by the
+    environment.
     ``options``: see `AskOptions`.
     """
     check_options(options, ASK_OPTIONS)
@@ -121,12 +131,45 @@ def _async_wrapper(approval: _Approval, hitl: AsyncHitl | None) -> Callable[...,
     return wrapper
 
 
+def _whole_arguments(template: str) -> set[str]:
+    """The arguments that a template shows as they are."""
+    return {name for _, name, spec, _ in Formatter().parse(template) if name and not spec}
+
+
+def _key_suffix(hidden: Mapping[str, Any]) -> str:
+    """What tells two calls apart that differ in what the reviewer does not see: no approval of one is for the other."""
+    data = {name: msgspec.to_builtins(value, enc_hook=_as_data, str_keys=True) for name, value in hidden.items()}
+    compared = {name: value for name, value in data.items() if value is not None}
+    if not compared:
+        return ""
+    return f" {hashlib.sha256(msgspec.json.encode(compared, order='sorted')).hexdigest()[:16]}"
+
+
+def _as_data(value: Any) -> Any:
+    """A Pydantic model as JSON; None for what is no data."""
+    dump = getattr(value, "model_dump", None)
+    return dump(mode="json") if callable(dump) and not isinstance(value, type) else None
+
+
 def _as_json(value: Any) -> Any:
-    """The value if it is JSON, else the name of its type, because a repr may show a secret."""
+    """The value as JSON; the name of its type if it has no unique JSON form, because a repr may show a secret."""
+    if isinstance(value, Enum):
+        return value.name
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, _WRITTEN_AS_TEXT):
+        return str(value)
     if isinstance(value, list | tuple):
         return [_as_json(item) for item in value]
     if isinstance(value, dict):
         return {str(name): _as_json(item) for name, item in value.items()}
     return type(value).__name__
+
+
+def _is_json(value: Any) -> bool:
+    """Whether `_as_json` shows all of the value."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_json, value))
+    if isinstance(value, dict):
+        return all(map(_is_json, value.values()))
+    return value is None or isinstance(value, (bool, int, float, str, Enum, *_WRITTEN_AS_TEXT))

@@ -1,7 +1,6 @@
 """`Hitl` blocks, `AsyncHitl` is for asyncio: ask a person through a receiver and wait for the answer."""
 
 import asyncio
-import logging
 import time
 from datetime import timedelta
 from types import TracebackType
@@ -14,10 +13,12 @@ from hitlsh.api.http import http_transport
 from hitlsh.api.http.exchange import Sleep
 from hitlsh.api.http.replies import HttpReply
 from hitlsh.api.operations import HttpRequest
+from hitlsh.api.questions.new_question import NewQuestion
 from hitlsh.asking.ask_errors import AskError
 from hitlsh.asking.ask_outcomes import Answered
 from hitlsh.asking.asked_request import AskedRequest
 from hitlsh.asking_client.answer_formats import AnswerType
+from hitlsh.asking_client.async_asking import AsyncAsking, log_not_cancelled
 from hitlsh.asking_client.hitl_core import (
     ASK_OPTIONS,
     QUESTION_OPTIONS,
@@ -52,12 +53,9 @@ if TYPE_CHECKING:
 else:
     AnyResponse = TypeVar("AnyResponse")
 
-logger = logging.getLogger("hitl.asking")
 #: Each waiter holds a connection.
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 _TIMEOUT, _RETRY_FOR = timedelta(seconds=10), timedelta(seconds=60)
-#: Seconds that cancelling a request may take when the task that awaits it is being cancelled.
-_CANCEL_SECONDS = 10.0
 
 
 class Hitl(HitlCore):
@@ -293,10 +291,10 @@ class Hitl(HitlCore):
         try:
             self.cancel(request_id)
         except AskError as error:
-            _log_not_cancelled(request_id, error)
+            log_not_cancelled(request_id, error)
 
 
-class AsyncHitl(HitlCore):
+class AsyncHitl(HitlCore, AsyncAsking):
     """Asks people through a receiver, for asyncio: the calls of `Hitl`, to be awaited. Tasks may share it."""
 
     def __init__(
@@ -311,169 +309,6 @@ class AsyncHitl(HitlCore):
         super().__init__(url, token, timeout, retry_for)
         options = http_transport.options(self._url, self._timeout)
         self._http = httpx.AsyncClient(transport=transport, limits=_LIMITS, **options)
-
-    @overload
-    async def ask(
-        self,
-        text: str,
-        *,
-        loop: str,
-        answer: AnswerType[Response],
-        default: Response,
-        on_timeout: Literal["return"] = "return",
-        **options: Unpack[AskOptions],
-    ) -> TypedOutcome[Response]: ...
-
-    @overload
-    async def ask(
-        self,
-        text: str,
-        *,
-        loop: str,
-        answer: AnswerType[Response],
-        default: Response,
-        on_timeout: Literal["raise"],
-        **options: Unpack[AskOptions],
-    ) -> Answered[Response]: ...
-
-    @overload
-    async def ask(
-        self,
-        text: str,
-        *,
-        loop: str,
-        answer: AnswerType[Response],
-        default: Response,
-        on_timeout: Literal["default"],
-        **options: Unpack[AskOptions],
-    ) -> Answered[Response] | Defaulted[Response]: ...
-
-    async def ask(
-        self,
-        text: str,
-        *,
-        loop: str,
-        answer: AnswerType[Response],
-        default: Response,
-        on_timeout: OnTimeout = "return",
-        **options: Unpack[AskOptions],
-    ) -> TypedOutcome[Response] | Defaulted[Response]:
-        """See `Hitl.ask`. Cancelling the task leaves the request alone unless ``on_cancel="cancel"``."""
-        check_options(options, ASK_OPTIONS)
-        question, form = new_question(text, loop, answer, default, options)
-        on_cancel = options.get("on_cancel", "leave")
-        submission = asyncio.ensure_future(self._run(self._exchange.submit(question)))
-        try:
-            request = await asyncio.shield(submission)
-        except asyncio.CancelledError:
-            if on_cancel == "cancel":
-                await self._cancel_submitted(submission)
-            else:
-                submission.cancel()
-            raise
-        handle = RequestHandle(request=request, answer=form, default=question.default_response)
-        timeout = timedelta(seconds=ask_seconds(question, options.get("wait_timeout")))
-        return await self.wait(handle, timeout=timeout, on_timeout=on_timeout, on_cancel=on_cancel)
-
-    async def submit(
-        self,
-        text: str,
-        *,
-        loop: str,
-        answer: AnswerType[Response],
-        default: Response,
-        **options: Unpack[QuestionOptions],
-    ) -> RequestHandle[Response]:
-        """See `Hitl.submit`."""
-        check_options(options, QUESTION_OPTIONS)
-        question, form = new_question(text, loop, answer, default, options)
-        request = await self._run(self._exchange.submit(question))
-        return RequestHandle(request=request, answer=form, default=question.default_response)
-
-    @overload
-    async def wait(
-        self,
-        request: str | RequestHandle[AnyResponse],
-        *,
-        answer: AnswerType[AnyResponse] | None = None,
-        timeout: timedelta | None = None,
-        trust: Trust | None = None,
-        on_timeout: Literal["return"] = "return",
-        on_cancel: OnCancel = "leave",
-    ) -> TypedOutcome[AnyResponse]: ...
-
-    @overload
-    async def wait(
-        self,
-        request: str | RequestHandle[AnyResponse],
-        *,
-        answer: AnswerType[AnyResponse] | None = None,
-        timeout: timedelta | None = None,
-        trust: Trust | None = None,
-        on_timeout: Literal["raise"],
-        on_cancel: OnCancel = "leave",
-    ) -> Answered[AnyResponse]: ...
-
-    @overload
-    async def wait(
-        self,
-        request: str | RequestHandle[AnyResponse],
-        *,
-        answer: AnswerType[AnyResponse] | None = None,
-        timeout: timedelta | None = None,
-        trust: Trust | None = None,
-        on_timeout: Literal["default"],
-        on_cancel: OnCancel = "leave",
-    ) -> Answered[AnyResponse] | Defaulted[AnyResponse]: ...
-
-    @overload
-    async def wait(
-        self,
-        request: str | RequestHandle[AnyResponse],
-        *,
-        answer: AnswerType[AnyResponse] | None = None,
-        timeout: timedelta | None = None,
-        trust: Trust | None = None,
-        on_timeout: OnTimeout,
-        on_cancel: OnCancel = "leave",
-    ) -> TypedOutcome[AnyResponse] | Defaulted[AnyResponse]: ...
-
-    async def wait(
-        self,
-        request: str | RequestHandle[AnyResponse],
-        *,
-        answer: AnswerType[AnyResponse] | None = None,
-        timeout: timedelta | None = None,
-        trust: Trust | None = None,
-        on_timeout: OnTimeout = "return",
-        on_cancel: OnCancel = "leave",
-    ) -> TypedOutcome[AnyResponse] | Defaulted[AnyResponse]:
-        """See `Hitl.wait`. Cancelling the task leaves the request alone unless ``on_cancel="cancel"``."""
-        request_id, form, default = request_to_await(request, answer)
-        seconds = None if timeout is None else timeout.total_seconds()
-        try:
-            ended = await self._run(self._exchange.wait(request_id, seconds=seconds, trust=trust))
-        except asyncio.CancelledError:
-            if on_cancel == "cancel":
-                await self._cancel_quietly(request_id)
-            raise
-        if on_timeout == "raise":
-            return answer_or_raise(ended, form)
-        if on_timeout == "default":
-            return answer_or_default(ended, form, default)
-        return typed_outcome(ended, form)
-
-    async def get(self, request: str | RequestHandle[Any]) -> AskedRequest:
-        """See `Hitl.get`."""
-        return await self._run(self._exchange.get(request if isinstance(request, str) else request.id))
-
-    async def cancel(self, request: str | RequestHandle[Any]) -> AskedRequest:
-        """See `Hitl.cancel`."""
-        return await self._run(self._exchange.cancel(request if isinstance(request, str) else request.id))
-
-    async def list_open(self, *, limit: int = 50) -> list[AskedRequest]:
-        """See `Hitl.list_open`."""
-        return await self._run(self._exchange.list_open(limit))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -509,23 +344,17 @@ class AsyncHitl(HitlCore):
         except http_transport.NO_REPLY as error:
             return http_transport.unreachable(http_request, error)
 
-    async def _cancel_submitted(self, submission: asyncio.Future[AskedRequest]) -> None:
-        """Cancel a request whose submission has no reply yet; errors are logged."""
-        try:
-            async with asyncio.timeout(_CANCEL_SECONDS):
-                request = await submission
-        except (AskError, TimeoutError) as error:
-            _log_not_cancelled("unknown", error)
-        else:
-            await self._cancel_quietly(request.id)
+    async def _submit(self, question: NewQuestion) -> AskedRequest:
+        return await self._run(self._exchange.submit(question))
 
-    async def _cancel_quietly(self, request_id: str) -> None:
-        try:
-            async with asyncio.timeout(_CANCEL_SECONDS):
-                await self.cancel(request_id)
-        except (AskError, TimeoutError) as error:
-            _log_not_cancelled(request_id, error)
+    async def _wait(self, request_id: str, *, seconds: float | None, trust: Trust | None) -> AskedRequest:
+        return await self._run(self._exchange.wait(request_id, seconds=seconds, trust=trust))
 
+    async def _get(self, request_id: str) -> AskedRequest:
+        return await self._run(self._exchange.get(request_id))
 
-def _log_not_cancelled(request_id: str, error: Exception) -> None:
-    logger.warning("request.not_cancelled subject=%s error=%s", request_id, str(error) or type(error).__name__)
+    async def _cancel(self, request_id: str) -> AskedRequest:
+        return await self._run(self._exchange.cancel(request_id))
+
+    async def _list_open(self, limit: int) -> list[AskedRequest]:
+        return await self._run(self._exchange.list_open(limit))

@@ -30,6 +30,7 @@ from hitlsh.asking_client.problem_replies import (
     requested_wait,
 )
 from hitlsh.events import Trust
+from hitlsh.trace_context import current_traceparent
 
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Transmit | Sleep, Any, T]
@@ -146,6 +147,7 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
             body=body,
             attachment=None,
             hold_seconds=hold_seconds,
+            traceparent=current_traceparent(),
         )
 
 

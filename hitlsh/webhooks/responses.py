@@ -27,6 +27,8 @@ _SELECTIONS = frozenset({"single_select", "multi_select"})
 _LONGEST_LIST = 50
 #: A whole number as JSON writes it.
 _NUMBER = re.compile(r"0|-?[1-9]\d{0,17}")
+#: What a snake_case form leaves out of a text, but for what separates words.
+_SIGN = re.compile(r"[^\w\s-]|-(?!\w)|(?<!\w)-")
 #: Commas in an answer that is compared in any order of its items.
 _MAX_COMMAS = 200
 #: Characters of an option. A longer string is free text and is compared as it is.
@@ -97,8 +99,15 @@ def fingerprint(outcome: Outcome, answer: ParsedResponse) -> str | None:
 
 
 def spelling(value: Any) -> str:
-    """Return a digest of one value, equal for ``"Approve with Warning"`` and ``"approve_with_warning"``."""
-    return _digest(f"completed {_comparable_form(value)}")
+    """Return a digest of one value; of an option's text, that of its snake_case form.
+
+    Where that leaves out more than case and blanks, the digest of the text itself follows behind ``-``: ``"A+"`` and
+    ``"A-"`` differ, while ``"Approve it!"`` and ``"approve_it"`` have the same first digest.
+    """
+    digest = _digest(f"completed {_comparable_form(value)}")
+    if not isinstance(value, str) or len(value) > _LONGEST_OPTION or slug(value) == value or not _SIGN.search(value):
+        return digest
+    return f"{digest}-{_digest(value)[:8]}"
 
 
 def _item(value: Any, label: str | None) -> str:

@@ -58,7 +58,7 @@ def user_traceback(error: BaseException) -> str | None:
 
 def _keep_user_frames(formatted: traceback.TracebackException) -> bool:
     """Drop the other frames, also of what the error follows from; whether any are left."""
-    kept = [frame for frame in formatted.stack if _is_users(frame.filename)]
+    kept = [frame for frame in formatted.stack if is_users(frame.filename)]
     formatted.stack[:] = kept
     for earlier in (formatted.__cause__, formatted.__context__):
         if earlier is not None:
@@ -68,8 +68,9 @@ def _keep_user_frames(formatted: traceback.TracebackException) -> bool:
 
 def _is_in_user_file(error: BaseException) -> bool:
     """A syntax error has no frame of the file that it is in."""
-    return isinstance(error, SyntaxError) and error.filename is not None and _is_users(error.filename)
+    return isinstance(error, SyntaxError) and error.filename is not None and is_users(error.filename)
 
 
-def _is_users(filename: str) -> bool:
+def is_users(filename: str) -> bool:
+    """Whether a file is neither ours nor that of a library."""
     return not filename.startswith(("<", *_NOT_THE_USERS))

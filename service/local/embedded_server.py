@@ -2,13 +2,11 @@
 
 import ctypes
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -21,10 +19,8 @@ from redis.retry import Retry
 
 from service.errors import ServiceError
 from service.local.extras import install_command
-from service.local.private_folder import make_private
+from service.local.private_folder import make_private, socket_path
 
-#: Bytes: the path of a Unix socket is limited to 104 on macOS and 108 on Linux.
-LONGEST_SOCKET = 100
 START_SECONDS = 15.0
 
 
@@ -75,7 +71,7 @@ class EmbeddedServer:
 
     def __init__(self, folder: Path, *, fsync: str = "always", port: int = 0) -> None:
         self.folder = folder.resolve()
-        self.socket = _socket_path(self.folder)
+        self.socket = socket_path(self.folder, "redis.sock")
         self.port = port
         self._fsync = fsync
         self._process: subprocess.Popen[bytes] | None = None
@@ -185,16 +181,6 @@ class EmbeddedServer:
             f"The server ({self.description}) did not start on {self.folder}. The end of its log:\n  "
             + "\n  ".join(tail)
         )
-
-
-def _socket_path(folder: Path) -> Path:
-    beside = folder / "redis.sock"
-    if len(os.fsencode(beside)) <= LONGEST_SOCKET:
-        return beside
-    # A private folder in the temporary folder, the same at every start.
-    private = Path(tempfile.gettempdir()) / f"hitl-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
-    make_private(private)
-    return private / "redis.sock"
 
 
 def _open_private(path: str, flags: int) -> int:

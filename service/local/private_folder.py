@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import hashlib
 import logging
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from service.errors import ServiceError
@@ -12,6 +14,8 @@ from service.errors import ServiceError
 logger = logging.getLogger("hitl.local")
 
 OWNER_ONLY = 0o700
+#: Bytes: the path of a Unix socket is limited to 104 on macOS and 108 on Linux.
+LONGEST_SOCKET = 100
 
 
 class FolderRefused(ServiceError):
@@ -49,6 +53,17 @@ def check_owner(path: Path) -> None:
             f"{path} belongs to another user or is a symbolic link, so its settings are not read: remove it, "
             "or run the command in another folder."
         )
+
+
+def socket_path(folder: Path, name: str) -> Path:
+    """Where a Unix socket of that name belongs: in the folder, or where that path is too long, in a private one."""
+    beside = folder / name
+    if len(os.fsencode(beside)) <= LONGEST_SOCKET:
+        return beside
+    # In the temporary folder, and the same at every start.
+    private = Path(tempfile.gettempdir()) / f"hitl-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
+    make_private(private)
+    return private / name
 
 
 def _open(folder: Path) -> int:

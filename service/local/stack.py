@@ -11,6 +11,7 @@ from typing import Self
 import httpx
 
 from service.checked_redis import IS_CHECKED, check_redis_once
+from service.local import dev_ports
 from service.local.embedded_server import EmbeddedServer, ServerUnavailable
 from service.local.supervisor import Child, Supervisor, command
 from workers.queue import DRAIN_QUEUE, RECONCILE_QUEUE
@@ -46,11 +47,10 @@ class Stack:
             ],
             print_line=print_line,
         )
-        self._ports = [port, sandbox_port] if sandbox_port else [port]
+        self._ports = (port, sandbox_port)
 
     def __enter__(self) -> Self:
-        for port in self._ports:
-            _check_port_is_free(port)
+        check_ports(*self._ports)
         if self.server is not None:
             self.server.start()
         try:
@@ -72,6 +72,12 @@ class Stack:
         if self.server is not None and self.server.poll() is not None:
             self.server.start()
         self.supervisor.check()
+
+    def change_settings(self, settings: Mapping[str, str]) -> None:
+        """Give the processes other settings: each is replaced, and what it does is finished first."""
+        for child in self.supervisor.children:
+            if child.name not in {"sandbox", "clock"}:
+                self.supervisor.replace(child.name, overlaps=child.name != "web", settings=settings)
 
     def stop(self) -> None:
         self.supervisor.stop()
@@ -118,15 +124,22 @@ def _sandbox(folder: Path, settings: Mapping[str, str], port: int | None, receiv
     return [Child(name="sandbox", argv=argv, environ=environ, grace=5.0)]
 
 
-def _check_port_is_free(port: int) -> None:
+def check_ports(port: int, sandbox_port: int | None = None) -> None:
+    """Raise `ServerUnavailable` where a port is taken."""
+    _check_port_is_free(port)
+    if sandbox_port is not None:
+        _check_port_is_free(sandbox_port, f", for the sandbox ({sandbox_port - port} above --port),")
+
+
+def _check_port_is_free(port: int, purpose: str = "") -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise ServerUnavailable(
-                f"Port {port} is in use: stop the program that listens there, or choose another with --port."
-            ) from None
+            user = dev_ports.owner(port)
+            taken = f"is in use by {user}: stop it" if user else "is in use: stop the program that listens there"
+            raise ServerUnavailable(f"Port {port}{purpose} {taken}, or choose another with --port.") from None
 
 
 def free_port(first: int = 18_000) -> int:

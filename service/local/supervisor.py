@@ -73,6 +73,8 @@ class Supervisor:
         self._print_line = print_line
         self._together = together
         self._stopping = threading.Event()
+        #: Processes that others have replaced, and until when each may take to end.
+        self._replaced: list[tuple[subprocess.Popen[str], float]] = []
 
     def request_stop(self, *_signal: object) -> None:
         """Begin to stop. A signal handler."""
@@ -96,6 +98,7 @@ class Supervisor:
     def check(self) -> None:
         """Restart each dead child after its pause; raises `ProgramFailed` for one that keeps dying early."""
         now = time.monotonic()
+        self._reap_replaced()
         for child in self.children:
             if child.process is None or child.process.poll() is None:
                 continue
@@ -112,6 +115,32 @@ class Supervisor:
                 )
             elif now >= child.restart_at:
                 self._spawn(child)
+
+    def replace(self, name: str, *, overlaps: bool = True, settings: Mapping[str, str] | None = None) -> None:
+        """Start a new process for this child, and stop the one that ran.
+
+        `overlaps`: the new one begins while the other finishes; otherwise it begins once the other has ended.
+        `settings`: those that change.
+        """
+        [child] = [child for child in self.children if child.name == name]
+        old = child.process
+        child.environ = {**child.environ, **(settings or {})}
+        # What it does with new code or settings says nothing of how it was started.
+        child.has_worked = True
+        if old is not None and old.poll() is None:
+            old.terminate()
+            deadline = time.monotonic() + child.grace
+            if overlaps:
+                self._replaced.append((old, deadline))
+            else:
+                self._await_end(child, deadline)
+        self._spawn(child)
+
+    def _reap_replaced(self) -> None:
+        self._replaced = [(process, deadline) for process, deadline in self._replaced if process.poll() is None]
+        for process, deadline in self._replaced:
+            if time.monotonic() > deadline:
+                process.kill()
 
     def _count(self, child: Child, code: int, *, is_early: bool) -> None:
         child.has_worked = child.has_worked or not is_early
@@ -147,6 +176,9 @@ class Supervisor:
             stopped_at = time.monotonic()
             for child in group:
                 self._await_end(child, stopped_at + child.grace)
+        while self._replaced:
+            self._reap_replaced()
+            time.sleep(0.05)
 
     def _await_end(self, child: Child, deadline: float) -> None:
         if child.process is None:

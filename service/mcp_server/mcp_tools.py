@@ -25,6 +25,7 @@ from hitlsh import (
     text,
     whole_number,
 )
+from hitlsh.events import Trust
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,9 +40,9 @@ The outcome tells how it ended: only `kind` = `answered` is a person's answer. `
 it is never a person's no, nor a yes. `false`, `0` and an empty text are answers."""
 
 
-def build_server(hitl: AsyncHitl, *, loop: str | None = None) -> MCPServer:
-    """The server; `loop`: is asked where a call names none."""
-    tools = McpTools(hitl, loop)
+def build_server(hitl: AsyncHitl, *, loop: str | None = None, trust: Trust = "callback") -> MCPServer:
+    """The server; `loop`: is asked where a call names none; `trust`: the least that an answer must have."""
+    tools = McpTools(hitl, loop, trust)
     server = MCPServer(
         "hitl-receiver", instructions=_INSTRUCTIONS, version=version("hitl-receiver"), log_level="WARNING"
     )
@@ -57,9 +58,10 @@ def build_server(hitl: AsyncHitl, *, loop: str | None = None) -> MCPServer:
 class McpTools:
     """The tools as methods; their docstrings are what a model reads."""
 
-    def __init__(self, hitl: AsyncHitl, loop: str | None) -> None:
+    def __init__(self, hitl: AsyncHitl, loop: str | None, trust: Trust) -> None:
         self._hitl = hitl
         self._loop = loop
+        self._trust = trust
 
     async def ask(
         self,
@@ -90,6 +92,7 @@ class McpTools:
             timeout=timedelta(minutes=timeout_minutes),
             context=context,
             key=key,
+            trust=self._trust,
         )
         return _shown(handle.request)
 

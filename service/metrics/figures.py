@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from redis import Redis
 
-from service.cli.reconciliation import alarms as alarm_list
-from workers.inbox.operations import pausing
-from workers.inbox.queries import inbox_counts, inbox_load
-from workers.queue import DRAIN, RECONCILE, count_waiting
-from workers.reconcile.status import ReconcileStatus, read_status
+from workers.alarms import reading as alarm_reading
+from workers.alarms.reading import AlarmReading
+from workers.alarms.rules import all_rules
+from workers.queue import DRAIN, RECONCILE
+from workers.reconcile.status import ReconcileStatus
 from workers.settings import Settings
 from workers.telemetry import metric_catalog as catalog
 from workers.telemetry.metric_catalog import Metric
@@ -25,12 +25,12 @@ class Figure(NamedTuple):
 
 def read(redis: Redis, settings: Settings) -> list[Figure]:
     """About twenty round trips, however much there is."""
-    status = read_status(settings, redis)
-    return [*_inbox(redis, status.counts.now), *_reconciliation(status), *_alarms(status)]
+    reading = alarm_reading.read(settings, redis)
+    return [*_inbox(reading), *_reconciliation(reading.reconciliation), *_alarms(reading)]
 
 
-def _inbox(redis: Redis, now: float) -> Iterator[Figure]:
-    counts, load = inbox_counts.read(redis), inbox_load.read(redis, now)
+def _inbox(reading: AlarmReading) -> Iterator[Figure]:
+    counts, load = reading.counts, reading.load
     yield Figure(catalog.DUE, load.due)
     yield Figure(catalog.SCHEDULED, counts.due - load.due)
     yield Figure(catalog.OLDEST_DUE, load.oldest_seconds)
@@ -40,9 +40,9 @@ def _inbox(redis: Redis, now: float) -> Iterator[Figure]:
     yield Figure(catalog.FAILED, counts.failed)
     yield Figure(catalog.HELD, counts.held)
     yield Figure(catalog.QUARANTINED, counts.quarantined)
-    yield Figure(catalog.PAUSED, len(pausing.paused(redis)))
-    for kind in (DRAIN, RECONCILE):
-        yield Figure(catalog.JOBS_WAITING, count_waiting(redis, kind), (kind.queue,))
+    yield Figure(catalog.PAUSED, len(reading.figures.paused))
+    for kind, waiting in ((DRAIN, reading.waiting_drains), (RECONCILE, reading.waiting_runs)):
+        yield Figure(catalog.JOBS_WAITING, waiting, (kind.queue,))
     yield Figure(catalog.MEMORY, load.memory_used)
     yield Figure(catalog.MEMORY_LIMIT, load.memory_limit)
 
@@ -70,8 +70,8 @@ def _reconciliation(status: ReconcileStatus) -> Iterator[Figure]:
         yield Figure(catalog.RECONCILE_AGE, max(0.0, counts.now - ended))
 
 
-def _alarms(status: ReconcileStatus) -> Iterator[Figure]:
+def _alarms(reading: AlarmReading) -> Iterator[Figure]:
     """Every alarm, raised or not, so that a rule sees one that goes away."""
-    raised = {alarm.kind for alarm in alarm_list.alarms(status)}
-    for name in alarm_list.KINDS:
-        yield Figure(catalog.ALARM, name in raised, (name,))
+    raised = {alarm.name for alarm in all_rules.evaluate(reading)}
+    for rule in all_rules.RULES:
+        yield Figure(catalog.ALARM, rule.name in raised, (rule.name, rule.severity))

@@ -2,8 +2,10 @@
 
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis as AsyncRedis
@@ -13,21 +15,26 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
-from service.web.endpoints import BODY_SECONDS, AccountWebhookEndpoint, CallbackEndpoint
+from hitlsh.callbacks import CallbackSigner
+from service.web.endpoints import BODY_SECONDS, AccountWebhookEndpoint, CallbackEndpoint, Endpoint, ProvableEndpoint
 from service.web.http_protocol import ON_SHUTDOWN
 from service.web.ingest import Intake
 from workers.inbox.store import Inbox
 from workers.queue import enqueue_drain
-from workers.redis_clients import command_client, receiver_client
+from workers.redis_clients import check_client, command_client, receiver_client
 from workers.settings import Settings
+from workers.telemetry import traces
 
 if TYPE_CHECKING:
+    from service.proofs.challenges import Channel
+    from service.proofs.proof_answers import ProofAnswers
     from service.web.requests.request_api import RequestApi
+    from workers.alarms.watch import AlarmWatch
+    from workers.telemetry.activity import ActivitySender
 
 logger = logging.getLogger("hitl.receiver")
 
-WEBHOOKS = "/webhooks/hitl"
+WEBHOOKS = AccountWebhookEndpoint.route
 
 
 def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Starlette:
@@ -35,13 +42,20 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
     redis = receiver_client(settings.redis_url)
     queue_redis = command_client(settings.redis_url)
     inbox = Inbox(redis, retention=settings.retention)
-    intake = Intake(inbox, listens_to=_event_name_filter(settings), enqueue_drain=lambda: enqueue_drain(queue_redis))
+    intake = Intake(
+        inbox,
+        listens_to=_event_name_filter(settings),
+        enqueue_drain=lambda: enqueue_drain(queue_redis),
+        activity=_activity_sender(),
+    )
 
     requests = _request_api(settings, redis)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        traces.start()
         await intake.start()
+        watch = _watch_alarms(settings)
         if requests is not None:
             requests.start()
         # Objects made during start-up stay: exclude them from garbage collection on the hot path.
@@ -51,15 +65,17 @@ def create_app(settings: Settings, *, body_seconds: float = BODY_SECONDS) -> Sta
         try:
             yield {} if requests is None else {ON_SHUTDOWN: requests.end_waits}
         finally:
+            watch.stop()
             if requests is not None:
                 await requests.close()
             await intake.close()
             await redis.aclose()
             queue_redis.close()
+            traces.stop()
 
     app = Starlette(
         routes=[
-            *_endpoint_routes(settings, intake, body_seconds),
+            *_endpoint_routes(settings, intake, body_seconds, redis),
             *([] if requests is None else requests.routes),
             *_health_routes(intake),
             *_metrics_routes(settings),
@@ -86,6 +102,24 @@ def _request_api(settings: Settings, redis: AsyncRedis) -> "RequestApi | None":
     return RequestApi(settings, redis)
 
 
+def _activity_sender() -> "ActivitySender | None":
+    """For a process of a `dev` stack; others do not import it."""
+    if "HITL_ACTIVITY_SOCKET" not in os.environ:
+        return None
+    from workers.telemetry.activity import ActivitySender
+
+    return ActivitySender.from_environment()
+
+
+def _watch_alarms(settings: Settings) -> "AlarmWatch":
+    """Look at the alarms while no clock process does."""
+    from workers.alarms.watch import AlarmWatch
+
+    watch = AlarmWatch(settings, check_client(settings.redis_url), "web")
+    watch.start()
+    return watch
+
+
 def _event_name_filter(settings: Settings) -> Callable[[str], bool]:
     """A test whether any route listens to an event name. Without HITL_HANDLERS in this process, all names pass."""
     if settings.handlers is None:
@@ -104,27 +138,45 @@ def _refuse_unknown_routes(intake: Intake) -> Callable[[Request, Exception], Awa
         reason = "method_not_allowed" if error.status_code == 405 else "not_found"
         logger.info("delivery.refused status=%d reason=%s", error.status_code, reason)
         intake.count(reason)
+        intake.tell_activity(error.status_code, reason)
         return Response(status_code=error.status_code, headers=error.headers)
 
     return refuse
 
 
-def _endpoint_routes(settings: Settings, intake: Intake, body_seconds: float) -> list[BaseRoute]:
+def _endpoint_routes(settings: Settings, intake: Intake, body_seconds: float, redis: AsyncRedis) -> list[BaseRoute]:
     routes: list[BaseRoute] = []
     if settings.webhook_secrets:
         webhooks = AccountWebhookEndpoint(
             intake, settings.webhook_secrets, max_body=settings.max_body, body_seconds=body_seconds
         )
-        routes += [Route(path, webhooks, methods=["POST"]) for path in (WEBHOOKS, f"{WEBHOOKS}/")]
+        provable = ProvableEndpoint(
+            webhooks, lambda: _proofs("webhook", settings.webhook_secrets, webhooks, intake, redis)
+        )
+        routes += [Route(path, provable, methods=["POST"]) for path in (WEBHOOKS, f"{WEBHOOKS}/")]
     if settings.callback_secrets:
         callbacks = CallbackEndpoint(
             intake, CallbackSigner(settings.callback_secrets), max_body=settings.max_body, body_seconds=body_seconds
         )
+        provable = ProvableEndpoint(
+            callbacks, lambda: _proofs("callback", settings.callback_secrets, callbacks, intake, redis)
+        )
         routes += [
-            Route(path, callbacks, methods=["POST"])
-            for path in (f"{CALLBACK_PATH}{{token}}", f"{CALLBACK_PATH}{{token}}/")
+            Route(path, provable, methods=["POST"]) for path in (CallbackEndpoint.route, f"{CallbackEndpoint.route}/")
         ]
     return routes
+
+
+def _proofs(
+    channel: "Channel", secrets: Sequence[str], endpoint: Endpoint, intake: Intake, redis: AsyncRedis
+) -> "ProofAnswers":
+    """What answers test deliveries of `doctor --prove` at an endpoint."""
+    from service.proofs.challenges import path_signer
+    from service.proofs.proof_answers import ProofAnswers
+    from workers.inbox.operations import proofs
+
+    verifier = endpoint.verifying_with(path_signer(secrets)) if isinstance(endpoint, CallbackEndpoint) else endpoint
+    return ProofAnswers(channel, secrets, verifier, record=partial(proofs.record, redis), is_ready=lambda: intake.ready)
 
 
 def _health_routes(intake: Intake) -> list[BaseRoute]:

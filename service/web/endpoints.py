@@ -7,13 +7,14 @@ for logs and counters.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar
 
 from starlette.types import Receive, Scope, Send
 
-from hitlsh.callbacks import CallbackInvalid, CallbackSigner
-from hitlsh.events import Unreadable
+from hitlsh.callbacks import CALLBACK_PATH, CallbackInvalid, CallbackSigner
+from hitlsh.events import Event, Unreadable
 from hitlsh.signatures import SignatureInvalid, header_values
 from hitlsh.webhooks.receiving import BodyInvalid, VerifiedDelivery, read_verified
 from hitlsh.webhooks.receiving import receive as receive_signed
@@ -21,6 +22,11 @@ from service.web import refused_deliveries
 from service.web.body_reader import BodyReader, ClientDisconnected, RequestRefused
 from service.web.ingest import OVER_QUOTA, Intake, IntakeUnavailable
 from workers.inbox.values import Delivery
+from workers.telemetry import traces
+from workers.telemetry.traces import NO_SPAN, Span
+
+if TYPE_CHECKING:
+    from service.proofs.proof_answers import ProofAnswers
 
 logger = logging.getLogger("hitl.receiver")
 
@@ -28,6 +34,9 @@ logger = logging.getLogger("hitl.receiver")
 BODY_SECONDS = 10.0
 #: Seconds after which HITL.sh may retry a delivery that we could not store.
 RETRY_AFTER = b"5"
+#: The header of test deliveries, and the beginning of their bodies: whoever sends it, such a body is never stored.
+PROOF_HEADER = b"x-hitl-proof"
+PROOF_BODY = b'{"event":"hitl-receiver.proof",'
 
 
 class Endpoint(ABC):
@@ -38,6 +47,9 @@ class Endpoint(ABC):
         self._max_body = max_body
         self._body_seconds = body_seconds
         self._body_reader = BodyReader(max_body=max_body)
+
+    #: The path as routes spell it: a callback URL's own path is a secret.
+    route: ClassVar[str]
 
     @abstractmethod
     async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
@@ -50,8 +62,9 @@ class Endpoint(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = datetime.now(UTC)
         unverified: bytes | None = None
+        event: Event | None = None
         try:
-            status, reason = await self._accept(scope, receive, received_at)
+            status, reason, event = await self._accept(scope, receive, received_at)
         except RequestRefused as refused:
             status, reason = refused.status, refused.reason
             logger.info("delivery.refused status=%d reason=%s", status, reason)
@@ -61,12 +74,13 @@ class Endpoint(ABC):
             self._intake.count("client_disconnected")
             return
         self._intake.count(reason)
-        await _answer(send, status)
+        await answer(send, status)
+        self._intake.tell_activity(status, reason, event)
         if unverified is not None:
             self._intake.inspector.inspect(unverified)
 
-    async def _accept(self, scope: Scope, receive: Receive, received_at: datetime) -> tuple[int, str]:
-        """Store a delivery; returns the status to answer with and its reason.
+    async def _accept(self, scope: Scope, receive: Receive, received_at: datetime) -> tuple[int, str, Event | None]:
+        """Store a delivery; returns the status to answer with, its reason, and what was delivered.
 
         A verified body that cannot be parsed is stored raw, because HITL.sh will not send it again.
         """
@@ -78,13 +92,49 @@ class Endpoint(ABC):
         else:
             if isinstance(verified.event, Unreadable):
                 status, reason = 202, verified.event.reason
-        try:
-            acknowledgement = await self._intake.accept(_delivery(verified, received_at))
-        except IntakeUnavailable as error:
-            raise RequestRefused(503, error.reason) from error
-        if acknowledgement is OVER_QUOTA:
-            return status or acknowledgement.status, acknowledgement.reason
-        return status or acknowledgement.status, reason or acknowledgement.reason
+        if verified.body.startswith(PROOF_BODY):
+            raise RequestRefused(401, "proof_unverified", body=verified.body)
+        self._intake.count_verified(verified.trust)
+        with self._begin_span(scope, verified, received_at) as span:
+            try:
+                acknowledgement = await self._intake.accept(_delivery(verified, received_at, span.traceparent))
+            except IntakeUnavailable as error:
+                span.add({"http.response.status_code": 503, "hitl.reason": error.reason}, error=error.reason)
+                raise RequestRefused(503, error.reason) from error
+            status = status or acknowledgement.status
+            if acknowledgement is OVER_QUOTA:
+                reason = acknowledgement.reason
+            reason = reason or acknowledgement.reason
+            span.add({"http.response.status_code": status, "hitl.reason": reason})
+        return status, reason, verified.event if isinstance(verified.event, Event) else None
+
+    def _begin_span(self, scope: Scope, verified: VerifiedDelivery, received_at: datetime) -> Span:
+        """Begin the trace of a delivery, once it is verified: a stranger causes no span.
+
+        What the sender calls its own trace is linked, and never continued.
+        """
+        if not traces.is_on():
+            return NO_SPAN
+        content = verified.event
+        attributes = {
+            "http.request.method": "POST",
+            "http.route": self.route,
+            "hitl.event_key": content.key,
+            "hitl.trust": verified.trust,
+        }
+        if isinstance(content, Event):
+            attributes["hitl.event"] = content.name
+            if content.request_id is not None:
+                attributes["hitl.request"] = content.request_id
+        sent = (value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent")
+        return traces.span(
+            "server",
+            f"POST {self.route}",
+            parent="",
+            links=[next(sent, "")],
+            started=received_at,
+            attributes=lambda: attributes,
+        )
 
     async def _unverified_body(self, scope: Scope, receive: Receive, body: bytes | None) -> bytes | None:
         """The body of a refused delivery, if it may be inspected."""
@@ -101,6 +151,8 @@ class Endpoint(ABC):
 
 class AccountWebhookEndpoint(Endpoint):
     """Account webhooks: the body is read first, and its HMAC verified with any of our secrets."""
+
+    route = "/webhooks/hitl"
 
     def __init__(
         self, intake: Intake, secrets: Sequence[str], *, max_body: int, body_seconds: float = BODY_SECONDS
@@ -120,11 +172,17 @@ class AccountWebhookEndpoint(Endpoint):
 class CallbackEndpoint(Endpoint):
     """Callback URLs, which HITL.sh does not sign: the token in the path is verified before the body is read."""
 
+    route = f"{CALLBACK_PATH}{{token}}"
+
     def __init__(
         self, intake: Intake, signer: CallbackSigner, *, max_body: int, body_seconds: float = BODY_SECONDS
     ) -> None:
         super().__init__(intake, max_body=max_body, body_seconds=body_seconds)
         self._signer = signer
+
+    def verifying_with(self, signer: CallbackSigner) -> "CallbackEndpoint":
+        """The same endpoint for tokens of another signer."""
+        return CallbackEndpoint(self._intake, signer, max_body=self._max_body, body_seconds=self._body_seconds)
 
     async def verify(self, scope: Scope, receive: Receive) -> VerifiedDelivery:
         try:
@@ -133,6 +191,32 @@ class CallbackEndpoint(Endpoint):
             raise RequestRefused(error.status, error.reason) from error
         body = await self.read_body(scope, receive)
         return read_verified(scope["headers"], body, trust="callback", callback=callback)
+
+
+class ProvableEndpoint:
+    """An endpoint that answers the test deliveries of `doctor --prove`, too; loads nothing for them until one comes."""
+
+    def __init__(self, endpoint: Endpoint, make_proofs: "Callable[[], ProofAnswers]") -> None:
+        self._endpoint = endpoint
+        self._make_proofs = make_proofs
+        self._proofs: ProofAnswers | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _may_be_proof(scope):
+            if self._proofs is None:
+                self._proofs = self._make_proofs()
+            if await self._proofs.respond(scope, receive, send):
+                return
+        await self._endpoint(scope, receive, send)
+
+
+def _may_be_proof(scope: Scope) -> bool:
+    if scope["query_string"]:
+        return True
+    for name, _ in scope["headers"]:  # noqa: SIM110 - a generator costs more, and every delivery comes here
+        if name == PROOF_HEADER:
+            return True
+    return False
 
 
 def _check_is_signed(scope: Scope) -> None:
@@ -145,7 +229,7 @@ def _check_is_signed(scope: Scope) -> None:
         raise RequestRefused(SignatureInvalid.status, "signature_missing")
 
 
-def _delivery(verified: VerifiedDelivery, received_at: datetime) -> Delivery:
+def _delivery(verified: VerifiedDelivery, received_at: datetime, traceparent: str) -> Delivery:
     callback = verified.callback
     return Delivery(
         content=verified.event,
@@ -154,15 +238,17 @@ def _delivery(verified: VerifiedDelivery, received_at: datetime) -> Delivery:
         received_at=received_at,
         callback_id=callback.id if callback else None,
         state=callback.state if callback else None,
+        traceparent=traceparent,
     )
 
 
-async def _answer(send: Send, status: int) -> None:
-    headers = [(b"content-length", b"0")]
+async def answer(send: Send, status: int, body: bytes = b"") -> None:
+    """Send an answer; only a test delivery gets one with a body."""
+    headers = [(b"content-length", str(len(body)).encode())]
     if status == 503:
         headers.append((b"retry-after", RETRY_AFTER))
     if status in {401, 408, 413}:
         # The rest of the body is not read.
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": body})

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 from redis.exceptions import RedisError
 
-from hitlsh.events import Event
+from hitlsh.events import Event, Trust
 from service.errors import ServiceError
 from service.web.refused_deliveries import Inspector
 from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
@@ -20,8 +22,13 @@ from workers.telemetry import log_fields
 from workers.telemetry.meter import Meter
 from workers.telemetry.metric_catalog import ACCEPT_SECONDS
 
+if TYPE_CHECKING:  # imported only where a `dev` stack watches
+    from workers.telemetry.activity import ActivitySender
+
 logger = logging.getLogger("hitl.receiver")
 
+#: What alarms know verified deliveries by.
+VERIFIED: Mapping[Trust, str] = {"signed": "verified_signed", "callback": "verified_callback"}
 #: Share of `maxmemory` above which no delivery is stored, so that workers have room to finish stored work.
 MEMORY_LIMIT = 0.9
 #: The same for callbacks, which HITL.sh does not sign: the rest is reserved for signed deliveries.
@@ -85,8 +92,13 @@ class Intake:
         *,
         listens_to: Callable[[str], bool],
         enqueue_drain: Callable[[], bool],
+        activity: "ActivitySender | None" = None,
     ) -> None:
-        """`listens_to`: whether a route may want an event of this name. `enqueue_drain` may block."""
+        """`listens_to`: whether a route may want an event of this name. `enqueue_drain` may block.
+
+        `activity`: is told of each answer.
+        """
+        self._activity = activity
         self._inbox = inbox
         self._listens_to = listens_to
         self._enqueue_drain = enqueue_drain
@@ -94,6 +106,7 @@ class Intake:
             self._flush, weigh=lambda delivery: len(delivery.body), max_waiting=5_000
         )
         self._counters: Counter[str] = Counter()
+        self._verified: Counter[str] = Counter()
         self._meter = Meter()
         self._accept_seconds = self._meter.histogram(ACCEPT_SECONDS)
         self._unavailable_reason: str | None = "starting"
@@ -114,6 +127,15 @@ class Intake:
         """Add to a counter of deliveries by reason."""
         self._counters[reason] += times
 
+    def tell_activity(self, status: int, reason: str, event: Event | None = None) -> None:
+        """Tell who watches a `dev` stack that a request was answered so."""
+        if self._activity is not None:
+            self._activity.send_answer(status, reason, event)
+
+    def count_verified(self, trust: Trust) -> None:
+        """A delivery could be verified, whatever is in it."""
+        self._verified[VERIFIED[trust]] += 1
+
     async def start(self) -> None:
         """Check Redis, and go on checking it in the background."""
         await self._check_redis()
@@ -129,6 +151,8 @@ class Intake:
         if self._enqueue_task is not None:
             await asyncio.wait({self._enqueue_task})
         await self._check_redis()
+        if self._activity is not None:
+            self._activity.close()
 
     async def accept(self, delivery: Delivery) -> Acknowledgement:
         """Store a delivery; it is in the inbox when this returns. Raises `IntakeUnavailable`."""
@@ -215,6 +239,7 @@ class Intake:
         metrics = self._meter.take()
         try:
             async with asyncio.timeout(RECEIVER_TIMEOUT):
+                await self._inbox.announce_web()
                 await self._inbox.count(counts + Counter({"beats": 1}), metrics)
                 await self._inbox.keep_clock()
                 full = await self._measure_memory()
@@ -224,6 +249,13 @@ class Intake:
             self._set_unavailable(_reason(error))
         else:
             self._set_unavailable("redis_full" if full else None)
+            await self._count_recent(counts)
+
+    async def _count_recent(self, counts: Counter[str]) -> None:
+        verified, self._verified = self._verified, Counter()
+        with suppress(RedisError, TimeoutError):  # only alarms read these counts
+            async with asyncio.timeout(RECEIVER_TIMEOUT):
+                await self._inbox.count_recent(counts + verified)
 
     async def _measure_memory(self) -> bool:
         self._used, self._limit = await self._inbox.memory_usage()

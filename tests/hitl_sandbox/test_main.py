@@ -17,6 +17,8 @@ from hitl_sandbox.__main__ import main, read_keys
 from hitl_sandbox.testing import free_socket
 from tests.hitl_sandbox.receiver import Receiver
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., tuple["subprocess.Popen[str]", str]]
 
 

@@ -68,6 +68,14 @@ def test_a_key_still_listed_still_verifies_and_the_last_one_signs() -> None:
     assert reason(minted_before, signer(NEW)) == "callback_forged"
 
 
+def test_a_token_of_one_purpose_is_forged_for_another() -> None:
+    token = signer(purpose="survey").mint("state")
+
+    assert signer(purpose="survey").read(token).state == "state"
+    assert reason(token) == "callback_forged"
+    assert reason(signer().mint(), signer(purpose="survey")) == "callback_forged"
+
+
 def test_a_token_expires() -> None:
     clock = Clock()
     reader = signer(max_age=timedelta(days=1), clock=clock)

@@ -181,8 +181,8 @@ def test_a_job_that_others_wrote_runs_nothing(
     environ = settings(tmp_path) | {"REDIS_URL": server.url}
 
     with Program("work", cwd=tmp_path, environ=environ) as worker:
-        proc.until(lambda: redis.scard("rq:workers"), 20.0, "a worker is there")
-        proc.until(lambda: not redis.exists("rq:queue:hitl"), 20.0, "it has taken what waits")
+        proc.until(lambda: redis.scard("rq:workers"), 60.0, "a worker is there")
+        proc.until(lambda: not redis.exists("rq:queue:hitl"), 60.0, "it has taken what waits")
         see_that_drains_go_on(redis, tmp_path)
         refused = int(redis.hget(keys.COUNTERS, counters.JOBS_REFUSED) or 0)
         # The end of the drain, killed and then told to stop, is where RQ would run its callbacks.
@@ -224,7 +224,7 @@ def see_that_drains_go_on(redis: Redis, folder: Path) -> None:
     observer = Observer(folder / "observed.jsonl")
     # As the clock does.
     proc.until(
-        lambda: observer.told(key(body))["quick"], 20.0, "a decision is handled", meanwhile=lambda: ask_for_drain(redis)
+        lambda: observer.told(key(body))["quick"], 60.0, "a decision is handled", meanwhile=lambda: ask_for_drain(redis)
     )
 
 

@@ -265,6 +265,7 @@ async def fail(decision):
 """
 
 
+@pytest.mark.slow
 def test_every_line_of_every_process_is_json_and_the_successes_have_their_ids(
     server: EmbeddedServer, redis: Redis, tmp_path: Path
 ) -> None:

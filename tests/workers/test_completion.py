@@ -41,6 +41,14 @@ def test_value_label_and_slug_of_one_option_are_one_answer(response: Any) -> Non
     assert (completion.is_unexpected, completion.missing) == (False, ("loop_id", "loop_name"))
 
 
+@pytest.mark.parametrize("response", ["Ja, größer", "ja_größer", "ja_gr_er"])
+def test_an_option_with_other_letters_is_known_by_its_ascii_form(response: str) -> None:
+    asked = details(options=["Ja, größer", "Nein, später", "👍", "👎"])
+
+    assert canonical_answer(response, (), asked) == ("Ja, größer", ("Ja, größer",), True)
+    assert canonical_answer("", (), asked).is_offered is False
+
+
 @pytest.mark.parametrize("response", ["plain_words", "Plain Words"])
 def test_a_plain_string_is_answered_as_it_was_asked(response: str) -> None:
     completion = complete(event(response), KnownDetails(asked=details()))
@@ -172,6 +180,40 @@ def test_details_are_bounded() -> None:
     assert (len(read.text or ""), read.context, len(read.tags)) == (LONGEST_TEXT, None, 20)
     assert read.text_digest is not None
     assert read.context_digest is not None
+
+
+def test_a_context_that_is_too_large_to_be_kept_is_missing() -> None:
+    asked = read_details({"response_type": "text", "context": {"a": "x" * LARGEST_OBJECT}})
+
+    completion = complete(event("Yes"), KnownDetails(asked=asked))
+    delivered = complete(event("Yes", metadata={"a": 1}), KnownDetails(asked=asked))
+
+    assert "context" in completion.missing
+    assert (delivered.event.metadata, "context" in delivered.missing) == ({"a": 1}, False)
+
+
+def test_options_with_long_descriptions_are_known() -> None:
+    options = [{"value": f"v{n}", "label": f"Option {n}", "description": "x" * 2_000} for n in range(20)]
+    asked = read_details({"response_type": "single_select", "response_config": {"options": options}})
+
+    completion = complete(event("Option 7"), KnownDetails(asked=asked))
+
+    assert (completion.event.response, completion.event.labels) == ("v7", ("Option 7",))
+    assert "response" not in completion.missing
+
+
+@pytest.mark.parametrize(
+    ("response_type", "config"),
+    [
+        (
+            "single_select",
+            {"options": [{"value": f"{n:02}" + "値" * 98, "label": "値" * 198 + f"{n:02}"} for n in range(20)]},
+        ),
+        ("editable_text", {"draft_text": "値" * 5_000, "max_length": 5_000}),
+    ],
+)
+def test_the_largest_configuration_of_a_question_is_kept_whole(response_type: str, config: dict[str, Any]) -> None:
+    assert read_details({"response_type": response_type, "response_config": config}).response_config == config
 
 
 @pytest.mark.parametrize("wrong", [7, None, [], "x", {"options": 7}, {"options": [None, {}, 7]}])

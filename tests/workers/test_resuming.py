@@ -56,6 +56,7 @@ async def test_slices_resume_only_effects_that_have_a_handler(inbox: WorkerInbox
     assert slices > 20
 
 
+@pytest.mark.slow
 async def test_a_drain_resumes_all_and_a_new_event_does_not_wait_for_them(inbox: WorkerInbox, redis: Redis) -> None:
     router, paid, waited = Router(), [], []
 

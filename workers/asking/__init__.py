@@ -1,7 +1,8 @@
 """Asks people through HITL.sh.
 
-`AskingService` asks a question once, however often it is submitted, and returns its outcome. `asking_client` is a plain
-client of HITL.sh's API whose requests the inbox tracks::
+`InboxHitl` asks and waits: the calls of `hitlsh.AsyncHitl`, beside Redis. Below it, `AskingService` asks a question
+once, however often it is submitted, and returns its outcome. `asking_client` is a plain client of HITL.sh's API whose
+requests the inbox tracks::
 
     from workers.asking import asking_client, callback_url
 
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
         entry,
     )
     from workers.asking.asking_service import AskingService, Submission
+    from workers.asking.inbox_hitl import InboxHitl
 
 __all__ = [
     "AskingService",
     "AsyncRedisRequestRecorder",
+    "InboxHitl",
     "RedisRequestRecorder",
     "Submission",
     "asking_client",
@@ -37,6 +40,7 @@ __all__ = [
 #: Where each public name is defined; imported at first use (PEP 562).
 _MODULES = dict.fromkeys(__all__, "workers.asking.asking_clients") | {
     "AskingService": "workers.asking.asking_service",
+    "InboxHitl": "workers.asking.inbox_hitl",
     "Submission": "workers.asking.asking_service",
 }
 

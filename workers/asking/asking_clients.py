@@ -9,6 +9,7 @@ from redis.asyncio import Redis as AsyncRedis
 from hitlsh.api import AsyncClient, Client, SentRequest
 from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.callbacks import CallbackSigner
+from hitlsh.trace_context import current_traceparent
 from workers.errors import CannotAsk
 from workers.inbox.budget.redis_budget import AsyncRedisBudget, RedisBudget
 from workers.inbox.tracker import tracked_requests
@@ -108,6 +109,7 @@ def entry(
         timeout_at=_timeout_at(created, sent, created_at),
         callback=callback_of(sent.callback_url, signer),
         details=sent.details,
+        traceparent=current_traceparent(),
     )
 
 

@@ -19,6 +19,7 @@ from typing import Self
 
 import msgspec
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
 
 from hitlsh.api import AsyncClient, RetryPolicy
 from hitlsh.api.errors import ApiError, BadRequest
@@ -29,12 +30,14 @@ from hitlsh.asking.ask_outcomes import Cancelled, Lost, TimedOut
 from hitlsh.asking.asked_request import AskedRequest
 from hitlsh.callbacks import CallbackSigner
 from hitlsh.events import Trust
-from workers.asking.question_view import QuestionEvidence, asked_request, current_outcome, trusted_outcome
+from hitlsh.trace_context import current_traceparent
+from workers.asking.question_reader import QuestionReader
+from workers.asking.question_view import current_outcome, trusted_outcome
 from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_key_error
 from workers.errors import CannotAsk
 from workers.inbox.budget.redis_budget import AsyncRedisBudget
 from workers.inbox.questions.question_records import QuestionRecord, QuestionStep, StoredQuestion
-from workers.inbox.questions.question_store import QuestionChanges, QuestionStore, QueueFull
+from workers.inbox.questions.question_store import QuestionChanges, QuestionStore, QuestionUnreadable, QueueFull
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.inbox.tracker.tracked_requests import NewRequest
@@ -57,6 +60,8 @@ _LEASE = 120.0
 #: Seconds until HITL.sh is tried again after it could not be reached, doubled each time; and where it is not known when
 #: calls return.
 _BACKOFF, _LONGEST_BACKOFF = 15.0, 900.0
+#: The factor by which the repair of an unfinished intent is delayed at most, relative to the first attempt.
+_LONGEST_REPAIR = 16
 #: Seconds by which a timeout may be delivered early.
 _EARLY = 5.0
 #: Seconds for which a process that cannot ask leaves due questions to others.
@@ -95,6 +100,7 @@ class AskingService:
         self._key_hash = api_key_hash(key)
         self._repair_after = call_timeout + repair_margin
         self._store = QuestionStore(redis, retention=settings.retention, queue_limit=queue_limit)
+        self._reader = QuestionReader(self._store)
 
         def client(retries: RetryPolicy) -> AsyncClient:
             budget = AsyncRedisBudget(redis, key, rules=rules(settings), purpose="asking")
@@ -132,7 +138,7 @@ class AskingService:
         elif await self._store.claim(lease=_LEASE, question_id=stored.record.id):
             await self._process(stored.record.id)
             stored = await self._store.read(stored.record.id) or stored
-        return Submission(request=await self._show(stored), is_new=is_new)
+        return Submission(request=await self._reader.show(stored), is_new=is_new)
 
     async def get(self, request_id: str, *, trust: Trust = "callback") -> AskedRequest | None:
         """The asked request with this id, ours or HITL.sh's; None where there is none, or it is no longer kept.
@@ -140,27 +146,18 @@ class AskingService:
         `trust`: the least that its outcome must have, where that is more than was demanded when it was asked. Until it
         has that, the outcome is not shown, and HITL.sh is asked to confirm it.
         """
-        stored = await self._find(request_id)
-        if stored is None:
-            return None
-        evidence = await self._evidence([stored.record])
-        shown = asked_request(stored, evidence, trust)
-        request = evidence.requests.get(shown.request_id or "")
-        if shown.request_id and request is not None and request.outcome is not None and shown.outcome is None:
-            await self._store.demand_evidence(shown.request_id, max(trust, shown.trust, key=LEVELS.__getitem__))
-        return shown
+        return await self._reader.get(request_id, trust=trust)
 
-    async def get_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest]:
-        """Those of these (our own ids) that are kept; three round trips however many there are."""
-        stored = [each for each in await self._store.read_many(request_ids) if each is not None]
-        evidence = await self._evidence([each.record for each in stored])
-        return {each.record.id: asked_request(each, evidence) for each in stored}
+    async def get_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest | QuestionUnreadable]:
+        """The stored requests with these ids of ours; three round trips for any number.
+
+        A record that this version cannot read, as in a rolling deploy, does not affect the others.
+        """
+        return await self._reader.get_many(request_ids)
 
     async def list_open(self, *, limit: int = 50, after: str | None = None) -> list[AskedRequest]:
         """Requests without an outcome, the oldest first; `after`: the last id of the page before."""
-        ids = await self._store.list_open(limit=limit, after=after)
-        shown = await self.get_many(ids)
-        return [shown[name] for name in ids if name in shown and shown[name].outcome is None]
+        return await self._reader.list_open(limit=limit, after=after)
 
     async def cancel(self, request_id: str) -> AskedRequest:
         """Cancel a request that has no outcome.
@@ -168,10 +165,10 @@ class AskingService:
         One that HITL.sh may not have yet is cancelled as soon as that is known. Raises `AskUnknown`, `CannotCancel` and
         `ApiError`.
         """
-        stored = await self._find(request_id)
+        stored = await self._reader.find(request_id)
         if stored is None:
             raise AskUnknown(request_id)
-        return await self._show(await self._cancel(stored))
+        return await self._reader.show(await self._cancel(stored))
 
     async def subscribe(self) -> QuestionChanges:
         """Receive the ids of requests that change from now on; the connection is the Redis client's."""
@@ -191,7 +188,13 @@ class AskingService:
             claimed = await self._store.claim(lease=_LEASE, limit=1)
             if not claimed:
                 break
-            await self._process(claimed[0])
+            try:
+                await self._process(claimed[0])
+            except (RedisError, TimeoutError):
+                raise
+            except Exception:  # one question must not keep others from being asked
+                logger.exception("ask.failed id=%s: it is retried", claimed[0])
+                await self._store.schedule(claimed[0], _LEASE)
             count += 1
         return count
 
@@ -204,6 +207,7 @@ class AskingService:
             question=question,
             created_at=time.time(),
             public_url=self._public_url,
+            traceparent=current_traceparent(),
             steps=tuple(QuestionStep(loop=loop, timeout_seconds=timeout) for loop, timeout in question.steps),
         )
         while True:
@@ -211,8 +215,14 @@ class AskingService:
             if present is not None:
                 if fields := differing_fields(present.record.question, question):
                     raise KeyConflict(question.key or "", fields, record.id)
-                return present, False
-            saved = await self._store.save(record, 0, due_in=_HEAD_START)
+                is_open = present.record.ended is None and present.record.is_unasked
+                # Whoever records it forgets it where it cannot be asked, unless somebody else has its id.
+                if is_open and not await self._store.join(record.id, question.when_limited):
+                    continue
+                if not present.record.is_rejected:
+                    return present, False
+            revision = 0 if present is None else present.revision
+            saved = await self._store.save(record, revision, due_in=_HEAD_START, is_anew=present is not None)
             if saved is not None:
                 return saved, True
 
@@ -227,23 +237,30 @@ class AskingService:
         """Ask a new question; delete it and raise if it cannot be asked and may not wait."""
         try:
             stored, failure = await self._attempt(stored)
-        except QuestionInvalid:
-            await self._store.drop(stored)
+        except QuestionInvalid as error:
+            await self._give_up(stored, str(error))
             raise
         if isinstance(failure, AskRejected):
-            await self._store.drop(stored)
+            await self._give_up(stored, f"HITL.sh refused the question: {failure.error}")
             raise failure.error
         if not isinstance(failure, AskLater):
             return stored
         retry_at = None if failure.retry_at is None else datetime.fromtimestamp(failure.retry_at, UTC)
-        if stored.record.question.when_limited == "refuse":
-            await self._store.drop(stored)
+        shall_wait = stored.record.question.when_limited == "queue"
+        if not shall_wait and await self._store.drop(stored) != "queue":
+            await self._give_up(stored, failure.reason)
             raise AskRefused(failure.reason, retry_at)
         try:
             return await self._postpone(stored, failure)
         except QueueFull:
-            await self._store.drop(stored)
-            raise AskRefused("too many questions wait for calls to HITL.sh", retry_at) from None
+            reason = "too many questions wait for calls to HITL.sh"
+            await self._give_up(stored, reason)
+            raise AskRefused(reason, retry_at) from None
+
+    async def _give_up(self, stored: StoredQuestion, reason: str) -> None:
+        """Forget a question that cannot be asked; it ends as lost for others who have submitted it meanwhile."""
+        if await self._store.drop(stored) is not None:
+            await self._end(stored, Lost(reason=reason))
 
     async def _process(self, question_id: str) -> None:
         """Process a due question that this process has claimed."""
@@ -260,7 +277,7 @@ class AskingService:
                 await self._ask_later(stored)
         except ApiError as error:  # of a read: it is claimed until then, and tried again
             logger.warning("ask.postponed id=%s error=%s", question_id, type(error).__name__)
-            await self._store.schedule(question_id, _BACKOFF)
+            await self._store.schedule(question_id, _pause(record))
 
     async def _ask_later(self, stored: StoredQuestion) -> None:
         """Ask a question in place of the process that submitted it: errors become its outcome."""
@@ -301,7 +318,9 @@ class AskingService:
             return stored, later
         url, token_id = self._creator.mint(record)
         intent = record.with_step(begun_at=time.time(), token_ids=(*record.step.token_ids, token_id)[-20:])
-        begun = await self._store.save(intent.with_changes(retry_at=None), stored.revision, due_in=self._repair_after)
+        # While HITL.sh fails, each attempt and each search for its request costs calls of the hour.
+        repair_in = self._repair_after * min(2.0 ** len(record.step.token_ids), _LONGEST_REPAIR)
+        begun = await self._store.save(intent.with_changes(retry_at=None), stored.revision, due_in=repair_in)
         if begun is None:  # another process asks it
             return await self._store.read(record.id) or stored, None
         try:
@@ -374,7 +393,7 @@ class AskingService:
     async def _follow(self, stored: StoredQuestion) -> None:
         """Continue a question whose request exists at HITL.sh: cancel it, or ask the next loop."""
         record = stored.record
-        evidence = await self._evidence([record])
+        evidence = await self._reader.evidence([record])
         outcome = current_outcome(record, evidence)
         if outcome is None and record.wants_cancel:
             with suppress(CannotCancel):
@@ -405,7 +424,7 @@ class AskingService:
 
     async def _cancel(self, stored: StoredQuestion) -> StoredQuestion:
         record = stored.record
-        evidence = await self._evidence([record])
+        evidence = await self._reader.evidence([record])
         if trusted_outcome(record, evidence, "callback") is not None:
             if record.ended is None and record.cancelled_at is None:
                 raise CannotCancel(record.id, "it has ended")
@@ -417,6 +436,9 @@ class AskingService:
         try:
             moment = await self._creator.cancel(record.step.request_id)
         except BadRequest as error:
+            if isinstance(current_outcome(record, evidence), TimedOut) and not record.is_last_step:
+                # It has timed out there, and the next loop is not asked.
+                return await self._end(stored, Cancelled(responded_at=datetime.now(UTC), trust="confirmed"))
             raise CannotCancel(record.id, f"HITL.sh says: {error.msg}") from error
         saved = await self._update(
             record.id, lambda current: current.with_changes(cancelled_at=moment.timestamp(), wants_cancel=False)
@@ -457,22 +479,11 @@ class AskingService:
                 return saved
         return None
 
-    # -- reading ------------------------------------------------------------------------------------------
 
-    async def _find(self, request_id: str) -> StoredQuestion | None:
-        if request_id.startswith("ask_"):
-            return await self._store.read(request_id)
-        question_id = await self._store.id_of_request(request_id)
-        return None if question_id is None else await self._store.read(question_id)
-
-    async def _show(self, stored: StoredQuestion, trust: Trust = "callback") -> AskedRequest:
-        return asked_request(stored, await self._evidence([stored.record]), trust)
-
-    async def _evidence(self, records: Sequence[QuestionRecord]) -> QuestionEvidence:
-        names = [step.request_id for record in records for step in record.steps if step.request_id is not None]
-        requests = await self._store.read_requests(names) if names else {}
-        ended = [key for request in requests.values() if request.outcome is not None for key in request.history]
-        return QuestionEvidence(requests=requests, events=await self._store.read_events(ended) if ended else {})
+def _pause(record: QuestionRecord) -> float:
+    """Seconds until HITL.sh is asked again about a question after a call that failed: the longer, the older it is."""
+    since = record.step.begun_at or record.step.asked_at or record.created_at
+    return min(_LONGEST_BACKOFF, max(_BACKOFF, (time.time() - since) / 2))
 
 
 def _required_settings(settings: Settings, *, submits: bool) -> tuple[str, CallbackSigner, str]:

@@ -8,6 +8,7 @@ import msgspec
 
 from hitlsh.asking.ask_outcomes import Answered, AskOutcome, Cancelled, Conflicted, Lost, TimedOut
 from hitlsh.asking.asked_request import AskedRequest, AskStatus, AskStep
+from hitlsh.canonical_answers import canonical_answer
 from hitlsh.events import Trust
 from hitlsh.request_details import RequestDetails, read_details
 from workers.completion import KnownDetails
@@ -52,13 +53,31 @@ def asked_request(stored: StoredQuestion, evidence: QuestionEvidence, trust: Tru
 
 
 def trusted_outcome(record: QuestionRecord, evidence: QuestionEvidence, min_trust: Trust) -> AskOutcome | None:
-    """The outcome of the question; None while it is open or its outcome has less trust."""
+    """The outcome of the question; None while it is open or its outcome has less trust.
+
+    An answer that was not offered must be confirmed, as for handlers: it may be forged.
+    """
     outcome = current_outcome(record, evidence)
-    if outcome is None or LEVELS[outcome.trust] < LEVELS[min_trust]:
+    if outcome is None or LEVELS[outcome.trust] < LEVELS[min_trust] or _is_doubtful(record, outcome):
         return None
     if isinstance(outcome, TimedOut) and not record.is_last_step:
         return None  # the next loop is asked
     return outcome
+
+
+def demanded_trust(record: QuestionRecord, evidence: QuestionEvidence, trust: Trust = "callback") -> Trust:
+    """The trust that the outcome must have for whoever demands `trust`."""
+    outcome = current_outcome(record, evidence)
+    if outcome is not None and _is_doubtful(record, outcome):
+        return "confirmed"
+    return max(trust, record.question.trust, key=LEVELS.__getitem__)
+
+
+def _is_doubtful(record: QuestionRecord, outcome: AskOutcome) -> bool:
+    if not isinstance(outcome, Answered) or outcome.trust == "confirmed":
+        return False
+    labels = () if outcome.label is None else (outcome.label,)
+    return not canonical_answer(outcome.response, labels, question_details(record)).is_offered
 
 
 def current_outcome(record: QuestionRecord, evidence: QuestionEvidence) -> AskOutcome | None:

@@ -26,6 +26,7 @@ from hitlsh.api.errors import (
 from hitlsh.api.models.requests import CreatedRequest, Request, RequestSummary
 from hitlsh.asking.ask_errors import FieldProblem, QuestionInvalid
 from hitlsh.callbacks import CallbackSigner
+from hitlsh.trace_context import valid_traceparent
 from workers.asking.asking_clients import entry
 from workers.asking.question_view import question_details
 from workers.inbox.questions.question_records import QuestionRecord
@@ -191,7 +192,8 @@ class RequestCreator:
             details=details,
             timeout_seconds=record.step.timeout_seconds,
         )
-        return entry(created, sent, self._signer, time.time())
+        tracked = entry(created, sent, self._signer, time.time())
+        return msgspec.structs.replace(tracked, traceparent=valid_traceparent(record.traceparent))
 
 
 def _created(shown: Request) -> CreatedRequest:

@@ -23,6 +23,7 @@ from workers.handlers.watchdog import LoopWatch
 from workers.inbox.lease_renewal import LeaseThread
 from workers.inbox.worker_inbox import Caller, LeaseKeeper, WorkerInbox
 from workers.routing.router import Router
+from workers.telemetry.activity import ActivitySender
 
 logger = logging.getLogger("hitl.workers")
 
@@ -65,6 +66,7 @@ class Drain:
         parent: int | None = None,
         on_ready: Callable[[], None] = lambda: None,
         ask_for_successor: Callable[[], None] | None = None,
+        activity: ActivitySender | None = None,
     ) -> None:
         """`parent`: pid of the worker that forked this process; the drain ends when it is gone.
 
@@ -84,6 +86,7 @@ class Drain:
             lease=options.lease,
             on_overdue=self._recycle,
             can_read=options.can_read,
+            activity=activity,
         )
         self._leases = LeaseThread(keeper, self._executor.leases, lease=options.lease)
         self._on_ready: Callable[[], None] | None = on_ready

@@ -29,7 +29,8 @@ from workers.inbox.settlements import (
 from workers.inbox.worker_inbox import WorkerInbox
 from workers.routing.route import Route
 from workers.routing.router import Router
-from workers.telemetry import log_fields
+from workers.telemetry import log_fields, traces
+from workers.telemetry.activity import ActivitySender
 from workers.telemetry.meter import Meter
 from workers.telemetry.metric_catalog import EFFECTS, HANDLER_SECONDS, HANDLER_WAIT_SECONDS, SETTLE_SECONDS
 
@@ -74,11 +75,13 @@ class EffectExecutor:
         lease: float,
         on_overdue: Callable[[], None],
         can_read: bool = False,
+        activity: ActivitySender | None = None,
     ) -> None:
         """`on_overdue` is called when a `def` handler goes on after its timeout.
 
-        `can_read`: HITL.sh's API can be asked for what is missing.
+        `can_read`: HITL.sh's API can be asked for what is missing. `activity`: is told of each attempt.
         """
+        self._activity = activity
         self._can_read = can_read
         self._inbox = inbox
         self._router = router
@@ -213,7 +216,10 @@ class EffectExecutor:
         at_once = not item.is_suspect and not item.has_rivals
         begun = [route for route in routes if at_once and self._may_begin(route)]
         effects = [RoutedEffect.of(route, "running" if route in begun else "due") for route in routes]
-        effects += map(RoutedEffect.waiting, self._router.waits(decision))
+        effects += map(RoutedEffect.waiting, waits := self._router.waits(decision))
+        if self._activity is not None:
+            is_unrouted = not effects and self._router.listens_to(decision.event)  # else its answer says so
+            self._activity.send_routing(item, waits, is_unrouted=is_unrouted)
         # Handlers need not wait for this report: should it be lost with this process, the event is due
         # again when its lease expires. Their own reports come after it, in the same order.
         routed = self._reports.submit(Report(item.lease, Routed(effects=tuple(effects), is_suspect=item.is_suspect)))
@@ -272,7 +278,7 @@ class EffectExecutor:
                 if item.attempt == 1:
                     self._wait_seconds.observe(time.time() - item.stored.received_at.timestamp())
                 decision = Decision.from_stored(item.stored, attempt=item.attempt, can_read=self._can_read)
-                settlement = await run(self._router, route, decision, item, self._threads, self._note_overdue)
+                settlement = await self._run_traced(route, decision, item)
                 task = asyncio.current_task()
                 if isinstance(settlement, Retry) and not route.is_async and task and task.cancelling():
                     # Its thread goes on until this process ends.
@@ -288,6 +294,8 @@ class EffectExecutor:
             self.changed.set()
         ended = time.perf_counter()
         seconds = ended - began
+        if self._activity is not None:
+            self._activity.send_settlement(item, settlement, seconds)
         # A later claim of this drain may have given it another token meanwhile.
         token = self._at_work.pop(item.lease.member, item.lease.token)
         lease = msgspec.structs.replace(item.lease, token=token)
@@ -304,8 +312,22 @@ class EffectExecutor:
         finally:
             self._drop(item.lease.member, token)
 
+    async def _run_traced(self, route: Route, decision: Decision, item: ClaimedItem) -> Settlement:
+        """Run the handler in a span of its own: each attempt has one, in the trace of the delivery."""
+        stored = item.stored
+        with traces.span(
+            "consumer",
+            route.name,
+            parent=stored.traceparent,
+            links=(stored.known.traceparent,),
+            attributes=item.trace_attributes,
+        ) as span:
+            settlement = await run(self._router, route, decision, item, self._threads, self._note_overdue)
+            span.add({"hitl.outcome": _outcome(settlement)}, error=_trace_error(settlement))
+        return settlement
+
     def _count_effect(self, handler: str, settlement: Settlement, seconds: float) -> None:
-        self.meter.count(EFFECTS, handler, type(settlement).__name__.lower())
+        self.meter.count(EFFECTS, handler, _outcome(settlement))
         if not isinstance(settlement, Held):  # else no handler ran
             self.meter.histogram(HANDLER_SECONDS, handler).observe(seconds)
 
@@ -334,3 +356,18 @@ class EffectExecutor:
                     raise
                 logger.warning("report.delayed reports=%d error=%s", len(reports), type(error).__name__)
                 await asyncio.sleep(0.2)
+
+
+def _outcome(settlement: Settlement) -> str:
+    """The name of a settlement in metrics and traces."""
+    return type(settlement).__name__.lower()
+
+
+def _trace_error(settlement: Settlement) -> str | None:
+    """Why an attempt did not succeed; the text of the error stays in the inbox, since it may hold personal data."""
+    match settlement:
+        case Failed():
+            return "the effect is a dead letter"
+        case Retry(error=str()):
+            return "the attempt failed and is repeated"
+    return None

@@ -47,6 +47,16 @@ class ClaimedItem(msgspec.Struct, frozen=True, kw_only=True):
             fields["request"] = request_id
         return fields | {"attempt": self.attempt}
 
+    def trace_attributes(self) -> dict[str, str | int]:
+        """What the span of its effect says."""
+        attributes = {f"hitl.{name}": value for name, value in self.log_fields().items()}
+        attributes["hitl.trust"] = self.stored.trust
+        if self.stored.conflict:
+            attributes["hitl.conflict"] = True
+        if self.stored.overrules:
+            attributes["hitl.overrules"] = True
+        return attributes
+
     def first_attempt(self, handler: str) -> "ClaimedItem":
         """The effect of a handler on this event, under the same token."""
         lease = msgspec.structs.replace(self.lease, handler=handler)

@@ -9,6 +9,7 @@ import msgspec
 from hitlsh.callbacks import CallbackState
 from hitlsh.event_json import decode_event
 from hitlsh.events import Event, Trust, Unreadable
+from hitlsh.trace_context import valid_traceparent
 from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import StoredEvent
 from workers.inbox.values import parse_time
@@ -137,6 +138,8 @@ class EventRecord(EventSummary, frozen=True, kw_only=True):
     callback: CallbackState | None
     #: Details of the request, as of the latest start of an effect.
     known: KnownDetails = NOTHING_KNOWN
+    #: Of its delivery; empty if that was not traced.
+    traceparent: str = ""
 
     @property
     def stored(self) -> StoredEvent | None:
@@ -165,6 +168,7 @@ def record(key: str, fields: Mapping[str, bytes]) -> EventRecord:
         body=fields[f"{trust}:body"],
         callback=msgspec.json.decode(callback, type=CallbackState) if callback else None,
         known=_known(fields),
+        traceparent=valid_traceparent(fields.get(f"{trust}:traceparent")),
     )
 
 

@@ -47,6 +47,12 @@
 | `questions_open` | sorted set | questions without an outcome, by when they were asked (seconds) |
 | `questions_queued` | sorted set | questions that wait for calls, by priority and time |
 | `questions_due` | sorted set | questions that are to be asked, repaired or escalated, by when (milliseconds) |
+| `present:<process>` | string | a `clock` or a `web` process is there; expires with its announcement |
+| `proof:<nonce>` | hash | how test deliveries of `doctor --prove` were answered, by case; expires in minutes |
+| `recent:<slot>` | hash | deliveries by reason in five minutes; expires after an hour |
+| `latest` | hash | when each reason last occurred, and each process last announced itself (milliseconds) |
+| `route_warnings` | string | JSON: routes that read fields which nobody sends, as the latest drain found |
+| `alarms` | string | JSON: which alarms last, since when, and who was told of them when |
 | `metrics` | hash | counts and histograms of all processes for Prometheus, by `metric\\|label\\|bucket` |
 """
 
@@ -85,6 +91,20 @@ def webhook_health(hour: int) -> str:
     return f"{PREFIX}webhook_health:{hour}"
 
 
+def present(process: str) -> str:
+    """`process`: clock or web."""
+    return f"{PREFIX}present:{process}"
+
+
+def proof(nonce: str) -> str:
+    return f"{PREFIX}proof:{nonce}"
+
+
+def recent(slot: int) -> str:
+    """`slot`: number of five minutes since 1970."""
+    return f"{PREFIX}recent:{slot}"
+
+
 def budget(api_key_hash: str) -> str:
     return f"{PREFIX}budget:{api_key_hash}"
 
@@ -107,6 +127,9 @@ RESUMES = f"{PREFIX}resumes"
 PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
 METRICS = f"{PREFIX}metrics"
+LATEST = f"{PREFIX}latest"
+ROUTE_WARNINGS = f"{PREFIX}route_warnings"
+ALARMS = f"{PREFIX}alarms"
 RESERVE = f"{PREFIX}reserve"
 API_KEYS = f"{PREFIX}api_keys"
 ASKED = f"{PREFIX}asked"

@@ -21,7 +21,7 @@ EXTRA = {
     "tracker/save_reconcile_notes": ("questions",),
 }
 #: Scripts without the prelude, and what they include.
-STANDALONE = {"budget/call_budget": ("inbox_clock",)}
+STANDALONE: dict[str, tuple[str, ...]] = {"budget/call_budget": ("inbox_clock",), "operations/record_proof": ()}
 
 
 @cache

@@ -18,7 +18,9 @@ from hitlsh.event_json import encode_event
 from hitlsh.events import Event
 from hitlsh.request_details import NO_DETAILS, details_of
 from workers.inbox import counters, keys, metric_counts, scripts
+from workers.inbox.alarms import recent_counts
 from workers.inbox.inbox_clock import Timekeeper
+from workers.inbox.presence import PRESENT
 from workers.inbox.values import Delivery, Verdict, format_time
 
 #: Characters of a request's id in a key; a longer one is hashed.
@@ -41,6 +43,7 @@ class Inbox:
         self._timekeeper = Timekeeper()
         self._accept = scripts.async_script(redis, "store/accept")
         self._expedite_checks = scripts.async_script(redis, "store/expedite_checks")
+        self._announce = scripts.async_script(redis, "alarms/announce")
 
     async def accept(self, deliveries: Sequence[Delivery]) -> tuple[list[Verdict], int]:
         """Store a batch atomically. Returns a verdict for each delivery, and how many drains are resident."""
@@ -71,6 +74,14 @@ class Inbox:
             counters.add(pipe, counts)
             metric_counts.add(pipe, increments)
             await pipe.execute()
+
+    async def count_recent(self, counts: Mapping[str, int]) -> None:
+        """Add to the recent counts, which alarms look at."""
+        await recent_counts.add(self.redis, counts)
+
+    async def announce_web(self) -> None:
+        """Say that a web process is there."""
+        await self._announce(keys=[keys.PREFIX], args=["web", PRESENT])
 
 
 def accept(
@@ -119,7 +130,8 @@ def _delivery_fields(delivery: Delivery) -> tuple[str | bytes, ...]:
         delivery.callback_id or "",
     )
     if not isinstance(content, Event):
-        return ("unreadable", content.key, "", "", "", "", "", "", "", _encode_json(content), *arrived, *[""] * 5)
+        empty = ("",) * 7
+        return ("unreadable", content.key, *empty, _encode_json(content), *arrived, *empty[2:], delivery.traceparent)
     return (
         "event",
         content.key,
@@ -134,6 +146,7 @@ def _delivery_fields(delivery: Delivery) -> tuple[str | bytes, ...]:
         *arrived,
         _subject(content),
         *_details(delivery, content),
+        delivery.traceparent,
     )
 
 

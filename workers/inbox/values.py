@@ -30,6 +30,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     #: The details of the request that it carries; None for an unverified delivery.
     details: RequestDetails | None = None
     details_source: DetailsSource = "event"
+    #: The `traceparent` of the span that stores it; empty without tracing.
+    traceparent: str = ""
 
 
 def format_time(moment: datetime) -> str:

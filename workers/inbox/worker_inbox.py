@@ -13,6 +13,7 @@ from redis.exceptions import NoScriptError
 from hitlsh.callbacks import CallbackState
 from hitlsh.event_json import decode_event
 from hitlsh.events import Trust
+from hitlsh.trace_context import valid_traceparent
 from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import StoredEvent
 from workers.inbox import keys, metric_counts, scripts
@@ -191,7 +192,7 @@ def _decode_row(token: int, row: list[Any]) -> ClaimedItem | UndecodableItem:
 def _decode_item(lease: Lease, fields: list[Any]) -> ClaimedItem:
     (
         attempt, errors, crashes, suspect, head, body, trust, received_at, callback, late, conflict, overrules, rivals,
-        details,
+        details, traceparent,
     ) = fields  # fmt: skip
     event = decode_event(head)
     if event.key != lease.event_key:  # a conflicting outcome is kept under a key of its own
@@ -206,6 +207,7 @@ def _decode_item(lease: Lease, fields: list[Any]) -> ClaimedItem:
         late=late == 1,
         conflict=conflict == 1,
         overrules=overrules == 1,
+        traceparent=valid_traceparent(traceparent),
     )
     return ClaimedItem(
         lease=lease,

@@ -26,6 +26,7 @@ from workers.reconcile.planning.progress import Findings
 from workers.reconcile.snapshot import Snapshot
 from workers.reconcile.state import ReconcileReport
 from workers.settings import Settings
+from workers.telemetry import traces
 
 logger = logging.getLogger("hitl.reconcile")
 
@@ -187,7 +188,10 @@ class Recorder:
         callback = full_fetch.callback if full_fetch is not None else None
         if callback is None and tracked is not None:
             callback = tracked.callback
-        return api_reading.delivery(shown, callback, received_at)
+        delivery = api_reading.delivery(shown, callback, received_at)
+        attributes = {"hitl.event_key": delivery.content.key, "hitl.request": shown.id, "hitl.trust": delivery.trust}
+        with traces.span("producer", "reconcile", parent="", attributes=lambda: attributes) as span:
+            return msgspec.structs.replace(delivery, traceparent=span.traceparent)
 
     def _is_delivered(self, shown: RequestSummary) -> bool:
         if shown.id in self.tracked:

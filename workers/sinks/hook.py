@@ -17,6 +17,7 @@ from workers.sinks.hook_url import HookUrl
 from workers.sinks.per_loop import PerLoop
 from workers.sinks.transport import transport_to
 from workers.sinks.verdict import raise_for_response
+from workers.telemetry import traces
 
 #: Seconds for the whole exchange: connect, send, and receive the answer.
 TIMEOUT = 30.0
@@ -43,20 +44,25 @@ class Hook:
         """Return when the target has accepted it; raises `NotDelivered`, `RetryLater` or `GiveUp` (see `judge`)."""
         client = await self._clients.get()
         host = self.url.host
-        try:
-            async with asyncio.timeout(self._timeout):
-                status, response_headers, text = await self._answer(client, body, headers)
-        except TimeoutError:
-            raise NotDelivered(f"{host} did not answer within {self._timeout:g} s") from None
-        except httpx.HTTPError as error:
-            # `from None`: the cause holds the request, and thereby the URL.
-            raise NotDelivered(f"{host}: {self._describe(error)}") from None
+        # A span shows only the host of the URL, like a log.
+        with traces.span(
+            "client", "POST", attributes=lambda: {"http.request.method": "POST", "server.address": host}
+        ) as span:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    status, response_headers, text = await self._answer(client, body, {**headers, **span.headers()})
+            except TimeoutError:
+                raise NotDelivered(f"{host} did not answer within {self._timeout:g} s") from None
+            except httpx.HTTPError as error:
+                # `from None`: the cause holds the request, and thereby the URL.
+                raise NotDelivered(f"{host}: {self._describe(error)}") from None
+            span.add({"http.response.status_code": status}, error=None if status < 400 else f"status {status}")
         raise_for_response(host, status, response_headers, self.url.redact(text), datetime.now(UTC))
 
     async def _answer(
         self, client: httpx.AsyncClient, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, httpx.Headers, str]:
-        with _without_httpx_logs():
+        with _without_httpx_logs(), traces.without_http_spans():
             async with client.stream("POST", self.url.url, content=body, headers=dict(headers)) as response:
                 first_bytes = await _first_bytes(response)
         return response.status_code, response.headers, first_bytes.decode("utf-8", "replace")

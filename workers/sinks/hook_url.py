@@ -41,6 +41,11 @@ class HookUrl:
         return f"<HookUrl {self.host}>"
 
     @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return self.url.host, self.url.port or (443 if self.url.scheme == "https" else 80)
+
+    @property
     def digest(self) -> str:
         """A hash that identifies this hook without disclosing its URL."""
         return hashlib.sha256(str(self.url).encode()).hexdigest()

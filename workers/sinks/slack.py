@@ -27,6 +27,11 @@ class Slack:
         """The default name of its route."""
         return "slack"
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port that it posts to."""
+        return self._url.address
+
     def __repr__(self) -> str:
         return f"<Slack {self._url.host}>"
 

@@ -15,6 +15,7 @@ from workers.sinks.signing import Signer, scheme_headers
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 #: Headers that the sink or HTTP itself sets.
 _RESERVED = {"content-type", "content-length", "transfer-encoding", "connection", "host", "accept-encoding"}
+_RESERVED |= {"traceparent"}
 
 
 class Webhook:
@@ -43,6 +44,11 @@ class Webhook:
     def name(self) -> str:
         """The default name of its route."""
         return f"webhook-{self._url.host}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port that it posts to."""
+        return self._url.address
 
     def __repr__(self) -> str:
         return f"<Webhook {self._url.host}, {'unsigned' if self._signer is None else 'signed'}>"

@@ -136,7 +136,10 @@ RECONCILE_AGE = Metric(
 MEMORY = Metric(name="hitl_redis_memory_bytes", kind="gauge", text="Memory that Redis uses")
 MEMORY_LIMIT = Metric(name="hitl_redis_memory_limit_bytes", kind="gauge", text="maxmemory of Redis; 0 for no limit")
 ALARM = Metric(
-    name="hitl_alarm", kind="gauge", labels=("alarm",), text="1 while an alarm of `hitl-receiver status` is raised"
+    name="hitl_alarm",
+    kind="gauge",
+    labels=("alarm", "severity"),
+    text="1 while an [alarm](alarms.md) is raised",
 )
 
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

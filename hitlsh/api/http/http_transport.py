@@ -38,6 +38,8 @@ def request(http_request: HttpRequest, key: str, timeout: float) -> dict[str, An
     headers = {"Authorization": f"Bearer {key}"}
     if http_request.body is not None:
         headers["Content-Type"] = "application/json"
+    if http_request.traceparent:
+        headers["traceparent"] = http_request.traceparent
     arguments: dict[str, Any] = {
         "method": http_request.method,
         "url": http_request.url,

@@ -3,7 +3,6 @@
 Follows https://docs.hitl.sh, "Response types"; the messages name the field and the limit.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -13,7 +12,8 @@ from hitlsh.api.answers import Answer, read_answer
 from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.operations import without_none
 from hitlsh.api.questions.defaults import check_boolean, check_choice, check_choices, check_number, check_text_default
-from hitlsh.api.questions.limits import check_integer
+from hitlsh.api.questions.limits import check_integer, is_number
+from hitlsh.slugs import slug
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -93,7 +93,7 @@ def rating(
 ) -> Question[float]:
     """Ask for a rating from ``scale_min`` to ``scale_max``; ``labels`` name points of the scale."""
     _ordered("scale_min", scale_min, "scale_max", scale_max)
-    if not _finite(scale_step) or scale_step <= 0:
+    if not is_number(scale_step) or scale_step <= 0:
         raise ArgumentInvalid("scale_step", f"is {scale_step!r}: it must be above 0")
     config: dict[str, Any] = {
         "scale_min": scale_min,
@@ -102,6 +102,9 @@ def rating(
         "required": required,
     }
     if labels is not None:
+        given: Any = labels
+        if not isinstance(given, Mapping) or not all(isinstance(label, str) for label in given.values()):
+            raise ArgumentInvalid("labels", f"is {given!r}: give a text for each point, such as {{'1': 'Poor'}}")
         config["labels"] = {str(point): label for point, label in labels.items()}
     return Question(response_type="rating", response_config=config, check=check_number)
 
@@ -197,6 +200,11 @@ def boolean(
         raise ArgumentInvalid(
             "true_label", f"is {true_label!r}, as is the other label: a reviewer cannot tell them apart"
         )
+    words = ({"true", "yes", slug(true_label)}, {"false", "no", slug(false_label)})
+    if words[0] & words[1]:
+        raise ArgumentInvalid(
+            "true_label", f"is {true_label!r} and false_label is {false_label!r}: an answer may not tell them apart"
+        )
     config |= without_none(true_color=true_color, false_color=false_color)
     return Question(response_type="boolean", response_config=config, check=check_boolean)
 
@@ -213,7 +221,28 @@ def _options(options: tuple[str | Option, ...]) -> list[Any]:
         duplicate = next((text for text in texts if texts.count(text) > 1), None)
         if duplicate is not None:
             raise ArgumentInvalid("options", f"has the {field} {duplicate!r} twice: every {field} must differ")
+    _check_told_apart(list(zip(values, labels, strict=True)))
     return [_as_json(option) for option in options]
+
+
+def _check_told_apart(options: list[tuple[str, str]]) -> None:
+    """An answer comes back as the option's value, its label or a snake_case form, and no page says which."""
+    seen: dict[str, tuple[str, str]] = {}
+    for option in options:
+        for spelling in {slug(text) for text in option}:
+            other = seen.get(spelling)
+            if other is not None:
+                raise ArgumentInvalid(
+                    "options",
+                    f"has {_shown(other)} and {_shown(option)}, which an answer may not tell apart: choose values and "
+                    "labels that differ in more than case and punctuation, and no label that is another option's value",
+                )
+        seen |= dict.fromkeys(map(slug, option), option)
+
+
+def _shown(option: tuple[str, str]) -> str:
+    value, label = option
+    return repr(value) if value == label else f"{value!r} ({label!r})"
 
 
 def _as_json(option: str | Option) -> Any:
@@ -237,11 +266,7 @@ def _length(field: str, text: Any, limit: int) -> None:
 
 
 def _ordered(low_field: str, low: float, high_field: str, high: float) -> None:
-    if not (_finite(low) and _finite(high) and low < high):
+    if not (is_number(low) and is_number(high) and low < high):
         raise ArgumentInvalid(
             low_field, f"is {low!r} and {high_field} is {high!r}: the first must be the smaller number"
         )
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

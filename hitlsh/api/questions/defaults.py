@@ -4,13 +4,13 @@ The samples of https://docs.hitl.sh give options by label, value or slug, and li
 option's value, and a list where several may be chosen.
 """
 
-import math
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from hitlsh.api.answers import option_names
 from hitlsh.api.errors import ArgumentInvalid
+from hitlsh.api.questions.limits import is_number
 from hitlsh.slugs import slug
 
 
@@ -40,16 +40,23 @@ def check_choices(config: Mapping[str, Any], default: Any) -> list[str]:
 
 def check_number(config: Mapping[str, Any], default: Any) -> int | float:
     """Return a number in the range, on a step of the scale, with the allowed decimals."""
-    if not isinstance(default, int | float) or isinstance(default, bool) or not math.isfinite(default):
+    if not is_number(default):
         raise ArgumentInvalid("default_response", f"is {default!r}: give a number")
     low, high = (config.get(f"scale_{end}", config.get(f"{end}_value")) for end in ("min", "max"))
     if not low <= default <= high:
         raise ArgumentInvalid("default_response", f"is {default!r}: give a number from {low} to {high}")
     step = config.get("scale_step", 10.0 ** -config.get("decimal_places", 0))
     start = config.get("scale_min", 0)
-    if (Decimal(str(default)) - Decimal(str(start))) % Decimal(str(step)) != 0:
+    if not _is_on_step(default, start, step):
         raise ArgumentInvalid("default_response", f"is {default!r}: it is not on a step of {step} from {start}")
     return default
+
+
+def _is_on_step(number: float, start: float, step: float) -> bool:
+    try:
+        return (Decimal(str(number)) - Decimal(str(start))) % Decimal(str(step)) == 0
+    except InvalidOperation:  # more steps than can be counted
+        return False
 
 
 def check_boolean(config: Mapping[str, Any], default: Any) -> bool:

@@ -1,7 +1,8 @@
 """Checks of plain fields against the documented limits. They raise ArgumentInvalid, which names field and limit."""
 
+import math
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeGuard
 
 from hitlsh.api.errors import ArgumentInvalid
 from hitlsh.api.http.credentials import is_loopback, split
@@ -19,6 +20,16 @@ def check_integer(field: str, value: Any, minimum: int, maximum: int) -> None:
     """Check that a value is a whole number in a range."""
     if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
         raise ArgumentInvalid(field, f"is {value!r}: give a whole number from {minimum} to {maximum}")
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that a float can hold: no bool, infinity or NaN, nor an integer of 400 digits."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def check_one_of(field: str, value: Any, allowed: Collection[str]) -> None:

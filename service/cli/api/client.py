@@ -8,6 +8,7 @@ import click
 
 from hitlsh.api import ArgumentInvalid, Client, DocumentedLimitWarning
 from hitlsh.api.http.credentials import DEFAULT_BASE_URL
+from hitlsh.asking.ask_errors import QuestionInvalid
 from hitlsh.errors import HitlshError
 from service.cli.environment import environment
 from service.cli.output import echo
@@ -59,6 +60,9 @@ def report_api_errors() -> Iterator[None]:
             yield
     except ArgumentInvalid as error:
         raise click.ClickException(one_line(_with_flag(error.field, error.problem))) from None
+    except QuestionInvalid as error:
+        problems = "; ".join(_with_flag(each.field, each.problem) for each in error.problems)
+        raise click.ClickException(one_line(problems)) from None
     except (HitlshError, FolderRefused) as error:
         raise click.ClickException(one_line(str(error))) from None
 
@@ -85,7 +89,7 @@ def _with_flag(field: str | None, problem: str) -> str:
 
 def _flag_of(field: str) -> str:
     """The option or the argument of the running command that fills a field of the API; else the field itself."""
-    name = field.split("[")[0].split(".")[0]
+    name = field.removeprefix("response_config.").split("[")[0].split(".")[0]
     context = click.get_current_context(silent=True)
     parameters = [] if context is None else context.command.params
     for flag in (_FLAGS.get(name, ""), f"--{name.replace('_', '-')}"):

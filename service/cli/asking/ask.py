@@ -13,7 +13,13 @@ from hitlsh.api.models.requests import CreatedRequest
 from service.cli.api.client import report_api_errors
 from service.cli.api.question_options import NO_ANSWER, QuestionOptions, question_options, show_created
 from service.cli.asking.decision_wait import show_decision, wait_for_decision
-from service.cli.asking.submitted_question import SubmitOptions, exit_status, show_asked, submit_question
+from service.cli.asking.submitted_question import (
+    EscalationParameter,
+    SubmitOptions,
+    exit_status,
+    show_asked,
+    submit_question,
+)
 from service.cli.connection import connect
 from service.cli.environment import environment
 from service.cli.options import insecure_option, json_option, parse_json, state_option
@@ -43,6 +49,12 @@ _LOOP_ID = re.compile(r"[0-9a-fA-F]{24}")
     type=click.Choice(("queue", "refuse")),
     help="If the calls of the hour are used up: ask when they return, or fail.",
 )
+@click.option(
+    "--escalate-to",
+    multiple=True,
+    type=EscalationParameter(),
+    help="Loop that is asked when the one before has timed out, and its timeout. Repeatable. Needs --timeout.",
+)
 @insecure_option
 @json_option
 def ask(
@@ -54,14 +66,16 @@ def ask(
     webhook is lost, a reconcile run finds the decision. Uses one of the key's calls (HITL_API_KEY), two when the
     loop is given by its name. Reads REDIS_URL, or the `dev` stack in this folder.
 
-    With --key, --trust or --when-limited, the question is submitted to the asking service: it has an id of ours at
-    once, and is asked once, even if this command dies. It waits for calls unless --when-limited is refuse.
+    With --key, --trust, --when-limited or --escalate-to, the question is submitted to the asking service: it has an id
+    of ours at once, and is asked once, even if this command dies. It waits for calls unless --when-limited is refuse.
 
     With --wait, no further call is made: the command waits until a webhook or a reconcile run brings the decision
     into the inbox.
 
     \b
     hitl-receiver ask --loop Payouts --text "Pay?" --option Approve --option Reject --default Reject --wait
+    hitl-receiver ask --loop Payouts --text "Pay?" --type boolean --default false --timeout 600 \\
+        --escalate-to "On call=600" --escalate-to "Directors=3600"
     """
     options = SubmitOptions(**submit)
     with connect() as redis:

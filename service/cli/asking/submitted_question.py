@@ -1,4 +1,4 @@
-"""`ask` with --key, --trust or --when-limited: the question is submitted to the asking service."""
+"""`ask` with --key, --trust, --when-limited or --escalate-to: the question is submitted to the asking service."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from hitlsh.api.questions.new_question import NewQuestion, WhenLimited
+from hitlsh.api.questions.new_question import Escalation, NewQuestion, WhenLimited
 from hitlsh.asking.ask_outcomes import Answered, AskOutcome
 from hitlsh.asking.asked_request import AskedRequest
 from hitlsh.events import Trust
@@ -18,6 +18,8 @@ from workers.asking.asking_service import AskingService
 from workers.redis_clients import drain_client
 from workers.settings import Settings
 
+_SUBMITS = "--key, --trust, --when-limited and --escalate-to"
+
 
 class SubmitOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The values of the options, by their names in Python; None where one is not given."""
@@ -25,10 +27,26 @@ class SubmitOptions(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None
     trust: Trust | None
     when_limited: WhenLimited | None
+    escalate_to: tuple[Escalation, ...]
 
     @property
     def are_given(self) -> bool:
-        return any(value is not None for value in (self.key, self.trust, self.when_limited))
+        return bool(self.escalate_to) or any(value is not None for value in (self.key, self.trust, self.when_limited))
+
+
+class EscalationParameter(click.ParamType[Escalation]):
+    """A loop and its timeout: ``On call=600``."""
+
+    name = "LOOP=SECONDS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Escalation:
+        """The part behind the last ``=`` is the timeout: a loop's name may have one."""
+        if isinstance(value, Escalation):
+            return value
+        loop, _, seconds = str(value).rpartition("=")
+        if not loop or not (seconds.isascii() and seconds.isdigit()):
+            self.fail(f"{value!r} is not LOOP=SECONDS, such as 'On call=600'.", param, ctx)
+        return Escalation(loop=loop, timeout_seconds=int(seconds[:9]))
 
 
 def submit_question(
@@ -56,9 +74,9 @@ async def _submit(settings: Settings, question: NewQuestion, every: float | None
 
 def _question(options: QuestionOptions, submit: SubmitOptions, state: Any) -> NewQuestion:
     if options.callback_url is not None:
-        raise click.UsageError("--key, --trust and --when-limited use our callback URL: leave out --callback-url.")
+        raise click.UsageError(f"{_SUBMITS} use our callback URL: leave out --callback-url.")
     if len(options.images) > 1:
-        raise click.UsageError("--key, --trust and --when-limited allow one --image.")
+        raise click.UsageError(f"{_SUBMITS} allow one --image.")
     question = options.question()
     return NewQuestion(
         text=options.text,
@@ -73,6 +91,7 @@ def _question(options: QuestionOptions, submit: SubmitOptions, state: Any) -> Ne
         state=state,
         key=submit.key,
         when_limited=submit.when_limited or "queue",
+        escalate_to=submit.escalate_to,
         trust=submit.trust or "callback",
     )
 

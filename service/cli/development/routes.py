@@ -1,12 +1,17 @@
 """`hitl-receiver routes`: the routing table of the user's handlers."""
 
+import contextlib
+import sys
+from typing import Any
+
 import click
 
 from service.cli.environment import environment
 from service.cli.error_messages import explain_errors
 from service.cli.options import json_option
-from service.cli.output import echo, print_json, print_table
+from service.cli.output import print_json, print_table, warn
 from service.cli.user_handlers import load_user_router
+from workers.routing.route import Route
 from workers.settings import Settings
 from workers.startup_checks import unsent_field_warnings
 
@@ -22,10 +27,20 @@ def routes(json_wanted: bool) -> None:
     with explain_errors():
         settings = Settings.from_env({**environment(), "REDIS_URL": "redis://unused"}, handles=True)
         assert settings.handlers is not None
-        router = load_user_router(settings.handlers)
+        with contextlib.redirect_stdout(sys.stderr):  # what the user's modules print is not part of the output
+            router = load_user_router(settings.handlers)
     if json_wanted:
-        print_json([{"handler": route.name, "when": route.describe()} for route in router.routes])
+        print_json([_fields(route) for route in router.routes])
     else:
         print_table(("HANDLER", "RUNS FOR"), [(route.name, route.describe()) for route in router.routes])
     for sentence in unsent_field_warnings(settings, router):
-        echo(sentence, prefix=f"{click.style('WARNING', fg='yellow', bold=True)}  ", err=True)
+        warn(sentence)
+
+
+def _fields(route: Route) -> dict[str, Any]:
+    return {
+        "handler": route.name,
+        "when": route.describe(),
+        "events": sorted({event for rule in route.rules for event in rule.events}),
+        "demands_confirmation": route.demands_confirmation,
+    }

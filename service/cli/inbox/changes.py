@@ -9,8 +9,8 @@ from redis import Redis
 from service.cli.durations import counted
 from service.cli.error_messages import NoMatch
 from service.cli.inbox.filter_values import check_values
-from service.cli.output import echo, print_json
-from workers.inbox.operations.failures import Change
+from service.cli.output import echo, print_json, progress_bar
+from workers.inbox.operations.failures import Advance, Change
 from workers.inbox.queries.search import Filter
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show how many effects the command would change.")
@@ -25,7 +25,7 @@ _NO_EFFECTS = {
 
 
 def carry_out(
-    change: Callable[[bool], Change],
+    change: Callable[[bool, Advance], Change],
     verb: str,
     *,
     redis: Redis,
@@ -34,7 +34,7 @@ def carry_out(
     yes: bool,
     json_wanted: bool,
 ) -> None:
-    """Apply a change, after confirmation unless `yes`. `change` takes whether it is a dry run.
+    """Apply a change, after confirmation unless `yes`. `change` takes whether it is a dry run, and shows progress.
 
     Raises `NoMatch` where nothing of what is selected can be changed.
     """
@@ -47,7 +47,8 @@ def carry_out(
         raise NoMatch(f"Nothing to {verb}: {_NO_EFFECTS[verb]}")
 
     if dry_run or not yes:
-        planned = change(True)
+        with progress_bar(None, f"{verb}: reading") as advance:
+            planned = change(True, advance)
         check_not_empty(planned)
         if dry_run:
             _report(planned, f"would {verb}", json_wanted=json_wanted, dry_run=True)
@@ -56,7 +57,8 @@ def carry_out(
         for example in planned.examples:
             echo(f"  {example}", err=True)
         click.confirm("Continue?", abort=True, err=True)
-    done = change(False)
+    with progress_bar(None, verb) as advance:
+        done = change(False, advance)
     check_not_empty(done)
     _report(done, _PAST[verb], json_wanted=json_wanted, dry_run=False)
 

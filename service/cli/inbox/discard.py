@@ -40,7 +40,9 @@ def discard(
         selected = select(redis, names, Filter(**filters), everything=everything, verb="discard")
         retention = Settings.from_env(environment()).retention
         carry_out(
-            lambda dry: failures.discard(redis, selected, reason=reason, retention=retention, dry_run=dry),
+            lambda dry, advance: failures.discard(
+                redis, selected, reason=reason, retention=retention, dry_run=dry, advance=advance
+            ),
             "discard",
             redis=redis,
             selected=selected,

@@ -15,10 +15,7 @@ _FREE_TEXT_TYPES = {"text", "editable_text", None}
 
 def event_fields(event: EventSummary, *, body: bool = False) -> dict[str, Any]:
     """One event; with `body`, personal data and the body as received are included."""
-    fields: dict[str, Any] = {**msgspec.to_builtins(event), "state": event.worst_state}
-    for name in ("body", "callback"):
-        fields.pop(name, None)
-    fields["effects"] = [effect_fields(effect) for effect in event.effects]
+    fields = full_event_fields(event)
     if body and isinstance(event, EventRecord):
         fields["callback_state"] = event.callback.state if event.callback else None
         fields["body"] = event.body.decode(errors="replace")
@@ -26,6 +23,15 @@ def event_fields(event: EventSummary, *, body: bool = False) -> dict[str, Any]:
         if isinstance(event, EventRecord):
             fields["callback_state"] = masked(event.callback.state) if event.callback else None
         fields["content"] = without_personal_data(event, fields["content"])
+    return fields
+
+
+def full_event_fields(event: EventSummary) -> dict[str, Any]:
+    """One event with personal data, without its body and the state of its callback URL."""
+    fields: dict[str, Any] = {**msgspec.to_builtins(event), "state": event.worst_state}
+    for name in ("body", "callback"):
+        fields.pop(name, None)
+    fields["effects"] = [effect_fields(effect) for effect in event.effects]
     return fields
 
 
@@ -45,12 +51,12 @@ def masked(value: Any) -> Any:
     return value
 
 
-def without_personal_data(event: EventSummary, content: dict[str, Any]) -> dict[str, Any]:
-    """The content of an event without free text, names and e-mail addresses."""
+def without_personal_data(event: EventSummary, content: dict[str, Any], *, option: str = "--body") -> dict[str, Any]:
+    """The content of an event without free text, names and e-mail addresses. `option`: with which they are shown."""
     fields = {name: value for name, value in content.items() if name not in {"metadata", "default_response"}}
     kind = event.content.response_type if isinstance(event.content, Event) else None
     if isinstance(fields.get("response"), str) and kind in _FREE_TEXT_TYPES:
-        fields["response"] = f"({len(fields['response'])} characters, shown with --body)"
+        fields["response"] = f"({len(fields['response'])} characters, shown with {option})"
     if reviewer := fields.get("reviewer"):
         fields["reviewer"] = {name: value for name, value in reviewer.items() if name == "id" and "@" not in str(value)}
     return fields

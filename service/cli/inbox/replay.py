@@ -61,8 +61,8 @@ def replay(
             raise NoMatch(f"No handler is named {filters['handler']!r}: list them with `hitl-receiver routes`.")
         selected = select(redis, names, Filter(**filters), everything=everything, verb="replay")
         carry_out(
-            lambda dry: replaying.replay(
-                redis, router, selected, retention=settings.retention, force=force, dry_run=dry
+            lambda dry, advance: replaying.replay(
+                redis, router, selected, retention=settings.retention, force=force, dry_run=dry, advance=advance
             ),
             "replay",
             redis=redis,

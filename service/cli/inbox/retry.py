@@ -30,7 +30,7 @@ def retry(
     with connect() as redis:
         selected = select(redis, names, Filter(**filters), everything=everything, verb="retry")
         carry_out(
-            lambda dry: failures.retry(redis, selected, dry_run=dry),
+            lambda dry, advance: failures.retry(redis, selected, dry_run=dry, advance=advance),
             "retry",
             redis=redis,
             selected=selected,

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 
 import click
 
+from service.alert_checks import check_alerts
 from service.checked_redis import check_redis_once
 from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option
 from workers.clock import Clock
-from workers.redis_clients import command_client
+from workers.redis_clients import check_client, command_client
 from workers.settings import Settings
 from workers.startup_checks import warn_if_nothing_is_reconciled
 
@@ -28,7 +29,10 @@ def clock() -> None:
 
 def run(settings: Settings) -> None:
     """Tick until SIGTERM or Ctrl+C."""
+    from workers.alarms.watch import AlarmWatch
+
     warn_if_nothing_is_reconciled(settings)
+    check_alerts(settings)
     check_redis_once(settings.redis_url, until_then="no due work is enqueued")
     # The clock tries again every second, so its client need not retry, and does not delay a stop.
     ticking = Clock(
@@ -40,8 +44,11 @@ def run(settings: Settings) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ticking.stop())
+    watch = AlarmWatch(settings, check_client(settings.redis_url), "clock")
+    watch.start()
     with serving_metrics(settings):
         ticking.run()
+    watch.stop()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import click
 import uvicorn
 
 from service import logs
+from service.alert_checks import check_alerts
 from service.checked_redis import check_redis_once, is_checked
 from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option, processes_option
@@ -35,15 +36,17 @@ def serve(host: str, port: int, processes: int) -> None:
 
 def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
     """Serve until stopped. Mistakes in settings and handlers are reported here, before any process starts."""
+    # Before uvicorn listens for signals nothing needs to end well; after its end it raises the signal that stopped it
+    # again, for this handler. An exception would be lost where it is raised in a `__del__`.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
     if settings.handlers is not None:
         _check_handlers(settings, settings.handlers)
+    check_alerts(settings, every_url=False)
     check_redis_once(settings.redis_url, until_then="deliveries are answered 503")
     if processes > 1:
         # Uvicorn's children must not look for a module in the current folder before they have their Python path.
         os.environ["PYTHONSAFEPATH"] = "1"
-    # Uvicorn raises the signal that stopped it again, for the handler that was there before: exit with success.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
     uvicorn.run(
         "service.web.app:from_environment",
         factory=True,

@@ -1,18 +1,18 @@
 """`hitl-receiver status`: alarms, the inbox and its reconciliation."""
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import click
 import msgspec
-from redis import Redis
+from redis.exceptions import RedisError
 
 from service.cli.connection import connect
 from service.cli.durations import counted, duration, iso, since, until
 from service.cli.environment import environment
 from service.cli.options import json_option
 from service.cli.output import Field, echo, print_fields, print_json
-from service.cli.reconciliation.alarms import Alarm, alarms
 from service.cli.reconciliation.report_fields import (
     calls_fields,
     check_interval_text,
@@ -21,14 +21,22 @@ from service.cli.reconciliation.report_fields import (
     report_fields,
 )
 from service.escaping import one_line
+from workers.alarms import reading as alarm_reading
+from workers.alarms.alarm import Alarm, Severity, worst
+from workers.alarms.reading import AlarmReading
+from workers.alarms.rules import all_rules
 from workers.inbox.operations import pausing
-from workers.inbox.queries import inbox_counts
 from workers.inbox.tracker.reconcile_lease import ActiveRun
-from workers.queue import DRAIN, RECONCILE, count_waiting
+from workers.queue import DRAIN, RECONCILE
 from workers.reconcile.state import ReconcileReport
-from workers.reconcile.status import ReconcileStatus, read_status
+from workers.reconcile.status import ReconcileStatus
 from workers.settings import Settings
 
+#: Of `--check`, by the worst alarm.
+_EXIT_STATUS: Mapping[Severity | None, int] = {None: 0, "warning": 1, "critical": 2}
+_COLORS: Mapping[Severity, str] = {"warning": "yellow", "critical": "red"}
+#: Columns of the severity, and of the text beside it.
+_INDENT, _ALARM_WIDTH = 10, 100
 #: What each count of the inbox means.
 _NOTES = {
     "due": "work that a worker takes next, now or at its time",
@@ -40,6 +48,7 @@ _NOTES = {
     "unrouted decisions": "those of them that end a request",
     "over quota": "deliveries that were only counted",
     "events": "stored",
+    "queued questions": "asked through hitl-receiver; they wait for calls to HITL.sh",
     "drains": "jobs that work off the inbox now",
     f"queued in {DRAIN.queue}": "jobs that wait for a worker",
     f"queued in {RECONCILE.queue}": "jobs that wait for a worker",
@@ -48,29 +57,57 @@ _NOTES = {
 
 
 @click.command()
+@click.option("--check", "checks", is_flag=True,
+              help="Show alarms only, and exit with 1 (a warning) or 2 (critical): for a monitor.")  # fmt: skip
 @json_option
-def status(json_wanted: bool) -> None:
-    """Show the state of the inbox and of reconciliation.
+@click.pass_context
+def status(ctx: click.Context, checks: bool, json_wanted: bool) -> None:
+    """Show alarms, then the state of the inbox and of reconciliation.
 
-    Alarms come first, each with what to do. Reads REDIS_URL, or the `dev` stack in this folder.
+    Each alarm says what to do. Reads REDIS_URL, or the `dev` stack in this folder.
+
+    \b
+    hitl-receiver status
+    hitl-receiver status --check
     """
     with connect() as redis:
-        counts, paused = _read_counts(redis), sorted(pausing.paused(redis))
-        reconciliation = read_status(Settings.from_env(environment()), redis)
-    raised = alarms(reconciliation)
+        settings = Settings.from_env(environment())
+        try:
+            reading = alarm_reading.read(settings, redis)
+        except RedisError as error:
+            if not checks:
+                raise
+            alarms, fields = [all_rules.unreachable(error)], {}
+        else:
+            alarms, fields = all_rules.evaluate(reading), _inbox_json(reading)
     if json_wanted:
-        inbox = {label.replace(" ", "_").replace("-", "_"): count for label, count in counts.items()}
-        details = {"reconciliation": _fields(reconciliation), "alarms": msgspec.to_builtins(raised)}
-        print_json({**inbox, "paused": paused, **details})
-        return
-    _print_alarms(raised)
+        print_json({**fields, "alarms": msgspec.to_builtins(alarms)})
+    elif checks:
+        _print_alarms(alarms)
+        if not alarms:
+            echo("No alarm.")
+    else:
+        _print_alarms(alarms)
+        _print_state(reading)
+    if checks:
+        ctx.exit(_EXIT_STATUS[worst(alarms)])
+
+
+def _inbox_json(reading: AlarmReading) -> dict[str, Any]:
+    counts = {label.replace(" ", "_").replace("-", "_"): count for label, count in _counts(reading).items()}
+    return {**counts, "paused": sorted(reading.figures.paused), "reconciliation": _fields(reading.reconciliation)}
+
+
+def _print_state(reading: AlarmReading) -> None:
+    counts = _counts(reading)
     inbox_fields = [Field(label, count, _NOTES[label] if count else "") for label, count in counts.items()]
+    paused = sorted(reading.figures.paused)
     names = ", ".join("all handlers" if name == pausing.ALL else name for name in paused)
-    print_fields([*inbox_fields, Field("paused", None, names or "-")], _reconciliation(reconciliation))
+    print_fields([*inbox_fields, Field("paused", None, names or "-")], _reconciliation(reading.reconciliation))
 
 
-def _read_counts(redis: Redis) -> dict[str, int]:
-    counts = inbox_counts.read(redis)
+def _counts(reading: AlarmReading) -> dict[str, int]:
+    counts = reading.counts
     return {
         "due": counts.due,
         "running": counts.leased,
@@ -81,19 +118,22 @@ def _read_counts(redis: Redis) -> dict[str, int]:
         "unrouted decisions": counts.unrouted_decisions,
         "over quota": counts.over_quota,
         "events": counts.events,
+        "queued questions": counts.queued_questions,
         "drains": counts.drains,
-        **{f"queued in {kind.queue}": count_waiting(redis, kind) for kind in (DRAIN, RECONCILE)},
+        f"queued in {DRAIN.queue}": reading.waiting_drains,
+        f"queued in {RECONCILE.queue}": reading.waiting_runs,
         "jobs refused": counts.jobs_refused,
     }
 
 
-def _print_alarms(raised: list[Alarm]) -> None:
-    for alarm in raised:
-        first, *rest = textwrap.wrap(alarm.text, 100)
-        echo(first, prefix=f"{click.style('ALARM', fg='red', bold=True)}  ")
-        for line in rest:
-            echo(f"       {line}")
-    if raised:
+def _print_alarms(alarms: list[Alarm]) -> None:
+    for one in alarms:
+        word = click.style(one.severity.upper(), fg=_COLORS[one.severity], bold=True)
+        for number, line in enumerate(textwrap.wrap(f"{one.name}: {one.text}", _ALARM_WIDTH)):
+            echo(line, prefix=" " * _INDENT if number else f"{word}{' ' * (_INDENT - len(one.severity))}")
+        for number, line in enumerate(textwrap.wrap(one.remedy, _ALARM_WIDTH - 4)):
+            echo(line, prefix=" " * _INDENT + ("    " if number else "->  "))
+    if alarms:
         echo()
 
 

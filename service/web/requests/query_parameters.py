@@ -51,7 +51,7 @@ class QueryParameters:
             seconds = float(text)
         except ValueError:
             seconds = math.nan
-        if not (text.isascii() and 0 <= seconds <= LONGEST_WAIT):
+        if not (text.isascii() and "_" not in text and 0 <= seconds <= LONGEST_WAIT):
             self._refuse("wait", f"must be a number of seconds from 0 to {LONGEST_WAIT:g}")
             return 0.0
         return seconds

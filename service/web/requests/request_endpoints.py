@@ -17,6 +17,8 @@ from service.web.requests.query_parameters import QueryParameters, is_own_id, is
 from service.web.requests.replies import Reply, reply_with_request
 from service.web.requests.request_waits import RequestWaits
 from workers.asking.asking_service import AskingService
+from workers.telemetry import traces
+from workers.telemetry.traces import NO_SPAN, Span
 
 logger = logging.getLogger("hitl.receiver")
 
@@ -49,8 +51,10 @@ class RequestHandlers:
             raise problems.body_refused(415)
         body = await self._bodies.read(call.scope, call.receive, limit=_LARGEST_BODY, seconds=_BODY_SECONDS)
         question = decode_question(body)
-        submission = await self._service.submit(question)
-        request = submission.request
+        with _begin_span(call) as span:
+            submission = await self._service.submit(question)
+            request = submission.request
+            span.add({"hitl.question": request.id})
         if not submission.is_new:
             status = 200
         elif request.status in ("queued", "asking"):
@@ -112,6 +116,19 @@ class RequestHandlers:
         """Our own id of the request of the path; raises `AskUnknown`."""
         request_id = _request_id(call)
         return request_id if is_own_id(request_id) else (await self._find(call, "callback")).id
+
+
+def _begin_span(call: Call) -> Span:
+    """Continue the caller's trace: it has a token."""
+    if not traces.is_on():
+        return NO_SPAN
+    sent = (value.decode("latin-1") for name, value in call.scope["headers"] if name == b"traceparent")
+    return traces.span(
+        "server",
+        f"POST {PATH}",
+        parent=next(sent, ""),
+        attributes=lambda: {"http.request.method": "POST", "http.route": PATH},
+    )
 
 
 def _request_id(call: Call) -> str:

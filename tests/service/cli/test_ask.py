@@ -316,15 +316,48 @@ def test_with_trust_the_command_waits_for_an_outcome_that_has_it(
 
 
 @pytest.mark.usefixtures("loop_id")
-def test_a_question_waits_for_calls_or_is_refused(run: Run, redis: Redis, sandbox: Sandbox) -> None:
+def test_a_question_waits_for_calls_or_is_refused(
+    run: Run, redis: Redis, sandbox: Sandbox, server: EmbeddedServer
+) -> None:
     budget = RedisBudget(redis, KEY)
     while budget.spend() == 0.0:
         pass
 
     refused = run(*PICK, "--when-limited", "refuse")
     queued = asked(run(*PICK, "--when-limited", "queue", "--json"))
+    status = CliRunner().invoke(cli, ["status", "--json"], env={"REDIS_URL": server.url, "HITL_API_KEY": KEY})
 
     assert refused.exit_code == 1
     assert "Not asked: no call to HITL.sh is left in this hour. Ask again after" in refused.output
     assert queued["status"] == "queued"
+    assert json.loads(status.stdout)["queued_questions"] == 1
+    assert sandbox.state()["requests"] == []
+
+
+def test_a_question_is_passed_on_to_other_loops(run: Run, sandbox: Sandbox, loop_id: str) -> None:
+    escalation = ("--timeout", "600", "--escalate-to", "Refunds=900", "--escalate-to", f"{loop_id}=1200")
+
+    request = asked(run(*PICK, *escalation, "--json"))
+
+    assert [step["loop"] for step in request["steps"]] == ["Refunds", "Refunds", loop_id]
+    assert [step["request_id"] for step in request["steps"]] == [sandbox.state()["requests"][0]["id"], None, None]
+
+
+@pytest.mark.usefixtures("loop_id")
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--escalate-to", "Refunds"), "'Refunds' is not LOOP=SECONDS"),
+        (("--escalate-to", "Refunds=600"), "--timeout is missing: the next loop is asked when this one times out"),
+        (("--timeout", "600", "--escalate-to", "Refunds=5"), "--escalate-to is 5"),
+        (("--key", "k", "--timeout", "5"), "--timeout is 5"),
+    ],
+)
+def test_what_cannot_be_submitted_names_the_flag(
+    run: Run, sandbox: Sandbox, words: tuple[str, ...], complaint: str
+) -> None:
+    result = run(*PICK, *words)
+
+    assert result.exit_code != 0
+    assert complaint in result.output
     assert sandbox.state()["requests"] == []

@@ -64,6 +64,9 @@ COMMANDS = [
     ("status",),
     ("requests",),
     ("webhook-health",),
+    ("export",),
+    ("export", "--format", "csv", "--personal-data"),
+    ("stats",),
     ("resume", "pay"),
 ]
 JSON_COMMANDS = [
@@ -74,6 +77,8 @@ JSON_COMMANDS = [
     ("retry", "--all", "--dry-run", "--json"),
     ("status", "--json"),
     ("requests", "--json"),
+    ("export", "--personal-data"),
+    ("stats", "--json"),
 ]
 
 

@@ -217,7 +217,7 @@ def test_ctrl_c_ends_it_after_the_current_call(
     ask(api, redis, loop)
     sandbox.advance(2 * HOUR)
     sandbox.fault("slow", seconds=1.0)
-    threading.Thread(target=_interrupt, args=[redis], daemon=True).start()
+    threading.Thread(target=_interrupt, args=[sandbox], daemon=True).start()
 
     result = run(HITL_DISCOVER="1")
 
@@ -227,10 +227,9 @@ def test_ctrl_c_ends_it_after_the_current_call(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def _interrupt(redis: Redis) -> None:
-    """While the first of its two calls is in flight."""
-    wait_until(lambda: redis.exists(keys.RECONCILE_LEASE))
-    time.sleep(0.4)
+def _interrupt(sandbox: Sandbox) -> None:
+    """While the first of its two calls is in flight, which the fault slows down."""
+    wait_until(lambda: any(fault["occurrences"] for fault in sandbox.state()["faults"]))
     os.kill(os.getpid(), signal.SIGINT)
 
 

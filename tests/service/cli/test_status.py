@@ -12,7 +12,7 @@ from redis import Redis
 from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from tests.service.cli.tracked import Run, accept, await_confirmation, counts, overrule
-from workers.inbox import counters, keys
+from workers.inbox import counters, keys, presence
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations import pausing
 from workers.inbox.tracker import api_keys, tracked_requests
@@ -27,6 +27,9 @@ HOUR = 3600.0
 
 @pytest.fixture
 def run(server: EmbeddedServer, redis: Redis) -> Run:
+    """Beside a clock process."""
+    presence.announce(redis, "clock")
+
     def invoke(*words: str, **environ: str | None) -> Result:
         env = {"REDIS_URL": server.url, "HITL_API_KEY": KEY, "HITL_DISCOVER": "0"}
         return CliRunner().invoke(cli, ("status", *words), env=env | environ)
@@ -51,7 +54,7 @@ def reconciliation(run: Run, **environ: str | None) -> dict[str, Any]:
 
 
 def alarms(run: Run) -> list[str]:
-    return [alarm["kind"] for alarm in json.loads(run("--json").stdout)["alarms"]]
+    return [alarm["name"] for alarm in json.loads(run("--json").stdout)["alarms"]]
 
 
 def words(result: Result) -> str:
@@ -65,7 +68,7 @@ def test_an_empty_inbox_has_no_alarm(run: Run) -> None:
     result = run()
 
     assert result.exit_code == 0
-    assert "ALARM" not in result.stdout
+    assert not {"CRITICAL", "WARNING"} & set(result.stdout.split())
     assert set(counts(result.stdout).values()) == {0, 50}  # 50: what an unknown hour is believed to allow
 
 
@@ -203,8 +206,8 @@ def test_without_the_api_key_here_runs_are_shown_and_calls_are_not(run: Run, red
 def test_silent_webhooks_are_an_alarm(run: Run, redis: Redis) -> None:
     leave(redis, silent_since=time.time() - 2 * HOUR)
 
-    assert alarms(run) == ["silent"]
-    assert run().stdout.startswith("ALARM  Decisions are made, but no webhook delivers them")
+    assert alarms(run) == ["webhooks_silent"]
+    assert run().stdout.startswith("CRITICAL  webhooks_silent: Decisions are made, but no webhook delivers them")
 
 
 def test_an_overruled_event_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
@@ -213,7 +216,7 @@ def test_an_overruled_event_is_an_alarm_for_a_day(run: Run, redis: Redis) -> Non
     overrule(redis, accept(redis, "r2"), at=time.time() - 23 * HOUR)
 
     assert (before, alarms(run)) == ([], ["overruled"])
-    assert "ALARM Stronger evidence overruled 1 event in the last 24 h" in words(run())
+    assert "WARNING overruled: Stronger evidence overruled 1 event in the last 24 h" in words(run())
     assert "overruled 2 outcomes that stronger evidence disagrees with, 1 of them in the last 24 h" in words(run())
 
 
@@ -250,3 +253,52 @@ def test_queued_and_refused_jobs_are_shown(run: Run, redis: Redis) -> None:
 
     assert (told["queued_in_hitl"], told["queued_in_hitl_reconcile"], told["jobs_refused"]) == (1, 2, 3)
     assert "queued in hitl-reconcile" in run().stdout
+
+
+# -- for a monitor -------------------------------------------------------------------------------------
+
+
+def test_a_check_without_alarms_succeeds(run: Run) -> None:
+    result = run("--check")
+
+    assert (result.exit_code, result.stdout) == (0, "No alarm.\n")
+
+
+def test_a_check_shows_each_alarm_and_exits_by_the_worst(run: Run, redis: Redis) -> None:
+    redis.zadd(keys.FAILED, {"pay|e": time.time() * 1000})
+    warned = run("--check")
+    redis.delete(keys.present("clock"))
+    failed = run("--check")
+
+    assert (warned.exit_code, failed.exit_code) == (1, 2)
+    assert warned.stdout.startswith("WARNING   dead_letters: 1 effect gave up; the oldest 0 s ago.\n          ->  List")
+    assert failed.stdout.startswith("CRITICAL  clock_absent: No clock process runs")
+    assert "WARNING   dead_letters: " in failed.stdout
+    assert "events" not in failed.stdout.split("dead_letters")[0]
+
+
+def test_a_check_of_a_server_that_is_away_is_critical_and_says_why(run: Run) -> None:
+    result = run("--check", REDIS_URL="redis://127.0.0.1:1")
+    told = json.loads(run("--check", "--json", REDIS_URL="redis://127.0.0.1:1").stdout)
+
+    assert result.exit_code == 2
+    assert "redis_unreachable: Redis does not answer" in result.stdout
+    assert "Connection refused" in words(result)
+    assert [(alarm["name"], alarm["severity"]) for alarm in told["alarms"]] == [("redis_unreachable", "critical")]
+
+
+def test_json_has_severity_text_and_remedy_and_the_same_exit_status(run: Run, redis: Redis) -> None:
+    redis.zadd(keys.FAILED, {"pay|e": 1})
+    result = run("--check", "--json")
+
+    [alarm] = json.loads(result.stdout)["alarms"]
+    assert result.exit_code == 1
+    assert (alarm["name"], alarm["severity"]) == ("dead_letters", "warning")
+    assert "gave up" in alarm["text"]
+    assert "`hitl-receiver failed`" in alarm["remedy"]
+
+
+def test_without_check_alarms_change_no_exit_status(run: Run, redis: Redis) -> None:
+    redis.zadd(keys.FAILED, {"pay|e": 1})
+
+    assert run().exit_code == 0

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from service.local.embedded_server import LONGEST_SOCKET, EmbeddedServer, ServerUnavailable
+from service.local.embedded_server import EmbeddedServer, ServerUnavailable
+from service.local.private_folder import LONGEST_SOCKET
 from tests.service.conftest import wait_until
 
 

@@ -237,3 +237,40 @@ def test_a_command_is_this_program_again() -> None:
     said = subprocess.run(command("--version"), capture_output=True, text=True, check=True)
 
     assert re.search(r"version \d", said.stdout)
+
+
+def test_a_child_is_replaced_while_it_finishes(tmp_path: Path) -> None:
+    slow = POLITE.replace("def end(*_):\n", "def end(*_):\n    time.sleep(1.0)\n")
+    with supervised(child("worker", slow, "first", str(tmp_path / "ends"))) as (supervisor, said):
+        wait_until(lambda: said.pids("worker"))
+
+        supervisor.replace("worker", settings={"VERSION": "2"})
+        wait_until(lambda: len(said.pids("worker")) == 2, 5.0)
+        first, second = said.pids("worker")
+
+        assert is_running(first)
+        assert b"VERSION=2" in Path(f"/proc/{second}/environ").read_bytes()
+        wait_until(lambda: supervisor.check() or not is_running(first))
+        assert is_running(second)
+        assert supervisor.children[0].process is not None
+        assert supervisor.children[0].process.pid == second
+
+
+def test_a_child_that_was_replaced_and_does_not_end_is_killed() -> None:
+    with supervised(child("worker", STUBBORN, grace=0.2)) as (supervisor, said):
+        wait_until(lambda: said.pids("worker"))
+        supervisor.replace("worker")
+        wait_until(lambda: len(said.pids("worker")) == 2)
+
+        wait_until(lambda: supervisor.check() or not is_running(said.pids("worker")[0]))
+
+
+def test_a_replacement_may_wait_for_the_end_of_the_other(tmp_path: Path) -> None:
+    ends = tmp_path / "ends"
+    with supervised(child("web", POLITE, "first", str(ends))) as (supervisor, said):
+        wait_until(lambda: said.pids("web"))
+        supervisor.replace("web", overlaps=False)
+
+        assert ends.read_text() == "first "
+        wait_until(lambda: len(said.pids("web")) == 2)
+        assert not is_running(said.pids("web")[0])

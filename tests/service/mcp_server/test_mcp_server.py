@@ -19,6 +19,8 @@ from service.cli.main import cli
 from tests.service.conftest import free_port
 from tests.service.web.requests.conftest import TOKEN, AskingReceiver
 
+pytestmark = pytest.mark.slow
+
 
 def environment(web: AskingReceiver) -> dict[str, str]:
     return os.environ | {"HITL_RECEIVER_URL": web.url, "HITL_RECEIVER_TOKEN": TOKEN}
@@ -28,8 +30,8 @@ WORDS = ["-m", "hitl_receiver", "mcp", "--loop", "Payouts"]
 
 
 @asynccontextmanager
-async def over_stdio(web: AskingReceiver) -> AsyncIterator[Client]:
-    program = StdioServerParameters(command=sys.executable, args=WORDS, env=environment(web))
+async def over_stdio(web: AskingReceiver, *words: str) -> AsyncIterator[Client]:
+    program = StdioServerParameters(command=sys.executable, args=[*WORDS, *words], env=environment(web))
     async with Client(program) as client:
         yield client
 
@@ -126,6 +128,17 @@ async def test_a_timeout_is_no_answer_and_no_is_one(web: AskingReceiver) -> None
 
     assert (answered["kind"], answered["response"]) == ("answered", False)
     assert (timed_out["kind"], timed_out["default_response"], "response" in timed_out) == ("timed_out", False, False)
+
+
+async def test_the_operator_demands_trust(web: AskingReceiver) -> None:
+    async with over_stdio(web, "--trust", "confirmed") as client:
+        asked = await call(client, "ask", question="Refund?", default=False)
+        await asyncio.to_thread(web.asking.sandbox.answer, hitl_id(web, asked), True)
+        await asyncio.to_thread(web.asking.sandbox.settle)
+        waited = await call(client, "wait", id=asked["id"], seconds=0)
+
+    assert (waited["status"], waited["outcome"]) == ("open", None)
+    assert web.read(asked["id"])["trust"] == "confirmed"
 
 
 async def test_a_model_is_told_what_is_wrong(web: AskingReceiver) -> None:

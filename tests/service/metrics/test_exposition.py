@@ -15,10 +15,13 @@ from tests.processes import proc
 from tests.processes.programs import Program, run
 from tests.service.conftest import free_port, serving
 from tests.service.metrics.scraping import answers, samples, scrape
+from workers.alarms.rules.all_rules import BY_NAME
 from workers.inbox import keys
 from workers.inbox.store import Inbox
 from workers.redis_clients import drain_client
 from workers.telemetry.metric_catalog import METRICS
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "metrics-token-of-these-tests"
@@ -137,6 +140,13 @@ def expressions(file: str) -> str:
     if file.endswith(".json"):
         return "\n".join(target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"])
     return text
+
+
+def test_every_alarm_that_the_alert_rules_leave_out_exists() -> None:
+    left_out = "|".join(re.findall(r'alarm!~"([^"]+)"', expressions("prometheus-alerts.yml"))).split("|")
+
+    assert len(left_out) > 10
+    assert set(left_out) <= set(BY_NAME)
 
 
 @pytest.mark.parametrize(("file", "least"), [("grafana-dashboard.json", 20), ("prometheus-alerts.yml", 15)])

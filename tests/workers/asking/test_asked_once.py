@@ -5,18 +5,27 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import msgspec
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from hitl_sandbox.testing import Sandbox
+from hitlsh.api.errors import ApiError
 from hitlsh.api.questions.new_question import NewQuestion, encode_question
 from hitlsh.asking.ask_errors import AskRefused, KeyConflict
+from hitlsh.asking.ask_outcomes import Lost
 from tests.workers.asking.asked import Died, created, die_at, let_time_pass, shuffled
 from workers.asking import AskingService
+from workers.inbox import keys
 from workers.settings import Settings
+
+pytestmark = pytest.mark.slow
 
 Build = Callable[..., NewQuestion]
 #: Of one ask without a fault: before and after each of its writes and calls.
@@ -132,6 +141,7 @@ from redis.asyncio import Redis
 from hitlsh.api.questions.new_question import decode_question
 from tests.workers.asking.asked import Died, die_at
 from workers.asking import AskingService
+from workers.inbox import keys
 from workers.settings import Settings
 
 async def main():
@@ -184,6 +194,35 @@ async def test_a_reply_that_is_lost_is_looked_for_and_not_asked_again(
     assert [request["id"] for request in created(sandbox)] == [repaired.request.request_id]
 
 
+async def test_while_hitl_sh_fails_attempts_and_repairs_get_rarer(
+    service: AskingService, question: Build, sandbox: Sandbox, redis: Redis
+) -> None:
+    sandbox.fault("error", status=503, stage="before", match={"method": "POST"}, times=None)
+
+    def seconds_until_due(request_id: str) -> float:
+        due = redis.zscore(keys.QUESTIONS_DUE, request_id)
+        assert due is not None
+        return due / 1000 - time.time()
+
+    request = (await service.submit(question())).request
+    pauses = [seconds_until_due(request.id)]
+    for _ in range(3):
+        let_time_pass(redis)
+        await service.run_due()
+        pauses.append(seconds_until_due(request.id))
+    sandbox.fault("error", status=503, stage="before", match={"method": "GET"}, times=None)
+    let_time_pass(redis)
+    record = redis.hget(keys.question(request.id), "record")
+    assert record is not None
+    aged = msgspec.json.decode(record)
+    aged["steps"][0]["begun_at"] -= 1_000
+    redis.hset(keys.question(request.id), "record", msgspec.json.encode(aged))
+    await service.run_due()
+
+    assert [round(pause, -1) for pause in pauses] == [60, 120, 240, 480]
+    assert 490 < seconds_until_due(request.id) < 520
+
+
 async def test_what_hitl_sh_refuses_leaves_nothing_behind(
     service: AskingService, question: Build, sandbox: Sandbox, redis: Redis
 ) -> None:
@@ -217,6 +256,80 @@ async def test_a_suspended_process_cancels_its_duplicate_request(
 
     statuses = sorted((request["id"] == shown.request_id, request["status"]) for request in created(sandbox))
     assert statuses == [(False, "cancelled"), (True, "pending")]
+
+
+@contextmanager
+def held_up(service: AskingService) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """A service that creates nothing before the second event; the first tells that it is about to."""
+    create, reached, released = service._creator.create, asyncio.Event(), asyncio.Event()
+
+    async def create_late(*arguments: Any) -> Any:
+        reached.set()
+        await released.wait()
+        return await create(*arguments)
+
+    vars(service._creator)["create"] = create_late
+    yield reached, released
+
+
+@pytest.mark.parametrize("status", [400, 429])
+async def test_whoever_joined_a_question_that_was_refused_is_told_that_and_may_ask_again(
+    settings: Settings, async_redis: AsyncRedis, service: AskingService, question: Build, sandbox: Sandbox, status: int
+) -> None:
+    asked = question(when_limited="refuse")
+    async with AskingService(settings, async_redis) as first:
+        with held_up(first) as (reached, released):
+            sandbox.fault("error", status=status, stage="before", match={"method": "POST"})
+            refused = asyncio.create_task(first.submit(asked))
+            await reached.wait()
+            joined = (await service.submit(asked)).request
+            released.set()
+            with pytest.raises((ApiError, AskRefused)):
+                await refused
+
+    told = await service.get(joined.id)
+    listed = await service.list_open()
+    again = await service.submit(asked)
+
+    assert joined.status == "asking"
+    assert told is not None
+    assert isinstance(told.outcome, Lost)
+    assert listed == []
+    assert (again.is_new, again.request.id, again.request.status) == (True, joined.id, "open")
+    assert [one.id for one in await service.list_open()] == [joined.id]
+    assert len(created(sandbox)) == 1
+
+
+async def test_a_question_waits_where_one_of_those_who_submit_it_may_wait(
+    settings: Settings, async_redis: AsyncRedis, service: AskingService, question: Build, sandbox: Sandbox
+) -> None:
+    async with AskingService(settings, async_redis) as first:
+        with held_up(first) as (reached, released):
+            sandbox.fault("error", status=429, stage="before", match={"method": "POST"})
+            submission = asyncio.create_task(first.submit(question(when_limited="refuse")))
+            await reached.wait()
+            joined = (await service.submit(question(when_limited="queue"))).request
+            released.set()
+            shown = (await submission).request
+
+    assert (shown.id, shown.status) == (joined.id, "queued")
+
+
+async def test_another_question_does_not_take_the_place_of_one_that_was_refused(
+    settings: Settings, async_redis: AsyncRedis, service: AskingService, question: Build, sandbox: Sandbox
+) -> None:
+    async with AskingService(settings, async_redis) as first:
+        with held_up(first) as (reached, released):
+            sandbox.fault("error", status=400, stage="before", match={"method": "POST"})
+            refused = asyncio.create_task(first.submit(question()))
+            await reached.wait()
+            await service.submit(question())
+            released.set()
+            with pytest.raises(ApiError):
+                await refused
+
+    with pytest.raises(KeyConflict):
+        await service.submit(question(text="Refund 130 EUR?"))
 
 
 async def test_a_question_that_may_not_wait_is_refused(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
@@ -16,9 +17,13 @@ from hitlsh.asking.ask_errors import AskRefused, AskUnknown, CannotCancel
 from hitlsh.asking.ask_outcomes import Answered, Cancelled, Conflicted, Lost, TimedOut
 from hitlsh.asking.asked_request import AskedRequest
 from tests.workers.asking.asked import KEY, Died, created, deliver, die_at, let_time_pass, reconcile
+from workers import Router
 from workers.asking import AskingService
 from workers.inbox import keys
 from workers.inbox.budget.redis_budget import RedisBudget
+from workers.inbox.operations.replaying import replay
+from workers.inbox.queries.search import Filter
+from workers.inbox.questions.question_store import QuestionUnreadable
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.settings import Settings
 
@@ -113,6 +118,19 @@ async def test_waiters_receive_each_change(service: AskingService, async_redis: 
     assert repeated is None
 
 
+async def test_whoever_waits_is_told_that_messages_may_be_lost(
+    service: AskingService, question: Build, redis: Redis
+) -> None:
+    changes = await service.subscribe()
+    assert await changes.next_change(seconds=0.1) is None
+
+    redis.client_kill_filter(_type="pubsub")  # the client subscribes again by itself
+
+    with pytest.raises(RedisConnectionError):
+        await changes.next_change(seconds=10)
+    await changes.close()
+
+
 async def test_an_ended_question_is_kept_for_the_retention(
     service: AskingService, async_redis: AsyncRedis, question: Build, redis: Redis, settings: Settings
 ) -> None:
@@ -123,6 +141,23 @@ async def test_an_ended_question_is_kept_for_the_retention(
 
     assert before == -1
     assert 0 < redis.ttl(keys.question(request.id)) <= settings.retention
+
+
+async def test_what_says_how_a_question_ended_is_kept_as_long_as_the_question(
+    service: AskingService, async_redis: AsyncRedis, question: Build, redis: Redis, settings: Settings, sandbox: Sandbox
+) -> None:
+    request, request_id = await ask(service, question(trust="confirmed"))
+    sandbox.answer(request_id, "Approve")
+    await deliver(async_redis, request_id)
+    event = (redis.hget(keys.request(request_id), "event") or b"").decode()
+    records = (keys.request(request_id), keys.event(event))
+    for record in records:
+        redis.expire(record, 100)  # its handlers have finished, nearly the retention ago
+
+    await reconcile(settings, redis)
+
+    assert (await current(service, request)).status == "ended"
+    assert all(redis.ttl(record) >= redis.ttl(keys.question(request.id)) > 100 for record in records)
 
 
 # -- trust ---------------------------------------------------------------------------------------------
@@ -181,6 +216,37 @@ async def test_a_wait_may_demand_more_than_the_question(
     assert (first.status, first.outcome) == ("open", None)
     assert isinstance(second.outcome, Answered)
     assert second.outcome.response == "Reject"
+
+
+async def test_a_forged_answer_that_was_not_offered_is_not_given_before_hitl_sh_confirms_it(
+    service: AskingService, async_redis: AsyncRedis, question: Build, settings: Settings, redis: Redis, sandbox: Sandbox
+) -> None:
+    request, request_id = await ask(service, question())
+    sandbox.answer(request_id, "Reject")
+
+    await deliver(async_redis, request_id, response="Approve twice")
+    many = (await service.get_many([request.id]))[request.id]
+    assert isinstance(many, AskedRequest)
+    forged = await current(service, request)
+    await reconcile(settings, redis)
+    shown = await current(service, request)
+
+    assert (many.status, forged.status, forged.outcome) == ("open", "open", None)
+    assert isinstance(shown.outcome, Answered)
+    assert (shown.outcome.response, shown.outcome.trust) == ("Reject", "confirmed")
+
+
+async def test_an_answer_that_was_not_offered_and_is_confirmed_is_given(
+    service: AskingService, async_redis: AsyncRedis, question: Build
+) -> None:
+    request, request_id = await ask(service, question())
+
+    await deliver(async_redis, request_id, response="Approve twice")
+    await deliver(async_redis, request_id, response="Approve twice", trust="confirmed")
+
+    outcome = (await current(service, request)).outcome
+    assert isinstance(outcome, Answered)
+    assert (outcome.response, outcome.trust) == ("Approve twice", "confirmed")
 
 
 async def test_conflicting_evidence_is_a_conflict_until_hitl_sh_is_asked(
@@ -286,6 +352,21 @@ async def test_the_timeout_of_an_escalated_step_runs_no_handler(
     assert redis.hget(keys.request(first), "turn") is None
 
 
+@pytest.mark.parametrize("chosen", [Filter(state="unrouted"), Filter(), "event"])
+async def test_a_replay_does_not_give_the_timeout_of_a_loop_that_is_passed_over_to_handlers(
+    service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, redis: Redis, chosen: Any
+) -> None:
+    _, first = await ask(service, escalating)
+    await deliver(async_redis, first, "timeout", trust="signed")
+    event = (redis.hget(keys.request(first), "event") or b"").decode()
+    router = Router()
+    router.on("request.*", name="settle")(lambda decision: None)
+
+    change = replay(redis, router, [event] if chosen == "event" else chosen, retention=86_400, force=True)
+
+    assert (change.effects, redis.zcard(keys.UNROUTED), redis.zcard(keys.DUE)) == (0, 0, 0)
+
+
 async def test_a_late_answer_to_an_escalated_step_is_flagged(
     service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, redis: Redis
 ) -> None:
@@ -322,6 +403,7 @@ async def test_a_forged_timeout_does_not_escalate_a_question(
     assert shown.outcome.response == "Reject"
 
 
+@pytest.mark.slow
 async def test_a_process_that_dies_during_an_escalation_asks_the_next_loop_once(
     settings: Settings, async_redis: AsyncRedis, redis: Redis, escalating: NewQuestion, sandbox: Sandbox
 ) -> None:
@@ -403,6 +485,24 @@ async def test_a_refusal_says_when_calls_return(
     assert await service.list_open() == []
 
 
+async def test_a_question_that_cannot_be_read_keeps_no_other_from_being_asked_or_read(
+    service: AskingService, question: Build, sandbox: Sandbox, redis: Redis, no_calls: Callable[[], None]
+) -> None:
+    no_calls()
+    first, second = [(await service.submit(question(key=None, text=text))).request.id for text in ("1?", "2?")]
+    redis.hset(keys.question(first), "record", '{"of": "another version"}')
+    redis.delete(keys.budget(api_key_hash(KEY)))
+    let_time_pass(redis)
+
+    await service.run_due()
+    shown = await service.get_many([first, second])
+    listed = await service.list_open()
+
+    assert [one["request_text"] for one in created(sandbox)] == ["2?"]
+    assert isinstance(shown[first], QuestionUnreadable)
+    assert [one.id for one in listed] == [second]
+
+
 # -- cancelling ----------------------------------------------------------------------------------------
 
 
@@ -450,6 +550,22 @@ async def test_a_request_that_may_exist_is_cancelled_once_that_is_known(
     assert created(sandbox)[0]["status"] == "cancelled"
 
 
+async def test_a_question_that_is_about_to_be_passed_on_is_cancelled(
+    service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, sandbox: Sandbox, redis: Redis
+) -> None:
+    request, first = await ask(service, escalating)
+    sandbox.advance(601)
+    await deliver(async_redis, first, "timeout", trust="signed")
+
+    cancelled = await service.cancel(request.id)
+    let_time_pass(redis)
+    await service.run_due()
+
+    assert isinstance(cancelled.outcome, Cancelled)
+    assert isinstance((await current(service, request)).outcome, Cancelled)
+    assert len(created(sandbox)) == 1
+
+
 async def test_an_ended_request_is_not_cancelled(
     service: AskingService, question: Build, async_redis: AsyncRedis
 ) -> None:
@@ -469,3 +585,23 @@ async def test_open_requests_are_listed_in_pages(service: AskingService, questio
     second = await service.list_open(limit=3, after=first[-1].id)
 
     assert [one.id for one in (*first, *second)] == asked
+
+
+async def test_cancelled_requests_do_not_hide_those_that_are_open(service: AskingService, question: Build) -> None:
+    asked = [(await service.submit(question(key=f"k{number}"))).request.id for number in range(6)]
+    for request_id in asked[:3]:
+        await service.cancel(request_id)
+
+    assert [one.id for one in await service.list_open(limit=2)] == asked[3:5]
+
+
+async def test_a_request_that_ends_between_two_pages_repeats_and_skips_none(
+    service: AskingService, async_redis: AsyncRedis, question: Build
+) -> None:
+    asked = [(await service.submit(question(key=f"k{number}"))).request for number in range(4)]
+
+    first = await service.list_open(limit=2)
+    await deliver(async_redis, str(first[-1].request_id))
+    second = await service.list_open(limit=2, after=first[-1].id)
+
+    assert [one.id for one in (*first, *second)] == [one.id for one in asked]

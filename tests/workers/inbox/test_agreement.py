@@ -12,6 +12,8 @@ from tests.builders import delivery, payload
 from workers.inbox import keys, store
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 
+pytestmark = pytest.mark.slow
+
 REQUEST = "66c0ffee00000000000000a1"
 OPTIONS = [
     {"value": "v1", "label": "Pay it"},
@@ -24,10 +26,10 @@ SECOND = ["v2", "Leave it", {"selected_value": "v2", "selected_label": "Leave it
 THIRD = ["Pay it", "Later", {"selected_value": "Pay it", "selected_label": "Later"}]
 
 
-def save_question(redis: Redis) -> None:
+def save_question(redis: Redis, options: list[Any] = OPTIONS) -> None:
     lease = ReconcileLease(redis, seconds=60, retention=86_400)
     assert lease.acquire()
-    details = read_details({"response_type": "single_select", "response_config": {"options": OPTIONS}})
+    details = read_details({"response_type": "single_select", "response_config": {"options": options}})
     lease.write([Note("details", REQUEST, msgspec.json.encode(details))], began=0)
     lease.release()
 
@@ -36,10 +38,10 @@ def has_conflict(redis: Redis) -> bool:
     return any(redis.hexists(key, "conflict") for key in redis.scan_iter(keys.event("*")))
 
 
-def take(redis: Redis, step: str, answers: dict[str, Any]) -> None:
+def take(redis: Redis, step: str, answers: dict[str, Any], options: list[Any] = OPTIONS) -> None:
     if step == "question":
         # The question is kept with the record that the request's first event makes.
-        save_question(redis)
+        save_question(redis, options)
     else:
         level = "signed" if step == "one" else "callback"
         store.accept(redis, [delivery(payload(response_data=answers[step]), trust=level)], retention=86_400)
@@ -58,3 +60,51 @@ def test_forms_of_one_option_agree_and_options_differ(
         save_question(redis)
 
         assert has_conflict(redis) == (one is not other), (answer, other_answer)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differ"),
+    [
+        ("A+", "A-", True),
+        ("Rate 👍", "Rate 👎", True),
+        ("C", "C++", False),
+        ("Approve it", "approve_it", False),
+        ("Approve it", {"selected_value": "approve_it", "selected_label": "Approve it"}, False),
+        ({"selected_value": "A+"}, {"selected_value": "A-"}, True),
+        (["A+", "B"], ["B", "A-"], True),
+        (["A+", "B"], ["b", "A+"], False),
+    ],
+)
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_answers_with_other_signs_are_a_conflict_unless_one_may_be_the_snake_case_of_the_other(
+    redis: Redis, one: Any, other: Any, differ: bool, is_reversed: bool
+) -> None:
+    for step in ("other", "one") if is_reversed else ("one", "other"):
+        take(redis, step, {"one": one, "other": other})
+
+    assert has_conflict(redis) is differ
+
+
+@pytest.mark.parametrize("steps", list(permutations(["one", "other", "question"])), ids="-".join)
+def test_options_that_differ_in_punctuation_are_told_apart(redis: Redis, steps: tuple[str, ...]) -> None:
+    options = ["A+", "A-", "C", "C++"]
+    for answer, other_answer in product(options, options):
+        redis.flushall()
+        for step in steps:
+            take(redis, step, {"one": answer, "other": other_answer}, options)
+        save_question(redis, options)
+
+        assert has_conflict(redis) == (answer != other_answer), (answer, other_answer)
+
+
+@pytest.mark.parametrize("steps", list(permutations(["one", "other", "question"])), ids="-".join)
+@pytest.mark.parametrize(("other", "differ"), [("ja_gr_er", False), ("nein_sp_ter", True)])
+def test_the_ascii_form_of_an_option_is_that_option(
+    redis: Redis, steps: tuple[str, ...], other: str, differ: bool
+) -> None:
+    options = ["Ja, größer", "Nein, später"]
+    for step in steps:
+        take(redis, step, {"one": options[0], "other": other}, options)
+    save_question(redis, options)
+
+    assert has_conflict(redis) is differ

@@ -23,6 +23,8 @@ from workers.inbox.queries import lookup
 from workers.inbox.worker_inbox import WorkerInbox
 from workers.trust import LEVELS
 
+pytestmark = pytest.mark.slow
+
 REQUEST = "66c0ffee00000000000000a1"
 BODIES = {
     "Approve": payload(),

@@ -316,6 +316,7 @@ seconds = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(story=st.lists(seconds, min_size=5, max_size=30), outage=st.integers(0, 600), data=st.data())
 def test_no_step_makes_time_go_back_or_a_renewed_lease_run_out(

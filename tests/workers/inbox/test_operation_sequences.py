@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
@@ -23,6 +24,8 @@ from workers.inbox.operations.replaying import replay
 from workers.inbox.queries.search import Filter
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.worker_inbox import WorkerInbox
+
+pytestmark = pytest.mark.slow
 
 HANDLERS = ("pay", "notify", "audit")
 CONDITIONS: dict[str, Any] = {"audit": {"trust": "confirmed"}}

@@ -6,6 +6,7 @@ Each handler runs for one decision, once, and nothing runs after the record of t
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
@@ -23,6 +24,8 @@ from workers.inbox.maintenance.repairing import Repairer
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.worker_inbox import WorkerInbox
 from workers.trust import LEVELS
+
+pytestmark = pytest.mark.slow
 
 REQUEST = "66c0ffee00000000000000a1"
 RETENTION = 30 * DAY

@@ -15,6 +15,8 @@ from workers import Decision
 from workers.redis_clients import command_client
 from workers.testing import cancelled, completed, timed_out
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def given(server: EmbeddedServer) -> Iterator[Given]:

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.workers.reconcile.polling_simulation import LIMIT, LOOKBACK, START, Ledger, Request, Vendor
 from workers.inbox.budget.hourly_calls import HOUR
+
+pytestmark = pytest.mark.slow
 
 #: Everything is told of within so many seconds.
 BOUND = 30 * HOUR

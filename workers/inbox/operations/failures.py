@@ -39,9 +39,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 #: What a command applies to: a filter, or a list of event keys, request ids and ``handler|event key``.
 Selection = Filter | Sequence[str]
+#: Called with the number of records that were read since the last call.
+Advance = Callable[[int], None]
 
 
-def retry(redis: Redis, selection: Selection, *, dry_run: bool = False) -> Change:
+def advance_nothing(_count: int) -> None:
+    """Show no progress."""
+
+
+def retry(redis: Redis, selection: Selection, *, dry_run: bool = False, advance: Advance = advance_nothing) -> Change:
     """Make failed effects and failed routings due now, with all the attempts of their policy.
 
     Effects of an overruled outcome are left out. Raises `ChangeRefused` if the selection names only those, or effects
@@ -54,11 +60,19 @@ def retry(redis: Redis, selection: Selection, *, dry_run: bool = False) -> Chang
             arguments += [key, f"{handler}:due" if handler else ""]
         return _run(redis, "operations/rerun_effects", "retries", "retried_at", "failed", "", *arguments)
 
-    members = _members(redis, selection, (keys.FAILED,), lambda event: event.overruled is None)
+    members = _members(redis, selection, (keys.FAILED,), advance, lambda event: event.overruled is None)
     return require_change(redis, selection, _change(members, None if dry_run else begin))
 
 
-def discard(redis: Redis, selection: Selection, *, reason: str, retention: int, dry_run: bool = False) -> Change:
+def discard(
+    redis: Redis,
+    selection: Selection,
+    *,
+    reason: str,
+    retention: int,
+    dry_run: bool = False,
+    advance: Advance = advance_nothing,
+) -> Change:
     """End failed and held effects without running them, for this reason.
 
     An event without open effects is kept for `retention` seconds. Effects that wait for confirmation are discarded only
@@ -72,8 +86,8 @@ def discard(redis: Redis, selection: Selection, *, reason: str, retention: int, 
     keeps_unconfirmed = isinstance(selection, Filter) and selection.state != "unconfirmed"
     indexes = (keys.FAILED, keys.HELD) if keeps_unconfirmed else (keys.FAILED, keys.HELD, keys.UNCONFIRMED)
     if isinstance(selection, Filter) and selection.state == "quarantined":
-        return _change(_quarantined(redis, selection), None if dry_run else end)
-    return _change(_members(redis, selection, indexes), None if dry_run else end)
+        return _change(_quarantined(redis, selection, advance), None if dry_run else end)
+    return _change(_members(redis, selection, indexes, advance), None if dry_run else end)
 
 
 def require_change(redis: Redis, selection: Selection, change: Change) -> Change:
@@ -118,6 +132,7 @@ def _members(
     redis: Redis,
     selection: Selection,
     indexes: Iterable[str],
+    advance: Advance,
     is_selected: Callable[[EventSummary], bool] = lambda _: True,
 ) -> Iterator[list[str]]:
     """Yield the selected effects batch by batch: index after index, or those of the named events."""
@@ -131,14 +146,16 @@ def _members(
         for positions in scan(redis, index, since=selection.since, until=until, oldest_first=True):
             matches = matching_effects(redis, positions, selection)
             yield [match.member for match in matches if match.effect.state in states and is_selected(match.event)]
+            advance(len(positions))
 
 
-def _quarantined(redis: Redis, selection: Filter) -> Iterator[list[str]]:
+def _quarantined(redis: Redis, selection: Filter, advance: Advance) -> Iterator[list[str]]:
     """The quarantined records of a filter, batch by batch, each as ``|event key``."""
     until = until_now(redis, selection.until)
     for positions in scan(redis, keys.QUARANTINE, since=selection.since, until=until, oldest_first=True):
         summaries = lookup.summaries(redis, [position.member for position in positions])
         yield [f"|{event.key}" for event in summaries if selection.matches(event)]
+        advance(len(positions))
 
 
 def _named_members(

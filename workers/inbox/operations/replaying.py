@@ -11,7 +11,7 @@ from hitlsh.webhooks.parsing import parse
 from workers.decision import Decision
 from workers.inbox import keys, scripts
 from workers.inbox.event_records import EventRecord
-from workers.inbox.operations.failures import EXAMPLES, Change, Selection, require_change
+from workers.inbox.operations.failures import EXAMPLES, Advance, Change, Selection, advance_nothing, require_change
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import scan, until_now
 from workers.inbox.queries.search import Filter, effect_of, resolve, split
@@ -36,7 +36,14 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 def replay(
-    redis: Redis, router: Router, selection: Selection, *, retention: int, force: bool = False, dry_run: bool = False
+    redis: Redis,
+    router: Router,
+    selection: Selection,
+    *,
+    retention: int,
+    force: bool = False,
+    dry_run: bool = False,
+    advance: Advance = advance_nothing,
 ) -> Change:
     """Match events against the current routes again, oldest first, and make what never succeeded due.
 
@@ -62,6 +69,7 @@ def replay(
         effects += len(members)
         bodies += len(readable)
         examples += [*members, *(record.key for record, _ in readable)][: EXAMPLES - len(examples)]
+        advance(BATCH)
     return require_change(redis, selection, Change(effects=effects, bodies=bodies, examples=tuple(examples)))
 
 
@@ -151,4 +159,5 @@ def _delivery(record: EventRecord, event: Event) -> Delivery:
         received_at=record.received_at,
         callback_id=record.callback.id if record.callback else None,
         state=record.callback.state if record.callback else None,
+        traceparent=record.traceparent,
     )

@@ -22,6 +22,8 @@ class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
     unrouted: int
     unrouted_decisions: int
     events: int
+    #: Questions that were asked through us and wait for calls to HITL.sh.
+    queued_questions: int
     #: Resident drains.
     drains: int
     #: Deliveries that were not kept because of a quota.
@@ -35,11 +37,12 @@ def read(redis: Redis) -> InboxCounts:
     with redis.pipeline(transaction=False) as pipe:
         for index in (
             keys.DUE, keys.FAILED, keys.HELD, keys.QUARANTINE, keys.UNROUTED, keys.UNROUTED_DECISIONS, keys.EVENTS,
-            keys.DRAINS,
+            keys.DRAINS, keys.QUESTIONS_QUEUED,
         ):  # fmt: skip
             pipe.zcard(index)
         pipe.hlen(keys.LEASES)
-        due, failed, held, quarantined, unrouted, decisions, events, drains, leased = cast("list[int]", pipe.execute())
+        sizes = cast("list[int]", pipe.execute())
+    due, failed, held, quarantined, unrouted, decisions, events, drains, queued, leased = sizes
     counted = counters.read(redis)
     return InboxCounts(
         due=due,
@@ -50,6 +53,7 @@ def read(redis: Redis) -> InboxCounts:
         unrouted=unrouted,
         unrouted_decisions=decisions,
         events=events,
+        queued_questions=queued,
         drains=drains,
         over_quota=counted.get(counters.OVER_QUOTA, 0),
         jobs_refused=counted.get(counters.JOBS_REFUSED, 0),

@@ -80,6 +80,13 @@ def scan(
         after = positions[-1]
 
 
+def count(redis: Redis, index: str, *, since: datetime | None = None, until: datetime | None = None) -> int:
+    """How many members an index has from `since` to before `until`."""
+    lowest = "-inf" if since is None else _milliseconds(since)
+    highest = "+inf" if until is None else f"({_milliseconds(until)}"
+    return redis.zcount(index, lowest, highest)
+
+
 def until_now(redis: Redis, until: datetime | None) -> datetime:
     """`until`, but not later than the inbox clock, so that a change does not process its own results."""
     now = datetime.fromtimestamp(inbox_clock.now(redis), UTC) + timedelta(milliseconds=1)

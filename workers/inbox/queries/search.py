@@ -11,7 +11,10 @@ from workers.event_names import listens_to
 from workers.inbox import keys, request_records
 from workers.inbox.event_records import EffectRecord, EventSummary
 from workers.inbox.queries import lookup
-from workers.inbox.queries.pagination import Position, scan
+from workers.inbox.queries.pagination import Position, count, scan, until_now
+
+#: Events that are read at a time where all are: each may hold a large answer.
+SCAN_CHUNK = 50
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +103,22 @@ def events(redis: Redis, conditions: Filter = ALL, *, limit: int = 50, cursor: s
             if position.member in by_key and conditions.matches(by_key[position.member]):
                 matches.append(by_key[position.member])
     return EventPage(events=tuple(matches), cursor=None)
+
+
+def count_accepted(redis: Redis, conditions: Filter = ALL) -> int:
+    """Count the events that were accepted between `since` and `until`; other conditions are ignored."""
+    return count(redis, keys.EVENTS, since=conditions.since, until=conditions.until)
+
+
+def scan_events(redis: Redis, conditions: Filter = ALL) -> Iterator[tuple[int, list[EventSummary]]]:
+    """Read all matching events, oldest first, in chunks: the number of events read, and those that match.
+
+    Events that are accepted meanwhile are left out, unless `until` is in the future.
+    """
+    until = until_now(redis, conditions.until)
+    for positions in scan(redis, keys.EVENTS, since=conditions.since, until=until, oldest_first=True, chunk=SCAN_CHUNK):
+        summaries = lookup.summaries(redis, [position.member for position in positions])
+        yield len(positions), [summary for summary in summaries if conditions.matches(summary)]
 
 
 def failures(redis: Redis, conditions: Filter = ALL, *, limit: int = 50, cursor: str | None = None) -> FailurePage:

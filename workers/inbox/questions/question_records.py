@@ -49,6 +49,8 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     cancelled_at: float | None = None
     #: The outcome, if HITL.sh never had the request.
     ended: Cancelled | Lost | None = None
+    #: Of the trace in which it was asked; empty without tracing.
+    traceparent: str = ""
 
     @property
     def step(self) -> QuestionStep:
@@ -59,6 +61,16 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     def is_unfinished(self) -> bool:
         """A call that creates the request began, and its result is unknown."""
         return self.step.request_id is None and self.step.begun_at is not None
+
+    @property
+    def is_unasked(self) -> bool:
+        """No request was created for it, as far as is known."""
+        return self.current == 0 and self.step.request_id is None
+
+    @property
+    def is_rejected(self) -> bool:
+        """HITL.sh has never had it, nor will: the same question may be asked anew."""
+        return self.is_unasked and isinstance(self.ended, Lost)
 
     @property
     def is_last_step(self) -> bool:

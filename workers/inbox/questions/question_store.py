@@ -7,7 +7,9 @@ from typing import cast
 import msgspec
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+from hitlsh.api.questions.new_question import WhenLimited
 from hitlsh.events import Trust
 from workers.errors import WorkersError
 from workers.inbox import event_records, keys, request_records, scripts
@@ -25,6 +27,18 @@ class QueueFull(WorkersError):
     """The queue of questions that wait for calls is full."""
 
 
+class QuestionUnreadable(WorkersError):
+    """The record of a question cannot be read: another version has written it, perhaps."""
+
+    def __init__(self, request_id: str, reason: str) -> None:
+        super().__init__(request_id, reason)
+        self.request_id = request_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.request_id} cannot be read ({self.reason}): does a newer version run elsewhere?"
+
+
 class QuestionStore:
     """Runs every Redis command on questions."""
 
@@ -35,6 +49,7 @@ class QuestionStore:
         self._queue_limit = queue_limit
         self._save = scripts.async_script(redis, "questions/save_question")
         self._link = scripts.async_script(redis, "questions/link_request")
+        self._join = scripts.async_script(redis, "questions/join_question")
         self._drop = scripts.async_script(redis, "questions/drop_question")
         self._claim = scripts.async_script(redis, "questions/claim_questions")
         self._schedule = scripts.async_script(redis, "questions/schedule_questions")
@@ -59,19 +74,20 @@ class QuestionStore:
         return None if reply is None else reply.decode()
 
     async def save(
-        self, record: QuestionRecord, revision: int, *, due_in: float | None = None
+        self, record: QuestionRecord, revision: int, *, due_in: float | None = None, is_anew: bool = False
     ) -> StoredQuestion | None:
         """Save the record; returns None if another process has saved it since `revision`. Raises `QueueFull`.
 
-        `due_in`: seconds until `claim` returns it; None for never.
+        `due_in`: seconds until `claim` returns it; None for never. `is_anew`: it replaces one that had ended.
         """
         queue_score, is_ended = record.queue_score, record.ended is not None
+        state = "asked_anew" if is_anew else "ended" if is_ended else "open"
         arguments: list[str | bytes | float] = [
             self._retention,
             record.id,
             revision,
             encode_record(record),
-            "ended" if is_ended else "open",
+            state,
             f"{record.created_at:.6f}",
             "" if queue_score is None else f"{queue_score:.6f}",
             "" if due_in is None or is_ended else int(max(0.0, due_in) * 1000),
@@ -87,9 +103,18 @@ class QuestionStore:
         is_own = current is not None and current.revision == revision + 1 and current.record == record
         return current if is_own else None
 
-    async def drop(self, stored: StoredQuestion) -> bool:
-        """Delete a question that was not asked; returns False if another process has changed it."""
-        return bool(await self._drop(keys=[keys.PREFIX], args=[stored.record.id, stored.revision]))
+    async def join(self, question_id: str, when_limited: WhenLimited) -> bool:
+        """Keep it for one more sender, even if it is refused; returns whether it is still stored."""
+        return bool(await self._join(keys=[keys.PREFIX], args=[question_id, when_limited]))
+
+    async def drop(self, stored: StoredQuestion) -> WhenLimited | None:
+        """Delete a question that was not asked, unless another process has changed or joined it.
+
+        If others have joined it, it is kept, and `drop` returns how they want it to be asked.
+        """
+        reply = await self._drop(keys=[keys.PREFIX], args=[stored.record.id, stored.revision])
+        joined = cast("bytes", reply).decode()
+        return cast("WhenLimited", joined) if joined else None
 
     async def link(self, record: QuestionRecord, request_id: str, *, escalates: bool, is_superseded: bool) -> None:
         """Link a tracked request to the question. Safe to repeat.
@@ -126,12 +151,19 @@ class QuestionStore:
 
     async def list_open(self, *, limit: int, after: str | None) -> list[str]:
         """Ids of questions without an outcome, oldest first; `after`: the last id of the previous page."""
-        start = 0
-        if after is not None:
-            rank = cast("int | None", await self._redis.zrank(keys.QUESTIONS_OPEN, after))
-            start = 0 if rank is None else rank + 1
+        start = 0 if after is None else await self._rank_after(after)
         ids = cast("list[bytes]", await self._redis.zrange(keys.QUESTIONS_OPEN, start, start + limit - 1))
         return [name.decode() for name in ids]
+
+    async def _rank_after(self, question_id: str) -> int:
+        """How many of the open questions are no younger than this one, which may have ended since it was listed."""
+        rank = cast("int | None", await self._redis.zrank(keys.QUESTIONS_OPEN, question_id))
+        if rank is not None:
+            return rank + 1
+        ended = await self.read(question_id)
+        if ended is None:
+            return 0
+        return await self._redis.zcount(keys.QUESTIONS_OPEN, "-inf", f"({ended.record.created_at:.6f}")
 
     async def count_queued(self) -> int:
         """How many questions wait for calls."""
@@ -164,7 +196,7 @@ class QuestionStore:
 
     async def subscribe(self) -> "QuestionChanges":
         """Receive the ids of questions that change from now on."""
-        pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+        pubsub = self._redis.pubsub()
         await pubsub.subscribe(keys.QUESTION_CHANGES)
         return QuestionChanges(pubsub)
 
@@ -182,16 +214,29 @@ class QuestionChanges:
 
     def __init__(self, pubsub: PubSub) -> None:
         self._pubsub = pubsub
+        self._is_confirmed = False
 
     async def next_change(self, *, seconds: float) -> QuestionChange | None:
-        """The next change; None when none came within `seconds`. Raises redis-py's errors when the server is away."""
+        """The next change; None when none came within `seconds`.
+
+        Raises redis-py's errors when the server is away, and when it was: messages may have been lost meanwhile.
+        """
         ends_at = time.monotonic() + seconds
-        # The server's confirmation of the subscription ends a wait without a message.
-        while (message := await self._pubsub.get_message(timeout=max(0.0, ends_at - time.monotonic()))) is None:
-            if time.monotonic() >= ends_at:
+        while True:
+            message = await self._pubsub.get_message(timeout=max(0.0, ends_at - time.monotonic()))
+            if message is not None and message["type"] == "message":
+                question_id, _, version = message["data"].decode().partition(" ")
+                return QuestionChange(id=question_id, version=int(version or 0))
+            if message is not None and message["type"] == "subscribe":
+                self._confirm()
+            elif time.monotonic() >= ends_at:
                 return None
-        question_id, _, version = message["data"].decode().partition(" ")
-        return QuestionChange(id=question_id, version=int(version or 0))
+
+    def _confirm(self) -> None:
+        # The client connects and subscribes again by itself, and says nothing of it but this.
+        if self._is_confirmed:
+            raise RedisConnectionError("the subscription was interrupted")
+        self._is_confirmed = True
 
     async def close(self) -> None:
         """Unsubscribe, and close the connection."""

@@ -31,6 +31,8 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
     callback: CallbackState | None = None
     #: What is asked in it.
     details: RequestDetails | None = None
+    #: Of the trace in which it was asked; empty without tracing.
+    traceparent: str = ""
 
 
 def track(redis: Redis, request: NewRequest, *, key_hash: str | None = None) -> bool:
@@ -64,6 +66,7 @@ def _arguments(request: NewRequest) -> list[str | bytes]:
         "" if callback is None else callback.id or "",
         "" if details is None else _encode(details),
         "" if details is None else details.loop_id or "",
+        request.traceparent,
     ]
 
 

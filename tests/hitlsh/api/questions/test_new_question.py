@@ -1,5 +1,7 @@
 """Questions as values: what is read from JSON, what is refused, and when two are the same."""
 
+import itertools
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -112,3 +114,25 @@ def test_an_asked_request_survives_json_with_each_outcome() -> None:
         )
 
         assert decode_asked(encode_asked(request)) == request
+
+
+_VALUES = (None, True, "x", "", 0, -1, 1e308, 5e-324, 10**400, [], ["a", ["b"]], {}, {"1": 2}, {"a": {"b": [1]}})
+_FIELDS = {
+    "rating": ({"scale_min": 1, "scale_max": 5}, ("scale_min", "scale_max", "scale_step", "labels")),
+    "number": ({"min_value": 0, "max_value": 9}, ("min_value", "max_value", "decimal_places", "prefix")),
+    "text": ({}, ("max_length", "min_length", "placeholder")),
+    "editable_text": ({"draft_text": "a"}, ("draft_text", "max_length")),
+    "boolean": ({}, ("true_label", "false_label")),
+    "single_select": ({"options": ["a", "b"]}, ("options",)),
+    "multi_select": ({"options": ["a", "b"]}, ("options", "min_selections", "max_selections")),
+}
+
+
+@pytest.mark.parametrize("response_type", _FIELDS)
+def test_no_configuration_or_default_raises_anything_else(response_type: str) -> None:
+    usual, names = _FIELDS[response_type]
+    configs = [usual | {name: value} for name in names for value in _VALUES]
+
+    for config, default in itertools.product(configs, (1, "a", True, ["a"], {"a": 1}, 1e308, 10**400)):
+        with suppress(QuestionInvalid):
+            question(response_type=response_type, response_config=config, default_response=default).check()

@@ -19,6 +19,8 @@ from tests.service.conftest import wait_until
 from tests.service.web.requests.conftest import Asking, AskingReceiver, Json
 from workers.inbox import keys
 
+pytestmark = pytest.mark.slow
+
 
 def answer(web: AskingReceiver, request: Json, response: Any = "Approve") -> None:
     web.asking.sandbox.answer(request["request_id"], response)

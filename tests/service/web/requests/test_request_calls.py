@@ -149,6 +149,7 @@ def test_open_requests_are_listed_page_by_page(web: AskingReceiver) -> None:
         ("/requests/ask_x?wait=61", "wait"),
         ("/requests/ask_x?wait=-1", "wait"),
         ("/requests/ask_x?wait=nan", "wait"),
+        ("/requests/ask_x?wait=1_0", "wait"),
         ("/requests/ask_x?wait=", "wait"),
         ("/requests/ask_x?trust=absolute", "trust"),
         ("/requests/ask_x?wait=1&wait=2", "wait"),

@@ -171,3 +171,28 @@ async def test_closing_ends_all_waits_and_lets_no_new_one_begin(
         assert await asyncio.wait_for(watch.next_version(30.0), 1.0) is None
         assert await watch.read() == request
     await hub.close()
+
+
+async def test_a_record_that_cannot_be_read_keeps_no_other_from_its_waiters(
+    service: AskingService, async_redis: AsyncRedis
+) -> None:
+    request, broken = await ask(service), await ask(service, "Of another version?")
+    hub = WaitingHub(service, QuestionWaits(async_redis), recheck_seconds=0.2)
+    hub.start()
+    with hub.watching(request.id) as watch, hub.watching(broken.id) as other:
+        await watch.read()
+        await other.read()
+        await async_redis.hset(keys.question(broken.id), "record", "{}")
+        await async_redis.hincrby(keys.question(broken.id), "version", 1)
+        assert await other.next_version(0.5) is None
+
+        with pytest.raises(RequestProblem) as failed:
+            await other.read()
+        waiting = asyncio.create_task(watch.next_version(10.0))
+        await service.cancel(request.id)
+        newer = await asyncio.wait_for(waiting, 5.0)
+    await hub.close()
+
+    assert failed.value.problem.status == 500
+    assert newer is not None
+    assert newer.status == "ended"

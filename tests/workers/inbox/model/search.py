@@ -1,7 +1,9 @@
 """Every interleaving of a small scenario, breadth first, and what must hold after each step."""
 
+import gc
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,7 +87,11 @@ def steps(scenario: Scenario, node: Node) -> Iterator[Step]:
 
 def _begin(scenario: Scenario, node: Node) -> tuple[Node, Rules]:
     request = node.request.copy()
-    return replace(node, request=request), scenario.rules(request, scenario.routes)
+    following = Node(
+        request, node.arrived, node.is_decided, node.is_known,
+        node.kills, node.retries, node.releases, node.began, node.first,
+    )  # fmt: skip
+    return following, scenario.rules(request, scenario.routes)
 
 
 def _arrivals(scenario: Scenario, node: Node) -> Iterator[Step]:
@@ -358,36 +364,50 @@ class Found:
         return "\n".join([f"{self.states} states: {self.wrong or 'all holds'}", *self.trace])
 
 
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """A search keeps millions of tuples, none of them in a cycle: each collection would go through them all."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_without_garbage_collection()
 def search(scenario: Scenario, *, bound: int = 400_000) -> Found:
     """Breadth first, so that the trace of what does not hold is a shortest one."""
     start = Node(Request(is_one_answer=bool(scenario.seems_one_answer)))
-    first = start.frozen()
-    parents: dict[Any, tuple[Any, str] | None] = {first: None}
-    nearer: dict[Any, list[Any]] = {}  # to rest: reversed
-    rested: list[Any] = []
-    queue = deque([(start, first)])
+    numbers = {start.frozen(): 0}  # of the states, in the order in which they were reached
+    parents: list[tuple[int, str] | None] = [None]  # by number: where the state was reached from, and by what step
+    nearer: list[list[int]] = [[]]  # by number: from where a step leads here that brings the system nearer to rest
+    rested: list[int] = []
+    queue = deque([(start, 0)])
     found = Found()
     while queue:
-        node, name = queue.popleft()
+        node, number = queue.popleft()
         found.states += 1
         if found.states > bound:
             raise AssertionError(f"more than {bound} states")
         if is_at_rest(node.request):
-            rested.append(name)
+            rested.append(number)
             if wrong := next(_missed(scenario, node), None):
-                return _blame(found, wrong, name, parents)
+                return _blame(found, wrong, number, parents)
         for label, is_nearer, following in steps(scenario, node):
-            known_as = following.frozen()
-            if is_nearer:
-                nearer.setdefault(known_as, []).append(name)
-            if known_as not in parents:
-                parents[known_as] = (name, label)
-                queue.append((following, known_as))
+            reached = numbers.setdefault(following.frozen(), len(parents))
+            if reached == len(parents):
+                parents.append((number, label))
+                nearer.append([])
+                queue.append((following, reached))
                 if wrong := next(_wrong(scenario, following), None):
-                    return _blame(found, wrong, known_as, parents)
+                    return _blame(found, wrong, reached, parents)
+            if is_nearer:
+                nearer[reached].append(number)
             if wrong := next(_changed(scenario, node, label, following), None):
-                parents[known_as] = (name, label)
-                return _blame(found, wrong, known_as, parents)
+                parents[reached] = (number, label)
+                return _blame(found, wrong, reached, parents)
     return _blame_restless(found, rested, nearer, parents)
 
 
@@ -411,21 +431,23 @@ def _wrong(scenario: Scenario, node: Node) -> Iterator[str]:
     yield from _effects_are_unique(scenario, node)
 
 
-def _blame_restless(found: Found, rested: list[Any], nearer: dict[Any, list[Any]], parents: dict[Any, Any]) -> Found:
+def _blame_restless(
+    found: Found, rested: list[int], nearer: list[list[int]], parents: list[tuple[int, str] | None]
+) -> Found:
     """From every state, claims, reports and answers alone must lead to rest."""
     reached, stack = set(rested), list(rested)
     while stack:
-        for name in nearer.get(stack.pop(), ()):
-            if name not in reached:
-                reached.add(name)
-                stack.append(name)
-    restless = next((name for name in parents if name not in reached), None)
+        for number in nearer[stack.pop()]:
+            if number not in reached:
+                reached.add(number)
+                stack.append(number)
+    restless = next((number for number in range(len(parents)) if number not in reached), None)
     return found if restless is None else _blame(found, "from here nothing comes to rest", restless, parents)
 
 
-def _blame(found: Found, wrong: str, name: Any, parents: dict[Any, Any]) -> Found:
+def _blame(found: Found, wrong: str, number: int, parents: list[tuple[int, str] | None]) -> Found:
     found.wrong = wrong
-    while parents[name] is not None:
-        name, label = parents[name]
+    while (parent := parents[number]) is not None:
+        number, label = parent
         found.trace.insert(0, label)
     return found

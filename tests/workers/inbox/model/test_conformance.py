@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
@@ -24,6 +25,8 @@ from workers.inbox.settlements import Report
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.worker_inbox import WorkerInbox
 from workers.trust import LEVELS
+
+pytestmark = pytest.mark.slow
 
 REQUEST = "66c0ffee00000000000000a1"
 #: By whether `A` and `B` seem one answer until the question is known: their responses, and the options of the question.

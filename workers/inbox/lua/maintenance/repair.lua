@@ -207,6 +207,7 @@ for _, key in ipairs(keys) do check_event(key) end
 local repaired = (#answer - ANSWER_HEAD) / 2
 if repaired > 0 then
   redis.call('HINCRBY', prefix .. 'counters', 'repaired', repaired)
+  redis.call('HSET', prefix .. 'latest', 'repaired', now)
   wake_drain()
 end
 if #keys == slice then answer[1] = rank + slice end

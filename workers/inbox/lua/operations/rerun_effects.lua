@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- Run effects again for an operator: they are due now, with all attempts of their policy; attempt numbers continue.
 -- Safe to repeat: an effect that is due, waits or runs is left alone, and so is one that a worker holds.
--- Nothing runs again for an outcome that was overruled or is not the decision of its request; nor does a handler that
--- began for another outcome of the request, unless it is forced.
+-- Nothing runs again for an outcome that was overruled, is not the decision of its request or is withheld (the timeout
+-- of a loop after which another loop is asked); nor does a handler that began for another outcome of the request,
+-- unless it is forced.
 --
 -- ARGV     names of the counter and of the time to record ('retries', 'retried_at');
 --          states that are begun anew, comma-separated ('missing' for a handler that never had this event);
@@ -100,8 +101,8 @@ end
 
 local function rerun(key, handlers)
   local event = prefix .. 'event:' .. key
-  local fields = redis.call('HMGET', event, 'trust', 'state', 'request', 'overruled', 'outcome', 'conflict')
-  if not fields[1] or fields[4] then return '' end
+  local fields = redis.call('HMGET', event, 'trust', 'state', 'request', 'overruled', 'outcome', 'conflict', 'withheld')
+  if not fields[1] or fields[4] or fields[7] then return '' end
   local record = { request = fields[3], outcome = fields[5] }
   if record.outcome and record.request and not fields[6] then
     local decision = redis.call('HGET', prefix .. 'request:' .. record.request, 'event')

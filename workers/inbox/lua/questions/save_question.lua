@@ -1,9 +1,9 @@
 #!lua
 -- Save the record of a question, unless another process has saved it since it was read.
 --
--- ARGV     retention in seconds, id, the revision that was read ('0' for a new one), record (JSON), 'open' or 'ended',
---          created at (seconds), queue score ('' if it does not wait for calls), milliseconds until it is due
---          ('' for never), how many may wait for calls
+-- ARGV     retention in seconds, id, the revision that was read ('0' for a new one), record (JSON), 'open', 'ended' or
+--          'asked_anew' (it had ended, and is open again), created at (seconds), queue score ('' if it does not wait
+--          for calls), milliseconds until it is due ('' for never), how many may wait for calls
 -- Answers  {1, revision, version}; {0} where another has saved it; {-1} where too many wait for calls
 retention = ARGV[1]
 local id, revision, record, state = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -20,5 +20,10 @@ if delay == '' then
 else
   redis.call('ZADD', prefix .. 'questions_due', now + tonumber(delay), id)
 end
-if state == 'ended' then end_question(id) elseif revision == '0' then redis.call('ZADD', prefix .. 'questions_open', created, id) end
+if state == 'ended' then end_question(id) end
+if state == 'asked_anew' then
+  redis.call('PERSIST', question)
+  redis.call('HDEL', question, 'joined')
+end
+if state == 'asked_anew' or (state == 'open' and revision == '0') then redis.call('ZADD', prefix .. 'questions_open', created, id) end
 return { 1, saved, publish_question(id) }

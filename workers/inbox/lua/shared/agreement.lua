@@ -4,6 +4,9 @@
 -- its form has two spellings, or `[item,item]` for a list. One form has the value of an option, another its label: the
 -- question's options say which of them are one answer. Until they are known, two answers are one if they have a spelling
 -- in common. A fingerprint that begins with `form:` can be compared with its own form alone.
+--
+-- A digest is that of the snake_case form. If the text has signs that this form omits, `-` and the digest of the text
+-- follow: HITL.sh sends an option as it was asked or in snake_case, so texts with different signs are two answers.
 
 -- For each option of the question, the digests of its value and of its other spellings; nil if not known.
 local function known_spellings(request_id)
@@ -25,9 +28,17 @@ local function items_of(fingerprint)
   return items
 end
 
+-- Whether two digests are of the same spelling; one without a text matches each text of its form.
+local function is_same(digest, other)
+  if digest == other then return true end
+  local form, text = string.match(digest, '^(%x+)%-?(%x*)$')
+  local other_form, other_text = string.match(other, '^(%x+)%-?(%x*)$')
+  return form == other_form and (text == '' or other_text == '')
+end
+
 local function has(spellings_of_item, digest)
   for _, each in ipairs(spellings_of_item) do
-    if each == digest then return true end
+    if is_same(each, digest) then return true end
   end
   return false
 end
@@ -35,8 +46,9 @@ end
 -- The number of the option that an item names: by its value and label, its value, or another spelling.
 local function option_of(item, spellings)
   local tests = {
-    function(option) return option[1] == item[1] and item[2] and has(option, item[2]) end,
     function(option) return option[1] == item[1] end,
+    function(option) return item[2] and is_same(option[1], item[1]) and has(option, item[2]) end,
+    function(option) return is_same(option[1], item[1]) end,
     function(option) return has(option, item[1]) end,
   }
   for _, matches in ipairs(tests) do

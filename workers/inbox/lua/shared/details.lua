@@ -1,7 +1,8 @@
 -- Details of a request: what was asked in it, as far as it is known. Included in every script, after request_turns.lua.
 --
 -- A request's record has them as JSON by source (`details:asked`, `details:api`, `details:event`, `details:listing`),
--- beside its own callback URL (`callback`), its loop (`loop_id`, `loop_name`) and `details_unavailable`, when HITL.sh's
+-- beside its own callback URL (`callback`), its loop (`loop_id`, `loop_name`), the trace in which it was asked
+-- (`traceparent`) and `details_unavailable`, when HITL.sh's
 -- API was asked and does not show the request. `details_version` counts the changes.
 --
 -- Details never change for an effect that has begun: the event's record has a copy for each version that an effect
@@ -46,10 +47,13 @@ local function known_details(request_id)
     local details = redis.call('HGET', request, 'details:' .. source)
     if details then parts[#parts + 1] = '"' .. source .. '":' .. details end
   end
-  local fields = redis.call('HMGET', request, 'callback', 'loop_name', 'details_unavailable')
+  local fields = redis.call('HMGET', request, 'callback', 'loop_name', 'details_unavailable', 'traceparent')
   if fields[1] then parts[#parts + 1] = '"callback":' .. fields[1] end
   if fields[2] then parts[#parts + 1] = '"loop_name":' .. fields[2] end
   if fields[3] then parts[#parts + 1] = '"is_unavailable":true' end
+  if fields[4] and #fields[4] == 55 and string.match(fields[4], '^[%x-]+$') then
+    parts[#parts + 1] = '"traceparent":"' .. fields[4] .. '"'
+  end
   return version, '{' .. table.concat(parts, ',') .. '}'
 end
 

@@ -1,7 +1,7 @@
 -- Evidence: what each delivery says of an outcome, and which evidence decides. Included in every script.
 --
 -- An event's record holds at most one piece of evidence a trust level, in the fields `<level>:head`, `:body`,
--- `:callback` and `:received_at`; `trust` is the strongest level that it has. Evidence never changes and is never
+-- `:callback`, `:received_at` and `:traceparent`; `trust` is the strongest level that it has. Evidence never changes and is never
 -- mixed: an effect continues with the evidence with which it began (`<handler>:evidence`).
 --
 -- Within a trust level the first outcome of a request stands (`speaks:<level>` of its record), between levels the
@@ -20,6 +20,7 @@ local function evidence_fields(delivery, ...)
   add(level .. ':body', delivery.body)
   add(level .. ':received_at', delivery.received_at)
   if delivery.callback ~= '' then add(level .. ':callback', delivery.callback) end
+  if delivery.traceparent ~= '' then add(level .. ':traceparent', delivery.traceparent) end
   return fields
 end
 

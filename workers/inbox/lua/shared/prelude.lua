@@ -143,10 +143,12 @@ local function finish(event, key, state)
 end
 
 -- No route matches the event. It is listed by the time of its acceptance, for a replay through routes that are added
--- later. An outcome that is neither the decision nor a conflict is not listed: it was never matched against routes.
+-- later. An outcome that is withheld, or is neither the decision nor a conflict, is not listed: it was never matched
+-- against routes.
 local function finish_unrouted(event, key)
   finish(event, key, 'unrouted')
-  local fields = redis.call('HMGET', event, 'outcome', 'request', 'conflict', 'accepted_at')
+  local fields = redis.call('HMGET', event, 'outcome', 'request', 'conflict', 'accepted_at', 'withheld')
+  if fields[5] then return end
   local decision = fields[1] and fields[2] and redis.call('HGET', prefix .. 'request:' .. fields[2], 'event')
   if decision and decision ~= key and not fields[3] then return end
   local accepted_at = math.floor(tonumber(fields[4]) * 1000)

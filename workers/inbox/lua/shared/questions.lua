@@ -21,6 +21,11 @@ local function end_question(id)
   if redis.call('TTL', question) == -1 then redis.call('EXPIRE', question, retention) end
 end
 
+-- What says how the question ended is kept no shorter than the question: handlers may have finished long before it ended.
+local function keep_evidence(request, event)
+  for _, record in ipairs({ request, event }) do redis.call('EXPIRE', record, retention, 'GT') end
+end
+
 local function reopen_question(id)
   if redis.call('PERSIST', prefix .. 'question:' .. id) == 1 then
     redis.call('ZADD', prefix .. 'questions_open', 'NX', now_seconds, id)
@@ -35,10 +40,12 @@ local function demand_evidence(request_id, key, needs)
   confirm_by(request_id, needs == 'signed' and now + SIGNED_GRACE or now)
 end
 
--- No handler runs for the timeout of a step after which another loop is asked. Nothing has claimed it yet.
+-- No handler runs for the timeout of a step after which another loop is asked, nor does a replay. Nothing has claimed it
+-- yet.
 local function withhold(request_id, key)
   local event = prefix .. 'event:' .. key
   if redis.call('HGET', event, 'state') ~= 'due' or redis.call('HEXISTS', leases, '|' .. key) == 1 then return end
+  redis.call('HSET', event, 'withheld', 1)
   end_routing(event, key, request_id)
   release_turn(request_id, event, key)
 end
@@ -69,6 +76,7 @@ local function update_question(request_id)
       redis.call('ZADD', prefix .. 'questions_due', now, id)
     elseif is_enough or (status == 'lost' and not outcome) then
       end_question(id)
+      keep_evidence(request, event)
     elseif not outcome then
       reopen_question(id)
     end

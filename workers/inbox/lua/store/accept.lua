@@ -5,11 +5,12 @@
 --
 -- ARGV     retention in seconds, longest life of an open request in seconds, one frame, 'unlimited' to ignore quotas
 --          (else absent). A frame is a string of fields, each its length (4 bytes, big-endian) and its bytes: one
---          argument, because 20 arguments an event would dominate the cost of a flush. The fields of an event are those
+--          argument, because 21 arguments an event would dominate the cost of a flush. The fields of an event are those
 --          of `read_delivery` below: kind ('event' or 'unreadable'), key, request, outcome, status, order, created and
 --          timeout (of the request, seconds), fingerprint, head, body, trust, received_at, callback (JSON) and its id,
 --          subject ('execution:<id>' or 'turn:<id>' for an event without a request, else ''), source of the details
---          ('' for none), details (JSON), loop id and loop name (JSON)
+--          ('' for none), details (JSON), loop id, loop name (JSON) and the `traceparent` of the span that
+--          stores it ('' without tracing)
 -- Answers  {drains alive, verdict, verdict, ...}; the verdicts are those of `values.py`
 local request_life = ARGV[2]
 retention = ARGV[1]
@@ -350,7 +351,7 @@ local function read_delivery()
     order = next_field(), created = next_field(), timeout = next_field(), fingerprint = next_field(),
     head = next_field(), body = next_field(), trust = next_field(), received_at = next_field(),
     callback = next_field(), callback_id = next_field(), subject = next_field(), source = next_field(),
-    details = next_field(), loop_id = next_field(), loop_name = next_field(),
+    details = next_field(), loop_id = next_field(), loop_name = next_field(), traceparent = next_field(),
   }
 end
 

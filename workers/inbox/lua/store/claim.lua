@@ -11,7 +11,7 @@
 --          the caller to be idle, paused handlers (comma-separated, '*' for all), item, item, ...};
 --          an item is {handler or '', event key, attempt, errors, crashes, suspect, head, body, trust,
 --          received_at, callback, late, conflict, overrules, rivals (its request has other outcomes, so the
---          record decides what begins), details of its request (JSON, '' for none)}
+--          record decides what begins), details of its request (JSON, '' for none), `traceparent` of its delivery}
 local count, lease, bytes_left, caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local last, answered, token, caps = prefix .. 'claim:' .. ARGV[6], ARGV[7], ARGV[8], {}
 retention = ARGV[5]
@@ -22,10 +22,10 @@ local function read(event, handler)
   local level = handler ~= '' and trust[1] or trust[2] or ''
   local kept = redis.call('HMGET', event, level .. ':head', level .. ':body', level .. ':received_at', level .. ':callback',
     'late', 'conflict', 'overrules', 'request', 'outcome', 'overruled', handler .. ':errors', handler .. ':crashes',
-    handler .. ':suspect', handler .. ':overruled')
+    handler .. ':suspect', handler .. ':overruled', level .. ':traceparent')
   return { head = kept[1], body = kept[2] or '', received_at = kept[3], callback = kept[4], late = kept[5],
     conflict = kept[6], overrules = kept[7], request = kept[8], outcome = kept[9], overruled = kept[10],
-    errors = kept[11], crashes = kept[12], suspect = kept[13], effect_overruled = kept[14], trust = level }
+    errors = kept[11], crashes = kept[12], suspect = kept[13], effect_overruled = kept[14], traceparent = kept[15], trust = level }
 end
 
 local function row(handler, key, attempt, kept)
@@ -34,7 +34,7 @@ local function row(handler, key, attempt, kept)
   return { handler, key, tonumber(attempt), tonumber(kept.errors or 0), tonumber(kept.crashes or 0),
     kept.suspect and 1 or 0, kept.head, kept.body, kept.trust, kept.received_at, kept.callback or '',
     kept.late and 1 or 0, kept.conflict and 1 or 0, kept.overrules and 1 or 0, rivals == 1 and 1 or 0,
-    kept.details or '' }
+    kept.details or '', kept.traceparent or '' }
 end
 
 local paused, names = {}, redis.call('SMEMBERS', prefix .. 'paused')

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hitlsh.asking.asked_request import AskedRequest
-from service.web.requests.check_times import next_check
+from workers.asking.check_times import next_check
 
 ASKED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

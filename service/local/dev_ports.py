@@ -1,0 +1,48 @@
+"""Which `dev` stack listens on which port, so that another one can say so."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from service.local.private_folder import FolderRefused, make_private
+
+
+@contextmanager
+def registered(*ports: int) -> Iterator[None]:
+    """Note for as long as the context lasts that a stack started in the current folder has these ports.
+
+    The lock on a note ends with its process, so the note of one that was killed counts for nothing.
+    """
+    with ExitStack() as notes:
+        with suppress(FolderRefused, OSError):  # then another stack says less
+            make_private(_folder())
+            for port in ports:
+                note = notes.enter_context(_note(port).open("a+"))
+                fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                note.truncate(0)
+                note.write(f"process {os.getpid()}, in {Path.cwd()}")
+                note.flush()
+        yield
+
+
+def owner(port: int) -> str | None:
+    """Which `dev` stack of this user has the port, for a message; None where that is not known."""
+    with suppress(FolderRefused, OSError):
+        make_private(_folder())
+        with _note(port).open() as note:
+            try:
+                fcntl.flock(note, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return f"another `hitl-receiver dev` ({note.read()})"
+    return None
+
+
+def _folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"hitl-{os.getuid()}"
+
+
+def _note(port: int) -> Path:
+    return _folder() / f"dev-{port}"

@@ -1,0 +1,1 @@
+"""Proofs of `hitl-receiver doctor --prove`: test deliveries that show whether a URL leads to this receiver."""

@@ -1,0 +1,74 @@
+"""Sends messages to the URLs of HITL_ALERTS, in a process that is killed when it takes too long.
+
+The URLs are secrets: they travel through a pipe, and nothing of them is logged.
+"""
+
+import importlib.util
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+logger = logging.getLogger("hitl.alarms")
+
+#: Seconds that sending may take, and checking.
+SECONDS = 25.0
+MessageKind = Literal["info", "success", "warning", "failure"]
+
+_PROGRAM = Path(__file__).with_name("send_message.py")
+
+
+def is_installed() -> bool:
+    """Whether the extra `alerts` is."""
+    return importlib.util.find_spec("apprise") is not None
+
+
+def invalid_urls(urls: Sequence[str]) -> list[int]:
+    """The numbers, from 1 on, of those that Apprise cannot use. Takes two seconds."""
+    results = _run(urls, title="", body="", kind="info")
+    return [number for number, result in enumerate(results, 1) if result == "invalid"]
+
+
+def send(urls: Sequence[str], *, title: str, body: str, kind: MessageKind) -> bool:
+    """Send to every URL; returns whether it reached one of them. Takes `SECONDS` at the most."""
+    results = _run(urls, title=title, body=body, kind=kind)
+    for number, (url, result) in enumerate(zip(urls, results, strict=True), 1):
+        if result != "sent":
+            logger.warning(
+                "alarms.not_sent entry=%d of=%d scheme=%s result=%s: a message did not reach this entry of HITL_ALERTS",
+                number, len(urls), scheme(url), result,
+            )  # fmt: skip
+    return "sent" in results
+
+
+def scheme(url: str) -> str:
+    """What may be shown of a URL."""
+    return url.partition("://")[0]
+
+
+def _run(urls: Sequence[str], *, title: str, body: str, kind: MessageKind) -> list[str]:
+    """A result for each URL."""
+    order = {"urls": list(urls), "title": title, "body": body, "kind": kind, "seconds": SECONDS}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("HITL_", "REDIS_"))}
+    command = [sys.executable, "-P", str(_PROGRAM)]
+    try:
+        run = subprocess.run(  # noqa: S603 - our own program
+            command, input=json.dumps(order), env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, timeout=SECONDS + 1, check=False,
+        )  # fmt: skip
+        output = run.stdout
+    except subprocess.TimeoutExpired as error:
+        output = (error.stdout or b"").decode()
+    except OSError as error:
+        logger.warning("alarms.not_started error=%s: the program that sends could not be started", error.strerror)
+        output = ""
+    results = ["timeout"] * len(urls)
+    for line in output.splitlines():
+        number, _, result = line.partition(" ")
+        if number.isdecimal() and int(number) < len(urls):  # a plugin may print too
+            results[int(number)] = result
+    return results

@@ -1,0 +1,77 @@
+"""Waits for changes of questions with one Redis subscription, however many wait."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from redis.exceptions import RedisError
+
+from workers.asking.asking_service import AskingService
+from workers.inbox.questions.question_store import QuestionChanges
+
+logger = logging.getLogger("hitl.asking")
+
+#: Seconds after which whoever waits reads its question again, since a message may be lost.
+RECHECK_SECONDS = 30.0
+#: Seconds until Redis is tried again.
+_RETRY_SECONDS = 0.5
+
+
+class ChangeListener:
+    """Sets the events of those who wait for a question, each time that it may have changed."""
+
+    def __init__(self, service: AskingService, *, recheck_seconds: float = RECHECK_SECONDS) -> None:
+        self._service = service
+        self._recheck_seconds = recheck_seconds
+        self._events: dict[str, set[asyncio.Event]] = {}
+        self._following: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def listening(self, question_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set when the question may have changed; clear it, then read the question."""
+        if self._following is None or self._following.done():
+            self._following = asyncio.create_task(self._follow())
+        changed = asyncio.Event()
+        self._events.setdefault(question_id, set()).add(changed)
+        try:
+            yield changed
+        finally:
+            events = self._events[question_id]
+            events.discard(changed)
+            if not events:
+                del self._events[question_id]
+
+    async def close(self) -> None:
+        """End the subscription."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        """Subscribe for as long as somebody may wait; every question is read again after each new subscription."""
+        while True:
+            try:
+                changes = await self._service.subscribe()
+                try:
+                    await self._set_events(changes)
+                finally:
+                    with suppress(RedisError, OSError):
+                        await changes.close()
+            except (RedisError, OSError) as error:
+                logger.warning(
+                    "waits.unsubscribed reason=%s: waits go on once Redis is there again", type(error).__name__
+                )
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _set_events(self, changes: QuestionChanges) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            for events in self._events.values():
+                for event in events:
+                    event.set()
+            recheck_at = loop.time() + self._recheck_seconds
+            while (seconds := recheck_at - loop.time()) > 0:
+                change = await changes.next_change(seconds=seconds)
+                for event in self._events.get(change.id, ()) if change is not None else ():
+                    event.set()

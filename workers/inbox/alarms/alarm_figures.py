@@ -1,0 +1,123 @@
+"""Figures that only alarms need: in one round trip, however much there is."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import msgspec
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ResponseError
+
+from workers.inbox import keys, scripts
+from workers.inbox.alarms import recent_counts
+
+#: Held effects that are read from either end of their index.
+MOST_HELD = 500
+#: Seconds after which a handler that no drain has announced is missing.
+ANNOUNCED = 30.0
+#: Seconds that warnings of routes stay after the latest drain began.
+WARNINGS_LIFE = 3_600
+DAY = 86_400.0
+
+_decode_warnings = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+class AlarmFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the inbox and of its server, for alarms. Times are seconds since 1970, by the inbox clock."""
+
+    now: float
+    #: Deliveries by reason in the recent slots, and when each reason last occurred.
+    recent: Mapping[str, int]
+    latest: Mapping[str, float]
+    #: Processes that have announced themselves lately.
+    has_clock: bool
+    has_web: bool
+    #: Held effects by handler, of those that were read; and handlers that resident drains have.
+    held: Mapping[str, int]
+    handlers: frozenset[str]
+    paused: frozenset[str]
+    #: Since when the oldest dead letter and the oldest quarantined delivery are there.
+    failed_since: float | None
+    quarantined_since: float | None
+    #: Outcomes that no route wanted, accepted in the last 24 hours.
+    unrouted_decisions: int
+    #: Unfinished work that the clock has repaired, in all.
+    repaired: int
+    #: Sentences about routes that read fields which nobody sends.
+    route_warnings: tuple[str, ...]
+    #: INFO and CONFIG GET of the server, as far as they are allowed.
+    info: Mapping[str, Any]
+    config: Mapping[str, str]
+
+    def seconds_since(self, reason: str) -> float | None:
+        """Since a reason last occurred; None if it never did."""
+        at = self.latest.get(reason)
+        return None if at is None else max(0.0, self.now - at)
+
+
+def read(redis: Redis, now: float) -> AlarmFigures:
+    """`now`: the inbox clock in seconds since 1970."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.hgetall(keys.LATEST)
+        pipe.exists(keys.present("clock"))
+        pipe.exists(keys.present("web"))
+        scripts.script(redis, "alarms/count_held")(keys=[keys.PREFIX], args=[MOST_HELD], client=pipe)
+        pipe.zrange(keys.HANDLERS, int((now - ANNOUNCED) * 1000), "+inf", byscore=True)
+        pipe.smembers(keys.PAUSED)
+        pipe.zrange(keys.FAILED, 0, 0, withscores=True)
+        pipe.zrange(keys.QUARANTINE, 0, 0, withscores=True)
+        pipe.zcount(keys.UNROUTED_DECISIONS, int((now - DAY) * 1000), "+inf")
+        pipe.hget(keys.COUNTERS, "repaired")
+        pipe.get(keys.ROUTE_WARNINGS)
+        pipe.info()
+        pipe.config_get("maxmemory-policy", "appendfsync")
+        recent_counts.queue_read(pipe, now)
+        replies = pipe.execute(raise_on_error=False)
+    *figures, info, config = replies[: -recent_counts.SLOTS]
+    slots = replies[-recent_counts.SLOTS :]
+    _raise_errors([*figures, *slots])
+    latest, clock, web, held, handlers, paused, failed, quarantined, unrouted, repaired, warnings = figures
+    return AlarmFigures(
+        now=now,
+        recent=recent_counts.total(slots),
+        latest={name.decode(errors="replace"): int(at) / 1000 for name, at in latest.items()},
+        has_clock=clock == 1,
+        has_web=web == 1,
+        held={name.decode(errors="replace"): count for name, count in zip(held[::2], held[1::2], strict=True)},
+        handlers=frozenset(name.decode(errors="replace") for name in handlers),
+        paused=frozenset(name.decode(errors="replace") for name in paused),
+        failed_since=failed[0][1] / 1000 if failed else None,
+        quarantined_since=quarantined[0][1] / 1000 if quarantined else None,
+        unrouted_decisions=unrouted,
+        repaired=int(repaired or 0),
+        route_warnings=_decode_warnings(warnings) if warnings else (),
+        info=_allowed(info),
+        config={_text(name): _text(value) for name, value in _allowed(config).items()},
+    )
+
+
+async def publish_route_warnings(redis: AsyncRedis, sentences: Iterable[str]) -> None:
+    """Store what is to be said of the routes of the drain that begins, in place of what the one before said."""
+    listed = list(sentences)
+    if listed:
+        await redis.set(keys.ROUTE_WARNINGS, msgspec.json.encode(listed), ex=WARNINGS_LIFE)
+    else:
+        await redis.delete(keys.ROUTE_WARNINGS)
+
+
+def _raise_errors(replies: Iterable[object]) -> None:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+
+
+def _allowed(reply: Any) -> Mapping[Any, Any]:
+    """A managed server may forbid INFO or CONFIG: then nothing is known."""
+    if isinstance(reply, ResponseError):
+        return {}
+    _raise_errors([reply])
+    return cast("Mapping[Any, Any]", reply)
+
+
+def _text(word: str | bytes) -> str:
+    return word.decode(errors="replace") if isinstance(word, bytes) else word
