@@ -70,7 +70,7 @@ def configuration(level: str, style: LogStyle = "console") -> dict[str, Any]:
             # What these say with DEBUG is about their own work: each byte, each command, each timer.
             **{
                 name: {"level": "WARNING"}
-                for name in ("rq", "redis", "push_response", "httpcore", "asyncio", "urllib3")
+                for name in ("rq", "redis", "push_response", "httpcore", "asyncio", "urllib3", "watchfiles")
             },
         },
     }

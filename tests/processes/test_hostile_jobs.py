@@ -220,7 +220,7 @@ def test_a_command_that_others_publish_stops_a_drain_and_runs_nothing(
 
 def see_that_drains_go_on(redis: Redis, folder: Path) -> None:
     body = payload(request_id=f"{time.time_ns():x}", response="Approve")
-    accept(redis, [delivery(body)], retention=600)
+    accept(redis, [delivery(body)], retention=86_400)
     observer = Observer(folder / "observed.jsonl")
     # As the clock does.
     proc.until(
