@@ -19,7 +19,7 @@ from hitlsh.webhooks.responses import spelling
 LONGEST_TEXT = 2_000
 #: Bytes of the context or of a default as JSON; a larger one is left out.
 LARGEST_OBJECT = 16_384
-#: The same of the response configuration, without which an answer cannot be read: 20 options of the longest values and
+#: Bytes of the response configuration as JSON, which is needed to read an answer: 20 options of the longest values and
 #: labels, or the longest draft, are smaller.
 LARGEST_CONFIG = 32_768
 #: Characters of any other text, and how many tags are kept.
@@ -56,8 +56,8 @@ class RequestDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     context_digest: str | None = None
     #: ``text``, ``editable_text``, ``single_select``, ``multi_select``, ``rating``, ``number`` or ``boolean``.
     response_type: str | None = None
-    #: As HITL.sh was sent it: options, scale, labels, lengths. Of more than 32 KiB only the options are kept, without
-    #: their descriptions.
+    #: As it was sent to HITL.sh: options, scale, labels, lengths. If it exceeds 32 KiB, only the options are kept,
+    #: without their descriptions.
     response_config: dict[str, Any] | None = None
     #: As HITL.sh was sent it: a value, a label or a list of them.
     default_response: Any = None
@@ -166,7 +166,7 @@ def _option(option: Any) -> OfferedOption | None:
 
 
 def _config(value: Any) -> dict[str, Any] | None:
-    """A configuration of bounded size: what is only shown to the reviewer is left out first."""
+    """A configuration of bounded size: texts for the reviewer are omitted first."""
     config = _bounded(value, LARGEST_CONFIG)
     if config is not None or not isinstance(value, dict) or not isinstance(value.get("options"), list):
         return config

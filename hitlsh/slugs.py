@@ -22,7 +22,7 @@ _NOT_ASCII_WORDS = re.compile(r"[^a-z0-9]+")
 
 
 def ascii_slug(text: str) -> str:
-    """Return the snake_case form of ASCII letters and digits alone, as "Größer" may come back: ``gr_er``.
+    """Return the snake_case form of ASCII letters and digits only: ``gr_er`` for "Größer".
 
     No page says what becomes of other letters. Empty where nothing is left.
     """

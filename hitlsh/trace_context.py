@@ -1,6 +1,6 @@
-"""The trace that a program is in, as W3C Trace Context writes it (https://www.w3.org/TR/trace-context/). Pure.
+"""The current trace in the format of W3C Trace Context (https://www.w3.org/TR/trace-context/). No I/O.
 
-OpenTelemetry is never imported here: a program that traces has imported it.
+OpenTelemetry is never imported here: a program with tracing has imported it.
 """
 
 import re
@@ -12,7 +12,7 @@ LENGTH = 55
 
 
 def valid_traceparent(text: str | bytes | None) -> str:
-    """The text if it is a `traceparent` of version 00, else nothing: whoever wrote it is not trusted."""
+    """The text if it is a `traceparent` of version 00, else an empty text; its writer is not trusted."""
     if text is None or len(text) != LENGTH:
         return ""
     decoded = text if isinstance(text, str) else text.decode("ascii", "replace")
@@ -20,7 +20,7 @@ def valid_traceparent(text: str | bytes | None) -> str:
 
 
 def current_traceparent() -> str:
-    """The `traceparent` of the current span; empty where this program does not trace, or is in no span."""
+    """The `traceparent` of the current span; empty without tracing or outside a span."""
     api = sys.modules.get("opentelemetry.trace")
     if api is None:
         return ""

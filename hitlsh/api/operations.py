@@ -68,7 +68,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None
     attachment: Attachment | None
     hold_seconds: float
-    #: The trace that it is part of; empty for none.
+    #: The `traceparent` of the call; empty for none.
     traceparent: str = ""
 
 

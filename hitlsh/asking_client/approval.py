@@ -132,12 +132,12 @@ def _async_wrapper(approval: _Approval, hitl: AsyncHitl | None) -> Callable[...,
 
 
 def _whole_arguments(template: str) -> set[str]:
-    """The arguments that a template shows as they are."""
+    """The arguments that a template shows unformatted."""
     return {name for _, name, spec, _ in Formatter().parse(template) if name and not spec}
 
 
 def _key_suffix(hidden: Mapping[str, Any]) -> str:
-    """What tells two calls apart that differ in what the reviewer does not see: no approval of one is for the other."""
+    """A digest of the arguments that the reviewer does not see: an approval is valid only for the same values."""
     data = {name: msgspec.to_builtins(value, enc_hook=_as_data, str_keys=True) for name, value in hidden.items()}
     compared = {name: value for name, value in data.items() if value is not None}
     if not compared:
@@ -146,7 +146,7 @@ def _key_suffix(hidden: Mapping[str, Any]) -> str:
 
 
 def _as_data(value: Any) -> Any:
-    """A Pydantic model as JSON; None for what is no data."""
+    """A Pydantic model as JSON; None for objects that are not data."""
     dump = getattr(value, "model_dump", None)
     return dump(mode="json") if callable(dump) and not isinstance(value, type) else None
 

@@ -27,7 +27,7 @@ _SELECTIONS = frozenset({"single_select", "multi_select"})
 _LONGEST_LIST = 50
 #: A whole number as JSON writes it.
 _NUMBER = re.compile(r"0|-?[1-9]\d{0,17}")
-#: What a snake_case form leaves out of a text, but for what separates words.
+#: Characters of a text that its snake_case form omits, except separators of words.
 _SIGN = re.compile(r"[^\w\s-]|-(?!\w)|(?<!\w)-")
 #: Commas in an answer that is compared in any order of its items.
 _MAX_COMMAS = 200
@@ -99,7 +99,7 @@ def fingerprint(outcome: Outcome, answer: ParsedResponse) -> str | None:
 
 
 def spelling(value: Any) -> str:
-    """Return a digest of one value; of an option's text, that of its snake_case form.
+    """Return the digest of one value; for the text of an option, that of its snake_case form.
 
     Where that leaves out more than case and blanks, the digest of the text itself follows behind ``-``: ``"A+"`` and
     ``"A-"`` differ, while ``"Approve it!"`` and ``"approve_it"`` have the same first digest.

@@ -112,7 +112,7 @@ def _activity_sender() -> "ActivitySender | None":
 
 
 def _watch_alarms(settings: Settings) -> "AlarmWatch":
-    """Look at the alarms while no clock process does."""
+    """Watch the alarms while no clock process runs."""
     from workers.alarms.watch import AlarmWatch
 
     watch = AlarmWatch(settings, check_client(settings.redis_url), "web")
@@ -170,7 +170,7 @@ def _endpoint_routes(settings: Settings, intake: Intake, body_seconds: float, re
 def _proofs(
     channel: "Channel", secrets: Sequence[str], endpoint: Endpoint, intake: Intake, redis: AsyncRedis
 ) -> "ProofAnswers":
-    """What answers test deliveries of `doctor --prove` at an endpoint."""
+    """The responder to test deliveries of `doctor --prove` at an endpoint."""
     from service.proofs.challenges import path_signer
     from service.proofs.proof_answers import ProofAnswers
     from workers.inbox.operations import proofs

@@ -34,7 +34,7 @@ logger = logging.getLogger("hitl.receiver")
 BODY_SECONDS = 10.0
 #: Seconds after which HITL.sh may retry a delivery that we could not store.
 RETRY_AFTER = b"5"
-#: The header of test deliveries, and the beginning of their bodies: whoever sends it, such a body is never stored.
+#: The header of test deliveries, and the beginning of their bodies; a body that begins so is never stored.
 PROOF_HEADER = b"x-hitl-proof"
 PROOF_BODY = b'{"event":"hitl-receiver.proof",'
 
@@ -48,7 +48,7 @@ class Endpoint(ABC):
         self._body_seconds = body_seconds
         self._body_reader = BodyReader(max_body=max_body)
 
-    #: The path as routes spell it: a callback URL's own path is a secret.
+    #: The path of the route, without parameters: the path of a callback URL is a secret.
     route: ClassVar[str]
 
     @abstractmethod
@@ -80,7 +80,7 @@ class Endpoint(ABC):
             self._intake.inspector.inspect(unverified)
 
     async def _accept(self, scope: Scope, receive: Receive, received_at: datetime) -> tuple[int, str, Event | None]:
-        """Store a delivery; returns the status to answer with, its reason, and what was delivered.
+        """Store a delivery; returns the status to answer with, its reason, and the event.
 
         A verified body that cannot be parsed is stored raw, because HITL.sh will not send it again.
         """
@@ -109,9 +109,9 @@ class Endpoint(ABC):
         return status, reason, verified.event if isinstance(verified.event, Event) else None
 
     def _begin_span(self, scope: Scope, verified: VerifiedDelivery, received_at: datetime) -> Span:
-        """Begin the trace of a delivery, once it is verified: a stranger causes no span.
+        """Begin the trace of a verified delivery; others cause no span.
 
-        What the sender calls its own trace is linked, and never continued.
+        The trace of the sender is linked, never continued.
         """
         if not traces.is_on():
             return NO_SPAN
@@ -194,7 +194,7 @@ class CallbackEndpoint(Endpoint):
 
 
 class ProvableEndpoint:
-    """An endpoint that answers the test deliveries of `doctor --prove`, too; loads nothing for them until one comes."""
+    """An endpoint that also answers test deliveries of `doctor --prove`; loads their code with the first one."""
 
     def __init__(self, endpoint: Endpoint, make_proofs: "Callable[[], ProofAnswers]") -> None:
         self._endpoint = endpoint
@@ -213,7 +213,7 @@ class ProvableEndpoint:
 def _may_be_proof(scope: Scope) -> bool:
     if scope["query_string"]:
         return True
-    for name, _ in scope["headers"]:  # noqa: SIM110 - a generator costs more, and every delivery comes here
+    for name, _ in scope["headers"]:  # noqa: SIM110 - a generator costs more, and it runs for every delivery
         if name == PROOF_HEADER:
             return True
     return False
@@ -243,7 +243,7 @@ def _delivery(verified: VerifiedDelivery, received_at: datetime, traceparent: st
 
 
 async def answer(send: Send, status: int, body: bytes = b"") -> None:
-    """Send an answer; only a test delivery gets one with a body."""
+    """Send an answer; only the answer to a test delivery has a body."""
     headers = [(b"content-length", str(len(body)).encode())]
     if status == 503:
         headers.append((b"retry-after", RETRY_AFTER))

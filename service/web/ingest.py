@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # imported only where a `dev` stack watches
 
 logger = logging.getLogger("hitl.receiver")
 
-#: What alarms know verified deliveries by.
+#: The reasons under which alarms count verified deliveries.
 VERIFIED: Mapping[Trust, str] = {"signed": "verified_signed", "callback": "verified_callback"}
 #: Share of `maxmemory` above which no delivery is stored, so that workers have room to finish stored work.
 MEMORY_LIMIT = 0.9
@@ -96,7 +96,7 @@ class Intake:
     ) -> None:
         """`listens_to`: whether a route may want an event of this name. `enqueue_drain` may block.
 
-        `activity`: is told of each answer.
+        `activity`: receives each answer.
         """
         self._activity = activity
         self._inbox = inbox
@@ -128,12 +128,12 @@ class Intake:
         self._counters[reason] += times
 
     def tell_activity(self, status: int, reason: str, event: Event | None = None) -> None:
-        """Tell who watches a `dev` stack that a request was answered so."""
+        """Send the answer to a request to the `dev` stack that prints activity."""
         if self._activity is not None:
             self._activity.send_answer(status, reason, event)
 
     def count_verified(self, trust: Trust) -> None:
-        """A delivery could be verified, whatever is in it."""
+        """Count a verified delivery, whatever it contains."""
         self._verified[VERIFIED[trust]] += 1
 
     async def start(self) -> None:

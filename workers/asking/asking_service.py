@@ -211,18 +211,18 @@ class AskingService:
             steps=tuple(QuestionStep(loop=loop, timeout_seconds=timeout) for loop, timeout in question.steps),
         )
         while True:
-            present = await self._store.read(record.id)
-            if present is not None:
-                if fields := differing_fields(present.record.question, question):
+            existing = await self._store.read(record.id)
+            if existing is not None:
+                if fields := differing_fields(existing.record.question, question):
                     raise KeyConflict(question.key or "", fields, record.id)
-                is_open = present.record.ended is None and present.record.is_unasked
-                # Whoever records it forgets it where it cannot be asked, unless somebody else has its id.
+                is_open = existing.record.ended is None and existing.record.is_unasked
+                # The process that recorded it deletes it if it cannot be asked, unless another one has its id.
                 if is_open and not await self._store.join(record.id, question.when_limited):
                     continue
-                if not present.record.is_rejected:
-                    return present, False
-            revision = 0 if present is None else present.revision
-            saved = await self._store.save(record, revision, due_in=_HEAD_START, is_anew=present is not None)
+                if not existing.record.is_rejected:
+                    return existing, False
+            revision = 0 if existing is None else existing.revision
+            saved = await self._store.save(record, revision, due_in=_HEAD_START, is_anew=existing is not None)
             if saved is not None:
                 return saved, True
 
@@ -258,7 +258,7 @@ class AskingService:
             raise AskRefused(reason, retry_at) from None
 
     async def _give_up(self, stored: StoredQuestion, reason: str) -> None:
-        """Forget a question that cannot be asked; it ends as lost for others who have submitted it meanwhile."""
+        """Delete a question that cannot be asked; it ends as `Lost` if others have submitted it meanwhile."""
         if await self._store.drop(stored) is not None:
             await self._end(stored, Lost(reason=reason))
 
@@ -437,7 +437,7 @@ class AskingService:
             moment = await self._creator.cancel(record.step.request_id)
         except BadRequest as error:
             if isinstance(current_outcome(record, evidence), TimedOut) and not record.is_last_step:
-                # It has timed out there, and the next loop is not asked.
+                # It has timed out at HITL.sh; the next loop is not asked.
                 return await self._end(stored, Cancelled(responded_at=datetime.now(UTC), trust="confirmed"))
             raise CannotCancel(record.id, f"HITL.sh says: {error.msg}") from error
         saved = await self._update(
@@ -481,7 +481,7 @@ class AskingService:
 
 
 def _pause(record: QuestionRecord) -> float:
-    """Seconds until HITL.sh is asked again about a question after a call that failed: the longer, the older it is."""
+    """Seconds until the next call for a question after a failed call: half of its age, within limits."""
     since = record.step.begun_at or record.step.asked_at or record.created_at
     return min(_LONGEST_BACKOFF, max(_BACKOFF, (time.time() - since) / 2))
 

@@ -46,7 +46,7 @@ class InboxHitl(AsyncAsking):
         self._reads: GroupCommit[str, AskedRequest | QuestionUnreadable | None] = GroupCommit(
             self._read_many, max_waiting=_MAX_READS
         )
-        self._places = asyncio.Semaphore(_SINGLE_READS)
+        self._slots = asyncio.Semaphore(_SINGLE_READS)
         self._listener = ChangeListener(self._service, recheck_seconds=recheck_seconds)
 
     async def close(self) -> None:
@@ -75,7 +75,7 @@ class InboxHitl(AsyncAsking):
         deadline = float("inf") if seconds is None else time.monotonic() + seconds
         request = await self._get(request_id, trust or "callback")
         with self._listener.listening(request.id) as changed:
-            # Read after the registration: what changes from now on sets the event.
+            # Read after the registration: changes from now on set the event.
             changed.set()
             check_at = next_check(request, time.time())
             while True:
@@ -99,7 +99,7 @@ class InboxHitl(AsyncAsking):
                 check_at = next_check(request, time.time())
 
     async def _expedite_check(self, request: AskedRequest) -> None:
-        """Have HITL.sh asked soon: the webhook may be lost."""
+        """Schedule a check at HITL.sh soon, because the webhook may be lost."""
         if request.status == "open" and request.request_id is not None:
             await self._waits.expedite_checks([request.request_id])
 
@@ -109,7 +109,7 @@ class InboxHitl(AsyncAsking):
             raise request
         outcome = None if request is None else request.outcome
         if request is None or (outcome is not None and LEVELS[outcome.trust] < LEVELS[trust]):
-            async with self._places:
+            async with self._slots:
                 request = await self._service.get(request_id, trust=trust)
         if request is None:
             raise AskUnknown(request_id)

@@ -1,4 +1,4 @@
-"""Waits for changes of questions with one Redis subscription, however many wait."""
+"""Waits for changes of questions; any number of waits shares one Redis subscription."""
 
 import asyncio
 import logging
@@ -12,26 +12,26 @@ from workers.inbox.questions.question_store import QuestionChanges
 
 logger = logging.getLogger("hitl.asking")
 
-#: Seconds after which whoever waits reads its question again, since a message may be lost.
+#: Seconds after which a wait reads its question again, because a message may be lost.
 RECHECK_SECONDS = 30.0
 #: Seconds until Redis is tried again.
 _RETRY_SECONDS = 0.5
 
 
 class ChangeListener:
-    """Sets the events of those who wait for a question, each time that it may have changed."""
+    """Sets the events of the waits for a question each time that it may have changed."""
 
     def __init__(self, service: AskingService, *, recheck_seconds: float = RECHECK_SECONDS) -> None:
         self._service = service
         self._recheck_seconds = recheck_seconds
         self._events: dict[str, set[asyncio.Event]] = {}
-        self._following: asyncio.Task[None] | None = None
+        self._subscription: asyncio.Task[None] | None = None
 
     @contextmanager
     def listening(self, question_id: str) -> Iterator[asyncio.Event]:
         """An event that is set when the question may have changed; clear it, then read the question."""
-        if self._following is None or self._following.done():
-            self._following = asyncio.create_task(self._follow())
+        if self._subscription is None or self._subscription.done():
+            self._subscription = asyncio.create_task(self._follow())
         changed = asyncio.Event()
         self._events.setdefault(question_id, set()).add(changed)
         try:
@@ -44,12 +44,12 @@ class ChangeListener:
 
     async def close(self) -> None:
         """End the subscription."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        if self._subscription is not None:
+            self._subscription.cancel()
+            await asyncio.gather(self._subscription, return_exceptions=True)
 
     async def _follow(self) -> None:
-        """Subscribe for as long as somebody may wait; every question is read again after each new subscription."""
+        """Subscribe until closed; each new subscription causes every question to be read again."""
         while True:
             try:
                 changes = await self._service.subscribe()

@@ -1,4 +1,4 @@
-"""Reads asked requests: the records of questions, with what the inbox knows of their requests."""
+"""Reads asked requests: records of questions, with the records of their requests in the inbox."""
 
 import logging
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ logger = logging.getLogger("hitl.asking")
 
 
 class QuestionReader:
-    """What `AskingService` reads; changes nothing, but has HITL.sh asked for evidence that somebody waits for."""
+    """The reads of `AskingService`. They change no question, but may schedule checks of requests at HITL.sh."""
 
     def __init__(self, store: QuestionStore) -> None:
         self._store = store
@@ -47,12 +47,12 @@ class QuestionReader:
         return requests
 
     async def _read_many(self, request_ids: Sequence[str]) -> dict[str, AskedRequest]:
-        stored = [one for one in await self._store.read_many(request_ids) if one is not None]
-        evidence = await self.evidence([one.record for one in stored])
-        shown = {one.record.id: asked_request(one, evidence) for one in stored}
-        for one in stored:
-            # The inbox itself has what the question demands confirmed.
-            await self._demand_evidence(one.record, shown[one.record.id], evidence, beyond=one.record.question.trust)
+        stored = [each for each in await self._store.read_many(request_ids) if each is not None]
+        evidence = await self.evidence([each.record for each in stored])
+        shown = {each.record.id: asked_request(each, evidence) for each in stored}
+        for each in stored:
+            # The inbox itself schedules the checks for the trust that the question demands.
+            await self._demand_evidence(each.record, shown[each.record.id], evidence, beyond=each.record.question.trust)
         return shown
 
     async def list_open(self, *, limit: int, after: str | None) -> list[AskedRequest]:
@@ -61,16 +61,16 @@ class QuestionReader:
         while len(page) < limit:
             ids = await self._store.list_open(limit=limit, after=after)
             shown = await self.get_many(ids)
-            # One that was cancelled is among them until HITL.sh tells that it has ended.
-            listed = (shown.get(name) for name in ids)
-            page += [one for one in listed if isinstance(one, AskedRequest) and one.outcome is None]
+            # A cancelled one is listed until HITL.sh reports its end.
+            requests = (shown.get(question_id) for question_id in ids)
+            page += [request for request in requests if isinstance(request, AskedRequest) and request.outcome is None]
             if len(ids) < limit:
                 break
             after = ids[-1]
         return page[:limit]
 
     async def find(self, request_id: str) -> StoredQuestion | None:
-        """The question with this id, or to which HITL.sh's request with this id belongs."""
+        """The question with this id, or the one that HITL.sh's request with this id belongs to."""
         if request_id.startswith("ask_"):
             return await self._store.read(request_id)
         question_id = await self._store.id_of_request(request_id)
@@ -89,9 +89,9 @@ class QuestionReader:
         trust: Trust = "callback",
         beyond: Trust,
     ) -> None:
-        """Have the request read at HITL.sh where it has an outcome with too little trust to be shown.
+        """Schedule a check of the request at HITL.sh if its outcome has too little trust to be shown.
 
-        `beyond`: less than that nobody has to demand.
+        `beyond`: no check is scheduled for this trust or less.
         """
         request = evidence.requests.get(shown.request_id or "")
         if shown.request_id is None or request is None or request.outcome is None or shown.outcome is not None:
@@ -101,7 +101,7 @@ class QuestionReader:
             await self._store.demand_evidence(shown.request_id, needs)
 
     async def evidence(self, records: Sequence[QuestionRecord]) -> QuestionEvidence:
-        """What the inbox has of the requests of these questions."""
+        """Read the records of the requests and events of these questions."""
         names = [step.request_id for record in records for step in record.steps if step.request_id is not None]
         requests = await self._store.read_requests(names) if names else {}
         ended = [key for request in requests.values() if request.outcome is not None for key in request.history]

@@ -66,7 +66,7 @@ def trusted_outcome(record: QuestionRecord, evidence: QuestionEvidence, min_trus
 
 
 def demanded_trust(record: QuestionRecord, evidence: QuestionEvidence, trust: Trust = "callback") -> Trust:
-    """The trust that the outcome must have for whoever demands `trust`."""
+    """The trust that the outcome must have if the reader demands `trust`."""
     outcome = current_outcome(record, evidence)
     if outcome is not None and _is_doubtful(record, outcome):
         return "confirmed"

@@ -79,7 +79,7 @@ class EffectExecutor:
     ) -> None:
         """`on_overdue` is called when a `def` handler goes on after its timeout.
 
-        `can_read`: HITL.sh's API can be asked for what is missing. `activity`: is told of each attempt.
+        `can_read`: HITL.sh's API can be asked for missing details. `activity`: receives each attempt.
         """
         self._activity = activity
         self._can_read = can_read
@@ -218,7 +218,9 @@ class EffectExecutor:
         effects = [RoutedEffect.of(route, "running" if route in begun else "due") for route in routes]
         effects += map(RoutedEffect.waiting, waits := self._router.waits(decision))
         if self._activity is not None:
-            is_unrouted = not effects and self._router.listens_to(decision.event)  # else its answer says so
+            is_unrouted = not effects and self._router.listens_to(
+                decision.event
+            )  # else the answer to the delivery says so
             self._activity.send_routing(item, waits, is_unrouted=is_unrouted)
         # Handlers need not wait for this report: should it be lost with this process, the event is due
         # again when its lease expires. Their own reports come after it, in the same order.
@@ -313,7 +315,7 @@ class EffectExecutor:
             self._drop(item.lease.member, token)
 
     async def _run_traced(self, route: Route, decision: Decision, item: ClaimedItem) -> Settlement:
-        """Run the handler in a span of its own: each attempt has one, in the trace of the delivery."""
+        """Run the handler in a span: each attempt has one, in the trace of the delivery."""
         stored = item.stored
         with traces.span(
             "consumer",
@@ -364,7 +366,7 @@ def _outcome(settlement: Settlement) -> str:
 
 
 def _trace_error(settlement: Settlement) -> str | None:
-    """Why an attempt did not succeed; the text of the error stays in the inbox, since it may hold personal data."""
+    """Why an attempt failed, without the text of the error, which may hold personal data."""
     match settlement:
         case Failed():
             return "the effect is a dead letter"

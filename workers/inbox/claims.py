@@ -48,7 +48,7 @@ class ClaimedItem(msgspec.Struct, frozen=True, kw_only=True):
         return fields | {"attempt": self.attempt}
 
     def trace_attributes(self) -> dict[str, str | int]:
-        """What the span of its effect says."""
+        """Attributes of the span of its effect."""
         attributes = {f"hitl.{name}": value for name, value in self.log_fields().items()}
         attributes["hitl.trust"] = self.stored.trust
         if self.stored.conflict:

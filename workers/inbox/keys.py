@@ -47,12 +47,12 @@
 | `questions_open` | sorted set | questions without an outcome, by when they were asked (seconds) |
 | `questions_queued` | sorted set | questions that wait for calls, by priority and time |
 | `questions_due` | sorted set | questions that are to be asked, repaired or escalated, by when (milliseconds) |
-| `present:<process>` | string | a `clock` or a `web` process is there; expires with its announcement |
-| `proof:<nonce>` | hash | how test deliveries of `doctor --prove` were answered, by case; expires in minutes |
+| `present:<process>` | string | a `clock` or a `web` process is running; expires without announcements |
+| `proof:<nonce>` | hash | outcomes of the test deliveries of `doctor --prove`, by case; expires in minutes |
 | `recent:<slot>` | hash | deliveries by reason in five minutes; expires after an hour |
 | `latest` | hash | when each reason last occurred, and each process last announced itself (milliseconds) |
-| `route_warnings` | string | JSON: routes that read fields which nobody sends, as the latest drain found |
-| `alarms` | string | JSON: which alarms last, since when, and who was told of them when |
+| `route_warnings` | string | JSON: warnings of the latest drain about routes that read fields which nobody sends |
+| `alarms` | string | JSON: which alarms are raised, since when, and who was notified when |
 | `metrics` | hash | counts and histograms of all processes for Prometheus, by `metric\\|label\\|bucket` |
 """
 

@@ -1,4 +1,4 @@
-"""Which processes are there: each announces itself once a second."""
+"""Which processes are running: each announces itself once a second."""
 
 from typing import Literal
 
@@ -13,10 +13,10 @@ PRESENT = 10_000
 
 
 def announce(redis: Redis, process: Process) -> None:
-    """Say that such a process is there; also while Redis is full."""
+    """Record that a process of this kind is running; works while Redis is full."""
     scripts.script(redis, "alarms/announce")(keys=[keys.PREFIX], args=[process, PRESENT])
 
 
 def is_present(redis: Redis, process: Process) -> bool:
-    """Whether one has announced itself lately."""
+    """Whether a process of this kind is running."""
     return redis.exists(keys.present(process)) == 1

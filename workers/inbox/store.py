@@ -76,11 +76,11 @@ class Inbox:
             await pipe.execute()
 
     async def count_recent(self, counts: Mapping[str, int]) -> None:
-        """Add to the recent counts, which alarms look at."""
+        """Add to the recent counts, which alarms read."""
         await recent_counts.add(self.redis, counts)
 
     async def announce_web(self) -> None:
-        """Say that a web process is there."""
+        """Record that a web process is running."""
         await self._announce(keys=[keys.PREFIX], args=["web", PRESENT])
 
 

@@ -226,7 +226,7 @@ def _options(options: tuple[str | Option, ...]) -> list[Any]:
 
 
 def _check_told_apart(options: list[tuple[str, str]]) -> None:
-    """An answer comes back as the option's value, its label or a snake_case form, and no page says which."""
+    """Refuse options that an answer may not distinguish: it is the value, the label or a snake_case form."""
     seen: dict[str, tuple[str, str]] = {}
     for option in options:
         for spelling in {slug(text) for text in option}:

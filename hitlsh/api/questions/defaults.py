@@ -55,7 +55,7 @@ def check_number(config: Mapping[str, Any], default: Any) -> int | float:
 def _is_on_step(number: float, start: float, step: float) -> bool:
     try:
         return (Decimal(str(number)) - Decimal(str(start))) % Decimal(str(step)) == 0
-    except InvalidOperation:  # more steps than can be counted
+    except InvalidOperation:  # the number of steps exceeds the precision
         return False
 
 

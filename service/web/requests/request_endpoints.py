@@ -119,7 +119,7 @@ class RequestHandlers:
 
 
 def _begin_span(call: Call) -> Span:
-    """Continue the caller's trace: it has a token."""
+    """Continue the trace of the caller, who has a token."""
     if not traces.is_on():
         return NO_SPAN
     sent = (value.decode("latin-1") for name, value in call.scope["headers"] if name == b"traceparent")

@@ -1,4 +1,4 @@
-"""Figures that only alarms need: in one round trip, however much there is."""
+"""Figures that only alarms need, read in one round trip of bounded size."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -11,11 +11,11 @@ from redis.exceptions import ResponseError
 from workers.inbox import keys, scripts
 from workers.inbox.alarms import recent_counts
 
-#: Held effects that are read from either end of their index.
-MOST_HELD = 500
+#: The number of held effects that are read from each end of their index.
+MAX_HELD = 500
 #: Seconds after which a handler that no drain has announced is missing.
 ANNOUNCED = 30.0
-#: Seconds that warnings of routes stay after the latest drain began.
+#: Seconds that route warnings are kept after the latest drain began.
 WARNINGS_LIFE = 3_600
 DAY = 86_400.0
 
@@ -29,39 +29,39 @@ class AlarmFigures(msgspec.Struct, frozen=True, kw_only=True):
     #: Deliveries by reason in the recent slots, and when each reason last occurred.
     recent: Mapping[str, int]
     latest: Mapping[str, float]
-    #: Processes that have announced themselves lately.
+    #: Whether processes of this kind are running.
     has_clock: bool
     has_web: bool
-    #: Held effects by handler, of those that were read; and handlers that resident drains have.
+    #: Held effects by handler, among those that were read; and the handlers of resident drains.
     held: Mapping[str, int]
     handlers: frozenset[str]
     paused: frozenset[str]
-    #: Since when the oldest dead letter and the oldest quarantined delivery are there.
+    #: Times of the oldest dead letter and the oldest quarantined delivery.
     failed_since: float | None
     quarantined_since: float | None
-    #: Outcomes that no route wanted, accepted in the last 24 hours.
+    #: Outcomes that no route matched, accepted in the last 24 hours.
     unrouted_decisions: int
-    #: Unfinished work that the clock has repaired, in all.
+    #: Total of unfinished work that the clock has repaired.
     repaired: int
-    #: Sentences about routes that read fields which nobody sends.
+    #: Warnings about routes that read fields which nobody sends.
     route_warnings: tuple[str, ...]
-    #: INFO and CONFIG GET of the server, as far as they are allowed.
+    #: INFO and CONFIG GET of the server; empty if the server forbids them.
     info: Mapping[str, Any]
     config: Mapping[str, str]
 
     def seconds_since(self, reason: str) -> float | None:
-        """Since a reason last occurred; None if it never did."""
+        """Seconds since a reason last occurred; None if it never did."""
         at = self.latest.get(reason)
         return None if at is None else max(0.0, self.now - at)
 
 
 def read(redis: Redis, now: float) -> AlarmFigures:
-    """`now`: the inbox clock in seconds since 1970."""
+    """Read the figures. `now`: the inbox clock in seconds since 1970."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.LATEST)
         pipe.exists(keys.present("clock"))
         pipe.exists(keys.present("web"))
-        scripts.script(redis, "alarms/count_held")(keys=[keys.PREFIX], args=[MOST_HELD], client=pipe)
+        scripts.script(redis, "alarms/count_held")(keys=[keys.PREFIX], args=[MAX_HELD], client=pipe)
         pipe.zrange(keys.HANDLERS, int((now - ANNOUNCED) * 1000), "+inf", byscore=True)
         pipe.smembers(keys.PAUSED)
         pipe.zrange(keys.FAILED, 0, 0, withscores=True)
@@ -97,10 +97,10 @@ def read(redis: Redis, now: float) -> AlarmFigures:
 
 
 async def publish_route_warnings(redis: AsyncRedis, sentences: Iterable[str]) -> None:
-    """Store what is to be said of the routes of the drain that begins, in place of what the one before said."""
-    listed = list(sentences)
-    if listed:
-        await redis.set(keys.ROUTE_WARNINGS, msgspec.json.encode(listed), ex=WARNINGS_LIFE)
+    """Replace the warnings about routes; called when a drain begins."""
+    warnings = list(sentences)
+    if warnings:
+        await redis.set(keys.ROUTE_WARNINGS, msgspec.json.encode(warnings), ex=WARNINGS_LIFE)
     else:
         await redis.delete(keys.ROUTE_WARNINGS)
 
@@ -112,12 +112,12 @@ def _raise_errors(replies: Iterable[object]) -> None:
 
 
 def _allowed(reply: Any) -> Mapping[Any, Any]:
-    """A managed server may forbid INFO or CONFIG: then nothing is known."""
+    """The reply; empty if a managed server forbids INFO or CONFIG."""
     if isinstance(reply, ResponseError):
         return {}
     _raise_errors([reply])
     return cast("Mapping[Any, Any]", reply)
 
 
-def _text(word: str | bytes) -> str:
-    return word.decode(errors="replace") if isinstance(word, bytes) else word
+def _text(value: str | bytes) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""The record of alarms: which of them last, and who was told of them. One string; its writers compare and set."""
+"""The record of alarms: which are raised, and who was notified. One string, written with compare-and-set."""
 
 from typing import cast
 
@@ -8,10 +8,10 @@ from workers.inbox import keys, scripts
 
 
 def read(redis: Redis) -> bytes:
-    """The record; empty before the first."""
+    """Read the record; empty if there is none yet."""
     return cast("bytes | None", redis.get(keys.ALARMS)) or b""
 
 
 def replace(redis: Redis, old: bytes, new: bytes) -> bool:
-    """Write the record unless it has changed since it was read; also while Redis is full."""
+    """Write the record unless it has changed since it was read; works while Redis is full."""
     return bool(scripts.script(redis, "alarms/replace_record")(keys=[keys.PREFIX], args=[old, new]))

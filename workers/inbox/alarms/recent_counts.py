@@ -1,4 +1,4 @@
-"""What happened lately: counts of deliveries by reason, in slots of some minutes that expire by themselves."""
+"""Recent counts of deliveries by reason, in time slots of five minutes that expire."""
 
 from collections.abc import Mapping
 
@@ -9,30 +9,30 @@ from workers.inbox import keys, scripts
 
 #: Seconds of a slot.
 SLOT = 300
-#: Slots that count as recent, the present one included.
+#: The number of slots that count as recent, including the current one.
 SLOTS = 3
 #: Seconds after which a slot expires.
 SLOT_LIFE = 3_600
-#: Words for how long that is; the present slot has just begun or is nearly over.
+#: The length of the recent slots as text; approximate, because the current slot is not over.
 RECENTLY = "the last 15 min"
 
 
 async def add(redis: AsyncRedis, counts: Mapping[str, int]) -> None:
-    """Count these reasons, each also as the latest of its kind; also while Redis is full."""
+    """Add counts by reason, and record when each last occurred; works while Redis is full."""
     if counts:
-        words = [word for pair in counts.items() for word in pair]
-        await scripts.async_script(redis, "alarms/count_recent")(keys=[keys.PREFIX], args=[SLOT, SLOT_LIFE, *words])
+        arguments = [item for pair in counts.items() for item in pair]
+        await scripts.async_script(redis, "alarms/count_recent")(keys=[keys.PREFIX], args=[SLOT, SLOT_LIFE, *arguments])
 
 
 def queue_read(pipe: Pipeline, now: float) -> None:
-    """Have a pipeline read the recent slots; give its `SLOTS` answers to `total`. `now`: the inbox clock."""
+    """Queue the reads of the recent slots; `total` adds up their `SLOTS` replies. `now`: the inbox clock."""
     latest = int(now) // SLOT
     for number in range(latest - SLOTS + 1, latest + 1):
         pipe.hgetall(keys.recent(number))
 
 
 def total(slots: list[dict[bytes, bytes]]) -> dict[str, int]:
-    """The counts of all these slots."""
+    """Add up the counts of these slots."""
     counts: dict[str, int] = {}
     for slot in slots:
         for name, count in slot.items():

@@ -1,8 +1,7 @@
-"""Proofs of `doctor --prove`: what test deliveries came to, in a record of their own that expires.
+"""Proofs of `doctor --prove`: the outcomes of test deliveries, in a record that expires.
 
-A record is begun by whoever wants the proof, over a connection to Redis of its own. A web process only adds to a
-record that is there: one that is connected to another Redis finds none, and a test delivery that is repeated later
-changes nothing.
+The prover begins the record over its own connection to Redis. A web process only adds to an existing record: one that
+is connected to another Redis finds none, and a test delivery that is repeated later changes nothing.
 """
 
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from workers.inbox import keys, scripts
 
-#: Seconds after which a record expires, whatever becomes of whoever began it.
+#: Seconds after which a record expires, even if the prover dies.
 LIFE = 300
 _BEGUN = b"begun"
 _TIMES = b":times"
@@ -28,13 +27,13 @@ def begin(redis: Redis, nonce: str) -> None:
 
 
 async def record(redis: AsyncRedis, nonce: str, case: str, outcome: bytes) -> int:
-    """Record the outcome of a test delivery; answers how often its case has come, 0 without a record."""
+    """Record the outcome of a test delivery; returns the number of deliveries of its case, 0 without a record."""
     script = scripts.async_script(redis, "operations/record_proof")
     return cast("int", await script(keys=[keys.proof(nonce)], args=[case, outcome]))
 
 
 def read(redis: Redis, nonce: str) -> Mapping[str, tuple[bytes, int]]:
-    """The latest outcome of each case, and how often the case has come."""
+    """The latest outcome and the number of deliveries of each case."""
     fields = cast("dict[bytes, bytes]", redis.hgetall(keys.proof(nonce)))
     return {
         name.decode(): (outcome, int(fields.get(name + _TIMES, 0)))
@@ -44,5 +43,5 @@ def read(redis: Redis, nonce: str) -> Mapping[str, tuple[bytes, int]]:
 
 
 def end(redis: Redis, nonce: str) -> None:
-    """Delete the record: test deliveries that come later change nothing."""
+    """Delete the record: later test deliveries change nothing."""
     redis.delete(keys.proof(nonce))

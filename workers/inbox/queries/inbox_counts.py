@@ -22,7 +22,7 @@ class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
     unrouted: int
     unrouted_decisions: int
     events: int
-    #: Questions that were asked through us and wait for calls to HITL.sh.
+    #: Questions that wait for calls to HITL.sh.
     queued_questions: int
     #: Resident drains.
     drains: int

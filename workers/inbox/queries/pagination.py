@@ -81,7 +81,7 @@ def scan(
 
 
 def count(redis: Redis, index: str, *, since: datetime | None = None, until: datetime | None = None) -> int:
-    """How many members an index has from `since` to before `until`."""
+    """Count the members of an index from `since` to before `until`."""
     lowest = "-inf" if since is None else _milliseconds(since)
     highest = "+inf" if until is None else f"({_milliseconds(until)}"
     return redis.zcount(index, lowest, highest)

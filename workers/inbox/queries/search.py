@@ -13,7 +13,7 @@ from workers.inbox.event_records import EffectRecord, EventSummary
 from workers.inbox.queries import lookup
 from workers.inbox.queries.pagination import Position, count, scan, until_now
 
-#: Events that are read at a time where all are: each may hold a large answer.
+#: Events in one chunk of a scan: each may hold a large answer.
 SCAN_CHUNK = 50
 
 

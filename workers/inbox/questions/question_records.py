@@ -64,12 +64,12 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     @property
     def is_unasked(self) -> bool:
-        """No request was created for it, as far as is known."""
+        """No request is known to have been created for it."""
         return self.current == 0 and self.step.request_id is None
 
     @property
     def is_rejected(self) -> bool:
-        """HITL.sh has never had it, nor will: the same question may be asked anew."""
+        """It was refused before HITL.sh had it: the same question may be asked again."""
         return self.is_unasked and isinstance(self.ended, Lost)
 
     @property

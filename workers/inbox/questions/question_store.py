@@ -28,7 +28,7 @@ class QueueFull(WorkersError):
 
 
 class QuestionUnreadable(WorkersError):
-    """The record of a question cannot be read: another version has written it, perhaps."""
+    """The record of a question cannot be read; another version may have written it."""
 
     def __init__(self, request_id: str, reason: str) -> None:
         super().__init__(request_id, reason)
@@ -156,7 +156,7 @@ class QuestionStore:
         return [name.decode() for name in ids]
 
     async def _rank_after(self, question_id: str) -> int:
-        """How many of the open questions are no younger than this one, which may have ended since it was listed."""
+        """The rank after a question in the open questions, also if it has ended since it was listed."""
         rank = cast("int | None", await self._redis.zrank(keys.QUESTIONS_OPEN, question_id))
         if rank is not None:
             return rank + 1
@@ -217,9 +217,9 @@ class QuestionChanges:
         self._is_confirmed = False
 
     async def next_change(self, *, seconds: float) -> QuestionChange | None:
-        """The next change; None when none came within `seconds`.
+        """Wait for the next change; None if there is none within `seconds`.
 
-        Raises redis-py's errors when the server is away, and when it was: messages may have been lost meanwhile.
+        Raises redis-py's errors during and after an interruption of the connection: messages may have been lost.
         """
         ends_at = time.monotonic() + seconds
         while True:
@@ -233,7 +233,7 @@ class QuestionChanges:
                 return None
 
     def _confirm(self) -> None:
-        # The client connects and subscribes again by itself, and says nothing of it but this.
+        # The client reconnects and subscribes again by itself; this message is the only sign.
         if self._is_confirmed:
             raise RedisConnectionError("the subscription was interrupted")
         self._is_confirmed = True

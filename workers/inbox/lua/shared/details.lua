@@ -2,8 +2,8 @@
 --
 -- A request's record has them as JSON by source (`details:asked`, `details:api`, `details:event`, `details:listing`),
 -- beside its own callback URL (`callback`), its loop (`loop_id`, `loop_name`), the trace in which it was asked
--- (`traceparent`) and `details_unavailable`, when HITL.sh's
--- API was asked and does not show the request. `details_version` counts the changes.
+-- (`traceparent`) and `details_unavailable`, when HITL.sh's API was asked and does not show the request.
+-- `details_version` counts the changes.
 --
 -- Details never change for an effect that has begun: the event's record has a copy for each version that an effect
 -- began with (`details:<version>`), and the effect the number of it (`<handler>:details`).

@@ -1,8 +1,8 @@
 -- Evidence: what each delivery says of an outcome, and which evidence decides. Included in every script.
 --
 -- An event's record holds at most one piece of evidence a trust level, in the fields `<level>:head`, `:body`,
--- `:callback`, `:received_at` and `:traceparent`; `trust` is the strongest level that it has. Evidence never changes and is never
--- mixed: an effect continues with the evidence with which it began (`<handler>:evidence`).
+-- `:callback`, `:received_at` and `:traceparent`; `trust` is the strongest level that it has. Evidence never changes and
+-- is never mixed: an effect continues with the evidence with which it began (`<handler>:evidence`).
 --
 -- Within a trust level the first outcome of a request stands (`speaks:<level>` of its record), between levels the
 -- stronger one: that event is the request's decision (`event`). The effects of an outcome are unique per (request, route):

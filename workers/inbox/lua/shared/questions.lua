@@ -21,7 +21,7 @@ local function end_question(id)
   if redis.call('TTL', question) == -1 then redis.call('EXPIRE', question, retention) end
 end
 
--- What says how the question ended is kept no shorter than the question: handlers may have finished long before it ended.
+-- Keep the outcome of a question as long as the question itself: handlers may have finished long before it ended.
 local function keep_evidence(request, event)
   for _, record in ipairs({ request, event }) do redis.call('EXPIRE', record, retention, 'GT') end
 end
@@ -40,8 +40,8 @@ local function demand_evidence(request_id, key, needs)
   confirm_by(request_id, needs == 'signed' and now + SIGNED_GRACE or now)
 end
 
--- No handler runs for the timeout of a step after which another loop is asked, nor does a replay. Nothing has claimed it
--- yet.
+-- No handler runs for the timeout of a step after which another loop is asked, also not in a replay. Nothing has
+-- claimed it yet.
 local function withhold(request_id, key)
   local event = prefix .. 'event:' .. key
   if redis.call('HGET', event, 'state') ~= 'due' or redis.call('HEXISTS', leases, '|' .. key) == 1 then return end
