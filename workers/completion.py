@@ -37,7 +37,7 @@ class KnownDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     loop_name: str | None = None
     #: The API was asked, and does not show the request.
     is_unavailable: bool = False
-    #: Of the trace in which it was asked; not checked. Empty if that was not traced.
+    #: Of the trace in which it was asked; not validated. Empty without tracing.
     traceparent: str = ""
 
     @property
@@ -143,7 +143,7 @@ def _can_tell(event: Event, known: KnownDetails, details: RequestDetails) -> boo
 def _missing_details(event: Event, known: KnownDetails, details: RequestDetails, *, has_state: bool) -> set[str]:
     missing = {name for name in _ASKED_FIELDS if getattr(details, name) is None}
     if details.context is None and details.context_digest is not None:
-        missing.add("context")  # it is too large to be kept
+        missing.add("context")  # it is too large to be stored
     if known.is_complete:
         return missing
     unknown = {

@@ -29,7 +29,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     late: bool = False
     conflict: bool = False
     overrules: bool = False
-    #: Of the delivery with which it came: handler runs belong to the same trace. Empty if that was not traced.
+    #: Of its delivery: handler runs belong to the same trace. Empty without tracing.
     traceparent: str = ""
 
 

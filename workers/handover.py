@@ -37,13 +37,13 @@ def ask_for_successor() -> None:
 
 
 def note_early_stop() -> None:
-    """Have the job end as it begins, so that RQ records its end as usual."""
+    """Let the job end when it starts, so that RQ records its end as usual."""
     global _has_early_stop
     _has_early_stop = True
 
 
 def has_early_stop() -> bool:
-    """A job asks this once it listens for stops itself."""
+    """Whether a stop came early; a job calls this once it handles stops itself."""
     return _has_early_stop
 
 

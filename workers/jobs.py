@@ -166,7 +166,7 @@ async def _drain(work: Work, *, parent: int) -> bool:
         ask_for_successor=handover.ask_for_successor,
         activity=activity,
     )
-    # Where Redis is away, the drain waits for it by itself, and a later one publishes them.
+    # If Redis is away, the drain waits for it, and a later drain publishes them.
     with contextlib.suppress(RedisError):
         await publish_route_warnings(redis, unsent_field_warnings(work.settings, work.router))
     # The worker sends both signals.

@@ -181,7 +181,7 @@ def waiting_seconds(redis: Redis, kind: JobKind) -> float | None:
     enqueued = cast("bytes | None", redis.hget(ReceiverJob.key_for(job_id.decode(errors="replace")), "enqueued_at"))
     try:
         moment = datetime.fromisoformat((enqueued or b"").decode())
-    except ValueError:  # it was taken meanwhile, or is not ours
+    except ValueError:  # a worker has taken it, or it is not ours
         return 0.0
     return max(0.0, (datetime.now(UTC) - moment.replace(tzinfo=UTC)).total_seconds())
 

@@ -29,7 +29,7 @@ CLUSTER_PROBLEM = (
 class RedisWarning(NamedTuple):
     """A setting of the server that loses deliveries."""
 
-    #: The event of the log and what the setting is: ``redis.evicts maxmemory-policy=allkeys-lru``.
+    #: The log event and the setting: ``redis.evicts maxmemory-policy=allkeys-lru``.
     event: str
     problem: str
     remedy: str
@@ -41,7 +41,7 @@ class RedisWarning(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
-    """What a server tells of itself; empty where it may not."""
+    """The state of a server; empty where it forbids the commands."""
 
     info: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def check_redis(url: str, *, until_then: str) -> None:
 
 
 def read_state(redis: Redis) -> ServerState:
-    """Raises `RedisError` for a server that does not answer."""
+    """Read the state; raises `RedisError` if the server does not answer."""
     return ServerState(info=_info(redis), config=_config(redis))
 
 

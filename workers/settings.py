@@ -86,7 +86,7 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     metrics_token: str | None = field(default=None, repr=False)
-    #: Apprise URLs of those who are told of alarms.
+    #: Apprise URLs to which alarms are sent.
     alerts: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -243,11 +243,11 @@ class _Reader:
         return text
 
     def alerts(self, name: str) -> tuple[str, ...]:
-        """Apprise URLs, which may hold commas themselves: a separator is followed by the scheme of the next one."""
+        """Split Apprise URLs, which may contain commas: a separator is followed by the scheme of the next URL."""
         urls = tuple(re.split(r"[\s,]+(?=[A-Za-z][\w+.-]*://)", self.text(name) or ""))
         for number, url in enumerate(filter(None, urls), 1):
             if not re.match(r"[A-Za-z][\w+.-]*://\S", url):
-                # It may hold a token: it is not repeated here.
+                # The message omits it, because it may contain a token.
                 self.problem(
                     f"{name}: entry {number} of {len(urls)} is no Apprise URL: write such as "
                     "slack://TOKEN_A/TOKEN_B/TOKEN_C, separated by blanks or commas "

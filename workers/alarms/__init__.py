@@ -1,1 +1,1 @@
-"""Alarms: what is wrong now, in sentences with what to do, and who is told of it."""
+"""Alarms: conditions that need a person, with a text and a remedy, and the notices that are sent."""

@@ -1,4 +1,4 @@
-"""The values of this package: a rule, the problem that it sees, and the alarm that follows."""
+"""The values of this package: a rule, the problem that it detects, and the resulting alarm."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -10,31 +10,31 @@ if TYPE_CHECKING:  # the watch loads it at its first reading
 
 Severity = Literal["warning", "critical"]
 
-#: Seconds that an alarm lasts before it is told, unless its rule says otherwise: a restart is no incident.
+#: Seconds that an alarm lasts before people are notified, unless its rule sets another time: a restart is no incident.
 TELL_AFTER = 10.0
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What a rule sees, in a sentence with figures."""
+    """The problem that a rule detects, as a sentence with figures."""
 
     text: str
-    #: What to do next, where the rule's own remedy does not fit.
+    #: What to do next, if the remedy of the rule does not apply.
     remedy: str | None = None
 
 
 class AlarmRule(msgspec.Struct, frozen=True, kw_only=True):
     """One condition that needs a person."""
 
-    #: Stable: in metrics, in JSON and in what is told.
+    #: Stable; used in metrics, JSON and notices.
     name: str
     severity: Severity
     #: When the alarm is raised; for docs/alarms.md.
     condition: str
     #: What to do next.
     remedy: str
-    #: The problem, or None. A plain sentence is a problem with the rule's own remedy.
+    #: Returns the problem, or None. A plain sentence is a problem with the remedy of the rule.
     check: "Check"
-    #: Seconds that the alarm lasts before it is told.
+    #: Seconds that the alarm lasts before people are notified.
     tell_after: float = TELL_AFTER
 
 
@@ -42,7 +42,7 @@ Check: TypeAlias = "Callable[[AlarmReading], Problem | str | None]"
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
-    """Something is wrong now. Its texts hold no character that steers a terminal."""
+    """A condition that holds now. Its texts contain no control characters."""
 
     name: str
     severity: Severity
@@ -67,13 +67,13 @@ def alarm(rule: AlarmRule, problem: Problem) -> Alarm:
 
 
 def worst(alarms: Iterable[Alarm]) -> Severity | None:
-    """The highest severity; None without any alarm."""
+    """The highest severity; None without alarms."""
     severities = {one.severity for one in alarms}
     return "critical" if "critical" in severities else "warning" if severities else None
 
 
 def _plain(text: str) -> str:
-    """Names of handlers and errors of HITL.sh come from outside."""
+    """Escape names of handlers and errors of HITL.sh, which come from outside."""
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

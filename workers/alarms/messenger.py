@@ -1,6 +1,6 @@
-"""Sends messages to the URLs of HITL_ALERTS, in a process that is killed when it takes too long.
+"""Sends messages to the URLs of HITL_ALERTS, in a process that is killed if it takes too long.
 
-The URLs are secrets: they travel through a pipe, and nothing of them is logged.
+The URLs are secrets: they are sent through a pipe, and never logged.
 """
 
 import importlib.util
@@ -23,18 +23,18 @@ _PROGRAM = Path(__file__).with_name("send_message.py")
 
 
 def is_installed() -> bool:
-    """Whether the extra `alerts` is."""
+    """Whether the extra `alerts` is installed."""
     return importlib.util.find_spec("apprise") is not None
 
 
 def invalid_urls(urls: Sequence[str]) -> list[int]:
-    """The numbers, from 1 on, of those that Apprise cannot use. Takes two seconds."""
+    """The numbers, from 1, of the URLs that Apprise cannot use. Takes two seconds."""
     results = _run(urls, title="", body="", kind="info")
     return [number for number, result in enumerate(results, 1) if result == "invalid"]
 
 
 def send(urls: Sequence[str], *, title: str, body: str, kind: MessageKind) -> bool:
-    """Send to every URL; returns whether it reached one of them. Takes `SECONDS` at the most."""
+    """Send to every URL; returns whether one of them accepted it. Takes `SECONDS` at the most."""
     results = _run(urls, title=title, body=body, kind=kind)
     for number, (url, result) in enumerate(zip(urls, results, strict=True), 1):
         if result != "sent":
@@ -46,7 +46,7 @@ def send(urls: Sequence[str], *, title: str, body: str, kind: MessageKind) -> bo
 
 
 def scheme(url: str) -> str:
-    """What may be shown of a URL."""
+    """The part of a URL that may be shown."""
     return url.partition("://")[0]
 
 

@@ -1,7 +1,7 @@
-"""When people are told of an alarm: once it has lasted, again every few hours, and when it has cleared. Pure.
+"""Computes when people are notified of an alarm: once it has lasted, every few hours, and when it has cleared. No I/O.
 
-The state is a record for each alarm. Who tells claims the notice in it, for the length of a lease; after a teller that
-died, another one claims it again. So a notice may arrive twice, and is never lost.
+The state is a record for each alarm. A process claims a notice in it for the length of a lease, then sends it; if the
+process dies, another one claims the notice again. So a notice may arrive twice, and is never lost.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -11,16 +11,16 @@ import msgspec
 
 Kind = Literal["raised", "lasting", "cleared"]
 
-#: Seconds after which people are told again of an alarm that lasts.
+#: Seconds after which people are notified again of an alarm that lasts.
 REPEAT = 4 * 3_600.0
-#: Seconds that an alarm stays clear before people are told so; doubled each time that it comes back within an hour.
+#: Seconds that an alarm stays clear before people are notified; doubled with each return within an hour.
 CLEAR_AFTER = 60.0
 LONGEST_CLEAR_AFTER = 1_800.0
-#: Seconds after its end in which an alarm that rises again counts as coming back.
+#: Seconds after its end in which an alarm that is raised again counts as returned.
 COMING_BACK = 3_600.0
-#: Seconds that an alarm of which nobody was told stays clear before it is dropped: until then it may be flapping.
+#: Seconds that an alarm without a notice stays clear before it is dropped: until then it may be flapping.
 BLIP = 30.0
-#: Seconds of a claim: longer than sending takes.
+#: Seconds of a claim; longer than sending takes.
 LEASE = 60.0
 #: Seconds until a notice that reached nobody is sent again; doubled each time.
 FIRST_RETRY, LONGEST_RETRY = 15.0, 900.0
@@ -29,15 +29,15 @@ FIRST_RETRY, LONGEST_RETRY = 15.0, 900.0
 class AlarmRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One alarm. Times are seconds, by one clock."""
 
-    #: Since when it is raised, and how often it came back.
+    #: When it was raised, and how often it returned.
     since: float
     returns: int = 0
-    #: When people were last told that it is raised, and when that it has cleared; 0.0 for never.
+    #: When people were last notified that it is raised, and that it has cleared; 0.0 for never.
     told_at: float = 0.0
     ended_at: float = 0.0
-    #: Since when it is clear; 0.0 while it is raised.
+    #: When it became clear; 0.0 while it is raised.
     clear_since: float = 0.0
-    #: Who tells of it now, until when nobody else may, and how often that failed.
+    #: The process that sends its notice, until when it is claimed, and how often sending failed.
     teller: str = ""
     claimed_until: float = 0.0
     failures: int = 0
@@ -51,16 +51,16 @@ _decode = msgspec.json.Decoder(dict[str, AlarmRecord]).decode
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """What people are to be told of one alarm."""
+    """A message about one alarm."""
 
     name: str
     kind: Kind
-    #: Seconds that the alarm has lasted, or did.
+    #: Seconds that the alarm lasts or lasted.
     seconds: float
 
 
 def decode(encoded: bytes) -> Records:
-    """Records as `encode` made them; none from what cannot be read, which another version may have written."""
+    """Decode records; returns none if they cannot be read, because another version may have written them."""
     try:
         return _decode(encoded) if encoded else NO_RECORDS
     except msgspec.DecodeError:
@@ -70,10 +70,10 @@ def decode(encoded: bytes) -> Records:
 def advance(
     records: Records, raised: Mapping[str, float], *, judged: Collection[str], teller: str, now: float
 ) -> tuple[Records, list[Notice]]:
-    """The records as of now, and the notices that `teller` has claimed in them.
+    """Compute the records as of now, and the notices that `teller` has claimed in them.
 
-    `raised`: how long each of these alarms lasts before it is told. `judged`: the alarms of which it is known whether
-    they are raised; while Redis is away, the others stay as they are.
+    `raised`: seconds that each of these alarms lasts before people are notified. `judged`: the alarms that could be
+    evaluated; while Redis is away, the records of the others do not change.
     """
     following: dict[str, AlarmRecord] = dict(records)
     notices: list[Notice] = []
@@ -92,18 +92,18 @@ def advance(
 
 
 def settle(records: Records, notices: Iterable[Notice], *, teller: str, succeeded: bool, now: float) -> Records:
-    """The records after `teller` has sent these notices, or has failed to."""
+    """Compute the records after `teller` has sent these notices, or has failed to."""
     following = dict(records)
     for notice in notices:
         record = following.get(notice.name)
         if record is None or record.teller != teller:
-            continue  # it took too long, and another one tells
+            continue  # it took too long, and another process sends the notice
         following[notice.name] = _settled(record, notice.kind, succeeded=succeeded, now=now)
     return following
 
 
 def merge(records: Records, own: Records) -> Records:
-    """The shared records, with what a process has told while it could not share them."""
+    """Merge the shared records with those of a process that could not write them."""
     following = dict(records)
     for name, record in own.items():
         other = following.get(name)
@@ -132,7 +132,7 @@ def _cleared(record: AlarmRecord | None, now: float) -> AlarmRecord | None:
 
 
 def _due(record: AlarmRecord, tell_after: float | None, now: float) -> Kind | None:
-    """`tell_after`: of an alarm that is raised; None for one that is clear."""
+    """The notice that is due. `tell_after`: of a raised alarm; None for a clear one."""
     if tell_after is not None:
         if not record.told_at:
             return "raised" if now - record.since >= tell_after else None

@@ -1,4 +1,4 @@
-"""One reading of everything that alarms, `status` and metrics show."""
+"""Reads everything that alarms, `status` and metrics show."""
 
 import msgspec
 from redis import Redis
@@ -14,7 +14,7 @@ from workers.settings import Settings
 
 
 class AlarmReading(msgspec.Struct, frozen=True, kw_only=True):
-    """The inbox, its server and reconciliation at a moment."""
+    """The state of the inbox, its server and reconciliation at one time."""
 
     counts: InboxCounts
     load: InboxLoad
@@ -25,7 +25,7 @@ class AlarmReading(msgspec.Struct, frozen=True, kw_only=True):
     waiting_runs: int
     #: How long the oldest reconcile run has waited for a process; None if none waits.
     run_waits: float | None
-    #: What the settings of the process that reads say.
+    #: From the settings of the process that reads.
     has_api_key: bool
 
     @property
@@ -35,12 +35,12 @@ class AlarmReading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_run(self) -> bool:
-        """A process of ours has worked with this Redis before: it is no empty one."""
+        """A process of ours has used this Redis before: it is not empty."""
         return bool(self.figures.latest or self.counts.events)
 
 
 def read(settings: Settings, redis: Redis) -> AlarmReading:
-    """About twenty round trips, however much there is."""
+    """Read it, in about twenty round trips for any amount of data."""
     reconciliation = read_status(settings, redis)
     now = reconciliation.counts.now
     return AlarmReading(

@@ -1,8 +1,8 @@
 """Sends one message to Apprise URLs: a program of its own, which the messenger starts and may kill.
 
-Apprise takes 45 MiB and two seconds to load, and its log may hold what is secret in a URL. Reads JSON from standard
-input: `urls`, `title`, `body`, `kind`, and `seconds` that it may take. Prints a line for each URL that is done: its
-number, and `sent`, `failed` or `invalid`. Without a title, it only says which URLs are `valid`.
+Apprise takes 45 MiB and two seconds to load, and its log may contain the secrets of a URL. Reads JSON from standard
+input: `urls`, `title`, `body`, `kind`, and `seconds` (the time limit). Prints a line for each URL: its number, and
+`sent`, `failed` or `invalid`. Without a title, it only says which URLs are `valid`.
 """
 
 import json
@@ -31,7 +31,7 @@ def main() -> None:
 def _handle(number: int, url: str, order: dict[str, Any]) -> None:
     try:
         result = _send(url, order)
-    except Exception:  # noqa: BLE001 - whatever a plugin raises; its text may hold a secret
+    except Exception:  # noqa: BLE001 - a plugin may raise anything; the text may contain a secret
         result = "failed"
     sys.stdout.write(f"{number} {result}\n")
     sys.stdout.flush()

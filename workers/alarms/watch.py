@@ -1,7 +1,7 @@
-"""Watches alarms in a thread of its own, and tells people of them.
+"""Watches alarms in a thread, and notifies people.
 
-The clock process does so; a web process does while no clock is there. Of several, one tells: a notice is claimed in
-Redis. While Redis is away or refuses writes, each of them goes by its own memory.
+The clock process does so, and web processes while no clock runs. One of them sends each notice, which it claims in
+Redis. While Redis is away or refuses writes, each process uses the records in its memory.
 """
 
 import logging
@@ -29,11 +29,11 @@ logger = logging.getLogger("hitl.alarms")
 
 #: Seconds between two readings.
 EVERY = 5.0
-#: Seconds that Redis is away before a web process tells so, where a clock was there to do it.
+#: Seconds that Redis is away before a web process sends the notice, if a clock was running.
 CLOCK_FIRST = 300.0
-#: Characters of a message: chats refuse longer ones.
+#: Characters of a message; chat services refuse longer ones.
 LONGEST = 3_000
-#: Attempts to record that a notice was sent, since other processes record theirs.
+#: Attempts to record that a notice was sent, because other processes write too.
 _ATTEMPTS = 5
 
 
@@ -49,31 +49,31 @@ class AlarmWatch:
         monotonic: Callable[[], float] = time.monotonic,
         send: Callable[..., bool] = messenger.send,
     ) -> None:
-        """`redis`: a client of its own, with short timeouts."""
+        """`redis`: a client for this watch, with short timeouts."""
         self._settings = settings
         self._redis = redis
         self._process = process
         self._monotonic = monotonic
         self._send = send
         self._name = f"{process}-{uuid.uuid4().hex}"
-        #: How far the inbox clock is ahead of the monotonic one of this host; a guess before the first reading.
+        #: Seconds by which the inbox clock is ahead of the monotonic clock; estimated before the first reading.
         self._ahead = time.time() - monotonic()
         self._has_read = False
-        #: The records that Redis had last, and those that were changed since it could not be written.
+        #: The last records in Redis, and the records that were changed while it could not be written.
         self._shared: Records = notices.NO_RECORDS
         self._own: Records | None = None
-        #: A clock was there when Redis last answered, and since when it does not.
+        #: Whether a clock ran when Redis last answered, and since when Redis does not.
         self._had_clock = False
         self._away_since: float | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch, in a thread that keeps no process from ending."""
+        """Start the watch, in a daemon thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more; what is being sent goes on for a moment."""
+        """Stop the watch; a message that is being sent may be completed."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -83,7 +83,7 @@ class AlarmWatch:
                 self.step()
                 has_failed = False
             except Exception:
-                if not has_failed:  # it may go on for days
+                if not has_failed:  # it may last for days
                     logger.exception("alarms.failed: the alarms could not be evaluated; nobody is told until they can")
                 has_failed = True
         self._redis.close()
@@ -107,7 +107,7 @@ class AlarmWatch:
             self._tell({alarm.name: alarm for alarm in alarms}, claimed)
         return claimed
 
-    # -- who looks ------------------------------------------------------------------------------------
+    # -- evaluation ------------------------------------------------------------------------------------
 
     def _leaves_it_to_a_clock(self) -> bool:
         self._had_clock = presence.is_present(self._redis, "clock")
@@ -122,18 +122,18 @@ class AlarmWatch:
         return now - self._away_since < CLOCK_FIRST
 
     def _evaluate(self) -> tuple[Sequence[Alarm], Sequence[str]]:
-        # Loaded at the first use: a web process beside a clock needs none of it.
+        # Imported at the first use: a web process beside a clock does not need it.
         from workers.alarms import reading
         from workers.alarms.rules import all_rules
 
         current = reading.read(self._settings, self._redis)
         ahead = current.now - self._monotonic()
-        # The inbox clock stands still where nobody can keep it, as on a replica.
+        # The inbox clock stands still if no process can write it, as on a replica.
         self._ahead = max(ahead, self._ahead) if self._has_read else ahead
         self._has_read = True
         return all_rules.evaluate(current), [rule.name for rule in all_rules.RULES]
 
-    # -- who tells ------------------------------------------------------------------------------------
+    # -- notices ------------------------------------------------------------------------------------
 
     def _claim(self, alarms: Sequence[Alarm], judged: Sequence[str], *, is_away: bool) -> list[Notice]:
         from workers.alarms.rules.all_rules import BY_NAME
@@ -147,7 +147,7 @@ class AlarmWatch:
                 following, claimed = notices.advance(records, raised, judged=judged, teller=self._name, now=self._now())
                 if following != self._shared:
                     if not alarm_record.replace(self._redis, encoded, notices.encode(following)):
-                        return []  # another process has looked at the same moment
+                        return []  # another process has written at the same time
                     self._shared = following
                 self._own = None
             except RedisError as error:
@@ -178,7 +178,7 @@ class AlarmWatch:
                         self._shared = settled
                         return
             except RedisError:
-                self._own = self._shared  # it went away meanwhile
+                self._own = self._shared  # Redis went away meanwhile
             else:
                 return
         self._own = self._settled(self._own, claimed, succeeded=succeeded)

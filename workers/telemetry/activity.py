@@ -1,6 +1,7 @@
-"""Tells `hitl-receiver dev` of each delivery and each attempt, as it happens: one datagram each.
+"""Sends each delivery and each attempt to `hitl-receiver dev`, as one datagram each.
 
-Off unless the environment names a Unix socket. What cannot be sent at once is dropped: no process waits for the reader.
+Off unless the environment names a Unix socket. A datagram that cannot be sent at once is dropped: no process waits for
+the reader.
 """
 
 import os
@@ -27,21 +28,21 @@ class DeliveryAnswered(msgspec.Struct, frozen=True, kw_only=True, tag="delivery"
 
     status: int
     reason: str
-    #: Empty where the delivery was refused before it was read.
+    #: Empty if the delivery was refused before it was read.
     event: str = ""
     event_key: str = ""
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, tag="attempt"):
-    """A handler ended, or did not begin."""
+    """A handler ended, or did not start."""
 
-    #: Empty where the event is for no handler.
+    #: Empty if the event is for no handler.
     handler: str
     event: str
     event_key: str
     #: done, skipped, retry, failed, held, released, unconfirmed, incomplete or unrouted
     end: str
-    #: How long the handler ran.
+    #: Seconds that the handler ran.
     seconds: float = 0.0
     #: The last line of the error.
     error: str = ""
@@ -65,7 +66,7 @@ class ActivitySender:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "ActivitySender | None":
-        """None where no `dev` stack reads."""
+        """The sender; None without a `dev` stack."""
         path = environ.get(VARIABLE)
         return cls(path) if path else None
 
@@ -79,7 +80,7 @@ class ActivitySender:
             return  # the reader is gone, or too slow
 
     def send_answer(self, status: int, reason: str, event: Event | None) -> None:
-        """Send that a delivery got this answer; `event` is None where it was refused before it was read."""
+        """Send that a delivery got this answer; `event` is None if it was refused before it was read."""
         name, key = ("", "") if event is None else _names(event)
         self.send(DeliveryAnswered(status=status, reason=reason, event=name, event_key=key))
 

@@ -1,4 +1,4 @@
-"""Makes spans with the SDK of OpenTelemetry. Imported only where traces are configured: see `traces`."""
+"""Makes spans with the SDK of OpenTelemetry. Imported only if traces are configured: see `traces`."""
 
 import logging
 import threading
@@ -23,7 +23,7 @@ from workers.telemetry.traces import Attributes, Span, SpanKind
 
 #: Characters of an attribute's value.
 LONGEST_VALUE = 256
-#: Seconds for what was not sent at the end.
+#: Seconds to send the remaining spans at the end.
 _CLOSE_SECONDS = 2.0
 _KINDS = {
     "server": trace.SpanKind.SERVER,
@@ -45,13 +45,13 @@ class OtelTracer:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, traces_calls: bool) -> Self:
-        """Set up the SDK by its standard variables; raises what an exporter raises, and `LookupError`."""
+        """Set up the SDK from its standard variables; raises the errors of exporters, and `LookupError`."""
         logging.getLogger("opentelemetry.util.re").addFilter(_hide_header)
         exporters = [_exporter(name) for name in _exporter_names(environ)]
         provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
         for exporter in exporters:
             provider.add_span_processor(BatchSpanProcessor(exporter))
-        trace.set_tracer_provider(provider)  # the user's own spans
+        trace.set_tracer_provider(provider)  # for the spans of the user
         if traces_calls and "httpx" not in environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", ""):
             HTTPXClientInstrumentor().instrument(request_hook=_hide_url, async_request_hook=_hide_url_async)
         return cls(provider)
@@ -79,7 +79,7 @@ class OtelTracer:
         return OtelSpan(span, dict(attributes()) if attributes is not None and span.is_recording() else {})
 
     def close(self) -> None:
-        """Send what was not sent yet. An exporter that hangs must not hold up the end of this process."""
+        """Send the remaining spans. An exporter that hangs must not delay the end of this process."""
         closing = threading.Thread(target=self._provider.shutdown, name="hitl-traces", daemon=True)
         closing.start()
         closing.join(_CLOSE_SECONDS)
@@ -92,7 +92,7 @@ class OtelSpan(Span):
 
     def __init__(self, span: trace.Span, attributes: dict[str, str | int | float]) -> None:
         self._span = span
-        #: Set all at once at the end: each call of the SDK costs about as much as an attribute.
+        #: Set together at the end: each call of the SDK costs about as much as an attribute.
         self._attributes = attributes
         self._has_error = False
 
@@ -127,7 +127,7 @@ class OtelSpan(Span):
 
 
 def _span_context(text: str) -> SpanContext | None:
-    """What a `traceparent` from anywhere names; None for one that is not valid."""
+    """The span that an untrusted `traceparent` names; None if it is not valid."""
     if not (valid := valid_traceparent(text)):
         return None
     _, trace_id, span_id, flags = valid.split("-")
@@ -142,26 +142,26 @@ def _remote(parent: str) -> Context:
 
 
 def _clean(value: str | float) -> str | float:
-    """A value that can be sent: short, and no half of a surrogate pair, which would cost the whole batch."""
+    """A value that can be sent: short, and without lone surrogates, which would lose the whole batch."""
     if not isinstance(value, str) or (value.isascii() and len(value) <= LONGEST_VALUE):
         return value
     return value[:LONGEST_VALUE].encode("utf-8", "replace").decode()
 
 
 def _exporter_names(environ: Mapping[str, str]) -> list[str]:
-    """The exporters by the names that packages register; raises `ValueError` for an address that is none."""
+    """The exporters by the names that packages register; raises `ValueError` for an invalid address."""
     names = [name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(",") if name.strip()] or ["otlp"]
     otlp = "otlp_proto_grpc" if _of_otlp(environ, "PROTOCOL")[1] == "grpc" else "otlp_proto_http"
     names = [otlp if name == "otlp" else name for name in dict.fromkeys(names) if name != "none"]
     variable, endpoint = _of_otlp(environ, "ENDPOINT")
     if "otlp_proto_http" in names and endpoint and not endpoint.lower().startswith(("http://", "https://")):
-        # It may hold a password: it is not repeated here.
+        # The message omits it, because it may contain a password.
         raise ValueError(f"{variable} must begin with http:// or https://")
     return names
 
 
 def _of_otlp(environ: Mapping[str, str], setting: str) -> tuple[str, str]:
-    """The variable that has a setting of OTLP for traces, and its value; an empty one where neither is set."""
+    """The variable of an OTLP setting for traces, and its value; empty if none is set."""
     for variable in (f"OTEL_EXPORTER_OTLP_TRACES_{setting}", f"OTEL_EXPORTER_OTLP_{setting}"):
         if value := environ.get(variable, "").strip():
             return variable, value
@@ -178,13 +178,13 @@ def _exporter(name: str) -> SpanExporter:
 
 
 def _hide_header(record: logging.LogRecord) -> bool:
-    """Keep the header out of the warning that it is invalid: it is a password most often."""
+    """Remove the header from the warning that it is invalid, because it is usually a password."""
     record.msg, record.args = "traces.header_invalid: write OTEL_EXPORTER_OTLP_HEADERS as name=value, URL encoded", ()
     return True
 
 
 def _resource() -> Resource:
-    """By OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES; the service is hitl-receiver unless they name another."""
+    """The resource from OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES; the default service is hitl-receiver."""
     resource = Resource.create()
     if str(resource.attributes.get(SERVICE_NAME, "unknown_service")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: "hitl-receiver"}))
@@ -192,7 +192,7 @@ def _resource() -> Resource:
 
 
 def _hide_url(span: trace.Span, request: RequestInfo) -> None:
-    """Keep the host alone of a URL that a handler calls: paths and queries hold names and secrets."""
+    """Keep only the host of a URL that a handler calls: paths and queries contain names and secrets."""
     if isinstance(span, ReadableSpan) and span.attributes is not None:
         url = httpx.URL(request.url) if isinstance(request.url, httpx.URL | str) else None
         shown = "" if url is None else f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"

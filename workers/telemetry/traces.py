@@ -1,7 +1,7 @@
 """Traces: a span for each delivery, handler run and outgoing call, through OpenTelemetry.
 
 Without the extra `otel`, and until an OTEL_* variable names an exporter, nothing of OpenTelemetry is imported here, and
-every span is `NO_SPAN`. `workers.telemetry.otel_tracer` makes real ones.
+every span is `NO_SPAN`. `workers.telemetry.otel_tracer` creates real spans.
 """
 
 import logging
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hitl.traces")
 
-#: `server`: something came in. `consumer`: a handler runs. `client`: a call goes out. `producer`: an event is stored.
+#: `server`: a request is served. `consumer`: a handler runs. `client`: a call is made. `producer`: an event is stored.
 SpanKind: TypeAlias = Literal["server", "consumer", "client", "producer"]
 Attributes: TypeAlias = Mapping[str, str | int | float]
 
-#: Any of these says where spans go.
+#: Each of these can name the destination of spans.
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _INSTALL = "pip install 'hitl-receiver[otel]'"
 
@@ -36,15 +36,15 @@ class Span:
 
     @property
     def traceparent(self) -> str:
-        """What other processes continue the trace with; empty without tracing."""
+        """The text with which other processes continue the trace; empty without tracing."""
         return ""
 
     def headers(self) -> dict[str, str]:
-        """The headers of a call that this span is of."""
+        """The headers of the call that this span represents."""
         return {}
 
     def add(self, attributes: Attributes, *, error: str | None = None) -> None:
-        """Add attributes; `error`: why what it is of did not succeed, without personal data."""
+        """Add attributes; `error`: the reason of a failure, without personal data."""
 
     def __enter__(self) -> Self:
         return self
@@ -72,10 +72,10 @@ def span(
     started: datetime | None = None,
     attributes: Callable[[], Attributes] | None = None,
 ) -> Span:
-    """Begin a span, which ends with its ``with`` block and is the current one in it.
+    """Begin a span, which is current in its ``with`` block and ends with it.
 
-    `parent`, `links`: `traceparent` texts from anywhere; one that is not valid is left out. Without a valid parent a
-    trace begins; with None, the current span is the parent. `attributes` is called only for a span that is recorded.
+    `parent`, `links`: untrusted `traceparent` texts; invalid ones are ignored. Without a valid parent a trace begins;
+    with None, the current span is the parent. `attributes` is called only for a span that is recorded.
     """
     if _tracer is None:
         return NO_SPAN
@@ -83,7 +83,7 @@ def span(
 
 
 def without_http_spans() -> AbstractContextManager[None]:
-    """A context in which no instrumentation makes a span of an HTTP call, because its URL is a secret."""
+    """A context in which no instrumentation records an HTTP call, because its URL is a secret."""
     utils = sys.modules.get("opentelemetry.instrumentation.utils")
     return nullcontext() if utils is None else utils.suppress_http_instrumentation()
 
@@ -105,19 +105,19 @@ def preload() -> None:
 def start(*, traces_calls: bool = False) -> None:
     """Trace from now on, if OpenTelemetry is configured and installed; in the process that traces, after any fork.
 
-    `traces_calls`: also what is called through httpx. Nothing that is wrong with the configuration stops the process.
+    `traces_calls`: also trace calls through httpx. No error of the configuration stops the process.
     """
     global _tracer
     if _tracer is not None or not is_configured() or (tracer := _import_tracer()) is None:
         return
     try:
         _tracer = tracer.from_environment(os.environ, traces_calls=traces_calls)
-    except Exception as error:  # noqa: BLE001 - whatever an exporter makes of its variables
+    except Exception as error:  # noqa: BLE001 - an exporter may raise anything
         logger.warning("traces.off error=%s: %s; check the OTEL_* variables", type(error).__name__, error)
 
 
 def stop() -> None:
-    """Send what was not sent yet, for two seconds at the most, and trace no more."""
+    """Send the remaining spans, for two seconds at the most, and stop tracing."""
     global _tracer
     tracer, _tracer = _tracer, None
     if tracer is not None:

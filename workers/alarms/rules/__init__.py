@@ -1,1 +1,1 @@
-"""The rules, by what they look at; `all_rules.RULES` lists them."""
+"""The rules, by subject; `all_rules.RULES` lists them."""

@@ -9,27 +9,27 @@ from workers.alarms.rules import delivery_rules, process_rules, reconcile_rules,
 from workers.settings import Settings
 
 _BY_TOPIC = (*redis_rules.RULES, *process_rules.RULES, *delivery_rules.RULES, *reconcile_rules.RULES)
-#: The critical ones first; within a severity, what explains the others first.
+#: Critical rules first; within a severity, causes before consequences.
 RULES: tuple[AlarmRule, ...] = tuple(sorted(_BY_TOPIC, key=lambda rule: rule.severity))
 BY_NAME = {rule.name: rule for rule in RULES}
 REDIS_UNREACHABLE = "redis_unreachable"
 
 
 def evaluate(reading: AlarmReading) -> list[Alarm]:
-    """The alarms that are raised, the most urgent first."""
+    """The raised alarms, most urgent first."""
     alarms = (raised(rule, reading) for rule in RULES)
     return [one for one in alarms if one is not None]
 
 
 def unreachable(error: RedisError) -> Alarm:
-    """The alarm where Redis could not be read; reading the call budget writes."""
+    """The alarm if Redis cannot be read. Reading the call budget also writes."""
     if isinstance(error, ReadOnlyError):
         return alarm(BY_NAME["redis_read_only"], Problem(redis_rules.READ_ONLY))
     return alarm(BY_NAME[REDIS_UNREACHABLE], redis_rules.unreachable(error))
 
 
 def check(settings: Settings, redis: Redis) -> list[Alarm]:
-    """Read and evaluate; where Redis cannot be read, that is the alarm."""
+    """Read and evaluate; if Redis cannot be read, that is the only alarm."""
     try:
         reading = read(settings, redis)
     except RedisError as error:

@@ -1,7 +1,7 @@
-"""Alarms of deliveries: what was refused and why, what nobody can read or wants, and what contradicts.
+"""Alarms of deliveries: refused, unreadable, unrouted and contradictory ones.
 
-Anybody can post to the endpoints. So a sentence says what was counted, and names a wrong secret as the cause only as
-far as the counts speak for it.
+Anybody can post to the endpoints. So a text states the counts, and names a wrong secret as the cause only if the counts
+support it.
 """
 
 from workers.alarms.alarm import AlarmRule, Problem
@@ -10,9 +10,9 @@ from workers.inbox.alarms.alarm_figures import AlarmFigures
 from workers.inbox.alarms.recent_counts import RECENTLY
 from workers.telemetry.quantities import counted, duration, since
 
-#: Refused deliveries that are not one stranger's.
+#: Refused deliveries that are too many for one stranger.
 REFUSED = 5
-#: Seconds without a further refusal, and with a verified delivery, after which the cause is taken for repaired.
+#: Seconds without another refusal, and with a verified delivery, after which the cause counts as repaired.
 REPAIRED_AFTER = 10.0
 DAY = 86_400.0
 
@@ -145,7 +145,7 @@ def _callback_misused(reading: AlarmReading) -> str | None:
 
 
 def _is_repaired(figures: AlarmFigures, reasons: tuple[str, ...]) -> bool:
-    """A delivery was verified some seconds after the last one that was refused for one of these reasons."""
+    """Whether a delivery was verified some seconds after the last refusal for one of these reasons."""
     refused = max((figures.latest.get(reason, 0.0) for reason in reasons), default=0.0)
     return figures.latest.get("verified_signed", 0.0) - refused > REPAIRED_AFTER
 

@@ -1,4 +1,4 @@
-"""Alarms of work that does not go on: processes that are absent, and effects that need a person."""
+"""Alarms of stopped work: absent processes, and effects that need a person."""
 
 from collections.abc import Collection
 
@@ -7,17 +7,17 @@ from workers.alarms.reading import AlarmReading
 from workers.inbox.operations.pausing import ALL
 from workers.telemetry.quantities import counted, duration, since
 
-#: Seconds that work may be due with no drain: a worker needs a moment to start one.
+#: Seconds that work may be due without a drain: a worker needs some time to start one.
 NO_DRAIN = 10.0
 #: Seconds that work may be due while drains run.
 BACKLOG = 60.0
 #: Seconds that a reconcile run may wait for a process: another one may run for 10 seconds before it.
 RUN_WAITS = 30.0
-#: Seconds after which a web process that stopped is taken for one that was meant to stop.
+#: Seconds after which a stopped web process counts as stopped on purpose.
 WEB_GONE = 7 * 86_400.0
 #: Seconds that a repair or a conflict counts as recent.
 DAY = 86_400.0
-#: Handlers that a sentence names.
+#: Handlers that a text names at most.
 MOST_NAMES = 5
 
 

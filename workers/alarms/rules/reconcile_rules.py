@@ -4,9 +4,9 @@ from workers.alarms.alarm import AlarmRule, Problem
 from workers.alarms.reading import AlarmReading
 from workers.telemetry.quantities import counted, duration, since
 
-#: Reconcile runs in a row that ended early: one may be bad luck.
+#: Consecutive reconcile runs that ended early; a single one is no alarm.
 FAILURES = 3
-#: Share of the hour's calls below which there are few left.
+#: Share of the hour's calls below which few are left.
 FEW_CALLS = 0.1
 
 

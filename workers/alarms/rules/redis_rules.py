@@ -15,7 +15,7 @@ READ_ONLY = "The server of REDIS_URL is a replica, which takes no writes: delive
 
 
 def unreachable(error: Exception) -> Problem:
-    """Redis was not read because of this."""
+    """The problem of a failed read of Redis."""
     reason = str(error).rstrip(".")[:_LONGEST_REASON]
     return Problem(
         f"Redis does not answer, so nothing is accepted and nothing is handled ({type(error).__name__}: {reason})."
@@ -50,7 +50,7 @@ def _mebibytes(reading: AlarmReading) -> str:
 
 
 def _from_settings(reading: AlarmReading, event: str) -> Problem | None:
-    """The warning of a start, while its cause lasts."""
+    """The warning that programs log at their start, while its cause lasts."""
     for warning in redis_checks.warnings(reading.figures.info, reading.figures.config):
         if warning.event.startswith(event):
             setting = warning.event.partition(" ")[2]
@@ -93,7 +93,7 @@ RULES = (
         severity="critical",
         condition="Redis does not answer",
         remedy="Start Redis, or correct REDIS_URL. HITL.sh repeats what was answered with 503, for about two days.",
-        # Whoever cannot read calls `unreachable`.
+        # A process that cannot read Redis calls `unreachable`.
         check=lambda _reading: None,
     ),
     AlarmRule(
