@@ -1,4 +1,4 @@
-"""Checks HITL_ALERTS when a program starts that may tell of alarms."""
+"""Checks HITL_ALERTS at the start of programs that send alarms."""
 
 from workers.settings import Settings, SettingsInvalid
 

@@ -12,7 +12,7 @@ from service.log_format import LogFormatter, LogStyle
 
 #: Bytes that a pipe takes at once, so that the lines of several processes do not mix (PIPE_BUF of Linux).
 ATOMIC = 4_096
-#: Libraries whose DEBUG lines say nothing of ours.
+#: Libraries whose DEBUG lines are not about this program.
 _CHATTY = ("rq", "redis", "push_response", "httpcore", "asyncio", "urllib3")
 
 

@@ -1,4 +1,4 @@
-"""`hitl-receiver completion`: the script with which a shell completes commands, options and their values."""
+"""`hitl-receiver completion`: prints the script with which a shell completes commands, options and values."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -6,7 +6,7 @@ from click.shell_completion import get_completion_class
 from service.cli.output import echo_lines
 
 _PROGRAM = "hitl-receiver"
-#: Where click reads that a shell asks for a completion.
+#: The variable with which a shell asks click for a completion.
 _VARIABLE = "_HITL_RECEIVER_COMPLETE"
 
 

@@ -24,7 +24,7 @@ def at(moment: float) -> datetime:
 
 
 def elapsed(seconds: float) -> str:
-    """How long something took: ``0.4 ms``, ``12 ms``, ``3.1 s``, ``17 min``."""
+    """A duration as text: ``0.4 ms``, ``12 ms``, ``3.1 s``, ``17 min``."""
     if seconds < 0.001:
         return f"{seconds * 1000:.1f} ms"
     if seconds < 1.0:

@@ -28,7 +28,7 @@ _GAP = "  "
 _COUNT_WIDTH = 8
 #: Columns of a whole field, with its note; a longer note goes on below.
 _FIELD_WIDTH = 120
-#: Columns of a note at least, however narrow the terminal is.
+#: The least width of a note, in columns.
 _LEAST_NOTE = 15
 _LONGEST_CUT = 60
 #: Seconds after which work shows its progress.
@@ -72,7 +72,7 @@ def print_json_line(value: Any) -> None:
 
 @contextmanager
 def progress_bar(length: int | None, label: str, *, prints: bool = False) -> Iterator[Callable[[int], None]]:
-    """Show progress on standard error while this lasts, where that is a terminal, and once it takes long.
+    """Show progress on standard error during a block that takes long, if it is a terminal.
 
     Yields a function that takes how many more records are done. `length`: how many there are, where that is known.
     `prints`: standard output is written meanwhile, so it must be no terminal.
@@ -157,7 +157,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _widths(table: Sequence[Sequence[str]], indent: int) -> list[int]:
-    """The width of each column: that of its widest cell, or less where the terminal is too narrow for all."""
+    """The width of each column: that of its widest cell, or less if the terminal is too narrow."""
     columns = list(zip(*table, strict=True))
     widths = [max(map(len, column)) for column in columns]
     terminal = _columns()
@@ -173,7 +173,7 @@ def _widths(table: Sequence[Sequence[str]], indent: int) -> list[int]:
 
 
 def _columns() -> int | None:
-    """Of the terminal; None where standard output is none."""
+    """The width of the terminal; None if standard output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -184,7 +184,7 @@ def _json_time(value: Any) -> str:
 
 
 def _color() -> bool | None:
-    """False where the user wants no colors (https://no-color.org); else they depend on the terminal."""
+    """False if the user disables colors (https://no-color.org); else None: they depend on the terminal."""
     return False if os.environ.get("NO_COLOR") else None
 
 

@@ -72,5 +72,5 @@ def _is_in_user_file(error: BaseException) -> bool:
 
 
 def is_users(filename: str) -> bool:
-    """Whether a file is neither ours nor that of a library."""
+    """Whether a file belongs neither to this program nor to a library."""
     return not filename.startswith(("<", *_NOT_THE_USERS))

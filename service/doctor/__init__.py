@@ -1,1 +1,1 @@
-"""What `hitl-receiver doctor` checks: each module reads one part of the deployment and returns findings."""
+"""The checks of `hitl-receiver doctor`: each module reads one part of the deployment and returns findings."""

@@ -1,4 +1,4 @@
-"""What doctor finds out about the public address."""
+"""The checks of the public address."""
 
 import httpx
 
@@ -10,7 +10,7 @@ SECONDS = 10.0
 
 
 def address_finding(public_url: str | None) -> Finding:
-    """One GET, of a path that no counter counts."""
+    """GET a path that no counter counts."""
     check = "address.reachable"
     if public_url is None:
         return warning(

@@ -1,4 +1,4 @@
-"""What doctor finds out about HITL.sh: its own health, the API key, and the calls that are left."""
+"""The checks of HITL.sh: its health, the API key, and the remaining calls."""
 
 from collections.abc import Iterator
 
@@ -18,16 +18,16 @@ from workers.settings import Settings
 
 #: Seconds to wait for HITL.sh.
 SECONDS = 10.0
-#: The paths that the vendor's troubleshooting page calls, below the base URL.
+#: The paths of the vendor's troubleshooting page, below the base URL.
 HEALTH_PATHS = ("/health", "/api/health")
-#: What reconcile runs and asking need.
+#: The permissions that reconcile runs and asking need.
 _PERMISSIONS = ("requests:read", "requests:write")
-#: Statuses of a key's account with which calls are answered.
+#: Statuses of an account whose calls are answered.
 _GOOD_STATUSES = ("active", None)
 
 
 def api_findings(settings: Settings, redis: Redis | None) -> Iterator[Finding]:
-    """Makes one call that counts, charged to the shared budget. `redis`: None where it does not answer."""
+    """Check HITL.sh with one call, charged to the shared budget. `redis`: None if it does not answer."""
     yield _health_finding(settings.base_url)
     if settings.api_key is None:
         yield warning(
@@ -42,7 +42,7 @@ def api_findings(settings: Settings, redis: Redis | None) -> Iterator[Finding]:
 
 
 def _health_finding(base_url: str) -> Finding:
-    """https://docs.hitl.sh, "Troubleshooting": the one page that names the endpoint, below two paths."""
+    """Check the health endpoint, whose two paths only https://docs.hitl.sh, "Troubleshooting", names."""
     options = http_transport.options(base_url, SECONDS)
     try:
         with httpx.Client(**options) as client:

@@ -1,4 +1,4 @@
-"""Every check of `hitl-receiver doctor`, for docs/doctor.md. Pure."""
+"""Every check of `hitl-receiver doctor`, for docs/doctor.md. No I/O."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Its group, a dot, and its name in the group.
     name: str
-    #: What is checked, and what is wrong when it fails.
+    #: The condition that is checked, and the consequence if it does not hold.
     meaning: str
 
 
@@ -22,7 +22,7 @@ GROUP_TITLES = {
     "address": "Public address",
     "prove": "Proof",
 }
-#: Those of `doctor` without `--prove`.
+#: The groups of `doctor` without `--prove`.
 CHECKED_GROUPS = tuple(group for group in GROUP_TITLES if group != "prove")
 
 

@@ -32,7 +32,7 @@ def _findings(environ: Mapping[str, str], groups: Collection[str], *, offline: b
     _, of_serve = _read(environ, receives=True)
     _, of_work = _read(environ, handles=True)
     for finding in setting_findings(problems, of_serve, of_work):
-        # Without settings no other check is made: that is said whatever was asked for.
+        # Without settings no other check is possible; this is reported for any choice of groups.
         if "settings" in groups or (settings is None and finding.check == "settings.valid"):
             yield finding
     if settings is None:
@@ -63,7 +63,7 @@ def _read(
 
 
 def _guarded(check: str, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """These findings; where Redis fails meanwhile, an error of this check ends them."""
+    """Yield these findings; if Redis fails meanwhile, an error of this check is the last."""
     try:
         yield from findings
     except RedisError as failure:

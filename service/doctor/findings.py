@@ -1,4 +1,4 @@
-"""Findings: what a check found, how bad it is, and what to do. Pure."""
+"""Findings: the result of a check, its level, and what to do. No I/O."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     level: Level
     #: A sentence.
     text: str
-    #: What to do, as a sentence; None where nothing is to be done.
+    #: What to do, as a sentence; None if there is nothing to do.
     fix: str | None = None
 
     @property
@@ -27,18 +27,18 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SettingValue(msgspec.Struct, frozen=True, kw_only=True):
-    """A setting as it is in force."""
+    """A setting that is in force."""
 
     name: str
-    #: Never a secret: of these, how many are set and how long they are.
+    #: Never a secret: for secrets, how many are set and how long they are.
     value: str
-    #: Where it comes from.
+    #: The source of the value.
     origin: str
     meaning: str
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
-    """All that was found."""
+    """All findings and settings."""
 
     settings: tuple[SettingValue, ...]
     findings: tuple[Finding, ...]
@@ -49,20 +49,20 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ok(check: str, text: str) -> Finding:
-    """A finding that needs nothing."""
+    """A finding that needs no action."""
     return Finding(check=check, level="ok", text=text)
 
 
 def warning(check: str, text: str, fix: str) -> Finding:
-    """A finding that should be put right."""
+    """A finding that should be corrected."""
     return Finding(check=check, level="warning", text=text, fix=fix)
 
 
 def error(check: str, text: str, fix: str) -> Finding:
-    """A finding with which decisions are not received, not handled or lost."""
+    """A finding that causes decisions to be lost, not received or not handled."""
     return Finding(check=check, level="error", text=text, fix=fix)
 
 
 def worst(findings: tuple[Finding, ...]) -> Level:
-    """The worst level among findings; ok where there is none."""
+    """The worst level among findings; ok if there are none."""
     return max((finding.level for finding in findings), key=EXIT_STATUS.__getitem__, default="ok")

@@ -1,4 +1,4 @@
-"""What doctor finds out about the user's handlers and their sinks."""
+"""The checks of the user's handlers and their sinks."""
 
 import contextlib
 import socket
@@ -20,9 +20,9 @@ CONNECT_SECONDS = 3.0
 
 
 def handler_findings(settings: Settings, *, offline: bool = False) -> Iterator[Finding]:
-    """Import the handlers as a worker does, and look at their routes. `offline`: connect to no sink."""
+    """Import the handlers as a worker does, and check their routes. `offline`: connect to no sink."""
     if settings.handlers is None:
-        return  # settings.work says so
+        return  # settings.work reports it
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a module may print, and standard output is for the report
             router = load_user_router(settings.handlers)
@@ -63,7 +63,7 @@ def _confirmation_finding(settings: Settings, router: Router) -> Finding:
 
 
 def _sink_findings(router: Router) -> Iterator[Finding]:
-    """Connect to the host of each sink that has one, and send nothing."""
+    """Connect to the host of each sink, and send nothing."""
     reached: list[str] = []
     for route in router.routes:
         address = _address_of(route.handler)
@@ -84,7 +84,7 @@ def _sink_findings(router: Router) -> Iterator[Finding]:
 
 
 def _address_of(send: object) -> tuple[str, int] | None:
-    """Host and port of the sink that a route calls; None for other handlers, and for sinks of the user's own."""
+    """Host and port of the sink that a route calls; None for other handlers, also for sinks that users write."""
     sink = getattr(send, "__self__", None)
     return sink.address if isinstance(sink, Slack | Webhook) else None
 

@@ -1,4 +1,4 @@
-"""What doctor finds out about the other processes: whether workers and a clock answer."""
+"""The checks of the other processes: whether workers and a clock run."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from workers.settings import Settings
 
 
 def process_findings(redis: Redis, settings: Settings) -> Iterator[Finding]:
-    """Raises `RedisError`."""
+    """Check the processes; raises `RedisError`."""
     yield _workers_finding(redis)
     if settings.api_key is not None:
         yield _reconcile_finding(redis)

@@ -1,4 +1,4 @@
-"""What doctor finds out about the Redis server."""
+"""The checks of the Redis server."""
 
 from collections.abc import Iterator
 
@@ -11,12 +11,12 @@ from service.web.ingest import CALLBACK_MEMORY_LIMIT, MEMORY_LIMIT
 from workers.redis_checks import CLUSTER_PROBLEM, ServerState, address, clock_skew, is_cluster, read_state, warnings
 
 #: Seconds by which two clocks may differ.
-MOST_SKEW = 2.0
+MAX_SKEW = 2.0
 _CHECKS = {"redis.too_old": "redis.version", "redis.evicts": "redis.eviction", "redis.not_durable": "redis.durability"}
 
 
 def redis_findings(redis: Redis, url: str) -> Iterator[Finding]:
-    """Everything about the server; ends with one error where it does not answer."""
+    """Check the server; the only finding is an error if it does not answer."""
     try:
         state, skew = read_state(redis), clock_skew(redis)
     except RedisError as failure:
@@ -33,7 +33,7 @@ def redis_findings(redis: Redis, url: str) -> Iterator[Finding]:
 
 
 def server_findings(state: ServerState) -> Iterator[Finding]:
-    """What the programs also log at their start, and whether it is a replica."""
+    """Check the settings that programs also check at their start, and that it is no replica."""
     found = {_CHECKS[one.event.partition(" ")[0]]: one for one in warnings(state.info, state.config)}
     for check, good in _good(state).items():
         if (problem := found.get(check)) is not None:
@@ -57,7 +57,7 @@ def server_findings(state: ServerState) -> Iterator[Finding]:
 
 
 def memory_findings(state: ServerState) -> Iterator[Finding]:
-    """How much room is left."""
+    """Check the free memory."""
     if "used_memory" not in state.info:
         yield ok("redis.memory", "Unknown: the server does not tell.")
         return
@@ -76,9 +76,9 @@ def memory_findings(state: ServerState) -> Iterator[Finding]:
 
 
 def clock_finding(skew: float) -> Finding:
-    """`skew`: seconds by which the server's clock is ahead."""
-    if abs(skew) <= MOST_SKEW:
-        return ok("redis.clock", f"The clocks of the server and of this machine agree within {MOST_SKEW:.0f} seconds.")
+    """Check the clock. `skew`: seconds by which the server's clock is ahead."""
+    if abs(skew) <= MAX_SKEW:
+        return ok("redis.clock", f"The clocks of the server and of this machine agree within {MAX_SKEW:.0f} seconds.")
     side = "ahead of" if skew > 0 else "behind"
     return warning(
         "redis.clock",
@@ -88,7 +88,7 @@ def clock_finding(skew: float) -> Finding:
 
 
 def _good(state: ServerState) -> dict[str, str | None]:
-    """A sentence for each check that can fail, for when it does not; None where nothing is known."""
+    """For each check, the sentence if it succeeds; None if the setting cannot be read."""
     version, fsync = _version(state), state.config.get("appendfsync")
     return {
         "redis.version": version and f"{version}.",

@@ -1,4 +1,4 @@
-"""Each setting with what it does, where its value comes from, and what of it may be shown. Pure."""
+"""Each setting with its meaning, the source of its value, and the text that may be shown. No I/O."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ class SettingEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One setting."""
 
     name: str
-    #: As it would be written; empty where there is none.
+    #: As it would be written; empty if there is none.
     default: str = ""
     meaning: str
     #: How a value is shown.
@@ -79,14 +79,14 @@ SETTINGS = (
 
 
 def setting_values(environ: Mapping[str, str], origin_of: Callable[[str], str]) -> tuple[SettingValue, ...]:
-    """Every setting as it is in force. `origin_of`: where a setting that has a value was given it."""
+    """Every setting that is in force. `origin_of`: returns the source of a value."""
     return tuple(_value(entry, environ.get(entry.name, "").strip(), origin_of) for entry in SETTINGS)
 
 
 def setting_findings(
     problems: SettingsInvalid | None, of_serve: SettingsInvalid | None, of_work: SettingsInvalid | None
 ) -> Iterator[Finding]:
-    """What the settings refuse, to any program and beyond that to `serve` and `work`."""
+    """Check that the settings are valid for all programs, and sufficient for `serve` and `work`."""
     general = [] if problems is None else problems.problems
     for problem in general:
         yield error("settings.valid", f"{problem}.", _FIX)
@@ -112,5 +112,5 @@ def _value(entry: SettingEntry, text: str, origin_of: Callable[[str], str]) -> S
 def _shown(entry: SettingEntry, text: str) -> str:
     try:
         return entry.show(text)
-    except ValueError:  # no URL: it may hold a password all the same
+    except ValueError:  # an invalid URL may contain a password too
         return "set, unreadable"

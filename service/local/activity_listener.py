@@ -1,4 +1,4 @@
-"""Receives the activity of the processes of a `dev` stack, and hands it on in a thread."""
+"""Receives the activity of the processes of a `dev` stack, and passes it to a function in a thread."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ class ActivityListener:
     """A Unix socket in a private folder, and the thread that reads it."""
 
     def __init__(self, path: Path, on_activity: Callable[[Activity], None], on_pause: Callable[[], None]) -> None:
-        """`on_pause` is called whenever nothing has come for `PAUSE` seconds. Both are called in one thread."""
+        """`on_pause` is called after each `PAUSE` seconds without activity. Both are called in one thread."""
         self._path = path
         self._on_activity = on_activity
         self._on_pause = on_pause

@@ -1,4 +1,4 @@
-"""Which `dev` stack listens on which port, so that another one can say so."""
+"""Records which `dev` stack listens on which port, for messages of other stacks."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ def registered(*ports: int) -> Iterator[None]:
     The lock on a note ends with its process, so the note of one that was killed counts for nothing.
     """
     with ExitStack() as notes:
-        with suppress(FolderRefused, OSError):  # then another stack says less
+        with suppress(FolderRefused, OSError):  # then messages of other stacks say less
             make_private(_folder())
             for port in ports:
                 note = notes.enter_context(_note(port).open("a+"))
@@ -29,7 +29,7 @@ def registered(*ports: int) -> Iterator[None]:
 
 
 def owner(port: int) -> str | None:
-    """Which `dev` stack of this user has the port, for a message; None where that is not known."""
+    """The `dev` stack of this user that has the port, for a message; None if unknown."""
     with suppress(FolderRefused, OSError):
         make_private(_folder())
         with _note(port).open() as note:

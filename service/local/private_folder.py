@@ -56,7 +56,7 @@ def check_owner(path: Path) -> None:
 
 
 def socket_path(folder: Path, name: str) -> Path:
-    """Where a Unix socket of that name belongs: in the folder, or where that path is too long, in a private one."""
+    """The path of a Unix socket with this name: in the folder, or in a private one if the path is too long."""
     beside = folder / name
     if len(os.fsencode(beside)) <= LONGEST_SOCKET:
         return beside

@@ -1,4 +1,4 @@
-"""Notices changes of Python files in the user's folders. Needs the extra `embedded`."""
+"""Detects changes of Python files in the user's folders. Needs the extra `embedded`."""
 
 import logging
 import threading
@@ -52,7 +52,7 @@ class SourceWatch:
             thread.join(5.0)
 
     def take_change(self) -> bool:
-        """Whether files have changed since the last call."""
+        """Return whether files have changed since the last call."""
         if not self._changed.is_set():
             return False
         self._changed.clear()

@@ -74,7 +74,7 @@ class Stack:
         self.supervisor.check()
 
     def change_settings(self, settings: Mapping[str, str]) -> None:
-        """Give the processes other settings: each is replaced, and what it does is finished first."""
+        """Replace the processes with ones that have other settings; each finishes its work first."""
         for child in self.supervisor.children:
             if child.name not in {"sandbox", "clock"}:
                 self.supervisor.replace(child.name, overlaps=child.name != "web", settings=settings)
@@ -125,7 +125,7 @@ def _sandbox(folder: Path, settings: Mapping[str, str], port: int | None, receiv
 
 
 def check_ports(port: int, sandbox_port: int | None = None) -> None:
-    """Raise `ServerUnavailable` where a port is taken."""
+    """Raise `ServerUnavailable` if a port is in use."""
     _check_port_is_free(port)
     if sandbox_port is not None:
         _check_port_is_free(sandbox_port, f", for the sandbox ({sandbox_port - port} above --port),")

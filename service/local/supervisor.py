@@ -73,7 +73,7 @@ class Supervisor:
         self._print_line = print_line
         self._together = together
         self._stopping = threading.Event()
-        #: Processes that others have replaced, and until when each may take to end.
+        #: Replaced processes, and the time by which each must have ended.
         self._replaced: list[tuple[subprocess.Popen[str], float]] = []
 
     def request_stop(self, *_signal: object) -> None:
@@ -125,7 +125,7 @@ class Supervisor:
         [child] = [child for child in self.children if child.name == name]
         old = child.process
         child.environ = {**child.environ, **(settings or {})}
-        # What it does with new code or settings says nothing of how it was started.
+        # Its exit with new code or settings does not depend on how it was started.
         child.has_worked = True
         if old is not None and old.poll() is None:
             old.terminate()

@@ -1,4 +1,4 @@
-"""Runs a tunnel client, such as cloudflared, ngrok or ssh -R, and learns the address at which it makes us public."""
+"""Runs a tunnel client, such as cloudflared, ngrok or ssh -R, and reads the public address that it prints."""
 
 import http.server
 import os
@@ -21,9 +21,9 @@ import httpx
 from service.errors import ServiceError
 from service.local.embedded_server import die_with_parent
 
-#: Seconds in which a tunnel must print an address that leads here.
+#: Seconds within which a tunnel must print an address that leads here.
 START_SECONDS = 60.0
-#: The command of each client whose name alone is enough.
+#: The commands of clients that can be given by name.
 COMMANDS = {
     "cloudflared": "cloudflared tunnel --url http://127.0.0.1:{port}",
     "ngrok": "ngrok http {port} --log stdout",
@@ -32,12 +32,12 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: An address without a path: clients print links to documents too.
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?(?=/?(?:[\s\"'|,;)\]<>]|\.?$))")
 _LAST_LINES = 10
-#: Addresses that are tried: what a client prints later is no address of a tunnel.
-_MOST_ADDRESSES = 20
-#: Domains of tunnel services alone. Their addresses are used without a check: where a name is looked up before it
-#: exists, resolvers remember for minutes that it does not.
+#: The number of addresses that are tried; later ones are not addresses of a tunnel.
+_MAX_ADDRESSES = 20
+#: Domains that only tunnel services use. Their addresses are used without a check: if a name is looked up before it
+#: exists, resolvers cache for minutes that it does not.
 _SERVICES = (".trycloudflare.com", ".ngrok-free.app", ".ngrok-free.dev", ".ngrok.app", ".ngrok.dev", ".ngrok.io")
-_OWN_HOSTS = ("127.0.0.1", "localhost", "0.0.0.0", "::1")  # noqa: S104 - clients print where they forward to
+_OWN_HOSTS = ("127.0.0.1", "localhost", "0.0.0.0", "::1")  # noqa: S104 - clients print the address that they forward to
 
 
 class TunnelFailed(ServiceError):
@@ -72,7 +72,7 @@ class Tunnel:
         self.stop()
 
     def start(self) -> None:
-        """Start the client, again where one has ended."""
+        """Start the client, or restart it after its end."""
         self._addresses.clear()
         self._last_lines.clear()
         if not self.argv:
@@ -99,7 +99,7 @@ class Tunnel:
         self._reader.start()
 
     def stop(self) -> None:
-        """End the client and what it started."""
+        """End the client and the processes that it started."""
         process = self._process
         if process is None:
             return
@@ -149,7 +149,7 @@ class Tunnel:
                 self._last_lines.append(text)
                 self._print_line(text)
                 for address in self._new_addresses(text):
-                    if address not in self._addresses and len(self._addresses) < _MOST_ADDRESSES:
+                    if address not in self._addresses and len(self._addresses) < _MAX_ADDRESSES:
                         self._addresses.append(address)
 
     def _new_addresses(self, line: str) -> list[str]:
@@ -171,7 +171,7 @@ def _is_at(address: str, port: int) -> bool:
     parts = urlsplit(address)
     try:
         return parts.hostname in _OWN_HOSTS and parts.port == port
-    except ValueError:  # no number of a port
+    except ValueError:  # an invalid port
         return True
 
 

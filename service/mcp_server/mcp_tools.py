@@ -41,7 +41,7 @@ it is never a person's no, nor a yes. `false`, `0` and an empty text are answers
 
 
 def build_server(hitl: AsyncHitl, *, loop: str | None = None, trust: Trust = "callback") -> MCPServer:
-    """The server; `loop`: is asked where a call names none; `trust`: the least that an answer must have."""
+    """The server. `loop`: the default loop of calls; `trust`: the least trust of an answer."""
     tools = McpTools(hitl, loop, trust)
     server = MCPServer(
         "hitl-receiver", instructions=_INSTRUCTIONS, version=version("hitl-receiver"), log_level="WARNING"

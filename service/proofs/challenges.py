@@ -13,10 +13,10 @@ import msgspec
 from hitlsh.callbacks import CallbackInvalid, CallbackSigner
 from service.errors import ServiceError
 
-#: By which endpoint deliveries come.
+#: The endpoint of a delivery.
 Channel = Literal["webhook", "callback"]
 
-#: A test delivery carries its challenge in its query and in a header, as proxies may drop either.
+#: A test delivery carries its challenge in its query and in a header, because proxies may drop either.
 QUERY_PARAMETER = "hitl-proof"
 #: Seconds for which a challenge is valid, by the clock of the web process.
 CHALLENGE_LIFE = 300.0
@@ -24,36 +24,36 @@ _LONGEST_NAME = 64
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):
-    """What marks a test delivery."""
+    """The mark of a test delivery."""
 
-    #: 128 random bits in base64: of one run of `doctor --prove`.
+    #: 128 random bits in base64, one value for each run of `doctor --prove`.
     nonce: str
-    #: Which test delivery it is.
+    #: The name of the test delivery.
     case: str
 
 
 class ProofOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a test delivery, as it is recorded in Redis."""
+    """The outcome of a test delivery, as it is recorded in Redis."""
 
-    #: As it was answered.
+    #: The status and reason of the answer.
     status: int
     reason: str
-    #: Bytes of the body as it arrived and its SHA-256 in hex; None where it was not read.
+    #: Bytes of the body as it arrived and its SHA-256 in hex; None if it was not read.
     length: int | None = None
     digest: str | None = None
 
 
 class ProofAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the web process answers to a challenge that it verified."""
+    """The answer of the web process to a challenge that it verified."""
 
     challenge: Challenge
     outcome: ProofOutcome
-    #: How often the case has come by the record in its Redis; 0: there is no such record; -1: Redis does not answer.
+    #: Deliveries of the case in the record in its Redis; 0: there is no such record; -1: Redis does not answer.
     times: int
 
 
 class ChallengeExpired(ServiceError):
-    """A challenge is genuine and too old."""
+    """A challenge is genuine but too old."""
 
 
 class ChallengeVerifier:
@@ -63,7 +63,7 @@ class ChallengeVerifier:
         self._signers = [(_challenge_signer(channel, secret), _answer_signer(channel, secret)) for secret in secrets]
 
     def read(self, token: str) -> "VerifiedChallenge | None":
-        """The challenge in a token; None for one that no secret of ours signed. Raises `ChallengeExpired`."""
+        """The challenge in a token; None if no secret of ours signed it. Raises `ChallengeExpired`."""
         verified: VerifiedChallenge | None = None
         is_expired = False
         for challenges, answers in self._signers:
@@ -104,7 +104,7 @@ class Challenger:
         return self._challenges.mint(msgspec.to_builtins(challenge))
 
     def read_answer(self, text: str, challenge: Challenge) -> ProofAnswer | None:
-        """The answer to this challenge; None for everything else."""
+        """The answer to this challenge; None if it is not one."""
         try:
             answer = msgspec.convert(self._answers.read(text.strip()).state, ProofAnswer)
         except (CallbackInvalid, msgspec.ValidationError):

@@ -30,7 +30,7 @@ from service.web.endpoints import PROOF_HEADER, Endpoint, answer
 
 logger = logging.getLogger("hitl.receiver")
 
-#: Records the outcome of a test delivery: nonce, case, outcome; answers how often the case has come.
+#: Records the outcome of a test delivery: nonce, case, outcome; returns the number of deliveries of the case.
 Record = Callable[[str, str, bytes], Awaitable[int]]
 
 
@@ -53,7 +53,7 @@ class ProofAnswers:
         self._is_ready = is_ready
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer a test delivery; False for every other, of which nothing was read."""
+        """Answer a test delivery; returns False for every other delivery, before it is read."""
         try:
             verified = self._verified(scope)
         except ChallengeExpired:
@@ -80,7 +80,7 @@ class ProofAnswers:
         return None
 
     async def _outcome(self, scope: Scope, receive: Receive) -> tuple[ProofOutcome, bool]:
-        """What a delivery like this one comes to before it is stored, and whether it would be stored."""
+        """The outcome of such a delivery before it is stored, and whether it would be stored."""
         try:
             delivery = await self._endpoint.verify(scope, receive)
         except RequestRefused as refused:
@@ -92,7 +92,7 @@ class ProofAnswers:
     async def _recorded(
         self, challenge: Challenge, outcome: ProofOutcome, *, is_accepted: bool
     ) -> tuple[ProofOutcome, int]:
-        """Record an outcome, in place of the inbox; returns how often its case has come."""
+        """Record an outcome instead of storing the delivery; returns the number of deliveries of its case."""
         if is_accepted and not self._is_ready():
             outcome = msgspec.structs.replace(outcome, status=503, reason="not_ready")
         try:
@@ -107,7 +107,7 @@ class ProofAnswers:
 
 
 def _tokens(scope: Scope) -> list[str]:
-    """What may be a challenge: in the query, and in a header."""
+    """Possible challenges: in the query, and in a header."""
     query = scope["query_string"].decode("latin-1")
     try:
         tokens = [value for name, value in parse_qsl(query, max_num_fields=10) if name == QUERY_PARAMETER]

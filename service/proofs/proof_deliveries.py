@@ -1,4 +1,4 @@
-"""The test deliveries of `doctor --prove`, each with the status that it should get. Pure but for random bytes."""
+"""The test deliveries of `doctor --prove`, each with its expected status. No I/O, except random bytes."""
 
 import secrets
 import time
@@ -17,7 +17,7 @@ Case = Literal["valid", "repeated", "forged", "late", "malformed", "largest", "o
 
 #: Bytes of the largest body that is posted: with a higher HITL_MAX_BODY, the limits are not tried.
 LARGEST_BODY = 8 << 20
-#: What a proxy that reads JSON and writes it again does not leave as it is.
+#: JSON that a proxy changes if it parses and serializes bodies.
 _CONTENT = r'"text":"Zo\u00eb, Zoë \/ ✓","number":1.50}'
 _DAY = 86_400.0
 
@@ -45,11 +45,11 @@ class Postman:
         self._max_body = max_body
 
     def valid(self, name: str = "valid") -> ProofDelivery:
-        """What a receiver should accept. `name`: of its record."""
+        """A delivery that a receiver should accept. `name`: of its record."""
         return self._delivery("valid", 202, name=name)
 
     def others(self, valid: ProofDelivery) -> Iterator[ProofDelivery]:
-        """All that may follow, once the first was answered by this receiver."""
+        """All deliveries that may follow, once this receiver has answered the first."""
         yield msgspec.structs.replace(valid, case="repeated", expected=200)
         yield self._delivery("forged", 401)
         if self.channel == "callback":

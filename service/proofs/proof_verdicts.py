@@ -1,4 +1,4 @@
-"""What the answer to a test delivery says about the way to the receiver. Pure."""
+"""Findings about the path to the receiver, from the answers to test deliveries. No I/O."""
 
 import hashlib
 
@@ -25,31 +25,31 @@ _PROXY = "Find what stands between here and the receiver, and have it pass reque
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back."""
+    """The reply to a test delivery."""
 
     status: int
-    #: Of a redirect.
+    #: The target of a redirect.
     location: str | None = None
-    #: None where nothing in the reply proves who answered.
+    #: None if the reply does not prove who answered.
     answer: ProofAnswer | None = None
 
 
 class NoReply(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing came back."""
+    """No reply was received."""
 
-    #: For a person.
+    #: The reason, for a person.
     reason: str
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What the receiver recorded in our Redis."""
+    """The record of the receiver in our Redis."""
 
     outcome: ProofOutcome
     times: int
 
 
 def is_proven(reply: Reply | NoReply, record: Record | None) -> bool:
-    """Whether a process answered that has both our secret and our Redis."""
+    """Whether the process that answered has our secret and our Redis."""
     return isinstance(reply, Reply) and reply.answer is not None and record is not None
 
 
@@ -85,7 +85,7 @@ def judge_first(
 
 
 def judge_secret(channel: Channel, number: int, count: int, reply: Reply | NoReply, record: Record | None) -> Finding:
-    """Whether the receiver takes an earlier secret, too."""
+    """Whether the receiver accepts an earlier secret too."""
     name = f"{_KINDS[channel]}: secret {number} of {count}"
     if is_proven(reply, record):
         return ok("prove.secrets", f"{name} is accepted.")
@@ -101,7 +101,7 @@ def judge_newest_unknown(channel: Channel, number: int, count: int) -> Finding:
 
 
 def judge_other(channel: Channel, delivery: ProofDelivery, reply: Reply | NoReply, record: Record | None) -> Finding:
-    """How one of the other test deliveries was answered."""
+    """Whether one of the other test deliveries was answered as expected."""
     check = f"prove.{delivery.case}"
     name = f"{_KINDS[channel]}: {_NAMES[delivery.case]}"
     decided = reply.answer.outcome if isinstance(reply, Reply) and reply.answer is not None else None
@@ -130,7 +130,7 @@ def judge_other(channel: Channel, delivery: ProofDelivery, reply: Reply | NoRepl
 
 
 def _judge_stranger(channel: Channel, url: str, reply: Reply) -> Finding:
-    """What answered has not shown that it has our secret."""
+    """The sender of the reply has not proved that it has our secret."""
     kind, setting, status = _KINDS[channel], _SETTINGS[channel], reply.status
     text = f"{kind}: {url} answers {status} without a proof"
     if 300 <= status < 400:
@@ -178,7 +178,7 @@ def _judge_arrival(channel: Channel, url: str, delivery: ProofDelivery, reply: R
     return error("prove.accepted", f"{ours}, but {cause}.", _PROXY)
 
 
-#: What has happened to a valid delivery that is refused for these reasons.
+#: What happened to a valid delivery that is refused for these reasons.
 _CAUSES = {
     "signature_missing": "something on the way removes the header X-HITL-Signature-256, so that all are refused",
     "signature_malformed": "something on the way changes the header X-HITL-Signature-256, so that all are refused",
@@ -194,7 +194,7 @@ _CAUSES = {
 
 
 def _judge_unproven(check: str, name: str, delivery: ProofDelivery, reply: Reply | NoReply) -> Finding:
-    """The receiver has not seen it: something on the way has answered."""
+    """The receiver has not received it: another program on the way has answered."""
     if isinstance(reply, NoReply):
         return warning(check, f"{name} gets no answer, and does not reach the receiver ({reply.reason}).", _PROXY)
     if delivery.case == "oversized" and reply.status == 413:
@@ -213,7 +213,7 @@ def _judge_limit(check: str, name: str, decided: ProofOutcome) -> Finding:
 
 
 def _change(body: bytes, outcome: ProofOutcome) -> str | None:
-    """How the body that arrived differs from the one that was sent; None where it does not, or was not read."""
+    """How the body that arrived differs from the one that was sent; None if it does not, or was not read."""
     if outcome.digest is None or outcome.digest == hashlib.sha256(body).hexdigest():
         return None
     arrived = "others" if outcome.length == len(body) else f"{outcome.length:,}"

@@ -1,4 +1,4 @@
-"""`doctor --prove`: posts test deliveries to a URL, and reads in Redis what became of them."""
+"""`doctor --prove`: posts test deliveries to a URL, and reads their outcomes in Redis."""
 
 import secrets
 import time
@@ -128,7 +128,7 @@ class Prover:
         url, deadline = f"{self._url}{delivery.path}", time.monotonic() + self._seconds
         try:
             with client.stream("POST", url, content=delivery.body, headers=dict(delivery.headers)) as response:
-                text = _beginning(response, deadline)
+                text = _read_beginning(response, deadline)
         except httpx.TimeoutException:
             return NoReply(reason=f"no answer within {self._seconds:g} s")
         except (*http_transport.NO_REPLY, httpx.InvalidURL) as failure:
@@ -141,7 +141,7 @@ class Prover:
         )
 
 
-def _beginning(response: httpx.Response, deadline: float) -> str:
+def _read_beginning(response: httpx.Response, deadline: float) -> str:
     """The body of a reply; empty for one that is too long or comes too slowly to be an answer."""
     received = b""
     for chunk in response.iter_bytes():

@@ -40,7 +40,7 @@ class EscalationParameter(click.ParamType[Escalation]):
     name = "LOOP=SECONDS"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Escalation:
-        """The part behind the last ``=`` is the timeout: a loop's name may have one."""
+        """The part after the last ``=`` is the timeout, because the name of a loop may contain one."""
         if isinstance(value, Escalation):
             return value
         loop, _, seconds = str(value).rpartition("=")

@@ -9,12 +9,12 @@ from service.cli.durations import elapsed
 from service.cli.output import echo
 from workers.telemetry.activity import Activity, AttemptEnded, DeliveryAnswered
 
-#: Seconds that the line of a delivery waits for its first handler to end, so that both stand on one line.
+#: Seconds that the line of a delivery waits for its first handler to end, so that both are on one line.
 HANDLER_SECONDS = 0.3
-#: Seconds that the line of an attempt waits for the answer to its delivery, which a quick handler overtakes.
+#: Seconds that the line of an attempt waits for the answer to its delivery, because a quick handler may end before it.
 ANSWER_SECONDS = 0.1
 
-#: What an answer means to the developer, by its reason.
+#: Texts of answers by reason, for the developer.
 _HINTS = {
     "signature_missing": "it is not signed: is a secret set for the webhook at HITL.sh?",
     "signature_malformed": "its signature is no HMAC-SHA256 in hex",
@@ -41,9 +41,9 @@ _HINTS = {
     "redis_slow": "Redis is slow",
 }
 _COLORS = {"done": "green", "failed": "red", "retry": "red"}
-#: Of deliveries that handlers get.
+#: Reasons of deliveries that reach handlers.
 _ROUTED = {"accepted", "conflict"}
-#: What an attempt came to; done, retry and failed are followed by its duration.
+#: Texts of the ends of attempts; done, retry and failed are followed by the duration.
 _END_TEXTS = {
     "retry": "failed",
     "failed": "failed for good",
@@ -74,7 +74,7 @@ class ActivityLines:
             self._show_delivery(activity)
 
     def print_overdue(self) -> None:
-        """Print what has waited long enough."""
+        """Print the lines that have waited long enough."""
         now = self._clock()
         for key in [key for key, (until, _) in self._deliveries.items() if until <= now]:
             self._print(self._deliveries.pop(key)[1])

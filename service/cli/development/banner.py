@@ -1,4 +1,4 @@
-"""What `dev` prints once its stack runs."""
+"""The text that `dev` prints once its stack runs."""
 
 import shutil
 import sys
@@ -16,7 +16,7 @@ from workers.settings import Settings
 
 
 def program() -> str:
-    """How this program is called from a shell in the current folder."""
+    """The command with which a shell in the current folder starts this program."""
     if shutil.which("hitl-receiver"):
         return "hitl-receiver"
     script = Path(sys.executable).with_name("hitl-receiver")
@@ -27,7 +27,7 @@ def program() -> str:
 
 
 def print_banner(stack: Stack, settings: Settings, names: Sequence[str], folder: Path) -> None:
-    """Print where everything is, and what to try."""
+    """Print addresses, files and first commands."""
     address = settings.public_url or stack.url
     data = f"{folder}/ ({stack.server.description})" if stack.server else "the server of REDIS_URL"
     endpoints = [

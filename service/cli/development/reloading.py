@@ -46,7 +46,7 @@ class HandlerReloader:
             self._trial.close()
 
     def tick(self, stack: Stack) -> None:
-        """Begin or conclude a reload. To be called again and again; it does not wait for the import."""
+        """Begin or conclude a reload. Call it repeatedly; it does not wait for the import."""
         if self._trial is None:
             if self._watch.take_change():
                 self._trial = _ImportTrial(self._environ)
@@ -67,7 +67,7 @@ class HandlerReloader:
             return
         stack.supervisor.replace("worker")
         events = {event for route in routes for event in route["events"]}
-        if events != self._events:  # the web process answers by them
+        if events != self._events:  # the answers of the web process depend on them
             self._events = events
             stack.supervisor.replace("web", overlaps=False)
         for line in trial.read_errors().splitlines():

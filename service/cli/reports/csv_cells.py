@@ -1,4 +1,4 @@
-"""Cells of CSV files that a spreadsheet opens: no text of a cell is taken for a formula."""
+"""Cells of CSV files, written so that a spreadsheet takes no text for a formula."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ class CsvWriter:
 
 
 def csv_cell(value: Any) -> str:
-    """The text of a value: times in ISO 8601, lists and objects as JSON, and text that is no formula."""
+    """The text of a value: times in ISO 8601, lists and objects as JSON, and text that cannot be a formula."""
     match value:
         case None:
             return ""

@@ -1,4 +1,4 @@
-"""Reads all decisions of a time, with a progress bar."""
+"""Reads all decisions of a period, with a progress bar."""
 
 from collections.abc import Iterator
 
@@ -13,14 +13,14 @@ from workers.inbox.queries.search import Filter
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that ended its request, and what it says."""
+    """An event that ended its request, and its content."""
 
     event: EventSummary
     content: Event
 
     @property
     def holds(self) -> bool:
-        """It is the outcome of its request: it is neither overruled nor in conflict with an earlier one."""
+        """Whether it is the outcome of its request: neither overruled nor in conflict with an earlier one."""
         is_out = self.event.conflict or self.event.overruled is not None
         return not is_out and self.event.state not in {"stale", "misused"}
 

@@ -14,7 +14,7 @@ from service.cli.reports.decision_scan import Decided, scan_decisions
 from workers.inbox.queries.search import Filter
 
 _OPTION = "--personal-data"
-#: The columns of CSV: of the decision, then of one effect.
+#: The columns of CSV: those of the decision, then those of one effect.
 COLUMNS = (
     "key", "event", "request_id", "loop_id", "loop_name", "outcome", "source", "response_type", "response",
     "reviewer_id", "reviewer_name", "reviewer_email", "trust", "state", "conflict", "overruled", "late", "deliveries",
@@ -71,7 +71,7 @@ def _row(decided: Decided, fields: dict[str, Any], effect: dict[str, Any]) -> li
         "error": (effect.get("error") or "").rstrip().rpartition("\n")[2],
         **content,
         "event": content["name"],
-        # An answer may be empty, false or 0: `source` tells it from none.
+        # An answer may be empty, false or 0: `source` distinguishes it from none.
         "response": content.get("response") if decided.content.source == "human" else None,
         **{f"reviewer_{name}": reviewer.get(name) for name in ("id", "name", "email")},
         **fields,

@@ -21,9 +21,9 @@ from workers.inbox.queries.search import Filter
 
 _OUTCOMES = ("completed", "timeout", "cancelled")
 _ENDS = ("done", "skipped", "failed")
-#: The name of what decisions without an effect are counted under.
+#: The name under which decisions without an effect are counted.
 _NO_HANDLER = "(none)"
-#: The window where none is given.
+#: The default window.
 _WINDOW = timedelta(days=1)
 
 
@@ -92,7 +92,7 @@ def stats(json_wanted: bool, **filters: Any) -> None:
 
 
 def percentile(ascending: Sequence[float], share: float) -> float | None:
-    """The value that this share of the values does not exceed (nearest rank); None for none."""
+    """The value that this share of the values does not exceed (nearest rank); None without values."""
     return ascending[max(0, math.ceil(share * len(ascending)) - 1)] if ascending else None
 
 

@@ -18,7 +18,7 @@ WEB_GONE = 7 * 86_400.0
 #: Seconds that a repair or a conflict counts as recent.
 DAY = 86_400.0
 #: Handlers that a text names at most.
-MOST_NAMES = 5
+MAX_NAMES = 5
 
 
 def _clock_absent(reading: AlarmReading) -> str | None:
@@ -119,8 +119,8 @@ def _repaired(reading: AlarmReading) -> str | None:
 
 def _names(handlers: Collection[str]) -> str:
     names = sorted(handlers)
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 RULES = (
