@@ -108,7 +108,7 @@ def test_handlers_are_reloaded_and_the_old_ones_go_on_meanwhile(dev: OwnDev) -> 
     assert dev.output.count("Handlers reloaded") == 2
 
 
-def test_an_error_in_reloaded_handlers_shows_the_users_frames_alone(dev: OwnDev) -> None:
+def test_an_error_in_reloaded_handlers_shows_only_the_users_frames(dev: OwnDev) -> None:
     (dev.folder / "prices.py").write_text("RATE = 1 / 0\n")
     dev.handlers.write_text("import prices\n" + HANDLERS)
 

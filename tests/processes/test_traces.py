@@ -187,7 +187,7 @@ def test_an_unverified_delivery_makes_no_span(stack: LiveStack, collector: Trace
     assert not collector.of_event(key_of(body))
 
 
-def test_what_overrules_an_outcome_runs_in_the_trace_of_its_own_delivery(
+def test_an_overruling_outcome_runs_in_the_trace_of_its_own_delivery(
     stack: LiveStack, collector: TraceCollector
 ) -> None:
     weaker = payload("ef" * 12, "Approve")

@@ -90,7 +90,7 @@ def test_the_end_of_an_attempt_is_named(lines: Lines, ended: AttemptEnded, text:
         (503, "shutting_down", "503 shutting_down"),
     ],
 )
-def test_a_refusal_says_what_to_look_at(lines: Lines, status: int, reason: str, text: str) -> None:
+def test_a_refusal_names_the_setting_to_check(lines: Lines, status: int, reason: str, text: str) -> None:
     assert lines.show(DeliveryAnswered(status=status, reason=reason)) == [f"| {text}"]
 
 

@@ -353,9 +353,7 @@ def test_a_question_is_passed_on_to_other_loops(run: Run, sandbox: Sandbox, loop
         (("--key", "k", "--timeout", "5"), "--timeout is 5"),
     ],
 )
-def test_what_cannot_be_submitted_names_the_flag(
-    run: Run, sandbox: Sandbox, words: tuple[str, ...], complaint: str
-) -> None:
+def test_an_invalid_question_names_the_flag(run: Run, sandbox: Sandbox, words: tuple[str, ...], complaint: str) -> None:
     result = run(*PICK, *words)
 
     assert result.exit_code != 0

@@ -127,7 +127,7 @@ def test_every_setting_is_explained() -> None:
         assert entry.default in rows[entry.name], entry.name
 
 
-def test_a_setting_says_where_it_comes_from(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_shows_the_source_of_its_value(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / ".hitl"
     folder.mkdir(mode=0o700)
@@ -213,7 +213,7 @@ def test_a_server_that_does_not_answer(run: Run) -> None:
     ("rules", "unknown"),
     [(["-info", "-config"], {"redis.version", "redis.durability", "redis.eviction", "redis.memory"})],
 )
-def test_what_a_server_does_not_tell_is_unknown(
+def test_settings_that_a_server_hides_are_unknown(
     run: Run, own: EmbeddedServer, rules: list[str], unknown: set[str]
 ) -> None:
     with Redis.from_url(own.url) as client:
@@ -274,7 +274,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     return write
 
 
-def test_handlers_without_what_they_need(run: Run, module: Callable[[str], str], sandbox: Sandbox) -> None:
+def test_faults_of_handlers_are_findings(run: Run, module: Callable[[str], str], sandbox: Sandbox) -> None:
     reachable = int(sandbox.url.rpartition(":")[2])
     name = module(HANDLERS.format(port=free_port(), other=reachable))
 
@@ -327,7 +327,7 @@ def test_handlers_that_cannot_be_used(run: Run, module: Callable[[str], str], te
 # -- processes -----------------------------------------------------------------------------------------
 
 
-def test_nobody_answers(run: Run, redis: Redis) -> None:
+def test_processes_that_do_not_answer_are_findings(run: Run, redis: Redis) -> None:
     # What RQ keeps of a worker that was killed.
     redis.sadd("rq:workers:hitl", "rq:worker:hitl-1-dead")
     redis.zadd(keys.DUE, {"|e": 1})

@@ -30,7 +30,7 @@ def listening(tmp_path: Path) -> Iterator[Listening]:
         yield opened
 
 
-def test_what_is_sent_is_received(listening: Listening) -> None:
+def test_sent_activity_is_received(listening: Listening) -> None:
     sender = ActivitySender.from_environment({VARIABLE: str(listening.path)})
     assert sender is not None
     with closing(sender):
@@ -50,7 +50,7 @@ def test_the_socket_is_private_and_removed(tmp_path: Path) -> None:
     assert not opened.path.exists()
 
 
-def test_what_is_no_activity_is_ignored(listening: Listening) -> None:
+def test_invalid_datagrams_are_ignored(listening: Listening) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
         for datagram in (b"{", b'{"type":"nosuch"}', b"\xff", b'{"type":"delivery","status":"x","reason":1}'):
             stranger.sendto(datagram, str(listening.path))

@@ -50,5 +50,5 @@ def test_a_change_in_another_folder_is_noticed(tmp_path: Path) -> None:
         ("__pycache__/x.py", False),
     ],
 )
-def test_the_users_python_files_alone_are_watched(name: str, is_watched: bool) -> None:
+def test_only_python_files_of_the_user_are_watched(name: str, is_watched: bool) -> None:
     assert is_source(Change.modified, f"/home/user/shop/{name}") is is_watched

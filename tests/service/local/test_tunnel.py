@@ -57,7 +57,7 @@ def find(command: str, *, seconds: float = 15.0) -> tuple[str | None, int, list[
         ("no address", []),
     ],
 )
-def test_addresses_are_read_from_what_clients_print(line: str, found: list[str]) -> None:
+def test_addresses_are_read_from_the_output_of_clients(line: str, found: list[str]) -> None:
     assert addresses(line) == found
 
 

@@ -106,7 +106,7 @@ def test_the_token_of_a_test_delivery_is_no_callback_url(receiver: Receiver, red
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_a_challenge_is_good_for_its_own_channel_alone(channel: Channel, receiver: Receiver, nonce: str) -> None:
+def test_a_challenge_is_valid_for_its_own_channel_only(channel: Channel, receiver: Receiver, nonce: str) -> None:
     token = deliveries(channel, nonce)["valid"].headers[PROOF_HEADER.decode()]
     other = f"{CALLBACK_PATH}{CallbackSigner(['x' * 20]).mint()}" if channel == "webhook" else WEBHOOKS
 
@@ -144,7 +144,7 @@ async def test_a_record_takes_a_bounded_number_of_cases(redis: Redis, async_redi
 # -- the messages --------------------------------------------------------------------------------------
 
 
-def test_an_answer_is_for_its_challenge_alone() -> None:
+def test_an_answer_is_valid_for_its_challenge_only() -> None:
     challenger, other = Challenger("webhook", SECRET), Challenger("webhook", OLD_SECRET)
     challenge = Challenge(nonce="n", case="webhook.valid")
     verified = ChallengeVerifier("webhook", [OLD_SECRET, SECRET]).read(challenger.challenge(challenge))

@@ -89,7 +89,7 @@ def test_the_address_is_that_of_the_settings(receiver: Receiver, server: Embedde
 
 
 @pytest.mark.parametrize("words", [["--prove", "hooks.example.com"], ["--prove", "http://x/?a=1"], ["--offline"]])
-def test_what_cannot_be_proved_is_refused(words: list[str], server: EmbeddedServer) -> None:
+def test_an_invalid_use_of_prove_is_refused(words: list[str], server: EmbeddedServer) -> None:
     more = [] if "--prove" in words else ["--prove", "http://127.0.0.1:1"]
 
     run = CliRunner().invoke(cli, ("doctor", *more, *words), env={**ENVIRON, "REDIS_URL": server.url})
@@ -194,7 +194,7 @@ def test_a_receiver_that_takes_no_deliveries_now(tmp_path: Path) -> None:
     assert all("does not take deliveries now (not_ready)" in text for _, _, text in found)
 
 
-def test_nobody_listens(server: EmbeddedServer, redis: Redis) -> None:
+def test_a_port_without_a_listener_is_an_error(server: EmbeddedServer, redis: Redis) -> None:
     found = bad(prove(server, f"http://127.0.0.1:{free_port()}", redis))
 
     assert [(check, "ConnectError" in text) for check, _, text in found] == [("identity", True)] * 2

@@ -71,7 +71,7 @@ def test_settings_keep_urls_apart_and_secret() -> None:
 
 
 @pytest.mark.parametrize("text", ["hooks.example.com/secret", "json://", "https:secret"])
-def test_what_is_no_url_is_refused_without_its_text(text: str) -> None:
+def test_an_invalid_url_is_refused_without_its_text(text: str) -> None:
     with pytest.raises(SettingsInvalid, match="HITL_ALERTS: entry 1 of 1 is no Apprise URL") as caught:
         Settings.from_env({"REDIS_URL": "redis://h", "HITL_ALERTS": text})
 

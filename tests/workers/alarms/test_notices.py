@@ -40,20 +40,20 @@ def telling() -> Telling:
     return Telling()
 
 
-def test_an_alarm_is_told_once_when_it_has_lasted(telling: Telling) -> None:
+def test_one_notice_is_sent_when_an_alarm_has_lasted(telling: Telling) -> None:
     told = [telling.look(now, ALARM) for now in (100.0, 105.0, 110.0, 115.0, 1_000.0)]
 
     assert told == [[], [], [f"raised {ALARM}"], [], []]
 
 
-def test_an_alarm_that_lasts_is_told_again_every_few_hours(telling: Telling) -> None:
+def test_a_lasting_alarm_causes_a_notice_every_few_hours(telling: Telling) -> None:
     told = [notice for now in range(0, 9 * 3_600, 60) for notice in telling.look(float(now + 1), ALARM)]
 
     assert told == [f"raised {ALARM}", f"lasting {ALARM}", f"lasting {ALARM}"]
     assert REPEAT == 4 * 3_600
 
 
-def test_an_alarm_is_told_as_cleared_after_it_has_stayed_clear(telling: Telling) -> None:
+def test_a_clear_notice_is_sent_after_the_alarm_has_stayed_clear(telling: Telling) -> None:
     telling.look(100.0, ALARM)
     telling.look(110.0, ALARM)
 
@@ -70,7 +70,7 @@ def test_a_notice_says_how_long_the_alarm_lasted() -> None:
     assert claimed == [Notice(name=ALARM, kind="cleared", seconds=300.0)]
 
 
-def test_a_blip_is_not_told(telling: Telling) -> None:
+def test_a_short_alarm_causes_no_notice(telling: Telling) -> None:
     told = [telling.look(100.0, ALARM), telling.look(105.0), telling.look(106.0, ALARM), telling.look(115.0)]
 
     assert told == [[]] * 4
@@ -88,7 +88,7 @@ def test_an_alarm_that_flaps_for_a_day_does_not_flood(telling: Telling, period: 
     assert 1 <= len(told) <= most + 86_400 / REPEAT
 
 
-def test_an_alarm_that_comes_back_a_day_later_is_told_as_at_first(telling: Telling) -> None:
+def test_an_alarm_that_returns_a_day_later_is_a_new_alarm(telling: Telling) -> None:
     for now in (0.0, 10.0):
         telling.look(now + 1, ALARM)
     for now in (20.0, 90.0, 90_000.0):
@@ -106,7 +106,7 @@ def test_of_two_tellers_one_has_the_claim() -> None:
     assert (len(first), second) == (1, [])
 
 
-def test_after_a_teller_that_died_another_one_tells() -> None:
+def test_after_the_death_of_a_sender_another_process_sends_the_notice() -> None:
     records, _ = advance({ALARM: AlarmRecord(since=0.0)}, {ALARM: 10.0}, judged=[ALARM], teller="a", now=20.0)
     records, claimed = advance(records, {ALARM: 10.0}, judged=[ALARM], teller="b", now=20.0 + LEASE)
     late = settle(records, claimed, teller="a", succeeded=True, now=20.0 + LEASE)
@@ -116,7 +116,7 @@ def test_after_a_teller_that_died_another_one_tells() -> None:
     assert settle(records, claimed, teller="b", succeeded=True, now=90.0)[ALARM].told_at == 90.0
 
 
-def test_what_reached_nobody_is_sent_again_ever_more_rarely(telling: Telling) -> None:
+def test_an_undelivered_notice_is_sent_again_at_growing_intervals(telling: Telling) -> None:
     telling.succeeds = False
     attempts = [now for now in range(0, 3_600, 5) if telling.look(float(now), ALARM)]
     telling.succeeds = True
@@ -126,7 +126,7 @@ def test_what_reached_nobody_is_sent_again_ever_more_rarely(telling: Telling) ->
     assert telling.look(4_600.0, ALARM) == [f"raised {ALARM}"]
 
 
-def test_an_alarm_that_clears_while_nobody_could_be_told_is_dropped(telling: Telling) -> None:
+def test_an_alarm_that_clears_before_any_notice_was_sent_is_dropped(telling: Telling) -> None:
     telling.succeeds = False
     telling.look(1.0, ALARM)
     telling.look(11.0, ALARM)
@@ -136,7 +136,7 @@ def test_an_alarm_that_clears_while_nobody_could_be_told_is_dropped(telling: Tel
     assert telling.records == {}
 
 
-def test_what_is_not_judged_stays_as_it_is(telling: Telling) -> None:
+def test_records_of_alarms_that_were_not_evaluated_do_not_change(telling: Telling) -> None:
     telling.look(1.0, "paused")
     telling.look(11.0, "paused")
 
@@ -147,7 +147,7 @@ def test_what_is_not_judged_stays_as_it_is(telling: Telling) -> None:
     assert telling.look(10_001.0, "paused", ALARM) == []
 
 
-def test_what_was_told_alone_is_merged_into_what_is_shared() -> None:
+def test_records_of_one_process_are_merged_into_the_shared_ones() -> None:
     own: Records = {ALARM: AlarmRecord(since=10.0, told_at=20.0), "paused": AlarmRecord(since=1.0, told_at=11.0)}
     shared: Records = {
         ALARM: AlarmRecord(since=10.0, told_at=15.0, ended_at=100.0),

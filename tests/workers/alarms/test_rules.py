@@ -135,7 +135,7 @@ def test_beside_verified_deliveries_one_secret_works(world: World) -> None:
     assert "30 others could be verified. So one secret works" in text
 
 
-def test_rubbish_without_a_signature_says_nothing_of_secrets(world: World) -> None:
+def test_garbage_without_a_signature_is_not_blamed_on_secrets(world: World) -> None:
     count(world, signature_missing=60, signature_mismatch=2)
 
     alarm = alarms(world)["deliveries_refused"]
@@ -150,7 +150,7 @@ def test_refused_deliveries_that_are_long_past_raise_nothing(world: World) -> No
     assert alarms(world) == {}
 
 
-def test_expired_tokens_are_told_from_foreign_ones(world: World) -> None:
+def test_expired_tokens_are_distinguished_from_foreign_ones(world: World) -> None:
     count(world, callback_expired=6)
     expired = alarms(world)["callbacks_refused"].text
     count(world, callback_forged=9, verified_callback=4)

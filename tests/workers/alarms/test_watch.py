@@ -98,7 +98,7 @@ def clock(server: EmbeddedServer, redis: Redis) -> Watched:
     return Watched(server.url)
 
 
-def test_an_alarm_is_told_once_again_and_as_cleared(clock: Watched, redis: Redis) -> None:
+def test_an_alarm_causes_a_first_a_repeated_and_a_clear_notice(clock: Watched, redis: Redis) -> None:
     raise_alarm(redis)
     told = [clock.step()]
     for seconds in (HOLD, HOLD, notices.REPEAT):
@@ -126,7 +126,9 @@ def test_several_alarms_are_one_message_of_the_worst(clock: Watched, redis: Redi
     assert clock.sent == ["failure no_drain, dead_letters"]
 
 
-def test_of_two_processes_at_the_same_moment_one_tells(clock: Watched, server: EmbeddedServer, redis: Redis) -> None:
+def test_of_two_simultaneous_processes_one_sends_the_notice(
+    clock: Watched, server: EmbeddedServer, redis: Redis
+) -> None:
     raise_alarm(redis)
     clock.step()
     pass_time(redis, HOLD)
@@ -148,7 +150,9 @@ def test_of_two_processes_at_the_same_moment_one_tells(clock: Watched, server: E
     assert [sent for one in watches for sent in one.sent] == ["warning dead_letters"]
 
 
-def test_after_a_teller_that_was_killed_another_one_tells(clock: Watched, server: EmbeddedServer, redis: Redis) -> None:
+def test_after_a_killed_sender_another_process_sends_the_notice(
+    clock: Watched, server: EmbeddedServer, redis: Redis
+) -> None:
     raise_alarm(redis)
     clock.step()
     pass_time(redis, HOLD)
@@ -165,7 +169,7 @@ def test_after_a_teller_that_was_killed_another_one_tells(clock: Watched, server
     assert (meanwhile, clock.step()) == ([], ["raised dead_letters"])
 
 
-def test_a_message_that_reached_nobody_is_sent_again_later(clock: Watched, redis: Redis) -> None:
+def test_an_undelivered_message_is_sent_again_later(clock: Watched, redis: Redis) -> None:
     raise_alarm(redis)
     clock.step()
     pass_time(redis, HOLD)
@@ -177,7 +181,7 @@ def test_a_message_that_reached_nobody_is_sent_again_later(clock: Watched, redis
     assert (failed, clock.step()) == ([["raised dead_letters"], []], ["raised dead_letters"])
 
 
-def test_while_redis_is_away_it_is_told_once_and_then_shared(own: EmbeddedServer) -> None:
+def test_while_redis_is_away_one_notice_is_sent_and_shared_later(own: EmbeddedServer) -> None:
     clock, other = Watched(own.url), Watched(own.url)
     presence.announce(clock.redis, "clock")
     raise_alarm(clock.redis)
@@ -199,7 +203,7 @@ def test_while_redis_is_away_it_is_told_once_and_then_shared(own: EmbeddedServer
     assert cleared == [["cleared redis_unreachable"], []]
 
 
-def test_a_full_redis_is_told_once_by_all(own: EmbeddedServer) -> None:
+def test_of_a_full_redis_one_notice_is_sent_by_all_processes(own: EmbeddedServer) -> None:
     clock, other = Watched(own.url), Watched(own.url)
     presence.announce(clock.redis, "clock")
     clock.step()
@@ -215,7 +219,7 @@ def test_a_full_redis_is_told_once_by_all(own: EmbeddedServer) -> None:
     assert "redis_full" in notices.decode(clock.redis.get(keys.ALARMS) or b"")
 
 
-def test_a_replica_that_takes_no_claim_is_told_from_memory(
+def test_a_replica_that_refuses_claims_causes_a_notice_from_memory(
     own: EmbeddedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = Watched(own.url)
@@ -232,7 +236,7 @@ def test_a_replica_that_takes_no_claim_is_told_from_memory(
 # -- the web process ----------------------------------------------------------------------------------
 
 
-def test_a_web_process_leaves_it_to_a_clock_that_is_there(server: EmbeddedServer, redis: Redis) -> None:
+def test_a_web_process_does_not_watch_while_a_clock_runs(server: EmbeddedServer, redis: Redis) -> None:
     web = Watched(server.url, "web")
     presence.announce(redis, "web")
     presence.announce(redis, "clock")

@@ -273,7 +273,7 @@ def held_up(service: AskingService) -> Iterator[tuple[asyncio.Event, asyncio.Eve
 
 
 @pytest.mark.parametrize("status", [400, 429])
-async def test_whoever_joined_a_question_that_was_refused_is_told_that_and_may_ask_again(
+async def test_a_process_that_joined_a_refused_question_sees_it_lost_and_may_ask_again(
     settings: Settings, async_redis: AsyncRedis, service: AskingService, question: Build, sandbox: Sandbox, status: int
 ) -> None:
     asked = question(when_limited="refuse")
@@ -300,7 +300,7 @@ async def test_whoever_joined_a_question_that_was_refused_is_told_that_and_may_a
     assert len(created(sandbox)) == 1
 
 
-async def test_a_question_waits_where_one_of_those_who_submit_it_may_wait(
+async def test_a_question_waits_if_one_of_its_submitters_accepts_a_wait(
     settings: Settings, async_redis: AsyncRedis, service: AskingService, question: Build, sandbox: Sandbox
 ) -> None:
     async with AskingService(settings, async_redis) as first:

@@ -118,9 +118,7 @@ async def test_waiters_receive_each_change(service: AskingService, async_redis: 
     assert repeated is None
 
 
-async def test_whoever_waits_is_told_that_messages_may_be_lost(
-    service: AskingService, question: Build, redis: Redis
-) -> None:
+async def test_a_wait_learns_that_messages_may_be_lost(service: AskingService, question: Build, redis: Redis) -> None:
     changes = await service.subscribe()
     assert await changes.next_change(seconds=0.1) is None
 
@@ -143,7 +141,7 @@ async def test_an_ended_question_is_kept_for_the_retention(
     assert 0 < redis.ttl(keys.question(request.id)) <= settings.retention
 
 
-async def test_what_says_how_a_question_ended_is_kept_as_long_as_the_question(
+async def test_the_outcome_of_a_question_is_kept_as_long_as_the_question(
     service: AskingService, async_redis: AsyncRedis, question: Build, redis: Redis, settings: Settings, sandbox: Sandbox
 ) -> None:
     request, request_id = await ask(service, question(trust="confirmed"))
@@ -353,7 +351,7 @@ async def test_the_timeout_of_an_escalated_step_runs_no_handler(
 
 
 @pytest.mark.parametrize("chosen", [Filter(state="unrouted"), Filter(), "event"])
-async def test_a_replay_does_not_give_the_timeout_of_a_loop_that_is_passed_over_to_handlers(
+async def test_a_replay_does_not_give_the_timeout_of_an_escalated_step_to_handlers(
     service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, redis: Redis, chosen: Any
 ) -> None:
     _, first = await ask(service, escalating)
@@ -550,7 +548,7 @@ async def test_a_request_that_may_exist_is_cancelled_once_that_is_known(
     assert created(sandbox)[0]["status"] == "cancelled"
 
 
-async def test_a_question_that_is_about_to_be_passed_on_is_cancelled(
+async def test_a_question_that_is_about_to_escalate_is_cancelled(
     service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, sandbox: Sandbox, redis: Redis
 ) -> None:
     request, first = await ask(service, escalating)

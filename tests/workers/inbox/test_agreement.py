@@ -86,7 +86,7 @@ def test_answers_with_other_signs_are_a_conflict_unless_one_may_be_the_snake_cas
 
 
 @pytest.mark.parametrize("steps", list(permutations(["one", "other", "question"])), ids="-".join)
-def test_options_that_differ_in_punctuation_are_told_apart(redis: Redis, steps: tuple[str, ...]) -> None:
+def test_options_that_differ_in_punctuation_are_distinguished(redis: Redis, steps: tuple[str, ...]) -> None:
     options = ["A+", "A-", "C", "C++"]
     for answer, other_answer in product(options, options):
         redis.flushall()

@@ -157,7 +157,7 @@ def test_an_invalid_traceparent_is_none(text: str | bytes | None) -> None:
     assert valid_traceparent(text) == ""
 
 
-def test_the_current_span_is_told() -> None:
+def test_the_current_span_has_a_traceparent() -> None:
     context = SpanContext(int("1" * 32, 16), int("2" * 16, 16), is_remote=False, trace_flags=TraceFlags(1))
 
     with use_span(NonRecordingSpan(context)):
