@@ -52,7 +52,7 @@ def test_poison_is_a_dead_letter_after_three_crashes_and_its_neighbours_succeed(
     assert (dead.state, dead.crashes, dead.error) == ("failed", 3, "3 workers died while this handler ran")
     assert stack.states(poison) == {handler: "failed", "neighbour": "done"}
     assert [stack.states(event) for event in neighbours] == [{"neighbour": "done"}] * NEIGHBOURS
-    assert runs[2] >= 1, "two workers share them, and one went down with the poison"
+    # Those that the same worker held when the poison killed it ran twice: none, where the other one held them all.
     assert runs[1] + runs[2] == NEIGHBOURS, "it took nobody down a second time"
     assert len(stack.executions(poison, handler)) in {3, 4}  # one more when it died before its routing was written
     assert [stack.pid(name) for name in stack.workers] == workers

@@ -8,7 +8,6 @@ import click
 import uvicorn
 
 from service import logs
-from service.alert_checks import check_alerts
 from service.checked_redis import check_redis_once, is_checked
 from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option, processes_option
@@ -42,7 +41,10 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
         signal.signal(number, lambda *_: os._exit(0))
     if settings.handlers is not None:
         _check_handlers(settings, settings.handlers)
-    check_alerts(settings, every_url=False)
+    if settings.alerts:
+        from service.alert_checks import check_alerts
+
+        check_alerts(settings, every_url=False)
     check_redis_once(settings.redis_url, until_then="deliveries are answered 503")
     if processes > 1:
         # Uvicorn's children must not look for a module in the current folder before they have their Python path.
