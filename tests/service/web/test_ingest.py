@@ -120,7 +120,9 @@ async def test_the_counters_are_written_on_start_and_on_close(inbox: WorkerInbox
     intake.count("signature_missing")
     await intake.close()
 
-    assert counters(redis) == {"beats": 2, "signature_missing": 2}
+    written = counters(redis)
+    assert written.pop("beats") >= 2
+    assert written == {"signature_missing": 2}
 
 
 async def test_an_intake_is_ready_after_a_write_to_redis(inbox: WorkerInbox) -> None:
