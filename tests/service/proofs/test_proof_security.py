@@ -194,11 +194,17 @@ def snapshot(redis: Redis) -> dict[bytes, object]:
     return {key: redis.dump(key) for key in inbox_keys(redis)}
 
 
+def wait_until_counted(redis: Redis) -> None:
+    """Whatever was posted before is in the counters, which the web process writes with each beat."""
+    beats = counters(redis).get("beats", 0)
+    wait_until(lambda: counters(redis).get("beats", 0) > beats + 1)
+
+
 def test_no_sequence_of_test_deliveries_changes_the_inbox(receiver: Receiver, redis: Redis) -> None:
     assert receiver.post(payload()).status_code == 202
     assert receiver.post(b"not json").status_code == 400
     assert receiver.post(b"{}", headers={}).status_code == 401
-    wait_until(lambda: {"accepted", "not_json", "signature_missing"} <= set(counters(redis)))
+    wait_until_counted(redis)
     before, counted = snapshot(redis), counters(redis)
     assert len(before) > 5
 
@@ -224,8 +230,7 @@ def test_no_sequence_of_test_deliveries_changes_the_inbox(receiver: Receiver, re
 
     run()
 
-    beats = counters(redis)["beats"]
-    wait_until(lambda: counters(redis)["beats"] > beats + 1)
+    wait_until_counted(redis)
     assert {name: count for name, count in counters(redis).items() if name != "beats"} == {
         name: count for name, count in counted.items() if name != "beats"
     }
