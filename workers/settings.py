@@ -243,9 +243,9 @@ class _Reader:
         return text
 
     def alerts(self, name: str) -> tuple[str, ...]:
-        """Split Apprise URLs, which may contain commas: a separator is followed by the scheme of the next URL."""
-        urls = tuple(re.split(r"[\s,]+(?=[A-Za-z][\w+.-]*://)", self.text(name) or ""))
-        for number, url in enumerate(filter(None, urls), 1):
+        """Read Apprise URLs."""
+        urls = split_alert_urls(self.text(name) or "")
+        for number, url in enumerate(urls, 1):
             if not re.match(r"[A-Za-z][\w+.-]*://\S", url):
                 # The message omits it, because it may contain a token.
                 self.problem(
@@ -253,7 +253,7 @@ class _Reader:
                     "slack://TOKEN_A/TOKEN_B/TOKEN_C, separated by blanks or commas "
                     "(https://github.com/caronc/apprise/wiki)"
                 )
-        return tuple(filter(None, urls))
+        return urls
 
     def redis_url(self, name: str) -> str:
         url = self.text(name)
@@ -338,6 +338,11 @@ class _Reader:
             self.problem(f"{name}={text!r} must be {expected} from {least:.10g} to {most:.10g}")
             return default
         return value
+
+
+def split_alert_urls(text: str) -> tuple[str, ...]:
+    """Split Apprise URLs, which may contain commas: a separator is followed by the scheme of the next URL."""
+    return tuple(filter(None, re.split(r"[\s,]+(?=[A-Za-z][\w+.-]*://)", text)))
 
 
 def _is_loopback(host: str) -> bool:

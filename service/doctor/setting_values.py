@@ -1,6 +1,5 @@
 """Each setting with its meaning, the source of its value, and the text that may be shown. No I/O."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -8,7 +7,7 @@ import msgspec
 from service.doctor.findings import Finding, SettingValue, error, ok, warning
 from workers.access_tokens import read_access_tokens
 from workers.redis_checks import address
-from workers.settings import HITL_API, SettingsInvalid
+from workers.settings import HITL_API, SettingsInvalid, split_alert_urls
 
 _FIX = "Correct it in the environment of each process, and start them again; docs/settings.md lists every setting."
 #: Characters of a value that are shown.
@@ -39,7 +38,7 @@ def _tokens(text: str) -> str:
 
 
 def _alerts(text: str) -> str:
-    schemes = [url.partition("://")[0] for url in re.split(r"[\s,]+", text) if "://" in url]
+    schemes = [url.partition("://")[0] for url in split_alert_urls(text) if "://" in url]
     return f"set, for {', '.join(schemes)}" if schemes else "set, unreadable"
 
 

@@ -34,7 +34,7 @@ def imported(command: str, prepare: str, **environ: str) -> set[str]:
     return set(run.stdout.split())
 
 
-@pytest.mark.parametrize(("command", "prepare", "most"), [("serve", SERVE, 63), ("clock", CLOCK, 49)])
+@pytest.mark.parametrize(("command", "prepare", "most"), [("serve", SERVE, 62), ("clock", CLOCK, 49)])
 def test_a_waiting_process_imports_few_modules(command: str, prepare: str, most: int) -> None:
     modules = imported(command, prepare)
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -52,7 +52,7 @@ class HandlerReloader:
                 self._trial = _ImportTrial(self._environ)
         elif self._trial.has_ended():
             trial, self._trial = self._trial, None
-            with trial:
+            with closing(trial):
                 self._conclude(trial, stack)
 
     def _conclude(self, trial: "_ImportTrial", stack: Stack) -> None:
@@ -112,14 +112,6 @@ class _ImportTrial:
         self.process.kill()
         self.process.wait()
         self._files.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _temporary_file() -> IO[str]:
