@@ -16,8 +16,8 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from service.escaping import escape, escape_json
 from workers.telemetry import log_fields
+from workers.telemetry.escaping import escape, escape_json
 
 LogStyle: TypeAlias = Literal["console", "json"]
 

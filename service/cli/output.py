@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from service.escaping import escape, escape_json, one_line
+from workers.telemetry.escaping import escape, escape_json, one_line
 
 #: The first word of a warning.
 WARNING = "WARNING"

@@ -11,10 +11,10 @@ from hitlsh.api.models.accounts import KeyTest
 from hitlsh.errors import HitlshError
 from service.cli.durations import counted
 from service.doctor.findings import Finding, error, ok, warning
-from service.escaping import one_line
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.reconcile.snapshot import rules
 from workers.settings import Settings
+from workers.telemetry.escaping import one_line
 
 #: Seconds to wait for HITL.sh.
 SECONDS = 10.0

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
+from workers.telemetry.escaping import escape
+
 if TYPE_CHECKING:  # the watch loads it at its first reading
     from workers.alarms.reading import AlarmReading
 
@@ -63,17 +65,10 @@ def raised(rule: AlarmRule, reading: "AlarmReading") -> Alarm | None:
 def alarm(rule: AlarmRule, problem: Problem) -> Alarm:
     """The alarm of a rule for this problem."""
     remedy = rule.remedy if problem.remedy is None else problem.remedy
-    return Alarm(name=rule.name, severity=rule.severity, text=_plain(problem.text), remedy=_plain(remedy))
+    return Alarm(name=rule.name, severity=rule.severity, text=escape(problem.text), remedy=escape(remedy))
 
 
 def worst(alarms: Iterable[Alarm]) -> Severity | None:
     """The highest severity; None without alarms."""
     severities = {one.severity for one in alarms}
     return "critical" if "critical" in severities else "warning" if severities else None
-
-
-def _plain(text: str) -> str:
-    """Escape names of handlers and errors of HITL.sh, which come from outside."""
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

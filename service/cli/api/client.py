@@ -12,9 +12,9 @@ from hitlsh.asking.ask_errors import QuestionInvalid
 from hitlsh.errors import HitlshError
 from service.cli.environment import environment
 from service.cli.output import echo
-from service.escaping import one_line
 from service.local.private_folder import FolderRefused
 from workers.settings import api_keys_of
+from workers.telemetry.escaping import one_line
 
 #: The options whose names are not those of the API's fields.
 _FLAGS = {

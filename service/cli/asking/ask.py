@@ -24,10 +24,10 @@ from service.cli.connection import connect
 from service.cli.environment import environment
 from service.cli.options import insecure_option, json_option, parse_json, state_option
 from service.cli.output import cell, echo
-from service.escaping import one_line
 from workers import asking
 from workers.errors import CannotAsk
 from workers.settings import Settings
+from workers.telemetry.escaping import one_line
 
 _LOOP_ID = re.compile(r"[0-9a-fA-F]{24}")
 

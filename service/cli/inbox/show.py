@@ -13,12 +13,12 @@ from service.cli.inbox.selection import find_keys
 from service.cli.options import json_option
 from service.cli.output import cell, echo, print_json, print_table
 from service.cli.reconciliation.request_rows import print_request
-from service.escaping import one_line
 from workers.inbox import inbox_clock
 from workers.inbox.event_records import AttemptRecord, EffectRecord, EventRecord
 from workers.inbox.queries import lookup, search
 from workers.inbox.queries.search import split
 from workers.inbox.tracker import tracked_listing
+from workers.telemetry.escaping import one_line
 
 #: How many lines of a traceback are printed: the last ones.
 TRACEBACK_LINES = 12

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from service.cli.durations import at, duration, iso
-from service.escaping import one_line
 from workers.reconcile.state import ReconcileReport
 from workers.reconcile.status import CallBudgetStatus
+from workers.telemetry.escaping import one_line
 
 
 def report_fields(report: ReconcileReport) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import msgspec
 
 from service.cli.durations import since, until
 from service.cli.output import cell, echo
-from service.escaping import one_line
 from workers.inbox.tracker.tracked_listing import TrackedEntry
+from workers.telemetry.escaping import one_line
 
 HEADS = ("REQUEST", "LEARNED", "CREATED", "TIMES OUT", "CHECKED", "NEXT CHECK", "STATE")
 

@@ -20,7 +20,6 @@ from service.cli.reconciliation.report_fields import (
     limit_text,
     report_fields,
 )
-from service.escaping import one_line
 from workers.alarms import reading as alarm_reading
 from workers.alarms.alarm import Alarm, Severity, worst
 from workers.alarms.reading import AlarmReading
@@ -31,6 +30,7 @@ from workers.queue import DRAIN, RECONCILE
 from workers.reconcile.state import ReconcileReport
 from workers.reconcile.status import ReconcileStatus
 from workers.settings import Settings
+from workers.telemetry.escaping import one_line
 
 #: Of `--check`, by the worst alarm.
 _EXIT_STATUS: Mapping[Severity | None, int] = {None: 0, "warning": 1, "critical": 2}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TextIO
 
-from service.escaping import escape
+from workers.telemetry.escaping import escape
 
 #: A cell whose text begins so may be a formula: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")

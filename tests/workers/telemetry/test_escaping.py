@@ -3,8 +3,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.escaping import escape, escape_json, one_line
 from tests.service.hostile import EVERY, texts, unprintable
+from workers.telemetry.escaping import escape, escape_json, one_line
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None)) | texts
 
