@@ -47,7 +47,7 @@ def _field_findings(settings: Settings, router: Router) -> Iterator[Finding]:
     for sentence in sentences:
         yield warning("handlers.fields", f"{sentence}.", "Set HITL_API_KEY, or have the route read other fields.")
     if not sentences:
-        yield ok("handlers.fields", "No route reads a field that nobody can tell it.")
+        yield ok("handlers.fields", "Every field that a route reads is sent by HITL.sh or can be read at its API.")
 
 
 def _confirmation_finding(settings: Settings, router: Router) -> Finding:
