@@ -23,6 +23,7 @@ from service.local.supervisor import FIRST_PAUSE, Child
 from service.web.app import WEBHOOKS
 from tests.processes import proc
 from tests.processes.observer import Observer
+from tests.python_path import python_path
 from workers.inbox import keys
 from workers.inbox.queries import lookup
 from workers.redis_clients import command_client
@@ -32,7 +33,6 @@ KEY = "a-callback-key-of-these-tests-01"
 LEASE = 2.0
 #: What the design allows beyond a lease is 5 s; a busy machine needs more to start processes.
 SLACK = 15.0
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def settings(folder: Path) -> dict[str, str]:
@@ -44,7 +44,7 @@ def settings(folder: Path) -> dict[str, str]:
         "HITL_LEASE_SECONDS": str(LEASE),
         "HITL_LOG_LEVEL": "WARNING",
         "OBSERVER": str(folder / "observed.jsonl"),
-        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONPATH": python_path(),
     }
 
 

@@ -16,7 +16,8 @@ from service.web.app import WEBHOOKS
 from tests.builders import payload
 from tests.processes import proc
 from tests.processes.programs import Program, run
-from tests.processes.stacks import REPOSITORY, SECRET, free_port
+from tests.processes.stacks import SECRET, free_port
+from tests.python_path import python_path
 from tests.workers.alarms.json_receiver import JsonReceiver
 
 pytestmark = pytest.mark.slow
@@ -50,7 +51,7 @@ class Site:
             "HITL_LOG_LEVEL": "WARNING",
             "HITL_ALERTS": alerts,
             "SINK": f"http://127.0.0.1:{self.sink_port}/accounting",
-            "PYTHONPATH": f"{folder}:{REPOSITORY}",
+            "PYTHONPATH": python_path(folder),
         }
         self._words = {"serve": ["--port", str(self.port)], "work": [], "clock": []}
         self._programs: dict[str, Program] = {}

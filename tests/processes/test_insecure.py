@@ -6,6 +6,7 @@ import pytest
 
 from tests.processes.programs import run
 from tests.processes.stacks import KEY, SECRET
+from tests.python_path import python_path
 
 PLAIN = "http://hooks.example.com"
 ENVIRON = {
@@ -14,7 +15,7 @@ ENVIRON = {
     "HITL_CALLBACK_SECRETS": KEY,
     "HITL_HANDLERS": "tests.processes.handlers",
     "HITL_PUBLIC_URL": PLAIN,
-    "PYTHONPATH": str(Path(__file__).parents[2]),
+    "PYTHONPATH": python_path(),
 }
 
 

@@ -10,7 +10,8 @@ import pytest
 from service.local.embedded_server import binary
 from tests.processes import proc
 from tests.processes.programs import Program, run
-from tests.processes.stacks import REPOSITORY, free_port, plain_environment
+from tests.processes.stacks import free_port, plain_environment
+from tests.python_path import REPOSITORY
 
 #: A folder without any server.
 EMPTY_PATH = "/nonexistent"

@@ -22,6 +22,7 @@ from service.logs import ATOMIC, LineHandler, configuration
 from tests.builders import delivery, payload
 from tests.processes import proc
 from tests.processes.programs import Program
+from tests.python_path import python_path
 from tests.service.conftest import CALLBACK_KEY, OLD_SECRET, SECRET, serving
 from tests.service.hostile import EVERY, FORGED, texts, unprintable
 from workers.inbox.store import Inbox
@@ -228,7 +229,7 @@ def test_no_decision_forges_a_line_in_the_log_of_a_worker(server: EmbeddedServer
     environ = {
         "REDIS_URL": server.url,
         "HITL_HANDLERS": "hostile_handlers",
-        "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}",
+        "PYTHONPATH": python_path(tmp_path),
     }
 
     with Program("work", cwd=tmp_path, environ=environ) as worker:
@@ -274,7 +275,7 @@ def test_every_line_of_every_process_is_json_and_the_successes_have_their_ids(
         "HITL_LOG_FORMAT": "json",
         "HITL_LOG_LEVEL": "DEBUG",
         "HITL_HANDLERS": "logging_handlers",
-        "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}",
+        "PYTHONPATH": python_path(tmp_path),
     }
     worker_environ = environ | {"REDIS_URL": server.url}
     body = payload(request_id="r1")

@@ -11,10 +11,9 @@ from service.local.embedded_server import EmbeddedServer
 from tests.processes import proc
 from tests.processes.programs import Program, run
 from tests.processes.stacks import KEY, free_port
+from tests.python_path import python_path
 from workers.redis_checks import address, check_redis, warnings
 from workers.settings import SettingsInvalid
-
-ROOT = str(Path(__file__).parents[2])
 
 
 class Configured(EmbeddedServer):
@@ -166,7 +165,7 @@ def environ(url: str) -> dict[str, str]:
         "REDIS_URL": url,
         "HITL_CALLBACK_SECRETS": KEY,
         "HITL_HANDLERS": "tests.processes.handlers",
-        "PYTHONPATH": ROOT,
+        "PYTHONPATH": python_path(),
     }
 
 

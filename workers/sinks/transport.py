@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+import ssl
 from asyncio import FIRST_COMPLETED
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import cache
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -28,9 +30,15 @@ def transport_to(url: httpx.URL, limits: httpx.Limits) -> httpx.AsyncBaseTranspo
     return _CheckedTransport(limits)
 
 
+@cache
+def _trusted_certificates() -> ssl.SSLContext:
+    """One context for all sinks: to load the certificates of all authorities takes 25 ms."""
+    return httpx.create_ssl_context()
+
+
 class _CheckedTransport(httpx.AsyncHTTPTransport):
     def __init__(self, limits: httpx.Limits) -> None:
-        context = httpx.create_ssl_context()
+        context = _trusted_certificates()
         super().__init__(verify=context, limits=limits)
         # httpx has no argument for the network backend, so its pool is replaced, and a version without one is refused.
         if not hasattr(self, "_pool"):

@@ -20,6 +20,7 @@ from tests.doctor_page import BEGIN, END, PAGE, checks_table
 from tests.processes import proc
 from tests.processes.programs import Program
 from tests.processes.stacks import free_port
+from tests.python_path import python_path
 from tests.service.conftest import CALLBACK_KEY, ENVIRON, SECRET, Receiver
 from tests.test_docs import PAGES, settings_read
 from workers.inbox import keys, presence
@@ -77,7 +78,7 @@ def test_a_healthy_deployment_has_nothing_to_report(
 ) -> None:
     environ = {
         **ENVIRON, "REDIS_URL": server.url, "HITL_HANDLERS": "examples.handlers", "HITL_API_KEY": KEY,
-        "HITL_BASE_URL": sandbox.base_url, "PYTHONPATH": str(ROOT),
+        "HITL_BASE_URL": sandbox.base_url, "PYTHONPATH": python_path(),
     }  # fmt: skip
     public_url = f"http://127.0.0.1:{receiver.port}"
     words = ("--json", "--only", "processes")

@@ -9,10 +9,10 @@ from redis import Redis
 from service.local.embedded_server import EmbeddedServer
 from tests.processes import proc
 from tests.processes.programs import Program
+from tests.python_path import python_path
 from tests.service.conftest import free_port
 from tests.service.metrics.scraping import answers
 
-ROOT = Path(__file__).parents[3]
 HANDLERS = """
 from workers import RetryLater, Router
 
@@ -42,7 +42,7 @@ def environ(server: EmbeddedServer, redis: Redis, tmp_path: Path) -> dict[str, s
         "REDIS_URL": server.url,
         "HITL_HANDLERS": "metric_handlers",
         "HITL_METRICS_PORT": str(free_port()),
-        "PYTHONPATH": f"{tmp_path}:{ROOT}",
+        "PYTHONPATH": python_path(tmp_path),
     }
 
 

@@ -15,6 +15,7 @@ from redis.exceptions import OutOfMemoryError
 
 from service.local.embedded_server import EmbeddedServer
 from tests.processes import proc
+from tests.python_path import python_path
 from tests.workers.alarms.json_receiver import JsonReceiver
 from workers.alarms import notices
 from workers.alarms.notices import CLEAR_AFTER, LEASE, Notice
@@ -24,7 +25,6 @@ from workers.inbox.presence import Process
 from workers.redis_clients import check_client
 from workers.settings import Settings
 
-ROOT = Path(__file__).parents[3]
 #: Seconds after which any alarm of these tests is told.
 HOLD = 11.0
 #: A teller that is killed while it sends.
@@ -156,7 +156,7 @@ def test_after_a_killed_sender_another_process_sends_the_notice(
     raise_alarm(redis)
     clock.step()
     pass_time(redis, HOLD)
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environ = {**os.environ, "PYTHONPATH": python_path()}
     with subprocess.Popen(
         [sys.executable, "-c", HANGING, server.url], env=environ, stdout=subprocess.PIPE, text=True
     ) as teller:
