@@ -13,6 +13,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, key, payload, routed
 from workers import Decision, GiveUp, RetryLater, Router
+from workers.handlers import drain as drain_module
 from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.effects import MAX_CRASHES, UNDECODABLE_TRIES
 from workers.handlers.executor import MOST_BYTES, EvidenceMemory
@@ -94,6 +95,20 @@ async def test_a_new_event_wakes_an_idle_drain(inbox: WorkerInbox, redis: Redis)
         took = time.monotonic() - start
 
     assert took < 0.5
+
+
+async def test_an_idle_drain_that_is_stopped_does_not_wait_for_work(
+    inbox: WorkerInbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "WAIT", 4.0)
+    drain = Drain(inbox, Router(), LeaseKeeper(redis, lease=5.0), DrainOptions(lease=5.0))
+    running = asyncio.create_task(drain.run())
+    await until(lambda: any(client["cmd"] == "blpop" for client in redis.client_list()))
+
+    drain.stop()
+
+    await asyncio.wait_for(running, 3.0)
+    assert redis.llen(keys.WAKE) == 0
 
 
 async def test_a_handler_that_raises_is_tried_again_and_its_neighbour_is_not(inbox: WorkerInbox, redis: Redis) -> None:

@@ -127,15 +127,16 @@ class Drain:
         self._watch.start()
         presence = asyncio.create_task(self._stay_present())
         resuming = asyncio.create_task(self._resume_held_forever())
+        waking = asyncio.create_task(self._wake_when_stopped())
         try:
             await self._claim_until_stopped()
             await self._executor.finish()
             with contextlib.suppress(RedisError):  # the counts of its last seconds are lost
                 await self._inbox.count({}, self._executor.meter.take())
         finally:
-            presence.cancel()
-            resuming.cancel()
-            await asyncio.wait({presence, resuming}, timeout=1.0)
+            for task in (presence, resuming, waking):
+                task.cancel()
+            await asyncio.wait({presence, resuming, waking}, timeout=1.0)
             self._leases.stop()
             self._watch.stop()
         return self.settled
@@ -181,6 +182,12 @@ class Drain:
             self._healthy_until = 2 * time.monotonic() - began
         elif claim.suspects_wait and (not claim.items or time.monotonic() > self._healthy_until):
             await self._wait_until_empty()
+
+    async def _wake_when_stopped(self) -> None:
+        """Do not let an idle drain that stops wait for work any longer."""
+        await self._stopping.wait()
+        with contextlib.suppress(RedisError):  # it ends when it has waited long enough
+            await self._inbox.wake()
 
     async def _wait_until_empty(self) -> None:
         while not self._executor.is_empty and not self._stopping.is_set():

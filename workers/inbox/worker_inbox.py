@@ -145,6 +145,13 @@ class WorkerInbox(Inbox):
             metric_counts.add(pipe, increments)
             await pipe.execute()
 
+    async def wake(self) -> None:
+        """End the wait of the drain that has waited longest, or the next wait."""
+        async with self.redis.pipeline(transaction=True) as pipe:
+            pipe.lpush(keys.WAKE, 1)
+            pipe.ltrim(keys.WAKE, 0, 0)
+            await pipe.execute()
+
     async def leave(self, drain: str) -> None:
         """Record that this drain is no longer resident."""
         await self.redis.zrem(keys.DRAINS, drain)
