@@ -16,28 +16,29 @@ from service.local.embedded_server import EmbeddedServer
 from tests.python_path import PLAIN_INSTALL
 from workers.redis_clients import command_client, drain_client
 
-#: Long modules whose tests share nothing: each of their tests is handed out by itself.
-INDEPENDENT = {
-    "test_budget_adversaries.py",
-    "test_clock_steps.py",
-    "test_failover.py",
-    "test_full.py",
-    "test_handover.py",
-    "test_months.py",
-    "test_model.py",
-    "test_reconcile_faults.py",
-    "test_reconcile_queue.py",
+#: Modules of tests/processes whose tests share processes. Each other test of that folder is handed out by itself.
+SHARING = {
+    "test_asking.py",
+    "test_dev.py",
+    "test_effect_faults.py",
+    "test_incidents.py",
+    "test_kill.py",
+    "test_poison.py",
+    "test_reconcile.py",
+    "test_traces.py",
 }
 #: What takes longest begins first, so that no worker is left alone with it at the end.
 LONGEST = [
     "test_months.py",
     "test_budget_adversaries.py",
+    "test_incidents.py",
     "test_reconcile.py",
-    "test_effect_faults.py",
-    "test_kill.py",
     "test_poison.py",
-    "test_operation_sequences.py",
-    "test_model.py",
+    "test_effect_faults.py",
+    "test_reconcile_queue.py",
+    "test_reconcile_faults.py",
+    "test_dev.py",
+    "test_kill.py",
 ]
 
 
@@ -75,7 +76,8 @@ class ModuleScheduling(LoadScopeScheduling):
     # Not by the mark `xdist_group`, which pytest 9.2 makes void: https://github.com/pytest-dev/pytest-xdist/issues/1386
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        return nodeid if Path(module).name in INDEPENDENT else module
+        path = Path(module)
+        return nodeid if "processes" in path.parts and path.name not in SHARING else module
 
 
 @pytest.hookimpl(optionalhook=True)

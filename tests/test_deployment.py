@@ -23,6 +23,8 @@ from service.local.embedded_server import EmbeddedServer
 from tests.builders import payload
 from tests.processes.stacks import free_port
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -197,7 +199,6 @@ def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
         yield running
 
 
-@pytest.mark.slow
 def test_the_containers_do_their_work_with_what_they_are_given(own: EmbeddedServer, tmp_path: Path) -> None:
     folder, empty, told = tmp_path / "handlers", tmp_path / "app", tmp_path / "told"
     folder.mkdir()

@@ -420,6 +420,7 @@ def stack(tmp_path: Path) -> Iterator[DevStack]:
     started.stop()
 
 
+@pytest.mark.slow
 def test_the_readmes_commands_run_in_order_from_an_empty_folder(stack: DevStack) -> None:
     (stack.folder / "handlers.py").write_text(blocks("README.md", "python")[0].code)
     outputs = {}

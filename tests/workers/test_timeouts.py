@@ -135,7 +135,7 @@ async def test_the_retry_of_a_thread_that_is_late_waits_until_the_thread_has_end
 
     @router.on("request.completed", timeout=5)
     async def neighbour(decision: Decision) -> None:
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2.0)  # the drain waits for it, and so has time for both attempts
 
     await inbox.accept([delivery()])
     while not redis.zcard(keys.FAILED):  # a drain ends for a thread that is late

@@ -7,7 +7,7 @@ import pytest
 from tests.examples.agents.conftest import EXAMPLES, Person, finish, start
 from tests.service.web.requests.conftest import AskingReceiver
 
-pytestmark = pytest.mark.usefixtures("environment")
+pytestmark = [pytest.mark.usefixtures("environment"), pytest.mark.slow]
 
 
 def test_examples_are_short() -> None:

@@ -18,6 +18,8 @@ from service.local.supervisor import FIRST_PAUSE, Child, ProgramFailed, Supervis
 from tests.service.conftest import wait_until
 from tests.service.local.test_embedded_server import is_running
 
+pytestmark = pytest.mark.slow
+
 #: Says its pid, and on SIGTERM its name, before it ends.
 POLITE = """
 import os, signal, sys, time

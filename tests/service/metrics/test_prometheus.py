@@ -18,6 +18,8 @@ from tests.processes.programs import Program
 from tests.service.conftest import free_port, serving
 from workers.telemetry.metric_catalog import METRICS
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = Path(__file__).parents[3] / "deploy"
 RULES = DEPLOY / "prometheus-alerts.yml"
 #: These need an API key.

@@ -14,6 +14,8 @@ from tests.workers.alarms.json_receiver import JsonReceiver
 from workers.alarms import messenger
 from workers.settings import Settings, SettingsInvalid
 
+pytestmark = pytest.mark.slow
+
 SECRET = "a-secret-path"
 
 

@@ -14,6 +14,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_s
 from hitlsh.trace_context import current_traceparent, valid_traceparent
 from workers.telemetry import traces
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 WITHOUT_EXTRAS = ROOT / "tests" / "processes" / "without_extras"
 TRACEPARENT = "00-11111111111111111111111111111111-2222222222222222-01"
