@@ -21,7 +21,7 @@ from hitlsh.callbacks import CallbackSigner
 from hitlsh.signatures import headers
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import payload
-from tests.processes.stacks import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,10 @@ import httpx
 
 from service.local.embedded_server import EmbeddedServer
 from service.local.supervisor import command
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.observer import Observer
-from tests.processes.stacks import free_port, plain_environment, settings
+from tests.processes.stacks import plain_environment, settings
 
 
 def run(*words: str, cwd: Path, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import msgspec
 
-from tests.processes.stacks import free_port
+from tests.ports import free_port
 
 _HERE = "127.0.0.1"
 _CHUNK = 65_536

@@ -1,8 +1,6 @@
 """A stack of real processes with a sender, and an observer outside the processes under test."""
 
 import os
-import random
-import socket
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -21,6 +19,7 @@ from service.local.embedded_server import EmbeddedServer
 from service.local.stack import Stack
 from service.local.supervisor import FIRST_PAUSE, Child
 from service.web.app import WEBHOOKS
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.observer import Observer
 from tests.python_path import python_path
@@ -46,15 +45,6 @@ def settings(folder: Path) -> dict[str, str]:
         "OBSERVER": str(folder / "observed.jsonl"),
         "PYTHONPATH": python_path(),
     }
-
-
-def free_port() -> int:
-    """Below the ephemeral range, and not where another run of these tests looks first."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 def key_of(body: bytes) -> str:

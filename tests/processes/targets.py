@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
+from tests.ports import free_port
 from tests.processes.ledger import requested
-from tests.processes.stacks import free_port
 
 Answer: TypeAlias = Literal["taken", "trouble", "busy", "gone", "stall", "hang up", "cut short"]
 #: The answer to the nth request that a sink makes for an event.

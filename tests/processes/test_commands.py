@@ -10,9 +10,10 @@ import pytest
 
 from service.cli.main import COMMAND_MODULES
 from tests.builders import payload
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program, run
-from tests.processes.stacks import KEY, SECRET, LiveStack, free_port, settings
+from tests.processes.stacks import KEY, SECRET, LiveStack, settings
 
 MENTIONS = {
     "api": ["HITL_API_KEY", "HITL_BASE_URL"],

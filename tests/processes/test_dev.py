@@ -13,9 +13,10 @@ import pytest
 from hitlsh.signatures import headers
 from service.cli.environment import read_settings
 from tests.builders import payload
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program, run
-from tests.processes.stacks import KEY, SECRET, free_port
+from tests.processes.stacks import KEY, SECRET
 from tests.service.local.test_tunnel import FORWARDER, script
 
 HANDLERS = """

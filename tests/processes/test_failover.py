@@ -12,9 +12,10 @@ import pytest
 from redis import Redis
 
 from tests.builders import payload
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.faked_server import FakedServer
-from tests.processes.stacks import SLACK, LiveStack, free_port
+from tests.processes.stacks import SLACK, LiveStack
 from workers.inbox import keys
 from workers.redis_clients import command_client
 

@@ -14,10 +14,11 @@ from redis import Redis
 
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, key, payload
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.observer import Observer
 from tests.processes.programs import Program
-from tests.processes.stacks import free_port, settings
+from tests.processes.stacks import settings
 from workers.inbox import counters, keys
 from workers.inbox.store import accept
 from workers.queue import enqueue_drain

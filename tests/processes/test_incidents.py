@@ -14,9 +14,10 @@ from hitlsh.signatures import headers
 from service.local.embedded_server import EmbeddedServer
 from service.web.app import WEBHOOKS
 from tests.builders import payload
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program, run
-from tests.processes.stacks import SECRET, free_port
+from tests.processes.stacks import SECRET
 from tests.python_path import python_path
 from tests.workers.alarms.json_receiver import JsonReceiver
 

@@ -12,9 +12,10 @@ import httpx
 from hitlsh.signatures import headers
 from service.web.app import WEBHOOKS
 from tests.builders import payload
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Dev
-from tests.processes.stacks import SECRET, LiveStack, free_port, key_of
+from tests.processes.stacks import SECRET, LiveStack, key_of
 from workers.inbox.queries import lookup
 from workers.redis_clients import command_client
 

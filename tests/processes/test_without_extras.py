@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from service.local.embedded_server import binary
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program, run
-from tests.processes.stacks import free_port, plain_environment
+from tests.processes.stacks import plain_environment
 from tests.python_path import REPOSITORY
 
 #: A folder without any server.

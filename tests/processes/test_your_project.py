@@ -12,9 +12,10 @@ from hitlsh.signatures import headers
 from service.local.embedded_server import EmbeddedServer
 from service.web.app import WEBHOOKS
 from tests.builders import payload
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program, run
-from tests.processes.stacks import KEY, SECRET, free_port, plain_environment
+from tests.processes.stacks import KEY, SECRET, plain_environment
 
 BIN = Path(sys.executable).parent
 CONSOLE_SCRIPT = (str(BIN / "hitl-receiver"),)

@@ -10,7 +10,7 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
-from tests.processes.stacks import free_port
+from tests.ports import free_port
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,13 @@
 """The web process as it runs in production, and ways to post to its endpoints."""
 
 import os
-import random
 import re
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -24,6 +23,7 @@ from service.local.embedded_server import EmbeddedServer
 from service.local.supervisor import command
 from service.web.app import create_app
 from service.web.http_protocol import GuardedProtocol
+from tests.ports import free_port
 from workers.inbox import keys
 from workers.settings import Settings
 
@@ -110,15 +110,6 @@ def wait_until(holds: Callable[[], object], seconds: float = 10.0) -> None:
 def counters(redis: Redis) -> dict[str, int]:
     found = cast("dict[bytes, bytes]", redis.hgetall(keys.COUNTERS))
     return {name.decode(): int(count) for name, count in found.items()}
-
-
-def free_port() -> int:
-    """At random below the ephemeral range; each of pytest-xdist's workers has ports of its own."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 14
-    for port in random.sample(range(18_000 + worker, 32_000, 14), 50):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise AssertionError("none of 50 ports is free")
 
 
 @contextmanager

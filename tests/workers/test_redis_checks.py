@@ -8,9 +8,10 @@ import pytest
 from redis import Redis
 
 from service.local.embedded_server import EmbeddedServer
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program, run
-from tests.processes.stacks import KEY, free_port
+from tests.processes.stacks import KEY
 from tests.python_path import python_path
 from workers.redis_checks import address, check_redis, warnings
 from workers.settings import SettingsInvalid

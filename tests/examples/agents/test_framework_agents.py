@@ -13,7 +13,8 @@ import pytest
 
 from service.local.stack import Stack
 from tests.examples.agents.conftest import EXAMPLES, ROOT, Person
-from tests.service.conftest import CALLBACK_KEY, free_port, wait_until
+from tests.ports import free_port
+from tests.service.conftest import CALLBACK_KEY, wait_until
 from tests.service.web.requests.conftest import API_KEY, TOKEN, TOKENS, Asking
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("environment")]

@@ -36,7 +36,8 @@ from hitlsh import (
     text,
     whole_number,
 )
-from tests.service.conftest import free_port, serving, wait_until
+from tests.ports import free_port
+from tests.service.conftest import serving, wait_until
 from tests.service.web.requests.conftest import API_KEY, READER, TOKEN, TOKENS, Asking, AskingReceiver
 
 MINUTE = timedelta(minutes=1)

@@ -9,7 +9,7 @@ import pytest
 from service.local import dev_ports
 from service.local.embedded_server import ServerUnavailable
 from service.local.stack import check_ports
-from tests.service.conftest import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

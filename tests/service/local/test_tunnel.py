@@ -8,7 +8,7 @@ import pytest
 
 from service.local import tunnel
 from service.local.tunnel import Tunnel, TunnelFailed, addresses
-from tests.processes.stacks import free_port
+from tests.ports import free_port
 
 #: Forwards connections, as `ssh -R` does, and prints where it listens between other addresses.
 FORWARDER = """

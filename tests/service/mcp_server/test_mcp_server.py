@@ -16,7 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from service.cli.main import cli
-from tests.service.conftest import free_port
+from tests.ports import free_port
 from tests.service.web.requests.conftest import TOKEN, AskingReceiver
 
 pytestmark = pytest.mark.slow

@@ -7,10 +7,10 @@ import pytest
 from redis import Redis
 
 from service.local.embedded_server import EmbeddedServer
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program
 from tests.python_path import python_path
-from tests.service.conftest import free_port
 from tests.service.metrics.scraping import answers
 
 HANDLERS = """

@@ -11,9 +11,10 @@ from redis import Redis
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import delivery, payload
 from tests.metrics_page import PAGE, metrics_table
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program, run
-from tests.service.conftest import free_port, serving
+from tests.service.conftest import serving
 from tests.service.metrics.scraping import answers, samples, scrape
 from workers.alarms.rules.all_rules import BY_NAME
 from workers.inbox import keys

@@ -13,9 +13,10 @@ import yaml
 
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import payload
+from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program
-from tests.service.conftest import free_port, serving
+from tests.service.conftest import serving
 from workers.telemetry.metric_catalog import METRICS
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.service.conftest import free_port
+from tests.ports import free_port
 
 
 @dataclass(kw_only=True)

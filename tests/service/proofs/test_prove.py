@@ -15,16 +15,8 @@ from service.cli.main import cli
 from service.doctor.findings import Finding
 from service.local.embedded_server import EmbeddedServer
 from service.proofs.prover import Prover
-from tests.service.conftest import (
-    CALLBACK_KEY,
-    ENVIRON,
-    OLD_SECRET,
-    SECRET,
-    Receiver,
-    free_port,
-    serving,
-    wait_until,
-)
+from tests.ports import free_port
+from tests.service.conftest import CALLBACK_KEY, ENVIRON, OLD_SECRET, SECRET, Receiver, serving, wait_until
 from tests.service.proofs.proxies import Behaviour, Forward, Message, proxy
 from workers.inbox import keys
 from workers.inbox.operations import proofs

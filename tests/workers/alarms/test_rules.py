@@ -10,8 +10,8 @@ from redis import Redis
 
 from service.local.embedded_server import EmbeddedServer
 from tests.alarms_page import PAGE, alarms_table
+from tests.ports import free_port
 from tests.processes import proc
-from tests.service.conftest import free_port
 from tests.workers.alarms.cases import CASES, KEY, World, count, pass_time
 from workers.alarms.alarm import Alarm, AlarmRule, worst
 from workers.alarms.rules import all_rules

@@ -19,7 +19,8 @@ from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from service.local.embedded_server import EmbeddedServer
 from service.local.supervisor import command
-from tests.service.conftest import ENVIRON, Receiver, free_port, serving, wait_until
+from tests.ports import free_port
+from tests.service.conftest import ENVIRON, Receiver, serving, wait_until
 
 API_KEY = "hitl_test_0123456789abcdef0123456789"
 TOKEN = "agent-token-0123456789"
