@@ -75,16 +75,16 @@ def observe(
         calls = msgspec.structs.replace(calls, limit=limit, left=max(0, calls.left + gained))
     if remaining is None:
         return calls
-    surprised = remaining == 0 and calls.left > 0
+    overcounted = remaining == 0 and calls.left > 0
     if resets_at is None or not now < resets_at <= now + FARTHEST:
         closed = now + UNREPORTED if remaining == 0 else calls.closed_until
         return msgspec.structs.replace(
             calls,
             left=min(calls.left, remaining),
             closed_until=closed,
-            surprises=calls.surprises + surprised,
+            overcounts=calls.overcounts + overcounted,
         )
-    return msgspec.structs.replace(_with_reset(calls, remaining, resets_at), surprises=calls.surprises + surprised)
+    return msgspec.structs.replace(_with_reset(calls, remaining, resets_at), overcounts=calls.overcounts + overcounted)
 
 
 def _with_reset(calls: HourlyCalls, remaining: int, resets_at: float) -> HourlyCalls:

@@ -39,7 +39,7 @@ class CallBudgetStatus(msgspec.Struct, frozen=True, kw_only=True):
     #: Among the calls of reconcile runs: those for unverified requests.
     unverified: int
     #: How often HITL.sh reported no calls left while our own count had some.
-    surprises: int
+    overcounts: int
 
 
 class ReconcileStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +101,7 @@ def calls(redis: Redis, settings: Settings, api_key: str, now: float) -> CallBud
         asked=report.asked,
         reconciled=report.reconciled,
         unverified=report.unverified,
-        surprises=report.surprises,
+        overcounts=report.overcounts,
     )
 
 

@@ -209,8 +209,8 @@ def _calls(status: ReconcileStatus) -> list[Field]:
     spent = f"{calls.asked} used to ask, {calls.reconciled} by reconcile runs"
     if calls.unverified:
         spent += f" ({calls.unverified} for unverified input)"
-    if calls.surprises:
-        spent += f"; {counted(calls.surprises, 'time')} HITL.sh had fewer left than counted here"
+    if calls.overcounts:
+        spent += f"; {counted(calls.overcounts, 'time')} HITL.sh had fewer left than counted here"
     return [Field("calls left", calls.asking, f"{limit_text(calls)}; {spent}")]
 
 

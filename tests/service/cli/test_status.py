@@ -138,7 +138,7 @@ def test_the_calls_of_this_hour_are_shown(run: Run, redis: Redis) -> None:
 
     found = reconciliation(run)["calls"]
 
-    assert (found["asking"], found["asked"], found["reconciled"], found["surprises"]) == (48, 1, 1, 0)
+    assert (found["asking"], found["asked"], found["reconciled"], found["overcounts"]) == (48, 1, 1, 0)
     assert "calls left 48 of 100 an hour, until " in words(run())
 
 

@@ -56,7 +56,7 @@ def test_no_call_exceeds_the_limit_of_hitl_sh(top_of_hour: bool, tells: bool, st
                 left = vendor.limit - vendor.used
                 tokens = observe(tokens, now, remaining=left, resets_at=vendor.resets_at, limit=20)
 
-    assert tokens.surprises == 0
+    assert tokens.overcounts == 0
 
 
 def told(now: float = START, remaining: int = 20) -> HourlyCalls:
@@ -108,7 +108,7 @@ def test_an_exhausted_hour_says_when_the_next_begins() -> None:
 def test_a_429_that_says_nothing_closes_for_a_minute_and_is_counted() -> None:
     tokens = observe(initial(RULES), START, remaining=0)
 
-    assert (spend(tokens, RULES, "asking", START)[1], tokens.surprises) == (60.0, 1)
+    assert (spend(tokens, RULES, "asking", START)[1], tokens.overcounts) == (60.0, 1)
 
 
 def test_an_hour_that_is_said_to_end_in_years_closes_nothing_for_longer_than_an_hour() -> None:

@@ -59,7 +59,7 @@ class HourlyCalls(msgspec.Struct, frozen=True, kw_only=True):
     #: Calls for asking in the previous hour: about as many are expected in this one.
     asked_before: int = 0
     #: How often HITL.sh reported no calls left while our own count had some.
-    surprises: int = 0
+    overcounts: int = 0
 
 
 def initial(rules: BudgetRules) -> HourlyCalls:

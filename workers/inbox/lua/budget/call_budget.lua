@@ -17,7 +17,7 @@ if not now then now = read_clock(KEYS[2]) / 1000000 end
 
 -- Flags are 0 or 1; resets_at is 0 until the first call.
 local names = { 'limit', 'left', 'resets_at', 'reported', 'top_of_hour', 'closed_until', 'asked', 'reconciled',
-  'asked_before', 'surprises', 'unverified' }
+  'asked_before', 'overcounts', 'unverified' }
 local initial = { limit = rules.per_hour, left = math.max(1, math.floor(rules.per_hour / 2)) }
 local stored = redis.call('HMGET', key, unpack(names))
 local calls = {}
@@ -76,7 +76,7 @@ local function observe(remaining, resets_at, limit)
     calls.limit = limit
   end
   if not remaining then return end
-  if remaining == 0 and calls.left > 0 then calls.surprises = calls.surprises + 1 end
+  if remaining == 0 and calls.left > 0 then calls.overcounts = calls.overcounts + 1 end
   if not resets_at or resets_at <= now or resets_at > now + FARTHEST then
     calls.left = math.min(calls.left, remaining)
     if remaining == 0 then calls.closed_until = now + UNREPORTED end
