@@ -13,7 +13,7 @@ import msgspec
 from service.cli.durations import counted
 from service.cli.environment import DEV_SETTINGS, FOLDER, environment
 from service.cli.error_messages import explain_errors
-from service.cli.options import insecure_option, json_option
+from service.cli.options import NameChoice, insecure_option, json_option
 from service.cli.output import echo, print_json, print_table
 from service.doctor.check_catalog import CHECKED_GROUPS, GROUP_TITLES
 from service.doctor.diagnosis import diagnose
@@ -34,7 +34,7 @@ _INDENT = 11
               help="Post test deliveries to this address and prove that it is this receiver; makes no other check. "
                    "Default: HITL_PUBLIC_URL, else http://127.0.0.1:8000.")  # fmt: skip
 @click.option("--offline", is_flag=True, help="Connect neither to HITL.sh nor to the public address nor to sinks.")
-@click.option("--only", "groups", multiple=True, type=click.Choice(CHECKED_GROUPS), metavar="GROUP",
+@click.option("--only", "groups", multiple=True, type=NameChoice(CHECKED_GROUPS), metavar="GROUP",
               help=f"Make the checks of this group only; may be repeated: {', '.join(CHECKED_GROUPS)}.")  # fmt: skip
 @insecure_option
 @json_option

@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from service import logs
+from service.cli.options import NameChoice
 from service.cli.output import escape_message
+from workers.event_names import did_you_mean
 from workers.settings import LOG_FORMATS, LOG_LEVELS, log_settings
 
 #: The module of each command. A module is imported only when its command is used, so that `serve`, `work` and
@@ -59,6 +61,14 @@ class _LazyGroup(click.Group):
             self.add_command(command, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMAND_MODULES and not name.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r}{did_you_mean(name, COMMAND_MODULES)}.")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -68,9 +78,9 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="hitl-receiver")
-@click.option("--log-level", default=None, type=click.Choice(LOG_LEVELS, case_sensitive=False),
+@click.option("--log-level", default=None, type=NameChoice(LOG_LEVELS, case_sensitive=False),
               help="Lowest level of log lines on standard error; sets HITL_LOG_LEVEL. [default: INFO]")  # fmt: skip
-@click.option("--log-format", default=None, type=click.Choice(LOG_FORMATS, case_sensitive=False),
+@click.option("--log-format", default=None, type=NameChoice(LOG_FORMATS, case_sensitive=False),
               help="Format of log lines; sets HITL_LOG_FORMAT. [default: console]")  # fmt: skip
 def cli(log_level: str | None, log_format: str | None) -> None:
     """Receive HITL.sh decisions and run your handlers.
