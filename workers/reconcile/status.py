@@ -60,8 +60,8 @@ class ReconcileStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_run(self) -> bool:
-        """A reconcile run has been made with the current key."""
-        return self.state.report is not None or self.state.horizon is not None
+        """A reconcile run with the current key has saved something; it may have lost its lease before its end."""
+        return self.state != ReconcileState()
 
     @property
     def is_limited(self) -> bool:

@@ -27,7 +27,6 @@ from workers.alarms.rules import all_rules
 from workers.inbox.operations import pausing
 from workers.inbox.tracker.reconcile_lease import ActiveRun
 from workers.queue import DRAIN, RECONCILE
-from workers.reconcile.state import ReconcileReport
 from workers.reconcile.status import ReconcileStatus
 from workers.settings import Settings
 from workers.telemetry.escaping import one_line
@@ -231,7 +230,7 @@ def _runs(status: ReconcileStatus) -> list[Field]:
     if status.calls is None and not status.has_run:
         return [Field("reconcile runs", None, "off: HITL_API_KEY is not set, so missed decisions are not found")]
     fields = [] if status.calls is not None else [Field("calls left", None, "unknown: HITL_API_KEY is not set here")]
-    fields.append(Field("last reconcile run", None, _last_run_text(status.state.report, status.counts.now)))
+    fields.append(Field("last reconcile run", None, _last_run_text(status)))
     fields.append(Field("next reconcile run", None, _next_run_text(status)))
     if status.state.guaranteed_interval is not None:
         fields.append(Field("check interval", None, check_interval_text(status.state.guaranteed_interval)))
@@ -240,11 +239,12 @@ def _runs(status: ReconcileStatus) -> list[Field]:
     return fields
 
 
-def _last_run_text(report: ReconcileReport | None, now: float) -> str:
+def _last_run_text(status: ReconcileStatus) -> str:
+    report = status.state.report
     if report is None:
-        return "none yet"
+        return "none has finished yet" if status.has_run else "none yet"
     text = (
-        f"{since(report.ended or report.began, now)}: {counted(report.calls, 'call')}, "
+        f"{since(report.ended or report.began, status.counts.now)}: {counted(report.calls, 'call')}, "
         f"{counted(report.found, 'decision')} found"
     )
     return text if report.trouble is None else f"{text}; ended early, {error_text(report)}"

@@ -16,6 +16,7 @@ from workers.inbox import counters, keys, presence
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations import pausing
 from workers.inbox.tracker import api_keys, tracked_requests
+from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import NewRequest
 from workers.queue import DRAIN, RECONCILE, waiting_key
 from workers.reconcile import state
@@ -181,6 +182,20 @@ def test_before_the_first_run_that_run_is_shown_as_next(run: Run) -> None:
 
 
 # -- without a key -------------------------------------------------------------------------------------
+
+
+def test_a_first_run_that_lost_its_lease_is_shown_as_unfinished(run: Run, redis: Redis) -> None:
+    [indexes] = api_keys.configure(redis, [KEY], lookback=60)
+    lease = ReconcileLease(redis, seconds=60, retention=60)
+    lease.key_hash = indexes.key_hash
+    lease.acquire()
+    none_yet = words(run(HITL_DISCOVER="1"))
+    first_page = ReconcileState(claimed=True)
+    lease.write([Note("state", "state", state.encode(first_page))], began=time.time())
+    redis.delete(keys.RECONCILE_LEASE)
+
+    assert "last reconcile run none yet" in none_yet
+    assert "last reconcile run none has finished yet next reconcile run the first one" in words(run(HITL_DISCOVER="1"))
 
 
 def test_without_an_api_key_reconciliation_is_shown_as_off(run: Run) -> None:
