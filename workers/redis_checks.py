@@ -20,6 +20,8 @@ logger = logging.getLogger("hitl.redis")
 
 #: The inbox's scripts declare flags (https://redis.io/docs/latest/develop/programmability/lua-api/).
 OLDEST_VERSION = (7, 0)
+#: The settings that `warnings` reads.
+CHECKED_SETTINGS = ("maxmemory-policy", "appendfsync")
 CLUSTER_PROBLEM = (
     "REDIS_URL names a server in cluster mode, which RQ workers do not support: "
     "name a server without cluster mode (a primary with replicas is fine)"
@@ -146,7 +148,7 @@ def _info(redis: Redis) -> Mapping[str, Any]:
 
 def _config(redis: Redis) -> Mapping[str, str]:
     try:
-        settings = redis.config_get("maxmemory-policy", "appendfsync")
+        settings = redis.config_get(*CHECKED_SETTINGS)
     except ResponseError:
         return {}
     return {str(name): str(value) for name, value in settings.items()}

@@ -15,6 +15,7 @@ from service.cli.environment import DEV_SETTINGS, FOLDER, environment
 from service.cli.error_messages import explain_errors
 from service.cli.options import NameChoice, insecure_option, json_option
 from service.cli.output import echo, print_json, print_table
+from service.doctor.alert_findings import alert_findings
 from service.doctor.check_catalog import CHECKED_GROUPS, GROUP_TITLES
 from service.doctor.diagnosis import diagnose
 from service.doctor.findings import EXIT_STATUS, Diagnosis, Finding, Level
@@ -33,12 +34,14 @@ _INDENT = 11
 @click.option("--prove", "url", default=None, is_flag=False, flag_value="", metavar="[URL]",
               help="Post test deliveries to this address and prove that it is this receiver; makes no other check. "
                    "Default: HITL_PUBLIC_URL, else http://127.0.0.1:8000.")  # fmt: skip
+@click.option("--alerts", "tests_alerts", is_flag=True,
+              help="Send a test message to each entry of HITL_ALERTS; makes no other check.")  # fmt: skip
 @click.option("--offline", is_flag=True, help="Connect neither to HITL.sh nor to the public address nor to sinks.")
 @click.option("--only", "groups", multiple=True, type=NameChoice(CHECKED_GROUPS), metavar="GROUP",
               help=f"Make the checks of this group only; may be repeated: {', '.join(CHECKED_GROUPS)}.")  # fmt: skip
 @insecure_option
 @json_option
-def doctor(url: str | None, offline: bool, groups: tuple[str, ...], json_wanted: bool) -> None:
+def doctor(url: str | None, tests_alerts: bool, offline: bool, groups: tuple[str, ...], json_wanted: bool) -> None:
     """Check settings, Redis, handlers, processes, HITL.sh and the public address.
 
     Each finding has a level and a fix. The exit status is 0 where all is well, 1 with warnings, 2 with errors. Spends
@@ -51,11 +54,18 @@ def doctor(url: str | None, offline: bool, groups: tuple[str, ...], json_wanted:
     \b
     hitl-receiver doctor
     hitl-receiver doctor --prove https://hooks.example.com
+    hitl-receiver doctor --alerts
     hitl-receiver doctor --only settings --only handlers --offline
     """
+    if (url is not None) + tests_alerts + (offline or bool(groups)) > 1:
+        raise click.UsageError(
+            "--prove and --alerts make no other check: give one of them, without --offline and --only."
+        )
     with explain_errors():
         if url is not None:
-            diagnosis = _proof(url, offline=offline, groups=groups)
+            diagnosis = _proof(url)
+        elif tests_alerts:
+            diagnosis = Diagnosis(settings=(), findings=tuple(alert_findings(Settings.from_env(environment()).alerts)))
         else:
             diagnosis = diagnose(environment(), _origin_of, groups or CHECKED_GROUPS, offline=offline)
     if json_wanted:
@@ -65,9 +75,7 @@ def doctor(url: str | None, offline: bool, groups: tuple[str, ...], json_wanted:
     sys.exit(EXIT_STATUS[diagnosis.worst])
 
 
-def _proof(url: str, *, offline: bool, groups: tuple[str, ...]) -> Diagnosis:
-    if offline or groups:
-        raise click.UsageError("--prove posts to an address and makes no other check: leave --offline and --only out.")
+def _proof(url: str) -> Diagnosis:
     settings = Settings.from_env(environment())
     address = url or settings.public_url or f"http://127.0.0.1:{os.environ.get('PORT') or 8000}"
     parts = urlsplit(address)

@@ -9,7 +9,6 @@ import click
 from service import logs
 from service.cli.options import NameChoice
 from service.cli.output import escape_message
-from workers.event_names import did_you_mean
 from workers.settings import LOG_FORMATS, LOG_LEVELS, log_settings
 
 #: The module of each command. A module is imported only when its command is used, so that `serve`, `work` and
@@ -66,6 +65,8 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMAND_MODULES and not name.startswith("-") and not ctx.resilient_parsing:
+            from workers.event_names import did_you_mean
+
             ctx.fail(f"No such command {name!r}{did_you_mean(name, COMMAND_MODULES)}.")
         return super().resolve_command(ctx, args)
 

@@ -4,11 +4,11 @@ from typing import Literal
 
 import click
 
-from service.checked_redis import IS_CHECKED, check_redis_once, is_checked
 from service.cli.error_messages import explain_errors
 from service.cli.options import NameChoice, insecure_option, processes_option
 from service.cli.user_handlers import explain_handlers
 from service.local.supervisor import Child, Supervisor, command
+from service.start_checks import IS_CHECKED, check_redis_once, is_checked
 from workers import jobs
 from workers.queue import DRAIN_QUEUE, RECONCILE_QUEUE
 from workers.settings import Settings, SettingsInvalid

@@ -22,6 +22,7 @@ from tests.processes.programs import Program
 from tests.processes.stacks import free_port
 from tests.service.conftest import CALLBACK_KEY, ENVIRON, SECRET, Receiver
 from tests.test_docs import PAGES, settings_read
+from tests.workers.alarms.json_receiver import JsonReceiver
 from workers.inbox import keys, presence
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.redis_checks import ServerState
@@ -419,3 +420,55 @@ def test_every_check_is_in_the_catalog() -> None:
 
 def test_the_page_has_the_table_of_checks() -> None:
     assert f"{BEGIN}\n\n{checks_table()}\n\n{END}" in PAGE.read_text()
+
+
+# -- alerts -------------------------------------------------------------------------------------------------
+
+
+def test_each_entry_of_alerts_is_sent_a_message(run: Run) -> None:
+    with JsonReceiver() as first, JsonReceiver() as second:
+        result = run("--alerts", HITL_ALERTS=f"{first.url} {second.url}")
+
+    assert result.exit_code == 0, result.stdout
+    for number, receiver in enumerate((first, second), 1):
+        [message] = receiver.messages
+        assert message["title"].startswith("[test] hitl-receiver on ")
+        assert f"Entry {number} of 2 (json) took a test message" in result.stdout
+    assert "a-secret-path" not in result.output
+
+
+def test_an_entry_that_takes_no_message_is_a_warning_while_another_does(run: Run) -> None:
+    with JsonReceiver(status=403) as refusing, JsonReceiver() as receiver:
+        result = run("--alerts", "--json", HITL_ALERTS=f"{refusing.url}, {receiver.url} nosuch://a-secret-path")
+
+    assert result.exit_code == 1
+    assert [(one["level"], one["text"]) for one in findings(result, "alerts.sent")] == [
+        ("warning", "Entry 1 of 3 (json) refused the message, or cannot be reached."),
+        ("ok", "Entry 2 of 3 (json) took a test message: look whether it arrived."),
+        ("warning", "Entry 3 of 3 (nosuch) is no URL that Apprise can use."),
+    ]
+    assert "a-secret-path" not in result.output
+
+
+def test_if_no_entry_takes_a_message_that_is_an_error(run: Run) -> None:
+    result = run("--alerts", HITL_ALERTS=f"json://user:{PASSWORD}@127.0.0.1:{free_port()}/a-secret-path")
+
+    assert result.exit_code == 2
+    assert "ERROR    Entry 1 of 1 (json) refused the message, or cannot be reached." in result.stdout
+    assert "secret" not in result.output
+    assert PASSWORD not in result.output
+
+
+def test_without_alerts_doctor_says_that_nobody_is_told(run: Run) -> None:
+    result = run("--alerts")
+
+    assert result.exit_code == 1
+    assert "nobody is told of an alarm" in result.stdout
+
+
+@pytest.mark.parametrize("words", [("--alerts", "--prove"), ("--alerts", "--offline"), ("--prove", "--only", "redis")])
+def test_checks_that_post_are_made_alone(run: Run, words: tuple[str, ...]) -> None:
+    result = run(*words)
+
+    assert result.exit_code == 2
+    assert "--prove and --alerts make no other check" in result.stderr

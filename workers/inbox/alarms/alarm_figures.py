@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from workers.inbox import keys, scripts
 from workers.inbox.alarms import recent_counts
+from workers.redis_checks import CHECKED_SETTINGS
 
 #: The number of held effects that are read from each end of their index.
 MAX_HELD = 500
@@ -73,7 +74,7 @@ def read(redis: Redis, now: float) -> AlarmFigures:
         pipe.hget(keys.COUNTERS, "repaired")
         pipe.get(keys.ROUTE_WARNINGS)
         pipe.info()
-        pipe.config_get("maxmemory-policy", "appendfsync")
+        pipe.config_get(*CHECKED_SETTINGS)
         recent_counts.queue_read(pipe, now)
         replies = pipe.execute(raise_on_error=False)
     *figures, info, config = replies[: -recent_counts.SLOTS]
