@@ -2,7 +2,6 @@
 
 import os
 import sys
-import textwrap
 from collections.abc import Sequence
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ from service.cli.durations import counted
 from service.cli.environment import DEV_SETTINGS, FOLDER, environment
 from service.cli.error_messages import explain_errors
 from service.cli.options import NameChoice, insecure_option, json_option
-from service.cli.output import echo, print_json, print_table
+from service.cli.output import cut, echo, line_width, print_json, print_table, wrapped
 from service.doctor.alert_findings import alert_findings
 from service.doctor.check_catalog import CHECKED_GROUPS, GROUP_TITLES
 from service.doctor.diagnosis import diagnose
@@ -26,8 +25,9 @@ from workers.settings import Settings
 
 _COLOURS: dict[Level, str] = {"ok": "green", "warning": "yellow", "error": "red"}
 _WORDS: dict[Level, str] = {"ok": "ok", "warning": "WARNING", "error": "ERROR"}
-_WIDTH = 110
 _INDENT = 11
+#: Columns that the other cells of the settings table need, beside the value.
+_BESIDE_VALUE = 62
 
 
 @click.command()
@@ -97,7 +97,8 @@ def _print(diagnosis: Diagnosis) -> None:
             continue
         echo(title, bold=True)
         if group == "settings" and diagnosis.settings:
-            rows = [(one.name, one.value, one.origin, one.meaning) for one in diagnosis.settings]
+            longest = max(16, line_width() - _BESIDE_VALUE)
+            rows = [(one.name, cut(one.value, longest), one.origin, one.meaning) for one in diagnosis.settings]
             print_table(("NAME", "VALUE", "FROM", "MEANING"), rows, indent="  ")
         print_findings(findings)
         echo()
@@ -126,4 +127,4 @@ def _wrapped(text: str) -> list[str]:
     """Lines of text; a line of a traceback keeps its indentation and its length."""
     if text.startswith(" "):
         return [text]
-    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+    return wrapped(text, _INDENT)

@@ -1,6 +1,5 @@
 """`hitl-receiver status`: alarms, the inbox and its reconciliation."""
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from service.cli.connection import connect
 from service.cli.durations import counted, duration, iso, since, until
 from service.cli.environment import environment
 from service.cli.options import json_option
-from service.cli.output import Field, echo, print_fields, print_json
+from service.cli.output import Field, echo, print_fields, print_json, wrapped
 from service.cli.reconciliation.report_fields import (
     calls_fields,
     check_interval_text,
@@ -34,8 +33,8 @@ from workers.telemetry.escaping import one_line
 #: Of `--check`, by the worst alarm.
 _EXIT_STATUS: Mapping[Severity | None, int] = {None: 0, "warning": 1, "critical": 2}
 _COLORS: Mapping[Severity, str] = {"warning": "yellow", "critical": "red"}
-#: Columns of the severity, and of the text beside it.
-_INDENT, _ALARM_WIDTH = 10, 100
+#: Columns of the severity.
+_INDENT = 10
 #: What each count of the inbox means.
 _NOTES = {
     "due": "work that a worker takes next, now or at its time",
@@ -128,9 +127,9 @@ def _counts(reading: AlarmReading) -> dict[str, int]:
 def _print_alarms(alarms: list[Alarm]) -> None:
     for one in alarms:
         word = click.style(one.severity.upper(), fg=_COLORS[one.severity], bold=True)
-        for number, line in enumerate(textwrap.wrap(f"{one.name}: {one.text}", _ALARM_WIDTH)):
+        for number, line in enumerate(wrapped(f"{one.name}: {one.text}", _INDENT)):
             echo(line, prefix=" " * _INDENT if number else f"{word}{' ' * (_INDENT - len(one.severity))}")
-        for number, line in enumerate(textwrap.wrap(one.remedy, _ALARM_WIDTH - 4)):
+        for number, line in enumerate(wrapped(one.remedy, _INDENT + 4)):
             echo(line, prefix=" " * _INDENT + ("    " if number else "->  "))
     if alarms:
         echo()

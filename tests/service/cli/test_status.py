@@ -11,6 +11,7 @@ from redis import Redis
 
 from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
+from tests.service.cli.test_output import on_terminal
 from tests.service.cli.tracked import Run, accept, await_confirmation, counts, overrule
 from workers.inbox import counters, keys, presence
 from workers.inbox.budget.redis_budget import RedisBudget
@@ -311,6 +312,16 @@ def test_json_has_severity_text_and_remedy_and_the_same_exit_status(run: Run, re
     assert (alarm["name"], alarm["severity"]) == ("dead_letters", "warning")
     assert "gave up" in alarm["text"]
     assert "`hitl-receiver failed`" in alarm["remedy"]
+
+
+def test_alarms_fit_the_terminal(server: EmbeddedServer, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", server.url)
+    redis.zadd(keys.FAILED, {"pay|e": 1})
+    with on_terminal(columns=60, no_color="1") as terminal, pytest.raises(SystemExit):
+        cli(["status", "--check"])
+
+    assert "dead_letters" in terminal.getvalue()
+    assert max(map(len, terminal.getvalue().splitlines())) <= 60
 
 
 def test_without_check_alarms_change_no_exit_status(run: Run, redis: Redis) -> None:

@@ -20,6 +20,7 @@ from tests.doctor_page import BEGIN, END, PAGE, checks_table
 from tests.processes import proc
 from tests.processes.programs import Program
 from tests.processes.stacks import free_port
+from tests.service.cli.test_output import on_terminal
 from tests.service.conftest import CALLBACK_KEY, ENVIRON, SECRET, Receiver
 from tests.test_docs import PAGES, settings_read
 from tests.workers.alarms.json_receiver import JsonReceiver
@@ -420,6 +421,20 @@ def test_every_check_is_in_the_catalog() -> None:
 
 def test_the_page_has_the_table_of_checks() -> None:
     assert f"{BEGIN}\n\n{checks_table()}\n\n{END}" in PAGE.read_text()
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_settings_and_findings_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    for name in SETTINGS:
+        monkeypatch.delenv(name.name, raising=False)
+    monkeypatch.setenv("REDIS_URL", f"redis://{'a-long-name.' * 5}example.com:16379/0")
+    monkeypatch.setenv("HITL_WEBHOOK_SECRETS", ",".join(["a-secret-of-these-tests"] * 8))
+    with on_terminal(columns=columns, no_color="1") as terminal, pytest.raises(SystemExit):
+        cli(["doctor", "--only", "settings"])
+
+    lines = terminal.getvalue().splitlines()
+    assert len(lines) > len(SETTINGS)
+    assert max(map(len, lines)) <= columns
 
 
 # -- alerts -------------------------------------------------------------------------------------------------
