@@ -175,7 +175,7 @@ def _fields(status: ReconcileStatus) -> dict[str, Any]:
         "limited": status.limited,
         "limited_at": iso(status.limited_at),
         "webhooks_24h": {name: count for name, count in msgspec.to_builtins(webhooks).items() if name != "begins_at"},
-        "silent_since": iso(state.silent_since),
+        "silent_since": iso(status.silent_since),
     }
 
 
