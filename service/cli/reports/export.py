@@ -13,6 +13,7 @@ from service.cli.output import print_json_line
 from service.cli.reports.csv_cells import CsvWriter
 from service.cli.reports.decision_scan import Decided, scan_decisions
 from workers.inbox.queries.search import Filter
+from workers.telemetry.error_text import error_summary
 
 _OPTION = "--personal-data"
 #: The columns of CSV: those of the decision, then those of one effect.
@@ -69,7 +70,7 @@ def _row(decided: Decided, fields: dict[str, Any], effect: dict[str, Any]) -> li
     columns = {
         **effect,
         "effect_state": effect.get("state"),
-        "error": (effect.get("error") or "").rstrip().rpartition("\n")[2],
+        "error": error_summary(effect.get("error") or ""),
         **content,
         "event": content["name"],
         # An answer may be empty, false or 0: `source` distinguishes it from none.
