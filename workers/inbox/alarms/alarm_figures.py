@@ -15,7 +15,7 @@ from workers.redis_checks import CHECKED_SETTINGS
 #: The number of held effects that are read from each end of their index.
 MAX_HELD = 500
 #: Seconds after which a handler that no drain has announced is missing.
-ANNOUNCED = 30.0
+ANNOUNCED = 10.0
 #: Seconds that route warnings are kept after the latest drain began.
 WARNINGS_LIFE = 3_600
 DAY = 86_400.0
