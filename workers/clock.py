@@ -37,23 +37,30 @@ CALM = 10.0
 
 
 class Outage:
-    """Logs failures of Redis: the first at once, then at growing intervals, and that they are over."""
+    """Logs failures of Redis: the first at once, then at growing intervals, and that they are over.
+
+    `now`: of the monotonic clock.
+    """
 
     def __init__(self) -> None:
         self._began: float | None = None
-        self._latest = self._logged = 0.0
+        #: Since when every round succeeds; None during failures.
+        self._calm_since: float | None = None
+        self._logged = 0.0
         self._interval = MISSED_AGAIN
 
-    def note(self, error: RedisError | None, now: float) -> None:
-        """Note how a round ended. `now`: of the monotonic clock."""
-        if error is not None:
-            self._note_failure(error, now)
-        elif self._began is not None and now - self._latest > CALM:
-            logger.info("clock.recovered seconds=%.0f: Redis answers again", self._latest - self._began)
+    def note_success(self, now: float) -> None:
+        """Note a round in which nothing failed."""
+        if self._began is None:
+            return
+        self._calm_since = now if self._calm_since is None else self._calm_since
+        if now - self._calm_since > CALM:
+            logger.info("clock.recovered seconds=%.0f: Redis answers again", self._calm_since - self._began)
             self._began, self._interval = None, MISSED_AGAIN
 
-    def _note_failure(self, error: RedisError, now: float) -> None:
-        self._latest = now
+    def note_failure(self, error: RedisError, now: float) -> None:
+        """Note that Redis did not do what was asked."""
+        self._calm_since = None
         if self._began is None:
             self._began = now
         elif now - self._logged < self._interval:
@@ -112,14 +119,16 @@ class Clock:
             self._announce, self._memory.run_slice, self.tick, self._trim_now_and_then, self._repairer.repair_slice
         )  # fmt: skip
         while not self._stopped.is_set():
-            missed: RedisError | None = None
+            succeeded = True
             # Each by itself: a full server refuses a tick, and its memory must be freed all the same.
             for step in steps:
                 try:
                     step()
                 except RedisError as error:
-                    missed = missed or error
-            self._outage.note(missed, time.monotonic())
+                    self._outage.note_failure(error, time.monotonic())
+                    succeeded = False
+            if succeeded:
+                self._outage.note_success(time.monotonic())
             self._stopped.wait(self._every)
 
     def _announce(self) -> None:

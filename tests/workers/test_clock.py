@@ -209,7 +209,7 @@ def test_an_outage_is_logged_once_and_then_at_growing_intervals(caplog: pytest.L
     outage, failure, logged = Outage(), ConnectionError("refused"), []
     for second in range(200):
         before = len(caplog.records)
-        outage.note(failure, float(second))
+        outage.note_failure(failure, float(second))
         logged += [second] * (len(caplog.records) - before)
 
     assert logged == [0, 5, 15, 35, 75, 155]
@@ -219,15 +219,18 @@ def test_an_outage_is_logged_once_and_then_at_growing_intervals(caplog: pytest.L
 def test_an_outage_that_ended_is_logged_when_it_begins_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     outage, failure = Outage(), ConnectionError("refused")
-    rounds = [(0, True), (4, True), (5, False), (6, True), (10, False), (17, False), (18, True)]
+    rounds = [(0, True), (4, True), (5, False), (6, True), (10, False), (17, False), (21, False), (22, True)]
     for now, fails in rounds:
-        outage.note(failure if fails else None, now)
+        if fails:
+            outage.note_failure(failure, now)
+        else:
+            outage.note_success(now)
 
     names = [message.partition(":")[0] for message in caplog.messages]
     assert names == [
         "clock.missed error=ConnectionError seconds=0",
         "clock.missed error=ConnectionError seconds=6",
-        "clock.recovered seconds=6",
+        "clock.recovered seconds=10",
         "clock.missed error=ConnectionError seconds=0",
     ]
 

@@ -27,6 +27,7 @@ from workers.inbox.operations import pausing
 from workers.inbox.tracker.reconcile_lease import ActiveRun
 from workers.queue import DRAIN, RECONCILE
 from workers.reconcile.status import ReconcileStatus
+from workers.redis_clients import monitor_client
 from workers.settings import Settings
 from workers.telemetry.escaping import one_line
 
@@ -68,7 +69,7 @@ def status(ctx: click.Context, checks: bool, json_wanted: bool) -> None:
     hitl-receiver status
     hitl-receiver status --check
     """
-    with connect() as redis:
+    with connect(monitor_client) as redis:
         settings = Settings.from_env(environment())
         try:
             reading = alarm_reading.read(settings, redis)

@@ -1,7 +1,10 @@
 """`hitl-receiver status`: counts of the inbox, reconciliation, and alarms."""
 
 import json
+import os
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -305,6 +308,20 @@ def test_a_check_of_a_server_that_is_away_is_critical_and_says_why(run: Run) -> 
     assert "redis_unreachable: Redis does not answer" in result.stdout
     assert "Connection refused" in words(result)
     assert [(alarm["name"], alarm["severity"]) for alarm in told["alarms"]] == [("redis_unreachable", "critical")]
+
+
+def test_a_check_of_a_server_that_hangs_ends_before_a_monitor_gives_up(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "server") as hanging:
+        os.kill(hanging.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            result = CliRunner().invoke(cli, ("status", "--check"), env={"REDIS_URL": hanging.url})
+        finally:
+            os.kill(hanging.pid, signal.SIGCONT)
+
+    assert time.monotonic() - began < 8.0
+    assert result.exit_code == 2
+    assert "CRITICAL  redis_unreachable" in result.stdout
 
 
 def test_json_has_severity_text_and_remedy_and_the_same_exit_status(run: Run, redis: Redis) -> None:
