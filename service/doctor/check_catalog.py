@@ -34,6 +34,7 @@ CHECKS = (
     Check(name="redis.reachable", meaning="the server of `REDIS_URL` answers"),
     Check(name="redis.version", meaning="Redis 7.0, Valkey 7.2 or newer; older ones cannot run the inbox's scripts"),
     Check(name="redis.mode", meaning="the server is no cluster, and no replica, which takes no writes"),
+    Check(name="redis.writes", meaning="the server takes writes: its disk works, and enough replicas are in step"),
     Check(
         name="redis.durability",
         meaning="an append-only file, written to disk at least each second. Without it, a stop of the server loses "

@@ -188,9 +188,22 @@ def test_a_server_that_is_set_up_wrongly(run: Run, own: EmbeddedServer) -> None:
         "redis.durability": "warning",
         "redis.eviction": "warning",
         "redis.mode": "ok",
+        "redis.writes": "ok",
         "redis.clock": "ok",
     }
     assert "`CONFIG SET appendonly yes`" in finding(result, "redis.durability")["fix"]
+
+
+def test_a_server_that_refuses_writes_is_an_error(run: Run, own: EmbeddedServer) -> None:
+    with Redis.from_url(own.url) as client:
+        client.config_set("min-replicas-to-write", 2)
+
+    result = only(run, "redis", REDIS_URL=own.url)
+
+    assert result.exit_code == 2
+    assert finding(result, "redis.writes")["text"].startswith(
+        "The server refuses writes, because 0 replicas are in step"
+    )
 
 
 def test_a_replica_is_an_error(run: Run, own: EmbeddedServer) -> None:

@@ -191,6 +191,9 @@ def follow(world: World) -> None:
 CASES: Mapping[str, Case] = {
     "redis_full": Case(cause=limit_memory(0.95), repair=unlimit_memory),
     "redis_nearly_full": Case(cause=limit_memory(0.85), repair=unlimit_memory),
+    "redis_refuses_writes": Case(
+        cause=configure("min-replicas-to-write", "1"), repair=configure("min-replicas-to-write", "0")
+    ),
     "redis_not_durable": Case(cause=configure("appendfsync", "no"), repair=configure("appendfsync", "everysec")),
     "redis_evicts": Case(
         cause=configure("maxmemory-policy", "allkeys-lru"), repair=configure("maxmemory-policy", "noeviction")
