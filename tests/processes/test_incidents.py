@@ -17,10 +17,10 @@ from hitlsh.signatures import headers
 from service.local.embedded_server import EmbeddedServer
 from service.web.app import WEBHOOKS
 from tests.builders import payload
+from tests.json_server import JsonReceiver
 from tests.processes import proc
 from tests.processes.programs import Program, run
 from tests.processes.stacks import REPOSITORY, SECRET, free_port
-from tests.workers.alarms.json_receiver import JsonReceiver
 
 pytestmark = pytest.mark.slow
 

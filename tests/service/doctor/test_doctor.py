@@ -17,13 +17,13 @@ from service.doctor.setting_values import SETTINGS
 from service.local.embedded_server import EmbeddedServer
 from service.proofs.proof_deliveries import Case
 from tests.doctor_page import BEGIN, END, PAGE, checks_table
+from tests.json_server import JsonReceiver
 from tests.processes import proc
 from tests.processes.programs import Program
 from tests.processes.stacks import free_port
 from tests.service.cli.test_output import on_terminal
 from tests.service.conftest import CALLBACK_KEY, ENVIRON, SECRET, Receiver
 from tests.test_docs import PAGES, settings_read
-from tests.workers.alarms.json_receiver import JsonReceiver
 from workers.inbox import keys, presence
 from workers.inbox.tracker.api_keys import api_key_hash
 from workers.redis_checks import ServerState

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from service.local.embedded_server import EmbeddedServer
+from tests.json_server import JsonReceiver
 from tests.processes.programs import run
 from tests.service.conftest import free_port
-from tests.workers.alarms.json_receiver import JsonReceiver
 from workers.alarms import messenger
 from workers.settings import Settings, SettingsInvalid
 

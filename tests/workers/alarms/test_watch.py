@@ -14,8 +14,8 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
 from service.local.embedded_server import EmbeddedServer
+from tests.json_server import JsonReceiver
 from tests.processes import proc
-from tests.workers.alarms.json_receiver import JsonReceiver
 from workers.alarms import notices
 from workers.alarms.notices import CLEAR_AFTER, LEASE, Notice
 from workers.alarms.watch import CLOCK_FIRST, LONGEST, AlarmWatch, message
