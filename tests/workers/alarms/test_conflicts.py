@@ -6,7 +6,7 @@ from redis import Redis
 
 from hitlsh.events import Trust
 from hitlsh.request_details import read_details
-from tests.builders import delivery, payload
+from tests.builders import ago, delivery, payload
 from workers.alarms.rules import all_rules
 from workers.inbox import counters, keys, presence, store
 from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
@@ -77,3 +77,14 @@ def test_a_misused_callback_url_is_named(redis: Redis) -> None:
     assert verdict == "misused"
     assert OTHER in text(redis, "callback_misused")
     assert counters.read(redis)[counters.MISUSES] == 1
+
+
+def test_a_stranger_puts_no_mention_and_no_markup_into_an_alarm(redis: Redis) -> None:
+    redis.set(f"{keys.PREFIX}token:leaked", REQUEST)
+    body = msgspec.json.encode(
+        {"event": "@everyone.<!channel>x", "timestamp": ago(60), "data": {"request": {"id": OTHER}}}
+    )
+    [verdict] = store.accept(redis, [delivery(body, trust="callback", callback_id="leaked")], retention=86_400)
+
+    assert verdict == "misused"
+    assert f"event ?everyone.??channel?x:{OTHER}" in text(redis, "callback_misused")

@@ -4,6 +4,8 @@ Anybody can post to the endpoints. So a text states the counts, and names a wron
 support it.
 """
 
+import re
+
 from workers.alarms.alarm import AlarmRule, Problem
 from workers.alarms.reading import AlarmReading
 from workers.inbox import counters
@@ -18,6 +20,8 @@ REPAIRED_AFTER = 10.0
 DAY = 86_400.0
 #: Characters of the key of an event that a text shows.
 _LONGEST_KEY = 120
+#: Characters that HITL.sh's names and ids, and what we add to them, do not have.
+_UNUSUAL = re.compile(r"[^A-Za-z0-9_.:#~-]")
 
 _UNVERIFIED = ("signature_mismatch", "signature_missing", "signature_malformed", "signature_duplicated")
 _TOKENS = ("callback_forged", "callback_expired")
@@ -149,8 +153,8 @@ def _callback_misused(reading: AlarmReading) -> str | None:
 
 
 def _latest_event(reading: AlarmReading, reason: str) -> str:
-    """Ids are text of the sender: a long one is cut off."""
-    key = reading.figures.latest_events.get(reason, "")
+    """Names and ids are text of the sender: no link, markup or mention of it reaches a chat."""
+    key = _UNUSUAL.sub("?", reading.figures.latest_events.get(reason, ""))
     return f"event {key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + '…'}"
 
 
