@@ -179,6 +179,16 @@ def test_redis_is_restarted_and_then_full(site: Site) -> None:
     site.wait_for(0)
 
 
+def test_redis_refuses_writes(site: Site) -> None:
+    with Redis.from_url(site.server.url) as redis:
+        redis.config_set("min-replicas-to-write", 1)
+        site.wait_for(2, "redis_refuses_writes")
+        assert site.post() == 503
+        redis.config_set("min-replicas-to-write", 0)
+
+    site.wait_for(0)
+
+
 def test_a_broken_handler_is_deployed(site: Site) -> None:
     site.deploy(BROKEN_HANDLERS)
     site.stop("work")

@@ -263,6 +263,20 @@ def test_a_web_process_lets_the_clock_tell_first_that_redis_is_away(own: Embedde
     ]  # fmt: skip
 
 
+def test_a_web_process_lets_the_clock_tell_first_that_redis_refuses_writes(own: EmbeddedServer) -> None:
+    beside, alone = Watched(own.url, "web"), Watched(own.url, "web")
+    alone.step()
+    presence.announce(beside.redis, "clock")
+    beside.step()
+    beside.redis.delete(keys.present("clock"))  # as it expires
+    beside.redis.config_set("min-replicas-to-write", 1)
+
+    assert [alone.step(seconds) for seconds in (0.0, HOLD)] == [[], ["raised redis_refuses_writes"]]
+    assert [beside.step(seconds) for seconds in (0.0, HOLD, CLOCK_FIRST, HOLD)] == [
+        [], [], [], ["raised redis_refuses_writes"],
+    ]  # fmt: skip
+
+
 # -- messages -----------------------------------------------------------------------------------------
 
 
