@@ -1,6 +1,7 @@
 """`hitl-receiver doctor`: what it says of a deployment, real or broken."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from service.local.embedded_server import EmbeddedServer
 from service.proofs.proof_deliveries import Case
 from tests.doctor_page import BEGIN, END, PAGE, checks_table
 from tests.json_server import JsonReceiver
-from tests.processes import proc
+from tests.processes import proc, programs
 from tests.processes.programs import Program
 from tests.processes.stacks import free_port
 from tests.service.cli.test_output import on_terminal
@@ -492,6 +493,19 @@ def test_without_alerts_doctor_says_that_nobody_is_told(run: Run) -> None:
 
     assert result.exit_code == 1
     assert "nobody is told of an alarm" in result.stdout
+
+
+def test_without_the_extra_doctor_says_which_one_alerts_need(server: EmbeddedServer, tmp_path: Path) -> None:
+    environ = {
+        "REDIS_URL": server.url,
+        "HITL_ALERTS": "json://127.0.0.1/a-secret-path",
+        "PYTHONPATH": f"{ROOT / 'tests' / 'processes' / 'without_extras'}{os.pathsep}{ROOT}",
+    }
+
+    result = programs.run("doctor", "--alerts", cwd=tmp_path, environ=environ)
+
+    assert result.returncode == 2
+    assert "pip install 'hitl-receiver[alerts]'" in result.stdout
 
 
 @pytest.mark.parametrize("words", [("--alerts", "--prove"), ("--alerts", "--offline"), ("--prove", "--only", "redis")])
