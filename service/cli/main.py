@@ -1,7 +1,10 @@
 """The command line: the group of all commands, each imported from its module when it is used."""
 
+import errno
 import os
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -44,6 +47,10 @@ COMMAND_MODULES = {
 }
 
 
+#: Errors of a write to a device that is full or fails.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
 class _LazyGroup(click.Group):
     """Imports commands when they are used, and escapes the messages that click itself prints.
 
@@ -72,9 +79,19 @@ class _LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
         except click.ClickException as error:
             raise escape_message(error) from error
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            from service.cli.error_messages import CommandError
+
+            _discard_output()
+            raise CommandError(f"The output is incomplete: {error.strerror}.") from error
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -95,6 +112,12 @@ def cli(log_level: str | None, log_format: str | None) -> None:
         if value is not None:
             os.environ[name] = value
     logs.configure(*log_settings(os.environ))
+
+
+def _discard_output() -> None:
+    """What is left in the buffer cannot be written at exit either."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def main() -> None:
