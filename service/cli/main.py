@@ -82,7 +82,8 @@ class _LazyGroup(click.Group):
             try:
                 return super().invoke(ctx)
             finally:
-                sys.stdout.flush()
+                if sys.stdout is not None:  # closed, as under some supervisors
+                    sys.stdout.flush()
         except click.ClickException as error:
             raise escape_message(error) from error
         except OSError as error:
@@ -91,7 +92,7 @@ class _LazyGroup(click.Group):
             from service.cli.error_messages import CommandError
 
             _discard_output()
-            raise CommandError(f"The output is incomplete: {error.strerror}.") from error
+            raise CommandError(f"Cannot write {error.filename or 'the output'}: {error.strerror}.") from error
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -116,6 +117,8 @@ def cli(log_level: str | None, log_format: str | None) -> None:
 
 def _discard_output() -> None:
     """What is left in the buffer cannot be written at exit either."""
+    if sys.stdout is None:
+        return
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 

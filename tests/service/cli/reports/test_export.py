@@ -163,7 +163,7 @@ async def test_a_full_disk_ends_the_export_with_a_sentence(
 
     result = await asyncio.to_thread(export_to_a_full_disk, server.url)
 
-    assert (result.returncode, result.stderr) == (2, "The output is incomplete: No space left on device.\n")
+    assert (result.returncode, result.stderr) == (2, "Cannot write the output: No space left on device.\n")
 
 
 def export_to_a_full_disk(url: str) -> subprocess.CompletedProcess[str]:
