@@ -30,6 +30,48 @@ TRIM_SECONDS = 600.0
 FIRST_DISCOVERY_SECONDS = 60.0
 #: Seconds that a reconcile run may wait for a process before the log says so.
 UNSERVED_SECONDS = 30.0
+#: Seconds from the first `clock.missed` to the second, and the longest time between two; each is twice the last.
+MISSED_AGAIN, LONGEST_SILENCE = 5.0, 600.0
+#: Seconds without a failure after which an outage is over.
+CALM = 10.0
+
+
+class Outage:
+    """Logs failures of Redis: the first at once, then at growing intervals, and that they are over.
+
+    `now`: of the monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        #: Since when every round succeeds; None during failures.
+        self._calm_since: float | None = None
+        self._logged = 0.0
+        self._interval = MISSED_AGAIN
+
+    def note_success(self, now: float) -> None:
+        """Note a round in which nothing failed."""
+        if self._began is None:
+            return
+        self._calm_since = now if self._calm_since is None else self._calm_since
+        if now - self._calm_since > CALM:
+            logger.info("clock.recovered seconds=%.0f: Redis answers again", self._calm_since - self._began)
+            self._began, self._interval = None, MISSED_AGAIN
+
+    def note_failure(self, error: RedisError, now: float) -> None:
+        """Note that Redis did not do what was asked."""
+        self._calm_since = None
+        if self._began is None:
+            self._began = now
+        elif now - self._logged < self._interval:
+            return
+        else:
+            self._interval = min(LONGEST_SILENCE, self._interval * 2)
+        self._logged = now
+        logger.warning(
+            "clock.missed error=%s seconds=%.0f: Redis did not do what was asked, so due work may not be enqueued",
+            type(error).__name__, now - self._began,
+        )  # fmt: skip
 
 
 class Clock:
@@ -65,6 +107,7 @@ class Clock:
         self._waiting_run: bytes | None = None
         self._waiting_since = 0.0
         self._is_unserved = False
+        self._outage = Outage()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -76,12 +119,16 @@ class Clock:
             self._announce, self._memory.run_slice, self.tick, self._trim_now_and_then, self._repairer.repair_slice
         )  # fmt: skip
         while not self._stopped.is_set():
+            succeeded = True
             # Each by itself: a full server refuses a tick, and its memory must be freed all the same.
             for step in steps:
                 try:
                     step()
                 except RedisError as error:
-                    logger.warning("clock.missed error=%s", type(error).__name__)
+                    self._outage.note_failure(error, time.monotonic())
+                    succeeded = False
+            if succeeded:
+                self._outage.note_success(time.monotonic())
             self._stopped.wait(self._every)
 
     def _announce(self) -> None:

@@ -1,4 +1,7 @@
-"""Event names in `@router.on(...)`: which are valid, and what each of them can never carry."""
+"""Event names in `@router.on(...)`: which are valid, and what each of them can never carry.
+
+Also suggestions for any misspelled name.
+"""
 
 import difflib
 import re
@@ -29,6 +32,9 @@ SOURCES = {
 _ANSWERED = ("request.completed", "turn.resolved", "execution.completed")
 NEVER_ANSWERED = frozenset(DOCUMENTED) - frozenset(_ANSWERED)
 
+#: How many names a message lists.
+_MOST_NAMES = 30
+
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _PATTERN = re.compile(r"[A-Za-z0-9_.-]*\*")
 
@@ -46,10 +52,7 @@ def _checked(event: Any) -> str:
     if not isinstance(event, str):
         raise RouteInvalid(f"on({event!r}): an event is a string; write on('request.completed', 'request.timeout')")
     if not (_NAME.fullmatch(event) or _PATTERN.fullmatch(event)):
-        raise RouteInvalid(
-            f"on({event!r}): no event can have that name; write a name such as 'request.completed', "
-            f"or a beginning and a star, such as 'request.*'{did_you_mean(f'request.{event}', DOCUMENTED)}"
-        )
+        raise RouteInvalid(f"on({event!r}): no event can have that name: {event_name_hint(event)}")
     return event
 
 
@@ -61,6 +64,14 @@ def closest_event_name(event: str) -> str | None:
     return close[0] if close and event not in known else None
 
 
+def event_name_hint(event: str) -> str:
+    """What to write instead of a name that no event can have: the closest documented name, or all of them."""
+    by_text = {name.partition(".")[2]: name for name in reversed(DOCUMENTED)} | {name: name for name in DOCUMENTED}
+    if close := difflib.get_close_matches(event, by_text, n=1):
+        return f"did you mean {by_text[close[0]]!r}?"
+    return f"write a beginning and a star, such as 'request.*', or a name such as {', '.join(DOCUMENTED)}"
+
+
 def listens_to(events: Sequence[str], name: str) -> bool:
     """Whether one of the names or patterns stands for this event name."""
     return any(name.startswith(event[:-1]) if event.endswith("*") else name == event for event in events)
@@ -70,3 +81,12 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """`` (did you mean …?)``, or nothing where no candidate is close."""
     close = difflib.get_close_matches(name, list(candidates), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def closest_or_all(name: str, candidates: Iterable[str]) -> str:
+    """``did you mean …?``, or ``there are …`` with all candidates where none is close."""
+    names = list(candidates)
+    if close := difflib.get_close_matches(name, names, n=1):
+        return f"did you mean {close[0]!r}?"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"there {'is' if len(names) == 1 else 'are'} {', '.join(names[:_MOST_NAMES])}{more}"

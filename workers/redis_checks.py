@@ -20,6 +20,10 @@ logger = logging.getLogger("hitl.redis")
 
 #: The inbox's scripts declare flags (https://redis.io/docs/latest/develop/programmability/lua-api/).
 OLDEST_VERSION = (7, 0)
+#: The settings that `warnings` and `write_refusal` read.
+CHECKED_SETTINGS = (
+    "maxmemory-policy", "appendfsync", "save", "stop-writes-on-bgsave-error", "min-replicas-to-write",
+)  # fmt: skip
 CLUSTER_PROBLEM = (
     "REDIS_URL names a server in cluster mode, which RQ workers do not support: "
     "name a server without cluster mode (a primary with replicas is fine)"
@@ -126,6 +130,23 @@ def warnings(info: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[Red
         )  # fmt: skip
 
 
+def write_refusal(info: Mapping[str, Any], config: Mapping[str, str]) -> str | None:
+    """Why the server refuses every write now; None if it takes them, as far as INFO and CONFIG GET say.
+
+    See https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/ (MISCONF) and
+    https://redis.io/docs/latest/operate/oss_and_stack/management/replication/ (NOREPLICAS).
+    """
+    if info.get("aof_last_write_status") == "err":
+        return "it cannot write its append-only file"
+    stops = config.get("stop-writes-on-bgsave-error") == "yes" and bool(config.get("save"))
+    if stops and info.get("rdb_last_bgsave_status") == "err":
+        return "its latest snapshot failed"
+    wanted, in_step = int(config.get("min-replicas-to-write") or 0), info.get("min_slaves_good_slaves")
+    if in_step is not None and int(in_step) < wanted:
+        return f"{in_step} replicas are in step, and `min-replicas-to-write` demands {wanted}"
+    return None
+
+
 def _remedy(setting: str, value: str) -> str:
     return f"run `CONFIG SET {setting} {value}`, and write `{setting} {value}` into the server's configuration"
 
@@ -146,7 +167,7 @@ def _info(redis: Redis) -> Mapping[str, Any]:
 
 def _config(redis: Redis) -> Mapping[str, str]:
     try:
-        settings = redis.config_get("maxmemory-policy", "appendfsync")
+        settings = redis.config_get(*CHECKED_SETTINGS)
     except ResponseError:
         return {}
     return {str(name): str(value) for name, value in settings.items()}

@@ -51,6 +51,13 @@ def command_client(url: str) -> Redis:
     return Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=2.0, retry=Retry(_BACKOFF, 1))
 
 
+def monitor_client(url: str) -> Redis:
+    """For `status`: a monitor that runs it may give up after 10 seconds, and takes that for an unknown state."""
+    return Redis.from_url(
+        url, socket_timeout=RECEIVER_TIMEOUT, socket_connect_timeout=RECEIVER_TIMEOUT, retry=Retry(_BACKOFF, 1)
+    )
+
+
 def check_client(url: str) -> Redis:
     """For the checks when a program starts, which must not keep it from starting."""
     return Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(_BACKOFF, 0))

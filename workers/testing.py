@@ -19,7 +19,7 @@ from hitlsh.samples.decision_bodies import NOW, ReceivedBy
 from hitlsh.webhooks.parsing import event_from_request, parse
 from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import ATTRIBUTES, Decision, StoredEvent
-from workers.event_names import OUTCOMES, SOURCES, did_you_mean
+from workers.event_names import OUTCOMES, SOURCES, closest_or_all, did_you_mean
 
 REVIEWER = Reviewer(id="5f0000000000000000000001", name="Robin Example", email="robin@example.com")
 
@@ -44,10 +44,7 @@ def decision(*, as_received_by: ReceivedBy | None = None, **changes: Any) -> Dec
     """
     for name in changes:
         if name not in _SETTABLE:
-            raise TypeError(
-                f"decision({name}=...): a Decision has no {name!r}{did_you_mean(name, _SETTABLE)}; "
-                f"it has {', '.join(_SETTABLE)}"
-            )
+            raise TypeError(f"decision({name}=...): a Decision has no {name!r}: {closest_or_all(name, _SETTABLE)}")
     if as_received_by is not None:
         return _received(as_received_by, changes)
     fields = _coherent(changes)

@@ -178,6 +178,14 @@ class HitlWorker(Worker):
         if state == WorkerStatus.IDLE and self.shutdown_asked:
             raise StopRequested
 
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        except exceptions.OutOfMemoryError:
+            # RQ could not register the end, and leaves the thread that `subscribe` started.
+            self.unsubscribe()
+            raise
+
     # -- maintenance ---------------------------------------------------------------------------------
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:

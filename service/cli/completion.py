@@ -3,6 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
+from service.cli.options import NameChoice
 from service.cli.output import echo_lines
 
 _PROGRAM = "hitl-receiver"
@@ -11,7 +12,7 @@ _VARIABLE = "_HITL_RECEIVER_COMPLETE"
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=NameChoice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell: for commands, options and their values.

@@ -1,6 +1,6 @@
 """The Redis server that a command works on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from redis import Redis
@@ -12,10 +12,10 @@ from workers.settings import Settings
 
 
 @contextmanager
-def connect() -> Iterator[Redis]:
+def connect(client: Callable[[str], Redis] = command_client) -> Iterator[Redis]:
     """Connect to the server of REDIS_URL, or of the `dev` stack in this folder. Errors become one message."""
     with explain_errors():
-        redis = command_client(Settings.from_env(environment()).redis_url)
+        redis = client(Settings.from_env(environment()).redis_url)
         try:
             yield redis
         finally:

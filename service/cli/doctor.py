@@ -2,7 +2,6 @@
 
 import os
 import sys
-import textwrap
 from collections.abc import Sequence
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -13,8 +12,9 @@ import msgspec
 from service.cli.durations import counted
 from service.cli.environment import DEV_SETTINGS, FOLDER, environment
 from service.cli.error_messages import explain_errors
-from service.cli.options import insecure_option, json_option
-from service.cli.output import echo, print_json, print_table
+from service.cli.options import NameChoice, insecure_option, json_option
+from service.cli.output import cut, echo, line_width, print_json, print_table, wrapped
+from service.doctor.alert_findings import alert_findings
 from service.doctor.check_catalog import CHECKED_GROUPS, GROUP_TITLES
 from service.doctor.diagnosis import diagnose
 from service.doctor.findings import EXIT_STATUS, Diagnosis, Finding, Level
@@ -25,20 +25,23 @@ from workers.settings import Settings
 
 _COLOURS: dict[Level, str] = {"ok": "green", "warning": "yellow", "error": "red"}
 _WORDS: dict[Level, str] = {"ok": "ok", "warning": "WARNING", "error": "ERROR"}
-_WIDTH = 110
 _INDENT = 11
+#: Columns that the other cells of the settings table need, beside the value.
+_BESIDE_VALUE = 62
 
 
 @click.command()
 @click.option("--prove", "url", default=None, is_flag=False, flag_value="", metavar="[URL]",
               help="Post test deliveries to this address and prove that it is this receiver; makes no other check. "
                    "Default: HITL_PUBLIC_URL, else http://127.0.0.1:8000.")  # fmt: skip
+@click.option("--alerts", "tests_alerts", is_flag=True,
+              help="Send a test message to each entry of HITL_ALERTS; makes no other check.")  # fmt: skip
 @click.option("--offline", is_flag=True, help="Connect neither to HITL.sh nor to the public address nor to sinks.")
-@click.option("--only", "groups", multiple=True, type=click.Choice(CHECKED_GROUPS), metavar="GROUP",
+@click.option("--only", "groups", multiple=True, type=NameChoice(CHECKED_GROUPS), metavar="GROUP",
               help=f"Make the checks of this group only; may be repeated: {', '.join(CHECKED_GROUPS)}.")  # fmt: skip
 @insecure_option
 @json_option
-def doctor(url: str | None, offline: bool, groups: tuple[str, ...], json_wanted: bool) -> None:
+def doctor(url: str | None, tests_alerts: bool, offline: bool, groups: tuple[str, ...], json_wanted: bool) -> None:
     """Check settings, Redis, handlers, processes, HITL.sh and the public address.
 
     Each finding has a level and a fix. The exit status is 0 where all is well, 1 with warnings, 2 with errors. Spends
@@ -51,11 +54,18 @@ def doctor(url: str | None, offline: bool, groups: tuple[str, ...], json_wanted:
     \b
     hitl-receiver doctor
     hitl-receiver doctor --prove https://hooks.example.com
+    hitl-receiver doctor --alerts
     hitl-receiver doctor --only settings --only handlers --offline
     """
+    if (url is not None) + tests_alerts + (offline or bool(groups)) > 1:
+        raise click.UsageError(
+            "--prove and --alerts make no other check: give one of them, without --offline and --only."
+        )
     with explain_errors():
         if url is not None:
-            diagnosis = _proof(url, offline=offline, groups=groups)
+            diagnosis = _proof(url)
+        elif tests_alerts:
+            diagnosis = Diagnosis(settings=(), findings=tuple(alert_findings(Settings.from_env(environment()).alerts)))
         else:
             diagnosis = diagnose(environment(), _origin_of, groups or CHECKED_GROUPS, offline=offline)
     if json_wanted:
@@ -65,9 +75,7 @@ def doctor(url: str | None, offline: bool, groups: tuple[str, ...], json_wanted:
     sys.exit(EXIT_STATUS[diagnosis.worst])
 
 
-def _proof(url: str, *, offline: bool, groups: tuple[str, ...]) -> Diagnosis:
-    if offline or groups:
-        raise click.UsageError("--prove posts to an address and makes no other check: leave --offline and --only out.")
+def _proof(url: str) -> Diagnosis:
     settings = Settings.from_env(environment())
     address = url or settings.public_url or f"http://127.0.0.1:{os.environ.get('PORT') or 8000}"
     parts = urlsplit(address)
@@ -89,7 +97,8 @@ def _print(diagnosis: Diagnosis) -> None:
             continue
         echo(title, bold=True)
         if group == "settings" and diagnosis.settings:
-            rows = [(one.name, one.value, one.origin, one.meaning) for one in diagnosis.settings]
+            longest = max(16, line_width() - _BESIDE_VALUE)
+            rows = [(one.name, cut(one.value, longest), one.origin, one.meaning) for one in diagnosis.settings]
             print_table(("NAME", "VALUE", "FROM", "MEANING"), rows, indent="  ")
         print_findings(findings)
         echo()
@@ -118,4 +127,4 @@ def _wrapped(text: str) -> list[str]:
     """Lines of text; a line of a traceback keeps its indentation and its length."""
     if text.startswith(" "):
         return [text]
-    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+    return wrapped(text, _INDENT)

@@ -1,12 +1,16 @@
 """The command line: the group of all commands, each imported from its module when it is used."""
 
+import errno
 import os
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
 
 from service import logs
+from service.cli.options import NameChoice
 from service.cli.output import escape_message
 from workers.settings import LOG_FORMATS, LOG_LEVELS, log_settings
 
@@ -43,6 +47,10 @@ COMMAND_MODULES = {
 }
 
 
+#: Errors of a write to a device that is full or fails.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
 class _LazyGroup(click.Group):
     """Imports commands when they are used, and escapes the messages that click itself prints.
 
@@ -59,18 +67,39 @@ class _LazyGroup(click.Group):
             self.add_command(command, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMAND_MODULES and not name.startswith("-") and not ctx.resilient_parsing:
+            from workers.event_names import did_you_mean
+
+            ctx.fail(f"No such command {name!r}{did_you_mean(name, COMMAND_MODULES)}.")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                if sys.stdout is not None:  # closed, as under some supervisors
+                    sys.stdout.flush()
         except click.ClickException as error:
             raise escape_message(error) from error
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            from service.cli.error_messages import CommandError
+
+            _discard_output()
+            raise CommandError(f"Cannot write {error.filename or 'the output'}: {error.strerror}.") from error
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="hitl-receiver")
-@click.option("--log-level", default=None, type=click.Choice(LOG_LEVELS, case_sensitive=False),
+@click.option("--log-level", default=None, type=NameChoice(LOG_LEVELS, case_sensitive=False),
               help="Lowest level of log lines on standard error; sets HITL_LOG_LEVEL. [default: INFO]")  # fmt: skip
-@click.option("--log-format", default=None, type=click.Choice(LOG_FORMATS, case_sensitive=False),
+@click.option("--log-format", default=None, type=NameChoice(LOG_FORMATS, case_sensitive=False),
               help="Format of log lines; sets HITL_LOG_FORMAT. [default: console]")  # fmt: skip
 def cli(log_level: str | None, log_format: str | None) -> None:
     """Receive HITL.sh decisions and run your handlers.
@@ -84,6 +113,14 @@ def cli(log_level: str | None, log_format: str | None) -> None:
         if value is not None:
             os.environ[name] = value
     logs.configure(*log_settings(os.environ))
+
+
+def _discard_output() -> None:
+    """What is left in the buffer cannot be written at exit either."""
+    if sys.stdout is None:
+        return
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def main() -> None:

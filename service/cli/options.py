@@ -7,6 +7,17 @@ from typing import Any, TypeVar
 
 import click
 
+
+class NameChoice(click.Choice[str]):
+    """One of several names; for another value, the message has the closest of them, or all."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        from workers.event_names import did_you_mean
+
+        hint = did_you_mean(str(value), self.choices)
+        return f"{value!r} is unknown{hint}." if hint else super().get_invalid_choice_message(value, ctx)
+
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 json_option = click.option("--json", "json_wanted", is_flag=True, help="Output JSON.")

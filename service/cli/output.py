@@ -26,8 +26,9 @@ WARNING = "WARNING"
 _GAP = "  "
 #: Columns of a count in a field.
 _COUNT_WIDTH = 8
-#: Columns of a whole field, with its note; a longer note goes on below.
-_FIELD_WIDTH = 120
+#: Columns of a line of text or a field, with its note, on a wide terminal or in a file; a longer one goes on below.
+_WIDEST = 120
+_NARROWEST = 40
 #: The least width of a note, in columns.
 _LEAST_NOTE = 15
 _LONGEST_CUT = 60
@@ -140,10 +141,20 @@ def cell(value: Any) -> str:
     return one_line(str(value))
 
 
-def cut(value: Any) -> str:
+def cut(value: Any, longest: int = _LONGEST_CUT) -> str:
     """The same for long text, of which only the beginning is printed."""
     text = cell(value)
-    return text if len(text) <= _LONGEST_CUT else f"{text[: _LONGEST_CUT - 1]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def line_width(widest: int = _WIDEST) -> int:
+    """The columns of a line: those of the terminal, within limits; `widest` in a file."""
+    return max(_NARROWEST, min(widest, _columns() or widest))
+
+
+def wrapped(text: str, indent: int, *, widest: int = _WIDEST) -> list[str]:
+    """Lines of text that fit `line_width`. Words are not broken."""
+    return textwrap.wrap(text, line_width(widest) - indent, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def escape_message(error: click.ClickException) -> click.ClickException:
@@ -195,6 +206,6 @@ def _print_field(field: Field, width: int) -> None:
         echo(begin.rstrip())
         return
     below = " " * len(begin)
-    longest = max(len(begin) + _LEAST_NOTE, min(_FIELD_WIDTH, _columns() or _FIELD_WIDTH))
+    longest = max(len(begin) + _LEAST_NOTE, line_width())
     for line in textwrap.wrap(field.note, longest, initial_indent=begin, subsequent_indent=below):
         echo(line)

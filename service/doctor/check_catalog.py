@@ -21,9 +21,10 @@ GROUP_TITLES = {
     "api": "HITL.sh",
     "address": "Public address",
     "prove": "Proof",
+    "alerts": "Alerts",
 }
-#: The groups of `doctor` without `--prove`.
-CHECKED_GROUPS = tuple(group for group in GROUP_TITLES if group != "prove")
+#: The groups of `doctor` without `--prove` and `--alerts`, which post something.
+CHECKED_GROUPS = tuple(group for group in GROUP_TITLES if group not in {"prove", "alerts"})
 
 
 CHECKS = (
@@ -33,6 +34,7 @@ CHECKS = (
     Check(name="redis.reachable", meaning="the server of `REDIS_URL` answers"),
     Check(name="redis.version", meaning="Redis 7.0, Valkey 7.2 or newer; older ones cannot run the inbox's scripts"),
     Check(name="redis.mode", meaning="the server is no cluster, and no replica, which takes no writes"),
+    Check(name="redis.writes", meaning="the server takes writes: its disk works, and enough replicas are in step"),
     Check(
         name="redis.durability",
         meaning="an append-only file, written to disk at least each second. Without it, a stop of the server loses "
@@ -102,4 +104,9 @@ CHECKS = (
         meaning="a body of `HITL_MAX_BODY` bytes passes; a proxy may have a lower limit. Not tried above 8 MiB",
     ),
     Check(name="prove.oversized", meaning="a larger body is answered 413, by the receiver or in front of it"),
+    Check(
+        name="alerts.sent",
+        meaning="each entry of `HITL_ALERTS` takes a test message. A warning while another entry takes it: otherwise "
+        "nobody is told of an alarm",
+    ),
 )

@@ -8,7 +8,16 @@ from redis.exceptions import RedisError
 from service.cli.durations import duration
 from service.doctor.findings import Finding, error, ok, warning
 from service.web.ingest import CALLBACK_MEMORY_LIMIT, MEMORY_LIMIT
-from workers.redis_checks import CLUSTER_PROBLEM, ServerState, address, clock_skew, is_cluster, read_state, warnings
+from workers.redis_checks import (
+    CLUSTER_PROBLEM,
+    ServerState,
+    address,
+    clock_skew,
+    is_cluster,
+    read_state,
+    warnings,
+    write_refusal,
+)
 
 #: Seconds by which two clocks may differ.
 MAX_SKEW = 2.0
@@ -54,6 +63,14 @@ def server_findings(state: ServerState) -> Iterator[Finding]:
         )
     else:
         yield ok("redis.mode", "The server is a primary without cluster mode.")
+    if (refusal := write_refusal(state.info, state.config)) is None:
+        yield ok("redis.writes", "The server takes writes.")
+    else:
+        yield error(
+            "redis.writes",
+            f"The server refuses writes, because {refusal}.",
+            "See its log: the disk may be full or not writable, or replicas may be away.",
+        )
 
 
 def memory_findings(state: ServerState) -> Iterator[Finding]:

@@ -10,10 +10,10 @@ from typing import Self
 
 import httpx
 
-from service.checked_redis import IS_CHECKED, check_redis_once
 from service.local import dev_ports
 from service.local.embedded_server import EmbeddedServer, ServerUnavailable
 from service.local.supervisor import Child, Supervisor, command
+from service.start_checks import IS_CHECKED, check_redis_once
 from workers.queue import DRAIN_QUEUE, RECONCILE_QUEUE
 
 START_SECONDS = 20.0

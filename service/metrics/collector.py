@@ -24,9 +24,11 @@ logger = logging.getLogger("hitl.metrics")
 
 Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
-#: Counters that were there before the catalog, by their names in Redis; all others count deliveries.
+#: Counters by their names in Redis; all others count deliveries.
 _COUNTERS = {
     "refused_tracked": catalog.REFUSED_TRACKED,
+    counters.CONFLICTS: catalog.CONFLICTS,
+    counters.MISUSES: catalog.MISUSES,
     counters.JOBS_REFUSED: catalog.JOBS_REFUSED,
     "repaired": catalog.REPAIRS,
     counters.RATE_LIMITED: catalog.RATE_LIMITED,

@@ -3,13 +3,16 @@
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from redis import Redis
 
+from hitl_sandbox.testing import Sandbox
+from hitlsh.api import Client, boolean
 from hitlsh.signatures import headers
 from service.local.embedded_server import EmbeddedServer
 from service.web.app import WEBHOOKS
@@ -19,10 +22,13 @@ from tests.processes import proc
 from tests.processes.programs import Program, run
 from tests.processes.stacks import SECRET
 from tests.python_path import python_path
-from tests.workers.alarms.json_receiver import JsonReceiver
+from tests.json_server import JsonReceiver
+from tests.processes import proc
+from tests.processes.programs import Program, run
 
 pytestmark = pytest.mark.slow
 
+API_KEY = "hitl_test_0123456789abcdef0123456789abcdef"
 WRONG_SECRET = "a-webhook-secret-of-these-tes"
 HANDLERS = """
 import os
@@ -41,9 +47,10 @@ BROKEN_HANDLERS = f"import a_package_that_nobody_installed\n{HANDLERS}"
 class Site:
     """An installation whose programs are started and stopped by themselves, and the commands of its operator."""
 
-    def __init__(self, folder: Path, alerts: str) -> None:
+    def __init__(self, folder: Path, alerts: str, **environ: str) -> None:
         self.folder = folder
         self.port, self.sink_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self.server = EmbeddedServer(folder / "server")
         self.environ = {
             "REDIS_URL": self.server.url,
@@ -53,6 +60,7 @@ class Site:
             "HITL_ALERTS": alerts,
             "SINK": f"http://127.0.0.1:{self.sink_port}/accounting",
             "PYTHONPATH": python_path(folder),
+            **environ,
         }
         self._words = {"serve": ["--port", str(self.port)], "work": [], "clock": []}
         self._programs: dict[str, Program] = {}
@@ -83,7 +91,11 @@ class Site:
         """HITL.sh posts a decision; returns the status of the answer."""
         body = payload(request_id=uuid.uuid4().hex)
         signed: Mapping[str, str] = headers(secret, body)
-        return httpx.post(f"http://127.0.0.1:{self.port}{WEBHOOKS}", content=body, headers=dict(signed)).status_code
+        return httpx.post(f"{self.url}{WEBHOOKS}", content=body, headers=dict(signed)).status_code
+
+    def status(self) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(self.command("status", "--json"))
+        return shown
 
     def check(self) -> tuple[int, set[str]]:
         """What `status --check` exits with, and the alarms that it shows."""
@@ -93,13 +105,15 @@ class Site:
     def wait_for(self, status: int, *alarms: str, seconds: float = 20.0) -> None:
         proc.until(lambda: self.check() == (status, set(alarms)), seconds, f"status --check: {alarms or 'no alarm'}")
 
-    def command(self, *words: str) -> None:
+    def command(self, *words: str, status: int = 0) -> str:
+        """What the command prints; `status`: what it exits with."""
         result = run(*words, cwd=self.folder, environ=self.environ)
-        assert result.returncode == 0, result.stderr
+        assert result.returncode == status, f"{result.stdout}\n{result.stderr}"
+        return result.stdout
 
     def _is_ready(self) -> bool:
         with suppress(httpx.TransportError):
-            return httpx.get(f"http://127.0.0.1:{self.port}/health/ready").status_code == 200
+            return httpx.get(f"{self.url}/health/ready").status_code == 200
         return False
 
 
@@ -169,6 +183,16 @@ def test_redis_is_restarted_and_then_full(site: Site) -> None:
     site.wait_for(0)
 
 
+def test_redis_refuses_writes(site: Site) -> None:
+    with Redis.from_url(site.server.url) as redis:
+        redis.config_set("min-replicas-to-write", 1)
+        site.wait_for(2, "redis_refuses_writes")
+        assert site.post() == 503
+        redis.config_set("min-replicas-to-write", 0)
+
+    site.wait_for(0)
+
+
 def test_a_broken_handler_is_deployed(site: Site) -> None:
     site.deploy(BROKEN_HANDLERS)
     site.stop("work")
@@ -190,12 +214,63 @@ def test_the_clock_process_is_dead(site: Site, told: JsonReceiver) -> None:
 
     site.wait_for(2, "clock_absent", seconds=30.0)
 
-    # Beside it people may still be told that an earlier incident is over.
-    def absences() -> list[dict[str, str]]:
-        return [message for message in told.messages if "clock_absent" in message["title"]]
-
-    proc.until(absences, 40.0, "the web process has told people")
+    proc.until(lambda: messages(told, "clock_absent"), 40.0, "the web process has told people")
     site.start("clock")
     site.wait_for(0)
 
-    assert "Start `hitl-receiver clock`" in absences()[0]["message"]
+    assert "Start `hitl-receiver clock`" in messages(told, "clock_absent")[0]["message"]
+
+
+def test_webhooks_are_blocked(told: JsonReceiver, tmp_path: Path) -> None:
+    """The URL of the webhook at HITL.sh leads nowhere, since it was set up."""
+    told.messages.clear()
+    with (
+        Sandbox(keys={API_KEY: "owner@example.com"}, rate_limit=10_000) as hitl,
+        blocked_site(tmp_path, hitl, told) as site,
+        JsonReceiver(port=site.sink_port) as sink,
+    ):
+        wrong_url = f"http://127.0.0.1:{free_port()}{WEBHOOKS}"
+        hitl.add_webhook(wrong_url, SECRET)
+        decide(hitl)
+
+        proc.until(lambda: sink.messages, 20.0, "a reconcile run has found the decision")
+        site.wait_for(2, "webhooks_silent")
+        assert f"{wrong_url.removesuffix(WEBHOOKS)} does not answer" in site.command(
+            "doctor", "--prove", wrong_url, status=2
+        )
+        site.command("doctor", "--prove", site.url)
+        proc.until(lambda: messages(told, "webhooks_silent"), 20.0, "people are told")
+        hitl.add_webhook(f"{site.url}{WEBHOOKS}", SECRET)
+        decide(hitl)
+        site.wait_for(0, seconds=5.0)
+        proc.until(lambda: len(sink.messages) == 2, 10.0, "both decisions are handled, once")
+
+    assert "doctor --prove" in messages(told, "webhooks_silent")[0]["message"]
+
+
+def messages(told: JsonReceiver, alarm: str) -> list[dict[str, str]]:
+    """Those about this alarm: people may still be told that an earlier incident is over."""
+    return [message for message in told.messages if alarm in message["title"]]
+
+
+@contextmanager
+def blocked_site(folder: Path, hitl: Sandbox, told: JsonReceiver) -> Iterator[Site]:
+    """A new site, whose reconcile runs are as quick as can be, after its first one."""
+    site = Site(folder, told.url, HITL_API_KEY=API_KEY, HITL_BASE_URL=hitl.base_url, HITL_CHECK_WITHIN="1s")
+    site.server.start()
+    site.deploy(HANDLERS)
+    try:
+        site.start("serve", "work", "clock")
+        proc.until(lambda: site.status()["reconciliation"]["last_run"], 20.0, "the first reconcile run is over")
+        yield site
+    finally:
+        site.end()
+
+
+def decide(hitl: Sandbox) -> None:
+    """Somebody asks a question elsewhere, and a person answers it."""
+    with Client(API_KEY, base_url=hitl.base_url) as client:
+        loop = client.loops.create("Desk", icon="key").loop
+        hitl.add_member(loop.id, "ann@example.com")
+        asked = client.requests.create(loop.id, "Pay it?", boolean(), default_response=False, timeout_seconds=3_600)
+    hitl.answer(asked.request_id, True)

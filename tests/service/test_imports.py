@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from service.checked_redis import IS_CHECKED
+from service.start_checks import IS_CHECKED
 from tests.service.conftest import ENVIRON
 
 #: What the command would do for good, in place of which we look at what it imported.

@@ -1,17 +1,20 @@
 import time
+from threading import Thread
 
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ConnectionError  # noqa: A004 - that of redis-py
 from rq.serializers import JSONSerializer
 
 from tests.builders import claimed, delivery, key, payload
-from workers.clock import Clock
+from workers.clock import Clock, Outage
 from workers.inbox import keys
 from workers.inbox.queries.due_work import BACKLOG
 from workers.inbox.store import Inbox
 from workers.inbox.tracker import api_keys
 from workers.queue import RECONCILE, enqueue_drain, queue
+from workers.redis_clients import command_client
 
 
 def now(redis: Redis) -> int:
@@ -197,3 +200,47 @@ def test_a_reconcile_run_that_is_taken_is_not_logged(
         time.sleep(0.06)
 
     assert "reconcile.unserved" not in caplog.text
+
+
+# -- an outage of Redis -------------------------------------------------------------------------------------
+
+
+def test_an_outage_is_logged_once_and_then_at_growing_intervals(caplog: pytest.LogCaptureFixture) -> None:
+    outage, failure, logged = Outage(), ConnectionError("refused"), []
+    for second in range(200):
+        before = len(caplog.records)
+        outage.note_failure(failure, float(second))
+        logged += [second] * (len(caplog.records) - before)
+
+    assert logged == [0, 5, 15, 35, 75, 155]
+    assert "clock.missed error=ConnectionError seconds=155" in caplog.messages[-1]
+
+
+def test_an_outage_that_ended_is_logged_when_it_begins_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    outage, failure = Outage(), ConnectionError("refused")
+    rounds = [(0, True), (4, True), (5, False), (6, True), (10, False), (17, False), (21, False), (22, True)]
+    for now, fails in rounds:
+        if fails:
+            outage.note_failure(failure, now)
+        else:
+            outage.note_success(now)
+
+    names = [message.partition(":")[0] for message in caplog.messages]
+    assert names == [
+        "clock.missed error=ConnectionError seconds=0",
+        "clock.missed error=ConnectionError seconds=6",
+        "clock.recovered seconds=10",
+        "clock.missed error=ConnectionError seconds=0",
+    ]
+
+
+def test_a_clock_without_redis_logs_one_line_for_all_its_steps(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock(command_client("redis://127.0.0.1:1"), retention=60, every=0.02)
+    ticking = Thread(target=clock.run)
+    ticking.start()
+    time.sleep(0.3)
+    clock.stop()
+    ticking.join()
+
+    assert caplog.text.count("clock.missed") == 1

@@ -45,7 +45,7 @@ def test_a_router_is_loaded_from_a_package(app: Path):
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("shop_handlers:missing", "its routers are router, spare: write shop_handlers:router"),
+        ("shop_handlers:missing", "there are router, spare (as in shop_handlers:router)"),
         ("shop_handlers:routr", "did you mean 'router'?"),
         ("shop_handlers:number", "shop_handlers:number is a int, not a Router"),
         ("shop_handlers:pay_out", "is shop_handlers.pay_out, not a Router"),

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from service.local.embedded_server import EmbeddedServer
 from tests.ports import free_port
@@ -14,6 +16,8 @@ from tests.processes.programs import Program, run
 from tests.processes.stacks import KEY
 from tests.python_path import python_path
 from workers.redis_checks import address, check_redis, warnings
+from tests.processes.stacks import KEY, free_port
+from workers.redis_checks import address, check_redis, read_state, warnings, write_refusal
 from workers.settings import SettingsInvalid
 
 
@@ -135,6 +139,38 @@ def test_a_server_too_old_for_the_scripts_causes_a_warning(version: str, count: 
 @pytest.mark.parametrize("info", [{}, {"redis_version": "unknown"}, {"redis_version": ""}, {"redis_version": "8"}])
 def test_a_server_that_reports_little_causes_no_warning(info: dict[str, str]) -> None:
     assert list(warnings(info, {})) == []
+
+
+@pytest.mark.parametrize(
+    ("info", "config", "reason"),
+    [
+        ({"aof_last_write_status": "err"}, {}, "it cannot write its append-only file"),
+        ({"rdb_last_bgsave_status": "err"}, {"stop-writes-on-bgsave-error": "yes", "save": ""}, None),
+        ({"rdb_last_bgsave_status": "err"}, {"stop-writes-on-bgsave-error": "no", "save": "60 1"}, None),
+        ({"min_slaves_good_slaves": 1}, {"min-replicas-to-write": "1"}, None),
+        ({}, {}, None),
+    ],
+)
+def test_a_server_says_why_it_refuses_writes(info: dict[str, Any], config: dict[str, str], reason: str | None) -> None:
+    assert write_refusal(info, config) == reason
+
+
+def test_a_server_whose_snapshot_failed_refuses_writes(own: EmbeddedServer) -> None:
+    with Redis.from_url(own.url) as redis:
+        before = write_refusal(*_state(redis))
+        Path(redis.config_get("dir")["dir"], redis.config_get("dbfilename")["dbfilename"]).mkdir()  # it is in the way
+        redis.config_set("save", "3600 1")
+        redis.bgsave()
+        proc.until(lambda: redis.info("persistence")["rdb_last_bgsave_status"] == "err", 10.0, "the snapshot fails")
+
+        with pytest.raises(ResponseError, match="MISCONF"):
+            redis.set("a", 1)
+        assert (before, write_refusal(*_state(redis))) == (None, "its latest snapshot failed")
+
+
+def _state(redis: Redis) -> tuple[Any, Any]:
+    state = read_state(redis)
+    return state.info, state.config
 
 
 def test_a_server_that_does_not_answer_delays_no_start(caplog: pytest.LogCaptureFixture) -> None:

@@ -404,12 +404,12 @@ def test_a_name_that_is_taken_is_refused_and_changes_nothing():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"respons": "x"}, "did you mean 'response'?"), ({"retries": 3}, "retries= is no option"),
+        ({"respons": "x"}, "did you mean 'response'?"), ({"retries": 3}, "retries= is no option: there are"),
         ({"loop": None}, "loop=None is no condition"), ({"loop": []}, "is empty"),
         ({"loop": 5}, "are strings"),
         ({"reviewer": between(1, 2)}, "are strings"), ({"metadata": "gold"}, "give the keys"),
         ({"source": "humane"}, "did you mean 'human'?"), ({"trust": "sure"}, "one of callback"),
-        ({"outcome": "timed_out"}, "did you mean 'timeout'?"), ({"outcome": 1}, "none of completed"),
+        ({"outcome": "timed_out"}, "did you mean 'timeout'?"), ({"outcome": 1}, "there are completed, "),
         ({"response_type": "single-select"}, "did you mean 'single_select'?"), ({"late": 1}, "late=True"),
         ({"conflict": "yes"}, "conflict=True"), ({"when": True}, "is not a function"),
         ({"when": async_handler}, "plain `def`"), ({"when": lambda: True}, "one argument"),

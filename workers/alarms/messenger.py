@@ -11,13 +11,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 logger = logging.getLogger("hitl.alarms")
 
 #: Seconds that sending may take, and checking.
 SECONDS = 25.0
 MessageKind = Literal["info", "success", "warning", "failure"]
+#: What became of a message to one URL; `valid`: nothing was sent, and Apprise can use the URL.
+Result = Literal["sent", "failed", "invalid", "timeout", "valid"]
 
 _PROGRAM = Path(__file__).with_name("send_message.py")
 
@@ -29,13 +31,13 @@ def is_installed() -> bool:
 
 def invalid_urls(urls: Sequence[str]) -> list[int]:
     """The numbers, from 1, of the URLs that Apprise cannot use. Takes two seconds."""
-    results = _run(urls, title="", body="", kind="info")
+    results = send_each(urls, title="", body="", kind="info")
     return [number for number, result in enumerate(results, 1) if result == "invalid"]
 
 
 def send(urls: Sequence[str], *, title: str, body: str, kind: MessageKind) -> bool:
     """Send to every URL; returns whether one of them accepted it. Takes `SECONDS` at the most."""
-    results = _run(urls, title=title, body=body, kind=kind)
+    results = send_each(urls, title=title, body=body, kind=kind)
     for number, (url, result) in enumerate(zip(urls, results, strict=True), 1):
         if result != "sent":
             logger.warning(
@@ -50,8 +52,8 @@ def scheme(url: str) -> str:
     return url.partition("://")[0]
 
 
-def _run(urls: Sequence[str], *, title: str, body: str, kind: MessageKind) -> list[str]:
-    """A result for each URL."""
+def send_each(urls: Sequence[str], *, title: str, body: str, kind: MessageKind) -> list[Result]:
+    """Send to every URL; returns a result for each. Without a title, nothing is sent and the URLs are checked."""
     order = {"urls": list(urls), "title": title, "body": body, "kind": kind, "seconds": SECONDS}
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("HITL_", "REDIS_"))}
     command = [sys.executable, "-P", str(_PROGRAM)]
@@ -66,9 +68,9 @@ def _run(urls: Sequence[str], *, title: str, body: str, kind: MessageKind) -> li
     except OSError as error:
         logger.warning("alarms.not_started error=%s: the program that sends could not be started", error.strerror)
         output = ""
-    results = ["timeout"] * len(urls)
+    results: list[Result] = ["timeout"] * len(urls)
     for line in output.splitlines():
         number, _, result = line.partition(" ")
-        if number.isdecimal() and int(number) < len(urls):  # a plugin may print too
-            results[int(number)] = result
+        if number.isdecimal() and int(number) < len(urls) and result in get_args(Result):  # a plugin may print too
+            results[int(number)] = cast("Result", result)
     return results

@@ -10,6 +10,7 @@ from workers.inbox.queries.inbox_counts import InboxCounts
 from workers.inbox.queries.inbox_load import InboxLoad
 from workers.queue import DRAIN, RECONCILE, count_waiting, waiting_seconds
 from workers.reconcile.status import ReconcileStatus, read_status
+from workers.redis_checks import write_refusal
 from workers.settings import Settings
 
 
@@ -32,6 +33,12 @@ class AlarmReading(msgspec.Struct, frozen=True, kw_only=True):
     def now(self) -> float:
         """The inbox clock, in seconds since 1970."""
         return self.figures.now
+
+    @property
+    def takes_writes(self) -> bool:
+        """The server takes writes; otherwise no process can announce itself."""
+        figures = self.figures
+        return figures.info.get("role") != "slave" and write_refusal(figures.info, figures.config) is None
 
     @property
     def has_run(self) -> bool:

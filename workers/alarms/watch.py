@@ -29,7 +29,7 @@ logger = logging.getLogger("hitl.alarms")
 
 #: Seconds between two readings.
 EVERY = 5.0
-#: Seconds that Redis is away before a web process sends the notice, if a clock was running.
+#: Seconds that Redis is away or refuses writes before a web process sends the notice, if a clock was running.
 CLOCK_FIRST = 300.0
 #: Characters of a message; chat services refuse longer ones.
 LONGEST = 3_000
@@ -62,7 +62,7 @@ class AlarmWatch:
         #: The last records in Redis, and the records that were changed while it could not be written.
         self._shared: Records = notices.NO_RECORDS
         self._own: Records | None = None
-        #: Whether a clock ran when Redis last answered, and since when Redis does not.
+        #: Whether a clock ran when Redis last took writes, and since when it does not.
         self._had_clock = False
         self._away_since: float | None = None
         self._stopped = threading.Event()
@@ -91,10 +91,15 @@ class AlarmWatch:
     def step(self) -> list[Notice]:
         """Evaluate once; returns the notices that were claimed and sent here."""
         try:
-            if self._process == "web" and self._leaves_it_to_a_clock():
+            if self._process == "web" and presence.is_present(self._redis, "clock"):
+                self._had_clock, self._away_since = True, None
                 return []
-            alarms, judged = self._evaluate()
+            alarms, judged, takes_writes = self._evaluate()
             is_away = False
+            if not takes_writes and self._waits_for_a_clock():  # which cannot announce itself
+                return []
+            if takes_writes:
+                self._had_clock, self._away_since = False, None
         except RedisError as error:
             if self._waits_for_a_clock():
                 return []
@@ -109,11 +114,6 @@ class AlarmWatch:
 
     # -- evaluation ------------------------------------------------------------------------------------
 
-    def _leaves_it_to_a_clock(self) -> bool:
-        self._had_clock = presence.is_present(self._redis, "clock")
-        self._away_since = None
-        return self._had_clock
-
     def _waits_for_a_clock(self) -> bool:
         if not self._had_clock:
             return False
@@ -121,7 +121,8 @@ class AlarmWatch:
         self._away_since = now if self._away_since is None else self._away_since
         return now - self._away_since < CLOCK_FIRST
 
-    def _evaluate(self) -> tuple[Sequence[Alarm], Sequence[str]]:
+    def _evaluate(self) -> tuple[Sequence[Alarm], Sequence[str], bool]:
+        """The raised alarms, the names of all that were evaluated, and whether Redis takes writes."""
         # Imported at the first use: a web process beside a clock does not need it.
         from workers.alarms import reading
         from workers.alarms.rules import all_rules
@@ -131,7 +132,7 @@ class AlarmWatch:
         # The inbox clock stands still if no process can write it, as on a replica.
         self._ahead = max(ahead, self._ahead) if self._has_read else ahead
         self._has_read = True
-        return all_rules.evaluate(current), [rule.name for rule in all_rules.RULES]
+        return all_rules.evaluate(current), [rule.name for rule in all_rules.RULES], current.takes_writes
 
     # -- notices ------------------------------------------------------------------------------------
 

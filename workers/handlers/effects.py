@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import logging
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -14,13 +13,12 @@ from workers.inbox.claims import ClaimedItem, UndecodableItem
 from workers.inbox.settlements import Done, Failed, Retry, Settlement, Skipped, Unconfirmed, Undecodable
 from workers.routing.route import Route
 from workers.routing.router import Router
+from workers.telemetry.error_text import error_text
 
 logger = logging.getLogger("hitl.workers")
 
 #: After so many workers died while they held an effect, the effect is taken for the cause, and fails.
 MAX_CRASHES = 3
-#: Characters of a traceback that are kept: its end, which names the fault.
-LONGEST_TRACEBACK = 2_000
 #: Seconds (ten years): the longest delay that a handler gets.
 LONGEST_DELAY = 10 * 365 * 86_400.0
 #: Seconds until a record that cannot be decoded is tried again, doubled each time: some ten minutes in all, in which a
@@ -126,25 +124,24 @@ async def _call(
 def _later(route: Route, item: ClaimedItem, signal: RetryLater) -> Settlement:
     if not signal.counts:
         return Retry(after=_bounded(signal.delay))
-    error_text, errors = f"RetryLater: {signal}", item.errors + 1
+    reason, errors = f"RetryLater: {signal}", item.errors + 1
     if errors >= route.policy.attempts:
         logger.error(
             "handler.failed handler=%s event=%s attempts=%d reason=%s", route.name, item.lease.event_key, errors, signal
         )
-        return Failed(error=error_text)
+        return Failed(error=reason)
     # Not sooner than our own backoff: a target that always asks for one second must not use up a day's attempts.
     delay = max(signal.delay, route.policy.delay(errors))
-    return Retry(after=_bounded(delay), error=error_text)
+    return Retry(after=_bounded(delay), error=reason)
 
 
 def _failed(route: Route, item: ClaimedItem, error: BaseException) -> Settlement:
     errors = item.errors + 1
-    error_text = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
     if errors >= route.policy.attempts:
         logger.error(
             "handler.failed handler=%s event=%s attempts=%d", route.name, item.lease.event_key, errors, exc_info=error
         )
-        return Failed(error=error_text)
+        return Failed(error=error_text(error))
     delay = route.policy.delay(errors)
     logger.warning(
         "handler.raised handler=%s event=%s attempt=%d retry_in=%.1f",
@@ -154,7 +151,7 @@ def _failed(route: Route, item: ClaimedItem, error: BaseException) -> Settlement
         delay,
         exc_info=error,
     )
-    return Retry(after=_bounded(delay), error=error_text)
+    return Retry(after=_bounded(delay), error=error_text(error))
 
 
 def _bounded(seconds: float) -> float:

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from workers.errors import HandlersInvalid
-from workers.event_names import did_you_mean
+from workers.event_names import closest_or_all
 from workers.handlers.merged_packages import (
     check_submodules,
     explain_missing_name,
@@ -69,8 +69,8 @@ def _attribute(module: ModuleType, attribute: str) -> Any:
             f"`router = Router()` there"
         )
     raise HandlersInvalid(
-        f"{module.__name__} has no {attribute!r}{did_you_mean(attribute, routers)}; its routers are "
-        f"{', '.join(routers)}: write {module.__name__}:{routers[0]}"
+        f"{module.__name__} has no {attribute!r}: {closest_or_all(attribute, routers)} "
+        f"(as in {module.__name__}:{routers[0]})"
     )
 
 

@@ -15,6 +15,10 @@ JOBS_REFUSED = "jobs_refused"
 RATE_LIMITED = "api_429"
 #: Deliveries that were not kept because of a quota.
 OVER_QUOTA = "over_quota"
+#: Outcomes that differ from the decision of their request and are no stronger, and events that a callback URL may not
+#: report: counted where they are stored.
+CONFLICTS = "conflicts"
+MISUSES = "misuses"
 
 
 def add(redis: Redis | Pipeline | AsyncPipeline, counts: Mapping[str, int]) -> None:

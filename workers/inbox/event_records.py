@@ -20,7 +20,7 @@ STATES = (
     "superseded", "overruled", "unrouted", "stale", "misused", "quarantined", "reread",
 )  # fmt: skip
 #: States of effects that have not ended; the one that most needs a person comes first.
-_OPEN_STATES = ("failed", "held", "paused", "unconfirmed", "retry", "waiting", "running", "due")
+OPEN_STATES = ("failed", "held", "paused", "unconfirmed", "retry", "waiting", "running", "due")
 #: States of a body that could not be parsed, and of one that a later version parsed.
 _UNREADABLE = frozenset({b"quarantined", b"reread"})
 
@@ -127,7 +127,7 @@ class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
     def worst_state(self) -> str:
         """The event's state; while effects are open, the state of the effect that most needs a person."""
         states = {effect.state for effect in self.effects}
-        return next((state for state in _OPEN_STATES if state in states), self.state)
+        return next((state for state in OPEN_STATES if state in states), self.state)
 
 
 class EventRecord(EventSummary, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@
 | `drains` | sorted set | resident drains, by the time until which they announced to live |
 | `handlers` | sorted set | names of the handlers that drains have had, by when one last announced them |
 | `events` | sorted set | every event by the time of its acceptance |
-| `unrouted`, `unrouted_decisions` | sorted sets | events that no route wants, and the outcomes among them |
+| `unrouted`, `unrouted_decisions` | sorted sets | events that no route wants, and the decisions among them |
 | `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
 | `failed`, `held`, `quarantine` | sorted sets | what needs a person, since when it does |
 | `quota:<callback id>`, `quota:<callback id>:<day>` | hash | how many events and bytes one callback URL has had kept |
@@ -42,7 +42,7 @@
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
 | `waiting:<handler>` | sorted set | effects that wait while as many of that handler run as may |
 | `running` | hash | how many effects of a capped handler run |
-| `counters` | hash | deliveries by reason; `repaired`, `api_429` |
+| `counters` | hash | deliveries by reason; `conflicts`, `misuses`, `repaired`, `api_429` |
 | `question:<id>` | hash | a question that was asked through us: its `record`, `revision` and `version` |
 | `questions_open` | sorted set | questions without an outcome, by when they were asked (seconds) |
 | `questions_queued` | sorted set | questions that wait for calls, by priority and time |
@@ -51,6 +51,7 @@
 | `proof:<nonce>` | hash | outcomes of the test deliveries of `doctor --prove`, by case; expires in minutes |
 | `recent:<slot>` | hash | deliveries by reason in five minutes; expires after an hour |
 | `latest` | hash | when each reason last occurred, and each process last announced itself (milliseconds) |
+| `latest_events` | hash | the event with which `conflicts` and `misuses` last occurred |
 | `route_warnings` | string | JSON: warnings of the latest drain about routes that read fields which nobody sends |
 | `alarms` | string | JSON: which alarms are raised, since when, and who was notified when |
 | `metrics` | hash | counts and histograms of all processes for Prometheus, by `metric\\|label\\|bucket` |
@@ -128,6 +129,7 @@ PAUSED = f"{PREFIX}paused"
 COUNTERS = f"{PREFIX}counters"
 METRICS = f"{PREFIX}metrics"
 LATEST = f"{PREFIX}latest"
+LATEST_EVENTS = f"{PREFIX}latest_events"
 ROUTE_WARNINGS = f"{PREFIX}route_warnings"
 ALARMS = f"{PREFIX}alarms"
 RESERVE = f"{PREFIX}reserve"

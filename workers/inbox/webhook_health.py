@@ -38,6 +38,12 @@ def health(redis: Redis) -> tuple[WebhookHealth, int]:
     return webhook_health, int(fields.get(b"since_webhook", 0))
 
 
+def last_webhook(redis: Redis) -> float | None:
+    """When a webhook last delivered a decision, in seconds since 1970; None for never."""
+    at = cast("bytes | None", redis.hget(keys.WEBHOOK_HEALTH, "last_webhook"))
+    return None if at is None else float(at)
+
+
 def history(redis: Redis, hours: int) -> list[Hour]:
     """The last `hours` hours, oldest first; kept for 31 days."""
     latest = int(inbox_clock.now(redis)) // HOUR

@@ -54,14 +54,22 @@ class ReconcileStatus(msgspec.Struct, frozen=True, kw_only=True):
     is_first_run: bool
     #: Decisions of the last 24 hours, by how they were found.
     webhooks: Hour
+    #: When a webhook last delivered a decision, in seconds since 1970; None for never.
+    last_webhook: float | None
     #: Number of 429 replies to reconcile runs, and the time of the last one (None if unknown).
     limited: int
     limited_at: float | None = None
 
     @property
     def has_run(self) -> bool:
-        """A reconcile run has been made with the current key."""
-        return self.state.report is not None or self.state.horizon is not None
+        """A reconcile run with the current key has saved something; it may have lost its lease before its end."""
+        return self.state != ReconcileState()
+
+    @property
+    def silent_since(self) -> float | None:
+        """Since when decisions are made and no webhook delivers them; None if one has arrived since."""
+        since = self.state.silent_since
+        return None if since is None or (self.last_webhook or 0.0) > since else since
 
     @property
     def is_limited(self) -> bool:
@@ -82,6 +90,7 @@ def read_status(settings: Settings, redis: Redis) -> ReconcileStatus:
         calls=None if settings.api_key is None else calls(redis, settings, settings.api_key, counts.now),
         is_first_run=settings.discover and run_state.horizon is None,
         webhooks=total(webhook_health.history(redis, HOURS)),
+        last_webhook=webhook_health.last_webhook(redis),
         limited=counters.read(redis).get(counters.RATE_LIMITED, 0),
         limited_at=record.limited_at,
     )

@@ -8,7 +8,7 @@ from hitlsh.events import Outcome, Source
 from hitlsh.slugs import slug
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.event_names import did_you_mean
+from workers.event_names import closest_or_all
 from workers.routing.callables import check_predicate
 from workers.routing.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate
 
@@ -125,8 +125,8 @@ def _check_values(option: str, choice: Choice, allowed: tuple[str, ...]) -> None
     unknown = sorted(choice.strings - set(allowed))
     if unknown or not choice.only_strings:
         invalid = repr(unknown[0]) if unknown else "a number"
-        hint = did_you_mean(unknown[0], allowed) if unknown else ""
-        raise RouteInvalid(f"{option}: {invalid} is none of {', '.join(allowed)}{hint}; a function may ask for others")
+        known = closest_or_all(unknown[0] if unknown else "", allowed)
+        raise RouteInvalid(f"{option}: {invalid} is no value of it: {known} (a function may ask for others)")
 
 
 #: For each option, the fields (as in `Decision.missing`) without which its test may be wrong.

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import structs
 
 from workers.errors import RouteInvalid
-from workers.event_names import did_you_mean
+from workers.event_names import closest_or_all
 from workers.routing.callables import check_name, is_async, name_of, place_of, route_name
 from workers.routing.decision_fields import COMPILERS, NEEDABLE
 from workers.routing.policy import POLICY_OPTIONS, Policy
@@ -60,8 +60,7 @@ def _checked_needs(options: Mapping[str, Any]) -> tuple[str, ...]:
     for name in names:
         if name not in NEEDABLE:
             raise RouteInvalid(
-                f"needs={name!r} is no field that can be missing{did_you_mean(name, NEEDABLE)}; there are "
-                f"{', '.join(sorted(NEEDABLE))}"
+                f"needs={name!r} is no field that can be missing: {closest_or_all(name, sorted(NEEDABLE))}"
             )
     return names
 

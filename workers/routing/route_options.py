@@ -8,7 +8,7 @@ import msgspec
 from hitlsh.events import Trust
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES, did_you_mean
+from workers.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES, closest_or_all
 from workers.routing.conditions import Choice, Condition, Keys, Predicate, describe_condition
 from workers.routing.decision_fields import COMPILERS, needed_fields
 from workers.routing.policy import PolicyOptions
@@ -82,8 +82,7 @@ def check_option_names(options: Collection[str], allowed: Collection[str]) -> No
     """Raise `RouteInvalid` for an unknown option."""
     for option in options:
         if option not in allowed:
-            hint = did_you_mean(option, allowed)
-            raise RouteInvalid(f"{option}= is no option{hint}; there are {', '.join(allowed)}")
+            raise RouteInvalid(f"{option}= is no option: {closest_or_all(option, allowed)}")
 
 
 def _requirement(option: str, condition: Any, events: Sequence[str], needs: frozenset[str]) -> Requirement:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from workers.errors import RouteInvalid
-from workers.event_names import did_you_mean
+from workers.event_names import closest_or_all
 from workers.sinks.message import Message
 
 #: Characters of one value; Slack cuts a message off at 40,000.
@@ -42,9 +42,7 @@ def _piece(literal: str, field: str | None, form: str | None, conversion: str | 
     path = tuple(field.split("."))
     fields = Message.__struct_fields__
     if path[0] not in fields:
-        raise RouteInvalid(
-            f"Slack(text=...): {{{field}}} is no field{did_you_mean(path[0], fields)}; there are {', '.join(fields)}"
-        )
+        raise RouteInvalid(f"Slack(text=...): {{{field}}} is no field: {closest_or_all(path[0], fields)}")
     if form or conversion or not all(path):
         raise RouteInvalid(f"Slack(text=...): {{{field}}} stands alone, as in {{state.invoice}}: no format, no index")
     return literal, path

@@ -14,6 +14,7 @@ from hitlsh.events import Event
 from workers.inbox.claims import ClaimedItem
 from workers.inbox.settlements import Retry, Settlement, Unconfirmed
 from workers.routing.route import Wait
+from workers.telemetry.error_text import error_summary
 
 #: The variable with the path of the socket. `dev` sets it for the processes that it starts.
 VARIABLE = "HITL_ACTIVITY_SOCKET"
@@ -95,7 +96,7 @@ class ActivitySender:
             item.lease.handler,
             end,
             seconds=seconds,
-            error=(error.rstrip().splitlines() or [""])[-1][:LONGEST_TEXT],
+            error=error_summary(error)[:LONGEST_TEXT],
             retry_after=settlement.after if isinstance(settlement, Retry) else None,
         )
 

@@ -67,6 +67,16 @@ REFUSED_TRACKED = Metric(
     kind="counter",
     text="Refused deliveries that name a tracked request: a secret is probably wrong",
 )
+CONFLICTS = Metric(
+    name="hitl_conflicts_total",
+    kind="counter",
+    text="Outcomes that differ from the decision of their request and are no stronger evidence",
+)
+MISUSES = Metric(
+    name="hitl_callback_misuses_total",
+    kind="counter",
+    text="Events that were delivered to a callback URL which may not report them",
+)
 JOBS_REFUSED = Metric(
     name="hitl_jobs_refused_total", kind="counter", text="RQ jobs in the queues that are not of hitl-receiver"
 )

@@ -8,6 +8,7 @@ from hitlsh.api.calls.chains import ApprovalStep
 from hitlsh.api.models.optional import ApprovalChain
 from service.cli.api.client import client_from_environment
 from service.cli.api.printing import print_resource, raw_json_option
+from service.cli.options import NameChoice
 
 
 @click.group("chain")
@@ -18,7 +19,7 @@ def chain() -> None:
 @chain.command("create")
 @click.argument("request_id")
 @click.option("--org", "org_id", required=True, help="Id of the organisation.")
-@click.option("--mode", default="sequential", show_default=True, type=click.Choice(("sequential", "parallel")))
+@click.option("--mode", default="sequential", show_default=True, type=NameChoice(("sequential", "parallel")))
 @click.option("--approver", "steps", metavar="ID[,ID…]", multiple=True, required=True,
               help="The approvers of one step. Repeat it for each step.")  # fmt: skip
 @click.option("--require-all", is_flag=True, help="Every approver of a step must approve.")
@@ -53,7 +54,7 @@ def get_chain(request_id: str, json_wanted: bool) -> None:
 
 @chain.command("decide")
 @click.argument("chain_id")
-@click.argument("decision", type=click.Choice(("approve", "reject")))
+@click.argument("decision", type=NameChoice(("approve", "reject")))
 @click.option("--step", "step_order", default=1, show_default=True, type=click.IntRange(1), help="Number of the step.")
 @click.option("--comment")
 @raw_json_option

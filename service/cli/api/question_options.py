@@ -13,7 +13,7 @@ from hitlsh.api.models.requests import CreatedRequest
 from hitlsh.api.questions.content import MARKDOWN, image
 from hitlsh.api.questions.request_body import PRIORITIES, Priority
 from service.cli.api.printing import print_resource
-from service.cli.options import parse_json
+from service.cli.options import NameChoice, parse_json
 
 Result = TypeVar("Result")
 
@@ -99,7 +99,7 @@ _OPTIONS = (
     click.option("--loop", required=True, help="Id of the loop; `ask` accepts its name too."),
     click.option("--text", required=True, help="The question. May contain Markdown."),
     click.option(
-        "--type", "response_type", default="single_select", show_default=True, type=click.Choice(_TYPES),
+        "--type", "response_type", default="single_select", show_default=True, type=NameChoice(_TYPES),
         help="Type of the response.",
     ),
     click.option("--option", "options", multiple=True, help="An option of a select question. Repeatable."),
@@ -115,7 +115,7 @@ _OPTIONS = (
         help="Default response, used when nobody answers. Repeatable for multi_select.",
     ),
     click.option("--timeout", type=int, help="Seconds, 60 to 86400. Without it, 30 days."),
-    click.option("--priority", default="medium", show_default=True, type=click.Choice(PRIORITIES)),
+    click.option("--priority", default="medium", show_default=True, type=NameChoice(PRIORITIES)),
     click.option("--context", metavar="JSON", help="A JSON object with details, shown to the reviewer."),
     click.option("--image", "images", metavar="URL", multiple=True, help="An image to show. Repeatable."),
     click.option("--callback-url", help="Where HITL.sh posts the outcome."),

@@ -11,7 +11,7 @@ from hitlsh.api.questions.request_body import PRIORITIES, Priority
 from service.cli.api.client import client_from_environment
 from service.cli.api.printing import print_requests, print_resource, raw_json_option
 from service.cli.api.question_options import NO_ANSWER
-from service.cli.options import parse_json
+from service.cli.options import NameChoice, parse_json
 from service.cli.output import cut
 
 _SCORE = click.IntRange(1, 5)
@@ -67,7 +67,7 @@ def wait_for_request(request_id: str, every: float | None, for_up_to: float | No
 @click.command("update")
 @click.argument("request_id")
 @click.option("--text", help="The question.")
-@click.option("--priority", type=click.Choice(PRIORITIES))
+@click.option("--priority", type=NameChoice(PRIORITIES))
 @click.option("--timeout", type=int, help="Seconds, 60 to 86400.")
 @click.option("--default", metavar="JSON", help="The default response.")
 @click.option("--context", metavar="JSON", help="A JSON object with details, shown to the reviewer.")
@@ -109,7 +109,7 @@ def update_request(
 @click.option("--would-recommend/--would-not-recommend", default=None)
 @click.option("--tag", "tags", multiple=True, help="Repeatable.")
 @click.option("--follow-up-needed/--no-follow-up-needed", default=None)
-@click.option("--category", type=click.Choice(("positive", "constructive", "issue")))
+@click.option("--category", type=NameChoice(("positive", "constructive", "issue")))
 @raw_json_option
 def add_feedback(
     request_id: str,

@@ -10,7 +10,7 @@ from hitlsh.api.calls.sessions import ActionType, TurnDecision
 from hitlsh.api.models.sessions import Session, Turn
 from service.cli.api.client import client_from_environment
 from service.cli.api.printing import print_resource, raw_json_option
-from service.cli.options import parse_json
+from service.cli.options import NameChoice, parse_json
 from service.cli.output import cut
 
 _SESSION_HEADS = ("ID", "AGENT", "STATUS", "LOOP", "TURNS", "CREATED")
@@ -130,7 +130,7 @@ def get_turn(session_id: str, turn_id: str, json_wanted: bool) -> None:
 
 @session.command("create-turn")
 @click.argument("session_id")
-@click.argument("action_type", type=click.Choice(get_args(ActionType)))
+@click.argument("action_type", type=NameChoice(get_args(ActionType)))
 @click.option("--prompt", "agent_prompt", help="What the agent was asked to do.")
 @click.option("--tool", "proposed_tool", help="The tool that the agent wants to use.")
 @click.option("--args", "proposed_args", metavar="JSON", help="The arguments of the tool.")
@@ -170,7 +170,7 @@ def wait_for_turn(session_id: str, turn_id: str, timeout: int, json_wanted: bool
 @session.command("decide-turn")
 @click.argument("session_id")
 @click.argument("turn_id")
-@click.argument("decision", type=click.Choice(get_args(TurnDecision)))
+@click.argument("decision", type=NameChoice(get_args(TurnDecision)))
 @click.option("--comment")
 @raw_json_option
 def decide_turn(session_id: str, turn_id: str, decision: TurnDecision, comment: str | None, json_wanted: bool) -> None:

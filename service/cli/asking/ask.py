@@ -22,7 +22,7 @@ from service.cli.asking.submitted_question import (
 )
 from service.cli.connection import connect
 from service.cli.environment import environment
-from service.cli.options import insecure_option, json_option, parse_json, state_option
+from service.cli.options import NameChoice, insecure_option, json_option, parse_json, state_option
 from service.cli.output import cell, echo
 from workers import asking
 from workers.errors import CannotAsk
@@ -41,12 +41,12 @@ _LOOP_ID = re.compile(r"[0-9a-fA-F]{24}")
 @click.option("--key", help="Idempotency key: asked again with it, the same question is not asked twice.")
 @click.option(
     "--trust",
-    type=click.Choice(("callback", "signed", "confirmed")),
+    type=NameChoice(("callback", "signed", "confirmed")),
     help="The least trust of the outcome; see the page on confirmation.",
 )
 @click.option(
     "--when-limited",
-    type=click.Choice(("queue", "refuse")),
+    type=NameChoice(("queue", "refuse")),
     help="If the calls of the hour are used up: ask when they return, or fail.",
 )
 @click.option(

@@ -13,6 +13,7 @@ from hitlsh.events import Trust
 from service import logs
 from service.cli.environment import environment
 from service.cli.error_messages import CommandError, explain_errors
+from service.cli.options import NameChoice
 
 
 @click.command()
@@ -21,7 +22,7 @@ from service.cli.error_messages import CommandError, explain_errors
     "--trust",
     default="callback",
     show_default=True,
-    type=click.Choice(get_args(Trust)),
+    type=NameChoice(get_args(Trust)),
     help="The least trust of an answer that a model is given.",
 )
 @click.option("--http", "serves_http", is_flag=True, help="Serve HTTP at /mcp, instead of standard input and output.")

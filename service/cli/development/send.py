@@ -10,7 +10,7 @@ from hitlsh.samples.catalog import SAMPLES, sample
 from hitlsh.signatures import headers
 from service.cli.environment import environment
 from service.cli.error_messages import explain_errors
-from service.cli.options import insecure_option, parse_json
+from service.cli.options import NameChoice, insecure_option, parse_json
 from service.cli.output import echo, print_table
 from service.errors import ServiceError
 from service.web.app import WEBHOOKS
@@ -34,7 +34,7 @@ _MEANINGS = {
 
 
 @click.command()
-@click.argument("name", type=click.Choice(sorted(SAMPLES)), required=False, metavar="[SAMPLE]")
+@click.argument("name", type=NameChoice(sorted(SAMPLES)), required=False, metavar="[SAMPLE]")
 @click.option("--to", default=None, metavar="URL", help="Target: a callback URL, or the address of a receiver.")
 @click.option("--response", default=None, metavar="JSON", help="Response, such as '\"Reject\"' or 'false'.")
 @click.option("--request-id", default=None, help="Request id. Default: a new one.")

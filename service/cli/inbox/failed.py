@@ -12,6 +12,7 @@ from service.cli.options import json_option, limit_option
 from service.cli.output import cut, echo, print_json, print_table
 from workers.inbox.queries import search
 from workers.inbox.queries.search import Failure, Filter
+from workers.telemetry.error_text import error_summary
 
 
 @click.command()
@@ -39,9 +40,14 @@ def failed(limit: int, json_wanted: bool, **filters: Any) -> None:
 
 def _row(failure: Failure) -> tuple[Any, ...]:
     effect = failure.effect
-    reason = (effect.error or "").strip().splitlines()
     handler = effect.handler or "(routing)"
-    return failure.failed_at, handler, effect.attempts, cut(reason[-1] if reason else None), failure.event.key
+    return (
+        failure.failed_at,
+        handler,
+        effect.attempts,
+        cut(error_summary(effect.error or "") or None),
+        failure.event.key,
+    )
 
 
 def _fields(failure: Failure) -> dict[str, Any]:

@@ -1,21 +1,16 @@
 """Refuses names of handlers, loops, requests and events that do not exist, with those that do."""
 
-from collections.abc import Sequence
-
 from redis import Redis
 
 from service.cli.environment import environment
 from service.cli.error_messages import NoMatch
-from workers.event_names import closest_event_name, did_you_mean
+from workers.event_names import closest_event_name, closest_or_all
 from workers.handlers.loading import load_router
 from workers.inbox.operations import pausing
 from workers.inbox.queries import known_names, search
 from workers.inbox.queries.search import Filter
 from workers.inbox.tracker import tracked_listing
 from workers.settings import Settings
-
-#: How many names a message lists.
-_MOST_NAMES = 20
 
 
 def check_handler(redis: Redis, name: str) -> None:
@@ -28,7 +23,7 @@ def check_handler(redis: Redis, name: str) -> None:
         return
     if not names:
         raise NoMatch(f"No handler is named {name!r}: no worker has run here yet. Start `hitl-receiver work` first.")
-    raise NoMatch(f"No handler is named {name!r}{did_you_mean(name, names)}. Handlers: {_listed(names)}.")
+    raise NoMatch(f"No handler is named {name!r}: {closest_or_all(name, names)}")
 
 
 def check_values(redis: Redis, filters: Filter) -> None:
@@ -44,10 +39,8 @@ def check_values(redis: Redis, filters: Filter) -> None:
         )
     if filters.loop is not None and not search.events(redis, Filter(loop=filters.loop), limit=1).events:
         loops = known_names.latest_loops(redis)
-        listed = f" Loops of the latest events: {_listed(loops)}." if loops else ""
-        raise NoMatch(
-            f"No event is of a loop with the id or name {filters.loop!r}{did_you_mean(filters.loop, loops)}.{listed}"
-        )
+        known = f": {closest_or_all(filters.loop, loops)}" if loops else "."
+        raise NoMatch(f"No event is of a loop with the id or name {filters.loop!r}{known}")
 
 
 def _request_exists(redis: Redis, request_id: str) -> bool:
@@ -63,8 +56,3 @@ def _own_handlers() -> list[str]:
         return [route.name for route in load_router(settings.handlers).routes]
     except Exception:  # noqa: BLE001 - the command does without code that only workers can import
         return []
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more

@@ -9,9 +9,10 @@ import click
 from redis import Redis
 
 from service.cli.error_messages import NoMatch
+from service.cli.options import NameChoice
 from service.cli.output import echo
 from workers.errors import RouteInvalid
-from workers.event_names import DOCUMENTED, check_events, did_you_mean
+from workers.event_names import check_events, event_name_hint
 from workers.inbox.event_records import STATES
 from workers.inbox.queries.search import Filter, resolve
 
@@ -52,17 +53,12 @@ class EventNameType(click.ParamType[str]):
         try:
             [name] = check_events([value])
         except RouteInvalid:
-            hint = did_you_mean(f"request.{value}", DOCUMENTED)
-            self.fail(
-                f"no event can be named {value!r}{hint}: write a name such as request.completed, or 'request.*'",
-                param,
-                ctx,
-            )
+            self.fail(f"no event can be named {value!r}: {event_name_hint(value)}", param, ctx)
         return name
 
 
 _FILTER_TYPES: dict[str, click.ParamType[Any]] = {
-    "state": click.Choice(STATES),
+    "state": NameChoice(STATES),
     "event": EventNameType(),
     "since": TimeType(),
     "until": TimeType(),

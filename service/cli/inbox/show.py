@@ -18,6 +18,7 @@ from workers.inbox.event_records import AttemptRecord, EffectRecord, EventRecord
 from workers.inbox.queries import lookup, search
 from workers.inbox.queries.search import split
 from workers.inbox.tracker import tracked_listing
+from workers.telemetry.error_text import error_summary
 from workers.telemetry.escaping import one_line
 
 #: How many lines of a traceback are printed: the last ones.
@@ -140,8 +141,8 @@ def _effect_moments(effect: EffectRecord) -> list[tuple[datetime | None, str]]:
 
 
 def _attempt_end(attempt: AttemptRecord) -> str:
-    """How an attempt ended, with the last line of its error."""
-    *_, error = attempt.error.rstrip().splitlines() or [""]
+    """How an attempt ended, with its error."""
+    error = error_summary(attempt.error)
     end = _ATTEMPT_ENDS[attempt.end] if error or attempt.end != "retry" else "ended, and is repeated"
     return f"{end}; it took {attempt.seconds:.3f} s" + (f": {one_line(error)}" if error else "")
 

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 
 import click
 
-from service.alert_checks import check_alerts
-from service.checked_redis import check_redis_once
 from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option
+from service.start_checks import check_alerts, check_redis_once
 from workers.clock import Clock
 from workers.redis_clients import check_client, command_client
 from workers.settings import Settings

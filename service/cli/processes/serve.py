@@ -8,9 +8,9 @@ import click
 import uvicorn
 
 from service import logs
-from service.checked_redis import check_redis_once, is_checked
 from service.cli.error_messages import explain_errors
 from service.cli.options import insecure_option, processes_option
+from service.start_checks import check_alerts, check_redis_once, is_checked
 from service.web.http_protocol import GuardedProtocol
 from workers.settings import Settings
 
@@ -41,10 +41,7 @@ def run(settings: Settings, *, host: str, port: int, processes: int) -> None:
         signal.signal(number, lambda *_: os._exit(0))
     if settings.handlers is not None:
         _check_handlers(settings, settings.handlers)
-    if settings.alerts:
-        from service.alert_checks import check_alerts
-
-        check_alerts(settings, every_url=False)
+    check_alerts(settings, every_url=False)
     check_redis_once(settings.redis_url, until_then="deliveries are answered 503")
     if processes > 1:
         # Uvicorn's children must not look for a module in the current folder before they have their Python path.

@@ -4,11 +4,11 @@ from typing import Literal
 
 import click
 
-from service.checked_redis import IS_CHECKED, check_redis_once, is_checked
 from service.cli.error_messages import explain_errors
-from service.cli.options import insecure_option, processes_option
+from service.cli.options import NameChoice, insecure_option, processes_option
 from service.cli.user_handlers import explain_handlers
 from service.local.supervisor import Child, Supervisor, command
+from service.start_checks import IS_CHECKED, check_redis_once, is_checked
 from workers import jobs
 from workers.queue import DRAIN_QUEUE, RECONCILE_QUEUE
 from workers.settings import Settings, SettingsInvalid
@@ -22,7 +22,7 @@ QueueName = Literal["hitl", "hitl-reconcile"]
 
 @click.command()
 @processes_option
-@click.option("--queue", default=None, type=click.Choice(["hitl", "hitl-reconcile"]),
+@click.option("--queue", default=None, type=NameChoice(["hitl", "hitl-reconcile"]),
               help="Serve this RQ queue only: handlers, or reconcile runs. [default: both]")  # fmt: skip
 @insecure_option
 def work(processes: int, queue: QueueName | None) -> None:

@@ -5,7 +5,7 @@ from typing import cast, get_args
 import click
 
 from service.cli.connection import connect
-from service.cli.options import json_option, limit_option
+from service.cli.options import NameChoice, json_option, limit_option
 from service.cli.output import echo, print_json, print_table
 from service.cli.reconciliation.request_rows import HEADS, request_fields, request_row
 from workers.inbox import inbox_clock
@@ -14,7 +14,7 @@ from workers.inbox.tracker.tracked_listing import State
 
 
 @click.command()
-@click.option("--state", type=click.Choice(get_args(State)), default=None,
+@click.option("--state", type=NameChoice(get_args(State)), default=None,
               help="Open; unreachable: its API key is no longer polled; lost: HITL.sh no longer knows it; "
                    "unconfirmed: its outcome waits for confirmation; "
                    "overruled: stronger evidence disagrees with an outcome.")  # fmt: skip

@@ -1,6 +1,5 @@
 """`hitl-receiver status`: alarms, the inbox and its reconciliation."""
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from service.cli.connection import connect
 from service.cli.durations import counted, duration, iso, since, until
 from service.cli.environment import environment
 from service.cli.options import json_option
-from service.cli.output import Field, echo, print_fields, print_json
+from service.cli.output import Field, echo, print_fields, print_json, wrapped
 from service.cli.reconciliation.report_fields import (
     calls_fields,
     check_interval_text,
@@ -27,16 +26,16 @@ from workers.alarms.rules import all_rules
 from workers.inbox.operations import pausing
 from workers.inbox.tracker.reconcile_lease import ActiveRun
 from workers.queue import DRAIN, RECONCILE
-from workers.reconcile.state import ReconcileReport
 from workers.reconcile.status import ReconcileStatus
+from workers.redis_clients import monitor_client
 from workers.settings import Settings
 from workers.telemetry.escaping import one_line
 
 #: Of `--check`, by the worst alarm.
 _EXIT_STATUS: Mapping[Severity | None, int] = {None: 0, "warning": 1, "critical": 2}
 _COLORS: Mapping[Severity, str] = {"warning": "yellow", "critical": "red"}
-#: Columns of the severity, and of the text beside it.
-_INDENT, _ALARM_WIDTH = 10, 100
+#: Columns of the severity.
+_INDENT = 10
 #: What each count of the inbox means.
 _NOTES = {
     "due": "work that a worker takes next, now or at its time",
@@ -70,7 +69,7 @@ def status(ctx: click.Context, checks: bool, json_wanted: bool) -> None:
     hitl-receiver status
     hitl-receiver status --check
     """
-    with connect() as redis:
+    with connect(monitor_client) as redis:
         settings = Settings.from_env(environment())
         try:
             reading = alarm_reading.read(settings, redis)
@@ -129,9 +128,9 @@ def _counts(reading: AlarmReading) -> dict[str, int]:
 def _print_alarms(alarms: list[Alarm]) -> None:
     for one in alarms:
         word = click.style(one.severity.upper(), fg=_COLORS[one.severity], bold=True)
-        for number, line in enumerate(textwrap.wrap(f"{one.name}: {one.text}", _ALARM_WIDTH)):
+        for number, line in enumerate(wrapped(f"{one.name}: {one.text}", _INDENT)):
             echo(line, prefix=" " * _INDENT if number else f"{word}{' ' * (_INDENT - len(one.severity))}")
-        for number, line in enumerate(textwrap.wrap(one.remedy, _ALARM_WIDTH - 4)):
+        for number, line in enumerate(wrapped(one.remedy, _INDENT + 4)):
             echo(line, prefix=" " * _INDENT + ("    " if number else "->  "))
     if alarms:
         echo()
@@ -177,7 +176,7 @@ def _fields(status: ReconcileStatus) -> dict[str, Any]:
         "limited": status.limited,
         "limited_at": iso(status.limited_at),
         "webhooks_24h": {name: count for name, count in msgspec.to_builtins(webhooks).items() if name != "begins_at"},
-        "silent_since": iso(state.silent_since),
+        "silent_since": iso(status.silent_since),
     }
 
 
@@ -231,7 +230,7 @@ def _runs(status: ReconcileStatus) -> list[Field]:
     if status.calls is None and not status.has_run:
         return [Field("reconcile runs", None, "off: HITL_API_KEY is not set, so missed decisions are not found")]
     fields = [] if status.calls is not None else [Field("calls left", None, "unknown: HITL_API_KEY is not set here")]
-    fields.append(Field("last reconcile run", None, _last_run_text(status.state.report, status.counts.now)))
+    fields.append(Field("last reconcile run", None, _last_run_text(status)))
     fields.append(Field("next reconcile run", None, _next_run_text(status)))
     if status.state.guaranteed_interval is not None:
         fields.append(Field("check interval", None, check_interval_text(status.state.guaranteed_interval)))
@@ -240,11 +239,12 @@ def _runs(status: ReconcileStatus) -> list[Field]:
     return fields
 
 
-def _last_run_text(report: ReconcileReport | None, now: float) -> str:
+def _last_run_text(status: ReconcileStatus) -> str:
+    report = status.state.report
     if report is None:
-        return "none yet"
+        return "none has finished yet" if status.has_run else "none yet"
     text = (
-        f"{since(report.ended or report.began, now)}: {counted(report.calls, 'call')}, "
+        f"{since(report.ended or report.began, status.counts.now)}: {counted(report.calls, 'call')}, "
         f"{counted(report.found, 'decision')} found"
     )
     return text if report.trouble is None else f"{text}; ended early, {error_text(report)}"

@@ -8,10 +8,12 @@ from service.cli.connection import connect
 from service.cli.inbox.event_fields import full_event_fields, without_personal_data
 from service.cli.inbox.filter_values import check_values
 from service.cli.inbox.selection import filter_options
+from service.cli.options import NameChoice
 from service.cli.output import print_json_line
 from service.cli.reports.csv_cells import CsvWriter
 from service.cli.reports.decision_scan import Decided, scan_decisions
 from workers.inbox.queries.search import Filter
+from workers.telemetry.error_text import error_summary
 
 _OPTION = "--personal-data"
 #: The columns of CSV: those of the decision, then those of one effect.
@@ -24,7 +26,7 @@ COLUMNS = (
 
 
 @click.command()
-@click.option("--format", "format_name", default="jsonl", show_default=True, type=click.Choice(["jsonl", "csv"]),
+@click.option("--format", "format_name", default="jsonl", show_default=True, type=NameChoice(["jsonl", "csv"]),
               help="One JSON object a decision, or one row an effect.")  # fmt: skip
 @filter_options("state", "event", "loop", "handler", "request", "since", "until")
 @click.option(_OPTION, "personal_data", is_flag=True, help="Include free text, names and e-mail addresses.")
@@ -68,7 +70,7 @@ def _row(decided: Decided, fields: dict[str, Any], effect: dict[str, Any]) -> li
     columns = {
         **effect,
         "effect_state": effect.get("state"),
-        "error": (effect.get("error") or "").rstrip().rpartition("\n")[2],
+        "error": error_summary(effect.get("error") or ""),
         **content,
         "event": content["name"],
         # An answer may be empty, false or 0: `source` distinguishes it from none.

@@ -16,11 +16,13 @@ from service.cli.inbox.selection import filter_options
 from service.cli.options import json_option
 from service.cli.output import cell, echo, print_json, print_table
 from service.cli.reports.decision_scan import Decided, scan_decisions
-from workers.inbox.event_records import EffectRecord
+from workers.inbox.event_records import OPEN_STATES, EffectRecord
 from workers.inbox.queries.search import Filter
 
 _OUTCOMES = ("completed", "timeout", "cancelled")
 _ENDS = ("done", "skipped", "failed")
+#: What the state of an effect counts as. Dropped: discarded by an operator, or superseded by stronger evidence.
+_COUNTED = (*_ENDS, "dropped", "open")
 #: The name under which decisions without an effect are counted.
 _NO_HANDLER = "(none)"
 #: The default window.
@@ -40,7 +42,7 @@ class HandlerFigures:
         self.outcomes[decided.content.outcome] += 1
         if effect is None:
             return
-        self.ends[effect.state if effect.state in _ENDS else "open"] += 1
+        self.ends[_counted_as(effect.state)] += 1
         if effect.started_at is not None and not effect.retries and not effect.replays:
             answered_at = decided.content.occurred_at or decided.event.received_at
             self.delays.append(max(0.0, (effect.started_at - answered_at).total_seconds()))
@@ -49,7 +51,7 @@ class HandlerFigures:
         delays = sorted(self.delays)
         return {
             **{outcome: self.outcomes[outcome] for outcome in _OUTCOMES},
-            **{end: self.ends[end] for end in (*_ENDS, "open")},
+            **{end: self.ends[end] for end in _COUNTED},
             "median_seconds": percentile(delays, 0.5),
             "p95_seconds": percentile(delays, 0.95),
         }
@@ -96,11 +98,17 @@ def percentile(ascending: Sequence[float], share: float) -> float | None:
     return ascending[max(0, math.ceil(share * len(ascending)) - 1)] if ascending else None
 
 
+def _counted_as(state: str) -> str:
+    if state in _ENDS:
+        return state
+    return "open" if state in OPEN_STATES else "dropped"
+
+
 def _print(conditions: Filter, total: Counter[str], rows: Mapping[str, dict[str, Any]]) -> None:
     counts = ", ".join(f"{total[outcome]:,} {outcome}" for outcome in _OUTCOMES)
     echo(f"{counted(total.total(), 'decision')} since {cell(conditions.since)}: {counts}.")
     echo()
-    heads = [*_OUTCOMES, *_ENDS, "open"]
+    heads = [*_OUTCOMES, *_COUNTED]
     names = [head.upper() for head in heads]
     print_table(
         ("HANDLER", *names, "MEDIAN", "P95"),

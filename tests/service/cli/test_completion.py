@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli.main import cli
+from service.local.supervisor import command
 
 #: Completes a command line as bash does when Tab is pressed, with the script that is on standard input.
 PRESS_TAB = """
@@ -54,3 +55,11 @@ def test_bash_completes_commands_options_and_values(words: list[str], completion
 def test_other_shells_have_scripts_too(shell: str, line: str) -> None:
     assert line in script(shell)
     assert "_HITL_RECEIVER_COMPLETE" in script(shell)
+
+
+def test_a_command_without_standard_output_succeeds() -> None:
+    words = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command("completion", "bash")]
+
+    result = subprocess.run(words, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+
+    assert (result.returncode, result.stderr) == (0, "")

@@ -103,10 +103,11 @@ def test_a_state_beside_a_handler_is_that_of_its_effect(run: Run, handler: str, 
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--handler", "pya", "No handler is named 'pya' (did you mean 'pay'?). Handlers: pay, notify, audit.\n"),
+        ("--handler", "pya", "No handler is named 'pya': did you mean 'pay'?\n"),
+        ("--handler", "refund", "No handler is named 'refund': there are pay, notify, audit\n"),
         ("--event", "request.complete", "There is no event 'request.complete' (did you mean 'request.completed'?)\n"),
         ("--request", "nosuch", "There is no request 'nosuch': list request ids with `hitl-receiver requests`"),
-        ("--loop", "Nosuch", "No event is of a loop with the id or name 'Nosuch'."),
+        ("--loop", "Nosuch", "No event is of a loop with the id or name 'Nosuch': there is "),
     ],
 )
 def test_a_filter_value_that_does_not_exist_is_refused(
@@ -122,7 +123,9 @@ def test_a_filter_value_that_does_not_exist_is_refused(
     ("option", "value", "message"),
     [
         ("--state", "borken", "'borken' is not one of 'due', 'running'"),
-        ("--event", "completed", "(did you mean 'request.completed'?)"),
+        ("--state", "dne", "'dne' is unknown (did you mean 'done'?).\n"),
+        ("--event", "completed", "no event can be named 'completed': did you mean 'request.completed'?\n"),
+        ("--event", "zzz", "or a name such as request.created, request.claimed, request.completed"),
     ],
 )
 def test_a_filter_value_that_cannot_exist_is_refused(run: Run, option: str, value: str, message: str) -> None:
@@ -130,6 +133,17 @@ def test_a_filter_value_that_cannot_exist_is_refused(run: Run, option: str, valu
 
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("statsu", "No such command 'statsu' (did you mean 'stats'?)."), ("zzz", "No such command 'zzz'.")],
+)
+def test_an_unknown_command_is_refused(run: Run, name: str, message: str) -> None:
+    result = run(name)
+
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"{message}\n")
 
 
 @pytest.mark.usefixtures("failed_inbox")

@@ -45,7 +45,7 @@ def test_a_handler_that_does_not_exist_is_not_paused(run, redis: Redis) -> None:
     refused: Result = run("pause", "pya")
 
     assert (refused.exit_code, pausing.paused(redis)) == (1, frozenset())
-    assert refused.output == "No handler is named 'pya' (did you mean 'pay'?). Handlers: notify, pay.\n"
+    assert refused.output == "No handler is named 'pya': did you mean 'pay'?\n"
 
 
 def test_a_new_handler_may_be_paused_before_its_worker_starts(

@@ -1,7 +1,10 @@
 """`hitl-receiver status`: counts of the inbox, reconciliation, and alarms."""
 
 import json
+import os
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,11 +14,13 @@ from redis import Redis
 
 from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
+from tests.service.cli.test_output import on_terminal
 from tests.service.cli.tracked import Run, accept, await_confirmation, counts, overrule
 from workers.inbox import counters, keys, presence
 from workers.inbox.budget.redis_budget import RedisBudget
 from workers.inbox.operations import pausing
 from workers.inbox.tracker import api_keys, tracked_requests
+from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import NewRequest
 from workers.queue import DRAIN, RECONCILE, waiting_key
 from workers.reconcile import state
@@ -183,6 +188,20 @@ def test_before_the_first_run_that_run_is_shown_as_next(run: Run) -> None:
 # -- without a key -------------------------------------------------------------------------------------
 
 
+def test_a_first_run_that_lost_its_lease_is_shown_as_unfinished(run: Run, redis: Redis) -> None:
+    [indexes] = api_keys.configure(redis, [KEY], lookback=60)
+    lease = ReconcileLease(redis, seconds=60, retention=60)
+    lease.key_hash = indexes.key_hash
+    lease.acquire()
+    none_yet = words(run(HITL_DISCOVER="1"))
+    first_page = ReconcileState(claimed=True)
+    lease.write([Note("state", "state", state.encode(first_page))], began=time.time())
+    redis.delete(keys.RECONCILE_LEASE)
+
+    assert "last reconcile run none yet" in none_yet
+    assert "last reconcile run none has finished yet next reconcile run the first one" in words(run(HITL_DISCOVER="1"))
+
+
 def test_without_an_api_key_reconciliation_is_shown_as_off(run: Run) -> None:
     result = run(HITL_API_KEY=None)
 
@@ -203,11 +222,15 @@ def test_without_the_api_key_here_runs_are_shown_and_calls_are_not(run: Run, red
 # -- alarms --------------------------------------------------------------------------------------------
 
 
-def test_silent_webhooks_are_an_alarm(run: Run, redis: Redis) -> None:
+def test_silent_webhooks_are_an_alarm_until_one_arrives(run: Run, redis: Redis) -> None:
     leave(redis, silent_since=time.time() - 2 * HOUR)
+    before, shown = alarms(run), run().stdout
+    accept(redis, "r1")
 
-    assert alarms(run) == ["webhooks_silent"]
-    assert run().stdout.startswith("CRITICAL  webhooks_silent: Decisions are made, but no webhook delivers them")
+    assert before == ["webhooks_silent"]
+    assert shown.startswith("CRITICAL  webhooks_silent: Decisions are made, but no webhook delivers them")
+    assert alarms(run) == []
+    assert reconciliation(run)["silent_since"] is None
 
 
 def test_an_overruled_event_is_an_alarm_for_a_day(run: Run, redis: Redis) -> None:
@@ -287,6 +310,20 @@ def test_a_check_of_a_server_that_is_away_is_critical_and_says_why(run: Run) -> 
     assert [(alarm["name"], alarm["severity"]) for alarm in told["alarms"]] == [("redis_unreachable", "critical")]
 
 
+def test_a_check_of_a_server_that_hangs_ends_before_a_monitor_gives_up(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "server") as hanging:
+        os.kill(hanging.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            result = CliRunner().invoke(cli, ("status", "--check"), env={"REDIS_URL": hanging.url})
+        finally:
+            os.kill(hanging.pid, signal.SIGCONT)
+
+    assert time.monotonic() - began < 8.0
+    assert result.exit_code == 2
+    assert "CRITICAL  redis_unreachable" in result.stdout
+
+
 def test_json_has_severity_text_and_remedy_and_the_same_exit_status(run: Run, redis: Redis) -> None:
     redis.zadd(keys.FAILED, {"pay|e": 1})
     result = run("--check", "--json")
@@ -296,6 +333,16 @@ def test_json_has_severity_text_and_remedy_and_the_same_exit_status(run: Run, re
     assert (alarm["name"], alarm["severity"]) == ("dead_letters", "warning")
     assert "gave up" in alarm["text"]
     assert "`hitl-receiver failed`" in alarm["remedy"]
+
+
+def test_alarms_fit_the_terminal(server: EmbeddedServer, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", server.url)
+    redis.zadd(keys.FAILED, {"pay|e": 1})
+    with on_terminal(columns=60, no_color="1") as terminal, pytest.raises(SystemExit):
+        cli(["status", "--check"])
+
+    assert "dead_letters" in terminal.getvalue()
+    assert max(map(len, terminal.getvalue().splitlines())) <= 60
 
 
 def test_without_check_alarms_change_no_exit_status(run: Run, redis: Redis) -> None:

@@ -1,6 +1,7 @@
 """`hitl-receiver doctor`: what it says of a deployment, real or broken."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,10 @@ from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program
 from tests.python_path import python_path
+from tests.json_server import JsonReceiver
+from tests.processes import proc, programs
+from tests.processes.programs import Program
+from tests.service.cli.test_output import on_terminal
 from tests.service.conftest import CALLBACK_KEY, ENVIRON, SECRET, Receiver
 from tests.test_docs import PAGES, settings_read
 from workers.inbox import keys, presence
@@ -187,9 +192,22 @@ def test_a_server_that_is_set_up_wrongly(run: Run, own: EmbeddedServer) -> None:
         "redis.durability": "warning",
         "redis.eviction": "warning",
         "redis.mode": "ok",
+        "redis.writes": "ok",
         "redis.clock": "ok",
     }
     assert "`CONFIG SET appendonly yes`" in finding(result, "redis.durability")["fix"]
+
+
+def test_a_server_that_refuses_writes_is_an_error(run: Run, own: EmbeddedServer) -> None:
+    with Redis.from_url(own.url) as client:
+        client.config_set("min-replicas-to-write", 2)
+
+    result = only(run, "redis", REDIS_URL=own.url)
+
+    assert result.exit_code == 2
+    assert finding(result, "redis.writes")["text"].startswith(
+        "The server refuses writes, because 0 replicas are in step"
+    )
 
 
 def test_a_replica_is_an_error(run: Run, own: EmbeddedServer) -> None:
@@ -420,3 +438,82 @@ def test_every_check_is_in_the_catalog() -> None:
 
 def test_the_page_has_the_table_of_checks() -> None:
     assert f"{BEGIN}\n\n{checks_table()}\n\n{END}" in PAGE.read_text()
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_settings_and_findings_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    for name in SETTINGS:
+        monkeypatch.delenv(name.name, raising=False)
+    monkeypatch.setenv("REDIS_URL", f"redis://{'a-long-name.' * 5}example.com:16379/0")
+    monkeypatch.setenv("HITL_WEBHOOK_SECRETS", ",".join(["a-secret-of-these-tests"] * 8))
+    with on_terminal(columns=columns, no_color="1") as terminal, pytest.raises(SystemExit):
+        cli(["doctor", "--only", "settings"])
+
+    lines = terminal.getvalue().splitlines()
+    assert len(lines) > len(SETTINGS)
+    assert max(map(len, lines)) <= columns
+
+
+# -- alerts -------------------------------------------------------------------------------------------------
+
+
+def test_each_entry_of_alerts_is_sent_a_message(run: Run) -> None:
+    with JsonReceiver() as first, JsonReceiver() as second:
+        result = run("--alerts", HITL_ALERTS=f"{first.url} {second.url}")
+
+    assert result.exit_code == 0, result.stdout
+    for number, receiver in enumerate((first, second), 1):
+        [message] = receiver.messages
+        assert message["title"].startswith("[test] hitl-receiver on ")
+        assert f"Entry {number} of 2 (json) took a test message" in result.stdout
+    assert "a-secret-path" not in result.output
+
+
+def test_an_entry_that_takes_no_message_is_a_warning_while_another_does(run: Run) -> None:
+    with JsonReceiver(status=403) as refusing, JsonReceiver() as receiver:
+        result = run("--alerts", "--json", HITL_ALERTS=f"{refusing.url}, {receiver.url} nosuch://a-secret-path")
+
+    assert result.exit_code == 1
+    assert [(one["level"], one["text"]) for one in findings(result, "alerts.sent")] == [
+        ("warning", "Entry 1 of 3 (json) refused the message, or cannot be reached."),
+        ("ok", "Entry 2 of 3 (json) took a test message: look whether it arrived."),
+        ("warning", "Entry 3 of 3 (nosuch) is no URL that Apprise can use."),
+    ]
+    assert "a-secret-path" not in result.output
+
+
+def test_if_no_entry_takes_a_message_that_is_an_error(run: Run) -> None:
+    result = run("--alerts", HITL_ALERTS=f"json://user:{PASSWORD}@127.0.0.1:{free_port()}/a-secret-path")
+
+    assert result.exit_code == 2
+    assert "ERROR    Entry 1 of 1 (json) refused the message, or cannot be reached." in result.stdout
+    assert "secret" not in result.output
+    assert PASSWORD not in result.output
+
+
+def test_without_alerts_doctor_says_that_nobody_is_told(run: Run) -> None:
+    result = run("--alerts")
+
+    assert result.exit_code == 1
+    assert "nobody is told of an alarm" in result.stdout
+
+
+def test_without_the_extra_doctor_says_which_one_alerts_need(server: EmbeddedServer, tmp_path: Path) -> None:
+    environ = {
+        "REDIS_URL": server.url,
+        "HITL_ALERTS": "json://127.0.0.1/a-secret-path",
+        "PYTHONPATH": f"{ROOT / 'tests' / 'processes' / 'without_extras'}{os.pathsep}{ROOT}",
+    }
+
+    result = programs.run("doctor", "--alerts", cwd=tmp_path, environ=environ)
+
+    assert result.returncode == 2
+    assert "pip install 'hitl-receiver[alerts]'" in result.stdout
+
+
+@pytest.mark.parametrize("words", [("--alerts", "--prove"), ("--alerts", "--offline"), ("--prove", "--only", "redis")])
+def test_checks_that_post_are_made_alone(run: Run, words: tuple[str, ...]) -> None:
+    result = run(*words)
+
+    assert result.exit_code == 2
+    assert "--prove and --alerts make no other check" in result.stderr

@@ -114,7 +114,8 @@ def test_an_unknown_request_is_not_tracked(serving: Serving, redis: Redis) -> No
         receiver.send_raw(unconfirmed())
 
     assert looked_at(redis) == 1
-    counts = {keys.COUNTERS, keys.CLOCK, keys.LATEST, keys.present("web")}
+    # The alarms are evaluated if the process runs for five seconds, as on a busy machine.
+    counts = {keys.COUNTERS, keys.CLOCK, keys.LATEST, keys.ALARMS, keys.present("web")}
     others = {key.decode() for key in redis.scan_iter()} - counts
     assert all(key.startswith(keys.recent(0)[:-1]) for key in others), others
 

@@ -10,7 +10,7 @@ import msgspec
 from redis import Redis
 
 from service.local.embedded_server import EmbeddedServer
-from tests.builders import delivery
+from tests.builders import delivery, payload
 from workers import Router
 from workers.inbox import keys, presence
 from workers.inbox.alarms import alarm_figures, recent_counts
@@ -136,6 +136,12 @@ def break_and_repair(world: World) -> None:
     world.redis.delete(keys.DUE)
 
 
+def misuse_a_url(world: World) -> None:
+    """The token was made for another request."""
+    world.redis.set(f"{keys.PREFIX}token:leaked", "another-request")
+    accept(world.redis, [delivery(callback_id="leaked", trust="callback")], retention=86_400)
+
+
 def leave(world: World, **changes: Any) -> None:
     """What a reconcile run leaves to the next."""
     left = ReconcileState(report=ReconcileReport(began=time.time() - 20, ended=time.time() - 15))
@@ -185,6 +191,9 @@ def follow(world: World) -> None:
 CASES: Mapping[str, Case] = {
     "redis_full": Case(cause=limit_memory(0.95), repair=unlimit_memory),
     "redis_nearly_full": Case(cause=limit_memory(0.85), repair=unlimit_memory),
+    "redis_refuses_writes": Case(
+        cause=configure("min-replicas-to-write", "1"), repair=configure("min-replicas-to-write", "0")
+    ),
     "redis_not_durable": Case(cause=configure("appendfsync", "no"), repair=configure("appendfsync", "everysec")),
     "redis_evicts": Case(
         cause=configure("maxmemory-policy", "allkeys-lru"), repair=configure("maxmemory-policy", "noeviction")
@@ -241,8 +250,15 @@ CASES: Mapping[str, Case] = {
         cause=lambda world: world.redis.zadd(keys.OVERRULED, {"event": milliseconds(60)}),
         repair=lambda world: world.redis.zadd(keys.OVERRULED, {"event": milliseconds(DAY + 60)}),
     ),
-    "conflicts": Case(cause=lambda world: count(world, conflict=1), repair=lambda world: pass_time(world, DAY)),
-    "callback_misused": Case(cause=lambda world: count(world, misused=1), repair=lambda world: pass_time(world, DAY)),
+    "conflicts": Case(
+        cause=lambda world: accept(
+            world.redis,
+            [delivery(trust="signed"), delivery(payload(response="Reject"), trust="signed")],
+            retention=86_400,
+        ),
+        repair=lambda world: pass_time(world, DAY),
+    ),
+    "callback_misused": Case(cause=misuse_a_url, repair=lambda world: pass_time(world, DAY), others=["overruled"]),
     "webhooks_silent": Case(cause=lambda world: leave(world, silent_since=time.time() - 60), repair=leave),
     "key_refused": Case(cause=lambda world: leave(world, report=failed("key_refused"), failures=1), repair=leave),
     "hitl_unreachable": Case(

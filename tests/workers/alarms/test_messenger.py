@@ -10,7 +10,8 @@ import pytest
 from service.local.embedded_server import EmbeddedServer
 from tests.ports import free_port
 from tests.processes.programs import run
-from tests.workers.alarms.json_receiver import JsonReceiver
+from tests.json_server import JsonReceiver
+from tests.processes.programs import run
 from workers.alarms import messenger
 from workers.settings import Settings, SettingsInvalid
 

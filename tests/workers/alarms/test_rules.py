@@ -76,6 +76,19 @@ def test_a_server_that_does_not_answer_is_the_alarm() -> None:
     assert (alarm.name, alarm.severity) == (REDIS_UNREACHABLE, "critical")
 
 
+def test_refused_writes_are_no_absent_process(world: World) -> None:
+    """No process can announce itself. Without an API key, nothing that is read is written."""
+    CASES["clock_absent"].cause(world)
+    CASES["redis_refuses_writes"].cause(world)
+    try:
+        [alarm] = all_rules.check(Settings(redis_url="redis://127.0.0.1:1"), world.redis)
+    finally:
+        CASES["redis_refuses_writes"].repair(world)
+
+    assert alarm.name == "redis_refuses_writes"
+    assert "0 replicas are in step, and `min-replicas-to-write` demands 1" in alarm.text
+
+
 def test_an_empty_server_has_no_alarm(redis: Redis) -> None:
     assert all_rules.check(SETTINGS, redis) == []
 

@@ -14,9 +14,9 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
 from service.local.embedded_server import EmbeddedServer
+from tests.json_server import JsonReceiver
 from tests.processes import proc
 from tests.python_path import python_path
-from tests.workers.alarms.json_receiver import JsonReceiver
 from workers.alarms import notices
 from workers.alarms.notices import CLEAR_AFTER, LEASE, Notice
 from workers.alarms.watch import CLOCK_FIRST, LONGEST, AlarmWatch, message
@@ -260,6 +260,20 @@ def test_a_web_process_lets_the_clock_tell_first_that_redis_is_away(own: Embedde
     assert [alone.step(seconds) for seconds in (0.0, HOLD)] == [[], ["raised redis_unreachable"]]
     assert [beside.step(seconds) for seconds in (0.0, HOLD, CLOCK_FIRST, HOLD)] == [
         [], [], [], ["raised redis_unreachable"],
+    ]  # fmt: skip
+
+
+def test_a_web_process_lets_the_clock_tell_first_that_redis_refuses_writes(own: EmbeddedServer) -> None:
+    beside, alone = Watched(own.url, "web"), Watched(own.url, "web")
+    alone.step()
+    presence.announce(beside.redis, "clock")
+    beside.step()
+    beside.redis.delete(keys.present("clock"))  # as it expires
+    beside.redis.config_set("min-replicas-to-write", 1)
+
+    assert [alone.step(seconds) for seconds in (0.0, HOLD)] == [[], ["raised redis_refuses_writes"]]
+    assert [beside.step(seconds) for seconds in (0.0, HOLD, CLOCK_FIRST, HOLD)] == [
+        [], [], [], ["raised redis_refuses_writes"],
     ]  # fmt: skip
 
 

@@ -463,6 +463,16 @@ async def test_an_outcome_that_is_not_the_decision_is_not_counted_as_unrouted(in
     assert inbox_counts.read(redis).unrouted == 1
 
 
+async def test_a_conflict_that_no_route_wants_is_no_unrouted_decision(inbox: WorkerInbox, redis: Redis) -> None:
+    await inbox.accept([delivery()])
+    await settle(inbox, pay="done")
+    await inbox.accept([delivery(payload(response="Reject"))])
+    await settle(inbox)
+
+    counts = inbox_counts.read(redis)
+    assert (counts.unrouted, counts.unrouted_decisions) == (1, 0)
+
+
 async def test_unrouted_events_are_forgotten_with_their_records(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery()])
     await settle(inbox)

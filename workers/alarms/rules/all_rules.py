@@ -1,7 +1,7 @@
 """Every rule, and their evaluation."""
 
 from redis import Redis
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from workers.alarms.alarm import Alarm, AlarmRule, Problem, alarm, raised
 from workers.alarms.reading import AlarmReading, read
@@ -25,7 +25,9 @@ def unreachable(error: RedisError) -> Alarm:
     """The alarm if Redis cannot be read. Reading the call budget also writes."""
     if isinstance(error, ReadOnlyError):
         return alarm(BY_NAME["redis_read_only"], Problem(redis_rules.READ_ONLY))
-    return alarm(BY_NAME[REDIS_UNREACHABLE], redis_rules.unreachable(error))
+    if isinstance(error, ResponseError):
+        return alarm(BY_NAME["redis_refuses_writes"], redis_rules.failed("refuses a command", error))
+    return alarm(BY_NAME[REDIS_UNREACHABLE], redis_rules.failed("does not answer", error))
 
 
 def check(settings: Settings, redis: Redis) -> list[Alarm]:

@@ -4,8 +4,11 @@ Anybody can post to the endpoints. So a text states the counts, and names a wron
 support it.
 """
 
+import re
+
 from workers.alarms.alarm import AlarmRule, Problem
 from workers.alarms.reading import AlarmReading
+from workers.inbox import counters
 from workers.inbox.alarms.alarm_figures import AlarmFigures
 from workers.inbox.alarms.recent_counts import RECENTLY
 from workers.telemetry.quantities import counted, duration, since
@@ -15,6 +18,10 @@ REFUSED = 5
 #: Seconds without another refusal, and with a verified delivery, after which the cause counts as repaired.
 REPAIRED_AFTER = 10.0
 DAY = 86_400.0
+#: Characters of the key of an event that a text shows.
+_LONGEST_KEY = 120
+#: Characters that HITL.sh's names and ids, and what we add to them, do not have.
+_UNUSUAL = re.compile(r"[^A-Za-z0-9_.:#~-]")
 
 _UNVERIFIED = ("signature_mismatch", "signature_missing", "signature_malformed", "signature_duplicated")
 _TOKENS = ("callback_forged", "callback_expired")
@@ -125,23 +132,30 @@ def _overruled(reading: AlarmReading) -> str | None:
 
 
 def _conflicts(reading: AlarmReading) -> str | None:
-    seconds = reading.figures.seconds_since("conflict")
+    seconds = reading.figures.seconds_since(counters.CONFLICTS)
     if seconds is None or seconds > DAY:
         return None
     return (
-        f"Two deliveries of the same trust gave different answers for one request, the last time {duration(seconds)} "
-        "ago. The first one was handled."
+        "A request that was decided got another outcome, which is no stronger evidence, so the first one stands. The "
+        f"last time was {duration(seconds)} ago: {_latest_event(reading, counters.CONFLICTS)}."
     )
 
 
 def _callback_misused(reading: AlarmReading) -> str | None:
-    seconds = reading.figures.seconds_since("misused")
+    seconds = reading.figures.seconds_since(counters.MISUSES)
     if seconds is None or seconds > DAY:
         return None
     return (
-        f"A callback URL delivered an event that it may not report, the last time {duration(seconds)} ago: somebody "
-        "may know a callback URL of yours. The event was stored and not handled."
+        f"A callback URL delivered an event that it may not report, the last time {duration(seconds)} ago: "
+        f"{_latest_event(reading, counters.MISUSES)}. Somebody may know a callback URL of yours. The event was stored "
+        "and not handled."
     )
+
+
+def _latest_event(reading: AlarmReading, reason: str) -> str:
+    """Names and ids are text of the sender: no link, markup or mention of it reaches a chat."""
+    key = _UNUSUAL.sub("?", reading.figures.latest_events.get(reason, ""))
+    return f"event {key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + '…'}"
 
 
 def _is_repaired(figures: AlarmFigures, reasons: tuple[str, ...]) -> bool:
@@ -215,9 +229,9 @@ RULES = (
     AlarmRule(
         name="conflicts",
         severity="warning",
-        condition="two deliveries of the same trust gave different answers for one request in the last 24 hours",
-        remedy="Compare both with `hitl-receiver show REQUEST`; `delivery.accepted` with verdict=conflict in the log "
-        "of `serve` names the request.",
+        condition="a decided request got another outcome, which is no stronger evidence, in the last 24 hours",
+        remedy="Compare both outcomes with `hitl-receiver show REQUEST`, where REQUEST is in the name of the event. "
+        "`delivery.accepted` with verdict=conflict in the log of `serve` names earlier ones.",
         check=_conflicts,
     ),
     AlarmRule(

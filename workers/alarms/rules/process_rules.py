@@ -22,7 +22,7 @@ MAX_NAMES = 5
 
 
 def _clock_absent(reading: AlarmReading) -> str | None:
-    if reading.figures.has_clock or not reading.has_run:
+    if reading.figures.has_clock or not reading.has_run or not reading.takes_writes:
         return None
     seconds = reading.figures.seconds_since("clock")
     last = "None has run with this Redis yet" if seconds is None else f"The last one stopped {duration(seconds)} ago"
@@ -31,7 +31,7 @@ def _clock_absent(reading: AlarmReading) -> str | None:
 
 def _web_absent(reading: AlarmReading) -> str | None:
     seconds = reading.figures.seconds_since("web")
-    if reading.figures.has_web or seconds is None or seconds > WEB_GONE:
+    if reading.figures.has_web or seconds is None or seconds > WEB_GONE or not reading.takes_writes:
         return None
     return f"No web process runs, so no delivery is accepted. The last one stopped {duration(seconds)} ago."
 

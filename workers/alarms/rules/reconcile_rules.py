@@ -11,7 +11,7 @@ FEW_CALLS = 0.1
 
 
 def _webhooks_silent(reading: AlarmReading) -> str | None:
-    silent_since = reading.reconciliation.state.silent_since
+    silent_since = reading.reconciliation.silent_since
     if silent_since is None:
         return None
     return f"Decisions are made, but no webhook delivers them (noticed {since(silent_since, reading.now)})."
@@ -78,8 +78,8 @@ RULES = (
         name="webhooks_silent",
         severity="critical",
         condition="decisions are made, and no webhook has delivered one for an hour",
-        remedy="Check that HITL.sh reaches HITL_PUBLIC_URL and that the webhook secret is right. `hitl-receiver "
-        "webhook-health` shows since when.",
+        remedy="Run `hitl-receiver doctor --prove` with the URL of the webhook at HITL.sh: it shows whether that URL "
+        "leads here, and whether the secret is right. `hitl-receiver webhook-health` shows since when.",
         check=_webhooks_silent,
     ),
     AlarmRule(

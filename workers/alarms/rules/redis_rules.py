@@ -14,16 +14,19 @@ _LONGEST_REASON = 200
 READ_ONLY = "The server of REDIS_URL is a replica, which takes no writes: deliveries are answered 503."
 
 
-def unreachable(error: Exception) -> Problem:
-    """The problem of a failed read of Redis."""
+def failed(what: str, error: Exception) -> Problem:
+    """The problem of a read of Redis that failed. `what`: what Redis does."""
     reason = str(error).rstrip(".")[:_LONGEST_REASON]
-    return Problem(
-        f"Redis does not answer, so nothing is accepted and nothing is handled ({type(error).__name__}: {reason})."
-    )
+    return Problem(f"Redis {what}, so nothing is accepted and nothing is handled ({type(error).__name__}: {reason}).")
 
 
 def _read_only(reading: AlarmReading) -> str | None:
     return READ_ONLY if reading.figures.info.get("role") == "slave" else None
+
+
+def _refuses_writes(reading: AlarmReading) -> str | None:
+    reason = redis_checks.write_refusal(reading.figures.info, reading.figures.config)
+    return None if reason is None else f"Redis refuses writes, because {reason}: deliveries are answered 503."
 
 
 def _share(reading: AlarmReading) -> float:
@@ -102,6 +105,14 @@ RULES = (
         condition="the server of REDIS_URL is a replica",
         remedy="Set REDIS_URL to the primary, or finish the failover (`REPLICAOF NO ONE`).",
         check=_read_only,
+    ),
+    AlarmRule(
+        name="redis_refuses_writes",
+        severity="critical",
+        condition="Redis refuses writes: its disk fails, or too few replicas are in step",
+        remedy="Read the log of the server. MISCONF: its disk is full, or its folder is not writable. NOREPLICAS: "
+        "bring its replicas back. NOPERM: give the user of REDIS_URL all commands and the keys `{hitl}:*` and `rq:*`.",
+        check=_refuses_writes,
     ),
     AlarmRule(
         name="redis_full",

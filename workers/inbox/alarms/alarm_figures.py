@@ -10,11 +10,12 @@ from redis.exceptions import ResponseError
 
 from workers.inbox import keys, scripts
 from workers.inbox.alarms import recent_counts
+from workers.redis_checks import CHECKED_SETTINGS
 
 #: The number of held effects that are read from each end of their index.
 MAX_HELD = 500
 #: Seconds after which a handler that no drain has announced is missing.
-ANNOUNCED = 30.0
+ANNOUNCED = 10.0
 #: Seconds that route warnings are kept after the latest drain began.
 WARNINGS_LIFE = 3_600
 DAY = 86_400.0
@@ -29,6 +30,8 @@ class AlarmFigures(msgspec.Struct, frozen=True, kw_only=True):
     #: Deliveries by reason in the recent slots, and when each reason last occurred.
     recent: Mapping[str, int]
     latest: Mapping[str, float]
+    #: The event with which a reason last occurred, where one event is the reason.
+    latest_events: Mapping[str, str]
     #: Whether processes of this kind are running.
     has_clock: bool
     has_web: bool
@@ -59,6 +62,7 @@ def read(redis: Redis, now: float) -> AlarmFigures:
     """Read the figures. `now`: the inbox clock in seconds since 1970."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.LATEST)
+        pipe.hgetall(keys.LATEST_EVENTS)
         pipe.exists(keys.present("clock"))
         pipe.exists(keys.present("web"))
         scripts.script(redis, "alarms/count_held")(keys=[keys.PREFIX], args=[MAX_HELD], client=pipe)
@@ -70,17 +74,18 @@ def read(redis: Redis, now: float) -> AlarmFigures:
         pipe.hget(keys.COUNTERS, "repaired")
         pipe.get(keys.ROUTE_WARNINGS)
         pipe.info()
-        pipe.config_get("maxmemory-policy", "appendfsync")
+        pipe.config_get(*CHECKED_SETTINGS)
         recent_counts.queue_read(pipe, now)
         replies = pipe.execute(raise_on_error=False)
     *figures, info, config = replies[: -recent_counts.SLOTS]
     slots = replies[-recent_counts.SLOTS :]
     _raise_errors([*figures, *slots])
-    latest, clock, web, held, handlers, paused, failed, quarantined, unrouted, repaired, warnings = figures
+    latest, events, clock, web, held, handlers, paused, failed, quarantined, unrouted, repaired, warnings = figures
     return AlarmFigures(
         now=now,
         recent=recent_counts.total(slots),
         latest={name.decode(errors="replace"): int(at) / 1000 for name, at in latest.items()},
+        latest_events={name.decode(errors="replace"): key.decode(errors="replace") for name, key in events.items()},
         has_clock=clock == 1,
         has_web=web == 1,
         held={name.decode(errors="replace"): count for name, count in zip(held[::2], held[1::2], strict=True)},

@@ -1,10 +1,13 @@
 """`hitl-receiver export` writes each decision with its effects."""
 
+import asyncio
 import csv
 import io
 import json
+import subprocess
 import tracemalloc
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +15,10 @@ from redis import Redis
 
 from service.cli.reports import decision_scan
 from service.cli.reports.csv_cells import csv_cell
+from service.local.embedded_server import EmbeddedServer
+from service.local.supervisor import command
 from tests.builders import claimed, delivery, key, payload
+from tests.processes.stacks import plain_environment
 from tests.service.cli.reports.conftest import Run, answered, decide
 from tests.service.conftest import wait_until
 from workers.inbox.queries import search
@@ -146,3 +152,23 @@ async def test_decisions_that_come_meanwhile_are_left_out(redis: Redis, inbox: W
 
     assert first.event.key == key(answered("a"))
     assert list(scan) == []
+
+
+@pytest.mark.parametrize("count", [1, 400])
+async def test_a_full_disk_ends_the_export_with_a_sentence(
+    server: EmbeddedServer, inbox: WorkerInbox, count: int
+) -> None:
+    """Whether the first or the last write fails."""
+    await decide(inbox, *(answered(f"r{number}") for number in range(count)), pay="done")
+
+    result = await asyncio.to_thread(export_to_a_full_disk, server.url)
+
+    assert (result.returncode, result.stderr) == (2, "Cannot write the output: No space left on device.\n")
+
+
+def export_to_a_full_disk(url: str) -> subprocess.CompletedProcess[str]:
+    environ = plain_environment() | {"REDIS_URL": url}
+    with Path("/dev/full").open("w") as full:
+        return subprocess.run(
+            command("export"), env=environ, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )

@@ -4,10 +4,13 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from redis import Redis
 
 from service.cli.reports.stats import percentile
 from tests.builders import RECEIVED, ago, delivery, payload
 from tests.service.cli.reports.conftest import Run, answered, decide
+from workers.inbox.operations.failures import discard
+from workers.inbox.queries.search import Filter
 from workers.inbox.worker_inbox import WorkerInbox
 
 
@@ -21,11 +24,11 @@ async def test_decisions_are_counted_by_handler_and_outcome(run: Run, inbox: Wor
 
     assert told[0].startswith("4 decisions since ")
     assert told[0].endswith(": 3 completed, 1 timeout, 0 cancelled.")
-    assert [line.split()[:8] for line in told[2:]] == [
-        ["HANDLER", "COMPLETED", "TIMEOUT", "CANCELLED", "DONE", "SKIPPED", "FAILED", "OPEN"],
-        ["(none)", "1", "0", "0", "0", "0", "0", "0"],
-        ["notify", "0", "1", "0", "0", "1", "0", "0"],
-        ["pay", "2", "1", "0", "2", "0", "1", "0"],
+    assert [line.split()[:9] for line in told[2:]] == [
+        ["HANDLER", "COMPLETED", "TIMEOUT", "CANCELLED", "DONE", "SKIPPED", "FAILED", "DROPPED", "OPEN"],
+        ["(none)", "1", "0", "0", "0", "0", "0", "0", "0"],
+        ["notify", "0", "1", "0", "0", "1", "0", "0", "0"],
+        ["pay", "2", "1", "0", "2", "0", "1", "0", "0"],
     ]
     assert counted["decisions"] == {"completed": 3, "timeout": 1, "cancelled": 0}
     since_received = (datetime.now(UTC) - RECEIVED).total_seconds()
@@ -37,6 +40,14 @@ async def test_an_outcome_that_does_not_hold_is_left_out(run: Run, inbox: Worker
     await decide(inbox, answered("a", response="Approve"), answered("a", response="Reject"), pay="done")
 
     assert json.loads(run("stats", "--json").stdout)["decisions"]["completed"] == 1
+
+
+async def test_a_discarded_effect_is_not_open(run: Run, inbox: WorkerInbox, redis: Redis) -> None:
+    await decide(inbox, answered("a"), pay="failed")
+    discard(redis, Filter(handler="pay"), reason="paid by hand", retention=86_400)
+
+    figures = json.loads(run("stats", "--json").stdout)["handlers"]["pay"]
+    assert (figures["failed"], figures["dropped"], figures["open"]) == (0, 1, 0)
 
 
 async def test_a_window_and_a_handler_are_selected(run: Run, inbox: WorkerInbox) -> None:

@@ -228,6 +228,18 @@ end
 
 -- -- details become known --------------------------------------------------------------------------------
 
+-- What somebody has to look at: count it, and record when it last occurred and with which event, for alarms.
+local function count_for_alarm(name, key)
+  redis.call('HINCRBY', prefix .. 'counters', name, 1)
+  redis.call('HSET', prefix .. 'latest', name, now)
+  redis.call('HSET', prefix .. 'latest_events', name, key)
+end
+
+-- The outcome differs from the decision, which stands.
+local function mark_conflict(event, key)
+  if redis.call('HSET', event, 'conflict', 1) == 1 then count_for_alarm('conflicts', key) end
+end
+
 -- The options of the question show that the outcome differs from the decision.
 local function begin_conflict(request_id, key, decision, is_contested)
   local event, request = prefix .. 'event:' .. key, prefix .. 'request:' .. request_id
@@ -236,7 +248,7 @@ local function begin_conflict(request_id, key, decision, is_contested)
     local fields = redis.call('HMGET', event, 'routed_to')
     if fields[1] ~= '' or redis.call('HEXISTS', leases, '|' .. key) == 1 then return end
   else
-    redis.call('HSET', event, 'conflict', 1)
+    mark_conflict(event, key)
     if is_contested then
       redis.call('HSET', request, 'contested', 1)
       confirm_by(request_id, now)

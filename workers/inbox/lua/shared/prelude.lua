@@ -153,7 +153,7 @@ local function finish_unrouted(event, key)
   if decision and decision ~= key and not fields[3] then return end
   local accepted_at = math.floor(tonumber(fields[4]) * 1000)
   redis.call('ZADD', prefix .. 'unrouted', accepted_at, key)
-  if fields[1] then redis.call('ZADD', prefix .. 'unrouted_decisions', accepted_at, key) end
+  if fields[1] and not fields[3] then redis.call('ZADD', prefix .. 'unrouted_decisions', accepted_at, key) end
 end
 
 local function finish_if_settled(event, key)

@@ -109,6 +109,7 @@ local function keep_misused(delivery, record)
   redis.call('HSET', event, 'overruled', 'another request\'s callback URL', 'open', 0)
   redis.call('ZADD', prefix .. 'overruled', now, key)
   finish(event, key, 'misused')
+  count_for_alarm('misuses', key)
   return 'misused'
 end
 
@@ -226,7 +227,7 @@ local function keep_beside_decision(request_id, event, key, delivery, decided, d
     if is_new then finish(event, key, 'unrouted') end
     return is_new and 'accepted' or 'duplicate'
   end
-  redis.call('HSET', event, 'conflict', 1)
+  mark_conflict(event, key)
   if delivery.trust == decided and delivery.trust ~= 'confirmed' then
     redis.call('HSET', request, 'contested', 1)
     confirm_by(request_id, now)
