@@ -1,7 +1,7 @@
 """On PYTHONPATH, Python as it is where only hitl-receiver is installed, as in production.
 
-structlog imports `rich`, and redis-py imports OpenTelemetry, wherever they find them: a third of the time that
-a process of ours takes to start. `opentelemetry` is there for a process that an OTEL_* variable tells to trace.
+structlog imports `rich`, and redis-py imports the SDK of OpenTelemetry, wherever they find them: a third of the time
+that a process of ours takes to start. The SDK is there for a process that an OTEL_* variable tells to trace.
 """
 
 import os
@@ -9,4 +9,4 @@ import sys
 
 sys.modules["rich"] = None  # type: ignore[assignment] # an import of it raises ModuleNotFoundError
 if not any(name.startswith("OTEL_") for name in os.environ):
-    sys.modules["opentelemetry"] = None  # type: ignore[assignment]
+    sys.modules["opentelemetry.sdk"] = None  # type: ignore[assignment]

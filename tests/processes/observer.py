@@ -25,8 +25,8 @@ class Observer:
         self.path.touch()
 
     def happenings(self) -> list[Happening]:
-        lines = self.path.read_bytes().splitlines()
-        return [msgspec.json.decode(line, type=Happening) for line in lines]
+        complete, _, _ = self.path.read_bytes().rpartition(b"\n")  # a line may be half written
+        return [msgspec.json.decode(line, type=Happening) for line in complete.splitlines()]
 
     def told(self, event: str, what: str = "end") -> Counter[str]:
         """How often each handler began, or ended, for this event."""

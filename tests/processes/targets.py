@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from tests.ports import free_port
 from tests.json_server import JsonServer, Reply
+from tests.ports import free_port
 from tests.processes.ledger import requested
 
 Answer: TypeAlias = Literal["taken", "trouble", "busy", "gone", "stall", "hang up", "cut short"]

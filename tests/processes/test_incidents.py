@@ -17,14 +17,12 @@ from hitlsh.signatures import headers
 from service.local.embedded_server import EmbeddedServer
 from service.web.app import WEBHOOKS
 from tests.builders import payload
+from tests.json_server import JsonReceiver
 from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program, run
 from tests.processes.stacks import SECRET
 from tests.python_path import python_path
-from tests.json_server import JsonReceiver
-from tests.processes import proc
-from tests.processes.programs import Program, run
 
 pytestmark = pytest.mark.slow
 

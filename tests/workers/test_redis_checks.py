@@ -15,8 +15,6 @@ from tests.processes import proc
 from tests.processes.programs import Program, run
 from tests.processes.stacks import KEY
 from tests.python_path import python_path
-from workers.redis_checks import address, check_redis, warnings
-from tests.processes.stacks import KEY, free_port
 from workers.redis_checks import address, check_redis, read_state, warnings, write_refusal
 from workers.settings import SettingsInvalid
 

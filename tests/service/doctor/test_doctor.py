@@ -18,13 +18,11 @@ from service.doctor.setting_values import SETTINGS
 from service.local.embedded_server import EmbeddedServer
 from service.proofs.proof_deliveries import Case
 from tests.doctor_page import BEGIN, END, PAGE, checks_table
-from tests.ports import free_port
-from tests.processes import proc
-from tests.processes.programs import Program
-from tests.python_path import python_path
 from tests.json_server import JsonReceiver
+from tests.ports import free_port
 from tests.processes import proc, programs
 from tests.processes.programs import Program
+from tests.python_path import python_path
 from tests.service.cli.test_output import on_terminal
 from tests.service.conftest import CALLBACK_KEY, ENVIRON, SECRET, Receiver
 from tests.test_docs import PAGES, settings_read

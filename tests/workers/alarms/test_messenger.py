@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from service.local.embedded_server import EmbeddedServer
-from tests.ports import free_port
-from tests.processes.programs import run
 from tests.json_server import JsonReceiver
+from tests.ports import free_port
 from tests.processes.programs import run
 from workers.alarms import messenger
 from workers.settings import Settings, SettingsInvalid
