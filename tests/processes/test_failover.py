@@ -45,6 +45,10 @@ class Pair:
         self.replica.stop()
         self.primary.stop()
 
+    def has_leased(self, event: str) -> bool:
+        """Whether the replica knows that the handler `hold` runs; it may begin before that is recorded."""
+        return bool(self.replica_redis.hexists(keys.LEASES, f"hold|{event}"))
+
     def detach(self) -> None:
         """From now on the replica lags: it hears of nothing more."""
         self.replica_redis.replicaof("NO", "ONE")
@@ -96,7 +100,7 @@ def test_no_fencing_token_is_repeated_and_what_runs_goes_on(stack: LiveStack, pa
     held = [stack.send(answer("Hold")) for _ in range(3)]
     for event in held:
         stack.wait_for(event, "hold", "begin")
-    stack.redis.wait(1, 5_000)
+    stack.wait(lambda: all(map(pair.has_leased, held)), 5.0, "the replica knows what runs")
 
     pair.detach()
     before = handled(stack, EVENTS)
@@ -116,7 +120,7 @@ def test_effects_whose_settlement_was_not_replicated_run_again(stack: LiveStack,
     """At least once, in the worst case: nothing that the replica knows is lost."""
     held = stack.send(answer("Hold"))
     stack.wait_for(held, "hold", "begin")
-    stack.redis.wait(1, 5_000)
+    stack.wait(lambda: pair.has_leased(held), 5.0, "the replica knows what runs")
 
     pair.detach()
     stack.observer.open_gate()
