@@ -266,6 +266,7 @@ class AskingService:
         """Process a due question that this process has claimed."""
         stored = await self._store.read(question_id)
         if stored is None or stored.record.ended is not None:
+            await self._store.schedule(question_id, None)
             return
         record = stored.record
         try:
@@ -349,18 +350,13 @@ class AskingService:
                     await self._withdraw(stored.record, created.request_id)
                 return stored
             await tracked_requests.atrack(self._redis, created, key_hash=self._key_hash)
-            await self._store.link(
-                stored.record, created.request_id, escalates=number < len(stored.record.steps) - 1, is_superseded=False
-            )
             bound = stored.record.with_step(
                 request_id=created.request_id,
                 begun_at=None,
                 asked_at=created.created_at,
                 timeout_at=created.timeout_at,
             ).with_changes(retry_at=None, postponements=0)
-            # An outcome may have been delivered before.
-            due_in = 0.0 if number < len(bound.steps) - 1 or bound.wants_cancel else None
-            saved = await self._store.save(bound, stored.revision, due_in=due_in)
+            saved = await self._store.save(bound, stored.revision, due_in=0.0 if bound.wants_cancel else None)
             if saved is not None:
                 return saved
             current = await self._store.read(stored.record.id)
@@ -415,7 +411,6 @@ class AskingService:
             # Whatever comes makes it due; should that be missed, it is looked at again.
             await self._store.schedule(record.id, _LEASE)
             return
-        await self._store.link(record, step.request_id, escalates=True, is_superseded=True)
         passed_on = record.with_step(outcome="timed_out").with_changes(current=record.current + 1)
         saved = await self._store.save(passed_on, stored.revision, due_in=_HEAD_START)
         if saved is not None:

@@ -80,6 +80,24 @@ async def deliver(
     return verdict
 
 
+def wrong_links(redis: Redis) -> list[str]:
+    """Requests of HITL.sh whose record does not say what the record of their question says."""
+    wrong: list[str] = []
+    linked = {name.decode() for name in redis.scan_iter(keys.request("*")) if redis.hexists(name, "question")}
+    for name in redis.scan_iter(keys.question("*")):
+        record = msgspec.json.decode(redis.hget(name, "record") or b"")
+        for number, step in enumerate(record["steps"]):
+            if (request_id := step.get("request_id")) is None:
+                continue
+            request = keys.request(request_id)
+            linked.discard(request)
+            has_next, is_superseded = number < len(record["steps"]) - 1, number < record.get("current", 0)
+            fields = redis.hmget(request, "question", "escalates", "superseded")
+            if fields != [record["id"].encode(), b"1" if has_next else None, b"1" if is_superseded else None]:
+                wrong.append(request_id)
+    return [*wrong, *linked]
+
+
 async def reconcile(settings: Settings, redis: Redis) -> None:
     await asyncio.to_thread(runner.run, settings, redis)
 
@@ -111,7 +129,7 @@ def die_at(service: AskingService, boundary: int) -> Callable[[], int]:
         return wrapped
 
     for part, names in (
-        (service._store, ("save", "link", "drop")),
+        (service._store, ("save", "drop")),
         (service._creator, ("create", "find_created", "find_loop")),
     ):
         for name in names:
