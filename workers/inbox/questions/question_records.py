@@ -63,6 +63,12 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return self.step.request_id is None and self.step.begun_at is not None
 
     @property
+    def unbound_since(self) -> float | None:
+        """When the call began whose request is not known yet, if another loop is asked after its timeout."""
+        is_passed_on = self.ended is None and not self.is_last_step
+        return self.step.begun_at if is_passed_on and self.is_unfinished else None
+
+    @property
     def is_unasked(self) -> bool:
         """No request is known to have been created for it."""
         return self.current == 0 and self.step.request_id is None

@@ -94,6 +94,8 @@ class QuestionStore:
             "" if due_in is None or is_ended else int(max(0.0, due_in) * 1000),
             self._queue_limit,
             record.question.trust,
+            "" if record.unbound_since is None else f"{record.unbound_since:.6f}",
+            " ".join(record.step.token_ids),
             *_links(record),
         ]
         verdict, *saved = cast("list[int]", await self._save(keys=[keys.PREFIX], args=arguments))

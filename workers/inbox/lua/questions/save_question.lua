@@ -12,16 +12,37 @@
 retention = ARGV[1]
 local id, revision, record, state = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local created, place, delay, limit, needs = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
+local unbound_since, token_ids = ARGV[11], ARGV[12]
 local question, queued = prefix .. 'question:' .. id, prefix .. 'questions_queued'
 
 if (redis.call('HGET', question, 'revision') or '0') ~= revision then return { 0 } end
 if place ~= '' and not redis.call('ZSCORE', queued, id) and redis.call('ZCARD', queued) >= limit then return { -1 } end
 local linked = {}
-for i = 11, #ARGV, 2 do
+for i = 13, #ARGV, 2 do
   local fields = redis.call('HMGET', prefix .. 'request:' .. ARGV[i], 'first_seen', 'superseded', 'outcome')
   if ARGV[i + 1] == 'superseded' and fields[1] and not fields[2] and fields[3] ~= 'timeout' then return { 0 } end
   -- The record of an earlier step may have expired.
   if fields[1] then linked[#linked + 1] = { request_id = ARGV[i], role = ARGV[i + 1] } end
+end
+
+-- Let timeouts wait that may be of its request; once that is bound, the others go on (claim.lua).
+local function mark_unbound()
+  local unbound, held, ended = prefix .. 'questions_unbound', prefix .. 'timeouts_unbound', 0
+  for token_id in string.gmatch(token_ids, '%S+') do
+    if unbound_since == '' then
+      ended = ended + redis.call('ZREM', unbound, token_id)
+    else
+      redis.call('ZADD', unbound, unbound_since, token_id)
+    end
+  end
+  if ended == 0 then return end
+  for _, member in ipairs(redis.call('SMEMBERS', held)) do
+    if redis.call('HEXISTS', leases, member) == 0 then redis.call('ZADD', due, 'XX', now, member) end
+  end
+  redis.call('DEL', held)
+  -- A token is valid no longer.
+  redis.call('ZREMRANGEBYSCORE', unbound, '-inf', now_seconds - TOMBSTONE)
+  wake_drain()
 end
 
 redis.call('HSET', question, 'record', record)
@@ -46,4 +67,5 @@ for _, link in ipairs(linked) do
   -- Its outcome may have been delivered before.
   update_question(link.request_id)
 end
+mark_unbound()
 return { 1, saved, publish_question(id) }

@@ -113,6 +113,35 @@ local function is_for_routes(key, kept)
   return kept.conflict or not decision or decision == key
 end
 
+-- A question that escalates is bound to its request after HITL.sh has created it: a process that dies in between leaves it
+-- unbound until it is repaired (save_question.lua). A timeout that may be of such a request waits until that is known,
+-- since it runs no handler then: for a day at the most. Seconds; by how much HITL.sh's clock may differ from ours.
+local LONGEST_WAIT, RECHECK, CLOCK_SKEW = 86400, 60, 300
+
+local function may_be_unbound(kept)
+  local unbound = prefix .. 'questions_unbound'
+  if kept.outcome ~= 'timeout' or not kept.request or redis.call('EXISTS', unbound) == 0 then return false end
+  local fields = redis.call('HMGET', prefix .. 'request:' .. kept.request, 'question', 'callback', 'learned', 'details:api',
+    'created_at')
+  if fields[1] then return false end
+  local token_id = string.match(fields[2] or kept.callback or '', '^{"id":"([^"]+)"')
+  if token_id then return redis.call('ZSCORE', unbound, token_id) and true or false end
+  -- It is known that none of our callback URLs was made for it.
+  if fields[3] == 'asked' or fields[4] then return false end
+  local oldest = redis.call('ZRANGE', unbound, 0, 0, 'WITHSCORES')[2]
+  return tonumber(oldest) <= tonumber(fields[5] or now_seconds) + CLOCK_SKEW
+end
+
+-- Whether the timeout waits; it is due again when it is to be examined next.
+local function must_wait_for_binding(member, event, kept)
+  if not may_be_unbound(kept) then return false end
+  redis.call('HSETNX', event, 'unbound_since', now_seconds)
+  if now_seconds - redis.call('HGET', event, 'unbound_since') >= LONGEST_WAIT then return false end
+  redis.call('ZADD', due, now + RECHECK * 1000, member)
+  redis.call('SADD', prefix .. 'timeouts_unbound', member)
+  return true
+end
+
 -- The worker that held it died.
 local function end_crashed(member, handler, event, key)
   redis.call('HDEL', leases, member)
@@ -220,6 +249,7 @@ local function claim(member, is_alone)
     end_routing(event, key, kept.request)
     return release_turn(kept.request, event, key)
   end
+  if handler == '' and not crashed and must_wait_for_binding(member, event, kept) then return end
   if handler == '' and crashed and kept.request and is_outranked(kept.request, key) then
     return give_up_turn(member, event, key, kept.request)
   end
