@@ -36,7 +36,7 @@ from workers.asking.question_view import current_outcome, trusted_outcome
 from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_key_error
 from workers.errors import CannotAsk
 from workers.inbox.budget.redis_budget import AsyncRedisBudget
-from workers.inbox.questions.question_records import QuestionRecord, QuestionStep, StoredQuestion
+from workers.inbox.questions.question_records import QuestionRecord, QuestionStep, SearchPosition, StoredQuestion
 from workers.inbox.questions.question_store import QuestionChanges, QuestionStore, QuestionUnreadable, QueueFull
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
@@ -353,6 +353,7 @@ class AskingService:
             bound = stored.record.with_step(
                 request_id=created.request_id,
                 begun_at=None,
+                searched_to=None,
                 asked_at=created.created_at,
                 timeout_at=created.timeout_at,
             ).with_changes(retry_at=None, postponements=0)
@@ -374,14 +375,18 @@ class AskingService:
 
     async def _repair(self, stored: StoredQuestion) -> None:
         """Find the request that an unfinished attempt created; ask again if there is none."""
-        created = await self._creator.find_created(stored.record)
-        if created is not None:
-            logger.info("ask.repaired id=%s request=%s", stored.record.id, created.request_id)
-            bound = await self._bind(stored, created)
+        found = await self._creator.find_created(stored.record)
+        if isinstance(found, SearchPosition):
+            await self._store.save(stored.record.with_step(searched_to=found), stored.revision, due_in=0.0)
+            return
+        if found is not None:
+            logger.info("ask.repaired id=%s request=%s", stored.record.id, found.request_id)
+            bound = await self._bind(stored, found)
             if bound.record.wants_cancel:
                 await self._follow(bound)
             return
-        cleared = await self._store.save(stored.record.with_step(begun_at=None), stored.revision, due_in=_HEAD_START)
+        unasked = stored.record.with_step(begun_at=None, searched_to=None)
+        cleared = await self._store.save(unasked, stored.revision, due_in=_HEAD_START)
         if cleared is not None:
             logger.info("ask.repeated id=%s: HITL.sh has no request of the attempt before", stored.record.id)
             await self._ask_later(cleared)

@@ -12,6 +12,16 @@ _RANK = 1e11
 _RANKS = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
+class SearchPosition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far HITL.sh's list of requests, newest first, has been searched: the last request that was examined."""
+
+    request_id: str
+    #: Seconds since 1970 by HITL.sh's clock; None if it does not show it.
+    created_at: float | None = None
+    #: Its place in the list.
+    offset: int
+
+
 class QuestionStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One loop, asked or to be asked. Times are seconds since 1970 by the clock of the host that asked."""
 
@@ -21,6 +31,8 @@ class QuestionStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     begun_at: float | None = None
     #: Ids of the callback tokens of all attempts; a request with one of them belongs to this step.
     token_ids: tuple[str, ...] = ()
+    #: How far the request of the current attempt has been searched for; None before the search.
+    searched_to: SearchPosition | None = None
     #: The request at HITL.sh, once it is known.
     request_id: str | None = None
     asked_at: float | None = None
