@@ -42,11 +42,17 @@ def worker(async_redis: AsyncRedis) -> OneWorker:
 
 
 @pytest.fixture
-async def unbound(service: AskingService, escalating: NewQuestion, sandbox: Sandbox) -> str:
-    """The request of a question whose creation was answered with an error."""
+async def unbound(service: AskingService, escalating: NewQuestion, sandbox: Sandbox, redis: Redis) -> str:
+    """The request of a question whose creation was answered with an error, a minute ago."""
     sandbox.fault("error", status=502, stage="after", match={"method": "POST"})
     await service.submit(escalating)
+    let_a_minute_pass(redis)
     return str(created(sandbox)[0]["id"])
+
+
+def let_a_minute_pass(redis: Redis) -> None:
+    for token_id in redis.zrange(keys.QUESTIONS_UNBOUND, 0, -1):
+        redis.zincrby(keys.QUESTIONS_UNBOUND, -60, token_id)
 
 
 def handled(worker: OneWorker) -> list[str]:
@@ -65,6 +71,7 @@ async def test_a_timeout_runs_no_handler_wherever_the_process_died(
         with suppress(Died):
             await dying.submit(escalating)
     sandbox.advance(601)
+    let_a_minute_pass(redis)
     for request in created(sandbox):
         url = request["callback_url"] if delivered == "callback" else None
         await deliver(async_redis, request["id"], "timeout", trust=delivered, callback_url=url)
@@ -134,6 +141,7 @@ async def test_timeouts_go_on_if_hitl_sh_has_no_request_of_the_question(
 ) -> None:  # fmt: skip
     sandbox.fault("error", status=502, stage="before", match={"method": "POST"})
     await service.submit(escalating)
+    let_a_minute_pass(redis)
     await deliver(async_redis, FOREIGN, "timeout", trust="signed")
 
     await worker.settle()
@@ -161,6 +169,18 @@ async def test_what_cannot_be_the_timeout_of_the_question_does_not_wait(
     await worker.settle()
 
     assert len(handled(worker)) == 4
+
+
+async def test_a_question_that_is_being_asked_holds_up_no_other_request(
+    service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, sandbox: Sandbox, worker: OneWorker
+) -> None:
+    sandbox.fault("error", status=502, stage="after", match={"method": "POST"})
+    await service.submit(escalating)
+    await deliver(async_redis, FOREIGN, "timeout", trust="signed")
+
+    await worker.settle()
+
+    assert handled(worker) == [f"request.timeout:{FOREIGN}"]
 
 
 async def test_a_timeout_waits_a_day_at_the_most(

@@ -115,8 +115,9 @@ end
 
 -- A question that escalates is bound to its request after HITL.sh has created it: a process that dies in between leaves it
 -- unbound until it is repaired (save_question.lua). A timeout that may be of such a request waits until that is known,
--- since it runs no handler then: for a day at the most. Seconds; by how much HITL.sh's clock may differ from ours.
-local LONGEST_WAIT, RECHECK, CLOCK_SKEW = 86400, 60, 300
+-- since it runs no handler then: for a day at the most. No request times out within a minute, so attempts that are under
+-- way hold up nothing. Seconds; CLOCK_SKEW: by how much HITL.sh's clock may differ from ours.
+local LONGEST_WAIT, RECHECK, UNDER_WAY, CLOCK_SKEW = 86400, 60, 20, 300
 
 local function may_be_unbound(kept)
   local unbound = prefix .. 'questions_unbound'
@@ -129,7 +130,7 @@ local function may_be_unbound(kept)
   -- It is known that none of our callback URLs was made for it.
   if fields[3] == 'asked' or fields[4] then return false end
   local oldest = redis.call('ZRANGE', unbound, 0, 0, 'WITHSCORES')[2]
-  return tonumber(oldest) <= tonumber(fields[5] or now_seconds) + CLOCK_SKEW
+  return tonumber(oldest) <= math.min(now_seconds - UNDER_WAY, tonumber(fields[5] or now_seconds) + CLOCK_SKEW)
 end
 
 -- Whether the timeout waits; it is due again when it is to be examined next.
