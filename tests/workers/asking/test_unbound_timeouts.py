@@ -13,7 +13,16 @@ from hitl_sandbox.testing import Sandbox
 from hitlsh.api.questions.new_question import Escalation, NewQuestion
 from hitlsh.asking.ask_outcomes import TimedOut
 from hitlsh.callbacks import CallbackSigner
-from tests.workers.asking.asked import SECRET, Died, created, deliver, die_at, let_time_pass, wrong_links
+from tests.workers.asking.asked import (
+    SECRET,
+    Died,
+    created,
+    deliver,
+    die_at,
+    let_requests_time_out,
+    let_time_pass,
+    wrong_links,
+)
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
 from workers import Router
@@ -43,16 +52,11 @@ def worker(async_redis: AsyncRedis) -> OneWorker:
 
 @pytest.fixture
 async def unbound(service: AskingService, escalating: NewQuestion, sandbox: Sandbox, redis: Redis) -> str:
-    """The request of a question whose creation was answered with an error, a minute ago."""
+    """The request of a question whose creation was answered with an error, and which has timed out."""
     sandbox.fault("error", status=502, stage="after", match={"method": "POST"})
     await service.submit(escalating)
-    let_a_minute_pass(redis)
+    let_requests_time_out(sandbox, redis)
     return str(created(sandbox)[0]["id"])
-
-
-def let_a_minute_pass(redis: Redis) -> None:
-    for token_id in redis.zrange(keys.QUESTIONS_UNBOUND, 0, -1):
-        redis.zincrby(keys.QUESTIONS_UNBOUND, -60, token_id)
 
 
 def handled(worker: OneWorker) -> list[str]:
@@ -70,8 +74,7 @@ async def test_a_timeout_runs_no_handler_wherever_the_process_died(
         die_at(dying, boundary)
         with suppress(Died):
             await dying.submit(escalating)
-    sandbox.advance(601)
-    let_a_minute_pass(redis)
+    let_requests_time_out(sandbox, redis)
     for request in created(sandbox):
         url = request["callback_url"] if delivered == "callback" else None
         await deliver(async_redis, request["id"], "timeout", trust=delivered, callback_url=url)
@@ -141,7 +144,7 @@ async def test_timeouts_go_on_if_hitl_sh_has_no_request_of_the_question(
 ) -> None:  # fmt: skip
     sandbox.fault("error", status=502, stage="before", match={"method": "POST"})
     await service.submit(escalating)
-    let_a_minute_pass(redis)
+    let_requests_time_out(sandbox, redis)
     await deliver(async_redis, FOREIGN, "timeout", trust="signed")
 
     await worker.settle()
