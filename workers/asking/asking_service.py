@@ -102,12 +102,14 @@ class AskingService:
         self._store = QuestionStore(redis, retention=settings.retention, queue_limit=queue_limit)
         self._reader = QuestionReader(self._store)
 
-        def client(retries: RetryPolicy) -> AsyncClient:
+        def client(key: str, retries: RetryPolicy) -> AsyncClient:
             budget = AsyncRedisBudget(redis, key, rules=rules(settings), purpose="asking")
             return AsyncClient(key, base_url=settings.base_url, timeout=call_timeout, retries=retries, budget=budget)
 
-        self._clients = (client(_NO_RETRY), client(_ONE_RETRY))
-        self._creator = RequestCreator(*self._clients, signer, self._store)
+        creating = client(key, _NO_RETRY)
+        readers = {api_key_hash(each): client(each, _ONE_RETRY) for each in settings.api_keys}
+        self._clients = (creating, *readers.values())
+        self._creator = RequestCreator(creating, readers, signer, self._store)
 
     async def close(self) -> None:
         """Close the connections to HITL.sh; the Redis client stays open."""
@@ -318,7 +320,8 @@ class AskingService:
             later = failure if isinstance(failure, AskLater | AskRejected) else AskLater(reason="HITL.sh fails")
             return stored, later
         url, token_id = self._creator.mint(record)
-        intent = record.with_step(begun_at=time.time(), token_ids=(*record.step.token_ids, token_id)[-20:])
+        token_ids = (*record.step.token_ids, token_id)[-20:]
+        intent = record.with_step(begun_at=time.time(), api_key=self._key_hash, token_ids=token_ids)
         # While HITL.sh fails, each attempt and each search for its request costs calls of the hour.
         repair_in = self._repair_after * min(2.0 ** len(record.step.token_ids), _LONGEST_REPAIR)
         begun = await self._store.save(intent.with_changes(retry_at=None), stored.revision, due_in=repair_in)
@@ -349,7 +352,7 @@ class AskingService:
                 if step.request_id != created.request_id:
                     await self._withdraw(stored.record, created.request_id)
                 return stored
-            await tracked_requests.atrack(self._redis, created, key_hash=self._key_hash)
+            await tracked_requests.atrack(self._redis, created, key_hash=step.api_key or self._key_hash)
             bound = stored.record.with_step(
                 request_id=created.request_id,
                 begun_at=None,
@@ -369,7 +372,7 @@ class AskingService:
         """Cancel a second request for one step: this process was suspended for longer than a call may take."""
         logger.error("ask.duplicate id=%s request=%s: it is cancelled", record.id, request_id)
         try:
-            await self._creator.cancel(request_id)
+            await self._creator.cancel(record, request_id)
         except ApiError as error:
             logger.warning("ask.duplicate_open id=%s error=%s", record.id, type(error).__name__)
 
@@ -434,7 +437,7 @@ class AskingService:
                 return await self._mark_unwanted(stored)
             return await self._end(stored, Cancelled(responded_at=datetime.now(UTC), trust="confirmed"))
         try:
-            moment = await self._creator.cancel(record.step.request_id)
+            moment = await self._creator.cancel(record, record.step.request_id)
         except BadRequest as error:
             if isinstance(current_outcome(record, evidence), TimedOut) and not record.is_last_step:
                 # It has timed out at HITL.sh; the next loop is not asked.

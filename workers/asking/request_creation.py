@@ -5,6 +5,7 @@ callback URL carries such a token belongs to the step, even if the reply was los
 """
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -86,11 +87,12 @@ class RequestCreator:
     """Creates, finds and cancels requests at HITL.sh."""
 
     def __init__(
-        self, creating: AsyncClient, reading: AsyncClient, signer: CallbackSigner, store: QuestionStore
+        self, creating: AsyncClient, readers: Mapping[str, AsyncClient], signer: CallbackSigner, store: QuestionStore
     ) -> None:
-        """`creating`: a client without retries. `reading`: a client for lists, single requests and loops."""
+        """`creating`: a client without retries. `readers`: clients by hashes of their API keys; the last is current."""
         self._creating = creating
-        self._reading = reading
+        self._readers = readers
+        self._reading = [*readers.values()][-1]
         self._signer = signer
         self._store = store
         #: Ids of loops by name, from the latest read.
@@ -137,7 +139,7 @@ class RequestCreator:
 
         A position if the search is to be continued. Raises `ApiError` if it came no further.
         """
-        search = RequestSearch(record, self._reading, self._signer, self._store)
+        search = RequestSearch(record, self._reader_of(record), self._signer, self._store)
         try:
             found = await search.run()
         except ApiError:
@@ -149,10 +151,14 @@ class RequestCreator:
         created = CreatedRequest(request_id=found.id, timeout_at=found.timeout_at, created_at=found.created_at)
         return self._tracked(record, created, found.loop_id, found.callback_url)
 
-    async def cancel(self, request_id: str) -> datetime:
-        """Cancel a request at HITL.sh; returns when it was cancelled. Raises `ApiError`."""
-        cancelled = await self._reading.requests.cancel(request_id)
+    async def cancel(self, record: QuestionRecord, request_id: str) -> datetime:
+        """Cancel a request of the current step; returns when it was cancelled. Raises `ApiError`."""
+        cancelled = await self._reader_of(record).requests.cancel(request_id)
         return cancelled.cancelled_at or datetime.now(UTC)
+
+    def _reader_of(self, record: QuestionRecord) -> AsyncClient:
+        """A client with the API key that asks the current step: HITL.sh shows its requests to no other key."""
+        return self._readers.get(record.step.api_key, self._reading)
 
     def _tracked(
         self, record: QuestionRecord, created: CreatedRequest, loop_id: str | None, callback_url: str | None

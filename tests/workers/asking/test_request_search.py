@@ -1,9 +1,11 @@
 """The search for the request of an unfinished attempt: every newer request, however many calls that takes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh import single_select
@@ -13,6 +15,7 @@ from tests.workers.asking.asked import KEY, created, let_time_pass
 from workers.asking import AskingService, request_search
 from workers.inbox import keys
 from workers.inbox.tracker.api_keys import api_key_hash
+from workers.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -165,3 +168,16 @@ async def test_an_error_of_one_read_loses_nothing_that_was_searched(
     paths = [call["path"].rsplit("/", 1)[1] for call in sandbox.calls()]
     assert await bound(service, lost[0]) == lost[1]
     assert (paths.count(newest), paths.count(second)) == (1, 3)
+
+
+async def test_a_new_api_key_does_not_ask_again_what_the_key_before_has_asked(
+    settings: Settings, async_redis: AsyncRedis, redis: Redis, sandbox: Sandbox, lost: tuple[str, str]
+) -> None:
+    rotated = replace(settings, api_key="hitl_test_of_the_next_year", earlier_api_keys=(KEY,))
+    async with AskingService(rotated, async_redis) as service:
+        await search(service, redis)
+        request_id = await bound(service, lost[0])
+        await service.cancel(lost[0])
+
+    assert request_id == lost[1]
+    assert [request["status"] for request in created(sandbox)] == ["cancelled"]

@@ -29,6 +29,8 @@ class QuestionStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     timeout_seconds: int | None = None
     #: The intent: set while a request is being created, or while it is unknown whether one was created.
     begun_at: float | None = None
+    #: Hash of the API key of the latest attempt; empty before the first.
+    api_key: str = ""
     #: Ids of the callback tokens of all attempts; a request with one of them belongs to this step.
     token_ids: tuple[str, ...] = ()
     #: How far the request of the current attempt has been searched for; None before the search.
