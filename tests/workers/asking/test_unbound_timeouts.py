@@ -186,6 +186,19 @@ async def test_a_question_that_is_being_asked_holds_up_no_other_request(
     assert handled(worker) == [f"request.timeout:{FOREIGN}"]
 
 
+@pytest.mark.usefixtures("unbound")
+async def test_a_question_that_was_never_repaired_holds_up_no_other_request(
+    async_redis: AsyncRedis, redis: Redis, worker: OneWorker
+) -> None:
+    for token_id in redis.zrange(keys.QUESTIONS_UNBOUND, 0, -1):
+        redis.zincrby(keys.QUESTIONS_UNBOUND, -3 * 86_400, token_id)
+    await deliver(async_redis, FOREIGN, "timeout", trust="signed")
+
+    await worker.settle()
+
+    assert handled(worker) == [f"request.timeout:{FOREIGN}"]
+
+
 async def test_a_timeout_waits_a_day_at_the_most(
     async_redis: AsyncRedis, redis: Redis, worker: OneWorker, unbound: str
 ) -> None:

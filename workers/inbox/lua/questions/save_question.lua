@@ -5,8 +5,10 @@
 -- ARGV     retention in seconds, id, the revision that was read ('0' for a new one), record (JSON), 'open', 'ended' or
 --          'asked_anew' (it had ended, and is open again), created at (seconds), queue score ('' if it does not wait
 --          for calls), milliseconds until it is due ('' for never), how many may wait for calls, the least trust of its
---          outcome, then for each of its requests the id and 'last', 'escalates' (another loop is asked after a
---          timeout) or 'superseded' (another loop is asked now)
+--          outcome, when the attempt began whose request is not bound yet (seconds; '' if there is none, or no other
+--          loop is asked after its timeout), the ids of the callback tokens of the current loop (blank-separated), then
+--          for each of its requests the id and 'last', 'escalates' (another loop is asked after a timeout) or
+--          'superseded' (another loop is asked now)
 -- Answers  {1, revision, version}; {0} where another has saved it, or a request to supersede has another outcome than a
 --          timeout; {-1} where too many wait for calls
 retention = ARGV[1]
@@ -25,7 +27,7 @@ for i = 13, #ARGV, 2 do
   if fields[1] then linked[#linked + 1] = { request_id = ARGV[i], role = ARGV[i + 1] } end
 end
 
--- Let timeouts wait that may be of its request; once that is bound, the others go on (claim.lua).
+-- Have timeouts wait that may be of its unbound request; those that wait are examined again once it is bound (claim.lua).
 local function mark_unbound()
   local unbound, held, ended = prefix .. 'questions_unbound', prefix .. 'timeouts_unbound', 0
   for token_id in string.gmatch(token_ids, '%S+') do
@@ -40,7 +42,7 @@ local function mark_unbound()
     if redis.call('HEXISTS', leases, member) == 0 then redis.call('ZADD', due, 'XX', now, member) end
   end
   redis.call('DEL', held)
-  -- A token is valid no longer.
+  -- Tokens of questions that were deleted by hand.
   redis.call('ZREMRANGEBYSCORE', unbound, '-inf', now_seconds - TOMBSTONE)
   wake_drain()
 end

@@ -113,11 +113,11 @@ local function is_for_routes(key, kept)
   return kept.conflict or not decision or decision == key
 end
 
--- A question that escalates is bound to its request after HITL.sh has created it: a process that dies in between leaves it
--- unbound until it is repaired (save_question.lua). A timeout that may be of such a request waits until that is known,
--- since it runs no handler then: for a day at the most. No request times out within a minute, so attempts that are under
--- way hold up nothing. Seconds; CLOCK_SKEW: by how much HITL.sh's clock may differ from ours.
-local LONGEST_WAIT, RECHECK, UNDER_WAY, CLOCK_SKEW = 86400, 60, 20, 300
+-- The timeout of a request after which another loop is asked runs no handler. If a process dies between the creation of
+-- the request and its binding to the question, that is not known before the question is repaired (save_question.lua). So a
+-- timeout that may be of such a request waits, a day at the most. No request times out within a minute: attempts that are
+-- under way have others wait for nothing. Seconds; CLOCK_SKEW: by how much HITL.sh's clock may be behind ours.
+local LONGEST_WAIT, FORGOTTEN, RECHECK, UNDER_WAY, CLOCK_SKEW = 86400, 2 * 86400, 60, 20, 300
 
 local function may_be_unbound(kept)
   local unbound = prefix .. 'questions_unbound'
@@ -129,8 +129,8 @@ local function may_be_unbound(kept)
   if token_id then return redis.call('ZSCORE', unbound, token_id) and true or false end
   -- It is known that none of our callback URLs was made for it.
   if fields[3] == 'asked' or fields[4] then return false end
-  local oldest = redis.call('ZRANGE', unbound, 0, 0, 'WITHSCORES')[2]
-  return tonumber(oldest) <= math.min(now_seconds - UNDER_WAY, tonumber(fields[5] or now_seconds) + CLOCK_SKEW)
+  local oldest = redis.call('ZRANGE', unbound, now_seconds - FORGOTTEN, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')[2]
+  return oldest and tonumber(oldest) <= math.min(now_seconds - UNDER_WAY, tonumber(fields[5] or now_seconds) + CLOCK_SKEW)
 end
 
 -- Whether the timeout waits; it is due again when it is to be examined next.
