@@ -411,9 +411,7 @@ class AskingService:
         """Ask the next loop once the timeout has enough trust: a forged one must not escalate the question."""
         record, step = stored.record, stored.record.step
         assert step.request_id is not None
-        needs = record.question.trust
-        if step.timeout_at is not None and time.time() < step.timeout_at - _EARLY:
-            needs = max(needs, "signed", key=LEVELS.__getitem__)
+        needs = _trust_of_timeout(record)
         if LEVELS[outcome.trust] < LEVELS[needs]:
             await self._store.demand_evidence(step.request_id, needs)
             # Whatever comes makes it due; should that be missed, it is looked at again.
@@ -428,7 +426,7 @@ class AskingService:
     async def _cancel(self, stored: StoredQuestion) -> StoredQuestion:
         record = stored.record
         evidence = await self._reader.evidence([record])
-        if trusted_outcome(record, evidence, "callback") is not None:
+        if trusted_outcome(record, evidence, record.question.trust) is not None:
             if record.ended is None and record.cancelled_at is None:
                 raise CannotCancel(record.id, "it has ended")
             return stored
@@ -439,8 +437,10 @@ class AskingService:
         try:
             moment = await self._creator.cancel(record, record.step.request_id)
         except BadRequest as error:
-            if isinstance(current_outcome(record, evidence), TimedOut) and not record.is_last_step:
-                # It has timed out at HITL.sh; the next loop is not asked.
+            outcome = current_outcome(record, evidence)
+            has_timed_out = isinstance(outcome, TimedOut) and LEVELS[outcome.trust] >= LEVELS[_trust_of_timeout(record)]
+            if has_timed_out and not record.is_last_step:
+                # The next loop is not asked.
                 return await self._end(stored, Cancelled(responded_at=datetime.now(UTC), trust="confirmed"))
             raise CannotCancel(record.id, f"HITL.sh says: {error.msg}") from error
         saved = await self._update(
@@ -481,6 +481,13 @@ class AskingService:
             if saved is not None:
                 return saved
         return None
+
+
+def _trust_of_timeout(record: QuestionRecord) -> Trust:
+    """The least trust of a timeout of the current step: before its time, a callback URL may have leaked."""
+    timeout_at = record.step.timeout_at
+    is_early = timeout_at is not None and time.time() < timeout_at - _EARLY
+    return max(record.question.trust, "signed" if is_early else "callback", key=LEVELS.__getitem__)
 
 
 def _pause(record: QuestionRecord) -> float:

@@ -586,6 +586,33 @@ async def test_a_question_that_is_about_to_escalate_is_cancelled(
     assert len(created(sandbox)) == 1
 
 
+async def test_a_forged_answer_does_not_keep_a_question_from_being_cancelled(
+    service: AskingService, async_redis: AsyncRedis, question: Build, sandbox: Sandbox
+) -> None:
+    request, request_id = await ask(service, question(trust="confirmed"))
+    await deliver(async_redis, request_id)
+
+    await service.cancel(request.id)
+    await deliver(async_redis, request_id, "cancelled", trust="confirmed")
+
+    assert created(sandbox)[0]["status"] == "cancelled"
+    assert isinstance((await current(service, request)).outcome, Cancelled)
+
+
+async def test_a_forged_timeout_does_not_let_a_cancellation_replace_the_answer(
+    service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, sandbox: Sandbox
+) -> None:
+    request, first = await ask(service, escalating)
+    sandbox.answer(first, "Approve")
+    await deliver(async_redis, first, "timeout")
+
+    with pytest.raises(CannotCancel):
+        await service.cancel(request.id)
+    await deliver(async_redis, first, response="Approve", trust="signed")
+
+    assert isinstance((await current(service, request)).outcome, Answered)
+
+
 async def test_evidence_about_an_ended_question_does_not_keep_it_due(
     service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, sandbox: Sandbox, redis: Redis
 ) -> None:
