@@ -12,6 +12,7 @@ from hitlsh.asking.asked_request import AskedRequest
 from tests.processes.reconcile_stack import ReconcileStack, reconciling
 from tests.workers.asking.asked import Died, die_at, let_time_pass
 from workers.asking import AskingService
+from workers.inbox import keys
 from workers.redis_clients import drain_client
 
 
@@ -88,3 +89,30 @@ def test_a_timeout_escalates_the_question_and_only_the_decision_reaches_handlers
     assert [step.outcome for step in decided.steps] == ["timed_out", None]
     both = {step.request_id for step in decided.steps}
     assert {one.request for one in stack.handled() if one.request in both} == {second.request_id}
+
+
+@pytest.mark.slow
+def test_a_timeout_that_arrives_before_the_binding_reaches_no_handler(stack: ReconcileStack) -> None:
+    on_call = Escalation(loop=stack.make_loop(), timeout_seconds=600)
+    asked = question(stack, escalate_to=(on_call,), trust="confirmed", key="dies-twice", text="Who was there?")
+
+    async def die(service: AskingService) -> None:
+        die_at(service, 8)  # HITL.sh has created the request, and nothing is recorded of it
+        with pytest.raises(Died):
+            await service.submit(asked)
+
+    run(stack, die)
+    [first] = [one["id"] for one in stack.sandbox.state()["requests"] if one["request_text"] == asked.text]
+    stack.sandbox.advance(601)
+    timeout = keys.event(f"request.timeout:{first}")
+    stack.wait(lambda: stack.redis.hexists(timeout, "unbound_since"), 20.0, "a worker has met the timeout")
+    request = run(stack, lambda service: service.submit(asked)).request
+    let_time_pass(stack.redis)
+    stack.wait(lambda: current(stack, request).steps[1].request_id, 30.0, "the next loop is asked")
+    second = str(current(stack, request).request_id)
+    stack.sandbox.answer(second, True)
+    stack.wait(lambda: stack.handled_by("pay", second), 20.0, "the handler")
+
+    assert [step.request_id for step in current(stack, request).steps] == [first, second]
+    assert stack.redis.hget(timeout, "state") == b"unrouted"
+    assert {one.request for one in stack.handled() if one.request in (first, second)} == {second}

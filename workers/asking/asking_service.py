@@ -36,7 +36,7 @@ from workers.asking.question_view import current_outcome, trusted_outcome
 from workers.asking.request_creation import AskLater, AskRejected, RequestCreator, failure_of, is_key_error
 from workers.errors import CannotAsk
 from workers.inbox.budget.redis_budget import AsyncRedisBudget
-from workers.inbox.questions.question_records import QuestionRecord, QuestionStep, StoredQuestion
+from workers.inbox.questions.question_records import QuestionRecord, QuestionStep, SearchPosition, StoredQuestion
 from workers.inbox.questions.question_store import QuestionChanges, QuestionStore, QuestionUnreadable, QueueFull
 from workers.inbox.tracker import tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
@@ -102,12 +102,14 @@ class AskingService:
         self._store = QuestionStore(redis, retention=settings.retention, queue_limit=queue_limit)
         self._reader = QuestionReader(self._store)
 
-        def client(retries: RetryPolicy) -> AsyncClient:
+        def client(key: str, retries: RetryPolicy) -> AsyncClient:
             budget = AsyncRedisBudget(redis, key, rules=rules(settings), purpose="asking")
             return AsyncClient(key, base_url=settings.base_url, timeout=call_timeout, retries=retries, budget=budget)
 
-        self._clients = (client(_NO_RETRY), client(_ONE_RETRY))
-        self._creator = RequestCreator(*self._clients, signer, self._store)
+        creating = client(key, _NO_RETRY)
+        readers = {api_key_hash(each): client(each, _ONE_RETRY) for each in settings.api_keys}
+        self._clients = (creating, *readers.values())
+        self._creator = RequestCreator(creating, readers, signer, self._store)
 
     async def close(self) -> None:
         """Close the connections to HITL.sh; the Redis client stays open."""
@@ -266,6 +268,7 @@ class AskingService:
         """Process a due question that this process has claimed."""
         stored = await self._store.read(question_id)
         if stored is None or stored.record.ended is not None:
+            await self._store.schedule(question_id, None)
             return
         record = stored.record
         try:
@@ -317,7 +320,8 @@ class AskingService:
             later = failure if isinstance(failure, AskLater | AskRejected) else AskLater(reason="HITL.sh fails")
             return stored, later
         url, token_id = self._creator.mint(record)
-        intent = record.with_step(begun_at=time.time(), token_ids=(*record.step.token_ids, token_id)[-20:])
+        token_ids = (*record.step.token_ids, token_id)[-20:]
+        intent = record.with_step(begun_at=time.time(), api_key=self._key_hash, token_ids=token_ids)
         # While HITL.sh fails, each attempt and each search for its request costs calls of the hour.
         repair_in = self._repair_after * min(2.0 ** len(record.step.token_ids), _LONGEST_REPAIR)
         begun = await self._store.save(intent.with_changes(retry_at=None), stored.revision, due_in=repair_in)
@@ -348,19 +352,15 @@ class AskingService:
                 if step.request_id != created.request_id:
                     await self._withdraw(stored.record, created.request_id)
                 return stored
-            await tracked_requests.atrack(self._redis, created, key_hash=self._key_hash)
-            await self._store.link(
-                stored.record, created.request_id, escalates=number < len(stored.record.steps) - 1, is_superseded=False
-            )
+            await tracked_requests.atrack(self._redis, created, key_hash=step.api_key or self._key_hash)
             bound = stored.record.with_step(
                 request_id=created.request_id,
                 begun_at=None,
+                searched_to=None,
                 asked_at=created.created_at,
                 timeout_at=created.timeout_at,
             ).with_changes(retry_at=None, postponements=0)
-            # An outcome may have been delivered before.
-            due_in = 0.0 if number < len(bound.steps) - 1 or bound.wants_cancel else None
-            saved = await self._store.save(bound, stored.revision, due_in=due_in)
+            saved = await self._store.save(bound, stored.revision, due_in=0.0 if bound.wants_cancel else None)
             if saved is not None:
                 return saved
             current = await self._store.read(stored.record.id)
@@ -372,20 +372,24 @@ class AskingService:
         """Cancel a second request for one step: this process was suspended for longer than a call may take."""
         logger.error("ask.duplicate id=%s request=%s: it is cancelled", record.id, request_id)
         try:
-            await self._creator.cancel(request_id)
+            await self._creator.cancel(record, request_id)
         except ApiError as error:
             logger.warning("ask.duplicate_open id=%s error=%s", record.id, type(error).__name__)
 
     async def _repair(self, stored: StoredQuestion) -> None:
         """Find the request that an unfinished attempt created; ask again if there is none."""
-        created = await self._creator.find_created(stored.record)
-        if created is not None:
-            logger.info("ask.repaired id=%s request=%s", stored.record.id, created.request_id)
-            bound = await self._bind(stored, created)
+        found = await self._creator.find_created(stored.record)
+        if isinstance(found, SearchPosition):
+            await self._store.save(stored.record.with_step(searched_to=found), stored.revision, due_in=0.0)
+            return
+        if found is not None:
+            logger.info("ask.repaired id=%s request=%s", stored.record.id, found.request_id)
+            bound = await self._bind(stored, found)
             if bound.record.wants_cancel:
                 await self._follow(bound)
             return
-        cleared = await self._store.save(stored.record.with_step(begun_at=None), stored.revision, due_in=_HEAD_START)
+        unasked = stored.record.with_step(begun_at=None, searched_to=None)
+        cleared = await self._store.save(unasked, stored.revision, due_in=_HEAD_START)
         if cleared is not None:
             logger.info("ask.repeated id=%s: HITL.sh has no request of the attempt before", stored.record.id)
             await self._ask_later(cleared)
@@ -407,15 +411,12 @@ class AskingService:
         """Ask the next loop once the timeout has enough trust: a forged one must not escalate the question."""
         record, step = stored.record, stored.record.step
         assert step.request_id is not None
-        needs = record.question.trust
-        if step.timeout_at is not None and time.time() < step.timeout_at - _EARLY:
-            needs = max(needs, "signed", key=LEVELS.__getitem__)
+        needs = _trust_of_timeout(record)
         if LEVELS[outcome.trust] < LEVELS[needs]:
             await self._store.demand_evidence(step.request_id, needs)
             # Whatever comes makes it due; should that be missed, it is looked at again.
             await self._store.schedule(record.id, _LEASE)
             return
-        await self._store.link(record, step.request_id, escalates=True, is_superseded=True)
         passed_on = record.with_step(outcome="timed_out").with_changes(current=record.current + 1)
         saved = await self._store.save(passed_on, stored.revision, due_in=_HEAD_START)
         if saved is not None:
@@ -425,7 +426,7 @@ class AskingService:
     async def _cancel(self, stored: StoredQuestion) -> StoredQuestion:
         record = stored.record
         evidence = await self._reader.evidence([record])
-        if trusted_outcome(record, evidence, "callback") is not None:
+        if trusted_outcome(record, evidence, record.question.trust) is not None:
             if record.ended is None and record.cancelled_at is None:
                 raise CannotCancel(record.id, "it has ended")
             return stored
@@ -434,10 +435,12 @@ class AskingService:
                 return await self._mark_unwanted(stored)
             return await self._end(stored, Cancelled(responded_at=datetime.now(UTC), trust="confirmed"))
         try:
-            moment = await self._creator.cancel(record.step.request_id)
+            moment = await self._creator.cancel(record, record.step.request_id)
         except BadRequest as error:
-            if isinstance(current_outcome(record, evidence), TimedOut) and not record.is_last_step:
-                # It has timed out at HITL.sh; the next loop is not asked.
+            outcome = current_outcome(record, evidence)
+            has_timed_out = isinstance(outcome, TimedOut) and LEVELS[outcome.trust] >= LEVELS[_trust_of_timeout(record)]
+            if has_timed_out and not record.is_last_step:
+                # The next loop is not asked.
                 return await self._end(stored, Cancelled(responded_at=datetime.now(UTC), trust="confirmed"))
             raise CannotCancel(record.id, f"HITL.sh says: {error.msg}") from error
         saved = await self._update(
@@ -478,6 +481,13 @@ class AskingService:
             if saved is not None:
                 return saved
         return None
+
+
+def _trust_of_timeout(record: QuestionRecord) -> Trust:
+    """The least trust of a timeout of the current step: before its time, a callback URL may have leaked."""
+    timeout_at = record.step.timeout_at
+    is_early = timeout_at is not None and time.time() < timeout_at - _EARLY
+    return max(record.question.trust, "signed" if is_early else "callback", key=LEVELS.__getitem__)
 
 
 def _pause(record: QuestionRecord) -> float:

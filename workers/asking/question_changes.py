@@ -26,6 +26,7 @@ class ChangeListener:
         self._recheck_seconds = recheck_seconds
         self._events: dict[str, set[asyncio.Event]] = {}
         self._subscription: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     @contextmanager
     def listening(self, question_id: str) -> Iterator[asyncio.Event]:
@@ -44,13 +45,17 @@ class ChangeListener:
 
     async def close(self) -> None:
         """End the subscription."""
+        self._is_closing = True
         if self._subscription is not None:
             self._subscription.cancel()
             await asyncio.gather(self._subscription, return_exceptions=True)
 
     async def _follow(self) -> None:
-        """Subscribe until closed; each new subscription causes every question to be read again."""
-        while True:
+        """Subscribe until closed; each new subscription causes every question to be read again.
+
+        redis-py can swallow the cancellation of a read that times out at that moment: so each loop ends by itself too.
+        """
+        while not self._is_closing:
             try:
                 changes = await self._service.subscribe()
                 try:
@@ -66,12 +71,12 @@ class ChangeListener:
 
     async def _set_events(self, changes: QuestionChanges) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._is_closing:
             for events in self._events.values():
                 for event in events:
                     event.set()
             recheck_at = loop.time() + self._recheck_seconds
-            while (seconds := recheck_at - loop.time()) > 0:
+            while (seconds := recheck_at - loop.time()) > 0 and not self._is_closing:
                 change = await changes.next_change(seconds=seconds)
                 for event in self._events.get(change.id, ()) if change is not None else ():
                     event.set()

@@ -5,7 +5,7 @@ callback URL carries such a token belongs to the step, even if the reply was los
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -15,29 +15,23 @@ from hitlsh.api.errors import (
     ApiError,
     ArgumentInvalid,
     BudgetExhausted,
-    Forbidden,
-    NotFound,
     RateLimited,
     StatusError,
     Unauthorized,
     UnexpectedReply,
     Unreachable,
 )
-from hitlsh.api.models.requests import CreatedRequest, Request, RequestSummary
+from hitlsh.api.models.requests import CreatedRequest, Request
 from hitlsh.asking.ask_errors import FieldProblem, QuestionInvalid
 from hitlsh.callbacks import CallbackSigner
 from hitlsh.trace_context import valid_traceparent
 from workers.asking.asking_clients import entry
 from workers.asking.question_view import question_details
-from workers.inbox.questions.question_records import QuestionRecord
+from workers.asking.request_search import RequestSearch
+from workers.inbox.questions.question_records import QuestionRecord, SearchPosition
 from workers.inbox.questions.question_store import QuestionStore
 from workers.inbox.tracker.tracked_requests import NewRequest
-from workers.reconcile.api_reading import callback_of
 
-#: Seconds by which HITL.sh's clock may be behind ours.
-CLOCK_SKEW = 300.0
-#: Rows of a page, and pages that are read at the most, when an unfinished intent is repaired.
-_PAGE, _MAX_PAGES = 100, 10
 #: Statuses below 500 after which HITL.sh may still have created the request.
 _UNCERTAIN = frozenset({408})
 
@@ -93,11 +87,12 @@ class RequestCreator:
     """Creates, finds and cancels requests at HITL.sh."""
 
     def __init__(
-        self, creating: AsyncClient, reading: AsyncClient, signer: CallbackSigner, store: QuestionStore
+        self, creating: AsyncClient, readers: Mapping[str, AsyncClient], signer: CallbackSigner, store: QuestionStore
     ) -> None:
-        """`creating`: a client without retries. `reading`: a client for lists, single requests and loops."""
+        """`creating`: a client without retries. `readers`: clients by hashes of their API keys; the last is current."""
         self._creating = creating
-        self._reading = reading
+        self._readers = readers
+        self._reading = [*readers.values()][-1]
         self._signer = signer
         self._store = store
         #: Ids of loops by name, from the latest read.
@@ -139,48 +134,31 @@ class RequestCreator:
         )
         return self._tracked(record, created, loop_id, callback_url)
 
-    async def find_created(self, record: QuestionRecord) -> NewRequest | None:
-        """The request that an unfinished attempt created, or None. Raises `ApiError`.
+    async def find_created(self, record: QuestionRecord) -> NewRequest | SearchPosition | None:
+        """The request that an unfinished attempt created; None if HITL.sh has none.
 
-        Costs a call per 100 requests created since, and one for each request with the same text.
+        A position if the search is to be continued. Raises `ApiError` if it came no further.
         """
-        step, offset = record.step, 0
-        assert step.begun_at is not None
-        oldest = step.begun_at - CLOCK_SKEW
-        for _ in range(_MAX_PAGES):
-            page = await self._reading.requests.page(sort="created_at_desc", limit=_PAGE, offset=offset)
-            recent = [row for row in page.requests if row.created_at is None or row.created_at.timestamp() >= oldest]
-            created = await self._match_token(
-                record, [row for row in recent if row.request_text == record.question.text]
-            )
-            if created is not None:
-                return created
-            if len(recent) < len(page.requests) or len(page.requests) < _PAGE:
-                return None
-            offset += _PAGE
-        return None
+        search = RequestSearch(record, self._reader_of(record), self._signer, self._store)
+        try:
+            found = await search.run()
+        except ApiError:
+            if search.position is None or search.position == record.step.searched_to:
+                raise
+            return search.position
+        if not isinstance(found, Request):
+            return found
+        created = CreatedRequest(request_id=found.id, timeout_at=found.timeout_at, created_at=found.created_at)
+        return self._tracked(record, created, found.loop_id, found.callback_url)
 
-    async def cancel(self, request_id: str) -> datetime:
-        """Cancel a request at HITL.sh; returns when it was cancelled. Raises `ApiError`."""
-        cancelled = await self._reading.requests.cancel(request_id)
+    async def cancel(self, record: QuestionRecord, request_id: str) -> datetime:
+        """Cancel a request of the current step; returns when it was cancelled. Raises `ApiError`."""
+        cancelled = await self._reader_of(record).requests.cancel(request_id)
         return cancelled.cancelled_at or datetime.now(UTC)
 
-    async def _match_token(self, record: QuestionRecord, rows: Sequence[RequestSummary]) -> NewRequest | None:
-        """The request among these whose callback URL has a token of the step, or None."""
-        token_ids = record.step.token_ids
-        tracked = await self._store.read_requests([row.id for row in rows])
-        for row in rows:
-            request = tracked.get(row.id)
-            if request is not None and request.callback is not None and request.callback.id not in token_ids:
-                continue  # it belongs to another question
-            try:
-                shown = await self._reading.requests.get(row.id)
-            except (NotFound, Forbidden):
-                continue
-            callback = callback_of(shown.callback_url, self._signer)
-            if callback is not None and callback.id in token_ids:
-                return self._tracked(record, _created(shown), shown.loop_id, shown.callback_url)
-        return None
+    def _reader_of(self, record: QuestionRecord) -> AsyncClient:
+        """A client with the API key that asks the current step: HITL.sh shows its requests to no other key."""
+        return self._readers.get(record.step.api_key, self._reading)
 
     def _tracked(
         self, record: QuestionRecord, created: CreatedRequest, loop_id: str | None, callback_url: str | None
@@ -194,10 +172,6 @@ class RequestCreator:
         )
         tracked = entry(created, sent, self._signer, time.time())
         return msgspec.structs.replace(tracked, traceparent=valid_traceparent(record.traceparent))
-
-
-def _created(shown: Request) -> CreatedRequest:
-    return CreatedRequest(request_id=shown.id, timeout_at=shown.timeout_at, created_at=shown.created_at)
 
 
 def _invalid_loop(problem: str) -> QuestionInvalid:

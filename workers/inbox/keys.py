@@ -47,6 +47,8 @@
 | `questions_open` | sorted set | questions without an outcome, by when they were asked (seconds) |
 | `questions_queued` | sorted set | questions that wait for calls, by priority and time |
 | `questions_due` | sorted set | questions that are to be asked, repaired or escalated, by when (milliseconds) |
+| `questions_unbound` | sorted set | callback ids whose request may exist and escalates, by its intent (seconds) |
+| `timeouts_unbound` | set | members of `due`: timeouts that may be of such a request, and wait until it is bound |
 | `present:<process>` | string | a `clock` or a `web` process is running; expires without announcements |
 | `proof:<nonce>` | hash | outcomes of the test deliveries of `doctor --prove`, by case; expires in minutes |
 | `recent:<slot>` | hash | deliveries by reason in five minutes; expires after an hour |
@@ -147,6 +149,7 @@ WEBHOOK_HEALTH = f"{PREFIX}webhook_health"
 QUESTIONS_OPEN = f"{PREFIX}questions_open"
 QUESTIONS_QUEUED = f"{PREFIX}questions_queued"
 QUESTIONS_DUE = f"{PREFIX}questions_due"
+QUESTIONS_UNBOUND = f"{PREFIX}questions_unbound"
 #: Channel: `<id> <version>` of each question that has changed; a message may be lost.
 QUESTION_CHANGES = f"{PREFIX}questions"
 

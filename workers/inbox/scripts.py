@@ -16,7 +16,6 @@ EXTRA = {
     "operations/mark_reread": ("quotas",),
     "questions/claim_questions": ("questions",),
     "questions/demand_evidence": ("questions",),
-    "questions/link_request": ("questions",),
     "questions/save_question": ("questions",),
     "tracker/save_reconcile_notes": ("questions",),
 }

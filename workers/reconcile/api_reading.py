@@ -32,11 +32,15 @@ def timeout(shown: RequestSummary) -> str:
 
 
 def rows(page: RequestPage, now: float, offset: int) -> Rows:
-    """The rows of a page. It is the last page only if HITL.sh says so, which not every version of its API does."""
-    more = page.has_more
-    if more is None and page.total is not None:
-        more = offset + len(page.requests) < page.total
-    return Rows(rows=tuple(row(shown, now) for shown in page.requests), more=more is not False)
+    """The rows of a page."""
+    return Rows(rows=tuple(row(shown, now) for shown in page.requests), more=not is_last_page(page, offset))
+
+
+def is_last_page(page: RequestPage, offset: int) -> bool:
+    """Whether HITL.sh says that no page follows, which not every version of its API does."""
+    if page.has_more is None and page.total is not None:
+        return offset + len(page.requests) >= page.total
+    return page.has_more is False
 
 
 def delivery(shown: RequestSummary, callback: CallbackState | None, received_at: datetime) -> Delivery:

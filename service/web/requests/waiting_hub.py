@@ -260,8 +260,11 @@ class WaitingHub:
     # -- following ----------------------------------------------------------------------------------------
 
     async def _follow_changes(self) -> None:
-        """Subscribe, and again after each error, for as long as the process runs."""
-        while True:
+        """Subscribe, and again after each error, for as long as the process runs.
+
+        redis-py can swallow the cancellation of a read that times out at that moment: so each loop ends by itself too.
+        """
+        while not self.is_closing:
             try:
                 await self._run_subscription()
             except (RedisError, OSError, TimeoutError) as error:
@@ -280,14 +283,14 @@ class WaitingHub:
     async def _follow(self, changes: QuestionChanges) -> None:
         """Follow one subscription until no message comes for `recheck_seconds`: the connection may be broken."""
         is_silent = False
-        while not is_silent:
+        while not is_silent and not self.is_closing:
             await self._compare_versions()
             await self._expedite_checks()
             self._set_subscribed(True)
             is_silent = True
             loop = asyncio.get_running_loop()
             ends_at = loop.time() + self._recheck_seconds
-            while (seconds := ends_at - loop.time()) > 0:
+            while (seconds := ends_at - loop.time()) > 0 and not self.is_closing:
                 change = await changes.next_change(seconds=seconds)
                 if change is not None:
                     is_silent = False

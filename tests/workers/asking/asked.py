@@ -38,6 +38,13 @@ def let_time_pass(redis: Redis) -> int:
     return len(members)
 
 
+def let_requests_time_out(sandbox: Sandbox, redis: Redis) -> None:
+    """Let ten minutes pass at HITL.sh, and for attempts whose request is not known."""
+    sandbox.advance(601)
+    for token_id in redis.zrange(keys.QUESTIONS_UNBOUND, 0, -1):
+        redis.zincrby(keys.QUESTIONS_UNBOUND, -601, token_id)
+
+
 def body(request_id: str, event: str = "completed", response: Any = "Approve") -> bytes:
     """The body that HITL.sh posts to a callback URL."""
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -80,6 +87,26 @@ async def deliver(
     return verdict
 
 
+def wrong_links(redis: Redis) -> list[str]:
+    """Requests of HITL.sh whose record does not say what the record of their question says."""
+    wrong: list[str] = []
+    linked = {name.decode() for name in redis.scan_iter(keys.request("*")) if redis.hexists(name, "question")}
+    for name in redis.scan_iter(keys.question("*")):
+        record = msgspec.json.decode(redis.hget(name, "record") or b"")
+        for number, step in enumerate(record["steps"]):
+            if (request_id := step.get("request_id")) is None:
+                continue
+            request = keys.request(request_id)
+            linked.discard(request)
+            if not redis.hexists(request, "first_seen"):
+                continue  # it has expired
+            has_next, is_superseded = number < len(record["steps"]) - 1, number < record.get("current", 0)
+            fields = redis.hmget(request, "question", "escalates", "superseded")
+            if fields != [record["id"].encode(), b"1" if has_next else None, b"1" if is_superseded else None]:
+                wrong.append(request_id)
+    return [*wrong, *linked]
+
+
 async def reconcile(settings: Settings, redis: Redis) -> None:
     await asyncio.to_thread(runner.run, settings, redis)
 
@@ -111,7 +138,7 @@ def die_at(service: AskingService, boundary: int) -> Callable[[], int]:
         return wrapped
 
     for part, names in (
-        (service._store, ("save", "link", "drop")),
+        (service._store, ("save", "drop")),
         (service._creator, ("create", "find_created", "find_loop")),
     ):
         for name in names:

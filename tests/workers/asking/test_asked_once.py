@@ -20,7 +20,7 @@ from hitlsh.api.errors import ApiError
 from hitlsh.api.questions.new_question import NewQuestion, encode_question
 from hitlsh.asking.ask_errors import AskRefused, KeyConflict
 from hitlsh.asking.ask_outcomes import Lost
-from tests.workers.asking.asked import Died, created, die_at, let_time_pass, shuffled
+from tests.workers.asking.asked import Died, created, die_at, let_time_pass, shuffled, wrong_links
 from workers.asking import AskingService
 from workers.inbox import keys
 from workers.settings import Settings
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 Build = Callable[..., NewQuestion]
 #: Of one ask without a fault: before and after each of its writes and calls.
-BOUNDARIES = 12
+BOUNDARIES = 10
 
 
 async def test_the_same_key_and_question_is_the_same_request(
@@ -85,6 +85,7 @@ async def test_a_process_that_dies_at_any_step_has_asked_once(
         die_at(dying, boundary)
         with pytest.raises(Died):
             await dying.submit(question())
+    assert wrong_links(redis) == []
 
     async with AskingService(settings, async_redis) as service:
         at_once = await service.submit(question())
@@ -170,6 +171,7 @@ async def test_a_killed_process_has_asked_once(
     words = [sys.executable, "-c", DIES, str(boundary), encode_question(question()).decode()]
 
     died = await asyncio.to_thread(subprocess.run, words, check=False, timeout=60, env=environment)
+    assert wrong_links(redis) == []
 
     async with AskingService(settings, async_redis) as service:
         await service.submit(question())

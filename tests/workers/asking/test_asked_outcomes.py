@@ -16,7 +16,7 @@ from hitlsh.api.questions.new_question import Escalation, NewQuestion
 from hitlsh.asking.ask_errors import AskRefused, AskUnknown, CannotCancel
 from hitlsh.asking.ask_outcomes import Answered, Cancelled, Conflicted, Lost, TimedOut
 from hitlsh.asking.asked_request import AskedRequest
-from tests.workers.asking.asked import KEY, Died, created, deliver, die_at, let_time_pass, reconcile
+from tests.workers.asking.asked import KEY, Died, created, deliver, die_at, let_time_pass, reconcile, wrong_links
 from workers import Router
 from workers.asking import AskingService
 from workers.inbox import keys
@@ -415,12 +415,34 @@ async def test_a_process_that_dies_during_an_escalation_asks_the_next_loop_once(
             die_at(dying, boundary)
             with suppress(Died):
                 await dying.run_due()
+            assert wrong_links(redis) == []
             for _ in range(3):
                 let_time_pass(redis)
                 await service.run_due()
             shown = await current(service, request)
         assert (shown.status, len(created(sandbox)) - before) == ("open", 2)
         assert shown.steps[1].request_id == shown.request_id
+
+
+async def test_an_answer_that_overrules_the_timeout_during_an_escalation_ends_the_question(
+    service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, sandbox: Sandbox, redis: Redis
+) -> None:
+    request, first = await ask(service, escalating)
+    await deliver(async_redis, first, "timeout", trust="signed")
+    read_evidence = service._reader.evidence
+
+    async def read_before_the_answer(records: Any) -> Any:
+        evidence = await read_evidence(records)
+        await deliver(async_redis, first, response="Approve", trust="confirmed")
+        return evidence
+
+    vars(service._reader)["evidence"] = read_before_the_answer
+    await service.run_due()
+    shown = await current(service, request)
+
+    assert isinstance(shown.outcome, Answered)
+    assert (shown.late_answers, wrong_links(redis)) == ((), [])
+    assert len(created(sandbox)) == 1
 
 
 # -- without calls -------------------------------------------------------------------------------------
@@ -562,6 +584,47 @@ async def test_a_question_that_is_about_to_escalate_is_cancelled(
     assert isinstance(cancelled.outcome, Cancelled)
     assert isinstance((await current(service, request)).outcome, Cancelled)
     assert len(created(sandbox)) == 1
+
+
+async def test_a_forged_answer_does_not_keep_a_question_from_being_cancelled(
+    service: AskingService, async_redis: AsyncRedis, question: Build, sandbox: Sandbox
+) -> None:
+    request, request_id = await ask(service, question(trust="confirmed"))
+    await deliver(async_redis, request_id)
+
+    await service.cancel(request.id)
+    await deliver(async_redis, request_id, "cancelled", trust="confirmed")
+
+    assert created(sandbox)[0]["status"] == "cancelled"
+    assert isinstance((await current(service, request)).outcome, Cancelled)
+
+
+async def test_a_forged_timeout_does_not_let_a_cancellation_replace_the_answer(
+    service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, sandbox: Sandbox
+) -> None:
+    request, first = await ask(service, escalating)
+    sandbox.answer(first, "Approve")
+    await deliver(async_redis, first, "timeout")
+
+    with pytest.raises(CannotCancel):
+        await service.cancel(request.id)
+    await deliver(async_redis, first, response="Approve", trust="signed")
+
+    assert isinstance((await current(service, request)).outcome, Answered)
+
+
+async def test_evidence_about_an_ended_question_does_not_keep_it_due(
+    service: AskingService, async_redis: AsyncRedis, escalating: NewQuestion, sandbox: Sandbox, redis: Redis
+) -> None:
+    request, first = await ask(service, escalating)
+    sandbox.advance(601)
+    await deliver(async_redis, first, "timeout", trust="signed")
+    await service.cancel(request.id)
+
+    await deliver(async_redis, first, "timeout", trust="confirmed")
+    await service.run_due()
+
+    assert redis.zcard(keys.QUESTIONS_DUE) == 0
 
 
 async def test_an_ended_request_is_not_cancelled(

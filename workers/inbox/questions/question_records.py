@@ -12,6 +12,16 @@ _RANK = 1e11
 _RANKS = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
+class SearchPosition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far HITL.sh's list of requests, newest first, has been searched: the last request that was examined."""
+
+    request_id: str
+    #: Seconds since 1970 by HITL.sh's clock; None if it does not show it.
+    created_at: float | None = None
+    #: Its place in the list.
+    offset: int
+
+
 class QuestionStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One loop, asked or to be asked. Times are seconds since 1970 by the clock of the host that asked."""
 
@@ -19,8 +29,12 @@ class QuestionStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     timeout_seconds: int | None = None
     #: The intent: set while a request is being created, or while it is unknown whether one was created.
     begun_at: float | None = None
+    #: Hash of the API key of the latest attempt; empty before the first.
+    api_key: str = ""
     #: Ids of the callback tokens of all attempts; a request with one of them belongs to this step.
     token_ids: tuple[str, ...] = ()
+    #: How far the request of the current attempt has been searched for; None before the search.
+    searched_to: SearchPosition | None = None
     #: The request at HITL.sh, once it is known.
     request_id: str | None = None
     asked_at: float | None = None
@@ -61,6 +75,12 @@ class QuestionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     def is_unfinished(self) -> bool:
         """A call that creates the request began, and its result is unknown."""
         return self.step.request_id is None and self.step.begun_at is not None
+
+    @property
+    def unbound_since(self) -> float | None:
+        """When the call began whose request is not known yet, if another loop is asked after its timeout."""
+        is_passed_on = self.ended is None and not self.is_last_step
+        return self.step.begun_at if is_passed_on and self.is_unfinished else None
 
     @property
     def is_unasked(self) -> bool:

@@ -1,7 +1,7 @@
 """Questions in Redis: read, saved by compare-and-set, and listed."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import msgspec
@@ -48,7 +48,6 @@ class QuestionStore:
         self._retention = retention
         self._queue_limit = queue_limit
         self._save = scripts.async_script(redis, "questions/save_question")
-        self._link = scripts.async_script(redis, "questions/link_request")
         self._join = scripts.async_script(redis, "questions/join_question")
         self._drop = scripts.async_script(redis, "questions/drop_question")
         self._claim = scripts.async_script(redis, "questions/claim_questions")
@@ -76,7 +75,9 @@ class QuestionStore:
     async def save(
         self, record: QuestionRecord, revision: int, *, due_in: float | None = None, is_anew: bool = False
     ) -> StoredQuestion | None:
-        """Save the record; returns None if another process has saved it since `revision`. Raises `QueueFull`.
+        """Save the record and link its requests, which are tracked. Raises `QueueFull`.
+
+        Returns None if another process has saved it since `revision`, or a step that timed out now has another outcome.
 
         `due_in`: seconds until `claim` returns it; None for never. `is_anew`: it replaces one that had ended.
         """
@@ -92,6 +93,10 @@ class QuestionStore:
             "" if queue_score is None else f"{queue_score:.6f}",
             "" if due_in is None or is_ended else int(max(0.0, due_in) * 1000),
             self._queue_limit,
+            record.question.trust,
+            "" if record.unbound_since is None else f"{record.unbound_since:.6f}",
+            " ".join(record.step.token_ids),
+            *_links(record),
         ]
         verdict, *saved = cast("list[int]", await self._save(keys=[keys.PREFIX], args=arguments))
         if verdict == 1:
@@ -115,21 +120,6 @@ class QuestionStore:
         reply = await self._drop(keys=[keys.PREFIX], args=[stored.record.id, stored.revision])
         joined = cast("bytes", reply).decode()
         return cast("WhenLimited", joined) if joined else None
-
-    async def link(self, record: QuestionRecord, request_id: str, *, escalates: bool, is_superseded: bool) -> None:
-        """Link a tracked request to the question. Safe to repeat.
-
-        `escalates`: another loop is asked if it times out. `is_superseded`: another loop has been asked.
-        """
-        arguments: list[str | float] = [
-            self._retention,
-            record.id,
-            request_id,
-            record.question.trust,
-            "1" if escalates else "",
-            "1" if is_superseded else "",
-        ]
-        await self._link(keys=[keys.PREFIX], args=arguments)
 
     async def claim(self, *, lease: float, limit: int = 50, question_id: str = "") -> list[str]:
         """Ids of due questions, at most `limit`; no other claim returns them for `lease` seconds."""
@@ -199,6 +189,14 @@ class QuestionStore:
         pubsub = self._redis.pubsub()
         await pubsub.subscribe(keys.QUESTION_CHANGES)
         return QuestionChanges(pubsub)
+
+
+def _links(record: QuestionRecord) -> Iterator[str]:
+    """The id of each request of the question, followed by what its timeout means."""
+    for number, step in enumerate(record.steps):
+        if step.request_id is not None:
+            yield step.request_id
+            yield "superseded" if number < record.current else "escalates" if number < len(record.steps) - 1 else "last"
 
 
 class QuestionChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -120,6 +120,17 @@ async def test_a_waited_request_is_checked_sooner_where_its_webhook_may_be_lost(
     assert await _check_time(async_redis, idle) > expedited + 200
 
 
+async def test_a_hub_closes_at_whatever_moment(service: AskingService, async_redis: AsyncRedis) -> None:
+    async def run(seconds: float) -> None:
+        hub = WaitingHub(service, QuestionWaits(async_redis), recheck_seconds=0.01)
+        hub.start()
+        await asyncio.sleep(seconds)
+        await hub.close()
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(run(number / 500) for number in range(30)))
+
+
 async def _check_time(redis: AsyncRedis, request: AskedRequest) -> float:
     assert request.request_id is not None
     score = await redis.zscore(f"{keys.PREFIX}checks", request.request_id)

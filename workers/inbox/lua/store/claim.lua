@@ -113,6 +113,36 @@ local function is_for_routes(key, kept)
   return kept.conflict or not decision or decision == key
 end
 
+-- The timeout of a request after which another loop is asked runs no handler. If a process dies between the creation of
+-- the request and its binding to the question, that is not known before the question is repaired (save_question.lua). So a
+-- timeout that may be of such a request waits, a day at the most. No request times out within a minute: attempts that are
+-- under way have others wait for nothing. Seconds; CLOCK_SKEW: by how much HITL.sh's clock may be behind ours.
+local LONGEST_WAIT, FORGOTTEN, RECHECK, UNDER_WAY, CLOCK_SKEW = 86400, 2 * 86400, 60, 20, 300
+
+local function may_be_unbound(kept)
+  local unbound = prefix .. 'questions_unbound'
+  if kept.outcome ~= 'timeout' or not kept.request or redis.call('EXISTS', unbound) == 0 then return false end
+  local fields = redis.call('HMGET', prefix .. 'request:' .. kept.request, 'question', 'callback', 'learned', 'details:api',
+    'created_at')
+  if fields[1] then return false end
+  local token_id = string.match(fields[2] or kept.callback or '', '^{"id":"([^"]+)"')
+  if token_id then return redis.call('ZSCORE', unbound, token_id) and true or false end
+  -- It is known that none of our callback URLs was made for it.
+  if fields[3] == 'asked' or fields[4] then return false end
+  local oldest = redis.call('ZRANGE', unbound, now_seconds - FORGOTTEN, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')[2]
+  return oldest and tonumber(oldest) <= math.min(now_seconds - UNDER_WAY, tonumber(fields[5] or now_seconds) + CLOCK_SKEW)
+end
+
+-- Whether the timeout waits; it is due again when it is to be examined next.
+local function must_wait_for_binding(member, event, kept)
+  if not may_be_unbound(kept) then return false end
+  redis.call('HSETNX', event, 'unbound_since', now_seconds)
+  if now_seconds - redis.call('HGET', event, 'unbound_since') >= LONGEST_WAIT then return false end
+  redis.call('ZADD', due, now + RECHECK * 1000, member)
+  redis.call('SADD', prefix .. 'timeouts_unbound', member)
+  return true
+end
+
 -- The worker that held it died.
 local function end_crashed(member, handler, event, key)
   redis.call('HDEL', leases, member)
@@ -220,6 +250,7 @@ local function claim(member, is_alone)
     end_routing(event, key, kept.request)
     return release_turn(kept.request, event, key)
   end
+  if handler == '' and not crashed and must_wait_for_binding(member, event, kept) then return end
   if handler == '' and crashed and kept.request and is_outranked(kept.request, key) then
     return give_up_turn(member, event, key, kept.request)
   end
