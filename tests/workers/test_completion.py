@@ -163,7 +163,7 @@ def test_the_state_of_the_delivery_comes_before_that_of_the_request() -> None:
     known = KnownDetails(callback=CallbackState(id="t", state=1))
 
     assert complete(event(), known).state == 1
-    assert complete(event(), known, own=CallbackState(id="u", state=2)).state == 2
+    assert complete(event(), known, callback=CallbackState(id="u", state=2)).state == 2
 
 
 def test_an_event_without_a_request_is_not_completed() -> None:

@@ -291,7 +291,7 @@ class EffectExecutor:
             settlement = Retry(after=0.0 if route is None or route.is_async else self._lease)
         finally:
             self._busy -= 1
-            self._pace.ended()
+            self._pace.count_end()
             self._start_ready()
             self.changed.set()
         ended = time.perf_counter()

@@ -50,8 +50,8 @@ def test_webhook(webhook_id: str, json_wanted: bool) -> None:
     _show(tested, json_wanted)
 
 
-def _show(found: WebhookRegistration, json_wanted: bool) -> None:
-    print_resource(found, ("ID", "EVENTS", "URL"), [(found.id, cut(", ".join(found.events)), found.url)], json_wanted)
+def _show(item: WebhookRegistration, json_wanted: bool) -> None:
+    print_resource(item, ("ID", "EVENTS", "URL"), [(item.id, cut(", ".join(item.events)), item.url)], json_wanted)
 
 
 COMMANDS: tuple[click.Command, ...] = (webhook,)

@@ -117,8 +117,8 @@ def answer_text(delivery: DeliveryAnswered) -> str:
     reason = f"{delivery.reason}: {hint}" if hint else delivery.reason
     if not delivery.event_key:
         return reason
-    named = event_text(delivery.event, delivery.event_key)
-    return named if delivery.reason == "accepted" else f"{named} {reason}"
+    event = event_text(delivery.event, delivery.event_key)
+    return event if delivery.reason == "accepted" else f"{event} {reason}"
 
 
 def attempt_text(attempt: AttemptEnded) -> str:
