@@ -137,7 +137,7 @@ def _check_port_is_free(port: int, purpose: str = "") -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            user = dev_ports.owner(port)
+            user = dev_ports.port_owner(port)
             problem = f"is in use by {user}: stop it" if user else "is in use: stop the program that listens there"
             raise ServerUnavailable(f"Port {port}{purpose} {problem}, or choose another with --port.") from None
 
