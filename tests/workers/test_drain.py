@@ -16,7 +16,7 @@ from workers import Decision, GiveUp, RetryLater, Router
 from workers.handlers import drain as drain_module
 from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.effects import MAX_CRASHES, UNDECODABLE_TRIES
-from workers.handlers.executor import MOST_BYTES, EvidenceMemory
+from workers.handlers.executor import MAX_BYTES, EvidenceMemory
 from workers.inbox import keys
 from workers.inbox.operations import failures
 from workers.inbox.queries import lookup
@@ -538,7 +538,7 @@ async def test_claimed_items_are_bounded_in_bytes(inbox: WorkerInbox, redis: Red
     async with draining(inbox, redis, router) as drain:
         await until(lambda: drain.settled == 40, 20)
 
-    assert 2 << 20 < most[0] <= MOST_BYTES + (3 << 20)
+    assert 2 << 20 < most[0] <= MAX_BYTES + (3 << 20)
     assert redis.zcard(keys.DUE) == 0
 
 

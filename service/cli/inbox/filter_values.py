@@ -15,7 +15,7 @@ from workers.inbox.tracker import tracked_listing
 from workers.settings import Settings
 
 #: How many names a message lists.
-_MOST_NAMES = 20
+_MAX_NAMES = 20
 
 
 def check_handler(redis: Redis, name: str) -> None:
@@ -66,5 +66,5 @@ def _handlers_of_settings() -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from hitlsh.api.questions.new_question import LONGEST_KEY, MOST_ESCALATIONS, NewQuestion
+from hitlsh.api.questions.new_question import LONGEST_KEY, MAX_ESCALATIONS, NewQuestion
 from hitlsh.asking.asked_request import AskedRequest
 from service.web.requests import problems
 from service.web.requests.problems import Problem
@@ -42,7 +42,7 @@ _QUESTION: dict[str, Json] = {
     "when_limited": {"description": "When the hour's calls to HITL.sh are used up: ask later, or answer 429."},
     "escalate_to": {
         "description": "Loops that are asked one after another when the one before has timed out.",
-        "maxItems": MOST_ESCALATIONS,
+        "maxItems": MAX_ESCALATIONS,
     },
     "trust": {"description": "The least trust that the outcome must have."},
 }

@@ -57,7 +57,7 @@ local function release_turn(request_id, event, key)
 end
 
 -- Whether an effect of the event runs or is due.
-local function is_at_work(event, key)
+local function has_active_effect(event, key)
   if tonumber(redis.call('HGET', event, 'active') or 0) > 0 then return true end
   for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
     local at = redis.call('ZSCORE', due, handler .. '|' .. key)
@@ -75,7 +75,7 @@ local function take_turn(request_id, key, member)
   if holder then
     local held, routing = prefix .. 'event:' .. holder, '|' .. holder
     local routing_due = redis.call('ZSCORE', due, routing)
-    local runs = is_at_work(held, holder)
+    local runs = has_active_effect(held, holder)
     if routing_due or runs then
       local leased = redis.call('HEXISTS', leases, routing) == 1
       local holder_class, holder_score = class_of(held)
