@@ -9,7 +9,7 @@ WINDOW = 0.1
 
 
 class Pace:
-    """Measures how many handlers end in a second; other workers may claim what slow handlers would wait for."""
+    """Measures how many handlers end per second, so that a worker with slow handlers leaves work to other workers."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()

@@ -1,8 +1,8 @@
 -- Turns: the events of one request are handled one at a time. Included in every script.
 --
--- Each event has a class: 0 if it ends nothing; else by its trust, the decision of the request before what
--- disagrees with it. A higher class takes the turn from a lower one, whatever that does; within a class the turn
--- goes by the vendor's own time. So a decision waits neither for events that end nothing nor for weaker evidence.
+-- Each event has a class: 0 if it does not end the request; else by its trust, the decision of the request before what
+-- disagrees with it. A higher class takes the turn from a lower one, even if effects of that run; within a class the turn
+-- goes by the vendor's own time. So a decision waits neither for events that do not end the request nor for weaker evidence.
 --
 -- The turn is held by the event `turn` of the request's record while its routing is due or leased, or an effect of
 -- it runs (`active`) or is due. Members of `due` that wait for it stand in `turns:<request>`.
