@@ -141,7 +141,7 @@ def cell(value: Any) -> str:
 
 
 def cut(value: Any) -> str:
-    """The text of a value in a table, cut after its beginning if it is long."""
+    """The same for long text, of which only the beginning is printed."""
     text = cell(value)
     return text if len(text) <= _LONGEST_CUT else f"{text[: _LONGEST_CUT - 1]}…"
 

@@ -15,7 +15,7 @@ from workers.inbox.tracker import tracked_listing
 from workers.settings import Settings
 
 #: How many names a message lists.
-_MAX_NAMES = 20
+_MOST_NAMES = 20
 
 
 def check_handler(redis: Redis, name: str) -> None:
@@ -23,7 +23,7 @@ def check_handler(redis: Redis, name: str) -> None:
     announced = known_names.handlers(redis)
     if name in announced or name in pausing.paused(redis):
         return
-    names = [*announced, *(handler for handler in _handlers_of_settings() if handler not in announced)]
+    names = [*announced, *(own for own in _own_handlers() if own not in announced)]
     if name in names:
         return
     if not names:
@@ -35,8 +35,8 @@ def check_values(redis: Redis, filters: Filter) -> None:
     """Raise `NoMatch` where a filter matches nothing because what it names does not exist."""
     if filters.handler is not None:
         check_handler(redis, filters.handler)
-    if filters.event is not None and (suggestion := closest_event_name(filters.event)) is not None:
-        raise NoMatch(f"There is no event {filters.event!r} (did you mean {suggestion!r}?)")
+    if filters.event is not None and (meant := closest_event_name(filters.event)) is not None:
+        raise NoMatch(f"There is no event {filters.event!r} (did you mean {meant!r}?)")
     if filters.request is not None and not _request_exists(redis, filters.request):
         raise NoMatch(
             f"There is no request {filters.request!r}: list request ids with `hitl-receiver requests`, "
@@ -54,7 +54,7 @@ def _request_exists(redis: Redis, request_id: str) -> bool:
     return tracked_listing.entry(redis, request_id) is not None or bool(search.of_request(redis, request_id))
 
 
-def _handlers_of_settings() -> list[str]:
+def _own_handlers() -> list[str]:
     """The handlers of HITL_HANDLERS, where it is set here and they can be imported."""
     settings = Settings.from_env({"REDIS_URL": "redis://unused", **environment()})
     if settings.handlers is None:
@@ -66,5 +66,5 @@ def _handlers_of_settings() -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return ", ".join(names[:_MAX_NAMES]) + more
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
