@@ -52,15 +52,15 @@ def whole(value: Any) -> Any:
 
 
 def _selected(value: Any, labels: Sequence[str], details: RequestDetails) -> CanonicalAnswer:
-    chosen = value if isinstance(value, list) else [value]
-    seen = list(labels) if len(labels) == len(chosen) else [None] * len(chosen)
-    options = [_find(item, label, details.options) for item, label in zip(chosen, seen, strict=True)]
+    items = value if isinstance(value, list) else [value]
+    item_labels = list(labels) if len(labels) == len(items) else [None] * len(items)
+    options = [_find(item, label, details.options) for item, label in zip(items, item_labels, strict=True)]
     is_single = details.response_type == "single_select"
     if any(option is None for option in options) or (is_single and len(options) != 1):
         return CanonicalAnswer(value, tuple(labels), is_offered=False)
-    found = [option for option in options if option is not None]
-    values, shown = [option.value for option in found], tuple(option.label for option in found)
-    return CanonicalAnswer(values[0] if is_single else values, shown, is_offered=True)
+    chosen_options = [option for option in options if option is not None]
+    values, shown_labels = [option.value for option in chosen_options], tuple(option.label for option in chosen_options)
+    return CanonicalAnswer(values[0] if is_single else values, shown_labels, is_offered=True)
 
 
 def _find(item: Any, label: str | None, options: Sequence[OfferedOption]) -> OfferedOption | None:

@@ -42,7 +42,7 @@ class _Part(NamedTuple):
 
     name: str
     text: str
-    taken: int
+    argument_count: int
     is_number: bool
 
 
@@ -63,16 +63,16 @@ def _parts(template: str) -> tuple[_Part, ...]:
 
 
 def _part(name: str, text: str) -> _Part:
-    letters = [found[1] for found in _CONVERSION.finditer(text)]
-    count = sum(letter != "%" for letter in letters)
-    return _Part(name, text, count, _CONVERSION.fullmatch(text) is not None and letters[0] in _NUMBERS)
+    conversions = [match[1] for match in _CONVERSION.finditer(text)]
+    count = sum(conversion != "%" for conversion in conversions)
+    return _Part(name, text, count, _CONVERSION.fullmatch(text) is not None and conversions[0] in _NUMBERS)
 
 
 def _values(template: str, arguments: tuple[Any, ...]) -> Iterator[tuple[str, str | float]]:
     position = 0
-    for name, text, taken, is_number in _parts(template):
-        value = text % arguments[position : position + taken]
-        position += taken
+    for name, text, argument_count, is_number in _parts(template):
+        value = text % arguments[position : position + argument_count]
+        position += argument_count
         yield name, _number(value) if is_number else value
 
 
@@ -93,7 +93,7 @@ def split_message(_logger: WrappedLogger, _method: str, fields: EventDict) -> Ev
     template: object = record.msg
     if not isinstance(template, str) or not isinstance(arguments, tuple):
         return fields
-    if sum(part.taken for part in _parts(template)) != len(arguments):
+    if sum(part.argument_count for part in _parts(template)) != len(arguments):
         return fields
     try:
         values = dict(_values(template, arguments))
@@ -105,7 +105,7 @@ def split_message(_logger: WrappedLogger, _method: str, fields: EventDict) -> Ev
 
 
 def add_bound(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
-    """A structlog processor: adds what the line belongs to."""
+    """A structlog processor: adds the handler, event, request and attempt that the line belongs to."""
     for name, value in log_fields.bound().items():
         fields.setdefault(name, value)
     return fields

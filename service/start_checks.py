@@ -23,14 +23,14 @@ def check_redis_once(url: str, *, until_then: str) -> None:
 def check_alerts(settings: Settings, *, every_url: bool = True) -> None:
     """Raise `ExtraMissing` without the extra, and `SettingsInvalid` for URLs that Apprise cannot use.
 
-    `every_url`: look at each URL, which takes two seconds.
+    `every_url`: check each URL, which takes two seconds.
     """
     if not settings.alerts:
         return
     from service.local import extras
     from workers.alarms import messenger
 
-    extras.require("alerts", "HITL_ALERTS is set, and alarms are told through Apprise, which is not installed")
+    extras.require("alerts", "HITL_ALERTS is set, and alarms are sent through Apprise, which is not installed")
     numbers = messenger.invalid_urls(settings.alerts) if every_url else []
     if numbers:
         entries = "entries" if len(numbers) > 1 else "entry"

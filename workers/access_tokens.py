@@ -33,16 +33,16 @@ def read_access_tokens(text: str) -> tuple[tuple[AccessToken, ...], list[str]]:
             tokens.append(_read(entry))
         except ValueError as error:
             problems.append(f"token {number} of {len(entries)} {error}")
-    for value, what in (("name", "names"), ("token", "tokens")):
-        if len({getattr(token, value) for token in tokens}) < len(tokens):
-            problems.append(f"two {what} are equal: give each its own")
+    for attribute, plural in (("name", "names"), ("token", "tokens")):
+        if len({getattr(token, attribute) for token in tokens}) < len(tokens):
+            problems.append(f"two {plural} are equal: give each its own")
     return tuple(tokens), problems
 
 
 def _read(entry: str) -> AccessToken:
     """Raises ValueError with the rest of a sentence."""
-    name, separator, rest = entry.partition(":")
-    token, _, listed = rest.partition(":")
+    name, separator, token_and_scopes = entry.partition(":")
+    token, _, scope_list = token_and_scopes.partition(":")
     if not separator or not _NAME.fullmatch(name):
         raise ValueError(f"has no name of letters, digits, '_', '.' and '-': {_FORM}")
     if len(token) < SHORTEST_TOKEN:
@@ -55,7 +55,7 @@ def _read(entry: str) -> AccessToken:
             f"may have at most {LONGEST_TOKEN} characters, letters, digits and '-._~+/=': others cannot be "
             "sent in a header"
         )
-    scopes = frozenset(listed.split("+")) if listed else frozenset(SCOPES)
+    scopes = frozenset(scope_list.split("+")) if scope_list else frozenset(SCOPES)
     if not scopes <= set(SCOPES):
         raise ValueError(f"has a scope that does not exist: give {' or '.join(SCOPES)}, or {'+'.join(SCOPES)}")
     return AccessToken(name=name, token=token, scopes=frozenset(scope for scope in SCOPES if scope in scopes))

@@ -2,7 +2,7 @@
 
 Pure. A field comes from the request's details (what was asked through us, else what HITL.sh's API shows, else a signed
 event or a list row), and only then from the delivery itself. An answer is never changed: it is spelled as the question
-spells it. What nobody could know is named in `Completion.missing`.
+spells it. `Completion.missing` names the fields that no source has provided.
 """
 
 from typing import Any, Literal, TypeAlias
@@ -16,8 +16,8 @@ from hitlsh.request_details import SOURCES, RequestDetails, details_of, merge_de
 
 #: What a route may wait for: evidence of a level, or a read of the request at HITL.sh's API.
 Need: TypeAlias = Trust | Literal["details"]
-#: Payload forms whose answer is a word of their own ("approved"), not the option that was chosen.
-_OWN_WORDS = frozenset({"global", "n8n-doc"})
+#: Payload forms whose answer is a verdict such as ``approved``, not the option that was chosen.
+_VERDICT_FORMS = frozenset({"global", "n8n-doc"})
 _FREE_TEXT = frozenset({"text", "editable_text"})
 _SELECTS = frozenset({"single_select", "multi_select"})
 #: Fields that only the details of the request can supply, with what they are read from.
@@ -33,7 +33,7 @@ class KnownDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     listing: RequestDetails | None = None
     #: Of the callback URL that the request was given, when that is ours and known from us or from the API.
     callback: CallbackState | None = None
-    #: The name of its loop, from wherever a loop of that id was named last.
+    #: The latest known name of its loop.
     loop_name: str | None = None
     #: The API was asked, and does not show the request.
     is_unavailable: bool = False
@@ -42,7 +42,7 @@ class KnownDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     @property
     def is_complete(self) -> bool:
-        """All of the request is known: what is not there was not asked."""
+        """Everything about the request is known: a field that is empty was not given when it was asked."""
         return self.asked is not None or self.api is not None
 
     def merged(self) -> RequestDetails:
@@ -61,19 +61,19 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     details: RequestDetails
     #: What the request's callback URL carries.
     state: Any
-    #: Fields of `Decision` that nobody has told, such as ``state``, ``context`` or ``reviewer.name``; sorted.
+    #: Fields of `Decision` that no source has provided, such as ``state``, ``context`` or ``reviewer.name``; sorted.
     missing: tuple[str, ...] = ()
     #: The answer was not offered: an unknown option, off the scale, or of another type than was asked for.
     is_unexpected: bool = False
 
 
-def complete(event: Event, known: KnownDetails = NOTHING_KNOWN, *, own: CallbackState | None = None) -> Completion:
+def complete(event: Event, known: KnownDetails = NOTHING_KNOWN, *, callback: CallbackState | None = None) -> Completion:
     """Complete an event of a request; any other event has nothing missing and stays as it is.
 
-    `own`: of the callback URL by which this event was delivered.
+    `callback`: the state of the callback URL by which this event was delivered.
     """
-    callback = own or known.callback
-    state = callback.state if callback is not None else None
+    request_callback = callback or known.callback
+    state = request_callback.state if request_callback is not None else None
     if event.request_id is None or not event.name.startswith("request."):
         return Completion(event=event, details=RequestDetails(), state=state)
     details = merge_details([known.merged(), details_of(event)])
@@ -86,7 +86,7 @@ def complete(event: Event, known: KnownDetails = NOTHING_KNOWN, *, own: Callback
         metadata=details.context,
     )
     is_unexpected = False
-    missing = _missing_details(event, known, details, has_state=callback is not None)
+    missing = _missing_details(event, known, details, has_state=request_callback is not None)
     if event.outcome == "completed" and event.response is not None:
         if details.response_type is None:
             completed = msgspec.structs.replace(completed, response=whole(event.response))
@@ -96,7 +96,9 @@ def complete(event: Event, known: KnownDetails = NOTHING_KNOWN, *, own: Callback
             labels = event.labels if details.response_config is None else answer.labels
             was_edited = _was_edited(event, answer.value, details)
             completed = msgspec.structs.replace(completed, response=answer.value, labels=labels, was_edited=was_edited)
-            is_known = event.variant not in _OWN_WORDS if not answer.is_offered else _can_tell(event, known, details)
+            is_known = (
+                event.variant not in _VERDICT_FORMS if not answer.is_offered else _is_canonical(event, known, details)
+            )
             is_unexpected = not answer.is_offered and is_known
         if not is_known:
             missing.add("response")
@@ -104,7 +106,7 @@ def complete(event: Event, known: KnownDetails = NOTHING_KNOWN, *, own: Callback
         event=completed,
         details=details,
         state=state,
-        missing=tuple(sorted(missing | _missing_reviewer(event) | _missing_particulars(completed))),
+        missing=tuple(sorted(missing | _missing_reviewer(event) | _missing_outcome_fields(completed))),
         is_unexpected=is_unexpected,
     )
 
@@ -125,7 +127,7 @@ def _was_edited(event: Event, answer: Any, details: RequestDetails) -> bool | No
 
 def _is_value(event: Event) -> bool:
     """Whether the answer is surely the value itself: of a question that is not known, a word may be a label."""
-    if event.variant in _OWN_WORDS:
+    if event.variant in _VERDICT_FORMS:
         return False
     # This form has no field for the type: that is known from an object which has the value by name.
     is_named = event.variant == "callback-v2" and event.response_type in _SELECTS
@@ -133,7 +135,7 @@ def _is_value(event: Event) -> bool:
     return bool(event.labels) or is_named or not any(isinstance(item, str) for item in items)
 
 
-def _can_tell(event: Event, known: KnownDetails, details: RequestDetails) -> bool:
+def _is_canonical(event: Event, known: KnownDetails, details: RequestDetails) -> bool:
     """Whether the answer is spelled as the question spells it: of a select, its options must be known."""
     if known.is_complete or details.response_type not in _SELECTS:
         return True
@@ -155,8 +157,8 @@ def _missing_details(event: Event, known: KnownDetails, details: RequestDetails,
     return missing | {name for name, is_unknown in unknown.items() if is_unknown}
 
 
-def _missing_particulars(event: Event) -> set[str]:
-    """What belongs to one kind of outcome, and only some deliveries of it carry."""
+def _missing_outcome_fields(event: Event) -> set[str]:
+    """Missing fields of one kind of outcome that only some of its deliveries carry."""
     missing = set()
     if event.outcome == "completed" and event.response_type == "editable_text" and event.was_edited is None:
         missing.add("was_edited")

@@ -21,7 +21,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     trust: Trust
     received_at: datetime
-    #: What the callback URL carried by which it was delivered; None when it came another way.
+    #: The id and the state of the callback URL by which it was delivered; None if it came another way.
     callback: CallbackState | None = None
     #: What the request tracker knows of its request.
     known: KnownDetails = NOTHING_KNOWN
@@ -51,7 +51,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
         `can_read`: HITL.sh's API can be asked for what is missing.
         """
-        completion = complete(stored.event, stored.known, own=stored.callback)
+        completion = complete(stored.event, stored.known, callback=stored.callback)
         return cls(_stored=stored, _completion=completion, _attempt=attempt, _can_read=can_read)
 
     @property
@@ -92,12 +92,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def loop_id(self) -> str | None:
-        """The loop of the request; None when nobody has told us."""
+        """The loop of the request; None if unknown."""
         return self._completion.event.loop_id
 
     @property
     def loop_name(self) -> str | None:
-        """The name of the loop; None when nobody has told us: account webhooks and the API's list of loops carry it."""
+        """The name of the loop; None if unknown: account webhooks and the API's list of loops have it."""
         return self._completion.event.loop_name
 
     @property
@@ -126,7 +126,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def response_type(self) -> str | None:
-        """The type of the answer; None when nobody has told us.
+        """The type of the answer; None if unknown.
 
         ``text``, ``editable_text``, ``single_select``, ``multi_select``, ``rating``, ``number`` or ``boolean``.
         """
@@ -144,7 +144,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def default_response(self) -> Any:
-        """What HITL.sh assumes when nobody answers, spelled like `response`; None when nobody has told us."""
+        """What HITL.sh assumes when nobody answers, spelled like `response`; None if unknown."""
         return self._completion.event.default_response
 
     @property
@@ -169,7 +169,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refund_info(self) -> RefundInfo | None:
-        """Whether a cancellation gave an API call back; None unless an account webhook of it told."""
+        """Whether a cancellation gave an API call back; None unless an account webhook of the cancellation says so."""
         return self._stored.event.refund_info
 
     @property
@@ -194,12 +194,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def question(self) -> RequestDetails:
-        """What was asked: text, options, context, priority, tags; each None or empty when nobody has told us."""
+        """What was asked: text, options, context, priority, tags; each None or empty if unknown."""
         return self._completion.details
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Names of the fields that nobody has told us, sorted, such as ``state``, ``context`` or ``reviewer.name``.
+        """Names of the fields that no source has provided, sorted, such as ``state``, ``context`` or ``reviewer.name``.
 
         A field that is None and not among them was not given.
         """

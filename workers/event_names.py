@@ -59,9 +59,9 @@ def _checked(event: Any) -> str:
 def closest_event_name(event: str) -> str | None:
     """The documented name that was probably meant, when `event` is almost one."""
     families = tuple(f"{name.split('.')[0]}.*" for name in DOCUMENTED)
-    known = families if event.endswith("*") else DOCUMENTED
-    close = difflib.get_close_matches(event, known, n=1, cutoff=0.85)
-    return close[0] if close and event not in known else None
+    candidates = families if event.endswith("*") else DOCUMENTED
+    close = difflib.get_close_matches(event, candidates, n=1, cutoff=0.85)
+    return close[0] if close and event not in candidates else None
 
 
 def event_name_hint(event: str) -> str:

@@ -42,7 +42,7 @@ QUESTION_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class PreparedWork:
     """What the worker prepares once, so that each work-horse that it forks finds it in memory."""
 
     settings: Settings
@@ -50,7 +50,7 @@ class Work:
     options: DrainOptions
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Work":
+    def from_settings(cls, settings: Settings) -> "PreparedWork":
         """Import the user's handlers; raises `HandlersInvalid`, `SettingsInvalid` and what their module raises."""
         assert settings.handlers is not None
         options = DrainOptions(
@@ -66,11 +66,11 @@ class Work:
 
 
 #: What this worker serves, and its pid, which a work-horse cannot read any more once its worker is gone.
-_prepared: Work | Settings | None = None
+_prepared: PreparedWork | Settings | None = None
 _worker: int | None = None
 
 
-def work(prepared: Work) -> None:
+def work(prepared: PreparedWork) -> None:
     """Serve the queue of drains in this process until SIGTERM or SIGINT."""
     warn_if_nothing_is_reconciled(prepared.settings)
     _prepare(prepared)
@@ -83,7 +83,7 @@ def serve_reconcile_runs(settings: Settings) -> None:
     serve(settings.redis_url, RECONCILE)
 
 
-def _prepare(prepared: Work | Settings) -> None:
+def _prepare(prepared: PreparedWork | Settings) -> None:
     global _prepared, _worker
     _prepared, _worker = prepared, os.getpid()
 
@@ -97,7 +97,7 @@ class NotOurWorker(WorkersError):
 
 def drain() -> None:
     """The RQ job that works off the inbox until it is told to stop. Nothing is lost when it is killed."""
-    if not isinstance(_prepared, Work) or _worker is None:
+    if not isinstance(_prepared, PreparedWork) or _worker is None:
         raise NotOurWorker
     traces.start(traces_calls=True)
     gc.collect()
@@ -149,7 +149,7 @@ async def _ask_due_questions(settings: Settings) -> int:
         await redis.aclose()
 
 
-async def _drain(work: Work, *, parent: int) -> bool:
+async def _drain(work: PreparedWork, *, parent: int) -> bool:
     """Run a drain; return whether a successor continues in its place."""
     redis = drain_client(work.settings.redis_url)
     keeper_redis = keeper_client(work.settings.redis_url, work.settings.lease_seconds)

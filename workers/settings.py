@@ -169,9 +169,9 @@ def api_keys_of(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def _api_keys(listed: str | None, current: str | None) -> tuple[str, ...]:
     last = (current or "").strip()
-    names = [part.strip() for part in (listed or "").split(",")]
-    found = [*(name for name in names if name != last), last]
-    return tuple(dict.fromkeys(name for name in found if name))
+    earlier = [part.strip() for part in (listed or "").split(",")]
+    api_keys = [*(key for key in earlier if key != last), last]
+    return tuple(dict.fromkeys(key for key in api_keys if key))
 
 
 class _Reader:
@@ -193,9 +193,9 @@ class _Reader:
     def report_misspelled_names(self) -> None:
         """Report each variable whose name is almost that of a setting which is not set."""
         for name in sorted(name for name in self._environ if name.startswith("HITL_") and name not in self._names):
-            meant = difflib.get_close_matches(name, self._names, n=1, cutoff=_ALMOST)
-            if meant and not self.text(meant[0]):
-                self.problem(f"{name} is no setting: did you mean {meant[0]}?")
+            suggestions = difflib.get_close_matches(name, self._names, n=1, cutoff=_ALMOST)
+            if suggestions and not self.text(suggestions[0]):
+                self.problem(f"{name} is no setting: did you mean {suggestions[0]}?")
 
     def text(self, name: str) -> str | None:
         self._names.add(name)
@@ -205,14 +205,14 @@ class _Reader:
         return any(self.text(name) for name in names)
 
     def secrets(self, name: str) -> tuple[str, ...]:
-        found = tuple(part.strip() for part in (self.text(name) or "").split(",") if part.strip())
-        for number, secret in enumerate(found, 1):
+        secrets = tuple(part.strip() for part in (self.text(name) or "").split(",") if part.strip())
+        for number, secret in enumerate(secrets, 1):
             if len(secret) < SHORTEST_SECRET:
                 self.problem(
-                    f"{name}: secret {number} of {len(found)} has {len(secret)} characters; use at least "
+                    f"{name}: secret {number} of {len(secrets)} has {len(secret)} characters; use at least "
                     f"{SHORTEST_SECRET} (secrets are separated by commas, oldest first)"
                 )
-        return found
+        return secrets
 
     def check_asking(self) -> None:
         """What the web process needs to ask for others."""
@@ -313,8 +313,8 @@ class _Reader:
     def duration(self, name: str, default: str, *, least: float) -> float:
         """Seconds, of a number with a unit such as `24h`."""
         text = self.text(name) or default
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
-        seconds = float(found[1]) * _UNITS[found[2]] if found else -1.0
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
+        seconds = float(match[1]) * _UNITS[match[2]] if match else -1.0
         if not least <= seconds <= LONGEST_DURATION:
             self.problem(
                 f"{name}={text!r} must be a time from {least:g}s to {LONGEST_DURATION / 86_400:g}d: "

@@ -1,10 +1,10 @@
 """Decisions for the tests of handlers: ``await pay_out(completed("Approve", state={"order": 7}))``.
 
-The body follows what is asked for, as HITL.sh would send it (https://docs.hitl.sh, webhooks): to a
-callback URL, or for `claimed`, which only account webhooks tell, in their form.
+The body has the given fields, in the form in which HITL.sh sends it to a callback URL (https://docs.hitl.sh, webhooks).
+`claimed` has the form of an account webhook, because HITL.sh sends that event only there.
 
-By default all of the request is known, as if it was asked through hitl-receiver. With ``as_received_by=`` nothing is
-known but what one delivery says: a route that wants the one decision and not the other depends on the form.
+By default every field of the request is known, as if it was asked through hitl-receiver. With ``as_received_by=`` only
+the fields of one delivery are known. A route that matches only one of the two decisions depends on the form.
 """
 
 from typing import Any, get_args
@@ -23,10 +23,10 @@ from workers.event_names import OUTCOMES, SOURCES, closest_or_all, did_you_mean
 
 REVIEWER = Reviewer(id="5f0000000000000000000001", name="Robin Example", email="robin@example.com")
 
-#: What follows from other fields cannot be set.
+#: All fields except those that follow from others.
 _SETTABLE = tuple(name for name in ATTRIBUTES if name not in {"missing", "unexpected"})
-#: What the way by which a decision came determines.
-_OF_THE_WAY = ("trust", "variant", "body", "event_key")
+#: Fields that `as_received_by` determines.
+_SET_BY_DELIVERY = ("trust", "variant", "body", "event_key")
 _TRUST: dict[ReceivedBy, Trust] = {"callback": "callback", "account webhook": "signed", "poll": "confirmed"}
 _REQUEST = "6a0000000000000000000001"
 _LOOP = "7b0000000000000000000001"
@@ -34,10 +34,10 @@ _STATUSES = {**OUTCOMES, "request.created": "pending", "request.claimed": "claim
 
 
 def decision(*, as_received_by: ReceivedBy | None = None, **changes: Any) -> Decision:
-    """A person's "Approve", with any field of `Decision` changed and those that depend on it following.
+    """A person's "Approve". `changes` set fields of `Decision`; fields that depend on them change too.
 
-    ``as_received_by``: the decision as ``"callback"`` (posted to the callback URL), ``"account webhook"`` or ``"poll"``
-    (a row of the API's list) delivers it, by the real parser, while nothing else is known of its request.
+    ``as_received_by``: how the decision arrives: ``"callback"`` (posted to the callback URL), ``"account webhook"`` or
+    ``"poll"`` (a row of the API's list). The real parser reads it, and nothing else is known of its request.
 
     Raises TypeError for a name that is no field, for one that `as_received_by` determines, and for an event that does
     not come that way.
@@ -46,7 +46,7 @@ def decision(*, as_received_by: ReceivedBy | None = None, **changes: Any) -> Dec
         if name not in _SETTABLE:
             raise TypeError(f"decision({name}=...): a Decision has no {name!r}: {closest_or_all(name, _SETTABLE)}")
     if as_received_by is not None:
-        return _received(as_received_by, changes)
+        return _as_received(as_received_by, changes)
     fields = _coherent(changes)
     fields = {"body": _body(fields), **fields}
     attempt = fields.pop("attempt", 1)
@@ -88,7 +88,7 @@ def claimed(**changes: Any) -> Decision:
 
 
 def _coherent(changes: dict[str, Any]) -> dict[str, Any]:
-    """All fields: those asked for, and the others so that they fit."""
+    """All fields: the given ones, and others that are consistent with them."""
     event = changes.get("event") or f"request.{changes.get('outcome') or 'completed'}"
     answered = event == "request.completed"
     if changes.get("overrules"):
@@ -122,7 +122,7 @@ def _response_type(response: Any) -> str | None:
     if isinstance(response, bool):
         return "boolean"
     types = {str: "single_select", list: "multi_select", int: "number", float: "number"}
-    return next((word for kind, word in types.items() if isinstance(response, kind)), None)
+    return next((name for kind, name in types.items() if isinstance(response, kind)), None)
 
 
 def _body(fields: dict[str, Any]) -> bytes:
@@ -130,21 +130,23 @@ def _body(fields: dict[str, Any]) -> bytes:
     return msgspec.json.encode(bodies.simple_account_webhook(fields) if is_nested else bodies.callback(fields))
 
 
-# -- as one delivery tells it -------------------------------------------------------------------------------------
+# -- as one delivery arrives ---------------------------------------------------------------------------------------
 
 
-def _received(way: ReceivedBy, changes: dict[str, Any]) -> Decision:
+def _as_received(way: ReceivedBy, changes: dict[str, Any]) -> Decision:
     if way not in get_args(ReceivedBy):
         ways = ", ".join(map(repr, get_args(ReceivedBy)))
         raise TypeError(f"as_received_by={way!r}: a decision comes by one of {ways}{did_you_mean(way, _TRUST)}")
-    for name in _OF_THE_WAY:
+    for name in _SET_BY_DELIVERY:
         if name in changes:
             raise TypeError(f"{name}=...: as_received_by={way!r} determines it; leave one of the two out")
     fields = _coherent(changes)
     if fields["outcome"] is None and not (way == "account webhook" and fields["event"] == "request.claimed"):
-        raise TypeError(f"as_received_by={way!r}: HITL.sh tells nobody of {fields['event']} in this way; leave it out")
+        raise TypeError(
+            f"as_received_by={way!r}: HITL.sh does not report {fields['event']} in this way; leave as_received_by out"
+        )
     event, body, known = _delivered(way, fields)
-    kept = {name: fields[name] for name in ("late", "conflict", "overrules") if name in fields}
+    flags = {name: fields[name] for name in ("late", "conflict", "overrules") if name in fields}
     stored = StoredEvent(
         event=event,
         body=body,
@@ -152,13 +154,13 @@ def _received(way: ReceivedBy, changes: dict[str, Any]) -> Decision:
         received_at=fields["received_at"],
         callback=CallbackState(state=fields.get("state")) if way == "callback" else None,
         known=known,
-        **kept,
+        **flags,
     )
     return Decision.from_stored(stored, attempt=fields.get("attempt", 1))
 
 
 def _delivered(way: ReceivedBy, fields: dict[str, Any]) -> tuple[Event, bytes, KnownDetails]:
-    """The event, the body that it is in, and what that tells of the request."""
+    """The event, its body, and the details of the request that the body contains."""
     if way == "poll":
         body = msgspec.json.encode(bodies.list_row(fields))
         row = msgspec.json.decode(body)

@@ -49,10 +49,10 @@ def _sort_out(cls: type[Resource], payload: Mapping[str, Any]) -> tuple[dict[str
 
 
 def _read(kind: Any, value: Any) -> Any:
-    inner, many = _nested(kind)
+    inner, is_tuple = _nested(kind)
     if inner is None:
         return _aware(msgspec.convert(value, kind))
-    if not many:
+    if not is_tuple:
         return inner.from_payload(value)
     if not isinstance(value, list):
         raise msgspec.ValidationError("not a list")

@@ -66,7 +66,7 @@ def account_webhook(fields: Json) -> Json:
             data["request"]["cancelled_at"] = fields["occurred_at"]
             data["refund_info"] = _refund(fields.get("refund_info"))
         case _:
-            data["request"] |= _asked(fields) | _answer(fields)
+            data["request"] |= _question_fields(fields) | _answer(fields)
             if (reviewer := fields["reviewer"]) is not None:
                 data["reviewer"] = {"user_id": reviewer.id, "email": reviewer.email}
     return {"event": fields["event"], "timestamp": fields["occurred_at"], "data": data}
@@ -74,7 +74,7 @@ def account_webhook(fields: Json) -> Json:
 
 def list_row(fields: Json) -> Json:
     """The request as a row of the API's list of requests."""
-    return _request(fields) | _asked(fields) | _answer(fields)
+    return _request(fields) | _question_fields(fields) | _answer(fields)
 
 
 def _request(fields: Json) -> Json:
@@ -87,7 +87,7 @@ def _request(fields: Json) -> Json:
     }
 
 
-def _asked(fields: Json) -> Json:
+def _question_fields(fields: Json) -> Json:
     question = fields.get("question") or RequestDetails()
     return {
         "processing_type": "time-sensitive",
@@ -113,8 +113,8 @@ def _loop(fields: Json) -> Json:
 
 
 def _refund(refund: RefundInfo | None) -> Json:
-    told = refund or RefundInfo(refunded=True, reason="Request cancelled before processing began")
-    return {"refunded": told.refunded, "reason": told.reason}
+    info = refund or RefundInfo(refunded=True, reason="Request cancelled before processing began")
+    return {"refunded": info.refunded, "reason": info.reason}
 
 
 def _person(reviewer: Reviewer | None) -> dict[str, str | None] | None:

@@ -58,12 +58,12 @@ def user_traceback(error: BaseException) -> str | None:
 
 def _keep_user_frames(formatted: traceback.TracebackException) -> bool:
     """Drop the other frames, also of what the error follows from; whether any are left."""
-    kept = [frame for frame in formatted.stack if is_users(frame.filename)]
-    formatted.stack[:] = kept
+    user_frames = [frame for frame in formatted.stack if is_users(frame.filename)]
+    formatted.stack[:] = user_frames
     for earlier in (formatted.__cause__, formatted.__context__):
         if earlier is not None:
             _keep_user_frames(earlier)
-    return bool(kept)
+    return bool(user_frames)
 
 
 def _is_in_user_file(error: BaseException) -> bool:

@@ -11,10 +11,10 @@ from service.local.private_folder import FolderRefused, make_private
 
 
 @contextmanager
-def registered(*ports: int) -> Iterator[None]:
-    """Note for as long as the context lasts that a stack started in the current folder has these ports.
+def register_ports(*ports: int) -> Iterator[None]:
+    """While the context lasts, record that a stack of the current folder has these ports.
 
-    The lock on a note ends with its process, so the note of one that was killed counts for nothing.
+    The lock on a note ends with its process, so a killed process leaves no valid note.
     """
     with ExitStack() as notes:
         with suppress(FolderRefused, OSError):  # then messages of other stacks say less
@@ -28,7 +28,7 @@ def registered(*ports: int) -> Iterator[None]:
         yield
 
 
-def owner(port: int) -> str | None:
+def port_owner(port: int) -> str | None:
     """The `dev` stack of this user that has the port, for a message; None if unknown."""
     with suppress(FolderRefused, OSError):
         make_private(_folder())

@@ -1,4 +1,4 @@
-"""Detects changes of Python files in the user's folders. Needs the extra `embedded`."""
+"""Detects changes of Python files in the user's folders. Needs the extra `reload`."""
 
 import logging
 import threading

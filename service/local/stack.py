@@ -137,9 +137,9 @@ def _check_port_is_free(port: int, purpose: str = "") -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            user = dev_ports.owner(port)
-            taken = f"is in use by {user}: stop it" if user else "is in use: stop the program that listens there"
-            raise ServerUnavailable(f"Port {port}{purpose} {taken}, or choose another with --port.") from None
+            user = dev_ports.port_owner(port)
+            problem = f"is in use by {user}: stop it" if user else "is in use: stop the program that listens there"
+            raise ServerUnavailable(f"Port {port}{purpose} {problem}, or choose another with --port.") from None
 
 
 def free_port(first: int = 18_000) -> int:

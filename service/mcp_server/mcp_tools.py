@@ -47,11 +47,15 @@ def build_server(hitl: AsyncHitl, *, loop: str | None = None, trust: Trust = "ca
         "hitl-receiver", instructions=_INSTRUCTIONS, version=version("hitl-receiver"), log_level="WARNING"
     )
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-    server.add_tool(_telling(tools.ask), annotations=ToolAnnotations(destructive_hint=False, open_world_hint=True))
-    server.add_tool(_telling(tools.wait), annotations=reads)
-    server.add_tool(_telling(tools.get), annotations=reads)
-    server.add_tool(_telling(tools.cancel), annotations=ToolAnnotations(destructive_hint=True, idempotent_hint=True))
-    server.add_tool(_telling(tools.list_open), annotations=reads)
+    server.add_tool(
+        _explain_errors(tools.ask), annotations=ToolAnnotations(destructive_hint=False, open_world_hint=True)
+    )
+    server.add_tool(_explain_errors(tools.wait), annotations=reads)
+    server.add_tool(_explain_errors(tools.get), annotations=reads)
+    server.add_tool(
+        _explain_errors(tools.cancel), annotations=ToolAnnotations(destructive_hint=True, idempotent_hint=True)
+    )
+    server.add_tool(_explain_errors(tools.list_open), annotations=reads)
     return server
 
 
@@ -94,7 +98,7 @@ class McpTools:
             key=key,
             trust=self._trust,
         )
-        return _shown(handle.request)
+        return _fields_for_model(handle.request)
 
     async def wait(
         self,
@@ -105,20 +109,20 @@ class McpTools:
         try:
             await self._hitl.wait(id, timeout=timedelta(seconds=seconds))
         except StillOpen as still_open:
-            return _shown(still_open.request)
-        return _shown(await self._hitl.get(id))
+            return _fields_for_model(still_open.request)
+        return _fields_for_model(await self._hitl.get(id))
 
     async def get(self, id: Annotated[str, Field(description="The id that `ask` returned.")]) -> dict[str, Any]:  # noqa: A002
         """Read a request as it is now, without waiting."""
-        return _shown(await self._hitl.get(id))
+        return _fields_for_model(await self._hitl.get(id))
 
     async def cancel(self, id: Annotated[str, Field(description="The id that `ask` returned.")]) -> dict[str, Any]:  # noqa: A002
         """Cancel a request that nobody has answered."""
-        return _shown(await self._hitl.cancel(id))
+        return _fields_for_model(await self._hitl.cancel(id))
 
     async def list_open(self) -> list[dict[str, Any]]:
         """List the requests that have no outcome yet, the oldest first, at most 50."""
-        return [_shown(request) for request in await self._hitl.list_open()]
+        return [_fields_for_model(request) for request in await self._hitl.list_open()]
 
 
 def _question(answer: AnswerKind, options: list[str] | None, minimum: int, maximum: int) -> Question[Any]:
@@ -134,22 +138,22 @@ def _question(answer: AnswerKind, options: list[str] | None, minimum: int, maxim
     return text()
 
 
-def _shown(request: AskedRequest) -> dict[str, Any]:
-    """The request without what only a program needs."""
+def _fields_for_model(request: AskedRequest) -> dict[str, Any]:
+    """The fields of the request that a model needs."""
     fields = msgspec.to_builtins(request)
     names = ("id", "status", "text", "key", "timeout_at", "retry_at", "outcome", "late_answers")
-    shown: dict[str, Any] = {name: fields[name] for name in names}
-    return shown
+    selected: dict[str, Any] = {name: fields[name] for name in names}
+    return selected
 
 
-def _telling(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """The tool, whose errors that have a remedy reach the model as such."""
+def _explain_errors(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """The tool, with errors as `ToolError`, so that the model reads the remedy."""
 
     @wraps(tool)
-    async def telling(*args: P.args, **kwargs: P.kwargs) -> R:
+    async def call_tool(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await tool(*args, **kwargs)
         except (AskError, ArgumentInvalid) as error:
             raise ToolError(str(error)) from error
 
-    return telling
+    return call_tool

@@ -34,8 +34,8 @@ class ProofDelivery(msgspec.Struct, frozen=True, kw_only=True):
     expected: int
 
 
-class Postman:
-    """Writes the test deliveries of one channel, with one secret."""
+class ProofDeliveryBuilder:
+    """Builds the test deliveries of one channel, with one secret."""
 
     def __init__(self, channel: Channel, secret: str, nonce: str, *, max_body: int) -> None:
         self.channel: Channel = channel
@@ -48,7 +48,7 @@ class Postman:
         """A delivery that a receiver should accept. `name`: of its record."""
         return self._delivery("valid", 202, name=name)
 
-    def others(self, valid: ProofDelivery) -> Iterator[ProofDelivery]:
+    def following(self, valid: ProofDelivery) -> Iterator[ProofDelivery]:
         """All deliveries that may follow, once this receiver has answered the first."""
         yield msgspec.structs.replace(valid, case="repeated", expected=200)
         yield self._delivery("forged", 401)

@@ -157,25 +157,26 @@ def _judge_stranger(channel: Channel, url: str, reply: Reply) -> Finding:
 def _judge_arrival(channel: Channel, url: str, delivery: ProofDelivery, reply: Reply, answer: ProofAnswer) -> Finding:
     """The receiver is ours; whether the delivery is as it was sent."""
     outcome = answer.outcome
-    ours = f"{_KINDS[channel]}: {url} leads to this receiver"
+    subject = f"{_KINDS[channel]}: {url} leads to this receiver"
     change = _change(delivery.body, outcome)
     if answer.times > 1:
-        text = f"{ours}, but one delivery arrived {answer.times} times: something on the way repeats it."
+        text = f"{subject}, but one delivery arrived {answer.times} times: something on the way repeats it."
         return warning("prove.accepted", text, _PROXY)
     if outcome.status == delivery.expected == reply.status:
         if change is not None:
-            return warning("prove.accepted", f"{ours}, but {change}.", _PROXY)
+            return warning("prove.accepted", f"{subject}, but {change}.", _PROXY)
         return ok(
-            "prove.identity", f"{ours}: it has this secret and this Redis. A valid delivery is answered {reply.status}."
+            "prove.identity",
+            f"{subject}: it has this secret and this Redis. It answers a valid delivery with {reply.status}.",
         )
     if outcome.status == delivery.expected:
-        text = f"{ours}, but its answer {outcome.status} becomes {reply.status} on the way."
+        text = f"{subject}, but its answer {outcome.status} becomes {reply.status} on the way."
         return error("prove.accepted", text, _PROXY)
     if outcome.status == 503:
-        text = f"{ours}, which does not take deliveries now ({outcome.reason})."
+        text = f"{subject}, which does not take deliveries now ({outcome.reason})."
         return error("prove.accepted", text, _SEE_SERVE)
     cause = change or _CAUSES.get(outcome.reason, f"a valid delivery is refused ({outcome.status} {outcome.reason})")
-    return error("prove.accepted", f"{ours}, but {cause}.", _PROXY)
+    return error("prove.accepted", f"{subject}, but {cause}.", _PROXY)
 
 
 #: What happened to a valid delivery that is refused for these reasons.

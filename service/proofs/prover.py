@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from hitlsh.api.http import http_transport
 from service.doctor.findings import Finding, error, ok
 from service.proofs.challenges import Challenger, Channel, ProofOutcome
-from service.proofs.proof_deliveries import LARGEST_BODY, Postman, ProofDelivery
+from service.proofs.proof_deliveries import LARGEST_BODY, ProofDelivery, ProofDeliveryBuilder
 from service.proofs.proof_verdicts import (
     NoReply,
     Record,
@@ -86,10 +86,11 @@ class Prover:
             yield ok("prove.secrets", f"Not proved, because {name} is not set here: {channel} deliveries.")
             return
         count = len(channel_secrets)
-        postmen = [
-            Postman(channel, secret, self._nonce, max_body=self._settings.max_body) for secret in channel_secrets
+        builders = [
+            ProofDeliveryBuilder(channel, secret, self._nonce, max_body=self._settings.max_body)
+            for secret in channel_secrets
         ]
-        newest = postmen[-1]
+        newest = builders[-1]
         valid = newest.valid()
         reply, record = self._post(client, newest.challenger, valid)
         arrival = judge_first(channel, self._shown_url, valid, reply, record)
@@ -98,15 +99,15 @@ class Prover:
         is_refused = not is_ours and isinstance(reply, Reply) and reply.status == 401
         if arrival.level != "ok" and not is_refused:  # what is wrong with a valid delivery is wrong with all others
             return
-        for number, postman in enumerate(postmen[:-1], 1):
-            earlier = self._post(client, postman.challenger, postman.valid(f"secret-{number}"))
+        for number, builder in enumerate(builders[:-1], 1):
+            earlier = self._post(client, builder.challenger, builder.valid(f"secret-{number}"))
             if is_ours:
                 yield judge_secret(channel, number, count, *earlier)
             elif is_proven(*earlier):
                 yield judge_newest_unknown(channel, number, count)
         if is_refused:
             return
-        for delivery in newest.others(valid):
+        for delivery in newest.following(valid):
             yield judge_other(channel, delivery, *self._post(client, newest.challenger, delivery))
         if self._settings.max_body > LARGEST_BODY:
             yield ok("prove.largest", f"Not tried: HITL_MAX_BODY is {self._settings.max_body:,} bytes.")
@@ -116,10 +117,10 @@ class Prover:
     ) -> tuple[Reply | NoReply, Record | None]:
         """Post a test delivery; returns what came back, and what the receiver recorded."""
         reply = self._reply(client, challenger, delivery)
-        found = proofs.read(self._redis, self._nonce).get(delivery.challenge.case)
-        if found is None:
+        recorded = proofs.read(self._redis, self._nonce).get(delivery.challenge.case)
+        if recorded is None:
             return reply, None
-        outcome, times = _decode_outcome(found[0]), found[1]
+        outcome, times = _decode_outcome(recorded[0]), recorded[1]
         if times > 1 and outcome.status == 202:  # recorded before it is known to be a repetition
             outcome = msgspec.structs.replace(outcome, status=200, reason="duplicate")
         return reply, Record(outcome=outcome, times=times)

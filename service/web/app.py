@@ -138,7 +138,7 @@ def _refuse_unknown_routes(intake: Intake) -> Callable[[Request, Exception], Awa
         reason = "method_not_allowed" if error.status_code == 405 else "not_found"
         logger.info("delivery.refused status=%d reason=%s", error.status_code, reason)
         intake.count(reason)
-        intake.tell_activity(error.status_code, reason)
+        intake.send_activity(error.status_code, reason)
         return Response(status_code=error.status_code, headers=error.headers)
 
     return refuse

@@ -75,7 +75,7 @@ class Endpoint(ABC):
             return
         self._intake.count(reason)
         await answer(send, status)
-        self._intake.tell_activity(status, reason, event)
+        self._intake.send_activity(status, reason, event)
         if unverified is not None:
             self._intake.inspector.inspect(unverified)
 

@@ -127,7 +127,7 @@ class Intake:
         """Add to a counter of deliveries by reason."""
         self._counters[reason] += times
 
-    def tell_activity(self, status: int, reason: str, event: Event | None = None) -> None:
+    def send_activity(self, status: int, reason: str, event: Event | None = None) -> None:
         """Send the answer to a request to the `dev` stack that prints activity."""
         if self._activity is not None:
             self._activity.send_answer(status, reason, event)

@@ -98,7 +98,7 @@ class Inspector:
             self._count("refused_tracked", tracked)
             if tracked:
                 logger.warning(
-                    "refusal.known requests=%d: refused deliveries name tracked requests; "
+                    "refusal.tracked requests=%d: refused deliveries name tracked requests; "
                     "compare the secrets here with those at HITL.sh",
                     tracked,
                 )

@@ -3,7 +3,7 @@
 import dataclasses
 
 from service import logs
-from workers.jobs import Work, work
+from workers.jobs import PreparedWork, work
 from workers.settings import Settings
 
 #: Seconds.
@@ -11,5 +11,5 @@ LIFE = 2.0
 
 if __name__ == "__main__":
     logs.configure("INFO")
-    prepared = Work.from_settings(Settings.from_env(handles=True))
+    prepared = PreparedWork.from_settings(Settings.from_env(handles=True))
     work(dataclasses.replace(prepared, options=dataclasses.replace(prepared.options, life=LIFE)))

@@ -36,22 +36,22 @@ ANY_REDIS = {"REDIS_URL": "redis://127.0.0.1:1/0"}
 
 @pytest.mark.parametrize("name", sorted(COMMAND_MODULES))
 def test_help_says_which_settings_a_command_reads(name: str, tmp_path: Path) -> None:
-    told = run(name, "--help", cwd=tmp_path)
+    completed = run(name, "--help", cwd=tmp_path)
 
-    assert (told.returncode, told.stderr) == (0, "")
+    assert (completed.returncode, completed.stderr) == (0, "")
     for setting in MENTIONS.get(name, []):
-        assert setting in told.stdout
+        assert setting in completed.stdout
 
 
 # -- refusals ------------------------------------------------------------------------------------------
 
 
 def test_serve_with_nothing_set_lists_every_problem(tmp_path: Path) -> None:
-    told = run("serve", cwd=tmp_path)
+    completed = run("serve", cwd=tmp_path)
 
-    assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr.startswith("hitl-receiver cannot start:\n  - REDIS_URL is not set")
-    assert "\n  - HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS are both empty" in told.stderr
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert completed.stderr.startswith("hitl-receiver cannot start:\n  - REDIS_URL is not set")
+    assert "\n  - HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS are both empty" in completed.stderr
 
 
 @pytest.mark.parametrize("command", ["serve", "work", "clock", "dev"])
@@ -63,31 +63,31 @@ def test_every_wrong_setting_is_told_at_once(tmp_path: Path, command: str) -> No
         "HITL_HANDLERS": "handlers",
     }
 
-    told = run(command, cwd=tmp_path, environ=ANY_REDIS | wrong)
+    completed = run(command, cwd=tmp_path, environ=ANY_REDIS | wrong)
 
-    assert told.returncode == 2
-    assert "\n  - HITL_LOG_LEVEL='loud': write one of INFO, DEBUG, WARNING, ERROR\n" in told.stderr
-    assert "\n  - HITL_MAX_BODY='x' must be a number of bytes" in told.stderr
+    assert completed.returncode == 2
+    assert "\n  - HITL_LOG_LEVEL='loud': write one of INFO, DEBUG, WARNING, ERROR\n" in completed.stderr
+    assert "\n  - HITL_MAX_BODY='x' must be a number of bytes" in completed.stderr
     if command != "dev":  # which generates the secret
-        assert "\n  - HITL_WEBHOOK_SECRET is no setting: did you mean HITL_WEBHOOK_SECRETS?\n" in told.stderr
+        assert "\n  - HITL_WEBHOOK_SECRET is no setting: did you mean HITL_WEBHOOK_SECRETS?\n" in completed.stderr
 
 
 def test_serve_without_a_verifier_refuses(tmp_path: Path) -> None:
-    told = run("serve", cwd=tmp_path, environ=ANY_REDIS)
+    completed = run("serve", cwd=tmp_path, environ=ANY_REDIS)
 
-    assert told.returncode == 2
-    assert "no delivery could be verified" in told.stderr
-    assert "REDIS_URL" not in told.stderr
+    assert completed.returncode == 2
+    assert "no delivery could be verified" in completed.stderr
+    assert "REDIS_URL" not in completed.stderr
 
 
 def test_work_shows_the_traceback_of_handlers_that_raise(tmp_path: Path) -> None:
     (tmp_path / "ledger.py").write_text("def connect():\n    raise OSError('no such database')\n\nconnect()\n")
 
-    told = run("work", cwd=tmp_path, environ=ANY_REDIS | {"HITL_HANDLERS": "ledger"})
+    completed = run("work", cwd=tmp_path, environ=ANY_REDIS | {"HITL_HANDLERS": "ledger"})
 
-    assert told.returncode == 1
-    assert 'ledger.py", line 2, in connect' in told.stderr
-    assert "OSError: no such database" in told.stderr
+    assert completed.returncode == 1
+    assert 'ledger.py", line 2, in connect' in completed.stderr
+    assert "OSError: no such database" in completed.stderr
 
 
 @pytest.mark.parametrize("command", ["work", "serve", "dev", "routes"])
@@ -95,12 +95,14 @@ def test_an_error_in_the_handlers_shows_the_users_frames_alone(tmp_path: Path, c
     (tmp_path / "handlers.py").write_text("import prices\n")
     (tmp_path / "prices.py").write_text("import json\n\nPRICES = json.loads('{')\n")
 
-    told = run(command, cwd=tmp_path, environ=ANY_REDIS | {"HITL_HANDLERS": "handlers", "HITL_CALLBACK_SECRETS": KEY})
+    completed = run(
+        command, cwd=tmp_path, environ=ANY_REDIS | {"HITL_HANDLERS": "handlers", "HITL_CALLBACK_SECRETS": KEY}
+    )
 
-    assert told.returncode == 1
-    frames = re.findall(r'File "(.*)", line (\d+)', told.stderr)
+    assert completed.returncode == 1
+    frames = re.findall(r'File "(.*)", line (\d+)', completed.stderr)
     assert frames == [(f"{tmp_path}/handlers.py", "1"), (f"{tmp_path}/prices.py", "3")]
-    assert "JSONDecodeError: Expecting property name" in told.stderr
+    assert "JSONDecodeError: Expecting property name" in completed.stderr
 
 
 @pytest.mark.parametrize(
@@ -120,29 +122,29 @@ def test_an_error_in_the_handlers_shows_the_users_frames_alone(tmp_path: Path, c
 def test_a_mistake_in_the_handlers_is_shown_with_its_line(tmp_path: Path, source: str, line: int, message: str) -> None:
     (tmp_path / "handlers.py").write_text(source)
 
-    told = run("routes", cwd=tmp_path, environ={"HITL_HANDLERS": "handlers"})
+    completed = run("routes", cwd=tmp_path, environ={"HITL_HANDLERS": "handlers"})
 
-    assert told.returncode == 1
-    assert re.findall(r'File "(.*)", line (\d+)', told.stderr) == [(f"{tmp_path}/handlers.py", str(line))]
-    assert message in told.stderr
+    assert completed.returncode == 1
+    assert re.findall(r'File "(.*)", line (\d+)', completed.stderr) == [(f"{tmp_path}/handlers.py", str(line))]
+    assert message in completed.stderr
 
 
 def test_work_says_where_it_looked_for_a_module_that_is_missing(tmp_path: Path) -> None:
-    told = run("work", cwd=tmp_path, environ=ANY_REDIS | {"HITL_HANDLERS": "nowhere.handlers"})
+    completed = run("work", cwd=tmp_path, environ=ANY_REDIS | {"HITL_HANDLERS": "nowhere.handlers"})
 
-    assert told.returncode == 2
-    assert f"no module 'nowhere' on the way to 'nowhere.handlers': looked in {tmp_path}" in told.stderr
-    assert "Traceback" not in told.stderr
+    assert completed.returncode == 2
+    assert f"no module 'nowhere' on the way to 'nowhere.handlers': looked in {tmp_path}" in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 # -- routes, send, callback-url ------------------------------------------------------------------------
 
 
 def test_routes_prints_the_table(tmp_path: Path) -> None:
-    told = run("routes", cwd=tmp_path, environ={"HITL_HANDLERS": "tests.processes.handlers"})
+    completed = run("routes", cwd=tmp_path, environ={"HITL_HANDLERS": "tests.processes.handlers"})
 
-    assert told.returncode == 0
-    heads, *rows = [line.split(maxsplit=1) for line in told.stdout.splitlines()]
+    assert completed.returncode == 0
+    heads, *rows = [line.split(maxsplit=1) for line in completed.stdout.splitlines()]
     assert heads == ["HANDLER", "RUNS FOR"]
     assert [row[0] for row in rows] == ["quick", "pause", "block", "expire", "hold"]
     assert "request.timeout" in rows[3][1]
@@ -150,45 +152,45 @@ def test_routes_prints_the_table(tmp_path: Path) -> None:
 
 
 def test_send_alone_lists_the_samples(tmp_path: Path) -> None:
-    told = run("send", cwd=tmp_path)
+    completed = run("send", cwd=tmp_path)
 
-    assert told.returncode == 0
-    assert re.search(r"^callback-v2\.completed +callback +\S", told.stdout, re.MULTILINE)
-    assert re.search(r"^nested\.completed +signed +\S", told.stdout, re.MULTILINE)
+    assert completed.returncode == 0
+    assert re.search(r"^callback-v2\.completed +callback +\S", completed.stdout, re.MULTILINE)
+    assert re.search(r"^nested\.completed +signed +\S", completed.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("sample", ["callback-v2.completed", "nested.completed"])
 def test_send_posts_a_sample_to_a_running_receiver(stack: LiveStack, tmp_path: Path, sample: str) -> None:
-    told = run("send", sample, cwd=tmp_path, environ=sender(stack.url))
+    completed = run("send", sample, cwd=tmp_path, environ=sender(stack.url))
 
-    assert told.returncode == 0
-    assert told.stdout.startswith("202: ")
+    assert completed.returncode == 0
+    assert completed.stdout.startswith("202: ")
 
 
 def test_send_with_another_secret_says_that_it_is_not_verified(stack: LiveStack, tmp_path: Path) -> None:
     wrong = sender(stack.url) | {"HITL_WEBHOOK_SECRETS": "not-the-secret-of-this-receiver"}
 
-    told = run("send", "nested.completed", cwd=tmp_path, environ=wrong)
+    completed = run("send", "nested.completed", cwd=tmp_path, environ=wrong)
 
-    assert told.returncode == 1
-    assert told.stdout.startswith("401: not verified")
+    assert completed.returncode == 1
+    assert completed.stdout.startswith("401: not verified")
 
 
 def test_send_without_a_receiver_says_so_and_keeps_the_token_to_itself(tmp_path: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
 
-    told = run("send", "callback-v2.completed", cwd=tmp_path, environ=sender(nobody))
+    completed = run("send", "callback-v2.completed", cwd=tmp_path, environ=sender(nobody))
 
-    assert told.returncode == 2
-    assert f"No answer from {nobody} (ConnectError): does the receiver run?" in told.stderr
-    assert "/callbacks/" not in told.stdout + told.stderr
+    assert completed.returncode == 2
+    assert f"No answer from {nobody} (ConnectError): does the receiver run?" in completed.stderr
+    assert "/callbacks/" not in completed.stdout + completed.stderr
 
 
 def test_the_receiver_accepts_a_delivery_to_a_minted_url(stack: LiveStack, tmp_path: Path) -> None:
-    told = run("callback-url", "--callback-state", '{"order": 7}', cwd=tmp_path, environ=sender(stack.url))
+    completed = run("callback-url", "--callback-state", '{"order": 7}', cwd=tmp_path, environ=sender(stack.url))
 
-    assert told.returncode == 0
-    reply = httpx.post(told.stdout.strip(), content=payload(request_id="minted"))
+    assert completed.returncode == 0
+    reply = httpx.post(completed.stdout.strip(), content=payload(request_id="minted"))
     assert reply.status_code == 202
 
 

@@ -39,7 +39,7 @@ def test_a_wrong_secret_of_ours_costs_seconds_and_not_the_decisions(tmp_path: Pa
         seen = {(one.request, one.response, one.trust) for one in stack.handled()}
         assert seen == {(request, False, "confirmed") for request in asked}
         assert stack.reads() <= 8
-        assert stack.logged("refusal.known")
+        assert stack.logged("refusal.tracked")
         # A handler has run a moment before that is on record.
         stack.wait(lambda: not stack.redis.zcard(keys.UNFINISHED), SOON, "all is on record")
         assert broken(stack.redis) == []

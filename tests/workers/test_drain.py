@@ -16,7 +16,7 @@ from workers import Decision, GiveUp, RetryLater, Router
 from workers.handlers import drain as drain_module
 from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.effects import MAX_CRASHES, UNDECODABLE_TRIES
-from workers.handlers.executor import MOST_BYTES, EvidenceMemory
+from workers.handlers.executor import MAX_BYTES, EvidenceMemory
 from workers.inbox import keys
 from workers.inbox.operations import failures
 from workers.inbox.queries import lookup
@@ -195,12 +195,12 @@ async def test_async_handlers_overlap_and_plain_ones_run_in_threads(inbox: Worke
 
 
 async def test_no_more_run_at_once_than_allowed(inbox: WorkerInbox, redis: Redis) -> None:
-    router, now, most = Router(), [0], [0]
+    router, now, highest = Router(), [0], [0]
 
     @router.on("request.completed")
     async def counted(decision: Decision) -> None:
         now[0] += 1
-        most[0] = max(most[0], now[0])
+        highest[0] = max(highest[0], now[0])
         await asyncio.sleep(0.02)
         now[0] -= 1
 
@@ -208,7 +208,7 @@ async def test_no_more_run_at_once_than_allowed(inbox: WorkerInbox, redis: Redis
     async with draining(inbox, redis, router, concurrency=4):
         await until(lambda: redis.zcard(keys.DUE) == 0)
 
-    assert most[0] == 4
+    assert highest[0] == 4
 
 
 async def test_a_stopped_drain_finishes_what_runs_and_leaves_the_rest(inbox: WorkerInbox, redis: Redis) -> None:
@@ -523,12 +523,12 @@ def history_of(redis: Redis) -> lookup.EffectRecord:
 
 
 async def test_claimed_items_are_bounded_in_bytes(inbox: WorkerInbox, redis: Redis) -> None:
-    router, now, most = Router(), [0], [0]
+    router, now, highest = Router(), [0], [0]
 
     @router.on("request.completed")
     async def pay(decision: Decision) -> None:
         now[0] += len(decision.body)
-        most[0] = max(most[0], now[0])
+        highest[0] = max(highest[0], now[0])
         await asyncio.sleep(0.05)
         now[0] -= len(decision.body)
 
@@ -538,7 +538,7 @@ async def test_claimed_items_are_bounded_in_bytes(inbox: WorkerInbox, redis: Red
     async with draining(inbox, redis, router) as drain:
         await until(lambda: drain.settled == 40, 20)
 
-    assert 2 << 20 < most[0] <= MOST_BYTES + (3 << 20)
+    assert 2 << 20 < highest[0] <= MAX_BYTES + (3 << 20)
     assert redis.zcard(keys.DUE) == 0
 
 

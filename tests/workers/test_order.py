@@ -80,12 +80,12 @@ async def test_an_event_does_not_wait_for_a_retry_that_is_hours_away(inbox: Work
 
 
 async def test_two_workers_never_handle_one_request_at_once(inbox: WorkerInbox, redis: Redis) -> None:
-    router, now, most = Router(), [0], [0]
+    router, now, highest = Router(), [0], [0]
 
     @router.on("request.*", late=True, conflict=True)
     async def counted(decision: Decision) -> None:
         now[0] += 1
-        most[0] = max(most[0], now[0])
+        highest[0] = max(highest[0], now[0])
         await asyncio.sleep(0.01)
         now[0] -= 1
 
@@ -95,7 +95,7 @@ async def test_two_workers_never_handle_one_request_at_once(inbox: WorkerInbox, 
             await inbox.accept([delivery(body)])
         await until(lambda: nothing_waits(redis))
 
-    assert most[0] == 1
+    assert highest[0] == 1
     assert [record.state for record in recent(redis)] == ["done"] * 20
 
 
@@ -114,12 +114,12 @@ async def test_an_unrouted_event_passes_the_turn_on(inbox: WorkerInbox, redis: R
 
 
 async def test_a_cap_holds_across_workers_and_everything_runs_in_the_end(inbox: WorkerInbox, redis: Redis) -> None:
-    router, now, most, ran = Router(), [0], [0], [0]
+    router, now, highest, ran = Router(), [0], [0], [0]
 
     @router.on("request.completed", concurrency=3)
     async def capped(decision: Decision) -> None:
         now[0] += 1
-        most[0] = max(most[0], now[0])
+        highest[0] = max(highest[0], now[0])
         await asyncio.sleep(0.01)
         now[0] -= 1
         ran[0] += 1
@@ -128,7 +128,7 @@ async def test_a_cap_holds_across_workers_and_everything_runs_in_the_end(inbox: 
     async with draining(inbox, redis, router), draining(inbox, redis, router):
         await until(lambda: nothing_waits(redis))
 
-    assert (most[0], ran[0]) == (3, 40)
+    assert (highest[0], ran[0]) == (3, 40)
     assert redis.hlen("{hitl}:running") == 0
 
 
@@ -192,12 +192,12 @@ async def test_with_everything_paused_intake_goes_on(inbox: WorkerInbox, redis: 
 async def test_an_item_that_a_worker_died_with_runs_again_alone(redis: Redis, async_redis: AsyncRedis) -> None:
     short = WorkerInbox(async_redis, retention=86_400, lease=0.01)
     inbox = WorkerInbox(async_redis, retention=86_400, lease=5.0)
-    router, now, most = Router(), [0], [0]
+    router, now, highest = Router(), [0], [0]
 
     @router.on("request.completed")
     async def counted(decision: Decision) -> None:
         now[0] += 1
-        most[0] = max(most[0], now[0])
+        highest[0] = max(highest[0], now[0])
         await asyncio.sleep(0.02)
         now[0] -= 1
 
@@ -208,7 +208,7 @@ async def test_an_item_that_a_worker_died_with_runs_again_alone(redis: Redis, as
         await until(lambda: nothing_waits(redis))
 
     assert len(died_with) == 6
-    assert most[0] == 1
+    assert highest[0] == 1
     assert {effect.crashes for record in recent(redis) for effect in record.effects} == {0}
 
 

@@ -79,9 +79,9 @@ def test_a_server_that_does_not_sync_to_disk_causes_a_warning(
 ) -> None:
     change(own, "appendfsync", fsync)
 
-    found = told(own.url, caplog)
+    log_lines = told(own.url, caplog)
 
-    assert [warning.split(":")[0] for warning in found] == ["redis.not_durable appendfsync=no"] * count
+    assert [warning.split(":")[0] for warning in log_lines] == ["redis.not_durable appendfsync=no"] * count
 
 
 @pytest.mark.parametrize("limit", ["0", "100mb"])
@@ -95,8 +95,8 @@ def test_the_command_in_a_warning_fixes_the_setting(own: EmbeddedServer, caplog:
     for setting, value in [("maxmemory-policy", "allkeys-lfu"), ("appendonly", "no"), ("appendfsync", "no")]:
         change(own, setting, value)
 
-    while found := told(own.url, caplog):
-        command = found[0].split("`")[1].split()
+    while log_lines := told(own.url, caplog):
+        command = log_lines[0].split("`")[1].split()
         with Redis.from_url(own.url) as redis:
             redis.execute_command(*command)
 
@@ -113,9 +113,9 @@ def test_a_setting_that_cannot_be_read_causes_no_warning(
         redis.config_set("appendfsync", "no")
         redis.execute_command("ACL", "SETUSER", "managed", "on", "nopass", "~*", "+@all", *rules)
 
-    found = told(f"{own.url}?username=managed&password=x", caplog)
+    log_lines = told(f"{own.url}?username=managed&password=x", caplog)
 
-    assert len(found) == ("-config" not in rules)
+    assert len(log_lines) == ("-config" not in rules)
 
 
 def test_without_the_config_command_the_other_checks_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -129,9 +129,9 @@ def test_without_the_config_command_the_other_checks_run(tmp_path: Path, caplog:
 
 @pytest.mark.parametrize(("version", "count"), [("6.2.14", 1), ("6.0", 1), ("7.0.0", 0), ("7.2.4", 0), ("10.0", 0)])
 def test_a_server_too_old_for_the_scripts_causes_a_warning(version: str, count: int) -> None:
-    found = [str(warning) for warning in warnings({"redis_version": version}, {})]
+    log_lines = [str(warning) for warning in warnings({"redis_version": version}, {})]
 
-    assert [warning.split(":")[0] for warning in found] == [f"redis.too_old version={version}"] * count
+    assert [warning.split(":")[0] for warning in log_lines] == [f"redis.too_old version={version}"] * count
 
 
 @pytest.mark.parametrize("info", [{}, {"redis_version": "unknown"}, {"redis_version": ""}, {"redis_version": "8"}])

@@ -50,7 +50,7 @@ def test_secrets_do_not_show() -> None:
 
 
 def test_all_invalid_settings_are_reported_at_once() -> None:
-    told = problems(
+    messages = problems(
         {
             "REDIS_URL": "http://user:hunter2@localhost",
             "HITL_PUBLIC_URL": "hooks.example.com",
@@ -63,33 +63,33 @@ def test_all_invalid_settings_are_reported_at_once() -> None:
         handles=True,
     )
 
-    assert [sentence.split()[0].split("=")[0].rstrip(":") for sentence in told] == [
+    assert [sentence.split()[0].split("=")[0].rstrip(":") for sentence in messages] == [
         "REDIS_URL", "HITL_CALLBACK_SECRETS", "HITL_PUBLIC_URL", "HITL_HANDLERS", "HITL_MAX_BODY", "HITL_LEASE_SECONDS",
     ]  # fmt: skip
-    assert "hunter2" not in " ".join(told)
+    assert "hunter2" not in " ".join(messages)
 
 
 def test_without_a_verifier_receiving_is_refused() -> None:
-    [told] = problems({"REDIS_URL": "redis://localhost"}, receives=True)
+    [messages] = problems({"REDIS_URL": "redis://localhost"}, receives=True)
 
-    assert "HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS are both empty" in told
+    assert "HITL_WEBHOOK_SECRETS and HITL_CALLBACK_SECRETS are both empty" in messages
 
 
 def test_without_handlers_handling_is_refused() -> None:
-    [told] = problems({"REDIS_URL": "redis://localhost"}, handles=True)
+    [messages] = problems({"REDIS_URL": "redis://localhost"}, handles=True)
 
-    assert "HITL_HANDLERS=myapp.handlers" in told
+    assert "HITL_HANDLERS=myapp.handlers" in messages
 
 
 @pytest.mark.parametrize(
     "url", ["http://hooks.example.com", "http://10.0.0.7:8000", "http://[2001:db8::1]/x", "HTTP://A"]
 )
 def test_a_public_address_without_tls_is_refused(url: str) -> None:
-    [told] = problems({**GOOD, "HITL_PUBLIC_URL": url})
+    [messages] = problems({**GOOD, "HITL_PUBLIC_URL": url})
 
-    assert told.startswith("HITL_PUBLIC_URL is http:// with the host ")
-    assert "https://" in told
-    assert "HITL_INSECURE=1 or the option --insecure" in told
+    assert messages.startswith("HITL_PUBLIC_URL is http:// with the host ")
+    assert "https://" in messages
+    assert "HITL_INSECURE=1 or the option --insecure" in messages
 
 
 def test_a_refused_public_address_does_not_show_its_password() -> None:
@@ -131,9 +131,9 @@ def test_every_kind_of_redis_address_is_taken(url: str) -> None:
     ],
 )
 def test_a_misspelled_name_is_reported_with_a_suggestion(name: str, meant: str) -> None:
-    told = problems({"REDIS_URL": "redis://localhost", name: "x" * 20}, receives=True, handles=True)
+    messages = problems({"REDIS_URL": "redis://localhost", name: "x" * 20}, receives=True, handles=True)
 
-    assert f"{name} is no setting: did you mean {meant}?" in told
+    assert f"{name} is no setting: did you mean {meant}?" in messages
 
 
 @pytest.mark.parametrize(

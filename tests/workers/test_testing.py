@@ -133,7 +133,7 @@ def test_each_way_keeps_the_request_the_outcome_and_the_times(way: Any, build: A
 def test_only_an_account_webhook_tells_of_a_claim():
     assert claimed(as_received_by="account webhook").reviewer.id == REVIEWER.id
     for way in ("callback", "poll"):
-        with pytest.raises(TypeError, match="tells nobody of request\\.claimed in this way"):
+        with pytest.raises(TypeError, match="does not report request\\.claimed in this way"):
             claimed(as_received_by=way)
 
 

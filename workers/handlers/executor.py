@@ -38,7 +38,7 @@ logger = logging.getLogger("hitl.workers")
 
 #: A drain claims no more while it holds this many bytes of evidence. Decoded, a large decision takes two to five times
 #: as much memory.
-MOST_BYTES = 32 << 20
+MAX_BYTES = 32 << 20
 
 
 class EvidenceMemory:
@@ -93,7 +93,7 @@ class EffectExecutor:
         #: Leases: member to token.
         self._held: dict[str, int] = {}
         #: Effects that run: member to the token under which they report.
-        self._at_work: dict[str, int] = {}
+        self._running_tokens: dict[str, int] = {}
         self._running: set[asyncio.Task[None]] = set()
         #: Those of them whose thread goes on after the timeout of its handler.
         self._overdue: set[asyncio.Task[None]] = set()
@@ -108,7 +108,7 @@ class EffectExecutor:
         self._wait_seconds = self.meter.histogram(HANDLER_WAIT_SECONDS)
         self._settle_seconds = self.meter.histogram(SETTLE_SECONDS)
         #: Of effects that are done and not yet in the log.
-        self._done: list[log_fields.Fields] = []
+        self._unlogged: list[log_fields.Fields] = []
         self._give_up_at: float | None = None
         #: Set whenever something ended.
         self.changed = asyncio.Event()
@@ -142,16 +142,16 @@ class EffectExecutor:
 
     def room_in_bytes(self) -> int:
         """How many more bytes of evidence to claim."""
-        return max(0, MOST_BYTES - self._memory.size)
+        return max(0, MAX_BYTES - self._memory.size)
 
     def submit(self, items: Iterable[ClaimedItem], paused: frozenset[str]) -> None:
         """Begin these items, now or when a place is free."""
         self._paused = paused
         for item in items:
             self._held[item.lease.member] = item.lease.token
-            if item.lease.member in self._at_work:
+            if item.lease.member in self._running_tokens:
                 # After an outage longer than a lease, a drain may claim an effect that it still runs.
-                self._at_work[item.lease.member] = item.lease.token
+                self._running_tokens[item.lease.member] = item.lease.token
             else:
                 self._memory.hold(item)
                 self._ready.append(item)
@@ -247,15 +247,15 @@ class EffectExecutor:
                 self._held.setdefault(effect.lease.member, effect.lease.token)
 
     def _start_effect(self, route: Route | None, item: ClaimedItem) -> tuple[asyncio.Task[None], ClaimedItem]:
-        task = asyncio.create_task(self._work(route, item))
+        task = asyncio.create_task(self._run_effect(route, item))
         self._running.add(task)
-        self._at_work[item.lease.member] = item.lease.token
+        self._running_tokens[item.lease.member] = item.lease.token
         self._busy += 1
         self._memory.hold(item)
-        task.add_done_callback(lambda task: self._ended(task, item))
+        task.add_done_callback(lambda task: self._on_effect_end(task, item))
         return task, item
 
-    def _ended(self, task: asyncio.Task[None], item: ClaimedItem) -> None:
+    def _on_effect_end(self, task: asyncio.Task[None], item: ClaimedItem) -> None:
         self._memory.release(item)
         self._running.discard(task)
         self._overdue.discard(task)
@@ -268,7 +268,7 @@ class EffectExecutor:
             self._overdue.add(task)
         self._on_overdue()
 
-    async def _work(self, route: Route | None, item: ClaimedItem) -> None:
+    async def _run_effect(self, route: Route | None, item: ClaimedItem) -> None:
         settlement: Settlement
         log_fields.bind(item.log_fields)
         began = time.perf_counter()
@@ -291,7 +291,7 @@ class EffectExecutor:
             settlement = Retry(after=0.0 if route is None or route.is_async else self._lease)
         finally:
             self._busy -= 1
-            self._pace.ended()
+            self._pace.count_end()
             self._start_ready()
             self.changed.set()
         ended = time.perf_counter()
@@ -299,7 +299,7 @@ class EffectExecutor:
         if self._activity is not None:
             self._activity.send_settlement(item, settlement, seconds)
         # A later claim of this drain may have given it another token meanwhile.
-        token = self._at_work.pop(item.lease.member, item.lease.token)
+        token = self._running_tokens.pop(item.lease.member, item.lease.token)
         lease = msgspec.structs.replace(item.lease, token=token)
         try:
             if await self._reports.submit(Report(lease, settlement)):
@@ -335,12 +335,12 @@ class EffectExecutor:
 
     def _log_done(self, fields: log_fields.Fields) -> None:
         """Log what a report has settled with the rest of that report."""
-        if not self._done:
+        if not self._unlogged:
             asyncio.get_running_loop().call_soon(self._log_all_done)
-        self._done.append(fields)
+        self._unlogged.append(fields)
 
     def _log_all_done(self) -> None:
-        done, self._done = self._done, []
+        done, self._unlogged = self._unlogged, []
         log_fields.log_each(logger, logging.INFO, "effect.done", done)
 
     def _drop(self, member: str, token: int) -> None:

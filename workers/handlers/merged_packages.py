@@ -32,9 +32,9 @@ def merge_packages() -> None:
 def check_submodules() -> None:
     """Raise `HandlersInvalid` where a submodule of the user's has the name of one of ours: only ours could be found."""
     clashes = [
-        f"{name}.{submodule} would be two files, yours and hitl-receiver's: {theirs} and {ours}."
+        f"{name}.{submodule} would be two files, yours and hitl-receiver's: {user_file} and {our_file}."
         for name, package in _loaded_packages()
-        for submodule, theirs, ours in _same_submodules(package)
+        for submodule, user_file, our_file in _same_submodules(package)
     ]
     if clashes:
         remedy = (
@@ -52,15 +52,15 @@ def explain_missing_name(error: ImportError | AttributeError) -> HandlersInvalid
         missing = matched["name"] if matched else ""
     else:
         package, missing = error.obj, error.name
-    for name, ours in _loaded_packages():
-        if package is not ours:
+    for name, our_package in _loaded_packages():
+        if package is not our_package:
             continue
         for file in _own_files(name):
             if missing in _bound_names(file):
                 return HandlersInvalid(
                     f"{missing!r} is expected from {name!r}: your {file} binds it, but the package {name!r} is "
-                    f"hitl-receiver's {ours.__file__}, and only the submodules of yours are used. Move {missing!r} to "
-                    f"a submodule and import it from there (docs/your-project.md)."
+                    f"hitl-receiver's {our_package.__file__}, and only the submodules of yours are used. Move "
+                    f"{missing!r} to a submodule and import it from there (docs/your-project.md)."
                 )
     return None
 
@@ -90,12 +90,14 @@ def _home(package: ModuleType) -> str:
 
 def _same_submodules(package: ModuleType) -> Iterator[tuple[str, Path, Path]]:
     """The name of each submodule that two folders hold, with the user's file and ours."""
-    home, *others = map(Path, package.__path__)
-    ours = _submodules(home)
-    for folder in others:
+    home, *user_folders = map(Path, package.__path__)
+    our_files = _submodules(home)
+    for folder in user_folders:
         if folder.resolve() != home.resolve():
-            theirs = _submodules(folder)
-            yield from ((name, theirs[name], ours[name]) for name in sorted(ours.keys() & theirs.keys()))
+            user_files = _submodules(folder)
+            yield from (
+                (name, user_files[name], our_files[name]) for name in sorted(our_files.keys() & user_files.keys())
+            )
 
 
 def _submodules(folder: Path) -> dict[str, Path]:

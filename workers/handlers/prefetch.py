@@ -9,20 +9,20 @@ WINDOW = 0.1
 
 
 class Pace:
-    """Measures how many handlers end in a second; other workers may claim what slow handlers would wait for."""
+    """Measures how many handlers end per second, so that a worker with slow handlers leaves work to other workers."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()
         self._ended = 0
         self._rate = 0.0
 
-    def ended(self) -> None:
+    def count_end(self) -> None:
         self._ended += 1
 
-    def ahead(self, most: int) -> int:
-        """How many handlers are likely to end while a claim is on its way, `most` at the most."""
-        passed = time.monotonic() - self._since
-        if passed > WINDOW:
-            self._rate = self._ended / passed
+    def ahead(self, limit: int) -> int:
+        """How many handlers are likely to end while a claim is on its way, `limit` at the most."""
+        elapsed = time.monotonic() - self._since
+        if elapsed > WINDOW:
+            self._rate = self._ended / elapsed
             self._since, self._ended = time.monotonic(), 0
-        return min(most, int(self._rate * CLAIM_SECONDS))
+        return min(limit, int(self._rate * CLAIM_SECONDS))

@@ -167,12 +167,12 @@ def record(key: str, fields: Mapping[str, bytes]) -> EventRecord:
         **msgspec.structs.asdict(summary(key, fields)),
         body=fields[f"{trust}:body"],
         callback=msgspec.json.decode(callback, type=CallbackState) if callback else None,
-        known=_known(fields),
+        known=_known_details(fields),
         traceparent=valid_traceparent(fields.get(f"{trust}:traceparent")),
     )
 
 
-def _known(fields: Mapping[str, bytes]) -> KnownDetails:
+def _known_details(fields: Mapping[str, bytes]) -> KnownDetails:
     """The latest copy of the details that details.lua stored with the event."""
     versions = [
         int(version) for name in fields if (version := name.removeprefix("details:")).isdigit() and version != name

@@ -69,7 +69,7 @@ BELIEVED_ADVANCE = 10 * SECOND
 #: What two clocks may differ by and still agree: NTP corrects small differences by running a clock up to 8 % faster.
 TOLERANCE = SECOND // 5
 #: How much faster or slower the inbox clock runs at the most, to return to the server's.
-MOST_CORRECTION = 0.1
+MAX_CORRECTION = 0.1
 #: Microseconds of difference from which the correction runs at full speed, and below which there is none.
 FULL_CORRECTION, TOLERATED_DIFFERENCE = SECOND, SECOND // 50
 
@@ -129,7 +129,7 @@ def _rate(behind: int) -> float:
     """How fast to run when the inbox clock is so far behind the server's."""
     if abs(behind) <= TOLERATED_DIFFERENCE:
         return 1.0
-    return 1.0 + max(-MOST_CORRECTION, min(MOST_CORRECTION, MOST_CORRECTION * behind / FULL_CORRECTION))
+    return 1.0 + max(-MAX_CORRECTION, min(MAX_CORRECTION, MAX_CORRECTION * behind / FULL_CORRECTION))
 
 
 class Timekeeper:

@@ -15,7 +15,7 @@
 | `unconfirmed:<request>` | set | the events of a request that wait for that |
 | `overruled` | sorted set | outcomes that stronger evidence overruled, by the time when it came |
 | `loop_names` | hash | the names of loops as JSON, by their ids: from account webhooks and the API's list of loops |
-| `lost` | sorted set | requests that HITL.sh does not know any more, since when that is certain |
+| `lost` | sorted set | requests that HITL.sh does not know any more, by the time when that became certain |
 | `reconcile_lease` | string | the fencing token of the reconcile run that runs; expires with its lease |
 | `reconcile` | hash | the state of reconcile runs: checkpoint, horizon, pause, latest report |
 | `asked:<hash>`, `unverified:<hash>`, `checks:<hash>`, `reconcile:<hash>` | | the same for each further API key |
@@ -26,21 +26,21 @@
 | `claim:<claimant>` | string | its latest claim, should the answer be lost; expires with the lease |
 | `clock` | hash | the inbox clock: its latest tick, and the latest time that a script was given |
 | `wake` | list | a token here wakes one idle drain |
-| `drains` | sorted set | resident drains, by the time until which they announced to live |
+| `drains` | sorted set | resident drains, by the time at which their latest announcement expires |
 | `handlers` | sorted set | names of the handlers that drains have had, by when one last announced them |
 | `events` | sorted set | every event by the time of its acceptance |
-| `unrouted`, `unrouted_decisions` | sorted sets | events that no route wants, and the decisions among them |
+| `unrouted`, `unrouted_decisions` | sorted sets | events that no route matches, and the decisions among them |
 | `unfinished` | sorted set | events of which something is open, by the time of their acceptance |
-| `failed`, `held`, `quarantine` | sorted sets | what needs a person, since when it does |
+| `failed`, `held`, `quarantine` | sorted sets | what needs a person, by the time when it began to |
 | `quota:<callback id>`, `quota:<callback id>:<day>` | hash | how many events and bytes one callback URL has had kept |
 | `quarantine_bytes` | hash | bytes of the bodies in quarantine: `callback` and `verified` |
 | `reserve` | string | room for RQ's own writes: deleted when the server is full |
-| `suspects` | sorted set | what a worker died with and what waits to run alone, by since when; each is in `due` too |
+| `suspects` | sorted set | items that a worker died with and that wait to run alone, by since when; also in `due` |
 | `clearing` | string | the drain that runs suspects, one at a time |
 | `paused` | set | handlers that may not begin; `*` for all |
 | `resumes` | set | ids of resumes that drains have not carried out yet |
 | `turns:<request>` | sorted set | what waits while another event of the same request is handled |
-| `waiting:<handler>` | sorted set | effects that wait while as many of that handler run as may |
+| `waiting:<handler>` | sorted set | effects that wait because their handler runs at its `concurrency` |
 | `running` | hash | how many effects of a capped handler run |
 | `counters` | hash | deliveries by reason; `conflicts`, `misuses`, `repaired`, `api_429` |
 | `question:<id>` | hash | a question that was asked through us: its `record`, `revision` and `version` |

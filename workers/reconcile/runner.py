@@ -204,9 +204,9 @@ class ReconcileRunner:
 
     def _check_unverified(self, api: ApiCaller, budget: ReconcileBudget) -> None:
         """Check unverified requests: after all others, within their own cap on calls."""
-        names = [tracked.request.id for tracked in self._snapshot.unverified]
-        known = [self._recorder.tracked[name] for name in names if name in self._recorder.tracked]
-        due = [tracked for tracked in known if tracked.unverified]
+        request_ids = [tracked.request.id for tracked in self._snapshot.unverified]
+        still_tracked = [self._recorder.tracked[name] for name in request_ids if name in self._recorder.tracked]
+        due = [tracked for tracked in still_tracked if tracked.unverified]
         if not due:
             return
         budget.purpose = "unverified"

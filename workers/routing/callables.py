@@ -72,8 +72,8 @@ def name_of(function: Any) -> str:
 def place_of(function: Any) -> str:
     """Where it is defined, as ``module.name``."""
     called = _unwrapped(function)
-    named = called if hasattr(called, "__qualname__") else type(called)
-    return f"{getattr(named, '__module__', '?')}.{named.__qualname__}"
+    owner = called if hasattr(called, "__qualname__") else type(called)
+    return f"{getattr(owner, '__module__', '?')}.{owner.__qualname__}"
 
 
 def _unwrapped(function: Any) -> Any:

@@ -192,7 +192,7 @@ class Router:
     def wants(self, route: Route, decision: Decision) -> bool:
         """Whether this route runs for the decision; raises what a predicate raises.
 
-        An `otherwise` route runs if no other route matches, nor may match once more is known.
+        An `otherwise` route runs if no other route matches, nor could match with more fields.
         """
         if not route.otherwise:
             return route.matches(decision)
@@ -228,7 +228,7 @@ class Router:
         return frozenset({"response"}) if is_named else NO_FIELDS
 
     def _falls_to_otherwise(self, decision: Decision, matched: tuple[Route, ...]) -> bool:
-        """Whether `otherwise` runs: no route matches, nor may match once more is known, and its own rule holds."""
+        """Whether `otherwise` runs: no route matches, nor could match with more fields, and its own rule holds."""
         fallback = self._otherwise
         if fallback is None or matched or not fallback.matches(decision):
             return False

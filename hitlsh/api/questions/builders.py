@@ -102,9 +102,9 @@ def rating(
         "required": required,
     }
     if labels is not None:
-        given: Any = labels
-        if not isinstance(given, Mapping) or not all(isinstance(label, str) for label in given.values()):
-            raise ArgumentInvalid("labels", f"is {given!r}: give a text for each point, such as {{'1': 'Poor'}}")
+        points: Any = labels
+        if not isinstance(points, Mapping) or not all(isinstance(label, str) for label in points.values()):
+            raise ArgumentInvalid("labels", f"is {points!r}: give a text for each point, such as {{'1': 'Poor'}}")
         config["labels"] = {str(point): label for point, label in labels.items()}
     return Question(response_type="rating", response_config=config, check=check_number)
 
@@ -221,26 +221,27 @@ def _options(options: tuple[str | Option, ...]) -> list[Any]:
         duplicate = next((text for text in texts if texts.count(text) > 1), None)
         if duplicate is not None:
             raise ArgumentInvalid("options", f"has the {field} {duplicate!r} twice: every {field} must differ")
-    _check_told_apart(list(zip(values, labels, strict=True)))
+    _check_distinct_spellings(list(zip(values, labels, strict=True)))
     return [_as_json(option) for option in options]
 
 
-def _check_told_apart(options: list[tuple[str, str]]) -> None:
+def _check_distinct_spellings(options: list[tuple[str, str]]) -> None:
     """Refuse options that an answer may not distinguish: it is the value, the label or a snake_case form."""
-    seen: dict[str, tuple[str, str]] = {}
+    options_by_spelling: dict[str, tuple[str, str]] = {}
     for option in options:
         for spelling in {slug(text) for text in option}:
-            other = seen.get(spelling)
+            other = options_by_spelling.get(spelling)
             if other is not None:
                 raise ArgumentInvalid(
                     "options",
-                    f"has {_shown(other)} and {_shown(option)}, which an answer may not tell apart: choose values and "
-                    "labels that differ in more than case and punctuation, and no label that is another option's value",
+                    f"has {_describe(other)} and {_describe(option)}, which an answer may not tell apart: choose "
+                    "values and labels that differ in more than case and punctuation, and no label that is another "
+                    "option's value",
                 )
-        seen |= dict.fromkeys(map(slug, option), option)
+        options_by_spelling |= dict.fromkeys(map(slug, option), option)
 
 
-def _shown(option: tuple[str, str]) -> str:
+def _describe(option: tuple[str, str]) -> str:
     value, label = option
     return repr(value) if value == label else f"{value!r} ({label!r})"
 

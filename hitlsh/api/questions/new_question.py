@@ -21,7 +21,7 @@ WhenLimited = Literal["queue", "refuse"]
 #: Characters of a key.
 LONGEST_KEY = 200
 #: Loops that may be asked after the first.
-MOST_ESCALATIONS = 5
+MAX_ESCALATIONS = 5
 #: Bytes of a question as JSON.
 LARGEST_QUESTION = 65_536
 _SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = 60, 86_400
@@ -150,10 +150,10 @@ def _problems(question: NewQuestion) -> list[FieldProblem]:
                     problem="is missing: the next loop is asked when this one times out, so give 60 to 86400",
                 )
             )
-    if len(question.escalate_to) > MOST_ESCALATIONS:
+    if len(question.escalate_to) > MAX_ESCALATIONS:
         problems.append(
             FieldProblem(
-                field="escalate_to", problem=f"has {len(question.escalate_to)} loops: give at most {MOST_ESCALATIONS}"
+                field="escalate_to", problem=f"has {len(question.escalate_to)} loops: give at most {MAX_ESCALATIONS}"
             )
         )
     try:

@@ -48,8 +48,8 @@ def create_chain(
 def get_chain(request_id: str, json_wanted: bool) -> None:
     """Show the approval chain of a request."""
     with client_from_environment() as client:
-        found = client.chains.get(request_id)
-    _show(found, json_wanted)
+        approval_chain = client.chains.get(request_id)
+    _show(approval_chain, json_wanted)
 
 
 @chain.command("decide")

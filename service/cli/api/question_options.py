@@ -55,7 +55,7 @@ class QuestionOptions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def question(self) -> Question:
-        """How it can be answered."""
+        """The response type of the question, with its options or limits."""
         match self.response_type:
             case "single_select":
                 return single_select(*self.options)
@@ -96,7 +96,7 @@ class QuestionOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _OPTIONS = (
-    click.option("--loop", required=True, help="Id of the loop; `ask` accepts its name too."),
+    click.option("--loop", required=True, help="Id of the loop; `hitl-receiver ask` accepts its name too."),
     click.option("--text", required=True, help="The question. May contain Markdown."),
     click.option(
         "--type", "response_type", default="single_select", show_default=True, type=NameChoice(_TYPES),

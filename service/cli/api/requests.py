@@ -124,7 +124,7 @@ def add_feedback(
     category: Literal["positive", "constructive", "issue"] | None,
     json_wanted: bool,
 ) -> None:
-    """Tell the reviewer how a completed request was answered. Possible once."""
+    """Rate the answer to a completed request, for its reviewer. HITL.sh accepts one rating for each request."""
     with client_from_environment() as client:
         stored = client.requests.feedback(
             request_id,

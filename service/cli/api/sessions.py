@@ -45,8 +45,8 @@ def list_sessions(status: str | None, agent_type: str | None, limit: int, json_w
     """List sessions; one call per hundred."""
     with client_from_environment() as client:
         pages = client.sessions.list(status=status, agent_type=agent_type, page_size=min(limit, 100))
-        found = tuple(islice(pages, limit))
-    print_resource(found, _SESSION_HEADS, [_session_row(each) for each in found], json_wanted)
+        sessions = tuple(islice(pages, limit))
+    print_resource(sessions, _SESSION_HEADS, [_session_row(item) for item in sessions], json_wanted)
 
 
 @session.command("get")
@@ -55,8 +55,8 @@ def list_sessions(status: str | None, agent_type: str | None, limit: int, json_w
 def get_session(session_id: str, json_wanted: bool) -> None:
     """Show one session."""
     with client_from_environment() as client:
-        found = client.sessions.get(session_id)
-    _show_session(found, json_wanted)
+        agent_session = client.sessions.get(session_id)
+    _show_session(agent_session, json_wanted)
 
 
 @session.command("update")
@@ -216,12 +216,12 @@ def report_action(
     _show_turn(turn, json_wanted)
 
 
-def _show_session(found: Session, json_wanted: bool) -> None:
-    print_resource(found, _SESSION_HEADS, [_session_row(found)], json_wanted)
+def _show_session(agent_session: Session, json_wanted: bool) -> None:
+    print_resource(agent_session, _SESSION_HEADS, [_session_row(agent_session)], json_wanted)
 
 
-def _session_row(found: Session) -> tuple[object, ...]:
-    return found.id, found.agent_type, found.status, found.loop_id, found.turn_count, found.created_at
+def _session_row(item: Session) -> tuple[object, ...]:
+    return item.id, item.agent_type, item.status, item.loop_id, item.turn_count, item.created_at
 
 
 def _show_turn(turn: Turn, json_wanted: bool) -> None:

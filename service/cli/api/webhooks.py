@@ -7,13 +7,15 @@ from service.cli.api.client import client_from_environment
 from service.cli.api.printing import print_resource, raw_json_option
 from service.cli.output import cut
 
-#: Asked for rather than given on the command line, which other users of the machine can read.
-_secret = click.option("--secret", prompt="Webhook secret", hide_input=True, help="Asked for if it is left out.")
+#: The command prompts for it, because other users of the machine can read a command line.
+_secret = click.option(
+    "--secret", prompt="Webhook secret", hide_input=True, help="Without it, the command prompts for the secret."
+)
 
 
 @click.group("webhook")
 def webhook() -> None:
-    """Manage account webhooks. HITL.sh announces these calls as future ones."""
+    """Manage account webhooks. HITL.sh documents these calls as future endpoints, so they may fail."""
 
 
 @webhook.command("create")
@@ -34,7 +36,7 @@ def create_webhook(url: str, events: tuple[str, ...], loop_id: str | None, secre
 @_secret
 @raw_json_option
 def rotate_secret(webhook_id: str, secret: str, json_wanted: bool) -> None:
-    """Have HITL.sh sign with another secret. Let the receiver accept both first."""
+    """Replace the secret with which HITL.sh signs. List both secrets in HITL_WEBHOOK_SECRETS first."""
     with client_from_environment() as client:
         rotated = client.webhooks.rotate_secret(webhook_id, secret)
     _show(rotated, json_wanted)
@@ -50,8 +52,8 @@ def test_webhook(webhook_id: str, json_wanted: bool) -> None:
     _show(tested, json_wanted)
 
 
-def _show(found: WebhookRegistration, json_wanted: bool) -> None:
-    print_resource(found, ("ID", "EVENTS", "URL"), [(found.id, cut(", ".join(found.events)), found.url)], json_wanted)
+def _show(item: WebhookRegistration, json_wanted: bool) -> None:
+    print_resource(item, ("ID", "EVENTS", "URL"), [(item.id, cut(", ".join(item.events)), item.url)], json_wanted)
 
 
 COMMANDS: tuple[click.Command, ...] = (webhook,)

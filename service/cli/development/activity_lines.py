@@ -29,11 +29,11 @@ _HINTS = {
     "method_not_allowed": "HITL.sh uses POST",
     "not_json": "its body is verified but no JSON; it is quarantined",
     "unknown_shape": "its body is verified but has no known form; it is quarantined",
-    "unrouted": "no handler wants it",
+    "unrouted": "no route matches it",
     "duplicate": "it was received before",
     "conflict": "another outcome of its request was received before",
     "overruled": "stronger evidence disagrees",
-    "stale": "it ended before this receiver's start",
+    "stale": "it ended too long ago to be routed",
     "misused": "its callback URL may not report it",
     "over_quota": "its callback URL has used up its quota",
     "redis_unreachable": "Redis does not answer",
@@ -46,7 +46,7 @@ _ROUTED = {"accepted", "conflict"}
 #: Texts of the ends of attempts; done, retry and failed are followed by the duration.
 _END_TEXTS = {
     "retry": "failed",
-    "failed": "failed for good",
+    "failed": "gave up",
     "skipped": "skipped: its conditions do not hold",
     "held": "held: no handler has this name",
     "unconfirmed": "waits for confirmation",
@@ -117,8 +117,8 @@ def answer_text(delivery: DeliveryAnswered) -> str:
     reason = f"{delivery.reason}: {hint}" if hint else delivery.reason
     if not delivery.event_key:
         return reason
-    named = event_text(delivery.event, delivery.event_key)
-    return named if delivery.reason == "accepted" else f"{named} {reason}"
+    event = event_text(delivery.event, delivery.event_key)
+    return event if delivery.reason == "accepted" else f"{event} {reason}"
 
 
 def attempt_text(attempt: AttemptEnded) -> str:

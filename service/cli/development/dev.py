@@ -85,7 +85,7 @@ def run(folder: Path, *, port: int, handlers: str | None, tunnel_command: str | 
     lines = ActivityLines(_prefix("delivery"))
     check_ports(port, sandbox_port)
     with ExitStack() as parts:
-        parts.enter_context(dev_ports.registered(*([port, sandbox_port] if sandbox_port else [port])))
+        parts.enter_context(dev_ports.register_ports(*([port, sandbox_port] if sandbox_port else [port])))
         client = None
         if tunnel_command is not None:
             client = parts.enter_context(Tunnel(tunnel_command, port, print_line=_print_tunnel_line))

@@ -23,7 +23,7 @@ class CannotSend(ServiceError):
 
 
 _MEANINGS = {
-    200: "stored before, or no handler wants it",
+    200: "stored before, or no route matches its event",
     202: "stored; a worker runs the handlers",
     400: "verified, but not JSON; stored raw",
     401: "not verified: the secret differs, or the token is forged or expired",

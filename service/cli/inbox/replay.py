@@ -20,7 +20,7 @@ from workers.settings import Settings
 @keys_argument
 @all_option
 @filter_options("handler", "event", "loop", "request", "state", "since", "until")
-@click.option("--unrouted", is_flag=True, help="Events that no route wanted when they came: --state unrouted.")
+@click.option("--unrouted", is_flag=True, help="Events that no route matched when they arrived: --state unrouted.")
 @click.option(
     "--force",
     is_flag=True,

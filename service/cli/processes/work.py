@@ -51,7 +51,7 @@ def run(settings: Settings, *, processes: int, queue: QueueName | None = None) -
         jobs.serve_reconcile_runs(settings)
         return
     with explain_handlers():  # a mistake in the handlers is reported before any process starts
-        worker = jobs.Work.from_settings(settings)
+        worker = jobs.PreparedWork.from_settings(settings)
     check_redis_once(settings.redis_url, until_then="no handler runs, and after a minute this program ends")
     if not is_checked():
         warn_of_unsent_fields(settings, worker.router)

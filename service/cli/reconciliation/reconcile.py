@@ -112,19 +112,19 @@ def _exit_status(report: ReconcileReport, *, stopped: bool) -> int:
 def _stop_on_signal() -> Iterator[Event]:
     """Yield an event that Ctrl+C and SIGTERM set. A second signal ends the program as usual."""
     stopping = Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopping.set()
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
 
-    for number in before:
+    for number in previous_handlers:
         signal.signal(number, stop)
     try:
         yield stopping
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
 
 

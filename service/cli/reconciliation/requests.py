@@ -23,7 +23,7 @@ from workers.inbox.tracker.tracked_listing import State
 def requests(state: str | None, limit: int, json_wanted: bool) -> None:
     """List tracked requests.
 
-    With their origin, state, and the times of the last and the next check at HITL.sh. Newest first; with --state
+    Shows their origin, their state, and the times of the last and the next check at HITL.sh. Newest first; with --state
     open, in the order of their next check. LEARNED says how a request became known: asked (through hitl-receiver),
     callback, event (an account webhook) or listing (found at the API). Reads REDIS_URL, or the `dev` stack in this
     folder.

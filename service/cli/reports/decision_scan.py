@@ -12,20 +12,20 @@ from workers.inbox.queries import search
 from workers.inbox.queries.search import Filter
 
 
-class Decided(msgspec.Struct, frozen=True, kw_only=True):
+class DecidedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event that ended its request, and its content."""
 
     event: EventSummary
     content: Event
 
     @property
-    def holds(self) -> bool:
-        """Whether it is the outcome of its request: neither overruled nor in conflict with an earlier one."""
-        is_out = self.event.conflict or self.event.overruled is not None
-        return not is_out and self.event.state not in {"stale", "misused"}
+    def is_decision(self) -> bool:
+        """Whether it is the decision of its request: neither overruled nor in conflict with an earlier outcome."""
+        has_lost = self.event.conflict or self.event.overruled is not None
+        return not has_lost and self.event.state not in {"stale", "misused"}
 
 
-def scan_decisions(redis: Redis, conditions: Filter, *, label: str, prints: bool = False) -> Iterator[Decided]:
+def scan_decisions(redis: Redis, conditions: Filter, *, label: str, prints: bool = False) -> Iterator[DecidedEvent]:
     """The matching events that ended a request, oldest first. Holds few of them in memory at a time.
 
     `prints`: each is written to standard output.
@@ -34,5 +34,5 @@ def scan_decisions(redis: Redis, conditions: Filter, *, label: str, prints: bool
         for count, events in search.scan_events(redis, conditions):
             for event in events:
                 if isinstance(event.content, Event) and event.content.outcome is not None:
-                    yield Decided(event=event, content=event.content)
+                    yield DecidedEvent(event=event, content=event.content)
             advance(count)

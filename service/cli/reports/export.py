@@ -11,7 +11,7 @@ from service.cli.inbox.selection import filter_options
 from service.cli.options import NameChoice
 from service.cli.output import print_json_line
 from service.cli.reports.csv_cells import CsvWriter
-from service.cli.reports.decision_scan import Decided, scan_decisions
+from service.cli.reports.decision_scan import DecidedEvent, scan_decisions
 from workers.inbox.queries.search import Filter
 from workers.telemetry.error_text import error_summary
 
@@ -35,7 +35,7 @@ def export(format_name: Literal["jsonl", "csv"], personal_data: bool, **filters:
 
     JSON objects have the fields of `events --json`. In CSV, a decision without effects has one row, and text that a
     spreadsheet would take for a formula begins with an apostrophe. Where two outcomes of a request differ, the
-    one that does not hold has conflict or overruled set. Reads REDIS_URL, or the `dev` stack in this folder.
+    one that is not the decision has conflict or overruled set. Reads REDIS_URL, or the `dev` stack in this folder.
 
     \b
     hitl-receiver export --since 30d > decisions.jsonl
@@ -57,14 +57,14 @@ def export(format_name: Literal["jsonl", "csv"], personal_data: bool, **filters:
             check_values(redis, conditions)
 
 
-def _fields(decided: Decided, *, personal_data: bool) -> dict[str, Any]:
+def _fields(decided: DecidedEvent, *, personal_data: bool) -> dict[str, Any]:
     fields = full_event_fields(decided.event)
     if not personal_data:
         fields["content"] = without_personal_data(decided.event, fields["content"], option=_OPTION)
     return fields
 
 
-def _row(decided: Decided, fields: dict[str, Any], effect: dict[str, Any]) -> list[Any]:
+def _row(decided: DecidedEvent, fields: dict[str, Any], effect: dict[str, Any]) -> list[Any]:
     content = fields["content"]
     reviewer = content.get("reviewer") or {}
     columns = {

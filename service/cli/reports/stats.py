@@ -15,7 +15,7 @@ from service.cli.inbox.filter_values import check_values
 from service.cli.inbox.selection import filter_options
 from service.cli.options import json_option
 from service.cli.output import cell, echo, print_json, print_table
-from service.cli.reports.decision_scan import Decided, scan_decisions
+from service.cli.reports.decision_scan import DecidedEvent, scan_decisions
 from workers.inbox.event_records import OPEN_STATES, EffectRecord
 from workers.inbox.queries.search import Filter
 
@@ -37,7 +37,7 @@ class HandlerFigures:
         self.ends: Counter[str] = Counter()
         self.delays = array("d")
 
-    def add(self, decided: Decided, effect: EffectRecord | None) -> None:
+    def add(self, decided: DecidedEvent, effect: EffectRecord | None) -> None:
         assert decided.content.outcome is not None
         self.outcomes[decided.content.outcome] += 1
         if effect is None:
@@ -63,9 +63,9 @@ class HandlerFigures:
 def stats(json_wanted: bool, **filters: Any) -> None:
     """Count decisions by handler and outcome, with the time to their handlers.
 
-    MEDIAN and P95 are of the time from the answer at HITL.sh to the begin of the handler's last attempt, without
-    effects that a person had run again. Outcomes that do not hold are left out. Without --since, the decisions of the
-    last 24 hours are counted. Reads REDIS_URL, or the `dev` stack in this folder.
+    MEDIAN and P95 are of the time from the answer at HITL.sh to the start of the handler's last attempt, without
+    effects that a person had run again. An outcome that is not the decision of its request is not counted. Without
+    --since, the decisions of the last 24 hours are counted. Reads REDIS_URL, or the `dev` stack in this folder.
 
     \b
     hitl-receiver stats --since 7d --handler pay_out
@@ -75,7 +75,7 @@ def stats(json_wanted: bool, **filters: Any) -> None:
         figures: defaultdict[str, HandlerFigures] = defaultdict(HandlerFigures)
         total: Counter[str] = Counter()
         for decided in scan_decisions(redis, conditions, label="Stats"):
-            if not decided.holds:
+            if not decided.is_decision:
                 continue
             total[decided.content.outcome or ""] += 1
             for effect in decided.event.effects or (None,):

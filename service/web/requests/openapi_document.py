@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from hitlsh.api.questions.new_question import LONGEST_KEY, MOST_ESCALATIONS, NewQuestion
+from hitlsh.api.questions.new_question import LONGEST_KEY, MAX_ESCALATIONS, NewQuestion
 from hitlsh.asking.asked_request import AskedRequest
 from service.web.requests import problems
 from service.web.requests.problems import Problem
@@ -42,7 +42,7 @@ _QUESTION: dict[str, Json] = {
     "when_limited": {"description": "When the hour's calls to HITL.sh are used up: ask later, or answer 429."},
     "escalate_to": {
         "description": "Loops that are asked one after another when the one before has timed out.",
-        "maxItems": MOST_ESCALATIONS,
+        "maxItems": MAX_ESCALATIONS,
     },
     "trust": {"description": "The least trust that the outcome must have."},
 }
@@ -79,11 +79,14 @@ _LIMIT: Json = {
 _AFTER: Json = {
     "name": "after",
     "in": "query",
-    "description": "`next` of the page before.",
+    "description": "`next` of the previous page.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
 }
 _RETRY_AFTER: Json = {
-    "Retry-After": {"description": "Seconds after which to come again.", "schema": {"type": "integer", "minimum": 0}}
+    "Retry-After": {
+        "description": "Seconds after which to repeat the call.",
+        "schema": {"type": "integer", "minimum": 0},
+    }
 }
 #: Problems that every call may answer with.
 _COMMON = {
@@ -166,7 +169,7 @@ def _events_operation() -> Json:
     event = {"type": "object", "properties": {"id": {"type": "string"}, "data": data}, "required": ["id", "data"]}
     replies = {
         "200": {"description": description, "content": {"text/event-stream": {"schema": event}}},
-        "204": {"description": "The reader has the outcome: it need not come again."},
+        "204": {"description": "The client has the outcome, so it need not reconnect."},
     }
     return {"parameters": [_TRUST, _LAST_EVENT_ID]} | _operation(
         "followRequest", "Follow a request", "read", replies, {404: "There is no such request."}

@@ -81,7 +81,7 @@ class QueryParameters:
         """The `next` of the previous page; None for the first."""
         text = self._text("after")
         if text is not None and not is_request_id(text):
-            self._refuse("after", "must be the `next` of the page before")
+            self._refuse("after", "must be the `next` of the previous page")
             return None
         return text
 

@@ -337,4 +337,4 @@ class WaitingHub:
         if is_subscribed:
             logger.info("waits.subscribed")
         else:
-            logger.warning("waits.unsubscribed reason=%s: waits go on once Redis is there again", reason)
+            logger.warning("waits.unsubscribed reason=%s: waits continue once Redis is available again", reason)

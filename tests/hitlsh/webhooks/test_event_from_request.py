@@ -23,21 +23,21 @@ def request(**changes: Any) -> dict[str, Any]:
 def test_a_request_of_the_api_is_the_same_event_as_its_webhook() -> None:
     webhook = event((SAMPLES / "callback-v2.completed.single_select.json").read_bytes())
 
-    found = event_from_request(request())
+    from_api = event_from_request(request())
 
-    assert found is not None
-    assert (found.key, found.fingerprint) == (webhook.key, webhook.fingerprint)
-    assert (found.variant, found.response, found.metadata) == ("api", webhook.response, {"order": 88})
+    assert from_api is not None
+    assert (from_api.key, from_api.fingerprint) == (webhook.key, webhook.fingerprint)
+    assert (from_api.variant, from_api.response, from_api.metadata) == ("api", webhook.response, {"order": 88})
 
 
 @pytest.mark.parametrize(("word", "name"), [("timed_out", "request.timeout"), ("cancelled", "request.cancelled")])
 def test_an_unanswered_request_of_the_api_tells_no_answer(word: str, name: str) -> None:
-    found = event_from_request(request(status=word, updated_at="2026-05-04T10:00:00Z"))
+    from_api = event_from_request(request(status=word, updated_at="2026-05-04T10:00:00Z"))
 
-    assert found is not None
-    assert (found.name, found.response, found.reviewer) == (name, None, None)
-    assert found.key == f"{name}:{ID}"
-    assert found.occurred_at is not None
+    assert from_api is not None
+    assert (from_api.name, from_api.response, from_api.reviewer) == (name, None, None)
+    assert from_api.key == f"{name}:{ID}"
+    assert from_api.occurred_at is not None
 
 
 @pytest.mark.parametrize("changes", [{"status": "pending"}, {"status": "odd"}, {"status": None}, {"id": 5}])
@@ -50,15 +50,15 @@ def test_notes_that_nest_too_deep_do_not_hide_an_outcome() -> None:
     for _ in range(100):
         deep = {"deeper": deep}
 
-    found = event_from_request(request(context=deep))
+    from_api = event_from_request(request(context=deep))
 
-    assert found is not None
-    assert found.metadata is None
+    assert from_api is not None
+    assert from_api.metadata is None
 
 
 @pytest.mark.parametrize("file", WHOLE, ids=lambda file: file.name)
 def test_the_vendors_own_request_object_is_read(file: Path) -> None:
-    found = event_from_request(json.loads(file.read_bytes())["data"]["request"])
+    from_api = event_from_request(json.loads(file.read_bytes())["data"]["request"])
 
-    assert found is not None
-    assert found.response == "Publish"
+    assert from_api is not None
+    assert from_api.response == "Publish"

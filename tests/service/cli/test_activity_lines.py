@@ -68,7 +68,7 @@ def test_each_further_handler_gets_a_line(lines: Lines) -> None:
 @pytest.mark.parametrize(
     ("ended", "text"),
     [
-        (attempt("failed", error="ValueError: no"), "pay_out failed for good 12 ms: ValueError: no"),
+        (attempt("failed", error="ValueError: no"), "pay_out gave up 12 ms: ValueError: no"),
         (
             attempt("retry", error="ValueError: no", retry_after=90.0),
             "pay_out failed 12 ms, again in 90 s: ValueError: no",
@@ -103,7 +103,7 @@ def test_a_delivery_that_no_handler_gets_says_why(lines: Lines) -> None:
 def test_text_from_outside_is_escaped(lines: Lines) -> None:
     hostile = DeliveryAnswered(status=200, reason="unrouted", event="a\x1b[2Jb", event_key="a\x1b[2Jb:1\n2")
 
-    assert lines.show(hostile) == ["| 200 a\\x1b[2Jb 1\\n2 unrouted: no handler wants it"]
+    assert lines.show(hostile) == ["| 200 a\\x1b[2Jb 1\\n2 unrouted: no route matches it"]
 
 
 def test_an_event_that_no_handler_gets_says_so(lines: Lines) -> None:

@@ -358,7 +358,7 @@ async def test_unrouted_events_are_replayed_once_they_have_a_route(run: Run, inb
     planned = run("replay", "--unrouted", "--dry-run")
     replayed = run("replay", "--unrouted", "--yes")
 
-    assert "events that no route wanted: add a route, then `hitl-receiver replay --unrouted`" in counted.stdout
+    assert "events that no route matched: add a route, then `hitl-receiver replay --unrouted`" in counted.stdout
     assert planned.stdout.splitlines()[0] == "would replay 3 effects"
     assert (replayed.stdout, set(states(redis))) == ("replayed 3 effects\n", {"pay", "notify", "audit"})
     assert json.loads(run("status", "--json").stdout)["unrouted"] == 0

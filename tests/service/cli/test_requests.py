@@ -55,12 +55,12 @@ def test_tracked_requests_are_listed_newest_first(run: Run, redis: Redis) -> Non
     track(redis, "new", hours_ago=1)
     accept(redis, "told", created_at="2020-03-01T12:00:00Z")
 
-    found = json.loads(run("requests", "--json").stdout)
+    rows = json.loads(run("requests", "--json").stdout)
 
-    assert [(one["request_id"], one["state"]) for one in found] == [
+    assert [(one["request_id"], one["state"]) for one in rows] == [
         ("new", "open"), ("old", "open"), ("told", "completed"),
     ]  # fmt: skip
-    assert found[-1]["created_at"] == "2020-03-01T12:00:00Z"
+    assert rows[-1]["created_at"] == "2020-03-01T12:00:00Z"
 
 
 def test_requests_of_a_key_that_is_no_longer_polled_are_unreachable(run: Run, redis: Redis) -> None:
@@ -69,9 +69,9 @@ def test_requests_of_a_key_that_is_no_longer_polled_are_unreachable(run: Run, re
     api_keys.configure(redis, ["the new key"], lookback=60)
     track(redis, "of-the-new-key")
 
-    found = json.loads(run("requests", "--json").stdout)
+    rows = json.loads(run("requests", "--json").stdout)
 
-    assert [(one["request_id"], one["state"]) for one in found] == [
+    assert [(one["request_id"], one["state"]) for one in rows] == [
         ("of-the-new-key", "open"), ("of-the-old-key", "unreachable"),
     ]  # fmt: skip
     assert names(run("requests", "--state", "open")) == ["of-the-new-key"]
@@ -87,9 +87,9 @@ def test_open_requests_are_in_the_order_of_their_next_check(run: Run, redis: Red
     accept(redis, "r7")
     redis.zadd(keys.CHECKS, {api_keys.DISCOVERY: 1, "r7": 2})  # decided meanwhile
 
-    found = names(run("requests", "--state", "open", "--limit", "300"))
+    rows = names(run("requests", "--state", "open", "--limit", "300"))
 
-    assert found == [f"r{number}" for number in reversed(range(250)) if number != 7]
+    assert rows == [f"r{number}" for number in reversed(range(250)) if number != 7]
 
 
 def test_a_truncated_list_of_requests_is_reported(run: Run, redis: Redis) -> None:
@@ -140,10 +140,10 @@ def test_an_event_by_another_requests_callback_url_is_listed_though_its_request_
     overrule(redis, accept(redis, "r1"), at=time.time(), by="another request's callback URL")
     redis.delete(keys.request("r1"))
 
-    [found] = json.loads(run("requests", "--state", "overruled", "--json").stdout)
+    [rows] = json.loads(run("requests", "--state", "overruled", "--json").stdout)
 
-    assert (found["request_id"], found["state"]) == ("r1", None)
-    assert found["overruled"]["by"] == "another request's callback URL"
+    assert (rows["request_id"], rows["state"]) == ("r1", None)
+    assert rows["overruled"]["by"] == "another request's callback URL"
 
 
 def test_doubts_about_an_open_request_are_shown(run: Run, redis: Redis) -> None:
@@ -200,9 +200,9 @@ def test_the_hours_are_a_table_with_a_bar(run: Run, redis: Redis) -> None:
 def test_a_webhook_of_a_later_hour_makes_no_negative_loss(run: Run, redis: Redis) -> None:
     redis.hset(keys.webhook_health(int(time.time()) // 3600), mapping={"webhook": 5, "overtaken": 2})
 
-    [found] = json.loads(run("webhook-health", "--hours", "1", "--json").stdout)
+    [rows] = json.loads(run("webhook-health", "--hours", "1", "--json").stdout)
 
-    assert (found["webhook"], found["reconcile"], found["overtaken"], found["lost"]) == (5, 0, 2, 0.0)
+    assert (rows["webhook"], rows["reconcile"], rows["overtaken"], rows["lost"]) == (5, 0, 2, 0.0)
 
 
 def test_hours_without_decisions_are_shown(run: Run) -> None:

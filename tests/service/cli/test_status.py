@@ -54,8 +54,8 @@ def leave(redis: Redis, **changes: Any) -> None:
 
 
 def reconciliation(run: Run, **environ: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run("--json", **environ).stdout)["reconciliation"]
-    return found
+    fields: dict[str, Any] = json.loads(run("--json", **environ).stdout)["reconciliation"]
+    return fields
 
 
 def alarms(run: Run) -> list[str]:
@@ -108,9 +108,14 @@ def test_an_ended_request_that_awaits_confirmation_is_not_open(run: Run, redis: 
     track(redis, "ended", hours_ago=9)
     await_confirmation(redis, "ended", accept(redis, "ended"), "pay", "notify", at=time.time())
 
-    found = reconciliation(run)
+    fields = reconciliation(run)
 
-    assert (found["open"], found["oldest"], found["awaiting_confirmation"], found["unconfirmed"]) == (1, "open", 1, 2)
+    assert (fields["open"], fields["oldest"], fields["awaiting_confirmation"], fields["unconfirmed"]) == (
+        1,
+        "open",
+        1,
+        2,
+    )
     assert "unconfirmed 2 effects wait until HITL.sh confirms the outcome of 1 request" in words(run())
 
 
@@ -141,9 +146,9 @@ def test_the_calls_of_this_hour_are_shown(run: Run, redis: Redis) -> None:
     RedisBudget(redis, KEY, purpose="asking").spend()
     RedisBudget(redis, KEY, purpose="reconcile").spend()
 
-    found = reconciliation(run)["calls"]
+    fields = reconciliation(run)["calls"]
 
-    assert (found["asking"], found["asked"], found["reconciled"], found["overcounts"]) == (48, 1, 1, 0)
+    assert (fields["asking"], fields["asked"], fields["reconciled"], fields["overcounts"]) == (48, 1, 1, 0)
     assert "calls left 48 of 100 an hour, until " in words(run())
 
 
@@ -151,9 +156,9 @@ def test_the_calls_of_an_earlier_hour_are_not_shown(run: Run, redis: Redis) -> N
     budget = RedisBudget(redis, KEY, purpose="asking")
     budget.run("spend", "asking", now=time.time() - 3 * HOUR)
 
-    found = reconciliation(run)["calls"]
+    fields = reconciliation(run)["calls"]
 
-    assert (found["asking"], found["asked"], found["resets_at"]) == (50, 0, None)
+    assert (fields["asking"], fields["asked"], fields["resets_at"]) == (50, 0, None)
 
 
 def test_webhooks_and_runs_of_a_day_are_summed_up(run: Run, redis: Redis) -> None:

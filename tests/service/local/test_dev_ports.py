@@ -22,7 +22,7 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_the_stack_that_has_a_port_is_named(port: int, tmp_path: Path) -> None:
     with (
-        dev_ports.registered(port),
+        dev_ports.register_ports(port),
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(ServerUnavailable) as refused,
     ):
@@ -36,7 +36,7 @@ def test_the_stack_that_has_a_port_is_named(port: int, tmp_path: Path) -> None:
 
 def test_the_port_of_the_sandbox_is_explained(port: int) -> None:
     with (
-        dev_ports.registered(port, port + 1),
+        dev_ports.register_ports(port, port + 1),
         socket.create_server(("127.0.0.1", port + 1)),
         pytest.raises(ServerUnavailable, match=rf"^Port {port + 1}, for the sandbox \(1 above --port\), is in use"),
     ):
@@ -44,7 +44,7 @@ def test_the_port_of_the_sandbox_is_explained(port: int) -> None:
 
 
 def test_another_program_is_not_named(port: int) -> None:
-    with dev_ports.registered(port):
+    with dev_ports.register_ports(port):
         pass  # its note stays, and nobody holds it
     with socket.create_server(("127.0.0.1", port)), pytest.raises(ServerUnavailable) as refused:
         check_ports(port)

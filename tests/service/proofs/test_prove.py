@@ -60,8 +60,8 @@ def test_a_receiver_proves_itself(receiver: Receiver, server: EmbeddedServer, re
 
     run = CliRunner().invoke(cli, words, env={**ENVIRON, "REDIS_URL": server.url})
 
-    found = json.loads(run.stdout)["findings"]
-    assert [(one["check"], one["level"]) for one in found] == [
+    problems = json.loads(run.stdout)["findings"]
+    assert [(one["check"], one["level"]) for one in problems] == [
         *[(f"prove.{name}", "ok") for name in ("identity", "secrets", *CASES)],
         *[(f"prove.{name}", "ok") for name in ("identity", "repeated", "forged", "late", *CASES[2:])],
     ]
@@ -115,20 +115,20 @@ def staging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 
 
 def test_another_installation_with_the_same_secrets(staging: Receiver, server: EmbeddedServer, redis: Redis) -> None:
-    found = bad(prove(server, f"http://127.0.0.1:{staging.port}", redis))
+    problems = bad(prove(server, f"http://127.0.0.1:{staging.port}", redis))
 
-    assert [(check, level) for check, level, _ in found] == [("identity", "error")] * 2
-    assert all("with another Redis than REDIS_URL here" in text for _, _, text in found)
+    assert [(check, level) for check, level, _ in problems] == [("identity", "error")] * 2
+    assert all("with another Redis than REDIS_URL here" in text for _, _, text in problems)
     assert not list(redis.scan_iter(keys.proof("*")))
 
 
 def test_a_receiver_with_other_secrets(receiver: Receiver, server: EmbeddedServer, redis: Redis) -> None:
     environ = {"HITL_WEBHOOK_SECRETS": "whsec_of_somebody_else", "HITL_CALLBACK_SECRETS": "callback_of_somebody_else"}
 
-    found = bad(prove(server, f"http://127.0.0.1:{receiver.port}", redis, **environ))
+    problems = bad(prove(server, f"http://127.0.0.1:{receiver.port}", redis, **environ))
 
-    assert [check for check, _, _ in found] == ["identity", "identity"]
-    assert all("401 without a proof: a receiver with another secret" in text for _, _, text in found)
+    assert [check for check, _, _ in problems] == ["identity", "identity"]
+    assert all("401 without a proof: a receiver with another secret" in text for _, _, text in problems)
 
 
 def test_a_receiver_that_was_not_restarted_after_a_rotation(
@@ -136,10 +136,10 @@ def test_a_receiver_that_was_not_restarted_after_a_rotation(
 ) -> None:
     rotated = {"HITL_WEBHOOK_SECRETS": f"{SECRET},whsec_newer_than_both", "HITL_CALLBACK_SECRETS": CALLBACK_KEY}
 
-    found = bad(prove(server, f"http://127.0.0.1:{receiver.port}", redis, **rotated))
+    problems = bad(prove(server, f"http://127.0.0.1:{receiver.port}", redis, **rotated))
 
-    assert [(check, level) for check, level, _ in found] == [("identity", "error"), ("secrets", "error")]
-    assert found[1][2].endswith("the receiver has secret 1 of 2, and not the newest.")
+    assert [(check, level) for check, level, _ in problems] == [("identity", "error"), ("secrets", "error")]
+    assert problems[1][2].endswith("the receiver has secret 1 of 2, and not the newest.")
 
 
 def test_a_receiver_that_lacks_an_earlier_secret(receiver: Receiver, server: EmbeddedServer, redis: Redis) -> None:
@@ -180,16 +180,16 @@ def test_a_receiver_that_takes_no_deliveries_now(tmp_path: Path) -> None:
         redis.setrange("filler", 20 << 20, "x")
         redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / 0.95))
         wait_until(lambda: nearly_full.client.get("/health/ready").status_code == 503)
-        found = bad(prove(own, f"http://127.0.0.1:{nearly_full.port}", redis))
+        problems = bad(prove(own, f"http://127.0.0.1:{nearly_full.port}", redis))
 
-    assert [(check, level) for check, level, _ in found] == [("accepted", "error")] * 2
-    assert all("does not take deliveries now (not_ready)" in text for _, _, text in found)
+    assert [(check, level) for check, level, _ in problems] == [("accepted", "error")] * 2
+    assert all("does not take deliveries now (not_ready)" in text for _, _, text in problems)
 
 
 def test_a_port_without_a_listener_is_an_error(server: EmbeddedServer, redis: Redis) -> None:
-    found = bad(prove(server, f"http://127.0.0.1:{free_port()}", redis))
+    problems = bad(prove(server, f"http://127.0.0.1:{free_port()}", redis))
 
-    assert [(check, "ConnectError" in text) for check, _, text in found] == [("identity", True)] * 2
+    assert [(check, "ConnectError" in text) for check, _, text in problems] == [("identity", True)] * 2
 
 
 # -- on the way ----------------------------------------------------------------------------------------
@@ -324,15 +324,17 @@ def test_harm_on_the_way_is_named(harm: str, receiver: Receiver, server: Embedde
 
     with proxy(behaviour, receiver.port) as url:
         findings = prove(server, url, redis)
-    found = bad(findings)
+    problems = bad(findings)
 
     if any(level == "error" for _, level, _ in expected) and harm != "a path that is changed":
         assert not any("is accepted" in one.text for one in findings)
     if harm == "refusals that are hidden":
-        assert {check for check, _, _ in found} == {"forged", "late", "malformed", "oversized"}
-        found = found[:1]
-    assert [(check, level) for check, level, _ in found] == [(check, level) for check, level, _ in expected], found
-    for (_, _, text), (_, _, part) in zip(found, expected, strict=True):
+        assert {check for check, _, _ in problems} == {"forged", "late", "malformed", "oversized"}
+        problems = problems[:1]
+    assert [(check, level) for check, level, _ in problems] == [(check, level) for check, level, _ in expected], (
+        problems
+    )
+    for (_, _, text), (_, _, part) in zip(problems, expected, strict=True):
         assert part in text
         assert "hitl-proof" not in text
     assert refusals(receiver) == before
@@ -347,11 +349,11 @@ def test_a_proxy_that_lets_nothing_through(receiver: Receiver, server: EmbeddedS
         return Message(status=504)
 
     with proxy(hang, receiver.port) as url:
-        found = bad(prove(server, url, redis, seconds=0.3))
+        problems = bad(prove(server, url, redis, seconds=0.3))
         released.set()
 
-    assert [(check, level) for check, level, _ in found] == [("identity", "error")] * 2
-    assert "does not answer (no answer within 0.3 s)" in found[0][2]
+    assert [(check, level) for check, level, _ in problems] == [("identity", "error")] * 2
+    assert "does not answer (no answer within 0.3 s)" in problems[0][2]
 
 
 def test_a_proxy_that_passes_no_answer_on(receiver: Receiver, server: EmbeddedServer, redis: Redis) -> None:
@@ -363,11 +365,11 @@ def test_a_proxy_that_passes_no_answer_on(receiver: Receiver, server: EmbeddedSe
         return answer
 
     with proxy(hang, receiver.port) as url:
-        found = bad(prove(server, url, redis, seconds=0.5))
+        problems = bad(prove(server, url, redis, seconds=0.5))
         released.set()
 
-    assert all("reaches this receiver, but no answer comes back" in text for _, _, text in found)
-    assert len(found) == 2
+    assert all("reaches this receiver, but no answer comes back" in text for _, _, text in problems)
+    assert len(problems) == 2
 
 
 def test_the_record_of_a_proof_expires(redis: Redis) -> None:

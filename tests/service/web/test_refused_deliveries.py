@@ -158,7 +158,7 @@ def test_a_warning_is_logged_without_the_body(serving: Serving, redis: Redis, ca
     with serving() as receiver:
         receiver.send_raw(unconfirmed())
 
-    assert "refusal.known requests=1: " in caplog.text
+    assert "refusal.tracked requests=1: " in caplog.text
     assert REQUEST not in caplog.text
 
 

@@ -104,6 +104,6 @@ def test_without_the_extra_the_setting_says_which_one(server: EmbeddedServer, tm
 
     assert result.returncode == 2
     assert result.stderr.endswith(
-        "HITL_ALERTS is set, and alarms are told through Apprise, which is not installed: "
+        "HITL_ALERTS is set, and alarms are sent through Apprise, which is not installed: "
         "pip install 'hitl-receiver[alerts]'\n"
     )

@@ -32,16 +32,16 @@ def test_a_fresh_horizon_begins_at_the_newest_request_and_is_due_at_once() -> No
 def test_one_page_that_reaches_what_is_known_is_all() -> None:
     horizon = initial_horizon(NOW, 1000)
 
-    found = horizon.step(List(offset=0, limit=3), rows(4900, 4500, 3999), NOW)
+    advanced = horizon.step(List(offset=0, limit=3), rows(4900, 4500, 3999), NOW)
 
-    assert found == Horizon(since=4000, seen_to=4900 - LATE, discovered_at=NOW)
-    assert found.due_at(600) == NOW + 600
+    assert advanced == Horizon(since=4000, seen_to=4900 - LATE, discovered_at=NOW)
+    assert advanced.due_at(600) == NOW + 600
 
 
 def test_a_row_as_old_as_what_is_known_proves_nothing() -> None:
-    found = walking(initial_horizon(NOW, 1000), rows(4900, 4500, 4000))
+    advanced = walking(initial_horizon(NOW, 1000), rows(4900, 4500, 4000))
 
-    assert found.descent is not None
+    assert advanced.descent is not None
 
 
 def test_the_end_of_the_list_is_the_end() -> None:
@@ -74,19 +74,19 @@ def test_an_unrelated_page_does_not_advance_discovery() -> None:
 def test_a_page_read_for_a_plan_advances_discovery() -> None:
     horizon = walking(initial_horizon(NOW, 1000), rows(4900, 4800, 4700))
 
-    found = horizon.step(List(offset=2, limit=3), rows(4750, 4500, 4400), NOW)
+    advanced = horizon.step(List(offset=2, limit=3), rows(4750, 4500, 4400), NOW)
 
-    assert found.descent is not None
-    assert (found.descent.last, found.next_call(3)) == (4400, List(offset=4, limit=3))
+    assert advanced.descent is not None
+    assert (advanced.descent.last, advanced.next_call(3)) == (4400, List(offset=4, limit=3))
 
 
 def test_the_first_page_read_again_brings_the_beginning_forward() -> None:
     horizon = walking(initial_horizon(NOW, 1000), rows(4900, 4800, 4700))
 
-    found = walking(horizon, rows(4980, 4950, 4850))
+    advanced = walking(horizon, rows(4980, 4950, 4850))
 
-    assert found.descent is not None
-    assert (found.descent.newest, found.descent.last) == (4980, 4700)
+    assert advanced.descent is not None
+    assert (advanced.descent.newest, advanced.descent.last) == (4980, 4700)
 
 
 def test_discovery_steps_back_when_pages_do_not_overlap() -> None:

@@ -27,14 +27,14 @@ def planned(targets: tuple[OpenRequest, ...], **changes: Any) -> Plan:
 
 
 def carry_out(reconcile: PlanExecution, server: ListServer) -> list[Findings]:
-    found = []
+    results = []
     while (call := reconcile.next_call()) is not None:
-        found.append(reconcile.step(call, server.answer(call)))
-    return found
+        results.append(reconcile.step(call, server.answer(call)))
+    return results
 
 
-def ended(found: list[Findings]) -> set[str]:
-    return {name for findings in found for name in findings.ended}
+def ended(results: list[Findings]) -> set[str]:
+    return {name for findings in results for name in findings.ended}
 
 
 def test_one_page_finds_what_ended_on_it() -> None:
@@ -42,9 +42,9 @@ def test_one_page_finds_what_ended_on_it() -> None:
     server.ask(5)
     server.end("r2")
 
-    found = carry_out(PlanExecution(planned(server.known())), server)
+    results = carry_out(PlanExecution(planned(server.known())), server)
 
-    assert found == [Findings(ended=("r2",), open=("r4", "r3", "r1", "r0"))]
+    assert results == [Findings(ended=("r2",), open=("r4", "r3", "r1", "r0"))]
 
 
 def test_pages_that_hold_nothing_due_are_not_read() -> None:
@@ -52,9 +52,9 @@ def test_pages_that_hold_nothing_due_are_not_read() -> None:
     server.ask(100)
     due = server.known()[10:12]
 
-    found = carry_out(PlanExecution(planned(due)), server)
+    results = carry_out(PlanExecution(planned(due)), server)
 
-    assert (len(found), server.calls) == (1, 1)
+    assert (len(results), server.calls) == (1, 1)
 
 
 def test_a_request_far_from_all_others_is_read_by_itself() -> None:
@@ -67,23 +67,23 @@ def test_a_request_far_from_all_others_is_read_by_itself() -> None:
 def test_an_absent_row_is_a_hint_and_a_call_is_the_proof() -> None:
     server = ListServer()
     server.ask(5)
-    known = server.known()
+    requests = server.known()
     server.delete("r2")
 
-    found = carry_out(PlanExecution(planned(known)), server)
+    results = carry_out(PlanExecution(planned(requests)), server)
 
-    assert [(step.hints, step.missing) for step in found] == [(("r2",), ()), ((), ("r2",))]
+    assert [(step.hints, step.missing) for step in results] == [(("r2",), ()), ((), ("r2",))]
 
 
 def test_rows_of_others_are_followed_to_where_they_pushed_ours() -> None:
     server = ListServer()
     server.ask(4)
-    known = server.known()
+    requests = server.known()
     server.ask(PAGE)
 
-    found = carry_out(PlanExecution(planned(known)), server)
+    results = carry_out(PlanExecution(planned(requests)), server)
 
-    assert {name for step in found for name in step.open} >= {"r0", "r1", "r2", "r3"}
+    assert {name for step in results for name in step.open} >= {"r0", "r1", "r2", "r3"}
     assert server.calls == 2
 
 
@@ -93,9 +93,9 @@ def test_a_request_absent_from_the_open_list_is_read_by_itself() -> None:
     for name in ("r3", "r20"):
         server.end(name)
 
-    found = carry_out(PlanExecution(planned(server.known(), kind="open", open_statuses=("pending",))), server)
+    results = carry_out(PlanExecution(planned(server.known(), kind="open", open_statuses=("pending",))), server)
 
-    assert ended(found) == {"r3", "r20"}
+    assert ended(results) == {"r3", "r20"}
     assert server.calls == 5
 
 
@@ -214,10 +214,10 @@ def test_everything_that_had_ended_is_found_however_the_list_moves(
             planned(tuple(left.values()), open_statuses=statuses, checkpoint=checkpoint, calls=slices)
         )
         while (call := reconcile.next_call()) is not None:
-            found = reconcile.step(call, server.answer(call))
-            assert not set(found.ended) - {row.id for row in server.rows if row.ended}
-            settled |= set(found.ended) | set(found.missing)
-            for name in (*found.ended, *found.open, *found.missing):
+            results = reconcile.step(call, server.answer(call))
+            assert not set(results.ended) - {row.id for row in server.rows if row.ended}
+            settled |= set(results.ended) | set(results.missing)
+            for name in (*results.ended, *results.open, *results.missing):
                 left.pop(name, None)
             for verb, number, count in next(moves, []):
                 if verb == "ask":

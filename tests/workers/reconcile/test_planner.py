@@ -36,25 +36,25 @@ def test_nothing_is_open() -> None:
 
 
 def test_a_request_just_asked_is_not_worth_a_call() -> None:
-    found = made(request(created_at=NOW - 60))
+    chosen = made(request(created_at=NOW - 60))
 
-    assert (found.kind, found.reason) == ("nothing", "none of 1 open requests is worth a call for another 540 s")
+    assert (chosen.kind, chosen.reason) == ("nothing", "none of 1 open requests is worth a call for another 540 s")
 
 
 def test_neighbours_come_with_one_page() -> None:
-    found = made(*(request(number) for number in range(90)))
+    chosen = made(*(request(number) for number in range(90)))
 
-    assert (found.kind, found.cost) == ("page", 1)
+    assert (chosen.kind, chosen.cost) == ("page", 1)
     assert (
-        found.reason
+        chosen.reason
         == "90 due (0 past due or refused) of 90 open: 1 newest-first page, instead of 2 through the open list"
     )
 
 
 def test_a_request_past_its_timeout_is_asked_for() -> None:
-    found = made(request(5, timeout_at=NOW - GRACE, last_checked=NOW - 600))
+    chosen = made(request(5, timeout_at=NOW - GRACE, last_checked=NOW - 600))
 
-    assert (found.kind, found.cost) == ("single", 1)
+    assert (chosen.kind, chosen.cost) == ("single", 1)
 
 
 def test_a_webhook_gets_its_time_after_the_timeout() -> None:
@@ -66,22 +66,22 @@ def test_a_refused_delivery_makes_its_request_due_now() -> None:
 
 
 def test_requests_far_apart_are_looked_for_through_the_open_list() -> None:
-    found = made(
+    chosen = made(
         *(request(number, newer=number * 100) for number in range(300)),
         intervals=CheckIntervals(shortest=600),
         webhook_health=WebhookHealth(),
     )
 
-    assert (found.kind, found.cost) == ("open", 4)
+    assert (chosen.kind, chosen.cost) == ("open", 4)
 
 
 def test_one_old_request_waits_for_a_batch() -> None:
     old = request(0, created_at=NOW - 100_000, last_checked=NOW - 12_000, newer=5000)
 
-    found = made(old, webhook_health=WebhookHealth(loss=0.1, ended_per_hour=80))
+    chosen = made(old, webhook_health=WebhookHealth(loss=0.1, ended_per_hour=80))
 
-    assert found.kind == "nothing"
-    assert "wait until more is due" in found.reason
+    assert chosen.kind == "nothing"
+    assert "wait until more is due" in chosen.reason
 
 
 def test_a_plan_of_nothing_says_when_to_plan_again() -> None:
@@ -95,9 +95,9 @@ def test_a_plan_of_nothing_says_when_to_plan_again() -> None:
 def test_without_calls_only_what_is_overdue_borrows() -> None:
     routine, overdue = request(1), request(2, timeout_at=NOW - 600)
 
-    found = made(routine, overdue, calls=0, borrowed=5)
+    chosen = made(routine, overdue, calls=0, borrowed=5)
 
-    assert ([one.id for one in found.targets], found.calls) == (["r2"], 5)
+    assert ([one.id for one in chosen.targets], chosen.calls) == (["r2"], 5)
     assert "no call" in made(routine, calls=0, borrowed=5).reason
 
 
@@ -110,9 +110,9 @@ def test_a_plan_beyond_the_budget_says_that_the_rest_follows() -> None:
 def test_a_plan_continues_from_a_checkpoint() -> None:
     begun = Checkpoint(offset=190)
 
-    found = made(request(), checkpoint=begun)
+    chosen = made(request(), checkpoint=begun)
 
-    assert (found.kind, found.checkpoint) == ("open", begun)
+    assert (chosen.kind, chosen.checkpoint) == ("open", begun)
 
 
 def test_a_plan_that_is_carried_out_finds_everything() -> None:
@@ -120,28 +120,28 @@ def test_a_plan_that_is_carried_out_finds_everything() -> None:
     server.ask(500)
     for number in range(0, 500, 7):
         server.end(f"r{number}")
-    reconcile, found = PlanExecution(made(*server.known())), set[str]()
+    reconcile, chosen = PlanExecution(made(*server.known())), set[str]()
 
     while (call := reconcile.next_call()) is not None:
-        found.update(reconcile.step(call, server.answer(call)).ended)
+        chosen.update(reconcile.step(call, server.answer(call)).ended)
 
-    assert (found, server.calls) == ({f"r{number}" for number in range(0, 500, 7)}, 6)
+    assert (chosen, server.calls) == ({f"r{number}" for number in range(0, 500, 7)}, 6)
 
 
 def test_healthy_webhooks_need_few_checks_and_lossy_ones_more() -> None:
-    known = [request(number) for number in range(90)]
+    requests = [request(number) for number in range(90)]
 
-    calm = intervals(known, WebhookHealth(ended_per_hour=80), now=NOW, calls_per_hour=50)
-    alarmed = intervals(known, LOSING, now=NOW, calls_per_hour=50)
+    calm = intervals(requests, WebhookHealth(ended_per_hour=80), now=NOW, calls_per_hour=50)
+    alarmed = intervals(requests, LOSING, now=NOW, calls_per_hour=50)
 
     assert (calm.shortest, alarmed.shortest) == (1800.0, 135.0)
     assert (calm.calls_per_hour, alarmed.calls_per_hour) == (2.0, 50.0)
 
 
 def test_fewer_calls_stretch_every_interval() -> None:
-    known = [request(number, newer=number * 5) for number in range(200)]
+    requests = [request(number, newer=number * 5) for number in range(200)]
 
-    few, many = (intervals(known, LOSING, now=NOW, calls_per_hour=calls) for calls in (5, 50))
+    few, many = (intervals(requests, LOSING, now=NOW, calls_per_hour=calls) for calls in (5, 50))
 
     assert few.slowness > many.slowness >= 1.0
 

@@ -84,8 +84,9 @@ def _selected_records(redis: Redis, selection: Selection) -> Iterator[tuple[list
         redis, index, since=selection.since, until=until_now(redis, selection.until), oldest_first=True, chunk=BATCH
     ):
         records = lookup.records(redis, [position.member for position in positions])
-        wanted = msgspec.structs.replace(selection, handler=None)
-        yield [record for record in records if wanted.matches(record) or _is_unread(record, wanted)], selection.handler
+        conditions = msgspec.structs.replace(selection, handler=None)
+        matching = [record for record in records if conditions.matches(record) or _is_unread(record, conditions)]
+        yield matching, selection.handler
 
 
 def _plan(record: EventRecord, router: Router, handler: str | None, states: tuple[str, ...]) -> _Plan | None:
@@ -96,10 +97,10 @@ def _plan(record: EventRecord, router: Router, handler: str | None, states: tupl
     decision = Decision.from_stored(stored)
     effects = [RoutedEffect.of(route, "due") for route in router.match(decision)]
     effects += [RoutedEffect.waiting(wait) for wait in router.waits(decision) if wait.is_urgent]
-    wanted = [
+    effects_to_run = [
         effect for effect in effects if handler in (None, effect.handler) and _state(record, effect.handler) in states
     ]
-    return _Plan(record.key, tuple(wanted)) if wanted else None
+    return _Plan(record.key, tuple(effects_to_run)) if effects_to_run else None
 
 
 def _state(record: EventRecord, handler: str) -> str:
@@ -127,9 +128,9 @@ def _begin(redis: Redis, plans: list[_Plan], states: tuple[str, ...], flags: str
 # -- quarantined bodies ----------------------------------------------------------------------------------
 
 
-def _is_unread(record: EventRecord, wanted: Filter) -> bool:
+def _is_unread(record: EventRecord, conditions: Filter) -> bool:
     """Whether it is a quarantined body: its name, loop and request are unknown until it is parsed."""
-    return record.state == "quarantined" and wanted.state in (None, "quarantined")
+    return record.state == "quarantined" and conditions.state in (None, "quarantined")
 
 
 def _readable(records: list[EventRecord], selection: Selection) -> Iterator[tuple[EventRecord, Event]]:
@@ -147,7 +148,7 @@ def _accept(redis: Redis, readable: list[tuple[EventRecord, Event]], retention: 
     accept(redis, (_delivery(record, event) for record, event in readable), retention=retention, unlimited=True)
     reread = scripts.script(redis, "operations/mark_reread")
     reread(
-        keys=[keys.PREFIX], args=[retention, *(word for record, event in readable for word in (record.key, event.key))]
+        keys=[keys.PREFIX], args=[retention, *(key for record, event in readable for key in (record.key, event.key))]
     )
 
 

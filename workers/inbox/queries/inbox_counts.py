@@ -18,7 +18,7 @@ class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     held: int
     quarantined: int
-    #: Events that no route wanted, and how many of them end a request.
+    #: Events that no route matched, and how many of them end a request.
     unrouted: int
     unrouted_decisions: int
     events: int

@@ -162,15 +162,15 @@ def _read(redis: Redis, used_keys: ApiKeys, candidates: Sequence[_Candidate]) ->
         records.append(record)
         indexes.append(_indexes(used_keys, record, is_first=asked is not None or unverified is not None))
     with redis.pipeline(transaction=False) as pipe:
-        for (request_id, _), own in zip(candidates, indexes, strict=True):
-            pipe.zscore(own.asked, request_id)
-            pipe.zscore(own.checks, request_id)
+        for (request_id, _), key_indexes in zip(candidates, indexes, strict=True):
+            pipe.zscore(key_indexes.asked, request_id)
+            pipe.zscore(key_indexes.checks, request_id)
             pipe.exists(keys.unconfirmed(request_id))
         replies = iter(pipe.execute())
     retired = {key.suffix for key in used_keys.retired}
     return [
-        _tracked_entry(request_id, overruled, record, *values, is_polled=own.suffix not in retired)
-        for (request_id, overruled), record, own, values in zip(
+        _tracked_entry(request_id, overruled, record, *values, is_polled=key_indexes.suffix not in retired)
+        for (request_id, overruled), record, key_indexes, values in zip(
             candidates, records, indexes, zip(replies, replies, replies, strict=True), strict=True
         )
     ]

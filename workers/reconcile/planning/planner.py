@@ -201,8 +201,8 @@ def _open_first_cost(
 ) -> tuple[int, int]:
     """Pages of the open listings down to the oldest due request, and the calls that confirm which have ended."""
     oldest = min(request.created_at for request in due)
-    reached = len([request for request in situation.requests if request.created_at >= oldest])
-    pages = max(1, -(-reached // _span(situation))) + len(situation.open_statuses) - 1
+    newer_count = len([request for request in situation.requests if request.created_at >= oldest])
+    pages = max(1, -(-newer_count // _span(situation))) + len(situation.open_statuses) - 1
     return pages, max(0, round(sum(_any_ended_probability(window, chances) for window in windows)))
 
 

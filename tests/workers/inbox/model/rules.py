@@ -62,7 +62,7 @@ class Rules:
         if not self.request.active(key) and not self.request.is_in_due(("", key)):
             self.pass_turn(key)
 
-    def is_at_work(self, key: str) -> bool:
+    def has_active_effect(self, key: str) -> bool:
         """An effect of the event runs, or is about to."""
         return self.request.active(key) or any(handler and event == key for handler, event in self.request.due)
 
@@ -74,7 +74,7 @@ class Rules:
             return True
         if holder and holder in request.events:
             routing = ("", holder)
-            runs = self.is_at_work(holder)
+            runs = self.has_active_effect(holder)
             if request.is_in_due(routing) or runs:
                 leased = routing in request.leases
                 (its_class, its_order), (own_class, order) = self.class_of(holder), self.class_of(key)

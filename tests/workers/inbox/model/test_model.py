@@ -30,9 +30,9 @@ def name(routes: Iterable[Route]) -> str:
 @pytest.mark.parametrize("arrives", ["A1 A2", "A1 B1", "A1 B2", "A1 B3", "A2 B2", "P1 A1"])
 def test_two_pieces_of_evidence(arrives: str, routes: tuple[Route, ...], truth: str) -> None:
     """With a worker that dies once and gives back once."""
-    found = search(Scenario(evidence=evidence(arrives), truth=truth, routes=routes, releases=1))
+    result = search(Scenario(evidence=evidence(arrives), truth=truth, routes=routes, releases=1))
 
-    assert found.wrong is None, str(found)
+    assert result.wrong is None, str(result)
 
 
 @pytest.mark.parametrize("truth", ["A", "B", "open"])
@@ -51,13 +51,13 @@ def test_two_pieces_of_evidence(arrives: str, routes: tuple[Route, ...], truth: 
 def test_larger_scenarios_keep_the_invariant(
     arrives: str, routes: tuple[Route, ...], kills: int, retries: int, workers: int, truth: str
 ) -> None:
-    found = search(
+    result = search(
         Scenario(
             evidence=evidence(arrives), truth=truth, routes=routes, kills=kills, retries=retries, workers=workers
         )
     )  # fmt: skip
 
-    assert found.wrong is None, str(found)
+    assert result.wrong is None, str(result)
 
 
 @pytest.mark.parametrize("truth", ["A", "open"])
@@ -67,18 +67,18 @@ def test_larger_scenarios_keep_the_invariant(
 def test_the_question_becomes_known(
     arrives: str, routes: tuple[Route, ...], seems_one_answer: bool, truth: str
 ) -> None:
-    found = search(
+    result = search(
         Scenario(evidence=evidence(arrives), truth=truth, routes=routes, seems_one_answer=seems_one_answer)
     )  # fmt: skip
 
-    assert found.wrong is None, str(found)
+    assert result.wrong is None, str(result)
 
 
 @pytest.mark.parametrize("arrives", ["A1 B1", "A1 A2 B1"])
 def test_a_forged_outcome_of_a_request_that_is_decided_later(arrives: str) -> None:
-    found = search(Scenario(evidence=evidence(arrives), truth="open", decided="B", routes=DEMANDING, releases=1))
+    result = search(Scenario(evidence=evidence(arrives), truth="open", decided="B", routes=DEMANDING, releases=1))
 
-    assert found.wrong is None, str(found)
+    assert result.wrong is None, str(result)
 
 
 def test_the_old_turns_lose_a_confirmed_decision_after_a_kill(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,13 +89,13 @@ def test_the_old_turns_lose_a_confirmed_decision_after_a_kill(capsys: pytest.Cap
         )  # fmt: skip
 
     assert search(losses(kills=0)).wrong is None
-    found = search(losses(kills=1))
+    result = search(losses(kills=1))
 
     with capsys.disabled():
-        print(f"\n{found}")
-    assert found.wrong == "from here nothing comes to rest"
-    assert found.trace[-1] == "B arrives at level 3"
-    assert "worker 1 is killed, its leases run out" in found.trace
+        print(f"\n{result}")
+    assert result.wrong == "from here nothing comes to rest"
+    assert result.trace[-1] == "B arrives at level 3"
+    assert "worker 1 is killed, its leases run out" in result.trace
 
 
 # -- the search finds what each rule is for --------------------------------------------------------------------------
@@ -165,13 +165,13 @@ class ForgetsToCompare(Rules):
 
 
 def test_outcomes_that_are_not_compared_again_are_found() -> None:
-    found = search(
+    result = search(
         Scenario(
             evidence=evidence("A1 B1"), truth="A", routes=CURIOUS, rules=ForgetsToCompare, seems_one_answer=False
         )
     )  # fmt: skip
 
-    assert "and conflict is" in (found.wrong or ""), str(found)
+    assert "and conflict is" in (result.wrong or ""), str(result)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +188,6 @@ def test_outcomes_that_are_not_compared_again_are_found() -> None:
 def test_a_rule_that_is_broken_is_found(
     rules: type[Rules], arrives: str, routes: tuple[Route, ...], truth: str, wrong: str
 ) -> None:
-    found = search(Scenario(evidence=evidence(arrives), truth=truth, routes=routes, rules=rules))
+    result = search(Scenario(evidence=evidence(arrives), truth=truth, routes=routes, rules=rules))
 
-    assert wrong in (found.wrong or ""), str(found)
+    assert wrong in (result.wrong or ""), str(result)

@@ -174,15 +174,15 @@ local function check_event(key)
   if state == 'due' or state == 'failed' then check('', event, key, request_id, state) end
   local counts = { open = 0, active = 0 }
   for handler in string.gmatch(fields[2] or '', '[^,]+') do
-    local own = redis.call('HGET', event, handler .. ':state')
+    local effect_state = redis.call('HGET', event, handler .. ':state')
     local member = handler .. '|' .. key
-    if own == 'running' or open_states[own] then
-      check(handler, event, key, request_id, own)
+    if effect_state == 'running' or open_states[effect_state] then
+      check(handler, event, key, request_id, effect_state)
     elseif remove_everywhere(handler, member, request_id) then
-      report_fault(handler, key, 'it is ' .. tostring(own) .. ', and would run again')
+      report_fault(handler, key, 'it is ' .. tostring(effect_state) .. ', and would run again')
     end
-    own = redis.call('HGET', event, handler .. ':state')
-    if own == 'running' or open_states[own] then counts.open = counts.open + 1 end
+    effect_state = redis.call('HGET', event, handler .. ':state')
+    if effect_state == 'running' or open_states[effect_state] then counts.open = counts.open + 1 end
     counts.active = counts.active + redis.call('HEXISTS', leases, member)
   end
   check_counts(event, key, counts)

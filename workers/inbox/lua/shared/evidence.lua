@@ -62,9 +62,9 @@ local function await_evidence(handler, event, key, request_id, needs, is_batched
   if not is_batched then
     confirm_by(request_id, needs == 'signed' and now + SIGNED_GRACE or now)
   elseif not redis.call('ZSCORE', checks_of(request_id), request_id) then
-    local full = (math.floor(now / BATCH_PERIOD) + 1) * BATCH_PERIOD
-    redis.call('HSET', prefix .. 'request:' .. request_id, 'hold', full)
-    redis.call('ZADD', checks_of(request_id), full, request_id)
+    local next_batch = (math.floor(now / BATCH_PERIOD) + 1) * BATCH_PERIOD
+    redis.call('HSET', prefix .. 'request:' .. request_id, 'hold', next_batch)
+    redis.call('ZADD', checks_of(request_id), next_batch, request_id)
   end
 end
 

@@ -9,16 +9,16 @@ local LONGEST_TICK = 2000000
 local function read_clock(clock)
   local time = redis.call('TIME')
   local server = time[1] * 1000000 + time[2]
-  local kept = redis.call('HMGET', clock, 'tick', 'server', 'inbox', 'rate', 'latest')
-  local latest = tonumber(kept[5] or kept[3] or 0)
+  local stored = redis.call('HMGET', clock, 'tick', 'server', 'inbox', 'rate', 'latest')
+  local latest = tonumber(stored[5] or stored[3] or 0)
   local inbox = server
-  if kept[3] then
-    local passed = server - tonumber(kept[2])
-    inbox = tonumber(kept[3]) + math.floor(passed * tonumber(kept[4]))
+  if stored[3] then
+    local passed = server - tonumber(stored[2])
+    inbox = tonumber(stored[3]) + math.floor(passed * tonumber(stored[4]))
     -- It is unknown how much time has passed: the clock stands still until the next tick.
-    if kept[1] and (passed < 0 or passed > LONGEST_TICK) then inbox = latest end
+    if stored[1] and (passed < 0 or passed > LONGEST_TICK) then inbox = latest end
   end
-  return math.max(inbox, latest), server, kept
+  return math.max(inbox, latest), server, stored
 end
 
 local function inbox_clock(clock)

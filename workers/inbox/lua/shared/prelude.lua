@@ -212,8 +212,8 @@ local UNVERIFIED_PAUSE = 300
 local function expedite_check(request_id)
   local request = prefix .. 'request:' .. request_id
   local fields = redis.call('HMGET', request, 'first_seen', 'outcome', 'checked_at', 'refused')
-  local rested = not fields[3] or now_seconds - tonumber(fields[3]) > UNVERIFIED_PAUSE
-  if not fields[1] or fields[2] or fields[4] or not rested then return false end
+  local may_check_again = not fields[3] or now_seconds - tonumber(fields[3]) > UNVERIFIED_PAUSE
+  if not fields[1] or fields[2] or fields[4] or not may_check_again then return false end
   redis.call('HSET', request, 'refused', now_text)
   redis.call('ZADD', checks_of(request_id), now, request_id)
   return true

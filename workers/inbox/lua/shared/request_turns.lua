@@ -1,8 +1,8 @@
 -- Turns: the events of one request are handled one at a time. Included in every script.
 --
--- Each event has a class: 0 if it ends nothing; else by its trust, the decision of the request before what
--- disagrees with it. A higher class takes the turn from a lower one, whatever that does; within a class the turn
--- goes by the vendor's own time. So a decision waits neither for events that end nothing nor for weaker evidence.
+-- Each event has a class: 0 if it does not end the request; else by its trust, the decision of the request before what
+-- disagrees with it. A higher class takes the turn from a lower one, even if effects of that run; within a class the turn
+-- goes by the vendor's own time. So a decision waits neither for events that do not end the request nor for weaker evidence.
 --
 -- The turn is held by the event `turn` of the request's record while its routing is due or leased, or an effect of
 -- it runs (`active`) or is due. Members of `due` that wait for it stand in `turns:<request>`.
@@ -57,7 +57,7 @@ local function release_turn(request_id, event, key)
 end
 
 -- Whether an effect of the event runs or is due.
-local function is_at_work(event, key)
+local function has_active_effect(event, key)
   if tonumber(redis.call('HGET', event, 'active') or 0) > 0 then return true end
   for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
     local at = redis.call('ZSCORE', due, handler .. '|' .. key)
@@ -75,7 +75,7 @@ local function take_turn(request_id, key, member)
   if holder then
     local held, routing = prefix .. 'event:' .. holder, '|' .. holder
     local routing_due = redis.call('ZSCORE', due, routing)
-    local runs = is_at_work(held, holder)
+    local runs = has_active_effect(held, holder)
     if routing_due or runs then
       local leased = redis.call('HEXISTS', leases, routing) == 1
       local holder_class, holder_score = class_of(held)

@@ -60,8 +60,8 @@ end
 local function with_history(record, key)
   if not record.history then return key end
   -- A long history is cut: the latest events suffice.
-  local kept = #record.history < 4000 and record.history or string.match(record.history, ' (.*)', #record.history - 2000)
-  return kept .. ' ' .. key
+  local history = #record.history < 4000 and record.history or string.match(record.history, ' (.*)', #record.history - 2000)
+  return history .. ' ' .. key
 end
 
 local function keep(event, key, delivery, state)
@@ -83,11 +83,11 @@ end
 -- only from signed deliveries.
 local function is_misused(delivery, record)
   if delivery.trust ~= 'callback' or delivery.callback_id == '' then return false end
-  local own = '{"id":"' .. delivery.callback_id .. '"'
-  if record.callback and string.sub(record.callback, 1, #own) == own then return false end
+  local own_prefix = '{"id":"' .. delivery.callback_id .. '"'
+  if record.callback and string.sub(record.callback, 1, #own_prefix) == own_prefix then return false end
   local token = prefix .. 'token:' .. delivery.callback_id
-  local made_for = redis.call('GET', token)
-  if made_for then return made_for ~= delivery.request end
+  local bound_request = redis.call('GET', token)
+  if bound_request then return bound_request ~= delivery.request end
   if delivery.request ~= '' then return record.callback end
   if delivery.subject == '' then return true end
   redis.call('SET', token .. ':subject', delivery.subject, 'NX', 'EX', TOMBSTONE)
@@ -168,22 +168,22 @@ local LONGEST_FINGERPRINT = 40
 local function resolve_key(delivery, stale)
   local key = delivery.key
   local function read() return redis.call('HMGET', prefix .. 'event:' .. key, 'state', 'fingerprint', 'overruled') end
-  local kept = read()
-  if kept[1] and delivery.outcome ~= '' and kept[2] ~= delivery.fingerprint then
-    local print = delivery.fingerprint
-    key = key .. '#' .. (#print <= LONGEST_FINGERPRINT and print or redis.sha1hex(print))
-    kept = read()
+  local stored = read()
+  if stored[1] and delivery.outcome ~= '' and stored[2] ~= delivery.fingerprint then
+    local fingerprint = delivery.fingerprint
+    key = key .. '#' .. (#fingerprint <= LONGEST_FINGERPRINT and fingerprint or redis.sha1hex(fingerprint))
+    stored = read()
   end
-  local first = key
-  for again = 2, 7 do
-    if not kept[1] then return key, false end
-    local denied = kept[3] == 'open' or kept[3] == 'missing'
-    if not denied and (kept[1] ~= 'stale' or stale) then return key, true end
+  local base_key = key
+  for number = 2, 7 do
+    if not stored[1] then return key, false end
+    local denied = stored[3] == 'open' or stored[3] == 'missing'
+    if not denied and (stored[1] ~= 'stale' or stale) then return key, true end
     -- Denied repeatedly: only stronger evidence becomes a new event.
-    key = first .. '~' .. (again < 7 and again or delivery.trust)
-    kept = read()
+    key = base_key .. '~' .. (number < 7 and number or delivery.trust)
+    stored = read()
   end
-  return key, kept[1] and true or false
+  return key, stored[1] and true or false
 end
 
 -- The request has its first outcome, or its first again after HITL.sh denied the earlier ones.
@@ -320,9 +320,9 @@ local function accept_event(delivery)
   local stale = tombstone_verdict == 'stale' or is_stale(delivery, record)
   -- Before `resolve_key`: the options of the question decide which answers agree.
   if not stale then keep_details(delivery) end
-  local key, kept = resolve_key(delivery, stale)
+  local key, exists = resolve_key(delivery, stale)
   local event = prefix .. 'event:' .. key
-  if kept then return accept_repeated(event, key, delivery, record) end
+  if exists then return accept_repeated(event, key, delivery, record) end
   local refusal = over_quota(delivery, record)
   if refusal then return refusal end
   if delivery.kind ~= 'event' then

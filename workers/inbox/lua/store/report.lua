@@ -76,18 +76,18 @@ local function route(event, key, token, names, suspect)
   local denied = overruled == 'open' or overruled == 'missing'
   -- If stronger evidence came while a worker routed it, the effects that run are recorded and no other begins.
   local decision = outcome and request_id and redis.call('HGET', prefix .. 'request:' .. request_id, 'event')
-  local aside = denied or (decision and decision ~= key)
+  local is_not_decision = denied or (decision and decision ~= key)
   redis.call('HSET', event, 'routed_under', token, 'routed_at', now_text, 'state', 'routed')
   redis.call('HSETNX', event, 'routed_to', '')
   for name, mode, conflict in string.gmatch(names, '([^:,]+):([^:,]+):?([^,]*)') do
-    local wanted = mode == 'run' or not aside or (differs and not denied and conflict ~= '')
-    if wanted and conflict == '' and outcome and request_id and mode ~= 'run' then
-      wanted = not began_elsewhere(name, key, request_id)
-      if wanted then give_effect(name, key, request_id) end
-    elseif wanted and outcome and request_id then
+    local is_added = mode == 'run' or not is_not_decision or (differs and not denied and conflict ~= '')
+    if is_added and conflict == '' and outcome and request_id and mode ~= 'run' then
+      is_added = not began_elsewhere(name, key, request_id)
+      if is_added then give_effect(name, key, request_id) end
+    elseif is_added and outcome and request_id then
       redis.call(conflict == '' and 'HSET' or 'HSETNX', prefix .. 'request:' .. request_id, 'effect:' .. name, key)
     end
-    if wanted and add_effect(event, key, token, name, mode, request_id, suspect) then
+    if is_added and add_effect(event, key, token, name, mode, request_id, suspect) then
       if conflict ~= '' then redis.call('HSET', event, name .. ':conflict', 1) end
       if mode == 'run' and overruled then
         redis.call('HSET', event, name .. ':overruled', 1)
@@ -97,7 +97,7 @@ local function route(event, key, token, names, suspect)
     end
   end
   redis.call('HDEL', event, ':evidence', ':details')
-  if fields[5] and not aside then
+  if fields[5] and not is_not_decision then
     redis.call('HDEL', event, 'reroute')
     route_anew(request_id, event, key)
   else

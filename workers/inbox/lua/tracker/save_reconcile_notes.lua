@@ -25,7 +25,8 @@ local RETRIES = { 60, 300 }
 -- Milliseconds until a request is checked again that HITL.sh once showed.
 local LATER = 3600000
 
-local function was_there(request)
+-- Whether HITL.sh has shown the request to one of our keys, or it was asked through us.
+local function was_shown(request)
   local fields = redis.call('HMGET', request, 'learned', 'checked_at')
   return fields[1] == 'asked' or fields[1] == 'listing' or fields[2]
 end
@@ -66,7 +67,7 @@ local function doubt(request_id, request, by)
   give_up_details(request_id)
   if not waits_for_confirmation(request_id) then return end
   -- It existed before: perhaps the key may not read it.
-  if by == 'missing' and was_there(request) then
+  if by == 'missing' and was_shown(request) then
     redis.call('HSET', request, 'hold', now + LATER)
     redis.call('ZADD', checks_of(request_id), now + LATER, request_id)
     return
@@ -90,7 +91,7 @@ local function is_over(request_id, request)
   return true
 end
 
-local function open(request_id, request, created, timeout)
+local function note_open(request_id, request, created, timeout)
   if is_over(request_id, request) then return end
   if waits_for_confirmation(request_id) then
     doubt(request_id, request, 'open')
@@ -105,10 +106,10 @@ local function open(request_id, request, created, timeout)
   end
 end
 
-local function missing(request_id, request, other_key)
+local function note_missing(request_id, request, other_key)
   -- A 404 for a request of another key proves nothing.
   if key_of(request_id) ~= used_key or is_over(request_id, request) then return end
-  if other_key ~= '' and not was_there(request) then
+  if other_key ~= '' and not was_shown(request) then
     assign_key(request_id, other_key, redis.call('HGET', request, 'learned') or 'event')
     redis.call('ZADD', checks_of(request_id), 'XX', now, request_id)
     return
@@ -138,7 +139,7 @@ while position <= #frame do
   local verb, request_id, first, second = next_field(), next_field(), next_field(), next_field()
   local request = prefix .. 'request:' .. request_id
   if verb == 'open' then
-    open(request_id, request, first, second)
+    note_open(request_id, request, first, second)
     update_question(request_id)
   elseif verb == 'details' then
     if second ~= '' and redis.call('HSETNX', request, 'callback', second) == 1 then count_change(request_id) end
@@ -151,7 +152,7 @@ while position <= #frame do
     mark_verified(request_id, 'listing')
     redis.call('ZADD', asked_of(request_id), 'NX', creation_time(first), request_id)
   elseif verb == 'missing' then
-    missing(request_id, request, first)
+    note_missing(request_id, request, first)
     update_question(request_id)
   elseif verb == 'due' then
     schedule(request_id, request, first)
