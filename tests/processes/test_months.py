@@ -44,9 +44,9 @@ def test_no_finished_decision_runs_again_after_the_retention(life: TimeLapseStac
     assert [life.runs("note", request) for request in requests] == [1] * 5
 
 
-def test_60_days_with_a_decision_every_fifteen_run_each_of_them_once(life: TimeLapseStack) -> None:
+def test_60_days_with_decisions_every_twenty_run_each_of_them_once(life: TimeLapseStack) -> None:
     loop, requests = life.make_loop(), list[str]()
-    for _ in range(4):
+    for _ in range(3):
         with life.elsewhere() as client:
             asked_elsewhere = client.requests.create(
                 loop, "Pay?", boolean(), default_response=False, timeout_seconds=3_600
@@ -58,8 +58,8 @@ def test_60_days_with_a_decision_every_fifteen_run_each_of_them_once(life: TimeL
         life.pass_time(HOUR)
         wait_until_paid(life, requests)
         life.wait_until_quiet()
-        # Each is looked for again when it is half the retention old, just past it, and twice as old.
-        life.pass_time(15 * DAY)
+        # Each is looked for again when it is younger than the retention, older, and twice as old.
+        life.pass_time(20 * DAY)
         life.wait_for_reconcile_runs()
 
     assert {request: life.runs("pay", request) for request in requests} == dict.fromkeys(requests, 1)
