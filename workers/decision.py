@@ -24,7 +24,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     #: The id and the state of the callback URL by which it was delivered; None if it came another way.
     callback: CallbackState | None = None
     #: What the request tracker knows of its request.
-    known: KnownDetails = NOTHING_KNOWN
+    known_details: KnownDetails = NOTHING_KNOWN
     #: See the attributes of `Decision`.
     late: bool = False
     conflict: bool = False
@@ -51,7 +51,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
         `can_read`: HITL.sh's API can be asked for what is missing.
         """
-        completion = complete(stored.event, stored.known, callback=stored.callback)
+        completion = complete(stored.event, stored.known_details, callback=stored.callback)
         return cls(_stored=stored, _completion=completion, _attempt=attempt, _can_read=can_read)
 
     @property
@@ -216,7 +216,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
         A route that needs what is missing waits until the request has been read.
         """
-        known = self._stored.known
+        known = self._stored.known_details
         can_read = self._can_read and self.outcome is not None and bool(self.request_id)
         return can_read and bool(self.missing) and known.api is None and not known.is_unavailable
 

@@ -34,9 +34,9 @@ def unsent_field_warnings(settings: Settings, router: "Router") -> tuple[str, ..
     """Sentences about routes that, without an API key, may miss fields that they read; none with a key."""
     if settings.api_key is not None:
         return ()
-    from workers.routing.unsent_fields import Channel, unsent_fields
+    from workers.routing.unsent_fields import DeliveryPath, unsent_fields
 
-    secrets: dict[Channel, object] = {
+    secrets: dict[DeliveryPath, object] = {
         "callback URL": settings.callback_secrets,
         "account webhook": settings.webhook_secrets,
     }

@@ -57,7 +57,7 @@ def decision(*, as_received_by: ReceivedBy | None = None, **changes: Any) -> Dec
     )
     of_record = {name: value for name, value in fields.items() if name in StoredEvent.__struct_fields__}
     known = KnownDetails(asked=_asked(fields), callback=CallbackState(state=fields.get("state")))
-    return Decision.from_stored(StoredEvent(**{**of_record, "event": event, "known": known}), attempt=attempt)
+    return Decision.from_stored(StoredEvent(**{**of_record, "event": event, "known_details": known}), attempt=attempt)
 
 
 def _asked(fields: dict[str, Any]) -> RequestDetails:
@@ -153,7 +153,7 @@ def _as_received(way: ReceivedBy, changes: dict[str, Any]) -> Decision:
         trust=_TRUST[way],
         received_at=fields["received_at"],
         callback=CallbackState(state=fields.get("state")) if way == "callback" else None,
-        known=known,
+        known_details=known,
         **flags,
     )
     return Decision.from_stored(stored, attempt=fields.get("attempt", 1))

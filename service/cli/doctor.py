@@ -44,9 +44,9 @@ _BESIDE_VALUE = 62
 def doctor(url: str | None, tests_alerts: bool, offline: bool, groups: tuple[str, ...], json_wanted: bool) -> None:
     """Check settings, Redis, handlers, processes, HITL.sh and the public address.
 
-    Each finding has a level and a fix. The exit status is 0 where all is well, 1 with warnings, 2 with errors. Spends
-    one call of the API key. Imports the handlers and runs none. Reads the environment, or the `dev` stack in this
-    folder.
+    Each finding has a level and a fix. The exit status is 0 without warnings and errors, 1 with warnings, 2 with
+    errors. The checks use one call of the API key, and import the handlers without running them. Settings come from the
+    environment, or from the `dev` stack in this folder.
 
     Test deliveries reach no handler, and are neither stored nor counted. Run --prove with the secrets and the REDIS_URL
     of `serve`.

@@ -35,7 +35,7 @@ def made(known: KnownDetails = NOTHING, *, can_read: bool = True, **changes: Any
     }
     event = Event(**{**fields, **changes})
     return Decision.from_stored(
-        StoredEvent(event=event, trust="signed", received_at=NOW, known=known), can_read=can_read
+        StoredEvent(event=event, trust="signed", received_at=NOW, known_details=known), can_read=can_read
     )
 
 
@@ -181,7 +181,7 @@ ASKED = KnownDetails(asked=QUESTION, loop_name="Desk")
 
 def unexpected(*, trust: Trust = "signed", can_read: bool = True, **flags: Any) -> Decision:
     event = made(response="Something else").delivered
-    stored = StoredEvent(event=event, trust=trust, received_at=NOW, known=ASKED, **flags)
+    stored = StoredEvent(event=event, trust=trust, received_at=NOW, known_details=ASKED, **flags)
     return Decision.from_stored(stored, can_read=can_read)
 
 

@@ -158,7 +158,7 @@ class AskingService:
         return await self._reader.get_many(request_ids)
 
     async def list_open(self, *, limit: int = 50, after: str | None = None) -> list[AskedRequest]:
-        """Requests without an outcome, the oldest first; `after`: the last id of the page before."""
+        """Requests without an outcome, the oldest first; `after`: the last id of the previous page."""
         return await self._reader.list_open(limit=limit, after=after)
 
     async def cancel(self, request_id: str) -> AskedRequest:

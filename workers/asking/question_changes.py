@@ -65,7 +65,7 @@ class ChangeListener:
                         await changes.close()
             except (RedisError, OSError) as error:
                 logger.warning(
-                    "waits.unsubscribed reason=%s: waits go on once Redis is there again", type(error).__name__
+                    "waits.unsubscribed reason=%s: waits continue once Redis is available again", type(error).__name__
                 )
                 await asyncio.sleep(_RETRY_SECONDS)
 

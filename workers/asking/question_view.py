@@ -140,7 +140,7 @@ def _outcome_of_event(
     if event.stored is None:
         return None
     details = KnownDetails(asked=question_details(record))
-    decision = Decision.from_stored(msgspec.structs.replace(event.stored, known=details))
+    decision = Decision.from_stored(msgspec.structs.replace(event.stored, known_details=details))
     match decision.outcome:
         case "completed":
             return Answered(

@@ -321,7 +321,7 @@ class EffectExecutor:
             "consumer",
             route.name,
             parent=stored.traceparent,
-            links=(stored.known.traceparent,),
+            links=(stored.known_details.traceparent,),
             attributes=item.trace_attributes,
         ) as span:
             settlement = await run(self._router, route, decision, item, self._threads, self._note_overdue)

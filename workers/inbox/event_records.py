@@ -137,7 +137,7 @@ class EventRecord(EventSummary, frozen=True, kw_only=True):
     #: The token of the callback URL of the delivery.
     callback: CallbackState | None
     #: Details of the request, as of the latest start of an effect.
-    known: KnownDetails = NOTHING_KNOWN
+    known_details: KnownDetails = NOTHING_KNOWN
     #: Of its delivery; empty if that was not traced.
     traceparent: str = ""
 
@@ -152,7 +152,7 @@ class EventRecord(EventSummary, frozen=True, kw_only=True):
             trust=self.trust,
             received_at=self.received_at,
             callback=self.callback,
-            known=self.known,
+            known_details=self.known_details,
             late=self.late,
             conflict=self.conflict,
             overrules=self.overrules,
@@ -167,7 +167,7 @@ def record(key: str, fields: Mapping[str, bytes]) -> EventRecord:
         **msgspec.structs.asdict(summary(key, fields)),
         body=fields[f"{trust}:body"],
         callback=msgspec.json.decode(callback, type=CallbackState) if callback else None,
-        known=_known_details(fields),
+        known_details=_known_details(fields),
         traceparent=valid_traceparent(fields.get(f"{trust}:traceparent")),
     )
 

@@ -210,7 +210,7 @@ def _decode_item(lease: Lease, fields: list[Any]) -> ClaimedItem:
         trust=cast("Trust", trust.decode()),
         received_at=parse_time(received_at),
         callback=_decode_callback(callback) if callback else None,
-        known=decode_known(details) if details else NOTHING_KNOWN,
+        known_details=decode_known(details) if details else NOTHING_KNOWN,
         late=late == 1,
         conflict=conflict == 1,
         overrules=overrules == 1,

@@ -14,11 +14,11 @@ from workers.routing.route import Route, Rule
 from workers.routing.route_options import NO_FIELDS, Requirement
 
 #: How a decision arrives.
-Channel = Literal["callback URL", "account webhook"]
-CHANNELS: tuple[Channel, ...] = get_args(Channel)
+DeliveryPath = Literal["callback URL", "account webhook"]
+CHANNELS: tuple[DeliveryPath, ...] = get_args(DeliveryPath)
 
 #: Fields, as `Decision.missing` names them, that an outcome may lack when it arrives by one channel alone.
-_LACKING: dict[Channel, frozenset[str]] = {
+_LACKING: dict[DeliveryPath, frozenset[str]] = {
     "callback URL": frozenset({"context", "default_response", "loop_name", "question", "response_type"}),
     "account webhook": frozenset(
         {
@@ -58,7 +58,7 @@ class UnsentFields(msgspec.Struct, frozen=True, kw_only=True):
         return ", ".join(f"{name} ({_REASONS[name]})" for name in self.fields)
 
 
-def unsent_fields(routes: Iterable[Route], channels: Collection[Channel] = CHANNELS) -> tuple[UnsentFields, ...]:
+def unsent_fields(routes: Iterable[Route], channels: Collection[DeliveryPath] = CHANNELS) -> tuple[UnsentFields, ...]:
     """Each route that reads fields which a delivery by one of these channels may lack; in the order declared.
 
     For a function of ``when=`` only the fields that ``needs=`` names are known.

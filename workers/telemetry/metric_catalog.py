@@ -60,7 +60,7 @@ EFFECTS = Metric(
     name="hitl_effects_total",
     kind="counter",
     labels=("handler", "outcome"),
-    text="Attempts by their outcome: done, retry, failed, skipped, held, unconfirmed; lost if the lease had passed on",
+    text="Attempts by their outcome: done, retry, failed, skipped, held, unconfirmed; lost without the lease",
 )
 REFUSED_TRACKED = Metric(
     name="hitl_refused_tracked_total",

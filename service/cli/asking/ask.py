@@ -38,7 +38,7 @@ _LOOP_ID = re.compile(r"[0-9a-fA-F]{24}")
 @click.option("--wait", "waiting", is_flag=True, help="Wait for the decision. Exit code 3: nobody answered.")
 @click.option("--every", default=0.5, show_default=True, type=click.FloatRange(0.05),
               help="Seconds between reads of the inbox while waiting. Makes no call to HITL.sh.")  # fmt: skip
-@click.option("--key", help="Idempotency key: asked again with it, the same question is not asked twice.")
+@click.option("--key", help="Idempotency key: the same question with the same key is asked once.")
 @click.option(
     "--trust",
     type=NameChoice(("callback", "signed", "confirmed")),

@@ -212,7 +212,7 @@ RULES = (
     AlarmRule(
         name="unrouted_decisions",
         severity="warning",
-        condition="no route wanted a decision of the last 24 hours",
+        condition="no route matched a decision of the last 24 hours",
         remedy="List them with `hitl-receiver events --state unrouted`, add a route, then run `hitl-receiver replay "
         "--unrouted`.",
         check=_unrouted,

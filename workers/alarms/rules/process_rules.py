@@ -172,7 +172,7 @@ RULES = (
     AlarmRule(
         name="paused",
         severity="warning",
-        condition="a handler, or all of them, is paused; told after 15 minutes",
+        condition="a handler, or all of them, is paused; notices are sent after 15 minutes",
         remedy="Run `hitl-receiver resume` when the reason is gone.",
         check=_paused,
         tell_after=900.0,

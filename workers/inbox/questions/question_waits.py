@@ -16,7 +16,7 @@ class QuestionWaits:
 
     def __init__(self, redis: AsyncRedis) -> None:
         self._redis = redis
-        self._expedite = scripts.async_script(redis, "questions/expedite_checks")
+        self._expedite = scripts.async_script(redis, "questions/check_soon")
 
     async def read_versions(self, question_ids: Sequence[str]) -> list[int]:
         """The version of each question, in one round trip; 0 if it does not exist."""

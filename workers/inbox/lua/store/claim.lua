@@ -20,21 +20,21 @@ for i = 9, #ARGV, 2 do caps[ARGV[i]] = tonumber(ARGV[i + 1]) end
 local function read(event, handler)
   local trust = redis.call('HMGET', event, handler .. ':evidence', 'trust')
   local level = handler ~= '' and trust[1] or trust[2] or ''
-  local kept = redis.call('HMGET', event, level .. ':head', level .. ':body', level .. ':received_at', level .. ':callback',
+  local item = redis.call('HMGET', event, level .. ':head', level .. ':body', level .. ':received_at', level .. ':callback',
     'late', 'conflict', 'overrules', 'request', 'outcome', 'overruled', handler .. ':errors', handler .. ':crashes',
     handler .. ':suspect', handler .. ':overruled', level .. ':traceparent')
-  return { head = kept[1], body = kept[2] or '', received_at = kept[3], callback = kept[4], late = kept[5],
-    conflict = kept[6], overrules = kept[7], request = kept[8], outcome = kept[9], overruled = kept[10],
-    errors = kept[11], crashes = kept[12], suspect = kept[13], effect_overruled = kept[14], traceparent = kept[15], trust = level }
+  return { head = item[1], body = item[2] or '', received_at = item[3], callback = item[4], late = item[5],
+    conflict = item[6], overrules = item[7], request = item[8], outcome = item[9], overruled = item[10],
+    errors = item[11], crashes = item[12], suspect = item[13], effect_overruled = item[14], traceparent = item[15], trust = level }
 end
 
-local function row(handler, key, attempt, kept)
-  local rivals = handler == '' and kept.outcome and kept.request
-    and redis.call('HEXISTS', prefix .. 'request:' .. kept.request, 'rivals')
-  return { handler, key, tonumber(attempt), tonumber(kept.errors or 0), tonumber(kept.crashes or 0),
-    kept.suspect and 1 or 0, kept.head, kept.body, kept.trust, kept.received_at, kept.callback or '',
-    kept.late and 1 or 0, kept.conflict and 1 or 0, kept.overrules and 1 or 0, rivals == 1 and 1 or 0,
-    kept.details or '', kept.traceparent or '' }
+local function row(handler, key, attempt, item)
+  local rivals = handler == '' and item.outcome and item.request
+    and redis.call('HEXISTS', prefix .. 'request:' .. item.request, 'rivals')
+  return { handler, key, tonumber(attempt), tonumber(item.errors or 0), tonumber(item.crashes or 0),
+    item.suspect and 1 or 0, item.head, item.body, item.trust, item.received_at, item.callback or '',
+    item.late and 1 or 0, item.conflict and 1 or 0, item.overrules and 1 or 0, rivals == 1 and 1 or 0,
+    item.details or '', item.traceparent or '' }
 end
 
 local paused, names = {}, redis.call('SMEMBERS', prefix .. 'paused')
@@ -51,9 +51,9 @@ local function repeat_answer()
     local event = prefix .. 'event:' .. key
     if redis.call('HGET', leases, member) == token then
       redis.call('ZADD', due, now + lease, member)
-      local kept = read(event, handler)
-      kept.details = details_for(handler, event, kept.request, false)
-      answer[#answer + 1] = row(handler, key, redis.call('HGET', event, handler .. ':attempts') or 1, kept)
+      local item = read(event, handler)
+      item.details = details_for(handler, event, item.request, false)
+      answer[#answer + 1] = row(handler, key, redis.call('HGET', event, handler .. ':attempts') or 1, item)
     end
   end
   return answer
@@ -106,11 +106,11 @@ end
 
 -- Whether this outcome is routed: it is the decision of its request, or a conflict. Not if it was denied, or cannot be
 -- compared with the decision.
-local function is_for_routes(key, kept)
-  if not kept.outcome or not kept.request then return true end
-  if kept.overruled == 'open' or kept.overruled == 'missing' then return false end
-  local decision = redis.call('HGET', prefix .. 'request:' .. kept.request, 'event')
-  return kept.conflict or not decision or decision == key
+local function is_for_routes(key, item)
+  if not item.outcome or not item.request then return true end
+  if item.overruled == 'open' or item.overruled == 'missing' then return false end
+  local decision = redis.call('HGET', prefix .. 'request:' .. item.request, 'event')
+  return item.conflict or not decision or decision == key
 end
 
 -- The timeout of a request after which another loop is asked runs no handler. If a process dies between the creation of
@@ -119,13 +119,13 @@ end
 -- under way have others wait for nothing. Seconds; CLOCK_SKEW: by how much HITL.sh's clock may be behind ours.
 local LONGEST_WAIT, FORGOTTEN, RECHECK, UNDER_WAY, CLOCK_SKEW = 86400, 2 * 86400, 60, 20, 300
 
-local function may_be_unbound(kept)
+local function may_be_unbound(item)
   local unbound = prefix .. 'questions_unbound'
-  if kept.outcome ~= 'timeout' or not kept.request or redis.call('EXISTS', unbound) == 0 then return false end
-  local fields = redis.call('HMGET', prefix .. 'request:' .. kept.request, 'question', 'callback', 'learned', 'details:api',
+  if item.outcome ~= 'timeout' or not item.request or redis.call('EXISTS', unbound) == 0 then return false end
+  local fields = redis.call('HMGET', prefix .. 'request:' .. item.request, 'question', 'callback', 'learned', 'details:api',
     'created_at')
   if fields[1] then return false end
-  local token_id = string.match(fields[2] or kept.callback or '', '^{"id":"([^"]+)"')
+  local token_id = string.match(fields[2] or item.callback or '', '^{"id":"([^"]+)"')
   if token_id then return redis.call('ZSCORE', unbound, token_id) and true or false end
   -- It is known that none of our callback URLs was made for it.
   if fields[3] == 'asked' or fields[4] then return false end
@@ -134,8 +134,8 @@ local function may_be_unbound(kept)
 end
 
 -- Whether the timeout waits; it is due again when it is to be examined next.
-local function must_wait_for_binding(member, event, kept)
-  if not may_be_unbound(kept) then return false end
+local function must_wait_for_binding(member, event, item)
+  if not may_be_unbound(item) then return false end
   redis.call('HSETNX', event, 'unbound_since', now_seconds)
   if now_seconds - redis.call('HGET', event, 'unbound_since') >= LONGEST_WAIT then return false end
   redis.call('ZADD', due, now + RECHECK * 1000, member)
@@ -179,8 +179,8 @@ local SUSPECT_PAUSE, PAUSE_EACH, SUSPECT_PATIENCE = 1000, 10, 5000
 
 -- Whether a suspect was neither renewed, settled nor claimed since it was set aside.
 local function is_set_aside(member, handler, event)
-  local aside = tonumber(redis.call('HGET', event, handler .. ':suspect') or '')
-  return aside and aside == tonumber(redis.call('ZSCORE', due, member) or '')
+  local recheck_at = tonumber(redis.call('HGET', event, handler .. ':suspect') or '')
+  return recheck_at and recheck_at == tonumber(redis.call('ZSCORE', due, member) or '')
 end
 
 -- A suspect killed its worker while it ran alone: it is the cause. Other suspects with only one death are healthy again;
@@ -208,12 +208,12 @@ local function clear_others()
   wake_drain()
 end
 
-local function set_aside(member, handler, event, kept, crashed)
-  if crashed and kept.suspect == 'alone' then clear_others() end
+local function set_aside(member, handler, event, item, crashed)
+  if crashed and item.suspect == 'alone' then clear_others() end
   redis.call('ZADD', suspects, 'NX', now, member)
-  local until_met = now + SUSPECT_PAUSE + PAUSE_EACH * redis.call('ZCARD', suspects)
-  redis.call('ZADD', due, until_met, member)
-  redis.call('HSET', event, handler .. ':suspect', until_met)
+  local recheck_at = now + SUSPECT_PAUSE + PAUSE_EACH * redis.call('ZCARD', suspects)
+  redis.call('ZADD', due, recheck_at, member)
+  redis.call('HSET', event, handler .. ':suspect', recheck_at)
 end
 
 -- Whether this caller may run a suspect: no other resident drain does. A worker with other work leaves suspects to idle
@@ -238,55 +238,55 @@ local function claim(member, is_alone)
   displaced[member] = true -- not examined twice in one claim
   local handler, key = split(member)
   local event = prefix .. 'event:' .. key
-  local kept = read(event, handler)
-  if not kept.head then -- the record was deleted by hand: there is nothing to run
+  local item = read(event, handler)
+  if not item.head then -- the record was deleted by hand: there is nothing to run
     redis.call('ZREM', due, member)
     redis.call('HDEL', leases, member)
     return
   end
   -- A recorded lease was neither settled nor released: its worker died, perhaps because of this item.
   local crashed = redis.call('HEXISTS', leases, member) == 1
-  if handler == '' and not is_for_routes(key, kept) then
-    end_routing(event, key, kept.request)
-    return release_turn(kept.request, event, key)
+  if handler == '' and not is_for_routes(key, item) then
+    end_routing(event, key, item.request)
+    return release_turn(item.request, event, key)
   end
-  if handler == '' and not crashed and must_wait_for_binding(member, event, kept) then return end
-  if handler == '' and crashed and kept.request and is_outranked(kept.request, key) then
-    return give_up_turn(member, event, key, kept.request)
+  if handler == '' and not crashed and must_wait_for_binding(member, event, item) then return end
+  if handler == '' and crashed and item.request and is_outranked(item.request, key) then
+    return give_up_turn(member, event, key, item.request)
   end
-  if crashed and kept.effect_overruled then return end_overruled(member, handler, event, key, kept.request) end
+  if crashed and item.effect_overruled then return end_overruled(member, handler, event, key, item.request) end
   if crashed and paused[handler] then
     end_crashed(member, handler, event, key)
-    move_to_wait(prefix .. 'held', now, member, handler, event, key, kept.request, 'paused')
+    move_to_wait(prefix .. 'held', now, member, handler, event, key, item.request, 'paused')
     return
   end
-  local suspect = crashed or kept.suspect
-  if suspect and not is_alone then return set_aside(member, handler, event, kept, crashed) end
-  if handler ~= '' and not crashed and not may_start(member, handler, event, key, kept.request) then return end
+  local suspect = crashed or item.suspect
+  if suspect and not is_alone then return set_aside(member, handler, event, item, crashed) end
+  if handler ~= '' and not crashed and not may_start(member, handler, event, key, item.request) then return end
 
   redis.call('ZADD', due, now + lease, member)
   redis.call('HSET', leases, member, token)
   local attempt = 1
-  if crashed then kept.crashes, kept.suspect = count_crash(handler, event), '1' end
+  if crashed then item.crashes, item.suspect = count_crash(handler, event), '1' end
   if suspect then redis.call('HSET', event, handler .. ':suspect', 'alone') end
   if handler ~= '' then
     attempt = redis.call('HINCRBY', event, handler .. ':attempts', 1)
     redis.call('HSET', event, handler .. ':state', 'running', handler .. ':started_at', now_text,
-      handler .. ':evidence', kept.trust)
+      handler .. ':evidence', item.trust)
     if not crashed then
       redis.call('HINCRBY', event, 'active', 1)
       if caps[handler] then redis.call('HINCRBY', prefix .. 'running', handler, 1) end
     end
   else -- effects that the routing worker begins have this evidence, even if stronger evidence arrives meanwhile
-    redis.call('HSET', event, ':evidence', kept.trust)
+    redis.call('HSET', event, ':evidence', item.trust)
     redis.call('HDEL', event, 'reroute')
   end
-  kept.details = details_for(handler, event, kept.request, handler == '' or attempt == 1)
-  bytes_left = bytes_left - #kept.body - #kept.head - #kept.details
+  item.details = details_for(handler, event, item.request, handler == '' or attempt == 1)
+  bytes_left = bytes_left - #item.body - #item.head - #item.details
   claimed = claimed + 1
   alone = suspect
   given[claimed] = member
-  answer[#answer + 1] = row(handler, key, attempt, kept)
+  answer[#answer + 1] = row(handler, key, attempt, item)
 end
 
 local function claim_suspect()

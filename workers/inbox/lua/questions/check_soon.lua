@@ -6,8 +6,8 @@
 local count = 0
 for i = 2, #ARGV do
   local fields = redis.call('HMGET', prefix .. 'request:' .. ARGV[i], 'first_seen', 'outcome', 'checked_at')
-  local rested = not fields[3] or now_seconds - tonumber(fields[3]) >= tonumber(ARGV[1])
-  if fields[1] and not fields[2] and rested then
+  local is_check_due = not fields[3] or now_seconds - tonumber(fields[3]) >= tonumber(ARGV[1])
+  if fields[1] and not fields[2] and is_check_due then
     -- Only a scheduled check is moved: a request that is no longer checked stays so.
     count = count + redis.call('ZADD', checks_of(ARGV[i]), 'XX', 'LT', 'CH', now, ARGV[i])
   end
