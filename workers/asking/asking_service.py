@@ -98,6 +98,7 @@ class AskingService:
         key, signer, self._public_url = _required_settings(settings, submits=submits)
         self._redis = redis
         self._key_hash = api_key_hash(key)
+        self._earlier_key_hashes = [api_key_hash(each) for each in settings.api_keys if each != key]
         self._repair_after = call_timeout + repair_margin
         self._store = QuestionStore(redis, retention=settings.retention, queue_limit=queue_limit)
         self._reader = QuestionReader(self._store)
@@ -205,7 +206,7 @@ class AskingService:
     async def _record(self, question: NewQuestion) -> tuple[StoredQuestion, bool]:
         """The question as it is recorded, and whether it is new; raises `KeyConflict`."""
         record = QuestionRecord(
-            id=self._id(question.key),
+            id=await self._id(question.key),
             question=question,
             created_at=time.time(),
             public_url=self._public_url,
@@ -228,12 +229,18 @@ class AskingService:
             if saved is not None:
                 return saved, True
 
-    def _id(self, key: str | None) -> str:
-        """The id of a question; derived from its key, so that processes that ask at once use the same id."""
+    async def _id(self, key: str | None) -> str:
+        """The id of a question; derived from its key, so that processes that ask at once use the same id.
+
+        A question that was asked with an earlier API key keeps its id.
+        """
         if key is None:
             return f"ask_{secrets.token_urlsafe(16)}"
-        digest = hashlib.sha256(f"{self._key_hash} {key}".encode()).digest()
-        return f"ask_{urlsafe_b64encode(digest[:16]).decode().rstrip('=')}"
+        for key_hash in self._earlier_key_hashes:
+            earlier = await self._store.read(_derived_id(key_hash, key))
+            if earlier is not None and not earlier.record.is_rejected:
+                return earlier.record.id
+        return _derived_id(self._key_hash, key)
 
     async def _ask_now(self, stored: StoredQuestion) -> StoredQuestion:
         """Ask a new question; delete it and raise if it cannot be asked and may not wait."""
@@ -494,6 +501,12 @@ def _pause(record: QuestionRecord) -> float:
     """Seconds until the next call for a question after a failed call: half of its age, within limits."""
     since = record.step.begun_at or record.step.asked_at or record.created_at
     return min(_LONGEST_BACKOFF, max(_BACKOFF, (time.time() - since) / 2))
+
+
+def _derived_id(key_hash: str, key: str) -> str:
+    """The id of the question that is asked with this API key and idempotency key."""
+    digest = hashlib.sha256(f"{key_hash} {key}".encode()).digest()
+    return f"ask_{urlsafe_b64encode(digest[:16]).decode().rstrip('=')}"
 
 
 def _required_settings(settings: Settings, *, submits: bool) -> tuple[str, CallbackSigner, str]:

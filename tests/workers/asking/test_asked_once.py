@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from hitlsh.api.errors import ApiError
 from hitlsh.api.questions.new_question import NewQuestion, encode_question
 from hitlsh.asking.ask_errors import AskRefused, KeyConflict
 from hitlsh.asking.ask_outcomes import Lost
-from tests.workers.asking.asked import Died, created, die_at, let_time_pass, shuffled, wrong_links
+from tests.workers.asking.asked import KEY, Died, created, die_at, let_time_pass, shuffled, wrong_links
 from workers.asking import AskingService
 from workers.inbox import keys
 from workers.settings import Settings
@@ -75,6 +76,20 @@ async def test_two_processes_that_ask_at_once_ask_once(
     assert len(created(sandbox)) == 1
     for service in services:
         await service.close()
+
+
+async def test_a_question_is_asked_once_although_the_api_key_was_replaced(
+    settings: Settings, async_redis: AsyncRedis, service: AskingService, question: Build, sandbox: Sandbox
+) -> None:
+    first = await service.submit(question())
+    rotated = replace(settings, api_key="hitl_test_of_the_next_year", earlier_api_keys=(KEY,))
+
+    async with AskingService(rotated, async_redis) as later:
+        again = await later.submit(question())
+        with pytest.raises(KeyConflict):
+            await later.submit(question(text="Refund 130 EUR?"))
+
+    assert (again.is_new, again.request.id, len(created(sandbox))) == (False, first.request.id, 1)
 
 
 @pytest.mark.parametrize("boundary", range(1, BOUNDARIES + 1))
@@ -140,7 +155,7 @@ DIES = """
 import asyncio, os, signal, sys
 from redis.asyncio import Redis
 from hitlsh.api.questions.new_question import decode_question
-from tests.workers.asking.asked import Died, die_at
+from tests.workers.asking.asked import KEY, Died, die_at
 from workers.asking import AskingService
 from workers.inbox import keys
 from workers.settings import Settings
