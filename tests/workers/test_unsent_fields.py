@@ -15,7 +15,7 @@ from service.cli.main import cli
 from workers import Decision, Router, between
 from workers.completion import CallbackState
 from workers.decision import StoredEvent
-from workers.routing.unsent_fields import CHANNELS, Channel, unsent_fields
+from workers.routing.unsent_fields import CHANNELS, DeliveryPath, unsent_fields
 from workers.settings import Settings
 from workers.startup_checks import unsent_field_warnings, warn_of_unsent_fields
 from workers.testing import NOW
@@ -41,7 +41,7 @@ LOOP = "665f1c2ab3d4e5f6a7b8c9d0"
 def pay(decision: Decision) -> None: ...
 
 
-def fields_of(event: str = "request.completed", channels: tuple[Channel, ...] = CHANNELS, **options: Any) -> set[str]:
+def fields_of(event: str = "request.completed", channels: tuple[DeliveryPath, ...] = CHANNELS, **options: Any) -> set[str]:
     router = Router()
     router.on(event, **options)(pay)
     return {name for one in unsent_fields(router.routes, channels) for name in one.fields}
@@ -88,7 +88,7 @@ def test_only_the_channels_that_are_in_use_count() -> None:
 
 @pytest.mark.parametrize("outcome", ["completed", "timeout", "cancelled"])
 @pytest.mark.parametrize(("channel", "form"), [("callback URL", "callback-v2"), ("account webhook", "nested")])
-def test_a_field_that_is_not_named_is_never_missing(channel: Channel, form: str, outcome: str) -> None:
+def test_a_field_that_is_not_named_is_never_missing(channel: DeliveryPath, form: str, outcome: str) -> None:
     """By the vendor's samples: what a decision of the form misses is what a route that reads all of it is told."""
     named = fields_of(
         "request.*",
