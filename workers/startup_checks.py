@@ -41,11 +41,11 @@ def unsent_field_warnings(settings: Settings, router: "Router") -> tuple[str, ..
         "account webhook": settings.webhook_secrets,
     }
     # A worker may have neither secret.
-    channels = [channel for channel, secret in secrets.items() if secret] or list(secrets)
+    paths = [path for path, secret in secrets.items() if secret] or list(secrets)
     return tuple(
         f"{one.route} reads {one.describe()}. Without HITL_API_KEY nobody can look up what a delivery lacks, and a "
         "condition on it does not hold: set HITL_API_KEY, or have the route read other fields"
-        for one in unsent_fields(router.routes, channels)
+        for one in unsent_fields(router.routes, paths)
     )
 
 

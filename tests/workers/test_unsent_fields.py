@@ -15,7 +15,7 @@ from service.cli.main import cli
 from workers import Decision, Router, between
 from workers.completion import CallbackState
 from workers.decision import StoredEvent
-from workers.routing.unsent_fields import CHANNELS, DeliveryPath, unsent_fields
+from workers.routing.unsent_fields import DELIVERY_PATHS, DeliveryPath, unsent_fields
 from workers.settings import Settings
 from workers.startup_checks import unsent_field_warnings, warn_of_unsent_fields
 from workers.testing import NOW
@@ -41,10 +41,10 @@ LOOP = "665f1c2ab3d4e5f6a7b8c9d0"
 def pay(decision: Decision) -> None: ...
 
 
-def fields_of(event: str = "request.completed", channels: tuple[DeliveryPath, ...] = CHANNELS, **options: Any) -> set[str]:
+def fields_of(event: str = "request.completed", paths: tuple[DeliveryPath, ...] = DELIVERY_PATHS, **options: Any) -> set[str]:
     router = Router()
     router.on(event, **options)(pay)
-    return {name for one in unsent_fields(router.routes, channels) for name in one.fields}
+    return {name for one in unsent_fields(router.routes, paths) for name in one.fields}
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,17 @@ def test_what_every_delivery_carries_is_not(options: dict[str, Any]) -> None:
 
 
 def test_only_the_channels_that_are_in_use_count() -> None:
-    assert fields_of(state={"order": 7}, channels=("callback URL",)) == set()
-    assert fields_of(loop="Payouts", channels=("account webhook",)) == set()
+    assert fields_of(state={"order": 7}, paths=("callback URL",)) == set()
+    assert fields_of(loop="Payouts", paths=("account webhook",)) == set()
 
 
 @pytest.mark.parametrize("outcome", ["completed", "timeout", "cancelled"])
-@pytest.mark.parametrize(("channel", "form"), [("callback URL", "callback-v2"), ("account webhook", "nested")])
-def test_a_field_that_is_not_named_is_never_missing(channel: DeliveryPath, form: str, outcome: str) -> None:
+@pytest.mark.parametrize(("path", "form"), [("callback URL", "callback-v2"), ("account webhook", "nested")])
+def test_a_field_that_is_not_named_is_never_missing(path: DeliveryPath, form: str, outcome: str) -> None:
     """By the vendor's samples: what a decision of the form misses is what a route that reads all of it is told."""
     named = fields_of(
         "request.*",
-        (channel,),
+        (path,),
         state={"order": 7}, metadata={"tier": "gold"}, loop="Payouts", reviewer="Ada", response=lambda response: True,
         response_type="text", when=lambda decision: True, needs=("default_response", "question"),
     )  # fmt: skip
@@ -100,7 +100,7 @@ def test_a_field_that_is_not_named_is_never_missing(channel: DeliveryPath, form:
     event = parse(sample(f"{form}.{outcome}"))
 
     assert isinstance(event, Event)
-    callback = CallbackState(id="t", state={"order": 7}) if channel == "callback URL" else None
+    callback = CallbackState(id="t", state={"order": 7}) if path == "callback URL" else None
     stored = StoredEvent(event=event, trust="signed", received_at=NOW, callback=callback)
     # No read tells whether a cancellation was refunded, so that no route can need it.
     assert set(Decision.from_stored(stored).missing) - {"refund_info"} <= named

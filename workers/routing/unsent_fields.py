@@ -15,9 +15,9 @@ from workers.routing.route_options import NO_FIELDS, Requirement
 
 #: How a decision arrives.
 DeliveryPath = Literal["callback URL", "account webhook"]
-CHANNELS: tuple[DeliveryPath, ...] = get_args(DeliveryPath)
+DELIVERY_PATHS: tuple[DeliveryPath, ...] = get_args(DeliveryPath)
 
-#: Fields, as `Decision.missing` names them, that an outcome may lack when it arrives by one channel alone.
+#: Fields, as `Decision.missing` names them, that an outcome may lack when it arrives by one path alone.
 _LACKING: dict[DeliveryPath, frozenset[str]] = {
     "callback URL": frozenset({"context", "default_response", "loop_name", "question", "response_type"}),
     "account webhook": frozenset(
@@ -58,12 +58,12 @@ class UnsentFields(msgspec.Struct, frozen=True, kw_only=True):
         return ", ".join(f"{name} ({_REASONS[name]})" for name in self.fields)
 
 
-def unsent_fields(routes: Iterable[Route], channels: Collection[DeliveryPath] = CHANNELS) -> tuple[UnsentFields, ...]:
-    """Each route that reads fields which a delivery by one of these channels may lack; in the order declared.
+def unsent_fields(routes: Iterable[Route], paths: Collection[DeliveryPath] = DELIVERY_PATHS) -> tuple[UnsentFields, ...]:
+    """Each route that reads fields which a delivery by one of these paths may lack; in the order declared.
 
     For a function of ``when=`` only the fields that ``needs=`` names are known.
     """
-    lacking = frozenset[str]().union(*(_LACKING[channel] for channel in channels))
+    lacking = frozenset[str]().union(*(_LACKING[path] for path in paths))
     lacking_by_route = ((route.name, lacking & _fields_of(route)) for route in routes)
     return tuple(UnsentFields(route=name, fields=tuple(sorted(fields))) for name, fields in lacking_by_route if fields)
 
