@@ -41,7 +41,9 @@ LOOP = "665f1c2ab3d4e5f6a7b8c9d0"
 def pay(decision: Decision) -> None: ...
 
 
-def fields_of(event: str = "request.completed", paths: tuple[DeliveryPath, ...] = DELIVERY_PATHS, **options: Any) -> set[str]:
+def fields_of(
+    event: str = "request.completed", paths: tuple[DeliveryPath, ...] = DELIVERY_PATHS, **options: Any
+) -> set[str]:
     router = Router()
     router.on(event, **options)(pay)
     return {name for one in unsent_fields(router.routes, paths) for name in one.fields}

@@ -58,7 +58,9 @@ class UnsentFields(msgspec.Struct, frozen=True, kw_only=True):
         return ", ".join(f"{name} ({_REASONS[name]})" for name in self.fields)
 
 
-def unsent_fields(routes: Iterable[Route], paths: Collection[DeliveryPath] = DELIVERY_PATHS) -> tuple[UnsentFields, ...]:
+def unsent_fields(
+    routes: Iterable[Route], paths: Collection[DeliveryPath] = DELIVERY_PATHS
+) -> tuple[UnsentFields, ...]:
     """Each route that reads fields which a delivery by one of these paths may lack; in the order declared.
 
     For a function of ``when=`` only the fields that ``needs=`` names are known.
