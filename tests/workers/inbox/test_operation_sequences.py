@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -139,7 +139,7 @@ class OperationSequence:
         await self.accept(payload(request_id, response="Reject"), "confirmed")
 
     async def retry(self, conditions: Filter) -> None:
-        retry(self.redis, conditions)
+        retry(self.redis, conditions, retention=60)
 
     async def discard(self, conditions: Filter) -> None:
         discard(self.redis, conditions, reason="no", retention=60)
@@ -157,6 +157,17 @@ class OperationSequence:
         pausing.resume(self.redis, name)
 
 
+#: An effect on a conflict, whose handler is begun for the decision by a route that does not ask for conflicts any more.
+EFFECT_MOVES = [
+    ("live_through", payload("a"), {}),
+    ("replay", Filter(), False, {"pay"}),
+    ("accept", payload("a", response="Reject"), "signed"),
+    ("claim", 2, {}),
+    ("settle", "done", ["pay:due"]),
+]
+
+
+@example(story=EFFECT_MOVES)
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(steps, min_size=5, max_size=40))
 def test_no_effect_is_lost_or_counted_twice(redis: Redis, server: Any, story: list[tuple[Any, ...]]) -> None:
