@@ -9,8 +9,9 @@ from redis import Redis
 
 from hitlsh.request_details import read_details
 from tests.builders import delivery, payload
+from tests.workers.inbox.api_reading import save_notes
 from workers.inbox import keys, store
-from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note
 
 pytestmark = pytest.mark.slow
 
@@ -27,11 +28,8 @@ THIRD = ["Pay it", "Later", {"selected_value": "Pay it", "selected_label": "Late
 
 
 def save_question(redis: Redis, options: list[Any] = OPTIONS) -> None:
-    lease = ReconcileLease(redis, seconds=60, retention=86_400)
-    assert lease.acquire()
     details = read_details({"response_type": "single_select", "response_config": {"options": options}})
-    lease.write([Note("details", REQUEST, msgspec.json.encode(details))], began=0)
-    lease.release()
+    save_notes(redis, Note("details", REQUEST, msgspec.json.encode(details)))
 
 
 def has_conflict(redis: Redis) -> bool:

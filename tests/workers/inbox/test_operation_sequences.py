@@ -11,6 +11,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, payload, routed, settled
+from tests.workers.inbox.api_reading import save_notes
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.passing_time import DAY, pass_time
 from tests.workers.inbox.stuck_work import find_stuck
@@ -22,7 +23,7 @@ from workers.inbox.operations import pausing
 from workers.inbox.operations.failures import discard, retry
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries.search import Filter
-from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note
 from workers.inbox.worker_inbox import WorkerInbox
 
 pytestmark = pytest.mark.slow
@@ -98,10 +99,7 @@ class OperationSequence:
 
     async def answer(self, verb: Any, request_id: str) -> None:
         """HITL.sh's API shows the request as open, or not at all."""
-        lease = ReconcileLease(self.redis, seconds=60, retention=86_400)
-        assert lease.acquire()
-        lease.write([Note(verb, request_id)], began=0)
-        lease.release()
+        save_notes(self.redis, Note(verb, request_id))
 
     async def live_through(self, body: bytes, ends: dict[str, Any]) -> None:
         """Accept, and let what is due come to these ends: the way to what a person has to do with."""

@@ -13,6 +13,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, payload
+from tests.workers.inbox.api_reading import save_notes
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker, Run
 from tests.workers.inbox.passing_time import DAY, pass_time
@@ -21,7 +22,7 @@ from workers import Router
 from workers.clock import Clock
 from workers.inbox import keys
 from workers.inbox.maintenance.repairing import Repairer
-from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note
 from workers.inbox.worker_inbox import WorkerInbox
 from workers.trust import LEVELS
 
@@ -106,16 +107,14 @@ class Life:
 
     async def answer(self, verb: Any) -> None:
         had = self.redis.hget(keys.request(REQUEST), "event")
-        lease = ReconcileLease(self.redis, seconds=60, retention=RETENTION)
-        assert lease.acquire()
-        lease.write([Note(verb, REQUEST)], began=0)
-        lease.release()
+        save_notes(self.redis, Note(verb, REQUEST), retention=RETENTION)
         if had and not self.redis.hget(keys.request(REQUEST), "event"):
             self.arrived, self.denied = [], True
 
 
 @example(story=[("accept", "Approve", "callback"), ("settle",), *[("answer", "open")] * 3])
 @example(story=[("accept", "Approve", "callback"), ("claim", 1), *[("answer", "open")] * 3])
+@example(story=[("accept", "Approve", "callback"), ("settle",), ("answer", "missing")])
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(steps, min_size=4, max_size=20))
 def test_each_handler_runs_for_one_decision_in_sixty_days(
