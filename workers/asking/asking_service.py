@@ -99,6 +99,7 @@ class AskingService:
         self._redis = redis
         self._key_hash = api_key_hash(key)
         self._repair_after = call_timeout + repair_margin
+        self._retention = settings.retention
         self._store = QuestionStore(redis, retention=settings.retention, queue_limit=queue_limit)
         self._reader = QuestionReader(self._store)
 
@@ -352,7 +353,9 @@ class AskingService:
                 if step.request_id != created.request_id:
                     await self._withdraw(stored.record, created.request_id)
                 return stored
-            await tracked_requests.atrack(self._redis, created, key_hash=step.api_key or self._key_hash)
+            await tracked_requests.atrack(
+                self._redis, created, retention=self._retention, key_hash=step.api_key or self._key_hash
+            )
             bound = stored.record.with_step(
                 request_id=created.request_id,
                 begun_at=None,
