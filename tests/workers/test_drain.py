@@ -474,7 +474,7 @@ async def test_an_undecodable_record_becomes_a_dead_letter_and_runs_once_after_i
         await until(lambda: redis.zcard(keys.FAILED) == 1)
     assert head is not None
     redis.hset(name, "callback:head", head)
-    failures.retry(redis, [key(payload())])
+    failures.retry(redis, [key(payload())], retention=86_400)
     async with draining(inbox, redis, router):
         record = await finished(redis, key(payload()))
 

@@ -25,34 +25,40 @@ CLOCK_SKEW = 300.0
 class RedisRequestRecorder:
     """Adds each asked request to the request tracker."""
 
-    def __init__(self, redis: Redis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
+    def __init__(
+        self, redis: Redis, signer: CallbackSigner | None = None, *, retention: int, api_key: str | None = None
+    ) -> None:
         """`signer`: reads the token of our callback URL in a request, so that no other request may use it.
 
-        `api_key`: the key that asks; by default the current one.
+        `retention`: seconds that finished work is kept. `api_key`: the key that asks; by default the current one.
         """
         self._redis = redis
+        self._retention = retention
         self._signer = signer
         self._key_hash = None if api_key is None else api_key_hash(api_key)
 
     def record(self, created: CreatedRequest, sent: SentRequest) -> None:
         """Track the request. Safe to repeat."""
-        tracked_requests.track(self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash)
+        request = entry(created, sent, self._signer, time.time())
+        tracked_requests.track(self._redis, request, retention=self._retention, key_hash=self._key_hash)
 
 
 class AsyncRedisRequestRecorder:
     """`RedisRequestRecorder` for an `AsyncClient`."""
 
-    def __init__(self, redis: AsyncRedis, signer: CallbackSigner | None = None, *, api_key: str | None = None) -> None:
+    def __init__(
+        self, redis: AsyncRedis, signer: CallbackSigner | None = None, *, retention: int, api_key: str | None = None
+    ) -> None:
         """See `RedisRequestRecorder`."""
         self._redis = redis
+        self._retention = retention
         self._signer = signer
         self._key_hash = None if api_key is None else api_key_hash(api_key)
 
     async def record(self, created: CreatedRequest, sent: SentRequest) -> None:
         """See `RedisRequestRecorder.record`."""
-        await tracked_requests.atrack(
-            self._redis, entry(created, sent, self._signer, time.time()), key_hash=self._key_hash
-        )
+        request = entry(created, sent, self._signer, time.time())
+        await tracked_requests.atrack(self._redis, request, retention=self._retention, key_hash=self._key_hash)
 
 
 def asking_client(settings: Settings, redis: Redis) -> Client:
@@ -67,7 +73,7 @@ def asking_client(settings: Settings, redis: Redis) -> Client:
         key,
         base_url=settings.base_url,
         budget=RedisBudget(redis, key, rules=rules(settings), purpose="asking"),
-        recorder=RedisRequestRecorder(redis, _signer(settings), api_key=key),
+        recorder=RedisRequestRecorder(redis, _signer(settings), retention=settings.retention, api_key=key),
     )
 
 
@@ -78,7 +84,7 @@ def async_asking_client(settings: Settings, redis: AsyncRedis) -> AsyncClient:
         key,
         base_url=settings.base_url,
         budget=AsyncRedisBudget(redis, key, rules=rules(settings), purpose="asking"),
-        recorder=AsyncRedisRequestRecorder(redis, _signer(settings), api_key=key),
+        recorder=AsyncRedisRequestRecorder(redis, _signer(settings), retention=settings.retention, api_key=key),
     )
 
 

@@ -96,6 +96,7 @@ class AskingService:
             self._store,
             self._reader,
             self._creator,
+            retention=settings.retention,
             key_hash=self._key_hash,
             repair_after=call_timeout + repair_margin,
         )

@@ -48,14 +48,19 @@ class QuestionLifecycle:
         reader: QuestionReader,
         creator: RequestCreator,
         *,
+        retention: int,
         key_hash: str,
         repair_after: float,
     ) -> None:
-        """`key_hash`: of the API key that asks. `repair_after`: seconds until an unfinished intent is repaired."""
+        """`retention`: seconds. `key_hash`: of the API key that asks.
+
+        `repair_after`: seconds until an unfinished intent is repaired.
+        """
         self._redis = redis
         self._store = store
         self._reader = reader
         self._creator = creator
+        self._retention = retention
         self._key_hash = key_hash
         self._repair_after = repair_after
 
@@ -147,7 +152,9 @@ class QuestionLifecycle:
                 if step.request_id != created.request_id:
                     await self._withdraw(stored.record, created.request_id)
                 return stored
-            await tracked_requests.atrack(self._redis, created, key_hash=step.api_key or self._key_hash)
+            await tracked_requests.atrack(
+                self._redis, created, retention=self._retention, key_hash=step.api_key or self._key_hash
+            )
             bound = stored.record.with_step(
                 request_id=created.request_id,
                 begun_at=None,

@@ -5,11 +5,13 @@ from typing import Any
 import click
 
 from service.cli.connection import connect
+from service.cli.environment import environment
 from service.cli.inbox.changes import carry_out, dry_run_option, yes_option
 from service.cli.inbox.selection import all_option, filter_options, keys_argument, select
 from service.cli.options import json_option
 from workers.inbox.operations import failures
 from workers.inbox.queries.search import Filter
+from workers.settings import Settings
 
 
 @click.command()
@@ -29,8 +31,9 @@ def retry(
     """
     with connect() as redis:
         selected = select(redis, names, Filter(**filters), everything=everything, verb="retry")
+        retention = Settings.from_env(environment()).retention
         carry_out(
-            lambda dry, advance: failures.retry(redis, selected, dry_run=dry, advance=advance),
+            lambda dry, advance: failures.retry(redis, selected, retention=retention, dry_run=dry, advance=advance),
             "retry",
             redis=redis,
             selected=selected,

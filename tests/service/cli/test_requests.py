@@ -28,7 +28,8 @@ def run(server: EmbeddedServer, redis: Redis) -> Run:
 
 
 def track(redis: Redis, request_id: str, *, hours_ago: float = 1.0, **more: Any) -> None:
-    tracked_requests.track(redis, NewRequest(request_id=request_id, created_at=time.time() - hours_ago * HOUR, **more))
+    request = NewRequest(request_id=request_id, created_at=time.time() - hours_ago * HOUR, **more)
+    tracked_requests.track(redis, request, retention=86_400)
 
 
 def names(result: Result) -> list[str]:

@@ -43,7 +43,8 @@ def run(server: EmbeddedServer, redis: Redis) -> Run:
 
 
 def track(redis: Redis, request_id: str, *, hours_ago: float = 1.0) -> None:
-    tracked_requests.track(redis, NewRequest(request_id=request_id, created_at=time.time() - hours_ago * HOUR))
+    request = NewRequest(request_id=request_id, created_at=time.time() - hours_ago * HOUR)
+    tracked_requests.track(redis, request, retention=86_400)
 
 
 def leave(redis: Redis, **changes: Any) -> None:

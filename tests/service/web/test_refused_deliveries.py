@@ -49,7 +49,8 @@ def serving(server: EmbeddedServer, redis: Redis, tmp_path: Path) -> Serving:
 
 
 def ask(redis: Redis, request_id: str = REQUEST) -> None:
-    track(redis, NewRequest(request_id=request_id, created_at=time.time(), timeout_at=time.time() + 3_600))
+    request = NewRequest(request_id=request_id, created_at=time.time(), timeout_at=time.time() + 3_600)
+    track(redis, request, retention=86_400)
 
 
 def due(redis: Redis) -> list[str]:

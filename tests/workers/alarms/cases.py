@@ -176,7 +176,7 @@ def configure(setting: str, value: str) -> Act:
 
 def change_key(world: World) -> None:
     api_keys.configure(world.redis, ["an-earlier-key"], lookback=DAY)
-    tracked_requests.track(world.redis, NewRequest(request_id="r1", created_at=time.time() - 60))
+    tracked_requests.track(world.redis, NewRequest(request_id="r1", created_at=time.time() - 60), retention=86_400)
     api_keys.configure(world.redis, [KEY], lookback=DAY)
 
 

@@ -110,7 +110,7 @@ def test_a_falsy_default_is_tracked(redis: Redis, default: Any) -> None:
     created = CreatedRequest(request_id="66c0ffee00000000000000a1")
 
     kept = entry(created, SentRequest(details=RequestDetails(default_response=default)), None, NOW)
-    tracked_requests.track(redis, kept)
+    tracked_requests.track(redis, kept, retention=86_400)
 
     details = msgspec.json.decode(known(redis, created.request_id)["details:asked"], type=RequestDetails)
     assert details.default_response == default
@@ -143,7 +143,7 @@ class Killed(RedisRequestRecorder):
         os.kill(os.getpid(), signal.SIGKILL)
 
 key, base_url, redis_url, loop_id = sys.argv[1:]
-with Client(key, base_url=base_url, recorder=Killed(Redis.from_url(redis_url))) as client:
+with Client(key, base_url=base_url, recorder=Killed(Redis.from_url(redis_url), retention=60)) as client:
     client.requests.create(loop_id, "Refund?", single_select("Approve", "Reject"), default_response="Reject")
 """
 

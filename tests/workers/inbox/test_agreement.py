@@ -1,5 +1,6 @@
 """Whether two answers to one request agree, in every order of deliveries and of the question becoming known."""
 
+import time
 from itertools import permutations, product
 from typing import Any
 
@@ -9,8 +10,11 @@ from redis import Redis
 
 from hitlsh.request_details import read_details
 from tests.builders import delivery, payload
+from tests.workers.inbox.api_reading import save_notes
+from tests.workers.inbox.invariants import broken
 from workers.inbox import keys, store
-from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note
+from workers.inbox.tracker.tracked_requests import NewRequest, track
 
 pytestmark = pytest.mark.slow
 
@@ -27,11 +31,8 @@ THIRD = ["Pay it", "Later", {"selected_value": "Pay it", "selected_label": "Late
 
 
 def save_question(redis: Redis, options: list[Any] = OPTIONS) -> None:
-    lease = ReconcileLease(redis, seconds=60, retention=86_400)
-    assert lease.acquire()
     details = read_details({"response_type": "single_select", "response_config": {"options": options}})
-    lease.write([Note("details", REQUEST, msgspec.json.encode(details))], began=0)
-    lease.release()
+    save_notes(redis, Note("details", REQUEST, msgspec.json.encode(details)))
 
 
 def has_conflict(redis: Redis) -> bool:
@@ -60,6 +61,18 @@ def test_forms_of_one_option_agree_and_options_differ(
         save_question(redis)
 
         assert has_conflict(redis) == (one is not other), (answer, other_answer)
+
+
+def test_a_request_is_tracked_after_outcomes_that_are_one_answer(redis: Redis) -> None:
+    take(redis, "other", {"other": "v2"})
+    take(redis, "one", {"one": "Leave it"})
+    differed = has_conflict(redis)
+    details = read_details({"response_type": "single_select", "response_config": {"options": OPTIONS}})
+
+    track(redis, NewRequest(request_id=REQUEST, created_at=time.time(), details=details), retention=86_400)
+
+    assert (differed, has_conflict(redis)) == (True, False)
+    assert broken(redis) == []
 
 
 @pytest.mark.parametrize(

@@ -288,7 +288,7 @@ async def test_what_ends_nothing_takes_no_effect_from_the_decision(inbox: Worker
     await worker.claim()
     for _ in routes().routes:
         await worker.end("failed")
-    changed = retry(redis, [REQUEST]).effects if verb == "retry" else again(redis)
+    changed = retry(redis, [REQUEST], retention=86_400).effects if verb == "retry" else again(redis)
     await worker.settle()
     before = effects(redis)
     await accept(inbox, "Approve", "confirmed")
@@ -326,6 +326,26 @@ async def test_a_handler_runs_once_a_request_unless_a_person_forces_it(
     await worker.settle()
     assert Counter(run.handler for run in worker.runs) - ran == {"plain": 1}
     assert effects(redis)["plain"] == name
+    assert broken(redis) == []
+
+
+async def test_a_failed_effect_ends_when_a_person_forces_its_handler_for_the_decision(
+    inbox: WorkerInbox, redis: Redis
+) -> None:
+    worker = OneWorker(inbox, routes())
+    await accept(inbox, "V1", "callback")
+    await worker.claim()
+    await worker.end("failed")
+    await accept(inbox, "Label", "signed")
+    await worker.settle()
+    replaced = f"plain|{KEY}"
+    assert redis.zscore(keys.FAILED, replaced)
+
+    assert again(redis, f"plain|{decision(redis)}", force=True) == 1
+    await worker.settle()
+
+    assert redis.zscore(keys.FAILED, replaced) is None
+    assert redis.ttl(keys.event(KEY)) > 0
     assert broken(redis) == []
 
 

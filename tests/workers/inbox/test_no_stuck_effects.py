@@ -5,13 +5,14 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import ago, claimed, delivery, key, payload, routed
+from tests.workers.inbox.api_reading import save_notes
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.one_worker import OneWorker
 from tests.workers.inbox.passing_time import DAY, pass_time
 from tests.workers.inbox.stuck_work import find_stuck
 from workers import Router
 from workers.inbox import keys
-from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note
 from workers.inbox.worker_inbox import WorkerInbox
 
 REQUEST = "66c0ffee00000000000000a1"
@@ -31,10 +32,7 @@ async def accept(inbox: WorkerInbox, body: bytes, trust: str) -> None:
 def find_open(redis: Redis, times: int = 3) -> None:
     """HITL.sh's API shows the request as open."""
     for _ in range(times):
-        lease = ReconcileLease(redis, seconds=60, retention=RETENTION)
-        assert lease.acquire()
-        lease.write([Note("open", REQUEST)], began=0)
-        lease.release()
+        save_notes(redis, Note("open", REQUEST), retention=RETENTION)
 
 
 def with_auditor() -> Router:

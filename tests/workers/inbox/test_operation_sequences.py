@@ -5,12 +5,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from tests.builders import claimed, delivery, payload, routed, settled
+from tests.workers.inbox.api_reading import save_notes
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.passing_time import DAY, pass_time
 from tests.workers.inbox.stuck_work import find_stuck
@@ -22,7 +23,7 @@ from workers.inbox.operations import pausing
 from workers.inbox.operations.failures import discard, retry
 from workers.inbox.operations.replaying import replay
 from workers.inbox.queries.search import Filter
-from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note
 from workers.inbox.worker_inbox import WorkerInbox
 
 pytestmark = pytest.mark.slow
@@ -98,10 +99,7 @@ class OperationSequence:
 
     async def answer(self, verb: Any, request_id: str) -> None:
         """HITL.sh's API shows the request as open, or not at all."""
-        lease = ReconcileLease(self.redis, seconds=60, retention=86_400)
-        assert lease.acquire()
-        lease.write([Note(verb, request_id)], began=0)
-        lease.release()
+        save_notes(self.redis, Note(verb, request_id))
 
     async def live_through(self, body: bytes, ends: dict[str, Any]) -> None:
         """Accept, and let what is due come to these ends: the way to what a person has to do with."""
@@ -139,7 +137,7 @@ class OperationSequence:
         await self.accept(payload(request_id, response="Reject"), "confirmed")
 
     async def retry(self, conditions: Filter) -> None:
-        retry(self.redis, conditions)
+        retry(self.redis, conditions, retention=60)
 
     async def discard(self, conditions: Filter) -> None:
         discard(self.redis, conditions, reason="no", retention=60)
@@ -157,6 +155,17 @@ class OperationSequence:
         pausing.resume(self.redis, name)
 
 
+#: An effect on a conflict, whose handler is begun for the decision by a route that does not ask for conflicts any more.
+EFFECT_MOVES = [
+    ("live_through", payload("a"), {}),
+    ("replay", Filter(), False, {"pay"}),
+    ("accept", payload("a", response="Reject"), "signed"),
+    ("claim", 2, {}),
+    ("settle", "done", ["pay:due"]),
+]
+
+
+@example(story=EFFECT_MOVES)
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(steps, min_size=5, max_size=40))
 def test_no_effect_is_lost_or_counted_twice(redis: Redis, server: Any, story: list[tuple[Any, ...]]) -> None:

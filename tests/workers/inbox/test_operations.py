@@ -78,7 +78,7 @@ async def test_a_retried_effect_is_due_with_all_its_attempts(inbox: WorkerInbox,
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed", notify="done")
 
-    change = retry(redis, Filter())
+    change = retry(redis, Filter(), retention=RETENTION)
     [again] = (await inbox.claim(10)).items
 
     assert change == Change(effects=1, examples=(f"pay|{KEY}",))
@@ -92,7 +92,7 @@ async def test_a_retry_wakes_a_drain(inbox: WorkerInbox, redis: Redis) -> None:
     await settle(inbox, pay="failed")
     redis.delete(keys.WAKE)
 
-    retry(redis, Filter())
+    retry(redis, Filter(), retention=RETENTION)
 
     assert redis.llen(keys.WAKE) == 1
 
@@ -101,7 +101,7 @@ async def test_a_retry_may_be_repeated(inbox: WorkerInbox, redis: Redis) -> None
     await inbox.accept([delivery()])
     await settle(inbox, pay="failed")
 
-    counts = [retry(redis, [KEY]).effects for _ in range(2)]
+    counts = [retry(redis, [KEY], retention=RETENTION).effects for _ in range(2)]
 
     assert counts == [1, 0]
     assert effect(redis, "pay").retries == 1
@@ -111,7 +111,7 @@ async def test_a_dry_run_counts_and_changes_nothing(inbox: WorkerInbox, redis: R
     await inbox.accept([delivery(payload(request_id=one)) for one in request_ids(7)])
     await settle(inbox, pay="failed")
 
-    change = retry(redis, Filter(), dry_run=True)
+    change = retry(redis, Filter(), retention=RETENTION, dry_run=True)
 
     assert (change.effects, len(change.examples)) == (7, 5)
     assert (redis.zcard(keys.FAILED), redis.zcard(keys.DUE)) == (7, 0)
@@ -124,7 +124,7 @@ async def test_an_effect_is_named_by_itself_its_event_or_its_request(
     await inbox.accept([delivery(), delivery(payload(request_id="another"))])
     await settle(inbox, pay="failed")
 
-    change = retry(redis, [name])
+    change = retry(redis, [name], retention=RETENTION)
 
     assert change.examples == (f"pay|{KEY}",)
 
@@ -133,7 +133,7 @@ async def test_a_filter_takes_no_others(inbox: WorkerInbox, redis: Redis) -> Non
     await inbox.accept([delivery(payload(request_id="a", loop_id="L")), delivery(payload(request_id="b"))])
     await settle(inbox, pay="failed", notify="failed")
 
-    change = retry(redis, Filter(handler="pay", loop="L", event="request.*"))
+    change = retry(redis, Filter(handler="pay", loop="L", event="request.*"), retention=RETENTION)
 
     assert change.examples == ("pay|request.completed:a",)
     assert redis.zcard(keys.FAILED) == 3
@@ -143,7 +143,7 @@ async def test_more_than_a_batch_is_retried(inbox: WorkerInbox, redis: Redis) ->
     await inbox.accept([delivery(payload(request_id=one)) for one in request_ids(3 * CHUNK + 1)])
     await settle(inbox, pay="failed")
 
-    assert retry(redis, Filter()).effects == 3 * CHUNK + 1
+    assert retry(redis, Filter(), retention=RETENTION).effects == 3 * CHUNK + 1
 
 
 async def test_a_failed_routing_is_retried_and_runs_alone_at_first(inbox: WorkerInbox, redis: Redis) -> None:
@@ -152,7 +152,7 @@ async def test_a_failed_routing_is_retried_and_runs_alone_at_first(inbox: Worker
     redis.hset(keys.event(KEY), ":crashes", 3)
     await inbox.report([settled(item, "failed", "", error="3 workers died")])
 
-    change = retry(redis, Filter())
+    change = retry(redis, Filter(), retention=RETENTION)
     [again] = (await inbox.claim(10)).items
 
     assert (change.effects, again.lease.handler, again.crashes, again.is_suspect) == (1, "", 0, True)
@@ -166,7 +166,7 @@ async def test_a_failed_routing_waits_for_its_turn(inbox: WorkerInbox, redis: Re
     await inbox.accept([delivery()])
     [second] = (await inbox.claim(1)).items
 
-    retry(redis, Filter())
+    retry(redis, Filter(), retention=RETENTION)
     meanwhile = (await inbox.claim(10)).items
     await inbox.report([routed(second)])
     [after] = (await inbox.claim(10)).items
@@ -237,7 +237,7 @@ async def test_what_a_worker_holds_is_neither_retried_nor_discarded_nor_replayed
     await settle(inbox, pay="")
     before = redis.hgetall(keys.event(KEY))
 
-    retry(redis, [KEY])
+    retry(redis, [KEY], retention=RETENTION)
     discard(redis, [KEY], reason="no", retention=RETENTION)
     replay(redis, router("pay"), [KEY], retention=RETENTION, force=True)
 
@@ -417,7 +417,7 @@ async def test_a_drain_runs_what_was_retried_and_replayed(inbox: WorkerInbox, re
     await settle(inbox, pay="failed")
     drain = Drain(inbox, routes, LeaseKeeper(redis, lease=15.0), DrainOptions(lease=15.0))
     running = asyncio.create_task(drain.run())
-    retry(redis, Filter())
+    retry(redis, Filter(), retention=RETENTION)
     await until(lambda: record(redis).state == "done")
     replay(redis, routes, Filter(), retention=RETENTION)
     await until(lambda: states(redis).get("new") == "done")

@@ -336,7 +336,7 @@ async def test_unconfirmed_effects_are_not_retried_and_the_reason_is_given(
     await claim_routed(inbox, "pay:await-confirmed")
 
     with pytest.raises(ChangeRefused, match="waits until stronger evidence confirms"):
-        retry(redis, [name])
+        retry(redis, [name], retention=RETENTION)
     with pytest.raises(ChangeRefused, match="discard it"):
         replay(redis, demanding("pay"), [name], retention=RETENTION, force=True)
 
@@ -347,10 +347,14 @@ async def test_an_overruled_event_is_neither_retried_nor_replayed(inbox: WorkerI
     await confirm(inbox, REJECTED)
 
     with pytest.raises(ChangeRefused, match="was overruled by"):
-        retry(redis, [f"notify|{KEY}"])
+        retry(redis, [f"notify|{KEY}"], retention=RETENTION)
     with pytest.raises(ChangeRefused, match="was overruled by"):
         replay(redis, demanding("notify", conflict=True), [KEY], retention=RETENTION, force=True)
-    assert retry(redis, Filter(), dry_run=True).effects == retry(redis, Filter()).effects == 0
+    assert (
+        retry(redis, Filter(), retention=RETENTION, dry_run=True).effects
+        == retry(redis, Filter(), retention=RETENTION).effects
+        == 0
+    )
 
 
 async def test_an_overruled_event_ends_once_its_failures_are_discarded(inbox: WorkerInbox, redis: Redis) -> None:

@@ -65,7 +65,7 @@ def decide_all(redis: Redis, server_url: str) -> tuple[Given, dict[str, str]]:
     """Ask, deliver step by step and decide every cell; returns what the routes were given, and the loops by name."""
     start = time.time() - 7_200
     with Sandbox(speed=0, start=start, rate_limit=100_000, callback_delays=(0,), account_delays=(0,)) as sandbox:
-        recorder = RedisRequestRecorder(redis, CallbackSigner((CALLBACK_KEY,)), api_key=KEY)
+        recorder = RedisRequestRecorder(redis, CallbackSigner((CALLBACK_KEY,)), retention=86_400, api_key=KEY)
         loops, asked = ask_all(sandbox, recorder)
         settings = Settings(
             redis_url=server_url, api_key=KEY, base_url=sandbox.base_url, discover=False,

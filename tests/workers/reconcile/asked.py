@@ -29,7 +29,7 @@ def ask(api: Client, redis: Redis, loop: str, *, known: bool = True, **more: Any
 def track(redis: Redis, request_id: str, callback: CallbackState | None = None, **_more: Any) -> None:
     created_at = time.time() - 2 * HOUR
     asked = NewRequest(request_id=request_id, created_at=created_at, timeout_at=created_at + 86_400, callback=callback)
-    tracked_requests.track(redis, asked, key_hash=api_key_hash(KEY))
+    tracked_requests.track(redis, asked, retention=86_400, key_hash=api_key_hash(KEY))
 
 
 def reconcile(settings: Settings, redis: Redis) -> ReconcileReport:

@@ -128,7 +128,8 @@ def test_what_was_known_before_any_key_belongs_to_the_first(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings, other: str
 ) -> None:
     request = ask(api, redis, loop, known=False)
-    tracked_requests.track(redis, tracked_requests.NewRequest(request_id=request, created_at=time.time() - 2 * HOUR))
+    asked_before = tracked_requests.NewRequest(request_id=request, created_at=time.time() - 2 * HOUR)
+    tracked_requests.track(redis, asked_before, retention=86_400)
 
     reconcile(settings, redis)
     reconcile(replace(settings, api_key=other), redis)

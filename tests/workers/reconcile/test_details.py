@@ -115,7 +115,7 @@ class Asked:
 def ask(sandbox: Sandbox, redis: Redis, loop: str, *, through_us: bool, callback: bool = True) -> Asked:
     signer = CallbackSigner((CALLBACK_KEY,))
     token = signer.mint(STATE)
-    recorder = RedisRequestRecorder(redis, signer, api_key=KEY) if through_us else None
+    recorder = RedisRequestRecorder(redis, signer, retention=86_400, api_key=KEY) if through_us else None
     with Client(KEY, base_url=sandbox.base_url, recorder=recorder) as client:
         created = client.requests.create(
             loop,

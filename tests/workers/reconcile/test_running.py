@@ -78,6 +78,7 @@ def test_what_was_asked_through_us_keeps_its_state_and_its_default(
         NewRequest(
             request_id=request, created_at=created_at, callback=callback, details=RequestDetails(default_response=False)
         ),
+        retention=86_400,
     )
     sandbox.advance(25 * HOUR)
 
@@ -315,7 +316,9 @@ def test_overdue_requests_borrow_calls_when_discovery_has_none(
 
 def test_a_signed_webhook_brings_the_state_of_what_was_asked(redis: Redis, server: EmbeddedServer) -> None:
     callback = CallbackState(id="an-id", state={"order": 7})
-    tracked_requests.track(redis, NewRequest(request_id="r1", created_at=time.time(), callback=callback))
+    tracked_requests.track(
+        redis, NewRequest(request_id="r1", created_at=time.time(), callback=callback), retention=86_400
+    )
 
     batch = pack([delivery(payload("r1"), trust="signed")])
     scripts.script(redis, "store/accept")(keys=[keys.PREFIX], args=[60, 120, batch])

@@ -47,7 +47,14 @@ def advance_nothing(_count: int) -> None:
     """Show no progress."""
 
 
-def retry(redis: Redis, selection: Selection, *, dry_run: bool = False, advance: Advance = advance_nothing) -> Change:
+def retry(
+    redis: Redis,
+    selection: Selection,
+    *,
+    retention: int,
+    dry_run: bool = False,
+    advance: Advance = advance_nothing,
+) -> Change:
     """Make failed effects and failed routings due now, with all the attempts of their policy.
 
     Effects of an overruled outcome are left out. Raises `ChangeRefused` if the selection names only those, or effects
@@ -58,7 +65,9 @@ def retry(redis: Redis, selection: Selection, *, dry_run: bool = False, advance:
         arguments: list[str] = []
         for handler, key in map(split, members):
             arguments += [key, f"{handler}:due" if handler else ""]
-        return _run(redis, "operations/rerun_effects", "retries", "retried_at", "failed", "", *arguments)
+        return _run(
+            redis, "operations/rerun_effects", str(retention), "retries", "retried_at", "failed", "", *arguments
+        )
 
     members = _members(redis, selection, (keys.FAILED,), advance, lambda event: event.overruled is None)
     return require_change(redis, selection, _change(members, None if dry_run else begin))

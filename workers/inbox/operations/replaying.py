@@ -63,7 +63,7 @@ def replay(
     for records, handler in _selected_records(redis, selection):
         plans = [plan for record in records if (plan := _plan(record, router, handler, states))]
         readable = [] if handler else list(_readable(records, selection))
-        members = _begin(redis, plans, states, flags)
+        members = _begin(redis, plans, states, flags, retention)
         if not dry_run:
             _accept(redis, readable, retention)
         effects += len(members)
@@ -108,15 +108,14 @@ def _state(record: EventRecord, handler: str) -> str:
     return effect.state if effect else "missing"
 
 
-def _begin(redis: Redis, plans: list[_Plan], states: tuple[str, ...], flags: str) -> list[str]:
+def _begin(redis: Redis, plans: list[_Plan], states: tuple[str, ...], flags: str, retention: int) -> list[str]:
     """Return ``handler|event key`` of each effect that became due or waits; not of those somebody else began."""
     if not plans:
         return []
     arguments = [word for plan in plans for word in (plan.key, encode_effects(plan.effects))]
     begin = scripts.script(redis, "operations/rerun_effects")
-    begun = cast(
-        "list[bytes]", begin(keys=[keys.PREFIX], args=["replays", "replayed_at", ",".join(states), flags, *arguments])
-    )
+    parameters = [str(retention), "replays", "replayed_at", ",".join(states), flags, *arguments]
+    begun = cast("list[bytes]", begin(keys=[keys.PREFIX], args=parameters))
     return [
         member
         for plan, names in zip(plans, begun, strict=True)

@@ -35,28 +35,30 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str = ""
 
 
-def track(redis: Redis, request: NewRequest, *, key_hash: str | None = None) -> bool:
+def track(redis: Redis, request: NewRequest, *, retention: int, key_hash: str | None = None) -> bool:
     """Track a request; returns whether it is new. Safe to repeat. Raises `ValueError` for an id over 200 characters.
 
+    `retention`: seconds that finished work is kept: what was asked may show that two outcomes are one answer.
     `key_hash`: hash of the API key that asked; by default the current key.
     """
     script = scripts.script(redis, "tracker/track_request")
-    return cast("int", script(keys=keys.script_keys(key_hash), args=_arguments(request))) == 1
+    return cast("int", script(keys=keys.script_keys(key_hash), args=_arguments(request, retention))) == 1
 
 
-async def atrack(redis: AsyncRedis, request: NewRequest, *, key_hash: str | None = None) -> bool:
+async def atrack(redis: AsyncRedis, request: NewRequest, *, retention: int, key_hash: str | None = None) -> bool:
     """`track` for asyncio."""
     script = scripts.async_script(redis, "tracker/track_request")
-    return cast("int", await script(keys=keys.script_keys(key_hash), args=_arguments(request))) == 1
+    return cast("int", await script(keys=keys.script_keys(key_hash), args=_arguments(request, retention))) == 1
 
 
-def _arguments(request: NewRequest) -> list[str | bytes]:
+def _arguments(request: NewRequest, retention: int) -> list[str | bytes]:
     if len(request.request_id) > LONGEST_ID:
         raise ValueError(
             f"the request id has {len(request.request_id)} characters: pass the 24-character id of HITL.sh"
         )
     callback, details = request.callback, request.details
     return [
+        str(retention),
         str(keys.LONGEST_REQUEST),
         request.request_id,
         request.learned,

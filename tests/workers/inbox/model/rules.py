@@ -4,7 +4,7 @@ Each method stands for the Lua function of the same name and changes `self.reque
 later may be due at any moment, and a lease may run out at any moment.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from tests.workers.inbox.model.state import (
     CONFIRMED,
@@ -125,24 +125,13 @@ class Rules:
         if self.request.decision:
             self.request.check = False
 
-    def stop_waiting(self, key: str, is_over: Callable[[str], bool], become: Callable[[str], None]) -> None:
-        """Effects of the event that wait for evidence no longer."""
-        effects = self.request.events[key].effects
-        waiting = [name for name, effect in effects.items() if effect.state == "unconfirmed"]
-        for name in filter(is_over, waiting):
-            become(name)
-        if not any(effect.state == "unconfirmed" for effect in effects.values()):
-            self.end_wait()
-
     def release_waiting(self, key: str, level: int) -> None:
         """The event has evidence of this level now: effects that waited for it are due."""
-        effects = self.request.events[key].effects
-
-        def become(name: str) -> None:
-            effects[name].state = "due"
-            self.request.due.add((name, key))
-
-        self.stop_waiting(key, lambda name: effects[name].needs <= level, become)
+        for name, effect in self.request.events[key].effects.items():
+            if effect.state == "unconfirmed" and effect.needs <= level:
+                effect.state = "due"
+                self.request.due.add((name, key))
+        self.end_wait()
 
     def await_evidence(self, name: str, key: str, needs: int) -> None:
         effect = self.request.events[key].effects[name]
@@ -152,18 +141,26 @@ class Rules:
     def withdraw(self, name: str, key: str) -> None:
         """The effect is not begun, or not begun again: stronger evidence speaks."""
         request, effect = self.request, self.request.events[key].effects[name]
-        member = (name, key)
+        member, was_waiting = (name, key), effect.state == "unconfirmed"
         request.due.discard(member)
         request.later.discard(member)
         request.turns.pop(member, None)
         effect.state, effect.suspect = "superseded", False
         if request.effect.get(name) == key and not effect.begun:
             del request.effect[name]
+        if was_waiting:
+            self.end_wait()
+        self.finish_if_settled(key)
+        self.rest(key)
 
     def supersede(self, key: str, by: str, disagrees: bool) -> None:
         """Stronger evidence speaks for the request; `by` names its event, or is `open`."""
         request, event = self.request, self.request.events[key]
         by_event = by != "open"
+        event.superseded = event.superseded or by_event
+        if disagrees:
+            event.overruled = by
+            event.conflict = event.conflict or by_event
         for name, effect in event.effects.items():
             begun = effect.begun and effect.state != "skipped"
             stays = disagrees and by_event and effect.conflict
@@ -172,14 +169,9 @@ class Rules:
             if effect.state in OPEN_STATES and not stays and (disagrees or not begun):
                 self.withdraw(name, key)
         self.end_wait()
-        event.superseded = event.superseded or by_event
-        if disagrees:
-            event.overruled = by
-            event.conflict = event.conflict or by_event
         request.rivals = True
         if event.state == "due" and ("", key) not in request.leases and not (disagrees and by_event):
             self.end_routing(key)
-        self.finish_if_settled(key)
         self.rest(key)
 
     def end_routing(self, key: str) -> None:
@@ -250,10 +242,10 @@ class Rules:
         """The decision is confirmed: what waits for another outcome to be confirmed waits in vain."""
         request = self.request
         request.contested = False
-        for key in request.events:
-            if key != request.decision:
-                self.stop_waiting(key, lambda _name: True, lambda name, key=key: self.withdraw(name, key))  # type: ignore[misc]
-                self.finish_if_settled(key)
+        for key, event in request.events.items():
+            for name, effect in event.effects.items():
+                if key != request.decision and effect.state == "unconfirmed":
+                    self.withdraw(name, key)
         self.end_wait()
 
     # -- prelude.lua --------------------------------------------------------------------------------------------------
@@ -407,8 +399,6 @@ class Rules:
         if crashed and effect and effect.overruled:
             del request.leases[member]
             self.withdraw(handler, key)
-            self.finish_if_settled(key)
-            self.rest(key)
             return True
         suspect = effect.suspect if effect else event.suspect
         if (crashed or suspect) and worker in request.leases.values():
@@ -593,7 +583,6 @@ class Rules:
             effect.evidence = 0
         if self.give_way(name, key) or effect.overruled:
             self.withdraw(name, key)
-            self.finish_if_settled(key)
         self.rest(key)
 
 

@@ -14,6 +14,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from hitlsh.request_details import read_details
 from tests.builders import ago, claimed, delivery, key, payload, routed, settled
+from tests.workers.inbox.api_reading import save_notes
 from tests.workers.inbox.invariants import broken
 from tests.workers.inbox.model.rules import Rules
 from tests.workers.inbox.model.search import CONFLICTS, PLAIN, STRICT, STRICT_CONFLICTS, Node, Scenario, steps
@@ -22,7 +23,7 @@ from tests.workers.inbox.stuck_work import find_stuck
 from workers.inbox import keys
 from workers.inbox.claims import ClaimedItem
 from workers.inbox.settlements import Report
-from workers.inbox.tracker.reconcile_lease import Note, ReconcileLease
+from workers.inbox.tracker.reconcile_lease import Note
 from workers.inbox.worker_inbox import WorkerInbox
 from workers.trust import LEVELS
 
@@ -90,17 +91,11 @@ class Inboxes:
         await self.inbox.accept([delivery(self.bodies[content], trust=WORDS[int(level)])])
 
     async def _open(self, before: Node) -> None:
-        lease = ReconcileLease(self.redis, seconds=60, retention=86_400)
-        assert lease.acquire()
-        lease.write([Note("open", REQUEST)], began=0)
-        lease.release()
+        save_notes(self.redis, Note("open", REQUEST))
 
     async def _learn_question(self, before: Node) -> None:
-        lease = ReconcileLease(self.redis, seconds=60, retention=86_400)
-        assert lease.acquire()
         details = read_details({"response_type": "single_select", "response_config": {"options": self.options}})
-        lease.write([Note("details", REQUEST, msgspec.json.encode(details))], began=0)
-        lease.release()
+        save_notes(self.redis, Note("details", REQUEST, msgspec.json.encode(details)))
 
     async def _claim(self, before: Node, worker: str, what: str) -> None:
         held = self.held[int(worker)]

@@ -70,7 +70,6 @@ local function check_waiting(handler, event, key, request_id)
   elseif fields[3] == 'open' or fields[3] == 'missing' then
     report_fault(handler, key, 'it waits for evidence that will not come')
     withdraw(handler, event, key, request_id)
-    stop_waiting(event, key, request_id, function() return false end)
   elseif fields[2] == 'details' and now - since > LONGEST_WAIT_FOR_DETAILS then
     give_up_details(request_id)
     answer[2] = answer[2] + 1

@@ -28,7 +28,7 @@ local function discard(member)
   redis.call('HSET', event, handler .. ':state', 'discarded', handler .. ':reason', reason,
     handler .. ':settled_at', now_text)
   redis.call('ZREM', prefix .. 'unconfirmed', member)
-  stop_waiting(event, key, fields[2], function() return false end)
+  if fields[2] then stop_waiting(event, key, fields[2]) end
   if handler == '' then
     finish(event, key, 'discarded')
   else

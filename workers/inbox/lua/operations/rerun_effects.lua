@@ -5,16 +5,17 @@
 -- of a loop after which another loop is asked); nor does a handler that began for another outcome of the request,
 -- unless it is forced.
 --
--- ARGV     names of the counter and of the time to record ('retries', 'retried_at');
+-- ARGV     retention in seconds; names of the counter and of the time to record ('retries', 'retried_at');
 --          states that are begun anew, comma-separated ('missing' for a handler that never had this event);
 --          'forced', 'dry' (nothing is written), both or neither;
 --          then (event key, handlers) pairs: '<handler>:<mode>[:conflict],...' with the modes due and await-<level>
 --          (`conflict` as for report.lua), '' for the routing itself
 -- Answers  {names, ...}, for each pair the handlers that became due or wait, comma-separated ('*' for the routing)
-local counter, when = ARGV[1], ARGV[2]
-local forced, dry = string.find(ARGV[4], 'forced'), string.find(ARGV[4], 'dry')
+local counter, when = ARGV[2], ARGV[3]
+local forced, dry = string.find(ARGV[5], 'forced'), string.find(ARGV[5], 'dry')
+retention = ARGV[1]
 local chosen, begun = {}, 0
-for state in string.gmatch(ARGV[3], '[^,]+') do chosen[state] = true end
+for state in string.gmatch(ARGV[4], '[^,]+') do chosen[state] = true end
 local ended = { missing = true, done = true, skipped = true, discarded = true, superseded = true }
 -- Not routed yet (it will be, through today's routes), or no event at all.
 local untouched = { due = true, quarantined = true, reread = true, misused = true }
@@ -125,5 +126,5 @@ local function rerun(key, handlers)
 end
 
 local answer = {}
-for i = 5, #ARGV, 2 do answer[#answer + 1] = rerun(ARGV[i], ARGV[i + 1]) end
+for i = 6, #ARGV, 2 do answer[#answer + 1] = rerun(ARGV[i], ARGV[i + 1]) end
 return answer

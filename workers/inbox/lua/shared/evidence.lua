@@ -76,20 +76,11 @@ local function end_wait(request_id)
   if redis.call('HEXISTS', request, 'outcome') == 1 then redis.call('ZREM', checks_of(request_id), request_id) end
 end
 
--- End the wait of each effect of the event for which `is_over(handler)` holds; calls `on_end(handler)` for it.
-local function stop_waiting(event, key, request_id, is_over, on_end)
-  local left = false
+-- If no effect of the event waits any more, remove it from those of its request that wait.
+local function stop_waiting(event, key, request_id)
   for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
-    if redis.call('ZSCORE', prefix .. 'unconfirmed', handler .. '|' .. key) then
-      if is_over(handler) then
-        redis.call('ZREM', prefix .. 'unconfirmed', handler .. '|' .. key)
-        if on_end then on_end(handler) end
-      else
-        left = true
-      end
-    end
+    if redis.call('ZSCORE', prefix .. 'unconfirmed', handler .. '|' .. key) then return end
   end
-  if left or not request_id then return end
   redis.call('SREM', prefix .. 'unconfirmed:' .. request_id, key)
   end_wait(request_id)
 end
@@ -101,11 +92,16 @@ local function release_waiting(event, key, request_id, level)
     if needs == 'details' then return was_read(request_id) end
     return strength[needs] <= strength[level]
   end
-  stop_waiting(event, key, request_id, is_reached, function(handler)
-    redis.call('HSET', event, handler .. ':state', 'due')
-    redis.call('ZADD', due, now, handler .. '|' .. key)
-    wake_drain()
-  end)
+  for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
+    local member = handler .. '|' .. key
+    if redis.call('ZSCORE', prefix .. 'unconfirmed', member) and is_reached(handler) then
+      redis.call('ZREM', prefix .. 'unconfirmed', member)
+      redis.call('HSET', event, handler .. ':state', 'due')
+      redis.call('ZADD', due, now, member)
+      wake_drain()
+    end
+  end
+  stop_waiting(event, key, request_id)
 end
 
 -- The request has been read, or cannot be read: make effects that waited for its details due.
@@ -128,11 +124,13 @@ end
 
 -- -- between the outcomes of one request --------------------------------------------------------------------------
 
--- Withdraw an effect because of stronger evidence: it does not begin (again).
+-- Withdraw an effect because of stronger evidence: it does not begin (again). If it was the last that was open, its event
+-- is finished; if nothing of the event runs, the turn is passed on.
 local function withdraw(handler, event, key, request_id)
   local member = handler .. '|' .. key
   local was_due = redis.call('ZREM', due, member) == 1
-  for _, where in ipairs({ 'held', 'failed', 'unconfirmed', 'waiting:' .. handler, 'turns:' .. request_id }) do
+  local was_waiting = redis.call('ZREM', prefix .. 'unconfirmed', member) == 1
+  for _, where in ipairs({ 'held', 'failed', 'waiting:' .. handler, 'turns:' .. request_id }) do
     redis.call('ZREM', prefix .. where, member)
   end
   redis.call('HSET', event, handler .. ':state', 'superseded', handler .. ':settled_at', now_text)
@@ -144,6 +142,9 @@ local function withdraw(handler, event, key, request_id)
   end
   -- A slot of a capped handler may have been reserved for it.
   if was_due then make_next_due(handler) end
+  if was_waiting then stop_waiting(event, key, request_id) end
+  finish_if_settled(event, key)
+  release_turn(request_id, event, key)
 end
 
 local open_states = { due = true, retry = true, waiting = true, paused = true, held = true, unconfirmed = true,
@@ -182,6 +183,12 @@ end
 local function supersede(request_id, key, by, disagrees)
   local event, wrong = prefix .. 'event:' .. key, false
   local by_event = by ~= 'open' and by ~= 'missing'
+  if by_event then redis.call('HSET', event, 'superseded_by', by) end
+  if disagrees then
+    redis.call('HSET', event, 'overruled', by)
+    redis.call('ZADD', prefix .. 'overruled', now, key)
+    if by_event then redis.call('HSET', event, 'conflict', 1) end
+  end
   for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
     local begun, state = has_begun(event, handler)
     local stays = disagrees and by_event and redis.call('HEXISTS', event, handler .. ':conflict') == 1
@@ -191,22 +198,12 @@ local function supersede(request_id, key, by, disagrees)
     end
     if open_states[state] and not stays and (disagrees or not begun) then withdraw(handler, event, key, request_id) end
   end
-  stop_waiting(event, key, request_id, function(handler)
-    return redis.call('HGET', event, handler .. ':state') == 'superseded'
-  end)
-  if by_event then redis.call('HSET', event, 'superseded_by', by) end
-  if disagrees then
-    redis.call('HSET', event, 'overruled', by)
-    redis.call('ZADD', prefix .. 'overruled', now, key)
-    if by_event then redis.call('HSET', event, 'conflict', 1) end
-  end
+  stop_waiting(event, key, request_id)
   redis.call('HSET', prefix .. 'request:' .. request_id, 'rivals', 1)
   local leased = redis.call('HEXISTS', leases, '|' .. key) == 1
   local state = redis.call('HGET', event, 'state')
   if (state == 'due' or state == 'failed') and not leased and not (disagrees and by_event) then
     end_routing(event, key, request_id)
-  else
-    finish_if_settled(event, key)
   end
   release_turn(request_id, event, key)
   return wrong
@@ -323,10 +320,10 @@ local function end_obsolete_waits(request_id)
   for _, key in ipairs(redis.call('SMEMBERS', prefix .. 'unconfirmed:' .. request_id)) do
     if key ~= decision then
       local event = prefix .. 'event:' .. key
-      stop_waiting(event, key, request_id, function() return true end, function(handler)
-        withdraw(handler, event, key, request_id)
-      end)
-      finish_if_settled(event, key)
+      for handler in string.gmatch(redis.call('HGET', event, 'routed_to') or '', '[^,]+') do
+        if redis.call('HGET', event, handler .. ':state') == 'unconfirmed' then withdraw(handler, event, key, request_id) end
+      end
+      stop_waiting(event, key, request_id)
     end
   end
   end_wait(request_id)

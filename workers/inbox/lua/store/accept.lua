@@ -163,25 +163,29 @@ end
 local LONGEST_FINGERPRINT = 40
 
 -- The key under which evidence is stored: evidence that agrees shares a key, another outcome has its own. A delivery
--- that HITL.sh denied earlier becomes a new event, a bounded number of times; so does one that is no longer stale.
+-- that HITL.sh denied earlier becomes a new event, a bounded number of times; so does one that is no longer stale, and one
+-- whose record expired before that of its request: `effect:<handler>` must not name another event than it did.
 -- Answers the key, and whether it exists already.
-local function resolve_key(delivery, stale)
-  local key = delivery.key
-  local function read() return redis.call('HMGET', prefix .. 'event:' .. key, 'state', 'fingerprint', 'overruled') end
-  local stored = read()
-  if stored[1] and delivery.outcome ~= '' and stored[2] ~= delivery.fingerprint then
+local function resolve_key(delivery, record, stale)
+  local key, history = delivery.key, ' ' .. (record.history or '') .. ' '
+  local function read()
+    local stored = redis.call('HMGET', prefix .. 'event:' .. key, 'state', 'fingerprint', 'overruled')
+    return stored, not stored[1] and string.find(history, ' ' .. key .. ' ', 1, true)
+  end
+  local stored, has_expired = read()
+  if delivery.outcome ~= '' and (has_expired or (stored[1] and stored[2] ~= delivery.fingerprint)) then
     local fingerprint = delivery.fingerprint
     key = key .. '#' .. (#fingerprint <= LONGEST_FINGERPRINT and fingerprint or redis.sha1hex(fingerprint))
-    stored = read()
+    stored, has_expired = read()
   end
   local base_key = key
   for number = 2, 7 do
-    if not stored[1] then return key, false end
+    if not stored[1] and not has_expired then return key, false end
     local denied = stored[3] == 'open' or stored[3] == 'missing'
-    if not denied and (stored[1] ~= 'stale' or stale) then return key, true end
+    if stored[1] and not denied and (stored[1] ~= 'stale' or stale) then return key, true end
     -- Denied repeatedly: only stronger evidence becomes a new event.
     key = base_key .. '~' .. (number < 7 and number or delivery.trust)
-    stored = read()
+    stored, has_expired = read()
   end
   return key, stored[1] and true or false
 end
@@ -320,7 +324,7 @@ local function accept_event(delivery)
   local stale = tombstone_verdict == 'stale' or is_stale(delivery, record)
   -- Before `resolve_key`: the options of the question decide which answers agree.
   if not stale then keep_details(delivery) end
-  local key, exists = resolve_key(delivery, stale)
+  local key, exists = resolve_key(delivery, record, stale)
   local event = prefix .. 'event:' .. key
   if exists then return accept_repeated(event, key, delivery, record) end
   local refusal = over_quota(delivery, record)

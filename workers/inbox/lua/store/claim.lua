@@ -155,8 +155,6 @@ end
 local function end_overruled(member, handler, event, key, request_id)
   end_crashed(member, handler, event, key)
   withdraw(handler, event, key, request_id)
-  finish_if_settled(event, key)
-  release_turn(request_id, event, key)
 end
 
 -- The worker that routed it died, and stronger evidence waits: the turn passes to that.

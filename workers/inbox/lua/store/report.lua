@@ -211,10 +211,7 @@ local function release(handler, event, key, token)
   end
   redis.call('HSET', event, handler .. ':state', 'due')
   local overruled = redis.call('HEXISTS', event, handler .. ':overruled') == 1
-  if yield_effect(handler, event, key, request_id) or overruled then
-    withdraw(handler, event, key, request_id)
-    finish_if_settled(event, key)
-  end
+  if yield_effect(handler, event, key, request_id) or overruled then withdraw(handler, event, key, request_id) end
   end_lease(handler, event, key, member, request_id)
   return 1
 end

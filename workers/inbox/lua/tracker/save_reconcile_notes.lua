@@ -39,7 +39,8 @@ local function mark_lost(request_id, request)
   redis.call('HSET', request, 'status', 'lost')
   redis.call('HDEL', request, 'refused', 'hold')
   redis.call('ZREM', checks_of(request_id), request_id)
-  redis.call('EXPIRE', request, retention)
+  -- Handlers that began for an outcome that was denied are remembered for as long as a tombstone has them.
+  redis.call('EXPIRE', request, began_for(request) == '' and retention or retention + TOMBSTONE)
   -- A delivery forged it; it does not count as lost.
   if is_unverified(request) then return redis.call('HSET', request, 'missing', now_text) end
   redis.call('ZADD', prefix .. 'lost', now, request_id)
