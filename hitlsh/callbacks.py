@@ -19,7 +19,7 @@ from itsdangerous import BadData, BadSignature, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from hitlsh.errors import DeliveryRefused, HitlshError
-from hitlsh.webhooks.json_structure import nests_within
+from hitlsh.webhooks.json_structure import DEEPEST, nests_within
 
 CALLBACK_PATH = "/callbacks/"
 #: Bytes of a state as JSON.
@@ -62,6 +62,16 @@ class CallbackInvalid(DeliveryRefused):
 
 class StateInvalid(HitlshError):
     """A state is not plain JSON: it would be read back as another value."""
+
+    #: What is wrong with it, as the rest of a sentence.
+    problem: str
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"a callback's state {self.problem}"
 
 
 class StateTooLarge(StateInvalid):
@@ -129,8 +139,9 @@ class CallbackSigner:
 
         Raises StateInvalid for a state that is not plain JSON, and StateTooLarge for one above `LARGEST_STATE` bytes.
         """
+        check_state(state)
         token_id = secrets.token_urlsafe(16)
-        payload = base64_encode(_encode([token_id, _checked(state)]))
+        payload = base64_encode(_encode([token_id, state]))
         return self._signer.sign(payload).decode("ascii")
 
     def read(self, token: str) -> CallbackToken:
@@ -184,7 +195,8 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[str, Any]).decode
 
 
-def _checked(state: Any) -> Any:
+def check_state(state: Any) -> None:
+    """Raise StateInvalid for a state that is not plain JSON, and StateTooLarge for one above `LARGEST_STATE` bytes."""
     try:
         encoded = _encode(state)
         unchanged = nests_within(state) and msgspec.json.decode(encoded) == state
@@ -192,12 +204,10 @@ def _checked(state: Any) -> Any:
         unchanged = False
     if not unchanged:
         raise StateInvalid(
-            f"a callback's state must be plain JSON, and this {type(state).__name__} would be read back changed; "
-            "convert it to str, numbers, bool, None, lists and objects with str keys first"
+            f"must be plain JSON of at most {DEEPEST} levels, and this {type(state).__name__} would be read back "
+            "changed; convert it to str, numbers, bool, None, lists and objects with str keys first"
         )
     if len(encoded) > LARGEST_STATE:
         raise StateTooLarge(
-            f"a callback's state is {len(encoded)} bytes as JSON and may be {LARGEST_STATE}; "
-            "keep it in your own store and carry its key"
+            f"is {len(encoded)} bytes as JSON and may be {LARGEST_STATE}; keep it in your own store and carry its key"
         )
-    return state

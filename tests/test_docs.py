@@ -308,7 +308,7 @@ def resolve(words: list[str]) -> tuple[click.Command, list[str]]:
 def test_every_command_that_a_page_names_exists(page: str) -> None:
     for name in set(re.findall(r"hitl-receiver (?!is |does |has )([a-z][a-z-]+)", code_of(page))):
         assert name in cli.list_commands(click.Context(cli)), name
-    for name in set(re.findall(r"hitl-receiver api ([a-z]+)", code_of(page))):
+    for name in set(re.findall(r"hitl-receiver api ([a-z-]+)", code_of(page))):
         assert resolve(["api", name])[0] is not resolve(["api"])[0], name
 
 

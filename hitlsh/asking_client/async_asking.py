@@ -201,9 +201,9 @@ class AsyncAsking(ABC):
             return answer_or_default(ended, form, default)
         return typed_outcome(ended, form)
 
-    async def get(self, request: str | RequestHandle[Any]) -> AskedRequest:
+    async def get(self, request: str | RequestHandle[Any], *, trust: Trust | None = None) -> AskedRequest:
         """See `Hitl.get`."""
-        return await self._get(request if isinstance(request, str) else request.id)
+        return await self._get(request if isinstance(request, str) else request.id, trust=trust)
 
     async def cancel(self, request: str | RequestHandle[Any]) -> AskedRequest:
         """See `Hitl.cancel`."""
@@ -222,8 +222,8 @@ class AsyncAsking(ABC):
         """Wait for the outcome; raises `StillOpen` after `seconds`, or never if None."""
 
     @abstractmethod
-    async def _get(self, request_id: str) -> AskedRequest:
-        """Read the request; raises `AskUnknown`."""
+    async def _get(self, request_id: str, *, trust: Trust | None) -> AskedRequest:
+        """Read the request, without an outcome that has less trust; raises `AskUnknown`."""
 
     @abstractmethod
     async def _cancel(self, request_id: str) -> AskedRequest:

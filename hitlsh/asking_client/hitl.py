@@ -241,9 +241,12 @@ class Hitl(HitlCore):
             return answer_or_default(ended, form, default)
         return typed_outcome(ended, form)
 
-    def get(self, request: str | RequestHandle[Any]) -> AskedRequest:
-        """Read a request by the receiver's id, HITL.sh's id or its handle; raises `AskUnknown`."""
-        return self._run(self._exchange.get(request if isinstance(request, str) else request.id))
+    def get(self, request: str | RequestHandle[Any], *, trust: Trust | None = None) -> AskedRequest:
+        """Read a request by the receiver's id, HITL.sh's id or its handle; raises `AskUnknown`.
+
+        ``trust``: the least trust, in addition to the question's; the request is open until its outcome has it.
+        """
+        return self._run(self._exchange.get(request if isinstance(request, str) else request.id, trust=trust))
 
     def cancel(self, request: str | RequestHandle[Any]) -> AskedRequest:
         """Cancel a request; raises `CannotCancel` and `AskUnknown`."""
@@ -350,8 +353,8 @@ class AsyncHitl(HitlCore, AsyncAsking):
     async def _wait(self, request_id: str, *, seconds: float | None, trust: Trust | None) -> AskedRequest:
         return await self._run(self._exchange.wait(request_id, seconds=seconds, trust=trust))
 
-    async def _get(self, request_id: str) -> AskedRequest:
-        return await self._run(self._exchange.get(request_id))
+    async def _get(self, request_id: str, *, trust: Trust | None) -> AskedRequest:
+        return await self._run(self._exchange.get(request_id, trust=trust))
 
     async def _cancel(self, request_id: str) -> AskedRequest:
         return await self._run(self._exchange.cancel(request_id))

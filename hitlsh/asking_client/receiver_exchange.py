@@ -69,9 +69,9 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
             raise error
         return read_request(http_request, reply)
 
-    def get(self, request_id: str) -> Flow[AskedRequest]:
-        """Read a request."""
-        return (yield from self._about("GET", request_id, _READ_ADVICE))
+    def get(self, request_id: str, *, trust: Trust | None) -> Flow[AskedRequest]:
+        """Read a request; an outcome with less trust is left out."""
+        return (yield from self._about("GET", request_id, _READ_ADVICE, query=_trust_query(trust)))
 
     def cancel(self, request_id: str) -> Flow[AskedRequest]:
         """Cancel a request."""
@@ -91,7 +91,7 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
         while True:
             started = self.clock()
             poll = max(0.0, min(LONG_POLL, deadline - started))
-            query = {"wait": f"{poll:.0f}"} | ({} if trust is None else {"trust": trust})
+            query = {"wait": f"{poll:.0f}"} | _trust_query(trust)
             http_request = self._request("GET", _path(request_id), query=query, hold_seconds=poll)
             advice = f"{request_id} may still be open, wait for it again once the receiver is back"
             reply = yield from self._call(http_request, deadline, advice=advice)
@@ -107,8 +107,10 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
             if now - started < min(1.0, poll):
                 yield Sleep(min(_BACKOFF * (1 + self.random_fraction()), deadline - now))
 
-    def _about(self, method: str, request_id: str, advice: str) -> Flow[AskedRequest]:
-        http_request = self._request(method, _path(request_id))
+    def _about(
+        self, method: str, request_id: str, advice: str, *, query: dict[str, str] | None = None
+    ) -> Flow[AskedRequest]:
+        http_request = self._request(method, _path(request_id), query=query)
         reply = yield from self._call(http_request, self.clock() + self.retry_seconds, advice=advice)
         if error := error_of(http_request, reply, key=None, request_id=request_id):
             raise error
@@ -153,6 +155,10 @@ class ReceiverExchange(msgspec.Struct, frozen=True, kw_only=True):
 
 def _path(request_id: str) -> str:
     return f"/requests/{path_segment('id', request_id)}"
+
+
+def _trust_query(trust: Trust | None) -> dict[str, str]:
+    return {} if trust is None else {"trust": trust}
 
 
 def _submit_advice(question: NewQuestion) -> str:

@@ -107,14 +107,14 @@ class McpTools:
     ) -> dict[str, Any]:
         """Wait for the answer. Without one by then, `status` is not `ended`: call it again."""
         try:
-            await self._hitl.wait(id, timeout=timedelta(seconds=seconds))
+            await self._hitl.wait(id, timeout=timedelta(seconds=seconds), trust=self._trust)
         except StillOpen as still_open:
             return _fields_for_model(still_open.request)
-        return _fields_for_model(await self._hitl.get(id))
+        return await self.get(id)
 
     async def get(self, id: Annotated[str, Field(description="The id that `ask` returned.")]) -> dict[str, Any]:  # noqa: A002
         """Read a request as it is now, without waiting."""
-        return _fields_for_model(await self._hitl.get(id))
+        return _fields_for_model(await self._hitl.get(id, trust=self._trust))
 
     async def cancel(self, id: Annotated[str, Field(description="The id that `ask` returned.")]) -> dict[str, Any]:  # noqa: A002
         """Cancel a request that nobody has answered."""

@@ -73,7 +73,7 @@ class InboxHitl(AsyncAsking):
 
     async def _wait(self, request_id: str, *, seconds: float | None, trust: Trust | None) -> AskedRequest:
         deadline = float("inf") if seconds is None else time.monotonic() + seconds
-        request = await self._get(request_id, trust or "callback")
+        request = await self._get(request_id, trust=trust)
         with self._listener.listening(request.id) as changed:
             # Read after the registration: changes from now on set the event.
             changed.set()
@@ -83,7 +83,7 @@ class InboxHitl(AsyncAsking):
                 changed.clear()
                 is_over = time.monotonic() >= deadline
                 try:
-                    request = await self._get(request.id, trust or "callback")
+                    request = await self._get(request.id, trust=trust)
                     if request.outcome is None and time.time() >= check_at:
                         await self._expedite_check(request)
                 except RedisError:
@@ -103,7 +103,8 @@ class InboxHitl(AsyncAsking):
         if request.status == "open" and request.request_id is not None:
             await self._waits.expedite_checks([request.request_id])
 
-    async def _get(self, request_id: str, trust: Trust = "callback") -> AskedRequest:
+    async def _get(self, request_id: str, *, trust: Trust | None) -> AskedRequest:
+        trust = trust or "callback"
         request = await self._reads.submit(request_id) if request_id.startswith("ask_") else None
         if isinstance(request, QuestionUnreadable):
             raise request

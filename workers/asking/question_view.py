@@ -152,7 +152,9 @@ def _outcome_of_event(
                 trust=decision.trust,
             )
         case "timeout":
-            moment = decision.occurred_at or _moment(step.timeout_at)
+            # A forged timeout may arrive long before its time.
+            due = _moment(step.timeout_at) or decision.received_at
+            moment = decision.occurred_at or min(due, decision.received_at)
             return TimedOut(default_response=decision.default_response, responded_at=moment, trust=decision.trust)
         case "cancelled":
             return Cancelled(responded_at=decision.occurred_at, trust=decision.trust)

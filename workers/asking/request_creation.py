@@ -34,6 +34,8 @@ from workers.inbox.tracker.tracked_requests import NewRequest
 
 #: Statuses below 500 after which HITL.sh may still have created the request.
 _UNCERTAIN = frozenset({408})
+#: Names of loops that are listed for a caller who gave another.
+_SHOWN_LOOPS = 20
 
 
 class AskLater(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,8 +112,15 @@ class RequestCreator:
             if id_or_name in names and id_or_name not in self._loops:
                 raise _invalid_loop(f"{id_or_name!r} is the name of several loops: give an id")
         if id_or_name not in self._loops:
-            raise _invalid_loop(f"is {id_or_name!r}, and no loop of this API key has that id or name")
+            raise _invalid_loop(f"is {id_or_name!r}, and no loop of this API key has that id or name: {self._names()}")
         return self._loops[id_or_name]
+
+    def _names(self) -> str:
+        names = sorted(name for name, loop_id in self._loops.items() if name != loop_id)
+        if not names:
+            return "it has none with a name"
+        more = ["..."] if len(names) > _SHOWN_LOOPS else []
+        return f"there are {', '.join([*map(repr, names[:_SHOWN_LOOPS]), *more])}"
 
     def mint(self, record: QuestionRecord) -> tuple[str, str]:
         """A new callback URL for the question, and the id of its token."""

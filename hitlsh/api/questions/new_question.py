@@ -13,8 +13,9 @@ from hitlsh.api.questions.limits import check_integer, check_length, check_one_o
 from hitlsh.api.questions.question_types import read_question
 from hitlsh.api.questions.request_body import PRIORITIES, Priority, check_context, check_text
 from hitlsh.asking.ask_errors import FieldProblem, QuestionInvalid
-from hitlsh.callbacks import LARGEST_STATE
+from hitlsh.callbacks import StateInvalid, check_state
 from hitlsh.events import Trust
+from hitlsh.webhooks.json_structure import DEEPEST, nests_within
 
 WhenLimited = Literal["queue", "refuse"]
 
@@ -24,6 +25,8 @@ LONGEST_KEY = 200
 MAX_ESCALATIONS = 5
 #: Bytes of a question as JSON.
 LARGEST_QUESTION = 65_536
+#: Levels of nesting of a value: a delivery that repeats it, some levels deeper, must be readable.
+_DEEPEST_VALUE = DEEPEST // 2
 _SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = 60, 86_400
 #: Say how to ask, not what: two questions that differ in these alone are the same.
 _NOT_COMPARED = frozenset({"key", "when_limited"})
@@ -175,24 +178,19 @@ def _problems(question: NewQuestion) -> list[FieldProblem]:
 
 
 def _size_problems(question: NewQuestion) -> list[FieldProblem]:
+    problems = []
     try:
-        state = encode_value("state", question.state)
-        encode_value("context", question.context)
-        encode_value("default_response", question.default_response)
-        encode_value("response_config", question.response_config)
+        check_state(question.state)
+    except StateInvalid as error:
+        problems.append(FieldProblem(field="state", problem=error.problem))
+    try:
+        for name in ("context", "default_response", "response_config"):
+            _check_value(name, getattr(question, name))
         whole = msgspec.json.encode(question)
     except ArgumentInvalid as error:
-        return [FieldProblem(field=_field(error.field), problem=error.problem)]
+        return [*problems, FieldProblem(field=_field(error.field), problem=error.problem)]
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
-        return [FieldProblem(field="", problem="holds something that JSON cannot hold")]
-    problems = []
-    if len(state) > LARGEST_STATE:
-        problems.append(
-            FieldProblem(
-                field="state",
-                problem=f"is {len(state)} bytes as JSON and may be {LARGEST_STATE}: carry a key of your own store",
-            )
-        )
+        return problems or [FieldProblem(field="", problem="holds something that JSON cannot hold")]
     if len(whole) > LARGEST_QUESTION:
         problems.append(
             FieldProblem(
@@ -200,6 +198,13 @@ def _size_problems(question: NewQuestion) -> list[FieldProblem]:
             )
         )
     return problems
+
+
+def _check_value(name: str, value: Any) -> None:
+    """Raises ArgumentInvalid for a value that JSON cannot hold, or that nests too deeply."""
+    encode_value(name, value)
+    if not nests_within(value, _DEEPEST_VALUE):
+        raise ArgumentInvalid(name, f"has more than {_DEEPEST_VALUE} levels of lists and objects: flatten it")
 
 
 #: Fields of the API by the names that a question gives them.

@@ -19,12 +19,8 @@ _SANDBOX_KEY_PREFIX = "hitl_dev_"
 #: The name of the token that `dev` generates.
 DEV_TOKEN = "dev"  # noqa: S105 - a name
 _SECRETS = ("HITL_WEBHOOK_SECRETS", "HITL_CALLBACK_SECRETS")
-#: The settings that commands in another terminal need.
-_SHARED = (
-    *_SECRETS, "HITL_PUBLIC_URL", "HITL_INSECURE", "HITL_HANDLERS", "HITL_API_KEY", "HITL_API_KEYS", "HITL_BASE_URL",
-    "HITL_DISCOVER", "HITL_LOOKBACK", "HITL_RECONCILE_SHARE", "HITL_ASK_RESERVE", "HITL_CHECK_WITHIN",
-    "HITL_RECEIVER_URL", "HITL_RECEIVER_TOKEN",
-)  # fmt: skip
+#: How the stack logs; commands in another terminal log as they are told there.
+_LOG_SETTINGS = frozenset({"HITL_LOG_LEVEL", "HITL_LOG_FORMAT"})
 
 
 def prepare_settings(folder: Path, port: int, handlers: str | None) -> dict[str, str]:
@@ -57,12 +53,9 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 
 def shared_settings(environ: Mapping[str, str], redis_url: str | None) -> dict[str, str]:
-    """The settings for commands in another terminal.
-
-    `redis_url`: of the server that `dev` started; a REDIS_URL of the user's they read where `dev` did.
-    """
-    started = {"REDIS_URL": redis_url} if redis_url else {}
-    return {name: environ[name] for name in _SHARED if environ.get(name)} | started
+    """The settings for commands in another terminal. `redis_url`: of the server that `dev` started."""
+    shared = {name: value for name, value in environ.items() if name not in _LOG_SETTINGS}
+    return shared | ({"REDIS_URL": redis_url} if redis_url else {})
 
 
 def sandbox_key(folder: Path) -> str:

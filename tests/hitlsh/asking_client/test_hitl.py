@@ -248,13 +248,17 @@ def test_a_wait_that_is_over_leaves_the_request_open(receiver: Receiver, hitl: H
     assert receiver.only.outcome is None
 
 
-def test_a_wait_sends_the_trust_that_it_demands(receiver: Receiver, hitl: Hitl) -> None:
+def test_a_wait_and_a_read_send_the_trust_that_they_demand(receiver: Receiver, hitl: Hitl) -> None:
     handle = hitl.submit("Refund?", loop="Payouts", answer=bool, default=False)
     receiver.answer(handle.id, True)
 
     hitl.wait(handle, trust="confirmed", timeout=MINUTE)
+    hitl.get(handle, trust="signed")
 
-    assert receiver.calls[-1] == ("GET", f"/requests/{handle.id}", {"wait": "25", "trust": "confirmed"})
+    path = f"/requests/{handle.id}"
+    assert receiver.calls[-2:] == [
+        ("GET", path, {"wait": "25", "trust": "confirmed"}), ("GET", path, {"trust": "signed"}),
+    ]  # fmt: skip
 
 
 def test_ends_of_polls_at_once_do_not_make_a_busy_loop(receiver: Receiver, hitl: Hitl) -> None:

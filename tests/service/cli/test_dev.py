@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.development.dev_settings import prepare_settings
-from service.cli.environment import DEV_SETTINGS, write_settings
+from service.cli.development.dev_settings import prepare_settings, shared_settings
+from service.cli.environment import DEV_SETTINGS, read_dev_settings, write_settings
 
 WEBHOOK = "a-real-webhook-secret-of-hitl-sh"
 CALLBACK = "a-callback-secret-that-is-set-01"
@@ -21,6 +21,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "HITL_API_KEYS",
         "HITL_BASE_URL",
         "HITL_TOKENS",
+        "HITL_ALERTS",
+        "HITL_MAX_BODY",
+        "REDIS_URL",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -77,6 +80,17 @@ def test_tokens_that_are_set_are_used(folder: Path) -> None:
 
     assert environ["HITL_TOKENS"] == "agent:a-token-of-the-tests-01"
     assert "HITL_RECEIVER_TOKEN" not in environ
+
+
+def test_commands_in_another_terminal_have_the_settings_of_the_stack(folder: Path) -> None:
+    alerts, redis_url = "json://127.0.0.1:9/alarms", "redis://127.0.0.1:1/0"
+    Path(".env").write_text(f"HITL_ALERTS={alerts}\nHITL_MAX_BODY=2048\nHITL_LOG_FORMAT=json\nREDIS_URL={redis_url}\n")
+
+    write_settings(folder / DEV_SETTINGS, shared_settings(prepare_settings(folder, 8000, "handlers"), None))
+
+    found = read_dev_settings(folder)
+    assert [found[name] for name in ("HITL_ALERTS", "HITL_MAX_BODY", "REDIS_URL")] == [alerts, "2048", redis_url]
+    assert found.keys().isdisjoint({"HITL_LOG_FORMAT", "HITL_LOG_LEVEL"})
 
 
 def test_without_an_api_key_nobody_asks(folder: Path) -> None:

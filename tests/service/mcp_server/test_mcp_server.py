@@ -141,6 +141,18 @@ async def test_the_operator_demands_trust(web: AskingReceiver) -> None:
     assert web.read(asked["id"])["trust"] == "confirmed"
 
 
+async def test_the_operator_demands_trust_of_questions_that_others_asked(web: AskingReceiver) -> None:
+    asked = await asyncio.to_thread(web.ask)
+    await asyncio.to_thread(web.asking.sandbox.answer, asked["request_id"], "Approve")
+    await asyncio.to_thread(web.asking.sandbox.settle)
+
+    async with over_stdio(web, "--trust", "confirmed") as client:
+        shown = [await call(client, "get", id=asked["id"]), await call(client, "wait", id=asked["id"], seconds=0)]
+
+    assert [(each["status"], each["outcome"]) for each in shown] == [("open", None)] * 2
+    assert web.read(asked["id"])["status"] == "ended"
+
+
 async def test_a_model_is_told_what_is_wrong(web: AskingReceiver) -> None:
     async with over_stdio(web) as client:
         asked = await call(client, "ask", question="Refund?", default=False, key="refund-42")

@@ -85,6 +85,8 @@ async def test_a_timeout_has_the_default_and_no_answer(
     outcome = (await current(service, request)).outcome
     assert isinstance(outcome, TimedOut)
     assert outcome.default_response == "Reject"
+    assert outcome.responded_at is not None
+    assert outcome.responded_at.timestamp() <= time.time()
 
 
 async def test_an_answer_that_arrived_before_the_binding_is_shown(

@@ -118,7 +118,7 @@ def _over_quota(reading: AlarmReading) -> str | None:
     count = reading.figures.recent.get("over_quota", 0)
     if not count:
         return None
-    return f"{counted(count, 'delivery', 'deliveries')} in {RECENTLY} went beyond a quota and were not stored."
+    return f"{counted(count, 'delivery', 'deliveries')} in {RECENTLY} went beyond a quota, and nothing of it is stored."
 
 
 def _overruled(reading: AlarmReading) -> str | None:

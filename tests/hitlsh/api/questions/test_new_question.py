@@ -95,6 +95,20 @@ def test_a_problem_names_its_field(fields: dict[str, Any], named: str) -> None:
     assert problems(**fields) == [named]
 
 
+def nested(levels: int) -> list[Any]:
+    return [nested(levels - 1)] if levels > 1 else []
+
+
+@pytest.mark.parametrize("state", [nested(65), (1, 2), {1: "a"}], ids=["deep", "tuple", "key"])
+def test_a_state_that_no_callback_url_can_carry_is_refused(state: Any) -> None:
+    assert problems(state=state) == ["state"]
+
+
+def test_a_context_that_nests_too_deeply_for_a_delivery_is_refused() -> None:
+    assert problems(context={"a": nested(32)}) == ["context"]
+    question(context={"a": nested(31)}, state=nested(64)).check()
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b'{"text": 1}', b'{"text": "a", "loup": "b"}'])
 def test_what_is_no_question_is_invalid(body: bytes) -> None:
     with pytest.raises(QuestionInvalid):

@@ -79,7 +79,7 @@ def test_a_loop_that_hitl_does_not_know_is_refused(web: AskingReceiver) -> None:
     reply = web.client.post("/requests", json=question(loop="Nobody"))
 
     assert (reply.status_code, reply.headers["content-type"]) == (422, PROBLEM)
-    assert "Nobody" in reply.text
+    assert "'Nobody', and no loop of this API key has that id or name: there are 'Payouts'" in reply.json()["detail"]
     assert web.client.get("/requests").json()["requests"] == []
 
 
