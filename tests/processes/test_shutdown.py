@@ -16,6 +16,7 @@ from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Dev
 from tests.processes.stacks import SECRET, LiveStack, key_of
+from workers.inbox import keys
 from workers.inbox.queries import lookup
 from workers.redis_clients import command_client
 
@@ -111,6 +112,9 @@ def test_dev_killed_without_warning_leaves_nothing_running(tmp_path: Path) -> No
     with Dev(tmp_path).wait_until_up() as dev:
         post(dev.url, answer("Approve"))
         proc.until(lambda: dev.observer.happenings(), 10.0, "a handler ran, so there is a work-horse")
+        # Else the work-horse tries for its whole grace to report to the server, which is gone too.
+        with command_client(dev.redis_url) as redis:
+            proc.until(lambda: not redis.exists(keys.LEASES), 10.0, "what it did is recorded")
         assert len(dev.family()) >= 6
 
         dev.stop(signal.SIGKILL)

@@ -20,4 +20,5 @@ def test_a_worker_that_cannot_sign_off_in_a_full_redis_leaves_no_thread(redis: R
     finally:
         redis.config_set("maxmemory", 0)
 
+    worker.pubsub_thread.join(10.0)  # RQ waits for a second only
     assert not worker.pubsub_thread.is_alive()
