@@ -112,8 +112,7 @@ def test_dev_killed_without_warning_leaves_nothing_running(tmp_path: Path) -> No
     with Dev(tmp_path).wait_until_up() as dev:
         post(dev.url, answer("Approve"))
         proc.until(lambda: dev.observer.happenings(), 10.0, "a handler ran, so there is a work-horse")
-        # Else the work-horse tries for its whole grace to report to the server, which is gone too. What still reports to
-        # it then gives up after a minute.
+        # Else the work-horse tries for its whole grace to report to the server, which is gone too.
         with command_client(dev.redis_url) as redis:
             proc.until(lambda: not redis.exists(keys.LEASES), 10.0, "what it did is recorded")
         assert len(dev.family()) >= 6
