@@ -15,8 +15,9 @@ EVENTS = 100
 #: Seconds between two of them.
 PACE = 0.02
 OTHERS = ("book", "note", "good")
-#: What the stall may cost the others: generous, because other things run on this machine.
-FACTOR, GRACE = 3.0, 0.05
+#: What the stall may cost the others: generous, because other things run on this machine. Who waits for the slow sink
+#: waits for seconds.
+FACTOR, GRACE = 3.0, 0.5
 
 
 class Slow:
