@@ -1,6 +1,7 @@
 """The drain in this process, on a real server; its life as a process is in tests/processes."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -155,14 +156,17 @@ async def test_after_five_attempts_the_effect_is_a_dead_letter(inbox: WorkerInbo
     assert redis.zcard(keys.FAILED) == 1
 
 
-async def test_retry_later_is_no_error_and_give_up_is_final(inbox: WorkerInbox, redis: Redis) -> None:
+async def test_retry_later_is_no_error_and_give_up_is_final(
+    inbox: WorkerInbox, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     router, attempts = Router(), []
 
     @router.on("request.completed")
     async def patient(decision: Decision) -> None:
         attempts.append(decision.attempt)
         if decision.attempt < 8:
-            raise RetryLater(0.001)
+            raise RetryLater(0.001, "the bank is closed")
 
     @router.on("request.completed")
     async def resigned(decision: Decision) -> None:
@@ -173,6 +177,7 @@ async def test_retry_later_is_no_error_and_give_up_is_final(inbox: WorkerInbox, 
         record = await finished(redis, key(payload()))
 
     assert attempts == list(range(1, 9))
+    assert caplog.text.count("reason=again in 0.001 s: the bank is closed") == 7
     assert [(effect.state, effect.errors) for effect in record.effects] == [("done", 0), ("failed", 1)]
 
 

@@ -123,6 +123,7 @@ async def _call(
 
 def _later(route: Route, item: ClaimedItem, signal: RetryLater) -> Settlement:
     if not signal.counts:
+        logger.info("handler.postponed handler=%s event=%s reason=%s", route.name, item.lease.event_key, signal)
         return Retry(after=_bounded(signal.delay))
     reason, errors = f"RetryLater: {signal}", item.errors + 1
     if errors >= route.policy.attempts:
