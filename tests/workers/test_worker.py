@@ -12,6 +12,7 @@ def test_a_worker_that_cannot_sign_off_in_a_full_redis_leaves_no_thread(redis: R
     worker = HitlWorker([queue(redis, DRAIN)], name="full", connection=redis, serializer="json")
     worker.register_birth()
     worker.subscribe()
+    assert worker.pubsub_thread._running.wait(10.0)  # a stop before that is lost: redis-py sets it in the thread
     redis.config_set("maxmemory", 1)
 
     try:
