@@ -9,9 +9,10 @@ import time
 import uuid
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from redis import Redis, exceptions
+from redis.client import PubSubWorkerThread
 from rq import Queue, Worker
 from rq.exceptions import StopRequested
 from rq.executions import Execution
@@ -182,7 +183,10 @@ class HitlWorker(Worker):
         try:
             super().teardown()
         except exceptions.OutOfMemoryError:
-            # RQ could not register the end, and leaves the thread that `subscribe` started.
+            # RQ could not register the end, and leaves the thread that `subscribe` started. The thread must know that it
+            # ends before the reply to UNSUBSCRIBE comes: else it may wait for another minute.
+            if thread := cast("PubSubWorkerThread | None", self.pubsub_thread):
+                thread.stop()
             self.unsubscribe()
             raise
 
