@@ -183,8 +183,8 @@ class HitlWorker(Worker):
         try:
             super().teardown()
         except exceptions.OutOfMemoryError:
-            # RQ could not register the end, and leaves the thread that `subscribe` started. The thread must know that it
-            # ends before the reply to UNSUBSCRIBE comes: else it may wait for another minute.
+            # RQ could not register the end, and leaves the thread that `subscribe` started. The thread must know that
+            # it ends before the reply to UNSUBSCRIBE comes: else it may wait for another minute.
             if thread := cast("PubSubWorkerThread | None", self.pubsub_thread):
                 thread.stop()
             self.unsubscribe()
