@@ -86,8 +86,7 @@ async def test_one_drain_is_enqueued_in_a_thread_for_many_deliveries(inbox: Work
     asked = EnqueuedDrains()
     intake = intake_of(inbox, asked)
 
-    for number in range(20):
-        await intake.accept(delivery(payload(f"r{number}")))
+    await asyncio.gather(*(intake.accept(delivery(payload(f"r{number}"))) for number in range(20)))
     await intake.close()
 
     assert len(asked.threads) == 1
