@@ -63,6 +63,13 @@ def handled(worker: OneWorker) -> list[str]:
     return [run.event_key for run in worker.begun]
 
 
+async def repair(service: AskingService, redis: Redis, worker: OneWorker) -> None:
+    """Let the question be repaired, and then the work of a worker be done."""
+    let_time_pass(redis)
+    await service.run_due()
+    await worker.settle()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("delivered", ["callback", "signed", "confirmed"])
 @pytest.mark.parametrize("boundary", range(1, BOUNDARIES + 1))
@@ -112,9 +119,7 @@ async def test_a_timeout_waits_until_its_question_is_bound(
 
     await worker.settle()
     waiting = redis.hget(keys.event(f"request.timeout:{unbound}"), "state")
-    let_time_pass(redis)
-    await service.run_due()
-    await worker.settle()
+    await repair(service, redis, worker)
 
     assert waiting == b"due"
     assert handled(worker) == []
@@ -129,9 +134,7 @@ async def test_timeouts_of_other_requests_go_on_once_the_question_is_bound(
 
     await worker.settle()
     before = handled(worker)
-    let_time_pass(redis)
-    await service.run_due()
-    await worker.settle()
+    await repair(service, redis, worker)
 
     assert before == []
     assert handled(worker) == [f"request.timeout:{FOREIGN}"]
@@ -149,9 +152,7 @@ async def test_timeouts_go_on_if_hitl_sh_has_no_request_of_the_question(
 
     await worker.settle()
     before = handled(worker)
-    let_time_pass(redis)
-    await service.run_due()
-    await worker.settle()
+    await repair(service, redis, worker)
 
     assert before == []
     assert handled(worker) == [f"request.timeout:{FOREIGN}"]
