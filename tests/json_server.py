@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
@@ -11,7 +12,7 @@ from typing import Any, Literal, Self, TypeAlias
 Reply: TypeAlias = int | Literal["stall", "hang up", "cut short"]
 
 
-class JsonServer:
+class JsonServer(ABC):
     """Runs in the test's own process, outside everything under test, with a thread for each connection."""
 
     def __init__(self, *, port: int = 0) -> None:
@@ -21,9 +22,9 @@ class JsonServer:
         self._server.owner = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="json", daemon=True)
 
+    @abstractmethod
     def reply(self, path: str, document: Any) -> Reply:
         """Returns how to answer a request."""
-        raise NotImplementedError
 
     @property
     def port(self) -> int:
