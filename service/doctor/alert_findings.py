@@ -4,12 +4,12 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 
 from service.doctor.findings import Finding, error, ok, warning
+from service.local import extras
 from workers.alarms import messenger
 from workers.alarms.messenger import Result
 
 _BODY = "A test message of `hitl-receiver doctor --alerts`. Nothing is wrong, and nothing needs to be done."
 _FORMS = "https://github.com/caronc/apprise/wiki"
-_INSTALL = "Run `pip install 'hitl-receiver[alerts]'`."
 #: What is wrong, and what to do, if a message was not taken.
 _PROBLEMS: Mapping[Result, tuple[str, str]] = {
     "failed": (
@@ -33,8 +33,9 @@ def alert_findings(urls: Sequence[str]) -> Iterator[Finding]:
             "Set it for `clock` and `serve`: docs/alarms.md names the URLs of common services.",
         )
         return
-    if not messenger.is_installed():
-        yield error("alerts.sent", "Apprise, which sends alarms, is not installed.", _INSTALL)
+    if not extras.is_installed("alerts"):
+        fix = f"Run `{extras.install_command('alerts')}`."
+        yield error("alerts.sent", "Apprise, which sends alarms, is not installed.", fix)
         return
     title = f"[test] hitl-receiver on {socket.gethostname()}"
     results = messenger.send_each(urls, title=title, body=_BODY, kind="info")

@@ -3,7 +3,6 @@
 The URLs are secrets: they are sent through a pipe, and never logged.
 """
 
-import importlib.util
 import json
 import logging
 import os
@@ -22,11 +21,6 @@ MessageKind = Literal["info", "success", "warning", "failure"]
 Result = Literal["sent", "failed", "invalid", "timeout", "valid"]
 
 _PROGRAM = Path(__file__).with_name("send_message.py")
-
-
-def is_installed() -> bool:
-    """Whether the extra `alerts` is installed."""
-    return importlib.util.find_spec("apprise") is not None
 
 
 def invalid_urls(urls: Sequence[str]) -> list[int]:
