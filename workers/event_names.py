@@ -1,11 +1,8 @@
-"""Event names in `@router.on(...)`: which are valid, and what each of them can never carry.
-
-Also suggestions for any misspelled name.
-"""
+"""Event names in `@router.on(...)`: which are valid, and what each of them can never carry."""
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from workers.errors import RouteInvalid
@@ -31,9 +28,6 @@ SOURCES = {
 #: Only these carry what a person answered; of an undocumented event nothing is known.
 _ANSWERED = ("request.completed", "turn.resolved", "execution.completed")
 NEVER_ANSWERED = frozenset(DOCUMENTED) - frozenset(_ANSWERED)
-
-#: How many names a message lists.
-_MOST_NAMES = 30
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _PATTERN = re.compile(r"[A-Za-z0-9_.-]*\*")
@@ -75,18 +69,3 @@ def event_name_hint(event: str) -> str:
 def listens_to(events: Sequence[str], name: str) -> bool:
     """Whether one of the names or patterns stands for this event name."""
     return any(name.startswith(event[:-1]) if event.endswith("*") else name == event for event in events)
-
-
-def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """`` (did you mean …?)``, or nothing where no candidate is close."""
-    close = difflib.get_close_matches(name, list(candidates), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def closest_or_all(name: str, candidates: Iterable[str]) -> str:
-    """``did you mean …?``, or ``there are …`` with all candidates where none is close."""
-    names = list(candidates)
-    if close := difflib.get_close_matches(name, names, n=1):
-        return f"did you mean {close[0]!r}?"
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"there {'is' if len(names) == 1 else 'are'} {', '.join(names[:_MOST_NAMES])}{more}"

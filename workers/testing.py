@@ -19,7 +19,8 @@ from hitlsh.samples.decision_bodies import NOW, ReceivedBy
 from hitlsh.webhooks.parsing import event_from_request, parse
 from workers.completion import NOTHING_KNOWN, KnownDetails
 from workers.decision import ATTRIBUTES, Decision, StoredEvent
-from workers.event_names import OUTCOMES, SOURCES, closest_or_all, did_you_mean
+from workers.event_names import OUTCOMES, SOURCES
+from workers.telemetry.name_suggestions import closest_or_all, did_you_mean
 
 REVIEWER = Reviewer(id="5f0000000000000000000001", name="Robin Example", email="robin@example.com")
 

@@ -5,7 +5,8 @@ from typing import Any, get_args
 from hitlsh.events import Trust
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.event_names import OUTCOMES, did_you_mean, listens_to
+from workers.event_names import OUTCOMES, listens_to
+from workers.telemetry.name_suggestions import did_you_mean
 
 #: Weakest first: a callback URL of ours, HITL.sh's signature, read at HITL.sh's API.
 LEVELS: dict[Trust, int] = {"callback": 1, "signed": 2, "confirmed": 3}

@@ -72,7 +72,7 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMAND_MODULES and not name.startswith("-") and not ctx.resilient_parsing:
-            from workers.event_names import did_you_mean
+            from workers.telemetry.name_suggestions import did_you_mean
 
             ctx.fail(f"No such command {name!r}{did_you_mean(name, COMMAND_MODULES)}.")
         return super().resolve_command(ctx, args)

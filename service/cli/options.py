@@ -12,7 +12,7 @@ class NameChoice(click.Choice[str]):
     """One of several names; for another value, the message has the closest of them, or all."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        from workers.event_names import did_you_mean
+        from workers.telemetry.name_suggestions import did_you_mean
 
         hint = did_you_mean(str(value), self.choices)
         return f"{value!r} is unknown{hint}." if hint else super().get_invalid_choice_message(value, ctx)

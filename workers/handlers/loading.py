@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import Any
 
 from workers.errors import HandlersInvalid
-from workers.event_names import closest_or_all
 from workers.handlers.merged_packages import (
     check_submodules,
     explain_missing_name,
@@ -17,6 +16,7 @@ from workers.handlers.merged_packages import (
 )
 from workers.routing.callables import place_of
 from workers.routing.router import Router
+from workers.telemetry.name_suggestions import closest_or_all
 
 _SPEC = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::(?P<attribute>[A-Za-z_]\w*))?")
 

@@ -8,9 +8,9 @@ from hitlsh.events import Outcome, Source
 from hitlsh.slugs import slug
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.event_names import closest_or_all
 from workers.routing.callables import check_predicate
 from workers.routing.conditions import Choice, Test, compile_condition, compile_keys, compile_predicate
+from workers.telemetry.name_suggestions import closest_or_all
 
 #: Free text is compared exactly: "Approve!" is not the option "approve".
 EXACT_TYPES = ("text", "editable_text")

@@ -7,12 +7,12 @@ import msgspec
 from msgspec import structs
 
 from workers.errors import RouteInvalid
-from workers.event_names import closest_or_all
 from workers.routing.callables import check_name, is_async, name_of, place_of, route_name
 from workers.routing.decision_fields import COMPILERS, NEEDABLE
 from workers.routing.policy import POLICY_OPTIONS, Policy
 from workers.routing.route import Route, Rule
 from workers.routing.route_options import check_option_names, compile_options
+from workers.telemetry.name_suggestions import closest_or_all
 from workers.trust import check_minimum
 
 #: The options of `on` and `forward`; `otherwise` takes all but the conditions.

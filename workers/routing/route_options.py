@@ -8,10 +8,11 @@ import msgspec
 from hitlsh.events import Trust
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES, closest_or_all
+from workers.event_names import NEVER_ANSWERED, OUTCOMES, SOURCES
 from workers.routing.conditions import Choice, Condition, Keys, Predicate, describe_condition
 from workers.routing.decision_fields import COMPILERS, needed_fields
 from workers.routing.policy import PolicyOptions
+from workers.telemetry.name_suggestions import closest_or_all
 
 NO_FIELDS: frozenset[str] = frozenset()
 

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from workers.decision import Decision
 from workers.errors import RouteInvalid
-from workers.event_names import check_events, closest_event_name, did_you_mean
+from workers.event_names import check_events, closest_event_name
 from workers.routing.callables import check_handler, check_name
 from workers.routing.forwarding import SINK_CONCURRENCY, Sink, events_of, sender, sink_name
 from workers.routing.policy import PolicyOptions
@@ -24,6 +24,7 @@ from workers.routing.registration import (
 )
 from workers.routing.route import Route, Wait, any_accepts
 from workers.routing.route_options import NO_FIELDS, RouteOptions
+from workers.telemetry.name_suggestions import did_you_mean
 from workers.trust import is_confirmable
 
 Handler = TypeVar("Handler", bound=Callable[[Decision], Any])

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from workers.errors import RouteInvalid
-from workers.event_names import closest_or_all
 from workers.sinks.message import Message
+from workers.telemetry.name_suggestions import closest_or_all
 
 #: Characters of one value; Slack cuts a message off at 40,000.
 _LONGEST_VALUE = 2_000

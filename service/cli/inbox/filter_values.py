@@ -4,13 +4,14 @@ from redis import Redis
 
 from service.cli.environment import environment
 from service.cli.error_messages import NoMatch
-from workers.event_names import closest_event_name, closest_or_all
+from workers.event_names import closest_event_name
 from workers.handlers.loading import load_router
 from workers.inbox.operations import pausing
 from workers.inbox.queries import known_names, search
 from workers.inbox.queries.search import Filter
 from workers.inbox.tracker import tracked_listing
 from workers.settings import Settings
+from workers.telemetry.name_suggestions import closest_or_all
 
 
 def check_handler(redis: Redis, name: str) -> None:
@@ -39,8 +40,8 @@ def check_values(redis: Redis, filters: Filter) -> None:
         )
     if filters.loop is not None and not search.events(redis, Filter(loop=filters.loop), limit=1).events:
         loops = known_names.latest_loops(redis)
-        known = f": {closest_or_all(filters.loop, loops)}" if loops else "."
-        raise NoMatch(f"No event is of a loop with the id or name {filters.loop!r}{known}")
+        hint = f": {closest_or_all(filters.loop, loops)}" if loops else "."
+        raise NoMatch(f"No event is of a loop with the id or name {filters.loop!r}{hint}")
 
 
 def _request_exists(redis: Redis, request_id: str) -> bool:
