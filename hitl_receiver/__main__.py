@@ -5,6 +5,7 @@ user's folder. A process that `multiprocessing` spawns runs this file again unde
 anything of ours.
 """
 
+import gc
 import importlib.util
 import os
 import sys
@@ -26,6 +27,8 @@ if "hitl_receiver" not in sys.modules:
 
 
 def main() -> None:
+    # Imports make no garbage, and looking for it is a tenth of a start. Enabled when the command has been imported.
+    gc.disable()
     from service.cli.main import main as run
 
     run()

@@ -1,6 +1,7 @@
 """The command line: the group of all commands, each imported from its module when it is used."""
 
 import errno
+import gc
 import os
 import sys
 from importlib import import_module
@@ -75,7 +76,11 @@ class _LazyGroup(click.Group):
             from workers.telemetry.name_suggestions import did_you_mean
 
             ctx.fail(f"No such command {name!r}{did_you_mean(name, COMMAND_MODULES)}.")
-        return super().resolve_command(ctx, args)
+        command = super().resolve_command(ctx, args)
+        # The modules stay: later collections need not look through them.
+        gc.freeze()
+        gc.enable()
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
