@@ -22,8 +22,10 @@ VENDOR_PAYLOADS = Path(__file__).parents[2] / "shared" / "hitl-api" / "payloads"
 SHARING = {
     "test_asking.py",
     "test_changed_keys.py",
+    "test_clock_steps.py",
     "test_dev.py",
     "test_effect_faults.py",
+    "test_failover.py",
     "test_incidents.py",
     "test_kill.py",
     "test_months.py",
@@ -35,6 +37,7 @@ SHARING = {
 LONGEST = [
     "test_changed_keys.py",
     "test_months.py",
+    "test_clock_steps.py",
     "test_budget_adversaries.py",
     "test_incidents.py",
     "test_reconcile.py",
