@@ -46,10 +46,22 @@ class SteppedStack(LiveStack):
         return cast("tuple[int, int]", self.redis.time())[0]
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[SteppedStack]:
-    with FakedServer(tmp_path / "faked") as server, SteppedStack(tmp_path, server) as running:
+@pytest.fixture(scope="module")
+def stepped_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SteppedStack]:
+    folder = tmp_path_factory.mktemp("steps")
+    with FakedServer(folder / "faked") as server, SteppedStack(folder, server) as running:
         yield running
+
+
+@pytest.fixture
+def stack(stepped_stack: SteppedStack) -> Iterator[SteppedStack]:
+    """The module's stack, at rest, on a server whose clock is right."""
+    stepped_stack.observer.close_gate()
+    yield stepped_stack
+    stepped_stack.observer.open_gate()
+    stepped_stack.step(0.0)
+    stepped_stack.wait(lambda: not inbox_clock.read(stepped_stack.redis).is_stopped, 10.0, "the inbox clock goes on")
+    stepped_stack.wait_until_settled(LEASE * 1.1 + SLACK)
 
 
 def held(stack: LiveStack) -> list[str]:

@@ -6,6 +6,7 @@ after that are found by reconciliation, and effects that were settled after that
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,21 +30,26 @@ class Pair:
     """A primary, and a replica of it that may take its place."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.primary = FakedServer(folder / "primary", port=free_port())
-        self.replica = FakedServer(folder / "replica")
-        self.replica.set_offset(AHEAD)
-        self.replica_redis = command_client(self.replica.url)
-
-    def start(self) -> None:
+        #: Where the stack finds the primary, whichever server that is.
+        self.address = self.primary.socket
+        #: The first primary, then each replica.
+        self._servers = [self.primary]
         self.primary.start()
-        self.replica.start()
+
+    def add_replica(self) -> None:
+        """Its clock is ahead of the primary's."""
+        failovers = len(self._servers) - 1
+        self.replica = FakedServer(self._folder / f"replica-{failovers}", port=free_port())
+        self.replica.set_offset(AHEAD * (failovers + 1))
+        self._servers.append(self.replica.start())
+        with closing(command_client(f"unix://{self.address}")) as redis:
+            # Otherwise a primary waits 5 seconds for more replicas.
+            redis.config_set("repl-diskless-sync-delay", 0)
+        self.replica_redis = command_client(self.replica.url)
         self.replica_redis.replicaof("127.0.0.1", str(self.primary.port))
         proc.until(self._is_linked, 10.0, "the replica follows its primary")
-
-    def stop(self) -> None:
-        self.replica_redis.close()
-        self.replica.stop()
-        self.primary.stop()
 
     def has_leased(self, event: str) -> bool:
         """Whether the replica knows that the handler `hold` runs; it may begin before that is recorded."""
@@ -55,28 +61,45 @@ class Pair:
 
     def fail_over(self) -> None:
         """The primary is gone, and its address leads to the replica."""
+        self.replica_redis.close()
         self.primary.kill()
-        self.replica.socket.replace(self.primary.socket)
+        self.replica.socket.replace(self.address)
+        self.primary = self.replica
+
+    def stop(self) -> None:
+        for server in reversed(self._servers):
+            server.stop()
 
     def _is_linked(self) -> bool:
         return self.replica_redis.info("replication").get("master_link_status") == "up"
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    running = Pair(tmp_path)
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
-
-
-@pytest.fixture
-def stack(pair: Pair, tmp_path: Path) -> Iterator[LiveStack]:
+@pytest.fixture(scope="module")
+def stack_of_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveStack, Pair]]:
+    folder = tmp_path_factory.mktemp("failover")
+    pair = Pair(folder)
     settings = {"REDIS_URL": pair.primary.url, "HITL_LEASE_SECONDS": str(LEASE)}
-    with LiveStack(tmp_path, settings) as running:
-        yield running
+    try:
+        with LiveStack(folder, settings) as running:
+            yield running, pair
+    finally:
+        pair.stop()
+
+
+@pytest.fixture
+def pair(stack_of_pair: tuple[LiveStack, Pair]) -> Pair:
+    """The module's pair, with a new replica of the server that is the primary now."""
+    stack, pair = stack_of_pair
+    stack.observer.open_gate()
+    stack.wait_until_settled(LEASE + SLACK)
+    stack.observer.close_gate()
+    pair.add_replica()
+    return pair
+
+
+@pytest.fixture
+def stack(stack_of_pair: tuple[LiveStack, Pair]) -> LiveStack:
+    return stack_of_pair[0]
 
 
 def answer(response: str) -> bytes:

@@ -4,7 +4,7 @@ The processes are stopped meanwhile, as in a power cut of that length: none of t
 of them believe their clocks. The server goes on, and expires what is to expire.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,16 @@ from typing import Any
 import msgspec
 
 from hitl_sandbox.testing import Sandbox
+from hitlsh.api import Client, boolean
 from tests.processes import programs
 from tests.processes.faked_server import FakedServer, library
 from tests.processes.reconcile_gate import Gate
 from tests.processes.reconcile_stack import API_KEY, ReconcileStack
+from workers.asking import callback_url
 
 HOUR, DAY = 3_600.0, 86_400.0
+#: `HITL_RETENTION_DAYS` where nobody sets it.
+RETENTION = 30 * DAY
 #: The key of another account of the same sandbox.
 OTHER_KEY = "hitl_test_fedcba9876543210fedcba9876543210"
 #: Real seconds without a call of a reconcile run, after which none is under way.
@@ -36,13 +40,17 @@ class TimeLapseStack(ReconcileStack):
 
     # -- time ------------------------------------------------------------------------------------------
 
-    def pass_time(self, seconds: float, **changes: str) -> None:
-        """Move all clocks on while the processes are down; `changes`: settings that they start with from then on."""
+    def pass_time(self, seconds: float, *, at_the_end: Callable[[], object] = lambda: None, **changes: str) -> None:
+        """Move all clocks on while the processes are down.
+
+        `at_the_end`: what happens then, just before they start again. `changes`: settings from then on.
+        """
         self.stack.supervisor.stop()
         self.passed += seconds
         self.faked.set_offset(self.passed)
         # What becomes due on the way happens at its own time, deliveries included: nobody is there to take them.
         self.sandbox.advance(seconds)
+        at_the_end()
         for child in self.stack.supervisor.children:
             child.environ = {**child.environ, **changes, **self._faked_clock()}
         self.environ |= changes
@@ -68,11 +76,25 @@ class TimeLapseStack(ReconcileStack):
 
     def ask(self, loop: str) -> str:
         """A request of this stack, as `hitl-receiver ask` makes it; answers its id."""
+        if not self.passed:
+            url = callback_url(self.asking, state="kept")
+            with self.asker() as client:
+                return client.requests.create(
+                    loop, "Pay?", boolean(), default_response=False, callback_url=url
+                ).request_id
+        # The clock of this process is late by now.
         told = self.run(
             "ask", "--loop", loop, "--text", "Pay?", "--type", "boolean", "--default", "false",
             "--callback-state", '"kept"', "--json",
         )  # fmt: skip
         return str(msgspec.json.decode(told)["request_id"])
+
+    def ask_elsewhere(self, loop: str, *, key: str = API_KEY) -> str:
+        """A request that this stack is told nothing of; answers its id."""
+        with Client(key, base_url=self.sandbox.base_url) as client:
+            return client.requests.create(
+                loop, "Pay?", boolean(), default_response=False, timeout_seconds=3_600
+            ).request_id
 
     def decide(self, request: str) -> None:
         """A person says yes, and the webhook arrives at once."""
@@ -88,6 +110,10 @@ class TimeLapseStack(ReconcileStack):
 
     def runs(self, handler: str, request: str) -> int:
         return len(self.handled_by(handler, request))
+
+    def wait_until_paid(self, requests: list[str]) -> None:
+        self.wait(lambda: all(self.runs("pay", request) for request in requests), 90.0, "each is confirmed and paid")
+        self.wait_until_quiet()
 
     def _faked_clock(self) -> dict[str, str]:
         if not self.passed:
