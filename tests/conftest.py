@@ -21,12 +21,14 @@ VENDOR_PAYLOADS = Path(__file__).parents[2] / "shared" / "hitl-api" / "payloads"
 #: Modules of tests/processes whose tests share processes. Each other test of that folder is handed out by itself.
 SHARING = {
     "test_asking.py",
+    "test_commands.py",
     "test_dev.py",
     "test_effect_faults.py",
     "test_incidents.py",
     "test_kill.py",
     "test_poison.py",
     "test_reconcile.py",
+    "test_shutdown.py",
     "test_traces.py",
 }
 #: What takes longest begins first, so that no worker is left alone with it at the end.

@@ -1,14 +1,20 @@
 """`hitl-receiver` run as a person runs it: words, an environment, a folder, what it printed."""
 
+import contextlib
+import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from unittest.mock import patch
 
 import httpx
+from click.testing import CliRunner, Result
 
+from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from service.local.supervisor import command
 from tests.ports import free_port
@@ -28,6 +34,14 @@ def run(*words: str, cwd: Path, environ: Mapping[str, str] | None = None) -> sub
         timeout=30,
         check=False,
     )
+
+
+def invoke(*words: str, cwd: Path, environ: Mapping[str, str] | None = None) -> Result:
+    """The same in this process, for commands of which the output matters and not how they start."""
+    unset = dict.fromkeys(os.environ.keys() - plain_environment().keys())
+    # A command that imports handlers adds this folder to the Python path.
+    with contextlib.chdir(cwd), patch.object(sys, "path", list(sys.path)):
+        return CliRunner().invoke(cli, words, env=unset | dict(environ or {}))
 
 
 class Program:

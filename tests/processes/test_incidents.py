@@ -21,7 +21,7 @@ from tests.builders import payload
 from tests.json_server import JsonReceiver
 from tests.ports import free_port
 from tests.processes import proc
-from tests.processes.programs import Program, run
+from tests.processes.programs import Program, invoke, run
 from tests.processes.stacks import SECRET
 from tests.python_path import python_path
 
@@ -98,19 +98,19 @@ class Site:
 
     def check(self) -> tuple[int, set[str]]:
         """What `status --check` exits with, and the alarms that it shows."""
-        result = run("status", "--check", "--json", cwd=self.folder, environ=self.environ)
-        return result.returncode, {alarm["name"] for alarm in json.loads(result.stdout)["alarms"]}
+        result = invoke("status", "--check", "--json", cwd=self.folder, environ=self.environ)
+        return result.exit_code, {alarm["name"] for alarm in json.loads(result.stdout)["alarms"]}
 
     def wait_for(self, status: int, *alarms: str, seconds: float = 20.0) -> None:
         proc.until(
             lambda: self.check() == (status, set(alarms)), seconds, f"status --check: {alarms or 'no alarm'}",
-            meanwhile=lambda: time.sleep(1.0),  # each check is a process
+            meanwhile=lambda: time.sleep(0.2),
         )  # fmt: skip
 
     def command(self, *words: str, status: int = 0) -> str:
         """What the command prints; `status`: what it exits with."""
-        result = run(*words, cwd=self.folder, environ=self.environ)
-        assert result.returncode == status, f"{result.stdout}\n{result.stderr}"
+        result = invoke(*words, cwd=self.folder, environ=self.environ)
+        assert result.exit_code == status, result.output
         return result.stdout
 
     def _is_ready(self) -> bool:
@@ -149,6 +149,8 @@ def test_a_sink_is_down(site: Site) -> None:
     assert site.post() == 202
 
     site.wait_for(1, "dead_letters")
+    shown = run("status", "--check", cwd=site.folder, environ=site.environ)  # as a monitor starts it
+    assert (shown.returncode, shown.stdout.partition(":")[0].split()) == (1, ["WARNING", "dead_letters"])
     with JsonReceiver(port=site.sink_port) as sink:
         site.command("retry", "--handler", "accounting", "--yes")
         site.wait_for(0)
@@ -169,7 +171,7 @@ def test_a_secret_is_rotated_wrongly(site: Site) -> None:
 
         proc.until(
             lambda: site.post() == 202 and site.check()[0] == 0, 30.0, "verified deliveries clear the alarm",
-            meanwhile=lambda: time.sleep(1.0),
+            meanwhile=lambda: time.sleep(0.2),
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 import httpx
+from redis import Redis
 
 from hitlsh.signatures import headers
 from service.web.app import WEBHOOKS
@@ -67,7 +68,7 @@ def test_the_orphan_of_a_killed_worker_settles_what_it_holds_and_ends(stack: Liv
 
 
 def test_a_stop_in_the_first_moments_of_a_work_horse_is_heard(stack: LiveStack) -> None:
-    for wait in (0.0, 0.01, 0.02, 0.03, 0.05):
+    for wait in (0.0, 0.02, 0.05):
         stack.wait(lambda: stack.pid("worker") and proc.alive(stack.pid("worker")), 10.0, "a worker")
         stack.send(answer("Approve"))
         stack.wait(lambda: stack.pid("horse"), 10.0, "a work-horse")
@@ -80,58 +81,56 @@ def test_a_stop_in_the_first_moments_of_a_work_horse_is_heard(stack: LiveStack) 
         assert worker.wait(5.0) == 0
 
 
-def test_ctrl_c_stops_all_of_dev_in_order(tmp_path: Path) -> None:
-    with Dev(tmp_path).wait_until_up() as dev:
-        post(dev.url, answer("Approve"))
-        names = {pid: name for pid in dev.family() if (name := name_of(pid))}
-
-        dev.process.send_signal(signal.SIGINT)
-        ended = order_of_death(names)
-
-        assert dev.process.wait(10.0) == 0
-        assert dev.family() == []
-        # One for handlers, and one for reconcile runs.
-        wanted = ["serve", "work", "work", "valkey"]
-        assert [name for name in ended if name in wanted] == wanted
-        assert "Stopped." in dev.output
-
-
-def test_a_second_dev_finds_what_the_first_received(tmp_path: Path) -> None:
+def test_a_folder_is_of_one_dev_until_ctrl_c_and_the_next_finds_what_it_received(tmp_path: Path) -> None:
     with Dev(tmp_path).wait_until_up() as first:
         event = post(first.url, answer("Approve"))
-        first.stop(signal.SIGINT)
+        check_that_a_second_is_refused(tmp_path, first)
+        check_that_ctrl_c_stops_all_in_order(first)
 
-    with Dev(tmp_path).wait_until_up() as second, command_client(second.redis_url) as redis:
+    with Dev(tmp_path).wait_until_up() as next_dev, command_client(next_dev.redis_url) as redis:
         record = lookup.event(redis, event)
-
-    assert record is not None
-    assert record.deliveries == 1
-
-
-def test_dev_killed_without_warning_leaves_nothing_running(tmp_path: Path) -> None:
-    with Dev(tmp_path).wait_until_up() as dev:
-        post(dev.url, answer("Approve"))
-        proc.until(lambda: dev.observer.happenings(), 10.0, "a handler ran, so there is a work-horse")
-        # Else the work-horse tries for its whole grace to report to the server, which is gone too.
-        with command_client(dev.redis_url) as redis:
-            proc.until(lambda: not redis.exists(keys.LEASES), 10.0, "what it did is recorded")
-        assert len(dev.family()) >= 6
-
-        dev.stop(signal.SIGKILL)
-
-        proc.until(lambda: not dev.family(), 90.0, f"all of it ends: {dev.family()}")
+        assert record is not None
+        assert record.deliveries == 1
+        check_that_a_kill_leaves_nothing_running(next_dev, redis)
 
 
-def test_a_second_dev_on_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with Dev(tmp_path).wait_until_up() as first:
-        kept = (tmp_path / "data" / "dev.env").read_text()
+def check_that_a_second_is_refused(folder: Path, first: Dev) -> None:
+    kept = (folder / "data" / "dev.env").read_text()
 
-        with Dev(tmp_path) as second:
-            assert second.process.wait(15.0) == 2
+    with Dev(folder) as second:
+        assert second.process.wait(15.0) == 2
 
-        assert f"Another hitl-receiver is using {tmp_path / 'data'}: stop it first" in first.output
-        assert (tmp_path / "data" / "dev.env").read_text() == kept
-        assert httpx.get(f"{first.url}/health/ready").status_code == 200
+    assert f"Another hitl-receiver is using {folder / 'data'}: stop it first" in first.output
+    assert (folder / "data" / "dev.env").read_text() == kept
+    assert httpx.get(f"{first.url}/health/ready").status_code == 200
+
+
+def check_that_ctrl_c_stops_all_in_order(dev: Dev) -> None:
+    # One for handlers, and one for reconcile runs.
+    wanted = ["serve", "work", "work", "valkey"]
+    names = [(pid, name) for pid in dev.family() if (name := name_of(pid)) in wanted]
+    in_order = dict(sorted(names, key=lambda named: wanted.index(named[1])))
+
+    dev.process.send_signal(signal.SIGINT)
+    ended = order_of_death(in_order)
+
+    assert dev.process.wait(10.0) == 0
+    assert dev.family() == []
+    assert ended == wanted
+    assert "Stopped." in dev.output
+
+
+def check_that_a_kill_leaves_nothing_running(dev: Dev, redis: Redis) -> None:
+    earlier = len(dev.observer.happenings())
+    post(dev.url, answer("Approve"))
+    proc.until(lambda: len(dev.observer.happenings()) > earlier, 10.0, "a handler ran, so there is a work-horse")
+    # Else the work-horse tries for its whole grace to report to the server, which is gone too.
+    proc.until(lambda: not redis.exists(keys.LEASES), 10.0, "what it did is recorded")
+    assert len(dev.family()) >= 6
+
+    dev.stop(signal.SIGKILL)
+
+    proc.until(lambda: not dev.family(), 90.0, f"all of it ends: {dev.family()}")
 
 
 def test_dev_on_a_taken_port_is_refused(tmp_path: Path) -> None:
@@ -157,13 +156,15 @@ def name_of(pid: int) -> str:
     return "" if is_horse else words[3]
 
 
-def order_of_death(names: dict[int, str], seconds: float = 20.0) -> list[str]:
-    """The names in the order in which their processes ended."""
+def order_of_death(in_order: dict[int, str], seconds: float = 20.0) -> list[str]:
+    """The names in the order in which their processes ended; `in_order`: as they should end."""
     ended: list[str] = []
-    left = dict(names)
+    left = dict(in_order)
 
     def watch() -> bool:
-        ended.extend(left.pop(pid) for pid in list(left) if not proc.alive(pid))
+        # The last is looked at first: one that should end before it and is seen alive after it did not.
+        gone = {pid for pid in reversed(left) if not proc.alive(pid)}
+        ended.extend(left.pop(pid) for pid in list(left) if pid in gone)
         return not left
 
     proc.until(watch, seconds, f"all of {left} end")
