@@ -22,6 +22,9 @@ from tests.processes import proc
 from tests.processes.observer import Observer
 from tests.processes.stacks import plain_environment, settings
 
+#: Settings with which `dev` starts neither the sandbox nor the worker of reconcile runs: a base URL and no API key.
+WITHOUT_SANDBOX = {"HITL_BASE_URL": "http://127.0.0.1:1/v1"}
+
 
 def run(*words: str, cwd: Path, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """A command that ends by itself; nothing of the surrounding environment's settings reaches it."""

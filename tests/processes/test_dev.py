@@ -15,7 +15,7 @@ from service.cli.environment import read_settings
 from tests.builders import payload
 from tests.ports import free_port
 from tests.processes import proc
-from tests.processes.programs import Program, run
+from tests.processes.programs import WITHOUT_SANDBOX, Program, invoke
 from tests.processes.stacks import KEY, SECRET
 from tests.service.local.test_tunnel import FORWARDER, script
 
@@ -47,7 +47,7 @@ class OwnDev(Program):
         self.folder = folder
         self.handlers = folder / "handlers.py"
         self.handlers.write_text(HANDLERS)
-        environ = {"HITL_WEBHOOK_SECRETS": SECRET, "HITL_CALLBACK_SECRETS": KEY}
+        environ = {"HITL_WEBHOOK_SECRETS": SECRET, "HITL_CALLBACK_SECRETS": KEY} | WITHOUT_SANDBOX
         words = ("dev", "--handlers", "handlers", "--port", str(self.port), *words)
         super().__init__(*words, cwd=folder, environ=environ)
 
@@ -121,7 +121,7 @@ def test_an_error_in_reloaded_handlers_shows_only_the_users_frames(dev: OwnDev) 
 
 
 def is_running(dev: OwnDev, request_id: str) -> bool:
-    told = run("events", "--request", request_id, "--json", cwd=dev.folder)
+    told = invoke("events", "--request", request_id, "--json", cwd=dev.folder)
     return bool(told.stdout) and [effect["state"] for effect in json.loads(told.stdout)[0]["effects"]] == ["running"]
 
 
@@ -139,13 +139,13 @@ def test_the_address_of_a_tunnel_becomes_the_public_url(tmp_path: Path) -> None:
     first, second = free_port(), free_port()
     with OwnDev(tmp_path, "--tunnel", changing_tunnel(tmp_path, first, second)) as dev:
         dev.wait_for("hitl-receiver is running")
-        url = run("callback-url", "--callback-state", '{"order": 7}', cwd=tmp_path).stdout.strip()
+        url = invoke("callback-url", "--callback-state", '{"order": 7}', cwd=tmp_path).stdout.strip()
         posted = httpx.post(url, content=payload(request_id="through"))
         dev.wait_for(r"delivery │ (202|   ) request\.completed through → pay_out done")
 
         os.kill(tunnel_client(dev), signal.SIGTERM)
         dev.wait_for(rf"^HITL\.sh reaches this stack at http://127\.0\.0\.1:{second} now\.")
-        later_url = run("callback-url", cwd=tmp_path).stdout
+        later_url = invoke("callback-url", cwd=tmp_path).stdout
         proc.until(lambda: is_up(dev), 10.0, "the web process is back")
         posted_later = httpx.post(later_url.strip(), content=payload(request_id="later"))
         client = tunnel_client(dev)
