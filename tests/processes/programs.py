@@ -42,8 +42,8 @@ def run(*words: str, cwd: Path, environ: Mapping[str, str] | None = None) -> sub
 def invoke(*words: str, cwd: Path, environ: Mapping[str, str] | None = None) -> Result:
     """The same in this process, for commands of which the output matters and not how they start."""
     unset = dict.fromkeys(os.environ.keys() - plain_environment().keys())
-    # A command that imports handlers adds this folder to the Python path.
-    with contextlib.chdir(cwd), patch.object(sys, "path", list(sys.path)):
+    # An option may set a variable, and a command that imports handlers adds this folder to the Python path.
+    with contextlib.chdir(cwd), patch.dict(os.environ), patch.object(sys, "path", list(sys.path)):
         return CliRunner().invoke(cli, words, env=unset | dict(environ or {}))
 
 
