@@ -42,6 +42,7 @@ LONGEST = [
     "test_reconcile_queue.py",
     "test_reconcile_faults.py",
     "test_dev.py",
+    "test_blocked_webhooks.py",
     "test_kill.py",
 ]
 
