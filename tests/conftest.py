@@ -23,6 +23,7 @@ SHARING = {
     "test_asking.py",
     "test_changed_keys.py",
     "test_clock_steps.py",
+    "test_commands.py",
     "test_dev.py",
     "test_effect_faults.py",
     "test_failover.py",
@@ -31,6 +32,7 @@ SHARING = {
     "test_months.py",
     "test_poison.py",
     "test_reconcile.py",
+    "test_shutdown.py",
     "test_traces.py",
 }
 #: What takes longest begins first, so that no worker is left alone with it at the end.
@@ -46,6 +48,7 @@ LONGEST = [
     "test_reconcile_queue.py",
     "test_reconcile_faults.py",
     "test_dev.py",
+    "test_blocked_webhooks.py",
     "test_kill.py",
 ]
 

@@ -14,11 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client, single_select
 from hitlsh.callbacks import CallbackSigner
 from hitlsh.signatures import headers
+from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import payload
 from tests.ports import free_port
@@ -100,7 +102,7 @@ def test_the_images_health_check_tells_a_live_server_from_none(server: EmbeddedS
     process = subprocess.Popen([str(BIN / serve[0]), *serve[1:]], env=environ(server, port), cwd=ROOT)
 
     healthy = lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0  # noqa: E731
-    assert run_until(process, healthy) == 0
+    assert run_until(process, lambda: answers(port, "/health/live") and healthy()) == 0
     assert nobody != 0
 
 
@@ -123,8 +125,7 @@ def test_composes_redis_keeps_what_it_acknowledged(tmp_path: Path) -> None:
 
 def test_composes_commands_are_ours() -> None:
     for words in re.findall(r"command: (hitl-receiver .*)", COMPOSE):
-        program, *rest = shlex.split(words)
-        assert subprocess.run([BIN / program, *rest, "--help"], capture_output=True, check=False).returncode == 0
+        assert CliRunner().invoke(cli, [*shlex.split(words)[1:], "--help"]).exit_code == 0
 
 
 # -- what each container is given ----------------------------------------------------------------------

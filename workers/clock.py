@@ -3,10 +3,11 @@
 Any number may run.
 """
 
+import contextlib
 import logging
-import threading
 import time
 from collections.abc import Sequence
+from queue import Empty, SimpleQueue
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -108,17 +109,23 @@ class Clock:
         self._waiting_since = 0.0
         self._is_unserved = False
         self._outage = Outage()
-        self._stopped = threading.Event()
+        self._is_stopped = False
+        self._stops: SimpleQueue[None] = SimpleQueue()
 
     def stop(self) -> None:
-        self._stopped.set()
+        """Let `run` return. A signal handler may call it, and another signal may interrupt that call.
+
+        So it takes no lock, as `threading.Event.set` does: https://docs.python.org/3/library/queue.html#simplequeue-objects
+        """
+        self._is_stopped = True
+        self._stops.put(None)
 
     def run(self) -> None:
         """Tick until stopped; while Redis is away, try again each second."""
         steps = (
             self._announce, self._memory.run_slice, self.tick, self._trim_now_and_then, self._repairer.repair_slice
         )  # fmt: skip
-        while not self._stopped.is_set():
+        while not self._is_stopped:
             succeeded = True
             # Each by itself: a full server refuses a tick, and its memory must be freed all the same.
             for step in steps:
@@ -129,7 +136,8 @@ class Clock:
                     succeeded = False
             if succeeded:
                 self._outage.note_success(time.monotonic())
-            self._stopped.wait(self._every)
+            with contextlib.suppress(Empty):
+                self._stops.get(timeout=self._every)
 
     def _announce(self) -> None:
         presence.announce(self._redis, "clock")

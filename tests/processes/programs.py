@@ -1,20 +1,29 @@
 """`hitl-receiver` run as a person runs it: words, an environment, a folder, what it printed."""
 
+import contextlib
+import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from unittest.mock import patch
 
 import httpx
+from click.testing import CliRunner, Result
 
+from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from service.local.supervisor import command
 from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.observer import Observer
 from tests.processes.stacks import plain_environment, settings
+
+#: Settings with which `dev` starts neither the sandbox nor the worker of reconcile runs: a base URL and no API key.
+WITHOUT_SANDBOX = {"HITL_BASE_URL": "http://127.0.0.1:1/v1"}
 
 
 def run(*words: str, cwd: Path, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -28,6 +37,14 @@ def run(*words: str, cwd: Path, environ: Mapping[str, str] | None = None) -> sub
         timeout=30,
         check=False,
     )
+
+
+def invoke(*words: str, cwd: Path, environ: Mapping[str, str] | None = None) -> Result:
+    """The same in this process, for commands of which the output matters and not how they start."""
+    unset = dict.fromkeys(os.environ.keys() - plain_environment().keys())
+    # An option may set a variable, and a command that imports handlers adds this folder to the Python path.
+    with contextlib.chdir(cwd), patch.dict(os.environ), patch.object(sys, "path", list(sys.path)):
+        return CliRunner().invoke(cli, words, env=unset | dict(environ or {}))
 
 
 class Program:

@@ -15,7 +15,7 @@ from service.cli.environment import read_settings
 from tests.builders import payload
 from tests.ports import free_port
 from tests.processes import proc
-from tests.processes.programs import Program, run
+from tests.processes.programs import WITHOUT_SANDBOX, Program, invoke
 from tests.processes.stacks import KEY, SECRET
 from tests.service.local.test_tunnel import FORWARDER, script
 
@@ -47,7 +47,7 @@ class OwnDev(Program):
         self.folder = folder
         self.handlers = folder / "handlers.py"
         self.handlers.write_text(HANDLERS)
-        environ = {"HITL_WEBHOOK_SECRETS": SECRET, "HITL_CALLBACK_SECRETS": KEY}
+        environ = {"HITL_WEBHOOK_SECRETS": SECRET, "HITL_CALLBACK_SECRETS": KEY} | WITHOUT_SANDBOX
         words = ("dev", "--handlers", "handlers", "--port", str(self.port), *words)
         super().__init__(*words, cwd=folder, environ=environ)
 
@@ -64,11 +64,20 @@ class OwnDev(Program):
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnDev]:
-    with OwnDev(tmp_path_factory.mktemp("dev")) as running:
+def tunnel_ports() -> tuple[int, int]:
+    """Of the tunnel client at its first and at its second start."""
+    return free_port(), free_port()
+
+
+@pytest.fixture(scope="module")
+def dev(tunnel_ports: tuple[int, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnDev]:
+    folder = tmp_path_factory.mktemp("dev")
+    with OwnDev(folder, "--tunnel", changing_tunnel(folder, *tunnel_ports)) as running:
         running.wait_for("hitl-receiver is running")
         yield running
-        running.stop()
+        client = tunnel_client(running)
+        assert running.stop() == 0
+        assert not proc.alive(client)
 
 
 def test_each_delivery_and_each_run_is_a_line(dev: OwnDev) -> None:
@@ -85,6 +94,7 @@ def test_each_delivery_and_each_run_is_a_line(dev: OwnDev) -> None:
 
 
 def test_handlers_are_reloaded_and_the_old_ones_go_on_meanwhile(dev: OwnDev) -> None:
+    reloads = dev.output.count("Handlers reloaded")
     dev.post("slow", response="Wait")
     proc.until(lambda: is_running(dev, "slow"), 10.0, "the handler runs")
     for number in range(5):  # an editor that saves several times
@@ -106,22 +116,25 @@ def test_handlers_are_reloaded_and_the_old_ones_go_on_meanwhile(dev: OwnDev) -> 
     proc.until(lambda: is_up(dev), 10.0, "the web process is back")
     dev.post("c")
     dev.wait_for("version 4 paid c$")
-    assert dev.output.count("Handlers reloaded") == 2
+    assert dev.output.count("Handlers reloaded") == reloads + 2
 
 
 def test_an_error_in_reloaded_handlers_shows_only_the_users_frames(dev: OwnDev) -> None:
+    whole, reloads = dev.handlers.read_text(), dev.output.count("Handlers reloaded")
     (dev.folder / "prices.py").write_text("RATE = 1 / 0\n")
     dev.handlers.write_text("import prices\n" + HANDLERS)
 
     dev.wait_for("ZeroDivisionError: division by zero\nThe handlers that run go on")
 
+    dev.handlers.write_text(whole)
+    proc.until(lambda: dev.output.count("Handlers reloaded") > reloads, 10.0, "the correction is loaded")
     error = dev.output.partition("ZeroDivisionError")[0].rpartition("The handlers cannot be imported")[2]
     frames = re.findall(r'File "(.*)", line (\d+)', error)
     assert frames == [(f"{dev.folder}/handlers.py", "1"), (f"{dev.folder}/prices.py", "1")]
 
 
 def is_running(dev: OwnDev, request_id: str) -> bool:
-    told = run("events", "--request", request_id, "--json", cwd=dev.folder)
+    told = invoke("events", "--request", request_id, "--json", cwd=dev.folder)
     return bool(told.stdout) and [effect["state"] for effect in json.loads(told.stdout)[0]["effects"]] == ["running"]
 
 
@@ -135,29 +148,23 @@ def is_up(dev: OwnDev) -> bool:
 # -- tunnels ---------------------------------------------------------------------------------------------
 
 
-def test_the_address_of_a_tunnel_becomes_the_public_url(tmp_path: Path) -> None:
-    first, second = free_port(), free_port()
-    with OwnDev(tmp_path, "--tunnel", changing_tunnel(tmp_path, first, second)) as dev:
-        dev.wait_for("hitl-receiver is running")
-        url = run("callback-url", "--callback-state", '{"order": 7}', cwd=tmp_path).stdout.strip()
-        posted = httpx.post(url, content=payload(request_id="through"))
-        dev.wait_for(r"delivery │ (202|   ) request\.completed through → pay_out done")
+def test_the_address_of_a_tunnel_becomes_the_public_url(dev: OwnDev, tunnel_ports: tuple[int, int]) -> None:
+    first, second = tunnel_ports
+    url = invoke("callback-url", "--callback-state", '{"order": 7}', cwd=dev.folder).stdout.strip()
+    posted = httpx.post(url, content=payload(request_id="through"))
+    dev.wait_for(r"delivery │ (202|   ) request\.completed through → pay_out done")
 
-        os.kill(tunnel_client(dev), signal.SIGTERM)
-        dev.wait_for(rf"^HITL\.sh reaches this stack at http://127\.0\.0\.1:{second} now\.")
-        later_url = run("callback-url", cwd=tmp_path).stdout
-        proc.until(lambda: is_up(dev), 10.0, "the web process is back")
-        posted_later = httpx.post(later_url.strip(), content=payload(request_id="later"))
-        client = tunnel_client(dev)
-        dev.stop()
-
-        assert not proc.alive(client)
+    os.kill(tunnel_client(dev), signal.SIGTERM)
+    dev.wait_for(rf"^HITL\.sh reaches this stack at http://127\.0\.0\.1:{second} now\.")
+    later_url = invoke("callback-url", cwd=dev.folder).stdout.strip()
+    proc.until(lambda: is_up(dev), 10.0, "the web process is back")
+    posted_later = httpx.post(later_url, content=payload(request_id="later"))
 
     assert url.startswith(f"http://127.0.0.1:{first}/callbacks/")
     assert later_url.startswith(f"http://127.0.0.1:{second}/callbacks/")
     assert (posted.status_code, posted_later.status_code) == (202, 202)
     assert f"endpoints http://127.0.0.1:{first}/webhooks/hitl " in dev.output
-    assert read_settings(tmp_path / ".hitl" / "dev.env")["HITL_PUBLIC_URL"] == f"http://127.0.0.1:{second}"
+    assert read_settings(dev.folder / ".hitl" / "dev.env")["HITL_PUBLIC_URL"] == f"http://127.0.0.1:{second}"
 
 
 def changing_tunnel(folder: Path, *ports: int) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.programs import run
+from tests.processes.programs import invoke, run
 from tests.processes.stacks import KEY, SECRET
 from tests.python_path import python_path
 
@@ -23,9 +23,9 @@ ENVIRON = {
     "words", [["serve"], ["work"], ["clock"], ["dev"], ["callback-url"]], ids=lambda words: words[0]
 )
 def test_a_program_refuses_http_and_says_what_to_set(tmp_path: Path, words: list[str]) -> None:
-    told = run(*words, cwd=tmp_path, environ=ENVIRON)
+    told = invoke(*words, cwd=tmp_path, environ=ENVIRON)
 
-    assert told.returncode == 2
+    assert told.exit_code == 2
     assert "HITL_PUBLIC_URL is http:// with the host 'hooks.example.com'" in told.stderr
     assert "--insecure" in told.stderr
 

@@ -49,11 +49,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def stack(collector: TraceCollector, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
+def stack(collector: TraceCollector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
     more = {
         "HITL_HANDLERS": "tests.processes.traced_handlers",
-        "HITL_API_KEY": API_KEY,
-        "HITL_BASE_URL": sandbox.base_url,
         "TARGET": collector.url,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "50",

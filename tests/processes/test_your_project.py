@@ -14,7 +14,7 @@ from service.web.app import WEBHOOKS
 from tests.builders import payload
 from tests.ports import free_port
 from tests.processes import proc
-from tests.processes.programs import Program, run
+from tests.processes.programs import WITHOUT_SANDBOX, Program, run
 from tests.processes.stacks import KEY, SECRET, plain_environment
 
 BIN = Path(sys.executable).parent
@@ -88,10 +88,9 @@ def ledger(project: Path) -> list[str]:
 
 
 def tool(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """A program of the project's own."""
-    return subprocess.run(
-        words, cwd=cwd, env=plain_environment(), capture_output=True, text=True, timeout=90, check=False
-    )
+    """A program of the project's own, without the plugins of pytest that our own tests need."""
+    environ = plain_environment() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(words, cwd=cwd, env=environ, capture_output=True, text=True, timeout=90, check=False)
 
 
 # -- processes that we start ---------------------------------------------------------------------------
@@ -166,21 +165,23 @@ def test_a_submodule_that_we_have_too_is_refused(project: Path, words: tuple[str
     assert "Traceback" not in completed.stderr
 
 
-def test_children_that_fail_at_each_start_end_dev_with_one_message(project: Path) -> None:
-    """A mistake that only the children meet: the program itself has loaded the handlers without one."""
-    write(project, {"handlers.py": FILES["handlers.py"] + CHILDREN_FAIL})
+def test_a_child_that_fails_at_each_start_ends_dev_with_one_message(project: Path) -> None:
+    """A mistake that only the web process meets: the program itself has loaded the handlers without one."""
+    write(project, {"handlers.py": FILES["handlers.py"] + WEB_FAILS})
 
-    with Program("dev", "--port", str(free_port()), "--handlers", "handlers", cwd=project, environ={}) as dev:
+    environ = {"HITL_HANDLERS": "handlers"} | WITHOUT_SANDBOX
+    with Program("dev", "--port", str(free_port()), cwd=project, environ=environ) as dev:
         assert dev.process.wait(30.0) == 2, dev.output
 
+    assert dev.output.count("ended right after each of") == 1
     summary = dev.output[dev.output.index("ended right after each of 4 starts, the last time with exit code 1") :]
     assert "OSError: no such ledger" in summary
     assert summary.endswith("Correct what its output says, then start again.\n")
 
 
-CHILDREN_FAIL = """
-import os
-if "HITL_REDIS_IS_CHECKED" in os.environ:
+WEB_FAILS = """
+import sys
+if "serve" in sys.argv:
     raise OSError("no such ledger")
 """
 

@@ -1,3 +1,4 @@
+import signal
 import time
 from threading import Thread
 
@@ -244,3 +245,18 @@ def test_a_clock_without_redis_logs_one_line_for_all_its_steps(caplog: pytest.Lo
     ticking.join()
 
     assert caplog.text.count("clock.missed") == 1
+
+
+def test_a_signal_that_interrupts_a_stop_does_not_block_it(redis: Redis) -> None:
+    clock = Clock(redis, retention=60)
+    earlier = signal.signal(signal.SIGVTALRM, lambda *_: clock.stop())
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.0001, 0.0001)
+    try:
+        ends = time.monotonic() + 0.3
+        while time.monotonic() < ends:
+            clock.stop()
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, earlier)
+
+    clock.run()

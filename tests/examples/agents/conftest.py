@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hitlsh.api import Client
+from tests.python_path import python_path
 from tests.service.conftest import wait_until
 from tests.service.web.requests.conftest import (
     API_KEY,
@@ -62,7 +63,7 @@ def start(example: str, *words: str) -> subprocess.Popen[str]:
     """An example as its own process."""
     return subprocess.Popen(
         [sys.executable, str(EXAMPLES / example), *words],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": python_path()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

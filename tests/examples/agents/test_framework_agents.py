@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from service.local.stack import Stack
 from tests.examples.agents.conftest import EXAMPLES, ROOT, Person
-from tests.ports import free_port
+from tests.processes.programs import Program
+from tests.python_path import python_path
 from tests.service.conftest import CALLBACK_KEY, wait_until
-from tests.service.web.requests.conftest import API_KEY, TOKEN, TOKENS, Asking
+from tests.service.web.requests.conftest import TOKEN, Asking, AskingReceiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("environment")]
 
@@ -92,39 +92,38 @@ from pathlib import Path
 sys.path.insert(0, str(Path.cwd()))
 from examples.agents.langgraph_agent import graph, start
 
-print(start(sys.argv[1]))
+for order in sys.argv[1:]:
+    print(start(order))
 """
 
 
-@pytest.mark.parametrize(("order", "is_approved", "result"), [("42", True, "refunded"), ("43", False, "not refunded")])
 def test_a_handler_resumes_an_interrupted_graph_of_langgraph(
-    asking: Asking, person: Person, tmp_path: Path, order: str, is_approved: bool, result: str
+    asking: Asking, web: AskingReceiver, person: Person, tmp_path: Path
 ) -> None:
     pytest.importorskip("langgraph.checkpoint.sqlite", reason="the agent frameworks are not installed: make install")
-    port = free_port()
+    checkpoints = tmp_path / "checkpoints.db"
     environ = {
         "REDIS_URL": asking.redis_url,
-        "CHECKPOINTS": str(tmp_path / "checkpoints.db"),
-        "HITL_API_KEY": API_KEY,
-        "HITL_BASE_URL": asking.sandbox.base_url,
+        "CHECKPOINTS": str(checkpoints),
         "HITL_CALLBACK_SECRETS": CALLBACK_KEY,
-        "HITL_PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "HITL_TOKENS": TOKENS,
         "HITL_HANDLERS": "examples.agents.langgraph_agent",
-        "HITL_RECEIVER_URL": f"http://127.0.0.1:{port}",
+        "HITL_RECEIVER_URL": web.url,
         "HITL_RECEIVER_TOKEN": TOKEN,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": python_path(),
     }
-    with Stack(tmp_path, environ, port=port):
-        agent = [sys.executable, "-c", LANGGRAPH, order]
+    answers = {"42": True, "43": False}
+    with Program("work", "--queue", "hitl", cwd=tmp_path, environ=environ) as worker:
+        agent = [sys.executable, "-c", LANGGRAPH, *answers]
         started = subprocess.run(agent, env=os.environ | environ, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert "__interrupt__" in started.stdout, started.stderr
+        assert started.stdout.count("__interrupt__") == 2, started.stderr
 
-        person.answer(f"Refund order {order} with LangGraph?", is_approved)
-        wait_until(lambda: outcome(tmp_path / "checkpoints.db", order) is not None, 30.0)
+        for order, is_approved in answers.items():
+            person.answer(f"Refund order {order} with LangGraph?", is_approved)
+        wait_until(lambda: None not in [outcome(checkpoints, order) for order in answers], 30.0)
+        assert worker.stop() == 0, worker.output
 
-    assert outcome(tmp_path / "checkpoints.db", order) == result
-    assert len(person.asked(f"Refund order {order} with LangGraph?")) == 1
+    assert [outcome(checkpoints, order) for order in answers] == ["refunded", "not refunded"]
+    assert [len(person.asked(f"Refund order {order} with LangGraph?")) for order in answers] == [1, 1]
 
 
 def outcome(checkpoints: Path, order: str) -> Any:
