@@ -18,8 +18,8 @@ RETIRE = signal.SIGUSR1
 
 #: The end of the pipe that this work-horse writes to; None outside of one.
 _to_worker: int | None = None
-#: A stop reached this work-horse before its job listened for one.
-_has_early_stop = False
+#: The worker has told this work-horse to stop.
+_is_stopped = False
 
 
 def connect(pipe: int) -> None:
@@ -36,15 +36,15 @@ def ask_for_successor() -> None:
     _send(SUCCESSOR_WANTED)
 
 
-def note_early_stop() -> None:
-    """Let the job end when it starts, so that RQ records its end as usual."""
-    global _has_early_stop
-    _has_early_stop = True
+def note_stop() -> None:
+    """Let the job end, also one that has not begun, so that RQ records its end as usual. Signal handlers call it."""
+    global _is_stopped
+    _is_stopped = True
 
 
-def has_early_stop() -> bool:
-    """Whether a stop came early; a job calls this once it handles stops itself."""
-    return _has_early_stop
+def is_stopped() -> bool:
+    """Whether the job is to end; one that handles the signal itself asks when it begins to."""
+    return _is_stopped
 
 
 def _send(message: bytes) -> None:

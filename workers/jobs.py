@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -121,17 +120,14 @@ def reconcile() -> None:
     if not isinstance(_prepared, Settings):
         raise NotOurWorker
     settings = _prepared
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    if handover.has_early_stop():
-        stopping.set()
+    signal.signal(signal.SIGTERM, lambda *_: handover.note_stop())
     redis = worker_client(settings.redis_url)
     traces.start()
     try:
-        asked = 0 if stopping.is_set() else asyncio.run(_ask_due_questions(settings))
+        asked = 0 if handover.is_stopped() else asyncio.run(_ask_due_questions(settings))
         # A run that was wanted for questions alone makes no other calls while HITL.sh is to be left alone.
         if not asked or runner.is_due(settings, redis):
-            runner.run(settings, redis, stopping=stopping)
+            runner.run(settings, redis, is_stopped=handover.is_stopped)
     except Exception:
         reconcile_lease.hold_off(redis)
         raise
@@ -172,7 +168,7 @@ async def _drain(work: PreparedWork, *, parent: int) -> bool:
     # The worker sends both signals.
     _listen(signal.SIGTERM, drain.stop)
     _listen(handover.RETIRE, drain.retire)
-    if handover.has_early_stop():
+    if handover.is_stopped():
         drain.stop()
     try:
         settled = await drain.run()

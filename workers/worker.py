@@ -83,7 +83,7 @@ class HitlWorker(Worker):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTIONS)
 
     def _note_early_stop(self, _signum: int, _frame: FrameType | None) -> None:
-        handover.note_early_stop()
+        handover.note_stop()
         limit_retries(self.connection)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import hitl_receiver
 from service.errors import ServiceError
 from service.local.embedded_server import die_with_parent
+from service.local.stop_flag import StopFlag
 
 logger = logging.getLogger("hitl.supervisor")
 
@@ -72,7 +73,7 @@ class Supervisor:
         self.children = list(children)
         self._print_line = print_line
         self._together = together
-        self._stopping = threading.Event()
+        self._stopping = StopFlag()
         #: Replaced processes, and the time by which each must have ended.
         self._replaced: list[tuple[subprocess.Popen[str], float]] = []
 
@@ -90,7 +91,7 @@ class Supervisor:
         signal.signal(signal.SIGINT, self.request_stop)
         try:
             self.start()
-            while not self._stopping.wait(0.1):
+            while not self._stopping.wait():
                 self.check()
         finally:
             self.stop()

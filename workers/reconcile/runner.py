@@ -5,8 +5,7 @@ Results are saved page by page, under a lease: the run that takes over goes on f
 
 import logging
 import time
-from collections.abc import Sequence
-from threading import Event
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import msgspec
@@ -55,13 +54,13 @@ def run(
     settings: Settings,
     redis: Redis,
     *,
-    stopping: Event | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
     seconds: float = SLICE,
     checks_all: bool = False,
 ) -> ReconcileReport | None:
     """Reconcile once with each API key that is due; returns None if another run is active.
 
-    The keys share `seconds`; the report sums up all of them. `stopping` ends the run after the current call.
+    The keys share `seconds`; the report sums up all of them. `is_stopped`: asked after each call; True ends the run.
     `checks_all`: check every open request and run discovery, whether or not they are due.
     """
     lease = ReconcileLease(redis, seconds=LEASE, retention=settings.retention)
@@ -70,7 +69,6 @@ def run(
     keeper = LeaseThread(lease, lambda: [("reconcile", lease.token)], lease=LEASE)
     keeper.start()
     try:
-        stopping = stopping or Event()
         all_keys = _polled(settings, redis)
         uses_all = checks_all or len(all_keys) == 1
         due_keys = [key for key in all_keys if uses_all or _is_due(redis, key.indexes)] or all_keys
@@ -78,7 +76,7 @@ def run(
         for polled in due_keys:
             lease.key_hash = polled.indexes.key_hash
             share = seconds / len(due_keys)
-            runner = ReconcileRunner(settings, redis, lease, polled, stopping, share, checks_all=checks_all)
+            runner = ReconcileRunner(settings, redis, lease, polled, is_stopped, share, checks_all=checks_all)
             reports.append(runner.run())
         return merge_reports(reports)
     except LeaseLost:
@@ -130,7 +128,7 @@ class ReconcileRunner:
         redis: Redis,
         lease: ReconcileLease,
         polled: _Polled,
-        stopping: Event,
+        is_stopped: Callable[[], bool],
         seconds: float,
         *,
         checks_all: bool = False,
@@ -139,7 +137,7 @@ class ReconcileRunner:
         self._redis = redis
         self._polled = polled
         self._indexes = polled.indexes
-        self._stopping = stopping
+        self._is_stopped = is_stopped
         self._stops_at = time.monotonic() + seconds
         self._checks_all = checks_all
         self._snapshot = snapshot.take(settings, redis, polled.api_key, polled.indexes, checks_all=checks_all)
@@ -197,7 +195,7 @@ class ReconcileRunner:
 
     def _has_time(self) -> bool:
         """Whether the run goes on; if not, the next run is due at once."""
-        over = self._stopping.is_set() or time.monotonic() > self._stops_at
+        over = self._is_stopped() or time.monotonic() > self._stops_at
         if over:
             self._retry_at = self._recorder.now()
         return not over

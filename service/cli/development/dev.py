@@ -1,7 +1,6 @@
 """`hitl-receiver dev`: the whole stack on this machine, with generated settings where none are set."""
 
 import signal
-import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
@@ -22,6 +21,7 @@ from service.local import dev_ports, extras, tunnel
 from service.local.activity_listener import ActivityListener
 from service.local.private_folder import socket_path
 from service.local.stack import Stack, check_ports
+from service.local.stop_flag import StopFlag
 from service.local.tunnel import Tunnel, TunnelFailed
 from workers.startup_checks import check_confirmation_is_possible, unsent_field_warnings
 
@@ -76,9 +76,9 @@ def run(folder: Path, *, port: int, handlers: str | None, tunnel_command: str | 
     for sentence in unsent_field_warnings(settings, router):
         warn(sentence)
     sandbox_port = port + dev_settings.SANDBOX_OFFSET if dev_settings.uses_sandbox(environ) else None
-    stopping = threading.Event()
+    stopping = StopFlag()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, stopping.set)
     # Named by the port, since another stack may use the same folder.
     activity_socket = socket_path(folder.resolve(), f"activity-{port}.sock")
     environ[activity.VARIABLE] = str(activity_socket)
@@ -105,7 +105,7 @@ def run(folder: Path, *, port: int, handlers: str | None, tunnel_command: str | 
         if stack.sandbox_url:
             create_example_loop(environ)
         print_banner(stack, settings, [route.name for route in router.routes], folder)
-        while not stopping.wait(0.1):
+        while not stopping.wait():
             stack.check()
             if reloader is not None:
                 reloader.tick(stack)
@@ -137,9 +137,7 @@ def _share_settings(folder: Path, environ: Mapping[str, str], stack: Stack) -> N
     write_settings(folder / DEV_SETTINGS, dev_settings.shared_settings(environ, redis_url))
 
 
-def _restart_tunnel(
-    client: Tunnel, stack: Stack, environ: dict[str, str], folder: Path, stopping: threading.Event
-) -> None:
+def _restart_tunnel(client: Tunnel, stack: Stack, environ: dict[str, str], folder: Path, stopping: StopFlag) -> None:
     """Start a tunnel client that has ended again, and use the address that it has now. Errors are printed."""
     echo(f"The tunnel client ended with exit code {client.exit_code()}; it is started again.", err=True)
 

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event
 from types import FrameType
 from typing import Any
 
@@ -24,6 +23,7 @@ from service.cli.reconciliation.report_fields import (
     limit_text,
     report_fields,
 )
+from service.local.stop_flag import StopFlag
 from workers.inbox.tracker import reconcile_lease, tracked_counts
 from workers.reconcile import runner, snapshot, status
 from workers.reconcile.snapshot import Snapshot
@@ -58,7 +58,7 @@ def reconcile(dry_run: bool, checks_all: bool, json_wanted: bool) -> None:
             _show_plan(settings, settings.api_key, redis, json_wanted, checks_all=checks_all)
             return
         with _stop_on_signal() as stopping:
-            report = runner.run(settings, redis, stopping=stopping, seconds=LONGEST_RUN, checks_all=checks_all)
+            report = runner.run(settings, redis, is_stopped=stopping.is_set, seconds=LONGEST_RUN, checks_all=checks_all)
         if report is None:
             raise click.ClickException(_active_run_text(redis))
         _show_report(report, redis, json_wanted)
@@ -109,9 +109,9 @@ def _exit_status(report: ReconcileReport, *, stopped: bool) -> int:
 
 
 @contextmanager
-def _stop_on_signal() -> Iterator[Event]:
-    """Yield an event that Ctrl+C and SIGTERM set. A second signal ends the program as usual."""
-    stopping = Event()
+def _stop_on_signal() -> Iterator[StopFlag]:
+    """Yield a flag that Ctrl+C and SIGTERM set. A second signal ends the program as usual."""
+    stopping = StopFlag()
     previous_handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(_number: int, _frame: FrameType | None) -> None:
