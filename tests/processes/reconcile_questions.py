@@ -1,4 +1,4 @@
-"""300 questions, by dice: who asks them, how they end, and what a handler must then be told."""
+"""Questions by dice: who asks them, how they end, and what a handler must then be told."""
 
 import random
 from typing import Any, Literal
