@@ -1,4 +1,4 @@
-"""Questions by dice: who asks them, how they end, and what a handler must then be told."""
+"""300 questions, by dice: who asks them, how they end, and what a handler must then be told."""
 
 import random
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""150 requests while callbacks are lost, and reconcile runs, the web process and the clock are killed."""
+"""300 requests while callbacks are lost, and reconcile runs, the web process and the clock are killed."""
 
 import random
 import time
@@ -14,7 +14,7 @@ from tests.processes.reconcile_questions import TIMEOUT, Asker, NewRequest
 from tests.processes.reconcile_stack import ReconcileStack
 from workers.inbox import keys, webhook_health
 
-REQUESTS, ROUNDS = 150, 6
+REQUESTS, ROUNDS = 300, 6
 #: The sandbox's limit; what reconcile runs may use of it is the default share.
 CALLS_AN_HOUR = 1_000
 #: Seconds without a web process: longer than the sandbox tries to deliver a callback.
