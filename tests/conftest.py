@@ -23,10 +23,16 @@ SHARING = {
     "test_asking.py",
     "test_dev.py",
     "test_effect_faults.py",
+    "test_full.py",
+    "test_handover.py",
     "test_incidents.py",
     "test_kill.py",
+    "test_outage.py",
     "test_poison.py",
     "test_reconcile.py",
+    "test_reconcile_faults.py",
+    "test_reconcile_queue.py",
+    "test_single_kills.py",
     "test_traces.py",
 }
 #: What takes longest begins first, so that no worker is left alone with it at the end.
