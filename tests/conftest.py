@@ -45,6 +45,9 @@ LONGEST = [
     "test_effect_faults.py",
     "test_reconcile_queue.py",
     "test_reconcile_faults.py",
+    "test_full.py",
+    "test_handover.py",
+    "test_outage.py",
     "test_dev.py",
     "test_kill.py",
 ]
