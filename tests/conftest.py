@@ -18,22 +18,13 @@ from workers.redis_clients import command_client, drain_client
 
 #: The documented payloads lie beside the repository of the developers; each of them is a case of a test.
 VENDOR_PAYLOADS = Path(__file__).parents[2] / "shared" / "hitl-api" / "payloads"
-#: Modules of tests/processes whose tests share processes. Each other test of that folder is handed out by itself.
-SHARING = {
-    "test_asking.py",
-    "test_changed_keys.py",
-    "test_clock_steps.py",
-    "test_commands.py",
-    "test_dev.py",
-    "test_effect_faults.py",
-    "test_failover.py",
-    "test_incidents.py",
-    "test_kill.py",
-    "test_months.py",
-    "test_poison.py",
-    "test_reconcile.py",
-    "test_shutdown.py",
-    "test_traces.py",
+#: Modules whose tests share nothing: each test is handed out by itself.
+SEPARATE = {
+    "test_budget_adversaries.py",
+    "test_dev_folder.py",
+    "test_hostile_jobs.py",
+    "test_without_extras.py",
+    "test_your_project.py",
 }
 #: What takes longest begins first, so that no worker is left alone with it at the end.
 LONGEST = [
@@ -47,6 +38,9 @@ LONGEST = [
     "test_effect_faults.py",
     "test_reconcile_queue.py",
     "test_reconcile_faults.py",
+    "test_full.py",
+    "test_handover.py",
+    "test_outage.py",
     "test_dev.py",
     "test_blocked_webhooks.py",
     "test_kill.py",
@@ -92,13 +86,12 @@ def _rank(path: Path) -> tuple[int, bool]:
 
 
 class ModuleScheduling(LoadScopeScheduling):
-    """Hands whole modules to the workers of pytest-xdist, in the order in which they were collected."""
+    """Hands modules to the workers of pytest-xdist, in the order in which they were collected."""
 
     # Not by the mark `xdist_group`, which pytest 9.2 makes void: https://github.com/pytest-dev/pytest-xdist/issues/1386
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        path = Path(module)
-        return nodeid if "processes" in path.parts and path.name not in SHARING else module
+        return nodeid if Path(module).name in SEPARATE else module
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -17,7 +17,7 @@ WORKERS = ("worker", "second")
 
 
 class FaultStack(LiveStack):
-    """`handlers`: a module beside this one; `lease`: seconds; `workers`: one or two."""
+    """`handlers`: a module beside this one; `lease`: seconds; `workers`: two at the most."""
 
     def __init__(
         self,
@@ -37,9 +37,11 @@ class FaultStack(LiveStack):
         }
         super().__init__(folder, told | dict(more or {}), say=lambda name, line: self.lines.append((name, line)))
         self.workers = WORKERS[:workers]
-        like = self.child("worker")
+        like, children = self.child("worker"), self.stack.supervisor.children
+        if not workers:
+            children.remove(like)
         for name in self.workers[1:]:
-            self.stack.supervisor.children.append(Child(name=name, argv=like.argv, environ=like.environ))
+            children.append(Child(name=name, argv=like.argv, environ=like.environ))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -18,7 +18,7 @@ from tests.processes.stacks import SECRET, key_of
 from tests.processes.targets import Answer
 from workers.inbox.queries import lookup, search
 
-DECISIONS = 300
+DECISIONS = 144
 ROUNDS = 12
 #: Rounds in which a work-horse is killed, and the one in which the server is gone.
 KILLING, WITHOUT_SERVER = (1, 2, 3, 5, 7, 8, 9, 11), 6

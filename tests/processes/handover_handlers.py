@@ -22,7 +22,7 @@ async def slow(decision: Decision) -> None:
     tell("slow", decision, "end")
 
 
-@router.on("request.completed", response="Stuck", timeout=0.5)
+@router.on("request.completed", response="Stuck", attempts=1, timeout=0.5)
 def stuck(decision: Decision) -> None:
     tell("stuck", decision, "begin")
     time.sleep(60.0)

@@ -54,6 +54,7 @@ class Gate:
         self._loop.close()
 
     def open(self) -> None:
+        """Forward again; without effect on an open gate."""
         self._do(self._listen())
 
     def shut(self) -> None:
@@ -72,6 +73,8 @@ class Gate:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
 
     async def _listen(self) -> None:
+        if self._listener is not None and self._listener.is_serving():
+            return
         self._listener = await asyncio.start_server(self._serve, host=_HERE, port=self._port)
 
     async def _turn_away(self) -> None:

@@ -1,5 +1,6 @@
 """A stack that reconciles through a gate with a sandbox as HITL.sh."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +83,12 @@ class ReconcileStack(FaultStack):
     def reads(self) -> int:
         """Calls of reconcile runs, as the sandbox counts: nobody else here reads."""
         return sum(call["method"] == "GET" for call in self.sandbox.calls())
+
+    def forget(self, *, seed: int) -> None:
+        """Begin anew with the sandbox, the log and what handlers saw; `seed`: another gives requests other ids."""
+        self.sandbox.reset(seed)
+        self.lines.clear()
+        os.truncate(self.observer.path, 0)
 
     def wait_for_a_look(self) -> None:
         """Until the very first reconcile run is over, so that whatever is asked from now on is news."""

@@ -1,4 +1,4 @@
-"""300 decisions, 4 handlers and 2 sinks each, and everything fails: each effect ends settled or as a dead letter."""
+"""144 decisions, 4 handlers and 2 sinks each, and everything fails: each effect ends settled or as a dead letter."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,5 +1,6 @@
 """A drain's life ends under load: its successor claims before it stops, and every event is handled once."""
 
+import os
 import sys
 import time
 import uuid
@@ -33,6 +34,15 @@ class ShortLives(LiveStack):
     def answer(self, response: str) -> str:
         return self.send(payload(request_id=uuid.uuid4().hex, response=response))
 
+    def drains(self) -> list[int]:
+        """The work-horses of the worker."""
+        return proc.living(proc.children(self.pid("worker")))
+
+    def announced(self) -> int:
+        """How many drains have announced themselves, without announcements that have expired."""
+        self.redis.zremrangebyscore(keys.DRAINS, "-inf", int(time.time() * 1000))
+        return int(self.redis.zcard(keys.DRAINS))
+
     def handovers(self) -> int:
         return sum("drain.handed_over" in line for line in self.lines)
 
@@ -44,16 +54,29 @@ class ShortLives(LiveStack):
             self.wait_for(event, "slow", "begin")
             predecessor = next(one.pid for one in self.observer.happenings() if one.event == event)
             self.pause(0.3)
-            horses = proc.living(proc.children(self.pid("worker")))
+            horses = self.drains()
             if self.handovers() > before and predecessor in horses and len(horses) == 2:
                 [successor] = [pid for pid in horses if pid != predecessor]
                 return predecessor, successor
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[ShortLives]:
-    with ShortLives(tmp_path) as running:
+@pytest.fixture(scope="module")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShortLives]:
+    with ShortLives(tmp_path_factory.mktemp("handover")) as running:
         yield running
+
+
+@pytest.fixture
+def stack(shared_stack: ShortLives) -> Iterator[ShortLives]:
+    """The module's stack, with one drain at the most and without a trace of those that were killed."""
+    yield shared_stack
+    shared_stack.wait_until_settled(3 * WITHIN)
+    shared_stack.wait(lambda: proc.alive(shared_stack.pid("worker")), WITHIN, "there is a worker")
+    shared_stack.wait(lambda: len(shared_stack.drains()) <= 1, WITHIN, "no predecessor is left")
+    shared_stack.wait(lambda: shared_stack.announced() <= 1, WITHIN, "announcements of killed drains expire")
+    shared_stack.redis.delete("rq:failed:hitl")
+    shared_stack.lines.clear()
+    os.truncate(shared_stack.observer.path, 0)
 
 
 def test_every_event_is_handled_once_over_several_lives(stack: ShortLives) -> None:
@@ -62,7 +85,7 @@ def test_every_event_is_handled_once_over_several_lives(stack: ShortLives) -> No
     while time.monotonic() < ends:
         response = "Slow" if len(sent) % 20 == 0 else "Fast"
         sent[stack.answer(response)] = response.lower()
-        stack.pause(0.03)
+        stack.pause(0.05)
     stack.wait_until_settled(WITHIN)
 
     runs = Counter((one.event, one.handler, one.what) for one in stack.observer.happenings())
@@ -119,10 +142,7 @@ def test_a_successor_that_is_killed_at_once_costs_no_event(stack: ShortLives) ->
         stack.wait_for(event, "fast", seconds=WITHIN)
     stack.wait_until_settled(WITHIN)
 
-    def horses() -> list[int]:
-        return proc.living(proc.children(stack.pid("worker")))
-
-    stack.wait(lambda: len(horses()) <= 1, WITHIN, "no predecessor is left")
+    stack.wait(lambda: len(stack.drains()) <= 1, WITHIN, "no predecessor is left")
 
 
 def test_a_thread_that_does_not_end_stalls_no_neighbour(stack: ShortLives) -> None:

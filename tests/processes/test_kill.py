@@ -1,4 +1,4 @@
-"""500 deliveries while every kind of process is killed: the observer must see each decision handled."""
+"""300 deliveries while every kind of process is killed: the observer must see each decision handled."""
 
 import random
 import time
@@ -18,8 +18,8 @@ from tests.processes.sender import Posting, Sender
 from tests.processes.stacks import LEASE, SECRET, SLACK, LiveStack, key_of
 from workers.inbox import keys
 
-DELIVERIES = 500
-ROUNDS = 25
+DELIVERIES = 300
+ROUNDS = 15
 #: Of the deliveries, so many are sent a second time.
 REPEATED = 0.1
 KINDS = ["horse", "worker", "web", "clock", "server"]

@@ -25,7 +25,8 @@ SEED = int(os.environ.get("RECONCILE_SEED", "1"))
 def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReconcileStorm]:
     # The ordinary pace is one of minutes.
     quick = {"HITL_CHECK_WITHIN": "1s"}
-    with reconciling(tmp_path_factory.mktemp("reconcile"), quick, seed=SEED, rate_limit=CALLS_AN_HOUR) as stack:
+    folder = tmp_path_factory.mktemp("reconcile")
+    with reconciling(folder, quick, workers=1, seed=SEED, rate_limit=CALLS_AN_HOUR) as stack:
         storm = ReconcileStorm(stack, SEED)
         storm.rage()
         yield storm

@@ -19,13 +19,23 @@ from workers.inbox.tracker.api_keys import DISCOVERY
 SOON = 20.0
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[ReconcileStack]:
+@pytest.fixture(scope="module")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReconcileStack]:
     more = {"HITL_HANDLERS": "tests.processes.handlers", "HITL_CHECK_WITHIN": "1s"}
-    with reconciling(tmp_path, more, workers=1, seed=1) as running:
-        running.observer.close_gate()
+    with reconciling(tmp_path_factory.mktemp("queue"), more, workers=1, seed=1, rate_limit=1_000) as running:
         running.wait_for_a_look()
         yield running
+
+
+@pytest.fixture
+def stack(shared_stack: ReconcileStack) -> Iterator[ReconcileStack]:
+    """The module's stack, whole and at rest; its handlers hold until the gate is opened."""
+    shared_stack.observer.close_gate()
+    yield shared_stack
+    shared_stack.observer.open_gate()
+    shared_stack.wait_until_settled()
+    shared_stack.wait(lambda: listening(shared_stack, "hitl-reconcile") == 1, SOON, "reconcile runs have a process")
+    shared_stack.wait(lambda: not shared_stack.redis.exists(keys.RECONCILE_LEASE), SOON, "no reconcile run goes on")
 
 
 def reconcile_now(stack: ReconcileStack) -> None:
@@ -103,6 +113,6 @@ def test_work_starts_one_process_for_reconcile_runs(tmp_path: Path, stack: Recon
 
 
 def listening(stack: ReconcileStack, queue: str) -> int:
-    """How many workers of a queue are past their start."""
-    workers = stack.redis.smembers(f"rq:workers:{queue}")
-    return sum(stack.redis.hget(worker, "state") in {b"idle", b"busy"} for worker in workers)
+    """How many workers of a queue run, and are past their start."""
+    workers = (stack.redis.hmget(worker, "pid", "state") for worker in stack.redis.smembers(f"rq:workers:{queue}"))
+    return sum(state in {b"idle", b"busy"} and proc.alive(int(pid or 0)) for pid, state in workers)
