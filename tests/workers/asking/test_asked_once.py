@@ -117,7 +117,7 @@ async def test_a_process_that_dies_at_any_step_has_asked_once(
     assert after.request_id == created(sandbox)[0]["id"]
 
 
-@pytest.mark.parametrize("batch", range(20))
+@pytest.mark.parametrize("batch", range(10))
 async def test_a_question_is_asked_once_despite_crashes_and_failures(
     settings: Settings, async_redis: AsyncRedis, redis: Redis, question: Build, sandbox: Sandbox, batch: int
 ) -> None:
