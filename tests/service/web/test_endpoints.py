@@ -230,6 +230,10 @@ def test_a_refusal_is_logged_by_its_reason_alone(receiver: Receiver) -> None:
     assert injected not in logged
 
 
+def test_without_a_token_for_metrics_there_is_no_such_path(receiver: Receiver) -> None:
+    assert receiver.client.get("/metrics").status_code == 404
+
+
 def test_without_redis_an_unverified_delivery_is_still_401(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path / "server") as server, serving(server.url, tmp_path / "log") as receiver:
         server.kill()
