@@ -166,10 +166,21 @@ def test_settings_with_which_a_program_does_not_start_are_warnings(run: Run) -> 
 # -- Redis ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path / "own") as running:
+@pytest.fixture(scope="module")
+def shared_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(tmp_path_factory.mktemp("own") / "server") as running:
         yield running
+
+
+@pytest.fixture
+def own(shared_own: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """A server that a test may reconfigure."""
+    with Redis.from_url(shared_own.url) as client:
+        before = client.config_get("maxmemory-policy", "appendonly", "maxmemory", "min-replicas-to-write")
+        yield shared_own
+        client.replicaof("NO", "ONE")
+        client.config_set(*[word for setting in before.items() for word in setting])
+        client.execute_command("ACL", "DELUSER", "managed")
 
 
 def test_a_server_that_is_set_up_wrongly(run: Run, own: EmbeddedServer) -> None:
