@@ -87,7 +87,8 @@ def test_a_healthy_deployment_has_nothing_to_report(
     words = ("--json", "--only", "processes")
 
     with (
-        Program("work", cwd=tmp_path, environ=environ),
+        Program("work", "--queue", "hitl", cwd=tmp_path, environ=environ),
+        Program("work", "--queue", "hitl-reconcile", cwd=tmp_path, environ=environ),
         Program("clock", cwd=tmp_path, environ=environ),
     ):
         proc.until(lambda: run(*words).exit_code == 0, 20.0, "workers and clock answer")
