@@ -22,12 +22,9 @@ from tests.python_path import python_path
 from workers.redis_checks import address, check_redis, read_state, warnings, write_refusal
 from workers.settings import SettingsInvalid
 
-#: The settings that tests change.
-CHANGED_SETTINGS = ("appendfsync", "appendonly", "maxmemory", "maxmemory-policy")
-
 
 class Configured(EmbeddedServer):
-    """An embedded server with options of its own, given as on its command line."""
+    """An embedded server with options of its own_server, given as on its command line."""
 
     def __init__(self, folder: Path, *words: str, port: int = 0) -> None:
         super().__init__(folder, port=port)
@@ -35,23 +32,6 @@ class Configured(EmbeddedServer):
 
     def _options(self) -> list[str]:
         return [*super()._options(), *self._words]
-
-
-@pytest.fixture(scope="module")
-def shared_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path_factory.mktemp("own") / "server") as running:
-        yield running
-
-
-@pytest.fixture
-def own(shared_own: EmbeddedServer) -> Iterator[EmbeddedServer]:
-    """An empty server as `dev` starts it, which a test may reconfigure."""
-    with Redis.from_url(shared_own.url) as redis:
-        before = redis.config_get(*CHANGED_SETTINGS)
-        yield shared_own
-        redis.config_set(*[word for setting in before.items() for word in setting])
-        redis.execute_command("ACL", "DELUSER", "managed")
-        redis.flushall()
 
 
 def told(url: str, caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -71,20 +51,22 @@ def test_the_embedded_server_causes_no_warning(server: EmbeddedServer, caplog: p
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "volatile-lru"])
 def test_a_server_that_evicts_keys_causes_a_warning(
-    own: EmbeddedServer, caplog: pytest.LogCaptureFixture, policy: str
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture, policy: str
 ) -> None:
-    change(own, "maxmemory-policy", policy)
+    change(own_server, "maxmemory-policy", policy)
 
-    [warning] = told(own.url, caplog)
+    [warning] = told(own_server.url, caplog)
 
     assert warning.startswith(f"redis.evicts maxmemory-policy={policy}: ")
     assert "`CONFIG SET maxmemory-policy noeviction`" in warning
 
 
-def test_a_server_without_persistence_causes_a_warning(own: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
-    change(own, "appendonly", "no")
+def test_a_server_without_persistence_causes_a_warning(
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    change(own_server, "appendonly", "no")
 
-    [warning] = told(own.url, caplog)
+    [warning] = told(own_server.url, caplog)
 
     assert warning.startswith("redis.not_durable appendonly=no: ")
     assert "`CONFIG SET appendonly yes`" in warning
@@ -92,45 +74,47 @@ def test_a_server_without_persistence_causes_a_warning(own: EmbeddedServer, capl
 
 @pytest.mark.parametrize(("fsync", "count"), [("always", 0), ("everysec", 0), ("no", 1)])
 def test_a_server_that_does_not_sync_to_disk_causes_a_warning(
-    own: EmbeddedServer, caplog: pytest.LogCaptureFixture, fsync: str, count: int
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture, fsync: str, count: int
 ) -> None:
-    change(own, "appendfsync", fsync)
+    change(own_server, "appendfsync", fsync)
 
-    log_lines = told(own.url, caplog)
+    log_lines = told(own_server.url, caplog)
 
     assert [warning.split(":")[0] for warning in log_lines] == ["redis.not_durable appendfsync=no"] * count
 
 
 @pytest.mark.parametrize("limit", ["0", "100mb"])
-def test_any_memory_limit_is_accepted(own: EmbeddedServer, caplog: pytest.LogCaptureFixture, limit: str) -> None:
-    change(own, "maxmemory", limit)
+def test_any_memory_limit_is_accepted(own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture, limit: str) -> None:
+    change(own_server, "maxmemory", limit)
 
-    assert told(own.url, caplog) == []
+    assert told(own_server.url, caplog) == []
 
 
-def test_the_command_in_a_warning_fixes_the_setting(own: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_command_in_a_warning_fixes_the_setting(
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
     for setting, value in [("maxmemory-policy", "allkeys-lfu"), ("appendonly", "no"), ("appendfsync", "no")]:
-        change(own, setting, value)
+        change(own_server, setting, value)
 
-    while log_lines := told(own.url, caplog):
+    while log_lines := told(own_server.url, caplog):
         command = log_lines[0].split("`")[1].split()
-        with Redis.from_url(own.url) as redis:
+        with Redis.from_url(own_server.url) as redis:
             redis.execute_command(*command)
 
-    with Redis.from_url(own.url) as redis:
+    with Redis.from_url(own_server.url) as redis:
         wanted = {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "always"}
         assert redis.config_get(*wanted) == wanted
 
 
 @pytest.mark.parametrize("rules", [["-config"], ["-info"], ["-config", "-info"]], ids=" ".join)
 def test_a_setting_that_cannot_be_read_causes_no_warning(
-    own: EmbeddedServer, caplog: pytest.LogCaptureFixture, rules: list[str]
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture, rules: list[str]
 ) -> None:
-    with Redis.from_url(own.url) as redis:
+    with Redis.from_url(own_server.url) as redis:
         redis.config_set("appendfsync", "no")
         redis.execute_command("ACL", "SETUSER", "managed", "on", "nopass", "~*", "+@all", *rules)
 
-    log_lines = told(f"{own.url}?username=managed&password=x", caplog)
+    log_lines = told(f"{own_server.url}?username=managed&password=x", caplog)
 
     assert len(log_lines) == ("-config" not in rules)
 
@@ -262,15 +246,17 @@ def test_each_program_refuses_cluster_mode(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", ["serve --port {port} --processes 2", "work --processes 2", "clock", "dev"])
-def test_each_program_warns_once(own: EmbeddedServer, tmp_path: Path, words: str) -> None:
-    change(own, "appendfsync", "no")
+def test_each_program_warns_once(own_server: EmbeddedServer, tmp_path: Path, words: str) -> None:
+    change(own_server, "appendfsync", "no")
     port = free_port()
     more = ["--port", str(port)] if words == "dev" else []
-    settings = environ(own.url) | {"HITL_BASE_URL": "http://127.0.0.1:1/v1"}  # without it, `dev` starts the sandbox
+    settings = environ(own_server.url) | {
+        "HITL_BASE_URL": "http://127.0.0.1:1/v1"
+    }  # without it, `dev` starts the sandbox
 
     def is_up(program: Program) -> bool:
         started = {"serve": "Application startup complete", "dev": "is running", "clock": "reconcile.off"}
-        with Redis.from_url(own.url) as redis:
+        with Redis.from_url(own_server.url) as redis:
             workers = redis.scard("rq:workers")
         return workers == 2 if words[0] == "w" else started[words.split()[0]] in program.output
 
