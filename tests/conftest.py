@@ -108,6 +108,33 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
         yield running
 
 
+@pytest.fixture(scope="session")
+def shared_own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(tmp_path_factory.mktemp("own") / "server") as running:
+        yield running
+
+
+@pytest.fixture
+def own_server(shared_own_server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """Another empty server, as `dev` starts it, which a test may stop and reconfigure.
+
+    It ends with the thread that starts it: a test starts it in the main thread.
+    """
+    with command_client(shared_own_server.url) as redis:
+        redis.flushall()
+        before = redis.config_get()
+    yield shared_own_server
+    if shared_own_server.poll() is not None:
+        shared_own_server.start()
+    with command_client(shared_own_server.url) as redis:
+        redis.replicaof("NO", "ONE")
+        for setting, value in redis.config_get().items():
+            if before[setting] != value:
+                redis.config_set(setting, before[setting])
+        for user in set(redis.acl_users()) - {"default"}:
+            redis.acl_deluser(user)
+
+
 @pytest.fixture
 def redis(server: EmbeddedServer) -> Iterator[Redis]:
     """An empty server."""

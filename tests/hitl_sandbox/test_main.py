@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from hitl_sandbox.__main__ import main, read_keys
-from hitl_sandbox.testing import free_socket
+from hitl_sandbox.testing import Sandbox, free_socket
 from tests.hitl_sandbox.receiver import Receiver
 
 pytestmark = pytest.mark.slow
@@ -76,15 +76,15 @@ def test_a_signal_ends_it_at_once_although_pages_and_polls_are_open(start: Start
     assert program.stderr.read() == ""
 
 
-def test_a_port_that_is_taken_ends_it_with_a_failure(start: Start) -> None:
-    _, url = start()
-
-    second = subprocess.run(
-        [sys.executable, "-m", "hitl_sandbox", "--port", url.rsplit(":", 1)[1]],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+def test_a_port_that_is_taken_ends_it_with_a_failure() -> None:
+    with free_socket() as listener:
+        listener.listen()
+        second = subprocess.run(
+            [sys.executable, "-m", "hitl_sandbox", "--port", str(listener.getsockname()[1])],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
 
     assert second.returncode != 0
     assert "address already in use" in second.stderr
@@ -109,8 +109,9 @@ def test_a_delivery_in_flight_survives_a_kill(start: Start, receiver: Receiver, 
     assert receiver.bodies() == [{"event": "x"}] * 2
 
 
-def test_a_webhook_named_at_start_hears_of_every_account(start: Start, receiver: Receiver) -> None:
-    _, url = start("--webhook", receiver.url, "--webhook-secret", "s", "--rate-limit", "7")
+def test_options_of_the_start_apply_to_every_account(start: Start, receiver: Receiver) -> None:
+    options = ("--webhook", receiver.url, "--webhook-secret", "s", "--rate-limit", "7", "--allow-host", "hitl-sandbox")
+    _, url = start(*options)
     reply = httpx.post(f"{url}/page/examples", headers={"Accept": "application/json"})
     state = httpx.get(f"{url}/sandbox/state").json()
     headers = {"Authorization": "Bearer hitl_test_example"}
@@ -123,6 +124,15 @@ def test_a_webhook_named_at_start_hears_of_every_account(start: Start, receiver:
     assert reply.status_code == 200
     assert limit == "7"
     assert "request.completed" in [body["event"] for body in receiver.bodies()]
+    assert [_status(url, host) for host in ("hitl-sandbox:8100", "another-name:8100")] == [200, 421]
+
+
+def test_without_an_option_it_is_called_by_no_name(sandbox: Sandbox) -> None:
+    assert _status(sandbox.url, "hitl-sandbox:8100") == 421
+
+
+def _status(url: str, host: str) -> int:
+    return httpx.get(f"{url}/sandbox/clock", headers={"Host": host}).status_code
 
 
 def test_keys_name_their_account() -> None:
@@ -144,14 +154,3 @@ def test_options_that_make_no_sense_are_refused(options: list[str], sentence: st
 
     assert result.exit_code == 2
     assert sentence in result.output
-
-
-def test_it_is_called_by_a_name_only_when_that_is_allowed(start: Start) -> None:
-    _, closed = start()
-    _, opened = start("--allow-host", "hitl-sandbox")
-
-    statuses = [
-        httpx.get(f"{url}/sandbox/clock", headers={"Host": "hitl-sandbox:8100"}).status_code for url in (closed, opened)
-    ]
-
-    assert statuses == [421, 200]

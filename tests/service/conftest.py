@@ -134,7 +134,9 @@ def serving(redis_url: str, log: Path, *words: str, port: int | None = None, **e
 
 
 @contextmanager
-def serving_here(redis_url: str, tmp_path: Path, *, body_seconds: float, request_seconds: float) -> Iterator[Receiver]:
+def serving_here(
+    redis_url: str, tmp_path: Path, *, body_seconds: float = 10.0, request_seconds: float = 10.0, **environ: str
+) -> Iterator[Receiver]:
     """The same application in a thread, less patient."""
 
     class Impatient(GuardedProtocol):
@@ -142,7 +144,7 @@ def serving_here(redis_url: str, tmp_path: Path, *, body_seconds: float, request
 
     Impatient.request_seconds = request_seconds
     port = free_port()
-    app = create_app(Settings.from_env(ENVIRON | {"REDIS_URL": redis_url}), body_seconds=body_seconds)
+    app = create_app(Settings.from_env(ENVIRON | {"REDIS_URL": redis_url} | environ), body_seconds=body_seconds)
     web = uvicorn.Server(uvicorn.Config(app, port=port, http=Impatient, ws="none", log_config=None, access_log=False))
     thread = threading.Thread(target=web.run)
     thread.start()

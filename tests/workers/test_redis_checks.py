@@ -1,18 +1,22 @@
 """Warnings about the Redis server at the start of a program."""
 
 import logging
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from tests.ports import free_port
 from tests.processes import proc
-from tests.processes.programs import Program, run
+from tests.processes.programs import Program
 from tests.processes.stacks import KEY
 from tests.python_path import python_path
 from workers.redis_checks import address, check_redis, read_state, warnings, write_refusal
@@ -20,7 +24,7 @@ from workers.settings import SettingsInvalid
 
 
 class Configured(EmbeddedServer):
-    """An embedded server with options of its own, given as on its command line."""
+    """An embedded server with options of its own_server, given as on its command line."""
 
     def __init__(self, folder: Path, *words: str, port: int = 0) -> None:
         super().__init__(folder, port=port)
@@ -28,13 +32,6 @@ class Configured(EmbeddedServer):
 
     def _options(self) -> list[str]:
         return [*super()._options(), *self._words]
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """A server as `dev` starts it, which one test may reconfigure."""
-    with EmbeddedServer(tmp_path / "server") as running:
-        yield running
 
 
 def told(url: str, caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -54,20 +51,22 @@ def test_the_embedded_server_causes_no_warning(server: EmbeddedServer, caplog: p
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "volatile-lru"])
 def test_a_server_that_evicts_keys_causes_a_warning(
-    own: EmbeddedServer, caplog: pytest.LogCaptureFixture, policy: str
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture, policy: str
 ) -> None:
-    change(own, "maxmemory-policy", policy)
+    change(own_server, "maxmemory-policy", policy)
 
-    [warning] = told(own.url, caplog)
+    [warning] = told(own_server.url, caplog)
 
     assert warning.startswith(f"redis.evicts maxmemory-policy={policy}: ")
     assert "`CONFIG SET maxmemory-policy noeviction`" in warning
 
 
-def test_a_server_without_persistence_causes_a_warning(own: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
-    change(own, "appendonly", "no")
+def test_a_server_without_persistence_causes_a_warning(
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    change(own_server, "appendonly", "no")
 
-    [warning] = told(own.url, caplog)
+    [warning] = told(own_server.url, caplog)
 
     assert warning.startswith("redis.not_durable appendonly=no: ")
     assert "`CONFIG SET appendonly yes`" in warning
@@ -75,45 +74,47 @@ def test_a_server_without_persistence_causes_a_warning(own: EmbeddedServer, capl
 
 @pytest.mark.parametrize(("fsync", "count"), [("always", 0), ("everysec", 0), ("no", 1)])
 def test_a_server_that_does_not_sync_to_disk_causes_a_warning(
-    own: EmbeddedServer, caplog: pytest.LogCaptureFixture, fsync: str, count: int
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture, fsync: str, count: int
 ) -> None:
-    change(own, "appendfsync", fsync)
+    change(own_server, "appendfsync", fsync)
 
-    log_lines = told(own.url, caplog)
+    log_lines = told(own_server.url, caplog)
 
     assert [warning.split(":")[0] for warning in log_lines] == ["redis.not_durable appendfsync=no"] * count
 
 
 @pytest.mark.parametrize("limit", ["0", "100mb"])
-def test_any_memory_limit_is_accepted(own: EmbeddedServer, caplog: pytest.LogCaptureFixture, limit: str) -> None:
-    change(own, "maxmemory", limit)
+def test_any_memory_limit_is_accepted(own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture, limit: str) -> None:
+    change(own_server, "maxmemory", limit)
 
-    assert told(own.url, caplog) == []
+    assert told(own_server.url, caplog) == []
 
 
-def test_the_command_in_a_warning_fixes_the_setting(own: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_command_in_a_warning_fixes_the_setting(
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
     for setting, value in [("maxmemory-policy", "allkeys-lfu"), ("appendonly", "no"), ("appendfsync", "no")]:
-        change(own, setting, value)
+        change(own_server, setting, value)
 
-    while log_lines := told(own.url, caplog):
+    while log_lines := told(own_server.url, caplog):
         command = log_lines[0].split("`")[1].split()
-        with Redis.from_url(own.url) as redis:
+        with Redis.from_url(own_server.url) as redis:
             redis.execute_command(*command)
 
-    with Redis.from_url(own.url) as redis:
+    with Redis.from_url(own_server.url) as redis:
         wanted = {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "always"}
         assert redis.config_get(*wanted) == wanted
 
 
 @pytest.mark.parametrize("rules", [["-config"], ["-info"], ["-config", "-info"]], ids=" ".join)
 def test_a_setting_that_cannot_be_read_causes_no_warning(
-    own: EmbeddedServer, caplog: pytest.LogCaptureFixture, rules: list[str]
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture, rules: list[str]
 ) -> None:
-    with Redis.from_url(own.url) as redis:
+    with Redis.from_url(own_server.url) as redis:
         redis.config_set("appendfsync", "no")
         redis.execute_command("ACL", "SETUSER", "managed", "on", "nopass", "~*", "+@all", *rules)
 
-    log_lines = told(f"{own.url}?username=managed&password=x", caplog)
+    log_lines = told(f"{own_server.url}?username=managed&password=x", caplog)
 
     assert len(log_lines) == ("-config" not in rules)
 
@@ -153,8 +154,8 @@ def test_a_server_says_why_it_refuses_writes(info: dict[str, Any], config: dict[
     assert write_refusal(info, config) == reason
 
 
-def test_a_server_whose_snapshot_failed_refuses_writes(own: EmbeddedServer) -> None:
-    with Redis.from_url(own.url) as redis:
+def test_a_server_whose_snapshot_failed_refuses_writes(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "server") as server, Redis.from_url(server.url) as redis:
         before = write_refusal(*_state(redis))
         Path(redis.config_get("dir")["dir"], redis.config_get("dbfilename")["dbfilename"]).mkdir()  # it is in the way
         redis.config_set("save", "3600 1")
@@ -164,6 +165,7 @@ def test_a_server_whose_snapshot_failed_refuses_writes(own: EmbeddedServer) -> N
         with pytest.raises(ResponseError, match="MISCONF"):
             redis.set("a", 1)
         assert (before, write_refusal(*_state(redis))) == (None, "its latest snapshot failed")
+        redis.config_set("save", "")  # it would not stop without a snapshot
 
 
 def _state(redis: Redis) -> tuple[Any, Any]:
@@ -204,10 +206,10 @@ def environ(url: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def clustered(tmp_path: Path) -> Iterator[EmbeddedServer]:
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     words = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
-    with Configured(tmp_path / "server", *words, port=free_port()) as running:
+    with Configured(tmp_path_factory.mktemp("clustered") / "server", *words, port=free_port()) as running:
         yield running
 
 
@@ -216,33 +218,49 @@ def test_cluster_mode_is_refused(clustered: EmbeddedServer) -> None:
         check_redis(clustered.url, until_then="nothing runs")
 
 
-@pytest.mark.slow
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    """Restores what a command sets in this process."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signal_handlers")
 @pytest.mark.parametrize("words", ["serve --port 0", "work", "work --processes 2", "clock", "dev"])
-def test_each_program_refuses_cluster_mode(clustered: EmbeddedServer, tmp_path: Path, words: str) -> None:
-    (tmp_path / "here").mkdir()
+def test_each_program_refuses_cluster_mode(
+    clustered: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     port = ["--port", str(free_port())] if words == "dev" else []
 
-    refused = run(*words.split(), *port, cwd=tmp_path / "here", environ=environ(clustered.url))
+    refused = CliRunner(env=environ(clustered.url)).invoke(cli, [*words.split(), *port])
 
-    assert refused.returncode == 2
+    assert refused.exit_code == 2
     assert "cluster mode" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", ["serve --port {port} --processes 2", "work", "work --processes 2", "clock", "dev"])
-def test_each_program_warns_once(own: EmbeddedServer, tmp_path: Path, words: str) -> None:
-    change(own, "appendfsync", "no")
+@pytest.mark.parametrize("words", ["serve --port {port} --processes 2", "work --processes 2", "clock", "dev"])
+def test_each_program_warns_once(own_server: EmbeddedServer, tmp_path: Path, words: str) -> None:
+    change(own_server, "appendfsync", "no")
     port = free_port()
     more = ["--port", str(port)] if words == "dev" else []
+    settings = environ(own_server.url) | {
+        "HITL_BASE_URL": "http://127.0.0.1:1/v1"
+    }  # without it, `dev` starts the sandbox
 
     def is_up(program: Program) -> bool:
         started = {"serve": "Application startup complete", "dev": "is running", "clock": "reconcile.off"}
-        with Redis.from_url(own.url) as redis:
+        with Redis.from_url(own_server.url) as redis:
             workers = redis.scard("rq:workers")
-        return workers >= words.count("2") + 1 if words[0] == "w" else started[words.split()[0]] in program.output
+        return workers == 2 if words[0] == "w" else started[words.split()[0]] in program.output
 
-    with Program(*words.format(port=port).split(), *more, cwd=tmp_path, environ=environ(own.url)) as program:
+    with Program(*words.format(port=port).split(), *more, cwd=tmp_path, environ=settings) as program:
         proc.until(lambda: is_up(program) and "redis.not_durable" in program.output, 20.0, "it has started")
         program.stop()
 
@@ -253,9 +271,7 @@ def test_each_program_warns_once(own: EmbeddedServer, tmp_path: Path, words: str
     ("words", "consequence"),
     [
         ("serve --port {port}", "deliveries are answered 503"),
-        ("serve --port {port} --processes 2", "deliveries are answered 503"),
         ("work", "no handler runs, and after a minute this program ends"),
-        ("work --processes 2", "no handler runs, and after a minute this program ends"),
         ("clock", "no due work is enqueued"),
     ],
 )

@@ -1,10 +1,11 @@
-"""The page in a real browser: answers, updates, keyboard use, light and dark colours."""
+"""The page in a real browser: answers, updates, keyboard use, light and dark colours, attacks."""
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, expect
 
 from hitl_sandbox.testing import Sandbox
 from tests.hitl_sandbox.browser import open_browser
@@ -19,17 +20,32 @@ def browser() -> Iterator[Browser]:
     yield from open_browser()
 
 
+@pytest.fixture(scope="module")
+def shared_page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
 @pytest.fixture
-def page(browser: Browser, sandbox: Sandbox) -> Iterator[Page]:
+def page(shared_page: Page, sandbox: Sandbox) -> Iterator[Page]:
     """The page; a message on its console fails the test."""
     messages: list[str] = []
-    page = browser.new_page(viewport={"width": 1180, "height": 860})
-    page.on("console", lambda message: messages.append(message.text))
-    page.on("pageerror", lambda error: messages.append(str(error)))
+    page = shared_page
+    page.set_viewport_size({"width": 1180, "height": 860})
+    page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+
+    def note(message: ConsoleMessage | Error) -> None:
+        messages.append(message.text if isinstance(message, ConsoleMessage) else str(message))
+
+    page.on("console", note)
+    page.on("pageerror", note)
     page.goto(sandbox.url)
     expect(page.locator(".live")).to_have_text("live")
     yield page
-    page.close()
+    page.goto("about:blank")
+    page.remove_listener("console", note)
+    page.remove_listener("pageerror", note)
     # Chromium logs every refused request; a test causes one with status 400.
     assert [text for text in messages if "status of 400" not in text] == []
 
@@ -239,3 +255,72 @@ def lowest_contrast(page: Page) -> float:
       return Math.min(...texts.map(contrast));
     }"""
     return float(page.evaluate(script))
+
+
+# -- attacks: a rebound name, and a page of another site -----------------------------------------------
+
+ATTACK = """async ([origin, id, mode]) => {
+    const answer = { method: "POST", mode, body: JSON.stringify({ response_data: "Publish" }) };
+    const replies = [
+        await fetch(`${origin}/sandbox/requests/${id}/answer`, answer),
+        await fetch(`${origin}/sandbox/state`, { mode }),
+        await fetch(`${origin}/page/requests/${id}/answer`, { ...answer, body: new URLSearchParams({ answer: "0" }) }),
+    ];
+    return Promise.all(replies.map(async (reply) => [reply.status, await reply.text()]));
+}"""
+
+
+@pytest.fixture
+def empty_page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+def visit(page: Page, address: str) -> None:
+    """The attacker's page, as the attacker's own server gave it; every other request really goes out."""
+    page.route(f"{address}/", lambda route: route.fulfill(body="<h1>Hello</h1>", content_type="text/html"))
+    page.goto(f"{address}/")
+
+
+def test_a_rebound_name_answers_nothing_and_reads_nothing(
+    empty_page: Page, sandbox: Sandbox, api: Caller, loop: str
+) -> None:
+    request_id = api.request(loop, callback_url="https://hooks.example/callbacks/t0ken")
+    address = f"http://evil.example:{urlsplit(sandbox.url).port}"
+    visit(empty_page, address)
+
+    replies = empty_page.evaluate(ATTACK, [address, request_id, "same-origin"])
+
+    assert [status for status, _ in replies] == [421, 421, 421]
+    assert "t0ken" not in str(replies)
+    assert api.read(request_id)["status"] == "pending"
+
+
+def test_a_page_of_another_site_answers_nothing_and_reads_nothing(
+    empty_page: Page, sandbox: Sandbox, api: Caller, loop: str
+) -> None:
+    request_id = api.request(loop, callback_url="https://hooks.example/callbacks/t0ken")
+    visit(empty_page, f"http://evil.example:{urlsplit(sandbox.url).port}")
+
+    # Status 0: the reply has come, and the browser keeps it from the page.
+    replies = empty_page.evaluate(ATTACK, [sandbox.url, request_id, "no-cors"])
+
+    assert replies == [[0, ""]] * 3
+    assert api.read(request_id)["status"] == "pending"
+
+
+def test_the_page_is_answered_on_without_a_script(browser: Browser, sandbox: Sandbox, api: Caller, loop: str) -> None:
+    request_id = api.request(loop, "boolean")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    posted: list[dict[str, str]] = []
+    page.on("request", lambda sent: posted.append(sent.all_headers()) if sent.method == "POST" else None)
+    page.goto(sandbox.url)
+    page.locator(".card").get_by_label("Go").check()
+
+    page.get_by_role("button", name="Send answer").click()
+
+    assert api.read(request_id)["response_data"] is True
+    assert page.url == f"{sandbox.url}/"
+    context.close()

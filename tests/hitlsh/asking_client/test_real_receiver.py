@@ -37,7 +37,7 @@ from hitlsh import (
     whole_number,
 )
 from tests.ports import free_port
-from tests.service.conftest import serving, wait_until
+from tests.service.conftest import serving, serving_here, wait_until
 from tests.service.web.requests.conftest import API_KEY, READER, TOKEN, TOKENS, Asking, AskingReceiver
 
 MINUTE = timedelta(minutes=1)
@@ -248,8 +248,8 @@ def test_mistakes_are_told(web: AskingReceiver, web_hitl: Hitl) -> None:
         stranger.list_open()
 
 
-def test_a_receiver_without_tokens_says_what_to_set(asking: Asking) -> None:
-    with asking.serving("untokened", HITL_TOKENS="") as web, Hitl(web.url, TOKEN) as hitl:
+def test_a_receiver_without_tokens_says_what_to_set(asking: Asking, tmp_path: Path) -> None:
+    with serving_here(asking.redis_url, tmp_path) as web, Hitl(f"http://127.0.0.1:{web.port}", TOKEN) as hitl:
         with pytest.raises(ReceiverFailed, match="HITL_TOKENS"):
             hitl.submit("Refund?", loop="Payouts", answer=bool, default=False)
         with pytest.raises(ReceiverFailed, match="HITL_TOKENS"):

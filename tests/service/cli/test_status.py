@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -316,14 +315,13 @@ def test_a_check_of_a_server_that_is_away_is_critical_and_says_why(run: Run) -> 
     assert [(alarm["name"], alarm["severity"]) for alarm in told["alarms"]] == [("redis_unreachable", "critical")]
 
 
-def test_a_check_of_a_server_that_hangs_ends_before_a_monitor_gives_up(tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path / "server") as hanging:
-        os.kill(hanging.pid, signal.SIGSTOP)
-        began = time.monotonic()
-        try:
-            result = CliRunner().invoke(cli, ("status", "--check"), env={"REDIS_URL": hanging.url})
-        finally:
-            os.kill(hanging.pid, signal.SIGCONT)
+def test_a_check_of_a_server_that_hangs_ends_before_a_monitor_gives_up(own_server: EmbeddedServer) -> None:
+    os.kill(own_server.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        result = CliRunner().invoke(cli, ("status", "--check"), env={"REDIS_URL": own_server.url})
+    finally:
+        os.kill(own_server.pid, signal.SIGCONT)
 
     assert time.monotonic() - began < 8.0
     assert result.exit_code == 2

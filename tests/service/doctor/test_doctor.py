@@ -87,7 +87,8 @@ def test_a_healthy_deployment_has_nothing_to_report(
     words = ("--json", "--only", "processes")
 
     with (
-        Program("work", cwd=tmp_path, environ=environ),
+        Program("work", "--queue", "hitl", cwd=tmp_path, environ=environ),
+        Program("work", "--queue", "hitl-reconcile", cwd=tmp_path, environ=environ),
         Program("clock", cwd=tmp_path, environ=environ),
     ):
         proc.until(lambda: run(*words).exit_code == 0, 20.0, "workers and clock answer")
@@ -166,21 +167,15 @@ def test_settings_with_which_a_program_does_not_start_are_warnings(run: Run) -> 
 # -- Redis ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path / "own") as running:
-        yield running
-
-
-def test_a_server_that_is_set_up_wrongly(run: Run, own: EmbeddedServer) -> None:
-    with Redis.from_url(own.url) as client:
+def test_a_server_that_is_set_up_wrongly(run: Run, own_server: EmbeddedServer) -> None:
+    with Redis.from_url(own_server.url) as client:
         for setting, value in (("maxmemory-policy", "allkeys-lru"), ("appendonly", "no"), ("maxmemory", "1100kb")):
             client.config_set(setting, value)
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", str(int(client.info("memory")["used_memory"] / 0.85)))
         client.config_set("maxmemory-policy", "allkeys-lru")
 
-    result = only(run, "redis", REDIS_URL=own.url)
+    result = only(run, "redis", REDIS_URL=own_server.url)
 
     levels = {one["check"]: one["level"] for one in json.loads(result.stdout)["findings"]}
     assert levels.pop("redis.memory") in {"warning", "error"}
@@ -196,11 +191,11 @@ def test_a_server_that_is_set_up_wrongly(run: Run, own: EmbeddedServer) -> None:
     assert "`CONFIG SET appendonly yes`" in finding(result, "redis.durability")["fix"]
 
 
-def test_a_server_that_refuses_writes_is_an_error(run: Run, own: EmbeddedServer) -> None:
-    with Redis.from_url(own.url) as client:
+def test_a_server_that_refuses_writes_is_an_error(run: Run, own_server: EmbeddedServer) -> None:
+    with Redis.from_url(own_server.url) as client:
         client.config_set("min-replicas-to-write", 2)
 
-    result = only(run, "redis", REDIS_URL=own.url)
+    result = only(run, "redis", REDIS_URL=own_server.url)
 
     assert result.exit_code == 2
     assert finding(result, "redis.writes")["text"].startswith(
@@ -208,11 +203,11 @@ def test_a_server_that_refuses_writes_is_an_error(run: Run, own: EmbeddedServer)
     )
 
 
-def test_a_replica_is_an_error(run: Run, own: EmbeddedServer) -> None:
-    with Redis.from_url(own.url) as client:
+def test_a_replica_is_an_error(run: Run, own_server: EmbeddedServer) -> None:
+    with Redis.from_url(own_server.url) as client:
         client.replicaof("127.0.0.1", str(free_port()))
 
-    result = only(run, "redis", REDIS_URL=own.url)
+    result = only(run, "redis", REDIS_URL=own_server.url)
 
     assert finding(result, "redis.mode")["text"].startswith("The server is a replica")
     assert result.exit_code == 2
@@ -231,12 +226,12 @@ def test_a_server_that_does_not_answer(run: Run) -> None:
     [(["-info", "-config"], {"redis.version", "redis.durability", "redis.eviction", "redis.memory"})],
 )
 def test_settings_that_a_server_hides_are_unknown(
-    run: Run, own: EmbeddedServer, rules: list[str], unknown: set[str]
+    run: Run, own_server: EmbeddedServer, rules: list[str], unknown: set[str]
 ) -> None:
-    with Redis.from_url(own.url) as client:
+    with Redis.from_url(own_server.url) as client:
         client.execute_command("ACL", "SETUSER", "managed", "on", "nopass", "~*", "+@all", *rules)
 
-    result = only(run, "redis", REDIS_URL=f"{own.url}?username=managed&password=x")
+    result = only(run, "redis", REDIS_URL=f"{own_server.url}?username=managed&password=x")
 
     told = {one["check"] for one in json.loads(result.stdout)["findings"] if one["text"].startswith("Unknown")}
     assert told == unknown

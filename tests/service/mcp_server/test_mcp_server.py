@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -17,7 +17,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from service.cli.main import cli
 from tests.ports import free_port
-from tests.service.web.requests.conftest import TOKEN, AskingReceiver
+from tests.service.conftest import wait_until
+from tests.service.web.requests.conftest import TOKEN, Asking, AskingReceiver
 
 pytestmark = pytest.mark.slow
 
@@ -37,31 +38,35 @@ async def over_stdio(web: AskingReceiver, *words: str) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def over_http(web: AskingReceiver) -> AsyncIterator[Client]:
-    async with http_server(web) as url:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with (
-            httpx2.AsyncClient(headers=headers, trust_env=False) as http,
-            Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
-        ):
-            yield client
+async def over_http(http_server: str) -> AsyncIterator[Client]:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, trust_env=False) as http,
+        Client(streamable_http_client(f"{http_server}/mcp", http_client=http)) as client,
+    ):
+        yield client
 
 
-@asynccontextmanager
-async def http_server(web: AskingReceiver) -> AsyncIterator[str]:
+@pytest.fixture(scope="module")
+def http_server(asking_and_web: tuple[Asking, AskingReceiver]) -> Iterator[str]:
+    """The address of one for all tests."""
     port = free_port()
-    program = subprocess.Popen(  # noqa: ASYNC220 - it takes no time
-        [sys.executable, *WORDS, "--http", "--port", str(port)], env=environment(web), stderr=subprocess.PIPE
+    program = subprocess.Popen(
+        [sys.executable, *WORDS, "--http", "--port", str(port)],
+        env=environment(asking_and_web[1]),
+        stderr=subprocess.PIPE,
     )
     url = f"http://127.0.0.1:{port}"
+
+    def is_up() -> bool:
+        assert program.poll() is None, program.stderr and program.stderr.read()
+        with suppress(httpx.TransportError):
+            return probe.get(url).status_code == 401
+        return False
+
     try:
-        async with httpx.AsyncClient(trust_env=False) as probe, asyncio.timeout(30):
-            while True:
-                assert program.poll() is None, program.stderr and program.stderr.read()
-                with suppress(httpx.TransportError):
-                    if (await probe.get(url)).status_code == 401:
-                        break
-                await asyncio.sleep(0.05)
+        with httpx.Client(trust_env=False) as probe:
+            wait_until(is_up, 30.0)
         yield url
     finally:
         program.terminate()
@@ -85,9 +90,9 @@ def hitl_id(web: AskingReceiver, asked: Any) -> str:
     return str(web.read(asked["id"])["request_id"])
 
 
-@pytest.mark.parametrize("connect", [over_stdio, over_http])
-async def test_a_model_asks_waits_and_gets_the_answer(web: AskingReceiver, connect: Any) -> None:
-    async with connect(web) as client:
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+async def test_a_model_asks_waits_and_gets_the_answer(web: AskingReceiver, http_server: str, transport: str) -> None:
+    async with over_stdio(web) if transport == "stdio" else over_http(http_server) as client:
         tools = {tool.name for tool in (await client.list_tools()).tools}
         asked = await call(client, "ask", question="Refund?", default="no", answer="one_of", options=["yes", "no"])
         early = await call(client, "wait", id=asked["id"], seconds=0)
@@ -104,8 +109,8 @@ async def test_a_model_asks_waits_and_gets_the_answer(web: AskingReceiver, conne
     assert [each["method"] for each in web.asking.calls() if each["method"] == "POST"] == ["POST"]
 
 
-async def test_every_kind_of_answer_can_be_asked_for(web: AskingReceiver) -> None:
-    async with over_stdio(web) as client:
+async def test_every_kind_of_answer_can_be_asked_for(web: AskingReceiver, http_server: str) -> None:
+    async with over_http(http_server) as client:
         await call(client, "ask", question="1?", default=False)
         await call(client, "ask", question="2?", default=["a"], answer="some_of", options=["a", "b"])
         await call(client, "ask", question="3?", default=0, answer="whole_number", minimum=0, maximum=9)
@@ -117,8 +122,8 @@ async def test_every_kind_of_answer_can_be_asked_for(web: AskingReceiver) -> Non
     assert (last["key"], [request["text"] for request in shown]) == ("k", ["1?", "2?", "3?", "4?"])
 
 
-async def test_a_timeout_is_no_answer_and_no_is_one(web: AskingReceiver) -> None:
-    async with over_stdio(web) as client:
+async def test_a_timeout_is_no_answer_and_no_is_one(web: AskingReceiver, http_server: str) -> None:
+    async with over_http(http_server) as client:
         no = await call(client, "ask", question="No?", default=True)
         late = await call(client, "ask", question="Late?", default=False, timeout_minutes=1)
         await asyncio.to_thread(web.asking.sandbox.answer, hitl_id(web, no), False)
@@ -130,31 +135,28 @@ async def test_a_timeout_is_no_answer_and_no_is_one(web: AskingReceiver) -> None
     assert (timed_out["kind"], timed_out["default_response"], "response" in timed_out) == ("timed_out", False, False)
 
 
-async def test_the_operator_demands_trust(web: AskingReceiver) -> None:
+async def test_the_operator_demands_trust_also_of_questions_that_others_asked(web: AskingReceiver) -> None:
+    foreign = await asyncio.to_thread(web.ask)
+    await asyncio.to_thread(web.asking.sandbox.answer, foreign["request_id"], "Approve")
+
     async with over_stdio(web, "--trust", "confirmed") as client:
         asked = await call(client, "ask", question="Refund?", default=False)
         await asyncio.to_thread(web.asking.sandbox.answer, hitl_id(web, asked), True)
         await asyncio.to_thread(web.asking.sandbox.settle)
-        waited = await call(client, "wait", id=asked["id"], seconds=0)
+        shown = [
+            await call(client, "wait", id=asked["id"], seconds=0),
+            await call(client, "get", id=foreign["id"]),
+            await call(client, "wait", id=foreign["id"], seconds=0),
+        ]
 
-    assert (waited["status"], waited["outcome"]) == ("open", None)
+    assert [(each["status"], each["outcome"]) for each in shown] == [("open", None)] * 3
     assert web.read(asked["id"])["trust"] == "confirmed"
+    assert web.read(foreign["id"])["status"] == "ended"
 
 
-async def test_the_operator_demands_trust_of_questions_that_others_asked(web: AskingReceiver) -> None:
-    asked = await asyncio.to_thread(web.ask)
-    await asyncio.to_thread(web.asking.sandbox.answer, asked["request_id"], "Approve")
-    await asyncio.to_thread(web.asking.sandbox.settle)
-
-    async with over_stdio(web, "--trust", "confirmed") as client:
-        shown = [await call(client, "get", id=asked["id"]), await call(client, "wait", id=asked["id"], seconds=0)]
-
-    assert [(each["status"], each["outcome"]) for each in shown] == [("open", None)] * 2
-    assert web.read(asked["id"])["status"] == "ended"
-
-
-async def test_a_model_is_told_what_is_wrong(web: AskingReceiver) -> None:
-    async with over_stdio(web) as client:
+@pytest.mark.usefixtures("web")
+async def test_a_model_is_told_what_is_wrong(http_server: str) -> None:
+    async with over_http(http_server) as client:
         asked = await call(client, "ask", question="Refund?", default=False, key="refund-42")
 
         assert "must be one of the options" in await refusal(
@@ -167,10 +169,10 @@ async def test_a_model_is_told_what_is_wrong(web: AskingReceiver) -> None:
         assert (await call(client, "get", id=asked["id"]))["status"] == "ended"
 
 
-async def test_http_needs_the_token(web: AskingReceiver) -> None:
-    async with http_server(web) as url, httpx.AsyncClient(trust_env=False) as stranger:
+async def test_http_needs_the_token(http_server: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as stranger:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
-            reply = await stranger.post(f"{url}/mcp", json={}, headers=headers)
+            reply = await stranger.post(f"{http_server}/mcp", json={}, headers=headers)
             assert (reply.status_code, TOKEN in reply.text) == (401, False)
 
 

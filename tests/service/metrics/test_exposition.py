@@ -14,7 +14,8 @@ from tests.metrics_page import PAGE, metrics_table
 from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program, run
-from tests.service.conftest import serving
+from tests.service.conftest import Receiver
+from tests.service.metrics.conftest import TOKEN
 from tests.service.metrics.scraping import answers, samples, scrape
 from workers.alarms.rules.all_rules import BY_NAME
 from workers.inbox import keys
@@ -25,14 +26,12 @@ from workers.telemetry.metric_catalog import METRICS
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
-TOKEN = "metrics-token-of-these-tests"
 
 
 def test_every_stage_of_a_decision_is_counted_once_whichever_process_did_it(
-    server: EmbeddedServer, environ: dict[str, str], port: int, tmp_path: Path
+    receiver: Receiver, environ: dict[str, str], port: int, tmp_path: Path
 ) -> None:
-    with serving(server.url, tmp_path / "web.log", HITL_METRICS_TOKEN=TOKEN) as receiver, \
-         Program("work", cwd=tmp_path, environ=environ):  # fmt: skip
+    with Program("work", cwd=tmp_path, environ=environ):
         for number in range(3):
             receiver.call_back(payload(request_id=f"r{number}"))
         receiver.call_back(payload(request_id="r0"))
@@ -102,17 +101,12 @@ def test_hostile_text_in_redis_breaks_no_line(redis: Redis, port: int) -> None:
 
 
 @pytest.mark.parametrize("given", [None, "Bearer wrong", TOKEN, f"Bearer {TOKEN}x", "Bearer ÿ"])
-def test_without_the_token_nothing_is_shown(server: EmbeddedServer, tmp_path: Path, given: str | None) -> None:
+def test_without_the_token_nothing_is_shown(receiver: Receiver, given: str | None) -> None:
     headers = {} if given is None else {"Authorization": given.encode("latin-1")}
-    with serving(server.url, tmp_path / "log", HITL_METRICS_TOKEN=TOKEN) as receiver:
-        reply = receiver.client.get("/metrics", headers=headers)
+
+    reply = receiver.client.get("/metrics", headers=headers)
 
     assert (reply.status_code, reply.content) == (401, b"")
-
-
-def test_without_a_token_there_is_no_such_path(server: EmbeddedServer, tmp_path: Path) -> None:
-    with serving(server.url, tmp_path / "log") as receiver:
-        assert receiver.client.get("/metrics").status_code == 404
 
 
 def test_a_taken_port_is_named(environ: dict[str, str], port: int, tmp_path: Path) -> None:

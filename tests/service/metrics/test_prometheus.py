@@ -11,12 +11,11 @@ import httpx
 import pytest
 import yaml
 
-from service.local.embedded_server import EmbeddedServer
 from tests.builders import payload
 from tests.ports import free_port
 from tests.processes import proc
 from tests.processes.programs import Program
-from tests.service.conftest import serving
+from tests.service.conftest import Receiver
 from workers.telemetry.metric_catalog import METRICS
 
 pytestmark = pytest.mark.slow
@@ -130,9 +129,9 @@ def test_promtool_accepts_the_exposition(port: int) -> None:
 
 
 def test_prometheus_scrapes_every_metric_and_evaluates_every_rule(
-    server: EmbeddedServer, environ: dict[str, str], prometheus: Prometheus, tmp_path: Path
+    receiver: Receiver, environ: dict[str, str], prometheus: Prometheus, tmp_path: Path
 ) -> None:
-    with serving(server.url, tmp_path / "web.log") as receiver, Program("work", cwd=tmp_path, environ=environ):
+    with Program("work", cwd=tmp_path, environ=environ):
         receiver.call_back(payload())
         expected = {
             name

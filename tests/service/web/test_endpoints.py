@@ -230,13 +230,22 @@ def test_a_refusal_is_logged_by_its_reason_alone(receiver: Receiver) -> None:
     assert injected not in logged
 
 
-def test_without_redis_an_unverified_delivery_is_still_401(tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path / "server") as server, serving(server.url, tmp_path / "log") as receiver:
-        server.kill()
+def test_without_a_token_for_metrics_there_is_no_such_path(receiver: Receiver) -> None:
+    assert receiver.client.get("/metrics").status_code == 404
 
-        forged = receiver.post(BODY, headers=signatures.headers("whsec_of_somebody_else", BODY))
-        confirmed = receiver.post(BODY)
-        ready = receiver.client.get("/health/ready")
+
+def test_without_tokens_the_paths_of_requests_do_not_exist(receiver: Receiver) -> None:
+    for path in ("/requests", "/requests/ask_x", "/requests/ask_x/events", "/openapi.json"):
+        reply = receiver.client.get(path)
+        assert (reply.status_code, reply.content) == (404, b"")
+
+
+def test_without_redis_an_unverified_delivery_is_still_401(own_server: EmbeddedServer, own_receiver: Receiver) -> None:
+    own_server.kill()
+
+    forged = own_receiver.post(BODY, headers=signatures.headers("whsec_of_somebody_else", BODY))
+    confirmed = own_receiver.post(BODY)
+    ready = own_receiver.client.get("/health/ready")
 
     assert forged.status_code == 401
     assert (confirmed.status_code, confirmed.headers["retry-after"], confirmed.content) == (503, "5", b"")

@@ -2,14 +2,13 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from service.local.embedded_server import EmbeddedServer
 from tests.builders import payload
-from tests.service.conftest import Receiver, serving, wait_until
+from tests.service.conftest import Receiver, wait_until
 
 BODY = payload()
 
@@ -24,39 +23,37 @@ def test_health_refuses_post(receiver: Receiver) -> None:
     assert receiver.client.post("/health/live").status_code == 405
 
 
-def test_readiness_follows_redis_and_liveness_does_not(tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path / "server") as server, serving(server.url, tmp_path / "log") as receiver:
-        server.kill()
-        wait_until(lambda: receiver.client.get("/health/ready").status_code == 503)
-        live = receiver.client.get("/health/live").status_code
-        server.start()
-        wait_until(lambda: receiver.client.get("/health/ready").status_code == 200)
+def test_readiness_follows_redis_and_liveness_does_not(own_server: EmbeddedServer, own_receiver: Receiver) -> None:
+    before = own_receiver.log.stat().st_size
 
-        assert live == 200
-        assert receiver.post(BODY).status_code == 202
+    own_server.kill()
+    wait_until(lambda: own_receiver.client.get("/health/ready").status_code == 503)
+    live = own_receiver.client.get("/health/live").status_code
+    own_server.start()
+    wait_until(lambda: own_receiver.client.get("/health/ready").status_code == 200)
 
-    assert "WARNING hitl.receiver intake.unavailable reason=redis_unreachable" in receiver.log.read_text()
+    assert live == 200
+    assert own_receiver.post(BODY).status_code == 202
+    logged = own_receiver.log.read_text()[before:]
+    assert "WARNING hitl.receiver intake.unavailable reason=redis_unreachable" in logged
 
 
-def test_a_server_that_hangs_is_503_in_time(tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path / "server") as server, serving(server.url, tmp_path / "log") as receiver:
-        os.kill(server.pid, signal.SIGSTOP)
-        response = receiver.post(BODY)
-        os.kill(server.pid, signal.SIGCONT)
+def test_a_server_that_hangs_is_503_in_time(own_server: EmbeddedServer, own_receiver: Receiver) -> None:
+    os.kill(own_server.pid, signal.SIGSTOP)
+    response = own_receiver.post(BODY)
+    os.kill(own_server.pid, signal.SIGCONT)
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert response.elapsed.total_seconds() < 5.0
 
 
-def test_a_full_server_stores_nothing_until_there_is_room(tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path / "server") as server, serving(server.url, tmp_path / "log") as receiver:
-        redis = Redis.from_url(server.url)
+def test_a_full_server_stores_nothing_until_there_is_room(own_server: EmbeddedServer, own_receiver: Receiver) -> None:
+    with Redis.from_url(own_server.url) as redis:
         redis.config_set("maxmemory", "1mb")
-        full = receiver.post(BODY)
-        wait_until(lambda: receiver.client.get("/health/ready").status_code == 503)
+        full = own_receiver.post(BODY)
+        wait_until(lambda: own_receiver.client.get("/health/ready").status_code == 503)
         redis.config_set("maxmemory", "0")
-        wait_until(lambda: receiver.client.get("/health/ready").status_code == 200)
-        redis.close()
-        roomy = receiver.post(BODY)
+        wait_until(lambda: own_receiver.client.get("/health/ready").status_code == 200)
+    roomy = own_receiver.post(BODY)
 
     assert (full.status_code, roomy.status_code) == (503, 202)

@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -180,38 +179,36 @@ async def test_a_nearly_full_server_gets_no_deliveries(inbox: WorkerInbox, redis
     assert intake.ready
 
 
-async def test_an_outage_loses_no_count_and_ends_by_itself(tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path) as own:
-        client = receiver_client(own.url)
-        intake = intake_of(WorkerInbox(client, retention=86_400, lease=15.0))
-        await intake.start()
-        own.kill()
-        with pytest.raises(IntakeUnavailable, match="redis_unreachable"):
-            await intake.accept(delivery())
-        intake.count("signature_missing")
-        assert not intake.ready
-        await asyncio.sleep(1.2)
-        own.start()
-        assert await intake.accept(delivery()) == ACCEPTED
-        await intake.close()
-        await client.aclose()
-        with Redis.from_url(own.url) as redis:
-            assert counters(redis)["signature_missing"] == 1
+async def test_an_outage_loses_no_count_and_ends_by_itself(own_server: EmbeddedServer) -> None:
+    client = receiver_client(own_server.url)
+    intake = intake_of(WorkerInbox(client, retention=86_400, lease=15.0))
+    await intake.start()
+    own_server.kill()
+    with pytest.raises(IntakeUnavailable, match="redis_unreachable"):
+        await intake.accept(delivery())
+    intake.count("signature_missing")
+    assert not intake.ready
+    await asyncio.sleep(1.2)
+    own_server.start()
+    assert await intake.accept(delivery()) == ACCEPTED
+    await intake.close()
+    await client.aclose()
+    with Redis.from_url(own_server.url) as redis:
+        assert counters(redis)["signature_missing"] == 1
 
 
-async def test_a_hanging_server_does_not_delay_answers(tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path) as own:
-        client = receiver_client(own.url)
-        intake = intake_of(WorkerInbox(client, retention=86_400, lease=15.0))
-        await intake.start()
-        os.kill(own.pid, signal.SIGSTOP)
-        started = time.monotonic()
-        waiting = [intake.accept(delivery(payload(f"r{number}"))) for number in range(600)]
-        answers = await asyncio.gather(*waiting, return_exceptions=True)
-        took = time.monotonic() - started
-        os.kill(own.pid, signal.SIGCONT)
-        await intake.close()
-        await client.aclose()
+async def test_a_hanging_server_does_not_delay_answers(own_server: EmbeddedServer) -> None:
+    client = receiver_client(own_server.url)
+    intake = intake_of(WorkerInbox(client, retention=86_400, lease=15.0))
+    await intake.start()
+    os.kill(own_server.pid, signal.SIGSTOP)
+    started = time.monotonic()
+    waiting = [intake.accept(delivery(payload(f"r{number}"))) for number in range(600)]
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    took = time.monotonic() - started
+    os.kill(own_server.pid, signal.SIGCONT)
+    await intake.close()
+    await client.aclose()
 
     # Under load a connection that is not made in time counts as unreachable.
     assert "redis_slow" in {str(answer) for answer in answers} <= {"redis_slow", "redis_unreachable"}

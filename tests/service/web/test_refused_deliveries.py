@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import cast
@@ -235,32 +235,26 @@ async def post(port: int, body: bytes) -> int:
 # -- Redis in trouble ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path / "own") as running:
-        yield running
-
-
-def test_without_redis_the_answer_is_the_same(own: EmbeddedServer, tmp_path: Path) -> None:
-    with serving_here(own.url, tmp_path, body_seconds=0.4, request_seconds=5.0) as receiver:
-        own.kill()
+def test_without_redis_the_answer_is_the_same(own_server: EmbeddedServer, tmp_path: Path) -> None:
+    with serving_here(own_server.url, tmp_path, body_seconds=0.4, request_seconds=5.0) as receiver:
+        own_server.kill()
         reply = receiver.send_raw(unconfirmed())
-        own.start()
+        own_server.start()
         wait_until(lambda: receiver.client.get("/health/ready").status_code == 200)
-    with Redis.from_url(own.url) as redis:
+    with Redis.from_url(own_server.url) as redis:
         found = counters(redis)
 
     assert statuses(reply) == [401]
     assert found["refused_inspected"] == 1
 
 
-def test_a_hanging_redis_does_not_delay_a_refusal(own: EmbeddedServer, tmp_path: Path) -> None:
-    with serving_here(own.url, tmp_path, body_seconds=0.4, request_seconds=5.0) as receiver:
-        os.kill(own.pid, signal.SIGSTOP)
+def test_a_hanging_redis_does_not_delay_a_refusal(own_server: EmbeddedServer, tmp_path: Path) -> None:
+    with serving_here(own_server.url, tmp_path, body_seconds=0.4, request_seconds=5.0) as receiver:
+        os.kill(own_server.pid, signal.SIGSTOP)
         started = time.monotonic()
         replies = [receiver.send_raw(unconfirmed()) for _ in range(5)]
         took = time.monotonic() - started
-        os.kill(own.pid, signal.SIGCONT)
+        os.kill(own_server.pid, signal.SIGCONT)
 
     assert [statuses(reply) for reply in replies] == [[401]] * 5
     assert took < 1.0

@@ -376,22 +376,23 @@ async def test_each_delivery_of_a_burst_is_answered_and_stored_once(receiver: Re
     assert all(isinstance(record.content, Event) and record.deliveries == 1 for record in kept.values())
 
 
-async def test_an_acknowledged_delivery_survives_the_death_of_the_server(tmp_path: Path) -> None:
+async def test_an_acknowledged_delivery_survives_the_death_of_the_server(
+    own_server: EmbeddedServer, own_receiver: Receiver
+) -> None:
     bodies = [payload(f"66c0ffee{number:016x}") for number in range(300)]
 
-    with EmbeddedServer(tmp_path / "server") as server, serving(server.url, tmp_path / "log") as receiver:
-        first = await post_all(receiver, bodies[:20])
-        posting = asyncio.create_task(post_all(receiver, bodies[20:]))
-        with Redis.from_url(server.url) as redis:
-            while redis.zcard(keys.EVENTS) <= 20:  # noqa: ASYNC110 - Redis has no event of ours to wait for
-                await asyncio.sleep(0)
-        server.kill()
-        replies = first + await posting
-        server.start()
-        with Redis.from_url(server.url) as redis:
-            kept = {record.key for record in recent(redis, 1_000)}
-        wait_until(lambda: receiver.client.get("/health/ready").status_code == 200)
-        again = await post_all(receiver, bodies)
+    first = await post_all(own_receiver, bodies[:20])
+    posting = asyncio.create_task(post_all(own_receiver, bodies[20:]))
+    with Redis.from_url(own_server.url) as redis:
+        while redis.zcard(keys.EVENTS) <= 20:  # noqa: ASYNC110 - Redis has no event of ours to wait for
+            await asyncio.sleep(0)
+    own_server.kill()
+    replies = first + await posting
+    own_server.start()
+    with Redis.from_url(own_server.url) as redis:
+        kept = {record.key for record in recent(redis, 1_000)}
+    wait_until(lambda: own_receiver.client.get("/health/ready").status_code == 200)
+    again = await post_all(own_receiver, bodies)
 
     assert set(replies) == {202, 503}
     assert {key(body) for body, status in zip(bodies, replies, strict=True) if status == 202} <= kept

@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
 from tests.json_server import JsonReceiver
 from tests.ports import free_port
@@ -80,12 +82,12 @@ def test_an_invalid_url_is_refused_without_its_text(text: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_clock_refuses_urls_that_apprise_cannot_use(server: EmbeddedServer, tmp_path: Path) -> None:
+def test_a_clock_refuses_urls_that_apprise_cannot_use(server: EmbeddedServer) -> None:
     environ = {"REDIS_URL": server.url, "HITL_ALERTS": "json://127.0.0.1/ok slack://a-secret-path nosuch://x"}
 
-    result = run("clock", cwd=tmp_path, environ=environ)
+    result = CliRunner(env=environ).invoke(cli, ["clock"])
 
-    assert result.returncode == 2
+    assert result.exit_code == 2
     assert "HITL_ALERTS: Apprise cannot use entries 2, 3 of 3" in result.stderr
     assert SECRET not in result.stderr
 

@@ -5,8 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -81,15 +79,6 @@ def pass_time(redis: Redis, seconds: float) -> None:
 
 def raise_alarm(redis: Redis) -> None:
     redis.zadd(keys.FAILED, {"pay|event": int(time.time() * 1000)})
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """For one test to stop, start and fill."""
-    running = EmbeddedServer(tmp_path / "server", fsync="everysec")
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture
@@ -181,16 +170,16 @@ def test_an_undelivered_message_is_sent_again_later(clock: Watched, redis: Redis
     assert (failed, clock.step()) == ([["raised dead_letters"], []], ["raised dead_letters"])
 
 
-def test_while_redis_is_away_one_notice_is_sent_and_shared_later(own: EmbeddedServer) -> None:
-    clock, other = Watched(own.url), Watched(own.url)
+def test_while_redis_is_away_one_notice_is_sent_and_shared_later(own_server: EmbeddedServer) -> None:
+    clock, other = Watched(own_server.url), Watched(own_server.url)
     presence.announce(clock.redis, "clock")
     raise_alarm(clock.redis)
     clock.step()
     pass_time(clock.redis, HOLD)
     before = clock.step()
-    own.kill()
+    own_server.kill()
     away = [clock.step(seconds) for seconds in (0.0, HOLD, 60.0, notices.REPEAT)]
-    own.start()
+    own_server.start()
     clock.passed = 0.0
     presence.announce(clock.redis, "clock")
     back = [clock.step(), other.step()]
@@ -203,8 +192,8 @@ def test_while_redis_is_away_one_notice_is_sent_and_shared_later(own: EmbeddedSe
     assert cleared == [["cleared redis_unreachable"], []]
 
 
-def test_of_a_full_redis_one_notice_is_sent_by_all_processes(own: EmbeddedServer) -> None:
-    clock, other = Watched(own.url), Watched(own.url)
+def test_of_a_full_redis_one_notice_is_sent_by_all_processes(own_server: EmbeddedServer) -> None:
+    clock, other = Watched(own_server.url), Watched(own_server.url)
     presence.announce(clock.redis, "clock")
     clock.step()
     clock.redis.config_set("maxmemory", 1 << 19)
@@ -220,9 +209,9 @@ def test_of_a_full_redis_one_notice_is_sent_by_all_processes(own: EmbeddedServer
 
 
 def test_a_replica_that_refuses_claims_causes_a_notice_from_memory(
-    own: EmbeddedServer, caplog: pytest.LogCaptureFixture
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = Watched(own.url)
+    clock = Watched(own_server.url)
     presence.announce(clock.redis, "clock")
     clock.step()
     clock.redis.replicaof("127.0.0.1", "1")
@@ -250,12 +239,12 @@ def test_a_web_process_does_not_watch_while_a_clock_runs(server: EmbeddedServer,
     assert web.step() == ["raised clock_absent", "raised dead_letters"]
 
 
-def test_a_web_process_lets_the_clock_tell_first_that_redis_is_away(own: EmbeddedServer) -> None:
-    beside, alone = Watched(own.url, "web"), Watched(own.url, "web")
+def test_a_web_process_lets_the_clock_tell_first_that_redis_is_away(own_server: EmbeddedServer) -> None:
+    beside, alone = Watched(own_server.url, "web"), Watched(own_server.url, "web")
     alone.step()
     presence.announce(beside.redis, "clock")
     beside.step()
-    own.kill()
+    own_server.kill()
 
     assert [alone.step(seconds) for seconds in (0.0, HOLD)] == [[], ["raised redis_unreachable"]]
     assert [beside.step(seconds) for seconds in (0.0, HOLD, CLOCK_FIRST, HOLD)] == [
@@ -263,8 +252,8 @@ def test_a_web_process_lets_the_clock_tell_first_that_redis_is_away(own: Embedde
     ]  # fmt: skip
 
 
-def test_a_web_process_lets_the_clock_tell_first_that_redis_refuses_writes(own: EmbeddedServer) -> None:
-    beside, alone = Watched(own.url, "web"), Watched(own.url, "web")
+def test_a_web_process_lets_the_clock_tell_first_that_redis_refuses_writes(own_server: EmbeddedServer) -> None:
+    beside, alone = Watched(own_server.url, "web"), Watched(own_server.url, "web")
     alone.step()
     presence.announce(beside.redis, "clock")
     beside.step()

@@ -76,17 +76,27 @@ class Storm:
         self._sandbox.clear_faults()
         async with AskingService(self._settings, self._async_redis) as service:
             asked = (await service.submit(self._question)).request
-            for round_number in range(8):
-                await self._let_time_pass()
-                await service.run_due()
-                await self._time_out()
-                for request in created(self._sandbox):
-                    await self._deliver_truth(request, "signed" if round_number < 4 else "confirmed")
-                await self._kill_worker()
-                await self.worker.settle()
+            for trust in ("signed", "confirmed"):
+                await self._let_all_end(service, trust)
             shown = await service.get(asked.id)
         assert shown is not None
         return shown
+
+    async def _let_all_end(self, service: AskingService, trust: str) -> None:
+        for _ in range(4):
+            await self._let_time_pass()
+            await service.run_due()
+            await self._time_out()
+            for request in created(self._sandbox):
+                await self._deliver_truth(request, trust)
+            await self._kill_worker()
+            await self.worker.settle()
+            if not self.open_indexes():
+                return
+
+    def open_indexes(self) -> list[str]:
+        """Those with a question."""
+        return [name for name in INDEXES if self._redis.exists(name)]
 
     async def _call(self, call: Call) -> None:
         """A process calls, and may die."""
@@ -169,7 +179,7 @@ class Storm:
         let_time_pass(self._redis)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(36))
 async def test_a_question_has_one_request_a_loop_and_one_outcome(
     settings: Settings, async_redis: AsyncRedis, redis: Redis, question: Callable[..., NewQuestion], sandbox: Sandbox,
     seed: int,
@@ -191,4 +201,4 @@ async def test_a_question_has_one_request_a_loop_and_one_outcome(
     assert handled & timed_out == set()
     assert {f"request.timeout:{request_id}" for request_id in storm.foreign} <= handled
     assert wrong_links(redis) == []
-    assert [name for name in INDEXES if redis.exists(name)] == []
+    assert storm.open_indexes() == []

@@ -24,6 +24,12 @@ Others = Callable[..., None]
 
 
 @pytest.fixture
+def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are read in pages of 20 requests, so that few requests are many pages."""
+    monkeypatch.setattr(request_search, "_PAGE", 20)
+
+
+@pytest.fixture
 def others(sandbox: Sandbox, loops: dict[str, str]) -> Others:
     """Other programs ask."""
 
@@ -69,27 +75,28 @@ async def test_the_request_is_found_behind_more_pages_than_one_part_of_a_search_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(request_search, "_MAX_PAGES", 2)
-    others(450)
+    others(250)
 
     await search(service, redis)
 
     assert await bound(service, lost[0]) == lost[1]
-    assert len(created(sandbox)) == 451
+    assert len(created(sandbox)) == 251
 
 
+@pytest.mark.usefixtures("short_pages")
 async def test_a_search_continues_in_the_next_hour_where_the_calls_were_used_up(
     service: AskingService, redis: Redis, sandbox: Sandbox, lost: tuple[str, str], others: Others
 ) -> None:
-    others(450)
+    others(90)
     searched = []
     for calls in (2, 2, 3):
         allow_calls(redis, calls)
         await search(service, redis)
         searched.append(await bound(service, lost[0]))
-        others(30)
+        others(6)
 
     assert searched == [None, None, lost[1]]
-    assert len(created(sandbox)) == 541
+    assert len(created(sandbox)) == 109
     assert len(reads(sandbox)) == len(set(reads(sandbox))) == 7
 
 
@@ -108,41 +115,44 @@ async def test_requests_with_the_same_text_are_read_once_each(
     assert len(single) == len(set(single)) == 26
 
 
+@pytest.mark.usefixtures("short_pages")
 async def test_a_question_is_asked_anew_only_when_every_newer_request_was_examined(
     service: AskingService, redis: Redis, sandbox: Sandbox, others: Others, question: Build
 ) -> None:
     sandbox.fault("error", status=502, stage="before", match={"method": "POST"})
     asked = (await service.submit(question())).request
-    others(450)
+    others(90)
     counts = []
     for calls in (2, 2, 3):
         allow_calls(redis, calls)
         await search(service, redis)
         counts.append(len(created(sandbox)))
 
-    assert counts == [450, 450, 451]
+    assert counts == [90, 90, 91]
     assert await bound(service, asked.id) == created(sandbox)[-1]["id"]
 
 
-@pytest.mark.parametrize("rows", [-120, -40, -1, 40, 250])
+@pytest.mark.usefixtures("short_pages")
+@pytest.mark.parametrize("rows", [-24, -8, -1, 8, 50])
 async def test_no_request_is_missed_when_the_list_shifts(
     service: AskingService, redis: Redis, sandbox: Sandbox, lost: tuple[str, str], others: Others, rows: int
 ) -> None:
-    others(130)
+    others(26)
     sandbox.fault("drift", rows=rows, match={"path": "*/requests"})
 
     await search(service, redis)
 
     assert await bound(service, lost[0]) == lost[1]
-    assert len(created(sandbox)) == 131
+    assert len(created(sandbox)) == 27
 
 
-@pytest.mark.parametrize("newer", [50, 150, 250])
+@pytest.mark.usefixtures("short_pages")
+@pytest.mark.parametrize("newer", [10, 30, 50])
 async def test_no_request_is_missed_when_those_already_examined_are_deleted(
     service: AskingService, redis: Redis, sandbox: Sandbox, lost: tuple[str, str], others: Others,
     loops: dict[str, str], newer: int,
 ) -> None:  # fmt: skip
-    others(200)
+    others(40)
     others(newer, loop="Directors")
     allow_calls(redis, 2)
     await search(service, redis)
@@ -153,7 +163,7 @@ async def test_no_request_is_missed_when_those_already_examined_are_deleted(
     await search(service, redis)
 
     assert await bound(service, lost[0]) == lost[1]
-    assert len(created(sandbox)) == 201
+    assert len(created(sandbox)) == 41
 
 
 async def test_an_error_of_one_read_loses_nothing_that_was_searched(

@@ -1,7 +1,5 @@
 """Web processes that ask a sandbox, and the calls of programs that use them."""
 
-import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +16,11 @@ from redis import Redis
 from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from service.local.embedded_server import EmbeddedServer
-from service.local.supervisor import command
 from tests.ports import free_port
 from tests.service.conftest import ENVIRON, Receiver, serving, wait_until
+from workers.reconcile import runner
+from workers.redis_clients import command_client
+from workers.settings import Settings
 
 API_KEY = "hitl_test_0123456789abcdef0123456789"
 TOKEN = "agent-token-0123456789"
@@ -75,16 +75,18 @@ class Asking:
             yield AskingReceiver(receiver=running, client=client, asking=self)
 
     def reconcile(self) -> None:
-        """One reconcile run, as an operator starts it."""
+        """One reconcile run."""
         settings = {
             "HITL_API_KEY": API_KEY,
             "HITL_BASE_URL": self.sandbox.base_url,
             "HITL_PUBLIC_URL": "http://127.0.0.1:1",
             "REDIS_URL": self.redis_url,
         }
-        subprocess.run(
-            command("reconcile"), env={**os.environ, **ENVIRON, **settings}, check=True, capture_output=True, timeout=60
-        )
+        redis = command_client(self.redis_url)
+        report = runner.run(Settings.from_env(ENVIRON | settings), redis)
+        redis.close()
+        assert report is not None
+        assert report.trouble is None
 
     def calls(self) -> list[Json]:
         """The calls to HITL.sh of this test."""
@@ -201,6 +203,27 @@ def asking_and_web(
     with ExitStack() as stack:
         asking = Asking(sandbox=sandbox, redis_url=server.url, folder=tmp_path_factory.mktemp("asking"))
         yield asking, stack.enter_context(asking.serving())
+
+
+@pytest.fixture(scope="package")
+def asking_before_own_server(
+    sandbox: Sandbox, shared_own_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Asking, AskingReceiver]]:
+    asking = Asking(sandbox=sandbox, redis_url=shared_own_server.url, folder=tmp_path_factory.mktemp("asking-own"))
+    with asking.serving() as web:
+        yield asking, web
+
+
+@pytest.fixture
+def own_web(
+    asking: Asking, asking_before_own_server: tuple[Asking, AskingReceiver], own_server: EmbeddedServer
+) -> AskingReceiver:
+    """A web process before an empty server, which a test may stop."""
+    own_asking, web = asking_before_own_server
+    assert own_server.poll() is None
+    own_asking.seen_calls[0] = asking.seen_calls[0]
+    wait_until(lambda: web.receiver.client.get("/health/ready").status_code == 200)
+    return web
 
 
 @pytest.fixture

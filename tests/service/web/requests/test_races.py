@@ -6,8 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -157,18 +155,31 @@ def _callback_of(web: AskingReceiver, request: Json) -> tuple[str, bytes]:
     return delivery["url"], delivery["body"].encode()
 
 
-def test_an_answer_that_arrives_at_another_process(asking: Asking, web: AskingReceiver) -> None:
+@pytest.fixture(scope="module")
+def running_other(asking_and_web: tuple[Asking, AskingReceiver]) -> Iterator[AskingReceiver]:
+    with asking_and_web[0].serving("other") as running:
+        yield running
+
+
+@pytest.fixture
+def other(running_other: AskingReceiver, web: AskingReceiver) -> AskingReceiver:
+    """Another web process before the same server."""
+    return running_other
+
+
+def test_an_answer_that_arrives_at_another_process(web: AskingReceiver, other: AskingReceiver) -> None:
     request = web.ask()
 
-    with asking.serving("other") as other, other.waiting(request["id"], request["request_id"]) as replies:
+    with other.waiting(request["id"], request["request_id"]) as replies:
         answer(web, request)
 
         assert [response_of(reply) for reply in replies()] == ["Approve", "Approve"]
 
 
-def test_a_waiter_goes_on_elsewhere_after_its_process_is_killed(asking: Asking, web: AskingReceiver) -> None:
+def test_a_killed_process_loses_neither_its_waiters_nor_its_answers(asking: Asking, web: AskingReceiver) -> None:
     request = web.ask()
     with asking.serving("killed") as killed:
+        asked_there = killed.ask(text="Answered while its process is away?")
         pid = killed.pid()
         with ThreadPoolExecutor(1) as threads:
             wait = threads.submit(killed.wait, request["id"])
@@ -181,54 +192,39 @@ def test_a_waiter_goes_on_elsewhere_after_its_process_is_killed(asking: Asking, 
 
         assert [response_of(reply) for reply in replies()] == ["Approve"]
 
-
-def test_an_answer_while_the_web_process_is_away(asking: Asking) -> None:
-    with asking.serving("before") as web:
-        request = web.ask()
-        os.kill(web.pid(), signal.SIGKILL)
-    asking.sandbox.answer(request["request_id"], "Approve")
-
+    answer(web, asked_there)
     asking.reconcile()
 
-    with asking.serving("after") as web:
-        assert response_of(web.wait(request["id"])) == "Approve"
+    assert response_of(web.wait(asked_there["id"])) == "Approve"
 
 
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path / "server") as server:
-        yield server
+def test_an_answer_after_redis_was_restarted(own_web: AskingReceiver, own_server: EmbeddedServer) -> None:
+    request = own_web.ask()
+    before = own_web.receiver.log.stat().st_size
+    with own_web.waiting(request["id"]) as replies:
+        own_server.kill()
+        wait_until(lambda: "waits.unsubscribed" in own_web.log()[before:])
+        own_server.start()
+        wait_until(lambda: own_web.receiver.client.get("/health/ready").status_code == 200)
+        answer(own_web, request)
 
-
-def test_an_answer_after_redis_was_restarted(asking: Asking, own_server: EmbeddedServer) -> None:
-    with replace(asking, redis_url=own_server.url).serving() as web:
-        request = web.ask()
-        with web.waiting(request["id"]) as replies:
-            own_server.kill()
-            wait_until(lambda: "waits.unsubscribed" in web.log())
-            own_server.start()
-            wait_until(lambda: web.receiver.client.get("/health/ready").status_code == 200)
-            answer(web, request)
-
-            assert [response_of(reply) for reply in replies()] == ["Approve"]
+        assert [response_of(reply) for reply in replies()] == ["Approve"]
 
 
 def test_an_answer_whose_message_was_lost_while_the_subscription_was_down(
-    asking: Asking, own_server: EmbeddedServer
+    web: AskingReceiver, other: AskingReceiver
 ) -> None:
-    with (
-        replace(asking, redis_url=own_server.url).serving("waits") as web,
-        replace(asking, redis_url=own_server.url).serving("receives") as other,
-    ):
-        request = other.ask()
-        with web.waiting(request["id"]) as replies, Redis.from_url(own_server.url) as redis:
-            # Nobody hears the message: the subscription ends at the moment of the answer, again and again.
-            for _ in range(20):
-                redis.client_kill_filter(_type="pubsub")
-            answer(other, request)
+    request = other.ask()
+    with web.waiting(request["id"]) as replies, Redis.from_url(web.asking.redis_url) as redis:
+        subscriptions = len(redis.client_list(_type="pubsub"))
+        # Nobody hears the message: the subscription ends at the moment of the answer, again and again.
+        for _ in range(20):
             redis.client_kill_filter(_type="pubsub")
+        answer(other, request)
+        redis.client_kill_filter(_type="pubsub")
 
-            assert [response_of(reply) for reply in replies()] == ["Approve"]
+        assert [response_of(reply) for reply in replies()] == ["Approve"]
+        wait_until(lambda: len(redis.client_list(_type="pubsub")) == subscriptions)
 
 
 def test_an_outcome_that_a_reconcile_run_reads(asking: Asking, web: AskingReceiver) -> None:

@@ -1,14 +1,15 @@
 """``/requests`` as programs use it: ask, read, list, cancel."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from hitlsh.asking.asked_request import decode_asked
+from service.cli.main import cli
 from service.local.embedded_server import EmbeddedServer
-from tests.service.conftest import serving
-from tests.service.web.requests.conftest import READER, TOKEN, TOKENS, Asking, AskingReceiver, question
+from tests.service.conftest import ENVIRON, serving_here
+from tests.service.web.requests.conftest import API_KEY, READER, TOKEN, TOKENS, Asking, AskingReceiver, question
 
 PROBLEM = "application/problem+json"
 
@@ -213,29 +214,26 @@ def test_no_token_is_logged(web: AskingReceiver) -> None:
     assert "a-token-of-nobody" not in log
 
 
-@pytest.mark.parametrize("missing", [{"HITL_TOKENS": ""}, {"HITL_TOKENS": "", "HITL_API_KEY": ""}])
-def test_without_tokens_the_paths_do_not_exist(asking: Asking, missing: dict[str, str]) -> None:
-    with asking.serving(**missing) as web:
+def test_without_tokens_the_paths_do_not_exist(asking: Asking, tmp_path: Path) -> None:
+    with serving_here(asking.redis_url, tmp_path, HITL_API_KEY=API_KEY, HITL_PUBLIC_URL="http://127.0.0.1:1") as web:
         for path in ("/requests", "/requests/ask_x", "/requests/ask_x/events", "/openapi.json"):
             reply = web.client.get(path)
             assert (reply.status_code, reply.content) == (404, b"")
 
 
-def test_tokens_without_an_api_key_are_a_mistake(asking: Asking, tmp_path: Path) -> None:
-    with (
-        pytest.raises(AssertionError, match="needs HITL_API_KEY and HITL_PUBLIC_URL for that"),
-        serving(asking.redis_url, tmp_path / "log", HITL_TOKENS=TOKENS),
-    ):
-        pass
+def test_tokens_without_an_api_key_are_a_mistake() -> None:
+    refused = CliRunner(env=ENVIRON | {"REDIS_URL": "redis://unset", "HITL_TOKENS": TOKENS}).invoke(cli, ["serve"])
+
+    assert refused.exit_code == 2
+    assert "needs HITL_API_KEY and HITL_PUBLIC_URL for that" in refused.stderr
 
 
-def test_a_redis_that_is_away_is_503(asking: Asking, tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path / "server") as server, replace(asking, redis_url=server.url).serving() as web:
-        request = web.ask()
-        server.kill()
-        replies = [web.client.get(f"/requests/{request['id']}"), web.client.post("/requests", json=question())]
-        server.start()
+def test_a_redis_that_is_away_is_503(own_web: AskingReceiver, own_server: EmbeddedServer) -> None:
+    request = own_web.ask()
+    own_server.kill()
+    replies = [own_web.client.get(f"/requests/{request['id']}"), own_web.client.post("/requests", json=question())]
+    own_server.start()
 
-        assert [reply.status_code for reply in replies] == [503, 503]
-        assert all(int(reply.headers["retry-after"]) >= 1 for reply in replies)
-        assert web.read(request["id"])["id"] == request["id"]
+    assert [reply.status_code for reply in replies] == [503, 503]
+    assert all(int(reply.headers["retry-after"]) >= 1 for reply in replies)
+    assert own_web.read(request["id"])["id"] == request["id"]

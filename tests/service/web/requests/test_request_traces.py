@@ -9,7 +9,7 @@ from hitlsh.api import single_select
 from hitlsh.asking_client.hitl import Hitl
 from tests.processes.trace_collector import collecting
 from tests.service.conftest import wait_until
-from tests.service.web.requests.conftest import TOKEN, Asking
+from tests.service.web.requests.conftest import TOKEN, Asking, AskingReceiver
 from workers.inbox import keys
 
 
@@ -31,8 +31,7 @@ def test_a_question_is_asked_in_the_trace_of_its_program(asking: Asking, redis: 
     assert redis.hget(keys.request(asked.request_id), "traceparent") == span.traceparent.encode()
 
 
-def test_a_program_that_does_not_trace_stores_no_trace(asking: Asking, redis: Redis) -> None:
-    with asking.serving() as web:
-        request = web.ask()
+def test_a_program_that_does_not_trace_stores_no_trace(web: AskingReceiver, redis: Redis) -> None:
+    request = web.ask()
 
     assert not redis.hexists(keys.request(request["request_id"]), "traceparent")
