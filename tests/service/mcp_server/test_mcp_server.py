@@ -6,19 +6,20 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import httpx2
 import pytest
 from click.testing import CliRunner
-from mcp import Client, StdioServerParameters
-from mcp.client.streamable_http import streamable_http_client
 
 from service.cli.main import cli
 from tests.ports import free_port
 from tests.service.conftest import wait_until
 from tests.service.web.requests.conftest import TOKEN, Asking, AskingReceiver
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 pytestmark = pytest.mark.slow
 
@@ -31,14 +32,20 @@ WORDS = ["-m", "hitl_receiver", "mcp", "--loop", "Payouts"]
 
 
 @asynccontextmanager
-async def over_stdio(web: AskingReceiver, *words: str) -> AsyncIterator[Client]:
+async def over_stdio(web: AskingReceiver, *words: str) -> AsyncIterator["Client"]:
+    # Imported here: it takes half a second, and every worker of pytest-xdist imports this module.
+    from mcp import Client, StdioServerParameters
+
     program = StdioServerParameters(command=sys.executable, args=[*WORDS, *words], env=environment(web))
     async with Client(program) as client:
         yield client
 
 
 @asynccontextmanager
-async def over_http(http_server: str) -> AsyncIterator[Client]:
+async def over_http(http_server: str) -> AsyncIterator["Client"]:
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
+
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with (
         httpx2.AsyncClient(headers=headers, trust_env=False) as http,
@@ -73,13 +80,13 @@ def http_server(asking_and_web: tuple[Asking, AskingReceiver]) -> Iterator[str]:
         program.communicate(timeout=20)
 
 
-async def call(client: Client, tool: str, **arguments: Any) -> Any:
+async def call(client: "Client", tool: str, **arguments: Any) -> Any:
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
     return result.structured_content
 
 
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
+async def refusal(client: "Client", tool: str, **arguments: Any) -> str:
     result = await client.call_tool(tool, arguments)
     assert result.is_error
     return str(result.content[0].text)
