@@ -20,7 +20,7 @@ from workers.inbox.maintenance.trimming import Trimmer
 from workers.inbox.queries import due_work
 from workers.inbox.queries.due_work import DueChecks
 from workers.inbox.tracker import api_keys as registered_keys
-from workers.inbox.tracker.api_keys import KeyIndexes
+from workers.inbox.tracker.api_keys import ClockStandsStill, KeyIndexes
 from workers.queue import RECONCILE, enqueue_drain, enqueue_reconcile, oldest_waiting
 
 logger = logging.getLogger("hitl.clock")
@@ -159,9 +159,13 @@ class Clock:
         return self._trimmer.trim()
 
     def _polled(self) -> Sequence[KeyIndexes]:
+        """The indexes of the polled keys; none before the first tick of the inbox clock with a new key."""
         if not self._api_keys:
             return ()
-        return registered_keys.configure(self._redis, self._api_keys, lookback=self._lookback)
+        try:
+            return registered_keys.configure(self._redis, self._api_keys, lookback=self._lookback)
+        except ClockStandsStill:
+            return ()
 
     def _first_discovery_is_wanted(self, checks: DueChecks) -> bool:
         """Discovery was never scheduled. Workers may be set not to discover: they are not asked each second."""

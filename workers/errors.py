@@ -15,6 +15,7 @@
     ├── Overloaded       more is waiting than may be held in memory  [inbox.group_commit]
     ├── Closed           the process is shutting down and accepts no more  [inbox.group_commit]
     ├── LeaseLost        another reconcile run took over  [inbox.tracker.reconcile_lease]
+    ├── ClockStandsStill  the first use of an API key cannot be recorded yet  [inbox.tracker.api_keys]
     ├── QueueFull        too many questions wait for calls to HITL.sh  [inbox.questions.question_store]
     ├── QuestionUnreadable  this version cannot read a question's record  [inbox.questions.question_store]
     ├── CursorInvalid    the cursor of a page is malformed  [inbox.queries.pagination]

@@ -9,11 +9,13 @@ from redis.exceptions import ConnectionError  # noqa: A004 - that of redis-py
 from rq.serializers import JSONSerializer
 
 from tests.builders import claimed, delivery, key, payload
+from tests.workers.inbox.clock_world import World
 from workers.clock import Clock, Outage
 from workers.inbox import keys
+from workers.inbox.inbox_clock import WATCH
 from workers.inbox.queries.due_work import BACKLOG
 from workers.inbox.store import Inbox
-from workers.inbox.tracker import api_keys
+from workers.inbox.tracker import api_keys, reconcile_state
 from workers.queue import RECONCILE, enqueue_drain, queue
 from workers.redis_clients import command_client
 
@@ -130,6 +132,29 @@ def test_only_polled_api_keys_have_reconcile_runs_enqueued(redis: Redis) -> None
     Clock(redis, retention=60, api_keys=(old, new)).tick()
 
     assert (alone, queue(redis, RECONCILE).count) == (0, 1)
+
+
+def test_a_key_that_is_new_after_an_outage_of_everything_is_used_from_then_on(redis: Redis) -> None:
+    old, new, lookback, outage = "hitl_test_old", "hitl_test_new", 60.0, 864_000.0
+    Clock(redis, retention=60, api_keys=(old,), lookback=lookback).tick()
+    World(redis).let_pass(outage)
+    redis.zadd(keys.DUE, {"|e": 1})
+    clock = Clock(redis, retention=60, api_keys=(new,), lookback=lookback, discovers=True)
+
+    drains = [clock.tick()]
+    early = (api_keys.read(redis).used, queue(redis, RECONCILE).count)
+    deadline = time.monotonic() + WATCH + 3
+    while queue(redis, RECONCILE).count == 0 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        clock.tick()
+
+    assert drains == [True]
+    assert early == ({api_keys.api_key_hash(old)}, 0)
+    assert queue(redis, RECONCILE).count == 1
+    registered = api_keys.read(redis)
+    assert registered.current.key_hash == api_keys.api_key_hash(new)
+    since = reconcile_state.read(redis, registered.current).since
+    assert since == pytest.approx(time.time() - lookback, abs=5)
 
 
 def test_without_an_api_key_nothing_is_reconciled(redis: Redis) -> None:

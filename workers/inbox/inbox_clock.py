@@ -29,6 +29,8 @@ What happens when:
   so no lease needs to run out. The clock stands still, and moves on two seconds after the next of them has started.
 * *The server restarts or is unreachable for minutes.* The clock stands still; then the first tick adds the minutes.
   Leases keep the time that they had left when the server went away.
+* *An API key is used for the first time while the clock stands still.* The clock may be late by any time, and what
+  was decided meanwhile would run. So the first use is recorded once the clock runs. What is asked is tracked at once.
 * *A failover, to a replica whose clock differs.* A difference is a step. One of less than a fifth of a second cannot
   be told from a slow call: it passes. One that keeps the server's clock within two seconds of the latest tick also
   passes, until the next tick: leases of less than three seconds may run out.

@@ -4,7 +4,7 @@
 |---|---|---|
 | `event:<event key>` | hash | one event: its evidence by trust (`signed:head`, `signed:body`, ...) and its effects |
 | `request:<id>` | hash | a request: how it became known, when it was checked, its events, how and by which it ended |
-| `api_keys` | hash | API keys by their hashes: when each was first used, which is `first`, which are `configured` |
+| `api_keys` | hash | API keys by their hashes: when each was first used ('' if unknown), `first`, `configured` |
 | `asked` | sorted set | every tracked request, ended ones too, by its creation (seconds), as HITL.sh lists them |
 | `unverified` | sorted set | requests that only deliveries by callback URL name, by their creation (seconds) |
 | `checks` | sorted set | requests worth a call to HITL.sh, by when (milliseconds); `*` for discovery |

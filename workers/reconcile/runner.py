@@ -15,9 +15,10 @@ from hitlsh.api import Client, RetryPolicy
 from hitlsh.api.models.requests import Request
 from hitlsh.callbacks import CallbackSigner
 from workers.inbox import counters, inbox_clock
+from workers.inbox.inbox_clock import Timekeeper
 from workers.inbox.lease_renewal import LeaseThread
 from workers.inbox.tracker import api_keys, loop_names, reconcile_state
-from workers.inbox.tracker.api_keys import DISCOVERY, KeyIndexes
+from workers.inbox.tracker.api_keys import DISCOVERY, ClockStandsStill, KeyIndexes
 from workers.inbox.tracker.reconcile_lease import LeaseLost, Note, ReconcileLease
 from workers.inbox.tracker.tracked_requests import TrackedRequest
 from workers.reconcile import api_reading, snapshot
@@ -40,6 +41,8 @@ LEASE = 15.0
 #: Seconds of work after which a reconcile run ends; the next one continues.
 SLICE = 10.0
 PAGE = 100
+#: Seconds between two looks at an inbox clock that stands still.
+CLOCK_PAUSE = 0.2
 #: Seconds until the next run after one that was stopped by an error: doubled each time.
 BACKOFF, LONGEST_BACKOFF = 15.0, 900.0
 #: Seconds. Calls are tried again after an hour, even if HITL.sh reports a later reset.
@@ -103,13 +106,25 @@ class _Polled(msgspec.Struct, frozen=True, kw_only=True):
 
 def _polled(settings: Settings, redis: Redis) -> list[_Polled]:
     """Every key of the settings, the current one first."""
-    indexes = api_keys.configure(redis, settings.api_keys, lookback=settings.lookback)
+    indexes = _configure(settings, redis)
     next_hashes = ["", *(each.key_hash for each in indexes[:-1])]
     polled = [
         _Polled(api_key=key, indexes=key_indexes, next_hash=next_hash)
         for key, key_indexes, next_hash in zip(settings.api_keys, indexes, next_hashes, strict=True)
     ]
     return polled[::-1]
+
+
+def _configure(settings: Settings, redis: Redis) -> list[KeyIndexes]:
+    """Register the keys; with a new one, wait until the inbox clock runs, for about two seconds at the most."""
+    timekeeper = Timekeeper()
+    while True:
+        try:
+            return api_keys.configure(redis, settings.api_keys, lookback=settings.lookback)
+        except ClockStandsStill:
+            # Where a person runs the command alone, nobody else makes ticks.
+            timekeeper.keep(redis)
+            time.sleep(CLOCK_PAUSE)
 
 
 def _is_due(redis: Redis, indexes: KeyIndexes) -> bool:

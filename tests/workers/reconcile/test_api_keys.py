@@ -13,11 +13,13 @@ from hitl_sandbox.testing import Sandbox
 from hitlsh.api import Client
 from tests.builders import claimed, delivery
 from tests.inbox_records import recent
+from tests.workers.inbox.clock_world import World
 from tests.workers.reconcile.asked import HOUR, KEY, ask, reconcile, track
 from workers.inbox import keys
 from workers.inbox.store import Inbox
-from workers.inbox.tracker import api_keys, tracked_counts, tracked_listing, tracked_requests
+from workers.inbox.tracker import api_keys, reconcile_state, tracked_counts, tracked_listing, tracked_requests
 from workers.inbox.tracker.api_keys import api_key_hash
+from workers.reconcile import runner
 from workers.settings import Settings
 
 OTHER = "hitl_test_of_another_account_0123456789abcdef"
@@ -71,6 +73,33 @@ def test_a_new_key_has_a_horizon_and_a_pause_of_its_own(redis: Redis, discoverin
     own = redis.hgetall(f"{keys.RECONCILE_STATE}:{api_key_hash(other)}")
     assert float(own[b"since"]) == pytest.approx(time.time() - SOON, abs=5)
     assert float(before[b"since"]) == pytest.approx(time.time() - discovering.lookback, abs=30)
+
+
+@pytest.mark.parametrize("asks_first", [False, True])
+def test_a_run_with_a_new_key_after_an_outage_of_everything_delivers_nothing_from_before_it(
+    redis: Redis, sandbox: Sandbox, loop: str, discovering: Settings, other: str, *, asks_first: bool
+) -> None:
+    reconcile(discovering, redis)
+    old, own = (ask_elsewhere(sandbox, redis, other) for _ in range(2))
+    for request in (old, own):
+        sandbox.answer(request, True)
+    world = World(redis)
+    world.timekeeper().keep(redis)
+    world.let_pass(10 * 24 * HOUR)
+    if asks_first:
+        asked = tracked_requests.NewRequest(request_id=own, created_at=time.time() - 2 * HOUR)
+        tracked_requests.track(redis, asked, retention=86_400, key_hash=api_key_hash(other))
+    rotated = replace(discovering, api_key=other, lookback=SOON)
+
+    # No other process makes ticks, so this run does.
+    is_due = runner.is_due(rotated, redis)
+    reconcile(rotated, redis)
+
+    assert is_due
+    record = reconcile_state.read(redis, api_keys.read(redis).current)
+    assert record.since == pytest.approx(time.time() - SOON, abs=10)
+    routed = [event.content.request_id for event in recent(redis) if event.state != "stale"]
+    assert routed == ([own] if asks_first else [])
 
 
 def test_an_old_key_that_is_listed_is_still_polled(

@@ -10,10 +10,18 @@ from typing import cast
 import msgspec
 from redis import Redis
 
+from workers.errors import WorkersError
 from workers.inbox import keys, scripts
 
 #: Member of `checks` that schedules discovery.
 DISCOVERY = "*"
+
+
+class ClockStandsStill(WorkersError):
+    """An API key cannot be registered yet, because the time of its first use is unknown: try again in a second."""
+
+    def __init__(self) -> None:
+        super().__init__("The inbox clock stands still, so the first use of an API key is recorded at its next tick")
 
 
 def api_key_hash(api_key: str) -> str:
@@ -89,10 +97,13 @@ def read(redis: Redis) -> ApiKeys:
 def configure(redis: Redis, api_keys: Sequence[str], *, lookback: float) -> list[KeyIndexes]:
     """Register the polled keys, oldest first; the last is current. Returns their indexes. Safe to repeat.
 
-    The use of a new key begins now: what ended more than `lookback` seconds ago is not delivered.
+    The use of a new key begins now: what ended more than `lookback` seconds ago is not delivered. Raises
+    `ClockStandsStill`, and writes nothing, if nobody knows what is now; never if the use of all keys has begun.
     """
     hashes = [api_key_hash(api_key) for api_key in api_keys]
     script = scripts.script(redis, "tracker/register_api_keys")
-    first = cast("bytes", script(keys=[keys.PREFIX], args=[lookback, *hashes]))
+    first = cast("bytes | None", script(keys=[keys.PREFIX], args=[lookback, *hashes]))
+    if first is None:
+        raise ClockStandsStill
     registered = ApiKeys(first=first.decode())
     return [registered.indexes(name) for name in hashes]

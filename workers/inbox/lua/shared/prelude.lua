@@ -5,12 +5,13 @@
 local prefix = KEYS[1]
 local due, leases = prefix .. 'due', prefix .. 'leases'
 -- The inbox clock: the clocks of the hosts need not agree, and the server's may be set to another time.
-local micros, server_micros = inbox_clock(prefix .. 'clock')
+local micros, server_micros, clock_stands_still = inbox_clock(prefix .. 'clock')
 local now, now_seconds = math.floor(micros / 1000), math.floor(micros / 1000000)
 local now_text = string.format('%d.%06d', now_seconds, micros % 1000000)
 
--- API keys, by their hashes. `api_keys` has when each was first used, which of them are polled (`configured`, the
--- last is current), and which was the `first`: its indexes have no suffix, and all requests tracked before belong to it.
+-- API keys, by their hashes. `api_keys` has when each was first used ('' while unknown), which of them are polled
+-- (`configured`, the last is current), and which was the `first`: its indexes have no suffix, and all requests tracked
+-- before belong to it.
 local used_key, registered = KEYS[2] and string.sub(KEYS[2], #prefix + #'api_key:' + 1), nil
 local function api_keys()
   if not registered then
@@ -25,9 +26,16 @@ local function of_key(index, api_key)
   return prefix .. index .. ((api_key == '' or first == '' or api_key == first) and '' or ':' .. api_key)
 end
 
+-- When the key was first used, as text; nil while unknown.
+local function first_use(api_key)
+  local used_at = redis.call('HGET', prefix .. 'api_keys', api_key)
+  return used_at ~= '' and used_at or nil
+end
+
+-- While the clock stands still, nobody knows how long ago the latest tick was: the first use is recorded later.
 local function register_key(api_key)
   redis.call('HSETNX', prefix .. 'api_keys', 'first', api_key)
-  redis.call('HSETNX', prefix .. 'api_keys', api_key, now_text)
+  if not first_use(api_key) then redis.call('HSET', prefix .. 'api_keys', api_key, clock_stands_still and '' or now_text) end
   registered = nil
 end
 
