@@ -75,7 +75,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, output
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def sandbox(asked_sandbox: Any) -> Any:
     with Client(API_KEY, base_url=asked_sandbox.base_url) as client:
         loop = client.loops.create(LOOP, icon="shield-check", description="Questions of the examples").loop

@@ -38,7 +38,7 @@ def wait(decision):
 TOKEN = "metrics-token-of-these-tests"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def environ(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("handlers")
     (folder / "metric_handlers.py").write_text(HANDLERS)
@@ -50,7 +50,7 @@ def environ(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) ->
     }
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def running_clock(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = int(environ["HITL_METRICS_PORT"])
     with Program("clock", cwd=tmp_path_factory.mktemp("clock"), environ=environ) as clock:
@@ -64,7 +64,7 @@ def port(running_clock: int, redis: Redis) -> int:
     return running_clock
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def running_receiver(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     """One that serves metrics too."""
     log = tmp_path_factory.mktemp("receiver") / "log"

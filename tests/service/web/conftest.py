@@ -8,7 +8,7 @@ from service.local.embedded_server import EmbeddedServer
 from tests.service.conftest import Receiver, serving, wait_until
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shared_own_receiver(
     shared_own_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Receiver]:

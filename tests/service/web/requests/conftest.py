@@ -174,14 +174,14 @@ class EventReader:
                 self.lines.append(line)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """Not the server of other tests: web processes here count on it and subscribe while these tests last."""
     with EmbeddedServer(tmp_path_factory.mktemp("asking-server"), fsync="everysec") as running:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(rate_limit=10_000) as running:
         make_loop(running)
@@ -196,7 +196,7 @@ def make_loop(sandbox: Sandbox) -> str:
     return loop.id
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def asking_and_web(
     sandbox: Sandbox, server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Asking, AskingReceiver]]:
@@ -205,7 +205,7 @@ def asking_and_web(
         yield asking, stack.enter_context(asking.serving())
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def asking_before_own_server(
     sandbox: Sandbox, shared_own_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Asking, AskingReceiver]]:
