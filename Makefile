@@ -27,7 +27,7 @@ demo: install
 	@$(BIN)/hitl-receiver demo
 
 # Most tests wait for processes: more workers than cores are busy. `make test PYTHON=python3.13` tests another version.
-WORKERS ?= 6
+WORKERS ?= 8
 
 test: install
 	$(BIN)/pytest -n $(WORKERS)

@@ -169,6 +169,13 @@ def _is_ready(client: httpx.Client) -> bool:
 
 
 @pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """Not the server of other tests: a web process is present and makes ticks on it as long as all tests last."""
+    with EmbeddedServer(tmp_path_factory.mktemp("service-server"), fsync="everysec") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def running_receiver(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     with serving(server.url, tmp_path_factory.mktemp("receiver") / "log", HITL_LOG_LEVEL="DEBUG") as running:
         yield running
