@@ -94,6 +94,7 @@ def test_no_body_breaks_the_api_or_the_page(sandbox: Sandbox, api: Caller, loop:
     assert sandbox.state()["calls"]["total"] > 60
 
 
+@pytest.mark.slow
 @PATIENT
 @given(response_type=st.sampled_from(sorted(CONFIGS)), answer=JSON)
 def test_no_answer_breaks_the_control_route(running_sandbox: Sandbox, response_type: str, answer: Any) -> None:

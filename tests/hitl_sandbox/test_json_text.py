@@ -42,6 +42,7 @@ def test_a_delivery_lists_array_indexes_first() -> None:
     assert encode_delivery({"b": 1, "10": 2, "2": 3, "01": 4}) == '{"2":3,"10":2,"b":1,"01":4}'
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(JSON)
 def test_a_delivery_survives_a_round_trip_through_javascript(value: Any) -> None:

@@ -222,6 +222,7 @@ async def keep(url: str, text: str) -> None:
     await redis.aclose()
 
 
+@pytest.mark.slow
 def test_no_decision_forges_a_line_in_the_log_of_a_worker(server: EmbeddedServer, redis: Redis, tmp_path: Path) -> None:
     (tmp_path / "hostile_handlers.py").write_text(HANDLERS)
     text = f"{EVERY}\n{FORGED}"

@@ -134,6 +134,7 @@ def test_only_polled_api_keys_have_reconcile_runs_enqueued(redis: Redis) -> None
     assert (alone, queue(redis, RECONCILE).count) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_key_that_is_new_after_an_outage_of_everything_is_used_from_then_on(redis: Redis) -> None:
     old, new, lookback, outage = "hitl_test_old", "hitl_test_new", 60.0, 864_000.0
     Clock(redis, retention=60, api_keys=(old,), lookback=lookback).tick()

@@ -121,11 +121,13 @@ def test_no_json_value_makes_a_condition_raise(condition: Any, value: Any):
     assert fits(condition, value) in {True, False}
 
 
+@pytest.mark.slow
 @given(st.lists(VALUES, min_size=1), JSON)
 def test_a_collection_holds_when_one_of_its_members_does(members: list[Any], value: Any):
     assert fits(members, value) == any(fits(member, value) for member in members)
 
 
+@pytest.mark.slow
 @given(CONDITIONS, st.lists(JSON))
 def test_a_list_matches_when_one_of_its_elements_does(condition: Any, elements: list[Any]):
     flat = [element for element in elements if not isinstance(element, list)]

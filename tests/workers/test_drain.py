@@ -81,6 +81,7 @@ async def test_every_matching_handler_runs_as_its_own_effect(inbox: WorkerInbox,
     assert record.state == "done"
 
 
+@pytest.mark.slow
 async def test_a_new_event_wakes_an_idle_drain(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen = Router(), asyncio.Event()
 
@@ -252,6 +253,7 @@ async def test_an_effect_that_outlives_the_grace_period_is_released(inbox: Worke
     assert (again.lease.handler, again.attempt, again.crashes) == ("endless", 2, 0)
 
 
+@pytest.mark.slow
 async def test_a_long_handler_keeps_its_lease(redis: Redis, async_redis: AsyncRedis) -> None:
     router, runs = Router(), []
     inbox = WorkerInbox(async_redis, retention=86_400, lease=0.6)
@@ -272,6 +274,7 @@ async def test_a_long_handler_keeps_its_lease(redis: Redis, async_redis: AsyncRe
     assert (stolen.items, runs) == ([], [1])
 
 
+@pytest.mark.slow
 async def test_a_handler_that_blocks_the_loop_keeps_its_lease(redis: Redis, async_redis: AsyncRedis) -> None:
     router, runs = Router(), []
     inbox = WorkerInbox(async_redis, retention=86_400, lease=0.6)
@@ -292,6 +295,7 @@ async def test_a_handler_that_blocks_the_loop_keeps_its_lease(redis: Redis, asyn
     assert runs == [1]
 
 
+@pytest.mark.slow
 async def test_a_drain_does_not_end_for_another_rq_job(inbox: WorkerInbox, redis: Redis) -> None:
     async with draining(inbox, redis, Router()):
         redis.rpush(waiting_key(DRAIN), "drain-2", "reconcile-1", "another")
@@ -301,6 +305,7 @@ async def test_a_drain_does_not_end_for_another_rq_job(inbox: WorkerInbox, redis
     assert redis.zcard(keys.DRAINS) == 0
 
 
+@pytest.mark.slow
 async def test_a_drain_without_a_successor_ends_when_its_life_is_over(inbox: WorkerInbox, redis: Redis) -> None:
     drain = Drain(inbox, Router(), LeaseKeeper(redis, lease=5.0), DrainOptions(life=0.5))
 
@@ -309,6 +314,7 @@ async def test_a_drain_without_a_successor_ends_when_its_life_is_over(inbox: Wor
     assert drain.retired
 
 
+@pytest.mark.slow
 async def test_a_drain_claims_after_its_life_until_it_is_retired(inbox: WorkerInbox, redis: Redis) -> None:
     router, seen, asked = Router(), [], []
 
@@ -333,6 +339,7 @@ async def test_a_drain_claims_after_its_life_until_it_is_retired(inbox: WorkerIn
     assert redis.zcard(keys.DRAINS) == 0
 
 
+@pytest.mark.slow
 async def test_what_runs_when_a_drain_retires_ends_in_its_own_time(inbox: WorkerInbox, redis: Redis) -> None:
     router, began, seen = Router(), [], []
 
@@ -415,6 +422,7 @@ async def test_an_effect_that_kills_workers_becomes_a_dead_letter(redis: Redis, 
     assert runs == []
 
 
+@pytest.mark.slow
 async def test_an_effect_that_still_runs_is_not_started_again_when_claimed_again(
     redis: Redis, async_redis: AsyncRedis
 ) -> None:
@@ -462,6 +470,7 @@ async def test_an_undecodable_record_does_not_stop_other_work(inbox: WorkerInbox
     assert sorted(seen) == ["66c0ffee0000000000000000", "66c0ffee0000000000000002"]
 
 
+@pytest.mark.slow
 async def test_an_undecodable_record_becomes_a_dead_letter_and_runs_once_after_its_repair(
     inbox: WorkerInbox, redis: Redis
 ) -> None:
@@ -487,6 +496,7 @@ async def test_an_undecodable_record_becomes_a_dead_letter_and_runs_once_after_i
     assert record.state == "done"
 
 
+@pytest.mark.slow
 async def test_an_undecodable_effect_has_not_begun(inbox: WorkerInbox, redis: Redis) -> None:
     router = Router()
 
@@ -527,6 +537,7 @@ def history_of(redis: Redis) -> lookup.EffectRecord:
     return record.effects[0]
 
 
+@pytest.mark.slow
 async def test_claimed_items_are_bounded_in_bytes(inbox: WorkerInbox, redis: Redis) -> None:
     router, now, highest = Router(), [0], [0]
 
@@ -547,6 +558,7 @@ async def test_claimed_items_are_bounded_in_bytes(inbox: WorkerInbox, redis: Red
     assert redis.zcard(keys.DUE) == 0
 
 
+@pytest.mark.slow
 async def test_an_event_and_its_effects_count_once_towards_the_bound(inbox: WorkerInbox) -> None:
     await inbox.accept([delivery()])
     [item] = (await inbox.claim(10)).items

@@ -79,6 +79,7 @@ async def test_an_event_does_not_wait_for_a_retry_that_is_hours_away(inbox: Work
         await until(lambda: handled == [REQUEST])
 
 
+@pytest.mark.slow
 async def test_two_workers_never_handle_one_request_at_once(inbox: WorkerInbox, redis: Redis) -> None:
     router, now, highest = Router(), [0], [0]
 
@@ -113,6 +114,7 @@ async def test_an_unrouted_event_passes_the_turn_on(inbox: WorkerInbox, redis: R
     assert handled == ["request.completed"]
 
 
+@pytest.mark.slow
 async def test_a_cap_holds_across_workers_and_everything_runs_in_the_end(inbox: WorkerInbox, redis: Redis) -> None:
     router, now, highest, ran = Router(), [0], [0], [0]
 
@@ -212,6 +214,7 @@ async def test_an_item_that_a_worker_died_with_runs_again_alone(redis: Redis, as
     assert {effect.crashes for record in recent(redis) for effect in record.effects} == {0}
 
 
+@pytest.mark.slow
 async def test_the_poison_is_found_and_its_neighbours_succeed(redis: Redis, async_redis: AsyncRedis) -> None:
     """Workers that die are played by claims that are never reported; the rules are the server's."""
     inbox = WorkerInbox(async_redis, retention=86_400, lease=0.01)

@@ -31,6 +31,7 @@ async def hold(inbox: WorkerInbox, names: Iterable[str], handler: str = "pay") -
         await inbox.report([settled(one, "held", handler) for one in items])
 
 
+@pytest.mark.slow
 async def test_a_slice_makes_no_more_due_than_there_is_room_for(inbox: WorkerInbox, redis: Redis) -> None:
     await hold(inbox, [f"a{n}" for n in range(700)])
 
@@ -96,6 +97,7 @@ async def test_a_resume_without_a_resident_drain_makes_the_clock_enqueue_one(inb
     assert (before, Clock(redis, retention=60).tick()) == (False, True)
 
 
+@pytest.mark.slow
 async def test_a_resume_is_forgotten_once_it_is_carried_out(
     inbox: WorkerInbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

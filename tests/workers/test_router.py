@@ -553,6 +553,7 @@ async def test_a_handler_stays_a_plain_callable():
 # -- laws ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(JSON, st.lists(st.text()), st.sampled_from(["text", "single_select", None]))
 def test_no_response_makes_a_condition_raise(response: Any, labels: list[str], kind: str | None):
     router = Router()

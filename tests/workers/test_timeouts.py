@@ -65,6 +65,7 @@ async def test_a_timeout_error_raised_by_a_handler_is_an_ordinary_error(inbox: W
     assert "did not end within" not in (effect(redis).error or "")
 
 
+@pytest.mark.slow
 async def test_a_stuck_thread_ends_the_drain_after_its_neighbours(inbox: WorkerInbox, redis: Redis) -> None:
     router, ended, let_go = Router(), [], threading.Event()
 
@@ -88,6 +89,7 @@ async def test_a_stuck_thread_ends_the_drain_after_its_neighbours(inbox: WorkerI
     assert [(it.handler, it.state) for it in record.effects] == [("stuck", "failed"), ("neighbour", "done")]
 
 
+@pytest.mark.slow
 async def test_code_that_blocks_the_event_loop_is_logged(
     inbox: WorkerInbox, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,6 +107,7 @@ async def test_code_that_blocks_the_event_loop_is_logged(
     assert "loop.blocked handler=rude at=" in caplog.text
 
 
+@pytest.mark.slow
 async def test_an_event_loop_blocked_for_too_long_ends_the_process(caplog: pytest.LogCaptureFixture) -> None:
     router, ended = Router(), threading.Event()
 
@@ -121,6 +124,7 @@ async def test_an_event_loop_blocked_for_too_long_ends_the_process(caplog: pytes
     assert "loop.given_up handler=endless" in caplog.text
 
 
+@pytest.mark.slow
 async def test_the_retry_of_a_thread_that_is_late_waits_until_the_thread_has_ended(
     inbox: WorkerInbox, redis: Redis
 ) -> None:
@@ -148,6 +152,7 @@ async def test_the_retry_of_a_thread_that_is_late_waits_until_the_thread_has_end
     assert "downstream is away" in (effect(redis).error or "")
 
 
+@pytest.mark.slow
 async def test_an_effect_whose_thread_finishes_late_is_done(inbox: WorkerInbox, redis: Redis) -> None:
     router, runs = Router(), []
 
@@ -168,6 +173,7 @@ async def test_an_effect_whose_thread_finishes_late_is_done(inbox: WorkerInbox, 
     assert effect(redis).state == "done"
 
 
+@pytest.mark.slow
 async def test_the_retry_of_a_thread_that_does_not_end_is_due_once_its_process_is_gone(
     inbox: WorkerInbox, redis: Redis
 ) -> None:

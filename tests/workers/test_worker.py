@@ -8,6 +8,7 @@ from workers.queue import DRAIN, queue
 from workers.worker import HitlWorker
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_sign_off_in_a_full_redis_leaves_no_thread(redis: Redis) -> None:
     worker = HitlWorker([queue(redis, DRAIN)], name="full", connection=redis, serializer="json")
     worker.register_birth()

@@ -175,6 +175,7 @@ def test_waiting_ends_with_the_decision(sandbox: Sandbox, api: Caller, session: 
     assert replies[0].json()["data"]["turn"]["human_decision"] == "approve"
 
 
+@pytest.mark.slow
 def test_waiting_in_vain_is_a_408_without_error(api: Caller, session: str) -> None:
     turn = propose(api, session)
 

@@ -118,6 +118,7 @@ def machine_for(sandbox: Sandbox, receiver: Receiver) -> type[RuleBasedStateMach
     return Reviewing
 
 
+@pytest.mark.slow
 def test_any_sequence_of_calls_ends_as_the_model_says(sandbox: Sandbox, receiver: Receiver) -> None:
     limits = settings(
         max_examples=25,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ JSON = st.recursive(
 NAMES = st.sampled_from([field.name for field in msgspec.structs.fields(Request) if field.name != "id"])
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(fields=st.dictionaries(NAMES, JSON, max_size=6))
 def test_no_field_but_the_id_can_make_a_request_unreadable(fields: dict[str, Any]) -> None:

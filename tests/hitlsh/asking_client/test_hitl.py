@@ -181,6 +181,7 @@ def test_an_id_is_enough_to_wait_in_another_process(receiver: Receiver, hitl: Hi
             later.wait(request_id, answer=bool)
 
 
+@pytest.mark.slow
 def test_a_wait_survives_a_restart_of_the_receiver(receiver: Receiver, hitl: Hitl) -> None:
     handle = hitl.submit("Refund?", loop="Payouts", answer=bool, default=False)
 
@@ -197,6 +198,7 @@ def test_a_wait_survives_a_restart_of_the_receiver(receiver: Receiver, hitl: Hit
     assert decision.response is True
 
 
+@pytest.mark.slow
 async def test_many_waits_survive_a_restart(receiver: Receiver, async_hitl: AsyncHitl) -> None:
     handles = [
         await async_hitl.submit(f"Refund {number}?", loop="Payouts", answer=whole_number(0, 30), default=0)
@@ -217,6 +219,7 @@ async def test_many_waits_survive_a_restart(receiver: Receiver, async_hitl: Asyn
     assert [decision.response for decision in decisions] == list(range(30))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_passing_error_is_waited_out(receiver: Receiver, hitl: Hitl, status: int) -> None:
     handle = hitl.submit("Refund?", loop="Payouts", answer=bool, default=False)
@@ -226,6 +229,7 @@ def test_a_passing_error_is_waited_out(receiver: Receiver, hitl: Hitl, status: i
     assert hitl.wait(handle, on_timeout="raise").response is True
 
 
+@pytest.mark.slow
 def test_retry_after_is_obeyed(receiver: Receiver, hitl: Hitl) -> None:
     receiver.scripted.append(("POST", problem(429, "Slow down", headers={"Retry-After": "1"})))
     started = time.monotonic()
@@ -261,6 +265,7 @@ def test_a_wait_and_a_read_send_the_trust_that_they_demand(receiver: Receiver, h
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_ends_of_polls_at_once_do_not_make_a_busy_loop(receiver: Receiver, hitl: Hitl) -> None:
     handle = hitl.submit("Refund?", loop="Payouts", answer=bool, default=False)
     receiver.is_stopping = True  # as a receiver that ends its polls and stays for a while
@@ -365,6 +370,7 @@ async def test_cancelling_the_task_cancels_the_request_on_demand(receiver: Recei
     assert isinstance(receiver.only.outcome, Cancelled)
 
 
+@pytest.mark.slow
 async def test_a_task_cancelled_while_it_asks_cancels_what_was_asked(receiver: Receiver, async_hitl: AsyncHitl) -> None:
     receiver.scripted.append(("POST", problem(503, "Come again", headers={"Retry-After": "1"})))
     task = asyncio.create_task(
@@ -412,6 +418,7 @@ def test_a_refused_token_is_told_without_the_token(receiver: Receiver) -> None:
     assert wrong not in str(refused.value) + repr(stranger)
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_away_is_tried_for_a_while(receiver: Receiver, hitl: Hitl) -> None:
     handle = hitl.submit("Refund?", loop="Payouts", answer=bool, default=False)
     receiver.stop()

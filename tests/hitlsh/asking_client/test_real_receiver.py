@@ -223,6 +223,7 @@ def test_a_wait_that_demands_more_trust_is_over_before_a_callback_is_believed(
         web_hitl.wait(handle, timeout=timedelta(seconds=0.5), trust="confirmed")
 
 
+@pytest.mark.slow
 async def test_cancelling_the_task_cancels_the_request_on_demand(web: AskingReceiver) -> None:
     async with AsyncHitl(web.url, TOKEN) as hitl:
         for on_cancel, is_cancelled in (("cancel", True), ("leave", False)):

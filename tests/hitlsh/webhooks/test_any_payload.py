@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,11 +57,13 @@ def holds(body: bytes) -> None:
         assert read.outcome in {None, "completed"} or read.response is None
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_any_json_is_an_event_or_unreadable(value: Any) -> None:
     holds(json.dumps(value).encode())
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(KEYS), FAMILIAR, max_size=10))
 def test_familiar_keys_with_any_values_are_an_event_or_unreadable(value: dict[str, Any]) -> None:
     holds(json.dumps(value).encode())
@@ -79,6 +82,7 @@ def places(value: Any) -> Iterator[tuple[dict[str, Any], str]]:
             yield from places(inner)
 
 
+@pytest.mark.slow
 @given(st.data(), st.sampled_from(BODIES), FAMILIAR, st.booleans())
 def test_a_documented_form_with_one_key_lost_or_replaced_is_read_or_refused(
     data: st.DataObject, body: bytes, value: Any, lose: bool

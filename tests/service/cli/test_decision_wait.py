@@ -54,6 +54,7 @@ def test_an_earlier_decision_is_returned_at_once(redis: Redis) -> None:
     assert (decision.response, decision.source, decision.trust) == ("Approve", "human", "callback")
 
 
+@pytest.mark.slow
 def test_an_outage_of_redis_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with EmbeddedServer(tmp_path) as server:
         redis = command_client(server.url)

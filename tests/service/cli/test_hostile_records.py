@@ -82,6 +82,7 @@ JSON_COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts)
 @example(EVERY)

@@ -211,6 +211,7 @@ def test_a_worker_that_could_not_reconcile_is_reported_as_such(run: Run, redis: 
     assert "A worker could not reconcile, so no run begins for another" in run().stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_after_the_current_call(
     run: Run, redis: Redis, sandbox: Sandbox, api: Client, loop: str
 ) -> None:

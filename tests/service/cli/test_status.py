@@ -315,6 +315,7 @@ def test_a_check_of_a_server_that_is_away_is_critical_and_says_why(run: Run) -> 
     assert [(alarm["name"], alarm["severity"]) for alarm in told["alarms"]] == [("redis_unreachable", "critical")]
 
 
+@pytest.mark.slow
 def test_a_check_of_a_server_that_hangs_ends_before_a_monitor_gives_up(own_server: EmbeddedServer) -> None:
     os.kill(own_server.pid, signal.SIGSTOP)
     began = time.monotonic()

@@ -76,6 +76,7 @@ def only(run: Run, group: str, **environ: str | None) -> Result:
 # -- a whole deployment --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_healthy_deployment_has_nothing_to_report(
     run: Run, receiver: Receiver, server: EmbeddedServer, sandbox: Sandbox, redis: Redis, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def is_noticed(watch: SourceWatch, file: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["handlers.py", "shop/prices.py"])
 def test_a_change_below_the_folder_is_noticed(tmp_path: Path, name: str) -> None:
     (tmp_path / "shop").mkdir()
@@ -29,6 +30,7 @@ def test_a_change_below_the_folder_is_noticed(tmp_path: Path, name: str) -> None
         assert is_noticed(watch, tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_change_in_another_folder_is_noticed(tmp_path: Path) -> None:
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
     here.mkdir()

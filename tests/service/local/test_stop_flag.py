@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from service.local.stop_flag import StopFlag
 
 #: A program that sends SIGUSR1 to a process all the time.
@@ -22,6 +24,7 @@ def test_waiting_ends_at_the_deadline_or_when_the_flag_is_set() -> None:
     assert flag.is_set()
 
 
+@pytest.mark.slow
 def test_signals_set_it_wherever_they_interrupt_a_wait_or_each_other() -> None:
     flags = [StopFlag()]
     previous = signal.signal(signal.SIGUSR1, lambda *_: flags[-1].set())

@@ -70,6 +70,7 @@ def test_the_address_that_leads_here_is_found(tmp_path: Path) -> None:
     assert f"Forwarding HTTP traffic from http://127.0.0.1:{public}" in lines
 
 
+@pytest.mark.slow
 def test_an_address_that_leads_elsewhere_is_not_taken(tmp_path: Path) -> None:
     elsewhere = free_port()
     with tunnel.answering(elsewhere), pytest.raises(TunnelFailed) as failed:

@@ -200,6 +200,7 @@ def wait_until_counted(redis: Redis) -> None:
     wait_until(lambda: counters(redis).get("beats", 0) > beats + 1)
 
 
+@pytest.mark.slow
 def test_no_sequence_of_test_deliveries_changes_the_inbox(receiver: Receiver, redis: Redis) -> None:
     assert receiver.post(payload()).status_code == 202
     assert receiver.post(b"not json").status_code == 400

@@ -171,6 +171,7 @@ def test_a_receiver_with_another_limit(receiver: Receiver, server: EmbeddedServe
     assert all("another HITL_MAX_BODY" in text for _, _, text in smaller + larger)
 
 
+@pytest.mark.slow
 def test_a_receiver_that_takes_no_deliveries_now(tmp_path: Path) -> None:
     with (
         EmbeddedServer(tmp_path / "server", fsync="everysec") as own,
@@ -356,6 +357,7 @@ def test_a_proxy_that_lets_nothing_through(receiver: Receiver, server: EmbeddedS
     assert "does not answer (no answer within 0.3 s)" in problems[0][2]
 
 
+@pytest.mark.slow
 def test_a_proxy_that_passes_no_answer_on(receiver: Receiver, server: EmbeddedServer, redis: Redis) -> None:
     released = threading.Event()
 

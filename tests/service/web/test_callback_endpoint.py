@@ -123,6 +123,7 @@ def test_no_token_is_ever_logged(receiver: Receiver) -> None:
     assert CALLBACK_KEY not in logged
 
 
+@pytest.mark.slow
 def test_without_callback_secrets_there_is_no_callback_endpoint(
     server: EmbeddedServer, redis: Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

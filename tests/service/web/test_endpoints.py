@@ -194,6 +194,7 @@ def settled_counters(redis: Redis) -> dict[str, int]:
     return counters(redis)
 
 
+@pytest.mark.slow
 def test_each_answer_is_counted_by_its_reason(receiver: Receiver, redis: Redis) -> None:
     before = settled_counters(redis)
     refused = {"X-HITL-Signature": HEX[1:]}
@@ -257,6 +258,7 @@ def test_without_redis_an_unverified_delivery_is_still_401(own_server: EmbeddedS
     assert ready.status_code == 503
 
 
+@pytest.mark.slow
 def test_one_delivery_at_two_processes_at_once_is_accepted_once(
     server: EmbeddedServer, redis: Redis, tmp_path: Path
 ) -> None:

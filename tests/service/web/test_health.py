@@ -23,6 +23,7 @@ def test_health_refuses_post(receiver: Receiver) -> None:
     assert receiver.client.post("/health/live").status_code == 405
 
 
+@pytest.mark.slow
 def test_readiness_follows_redis_and_liveness_does_not(own_server: EmbeddedServer, own_receiver: Receiver) -> None:
     before = own_receiver.log.stat().st_size
 
@@ -38,6 +39,7 @@ def test_readiness_follows_redis_and_liveness_does_not(own_server: EmbeddedServe
     assert "WARNING hitl.receiver intake.unavailable reason=redis_unreachable" in logged
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_is_503_in_time(own_server: EmbeddedServer, own_receiver: Receiver) -> None:
     os.kill(own_server.pid, signal.SIGSTOP)
     response = own_receiver.post(BODY)
@@ -47,6 +49,7 @@ def test_a_server_that_hangs_is_503_in_time(own_server: EmbeddedServer, own_rece
     assert response.elapsed.total_seconds() < 5.0
 
 
+@pytest.mark.slow
 def test_a_full_server_stores_nothing_until_there_is_room(own_server: EmbeddedServer, own_receiver: Receiver) -> None:
     with Redis.from_url(own_server.url) as redis:
         redis.config_set("maxmemory", "1mb")

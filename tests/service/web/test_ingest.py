@@ -179,6 +179,7 @@ async def test_a_nearly_full_server_gets_no_deliveries(inbox: WorkerInbox, redis
     assert intake.ready
 
 
+@pytest.mark.slow
 async def test_an_outage_loses_no_count_and_ends_by_itself(own_server: EmbeddedServer) -> None:
     client = receiver_client(own_server.url)
     intake = intake_of(WorkerInbox(client, retention=86_400, lease=15.0))
@@ -197,6 +198,7 @@ async def test_an_outage_loses_no_count_and_ends_by_itself(own_server: EmbeddedS
         assert counters(redis)["signature_missing"] == 1
 
 
+@pytest.mark.slow
 async def test_a_hanging_server_does_not_delay_answers(own_server: EmbeddedServer) -> None:
     client = receiver_client(own_server.url)
     intake = intake_of(WorkerInbox(client, retention=86_400, lease=15.0))

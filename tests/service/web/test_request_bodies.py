@@ -279,6 +279,7 @@ def test_a_slow_head_gets_no_extra_time_for_each_byte(impatient: Receiver) -> No
     assert reply == b""
 
 
+@pytest.mark.slow
 def test_the_time_limit_begins_anew_for_each_request(impatient: Receiver) -> None:
     confirmed = raw_request(BODY, headers=signature_line(BODY))
 
@@ -287,6 +288,7 @@ def test_the_time_limit_begins_anew_for_each_request(impatient: Receiver) -> Non
     assert statuses(reply) == [202, 200]
 
 
+@pytest.mark.slow
 def test_an_idle_connection_stays_open_for_the_next_delivery(impatient: Receiver) -> None:
     confirmed = raw_request(BODY, headers=signature_line(BODY))
 
@@ -311,6 +313,7 @@ def test_an_endless_head_is_refused(receiver: Receiver) -> None:
     assert reply == b"" or statuses(reply) == [400]
 
 
+@pytest.mark.slow
 def test_a_disconnect_leaves_no_traceback_and_no_unfinished_body(receiver: Receiver, redis: Redis) -> None:
     wait_until(lambda: counters(redis).get("beats"))
     before = counters(redis).get("client_disconnected", 0)
@@ -376,6 +379,7 @@ async def test_each_delivery_of_a_burst_is_answered_and_stored_once(receiver: Re
     assert all(isinstance(record.content, Event) and record.deliveries == 1 for record in kept.values())
 
 
+@pytest.mark.slow
 async def test_an_acknowledged_delivery_survives_the_death_of_the_server(
     own_server: EmbeddedServer, own_receiver: Receiver
 ) -> None:

@@ -62,6 +62,7 @@ def test_an_alarm_rises_and_clears(world: World, name: str) -> None:
     assert name not in alarms(world)
 
 
+@pytest.mark.slow
 def test_an_alarm_of_a_replica_rises_and_clears(with_replica: World) -> None:
     CASES["replica_behind"].cause(with_replica)
     proc.until(lambda: "replica_behind" in alarms(with_replica), 5.0, "the replica asks for its copy")

@@ -122,6 +122,7 @@ async def test_a_message_that_was_lost_costs_a_recheck(
         assert (await asyncio.wait_for(waiting, 10)).response == "Approve"
 
 
+@pytest.mark.slow
 async def test_a_wait_goes_on_after_redis_was_restarted(settings: Settings, usual: Ask, tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path / "own") as own:
         redis = drain_client(own.url)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
@@ -42,6 +43,7 @@ def record(redis: Redis, bodies: list[bytes], batches: list[int], url: str) -> d
     return kept | {b"due": sorted(redis.zrange(keys.DUE, 0, -1))}
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     order=st.permutations(range(len(STORY))),

@@ -229,6 +229,7 @@ def test_a_late_tick_is_not_stored(world: World) -> None:
     assert (make("late", time.time() - 3), make("early", time.time() + 3), make("new", time.time())) == (0, 0, 1)
 
 
+@pytest.mark.slow
 async def test_a_drain_alone_keeps_the_clock_and_leases_run_out(world: World, async_redis: AsyncRedis) -> None:
     """Where no clock process runs, what a dead worker held is taken over all the same."""
     inbox = WorkerInbox(async_redis, retention=86_400, lease=0.5)

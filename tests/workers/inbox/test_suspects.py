@@ -153,6 +153,7 @@ async def test_many_suspects_hide_no_healthy_work(inbox: WorkerInbox, mortal: Wo
     assert [item.stored.event.request_id for claim in claims for item in claim.items] == ["new"]
 
 
+@pytest.mark.slow
 async def test_a_lone_worker_goes_on_with_healthy_work_between_suspects(
     inbox: WorkerInbox, mortal: WorkerInbox, redis: Redis
 ) -> None:

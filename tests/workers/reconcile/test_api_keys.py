@@ -75,6 +75,7 @@ def test_a_new_key_has_a_horizon_and_a_pause_of_its_own(redis: Redis, discoverin
     assert float(before[b"since"]) == pytest.approx(time.time() - discovering.lookback, abs=30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asks_first", [False, True])
 def test_a_run_with_a_new_key_after_an_outage_of_everything_delivers_nothing_from_before_it(
     redis: Redis, sandbox: Sandbox, loop: str, discovering: Settings, other: str, *, asks_first: bool

@@ -120,6 +120,7 @@ async def test_what_is_open_at_hitl_sh_is_asked_again_before_it_is_overruled(
     assert redis.zscore(keys.CHECKS, request) is not None
 
 
+@pytest.mark.slow
 async def test_the_true_answer_after_a_forged_one_is_handled(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:

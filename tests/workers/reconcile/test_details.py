@@ -145,6 +145,7 @@ DELIVERIES = ("callback", "account_webhook", "poll")
 ORDERS = [order for count in (1, 2, 3) for order in permutations(DELIVERIES, count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
 @pytest.mark.parametrize("through_us", [True, False])
 async def test_one_question_gives_one_decision(
@@ -374,6 +375,7 @@ async def test_a_forged_answer_that_was_not_offered_reaches_no_route(
     assert redis.zcard(keys.UNCONFIRMED) == 0
 
 
+@pytest.mark.slow
 async def test_an_answer_that_was_not_offered_is_routed_once_hitl_confirms_it(
     receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
 ) -> None:
@@ -420,6 +422,7 @@ async def test_with_a_refused_key_an_effect_goes_on_after_a_day_with_what_is_kno
     assert any(record.message.startswith("details.given_up requests=1") for record in caplog.records)
 
 
+@pytest.mark.slow
 async def test_once_the_key_is_accepted_again_the_next_request_is_read(
     receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
 ) -> None:

@@ -91,6 +91,7 @@ def test_what_was_asked_through_us_keeps_its_state_and_its_default(
     assert Decision.from_stored(item.stored).default_response is False
 
 
+@pytest.mark.slow
 def test_a_request_answered_during_the_start_of_a_run_keeps_its_state(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
 ) -> None:
@@ -268,6 +269,7 @@ def test_a_run_continues_where_a_dead_one_stopped(
     assert report.found == 3
 
 
+@pytest.mark.slow
 def test_a_list_that_grows_while_it_is_read_hides_nothing(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, discovering: Settings
 ) -> None:

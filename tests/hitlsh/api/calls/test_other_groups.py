@@ -120,6 +120,7 @@ async def test_a_turn_is_proposed_decided_and_reported(api: Any, loop_id: str) -
         await api.sessions.decide_turn(session.id, turn.id, "approve")
 
 
+@pytest.mark.slow
 async def test_waiting_for_a_turn_in_vain_is_no_error(api: Any, loop_id: str) -> None:
     session = await session_of(api, loop_id)
     turn = await api.sessions.create_turn(session.id, "bypass")

@@ -111,6 +111,7 @@ async def test_a_rate_limit_that_outlasts_the_longest_wait_is_raised_at_once(ope
     assert len(server.calls) == 1
 
 
+@pytest.mark.slow
 async def test_the_waits_of_one_call_stay_within_the_longest_wait(opened: Opener) -> None:
     with (
         ScriptedServer(ScriptedReply(status=429, headers={"Retry-After": "1"})).running() as server,

@@ -7,6 +7,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from service.web.requests.openapi_document import openapi_document
 from service.web.requests.token_access import CALL_RATES, MAX_WAITS
 from tests.service.conftest import wait_until
@@ -16,6 +18,7 @@ PAGE = (Path(__file__).parents[4] / "docs" / "http-api.md").read_text()
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_calls_of_the_page_do_what_it_says(web: AskingReceiver, tmp_path: Path) -> None:
     def answer() -> None:
         wait_until(lambda: any(request["status"] == "open" for request in open_requests()), 30.0)

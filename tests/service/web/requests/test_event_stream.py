@@ -18,6 +18,7 @@ def requests_of(reader: EventReader) -> list[Json]:
     return [msgspec.json.decode(line[6:]) for line in reader.lines if line.startswith("data: ")]
 
 
+@pytest.mark.slow
 def test_events_end_with_the_outcome(web: AskingReceiver) -> None:
     request = web.ask()
     reader = web.events(request["id"])
@@ -59,6 +60,7 @@ def test_an_id_that_is_not_known_shows_the_request(web: AskingReceiver, last_eve
     assert [each["outcome"]["kind"] for each in requests_of(reader)] == ["cancelled"]
 
 
+@pytest.mark.slow
 def test_a_process_that_stops_ends_the_streams_that_are_still_read(asking: Asking, web: AskingReceiver) -> None:
     """Those of clients that went ended before; one whose client reads nothing is dropped after its time."""
     request = web.ask()

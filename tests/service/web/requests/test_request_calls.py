@@ -228,6 +228,7 @@ def test_tokens_without_an_api_key_are_a_mistake() -> None:
     assert "needs HITL_API_KEY and HITL_PUBLIC_URL for that" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_away_is_503(own_web: AskingReceiver, own_server: EmbeddedServer) -> None:
     request = own_web.ask()
     own_server.kill()

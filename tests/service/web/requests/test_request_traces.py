@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from redis import Redis
 
@@ -13,6 +14,7 @@ from tests.service.web.requests.conftest import TOKEN, Asking, AskingReceiver
 from workers.inbox import keys
 
 
+@pytest.mark.slow
 def test_a_question_is_asked_in_the_trace_of_its_program(asking: Asking, redis: Redis) -> None:
     program = SpanContext(int("1" * 32, 16), int("2" * 16, 16), is_remote=False, trace_flags=TraceFlags(1))
 

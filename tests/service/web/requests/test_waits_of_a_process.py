@@ -6,6 +6,7 @@ import threading
 import time
 
 import httpx
+import pytest
 from redis import Redis
 
 from tests.service.conftest import wait_until
@@ -13,6 +14,7 @@ from tests.service.web.requests.conftest import TOKEN, Asking, AskingReceiver
 from workers.inbox import keys
 
 
+@pytest.mark.slow
 def test_any_number_of_waits_has_one_subscription_and_makes_no_call(web: AskingReceiver, redis: Redis) -> None:
     ids = [web.ask(text=f"Question {number}")["id"] for number in range(30)]
     calls = len(web.asking.calls())
@@ -26,6 +28,7 @@ def test_any_number_of_waits_has_one_subscription_and_makes_no_call(web: AskingR
     assert len(web.asking.calls()) == calls
 
 
+@pytest.mark.slow
 def test_sigterm_ends_waits_with_a_reply_that_makes_the_client_come_again(asking: Asking) -> None:
     with asking.serving() as web:
         request = web.ask()
