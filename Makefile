@@ -32,7 +32,7 @@ WORKERS ?= 8
 test: install
 	$(BIN)/pytest -n $(WORKERS)
 
-# The inner loop: tests that take less than a second. Few of them wait, and every worker collects them all.
+# The inner loop: tests that take less than half a second. Few of them wait, and every worker collects them all.
 test-fast: WORKERS = 4
 test-fast: install
 	$(BIN)/pytest -n $(WORKERS) -m "not slow and not browser" -p no:schemathesis --ignore tests/processes \

@@ -450,6 +450,7 @@ def test_the_readmes_commands_run_in_order_from_an_empty_folder(stack: DevStack)
 # -- the code -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_operating_page_lists_every_log_event_and_no_other() -> None:
     row = r"^\| `([a-z_]+\.[a-z_]+)` \| (?:info|warning|error|critical)"
 

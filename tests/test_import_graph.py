@@ -72,6 +72,7 @@ def test_no_package_has_many_modules() -> None:
     assert max(counts.values()) <= 16, counts
 
 
+@pytest.mark.slow
 def test_no_package_of_the_command_line_is_part_of_a_cycle() -> None:
     between = {
         package: {other for other in others if other.startswith("service.cli.")}

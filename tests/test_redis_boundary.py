@@ -56,6 +56,7 @@ def modules() -> list[Path]:
     return [file for file in files if not file.is_relative_to(ROOT / "workers/inbox")]
 
 
+@pytest.mark.slow
 def test_only_the_inbox_runs_commands_on_redis() -> None:
     outside = {
         f"{path}: {violation}"

@@ -69,6 +69,7 @@ def with_change(body: Any, path: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(BODIES))
 def test_no_body_breaks_the_api_or_the_page(sandbox: Sandbox, api: Caller, loop: str, path: str) -> None:
     request_id = api.request(loop)

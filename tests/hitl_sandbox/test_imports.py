@@ -10,6 +10,7 @@ MODULES = sorted(Path(hitl_sandbox.__file__).parent.rglob("*.py"))
 FORBIDDEN = ("hitlsh", "workers", "service", "redis", "rq")
 
 
+@pytest.mark.slow
 def test_it_shares_nothing_with_what_it_is_used_to_test() -> None:
     asked = (
         f"import sys, hitl_sandbox.testing, hitl_sandbox.__main__; print([n for n in {FORBIDDEN} if n in sys.modules])"

@@ -42,6 +42,7 @@ def test_a_waiting_process_imports_few_modules_even_with_an_api_key(command: str
     assert not {"httpx", "hitlsh.api", "workers.reconcile", "workers.routing", "workers.handlers"} & modules
 
 
+@pytest.mark.slow
 def test_serve_imports_the_routes_of_configured_handlers_and_no_api_client() -> None:
     modules = imported("serve", SERVE, HITL_HANDLERS="examples.handlers")
 

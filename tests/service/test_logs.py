@@ -71,6 +71,7 @@ def logged(text: str, style: LogStyle = "console") -> str:
     return stream.getvalue()
 
 
+@pytest.mark.slow
 @given(texts)
 @example(EVERY)
 @example("\n" + FORGED)
@@ -86,6 +87,7 @@ def test_a_message_is_one_line_and_its_traceback_is_indented(text: str) -> None:
     assert all(map(STARTS.match, starts))
 
 
+@pytest.mark.slow
 @given(texts)
 @example(EVERY)
 @example("\n" + FORGED)

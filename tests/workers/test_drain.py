@@ -406,6 +406,7 @@ async def test_late_and_conflicting_events_are_kept_but_not_routed(inbox: Worker
     assert seen == ["request.completed"]
 
 
+@pytest.mark.slow
 async def test_an_effect_that_kills_workers_becomes_a_dead_letter(redis: Redis, async_redis: AsyncRedis) -> None:
     router, runs = Router(), []
 

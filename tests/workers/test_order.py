@@ -134,6 +134,7 @@ async def test_a_cap_holds_across_workers_and_everything_runs_in_the_end(inbox: 
     assert redis.hlen("{hitl}:running") == 0
 
 
+@pytest.mark.slow
 async def test_a_capped_handler_does_not_delay_others(inbox: WorkerInbox, redis: Redis) -> None:
     router, quick = Router(), []
 

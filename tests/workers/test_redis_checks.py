@@ -154,6 +154,7 @@ def test_a_server_says_why_it_refuses_writes(info: dict[str, Any], config: dict[
     assert write_refusal(info, config) == reason
 
 
+@pytest.mark.slow
 def test_a_server_whose_snapshot_failed_refuses_writes(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path / "server") as server, Redis.from_url(server.url) as redis:
         before = write_refusal(*_state(redis))
@@ -267,6 +268,7 @@ def test_each_program_warns_once(own_server: EmbeddedServer, tmp_path: Path, wor
     assert program.output.count("redis.not_durable appendfsync=no") == 1, program.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "consequence"),
     [

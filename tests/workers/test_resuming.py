@@ -43,6 +43,7 @@ async def test_a_slice_makes_no_more_due_than_there_is_room_for(inbox: WorkerInb
     assert broken(redis) == []
 
 
+@pytest.mark.slow
 async def test_slices_resume_only_effects_that_have_a_handler(inbox: WorkerInbox, redis: Redis) -> None:
     await hold(inbox, [f"a{n}" for n in range(700)])
     await hold(inbox, [f"b{n}" for n in range(700)], "gone")

@@ -152,6 +152,7 @@ def test_a_demand_that_might_be_met_is_accepted(event: str, trust: Any):
         one_route(event, trust=trust)
 
 
+@pytest.mark.slow
 @given(
     demanded=st.sampled_from(WORDS), trust=st.sampled_from(WORDS), wanted=st.sampled_from(["Approve", "Reject"]),
     conflict=st.booleans(),

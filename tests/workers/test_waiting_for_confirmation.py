@@ -184,6 +184,7 @@ async def test_a_confirmed_answer_that_matches_no_condition_is_skipped_with_a_re
     assert f"handler.unwanted handler=pay event={KEY}" in caplog.text
 
 
+@pytest.mark.slow
 async def test_a_retry_keeps_its_evidence_after_a_confirmation(inbox: WorkerInbox, redis: Redis) -> None:
     payouts, told, away = Payouts(), [], [True]
 

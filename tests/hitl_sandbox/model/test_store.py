@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import pytest
+
 from hitl_sandbox.testing import Sandbox
 from tests.hitl_sandbox.caller import Caller
 from tests.hitl_sandbox.receiver import Receiver
 
 
+@pytest.mark.slow
 def test_a_file_outlives_the_sandbox(tmp_path: Path, receiver: Receiver) -> None:
     db = str(tmp_path / "sandbox.sqlite")
     receiver.answer(500)
@@ -26,6 +29,7 @@ def test_a_file_outlives_the_sandbox(tmp_path: Path, receiver: Receiver) -> None
     assert [attempt["status"] for attempt in delivery["attempts"]] == [500, 200]
 
 
+@pytest.mark.slow
 def test_what_came_due_while_it_was_off_happens_at_start(tmp_path: Path) -> None:
     db = str(tmp_path / "sandbox.sqlite")
     with Sandbox(db=db, speed=0, start=1000) as first:

@@ -239,6 +239,7 @@ def test_retry_after_is_obeyed(receiver: Receiver, hitl: Hitl) -> None:
     assert 0.9 <= time.monotonic() - started < 3
 
 
+@pytest.mark.slow
 def test_a_wait_that_is_over_leaves_the_request_open(receiver: Receiver, hitl: Hitl) -> None:
     handle = hitl.submit("Refund?", loop="Payouts", answer=bool, default=False)
     started = time.monotonic()

@@ -211,6 +211,7 @@ def test_requests_are_read_listed_and_cancelled(web: AskingReceiver, web_hitl: H
             call("ask_nothing")
 
 
+@pytest.mark.slow
 def test_a_wait_that_demands_more_trust_is_over_before_a_callback_is_believed(
     web: AskingReceiver, web_hitl: Hitl
 ) -> None:

@@ -79,6 +79,7 @@ def kept(redis: Redis) -> dict[bytes, bytes]:
 # -- reconciling ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_decision_without_a_webhook_is_found_and_counted(run: Run, redis: Redis, answered: str) -> None:
     result = run()
 

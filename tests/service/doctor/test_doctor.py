@@ -451,6 +451,7 @@ def test_settings_and_findings_fit_the_terminal(monkeypatch: pytest.MonkeyPatch,
 # -- alerts -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_entry_of_alerts_is_sent_a_message(run: Run) -> None:
     with JsonReceiver() as first, JsonReceiver() as second:
         result = run("--alerts", HITL_ALERTS=f"{first.url} {second.url}")
@@ -463,6 +464,7 @@ def test_each_entry_of_alerts_is_sent_a_message(run: Run) -> None:
     assert "a-secret-path" not in result.output
 
 
+@pytest.mark.slow
 def test_an_entry_that_takes_no_message_is_a_warning_while_another_does(run: Run) -> None:
     with JsonReceiver(status=403) as refusing, JsonReceiver() as receiver:
         result = run("--alerts", "--json", HITL_ALERTS=f"{refusing.url}, {receiver.url} nosuch://a-secret-path")

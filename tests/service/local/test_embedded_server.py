@@ -151,6 +151,7 @@ def launched(folder: Path) -> tuple[subprocess.Popen[str], int]:
         return launcher, int(completed.readline())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_it_ends_with_its_parent_after_any_death(tmp_path: Path) -> None:
     launcher, pid = launched(tmp_path)
@@ -163,6 +164,7 @@ def test_it_ends_with_its_parent_after_any_death(tmp_path: Path) -> None:
         assert own.poll() is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_a_server_that_has_not_ended_yet_keeps_its_folder(tmp_path: Path) -> None:
     launcher, pid = launched(tmp_path)

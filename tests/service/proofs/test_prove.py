@@ -151,6 +151,7 @@ def test_a_receiver_that_lacks_an_earlier_secret(receiver: Receiver, server: Emb
     assert text.startswith("Account webhooks: secret 1 of 3 of HITL_WEBHOOK_SECRETS is not accepted")
 
 
+@pytest.mark.slow
 def test_a_receiver_without_one_of_the_endpoints(server: EmbeddedServer, redis: Redis, tmp_path: Path) -> None:
     with serving(server.url, tmp_path / "log", HITL_CALLBACK_SECRETS="") as webhooks_only:
         [(check, _, text)] = bad(prove(server, f"http://127.0.0.1:{webhooks_only.port}", redis))
@@ -342,6 +343,7 @@ def test_harm_on_the_way_is_named(harm: str, receiver: Receiver, server: Embedde
     assert inbox_keys(redis) == set()
 
 
+@pytest.mark.slow
 def test_a_proxy_that_lets_nothing_through(receiver: Receiver, server: EmbeddedServer, redis: Redis) -> None:
     released = threading.Event()
 

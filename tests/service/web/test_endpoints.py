@@ -246,6 +246,7 @@ def test_without_tokens_the_paths_of_requests_do_not_exist(receiver: Receiver) -
         assert (reply.status_code, reply.content) == (404, b"")
 
 
+@pytest.mark.slow
 def test_without_redis_an_unverified_delivery_is_still_401(own_server: EmbeddedServer, own_receiver: Receiver) -> None:
     own_server.kill()
 

@@ -187,6 +187,7 @@ def test_a_body_of_an_unsupported_form_is_not_inspected(serving: Serving, redis:
     assert looked_at(redis) == 0
 
 
+@pytest.mark.slow
 def test_a_missing_body_is_not_waited_for_long(serving: Serving, redis: Redis) -> None:
     with serving() as receiver:
         started = time.monotonic()
@@ -210,6 +211,7 @@ def test_a_sender_that_disconnects_early_changes_nothing(serving: Serving, redis
     assert looked_at(redis) == 0
 
 
+@pytest.mark.slow
 async def test_a_flood_of_500_is_answered_and_few_are_inspected(serving: Serving, redis: Redis) -> None:
     bodies = [payload(f"66c0ffee{number:016x}") for number in range(500)]
 
@@ -235,6 +237,7 @@ async def post(port: int, body: bytes) -> int:
 # -- Redis in trouble ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_redis_the_answer_is_the_same(own_server: EmbeddedServer, tmp_path: Path) -> None:
     with serving_here(own_server.url, tmp_path, body_seconds=0.4, request_seconds=5.0) as receiver:
         own_server.kill()

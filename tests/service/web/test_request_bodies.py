@@ -252,6 +252,7 @@ def test_a_body_that_takes_too_long_is_408(impatient: Receiver, pieces: list[byt
     assert b"connection: close" in reply
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "beginning",
     [
@@ -271,6 +272,7 @@ def test_a_connection_without_a_complete_request_is_closed(impatient: Receiver, 
     assert time.monotonic() - started < 2.0
 
 
+@pytest.mark.slow
 def test_a_slow_head_gets_no_extra_time_for_each_byte(impatient: Receiver) -> None:
     pieces = (b"P", b"O", b"S", b"T", b" ", b"/")
 
@@ -334,6 +336,7 @@ def test_a_delivery_is_stored_though_its_sender_does_not_wait(receiver: Receiver
     wait_until(lambda: redis.zcard(keys.EVENTS) == 1)
 
 
+@pytest.mark.slow
 def test_unfinished_bodies_have_a_memory_limit(redis: Redis, server: EmbeddedServer, tmp_path: Path) -> None:
     beginning = raw_request(b" " * 7_000_000, headers=signature_line(b""), length=7_000_001)
 
@@ -368,6 +371,7 @@ async def post_all(receiver: Receiver, bodies: list[bytes]) -> list[int]:
     return await asyncio.gather(*(post(receiver.port, body) for body in bodies))
 
 
+@pytest.mark.slow
 async def test_each_delivery_of_a_burst_is_answered_and_stored_once(receiver: Receiver, redis: Redis) -> None:
     bodies = [payload(f"66c0ffee{number:016x}") for number in range(300)]
 

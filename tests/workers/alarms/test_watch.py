@@ -139,6 +139,7 @@ def test_of_two_simultaneous_processes_one_sends_the_notice(
     assert [sent for one in watches for sent in one.sent] == ["warning dead_letters"]
 
 
+@pytest.mark.slow
 def test_after_a_killed_sender_another_process_sends_the_notice(
     clock: Watched, server: EmbeddedServer, redis: Redis
 ) -> None:
@@ -269,6 +270,7 @@ def test_a_web_process_lets_the_clock_tell_first_that_redis_refuses_writes(own_s
 # -- messages -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_message_says_what_where_and_what_to_do(clock: Watched, redis: Redis) -> None:
     raise_alarm(redis)
     with JsonReceiver() as receiver:

@@ -148,6 +148,7 @@ with Client(key, base_url=base_url, recorder=Killed(Redis.from_url(redis_url), r
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_program_asked_is_found_by_a_reconcile_run(
     server: EmbeddedServer, redis: Redis, sandbox: Sandbox, settings: Settings, loop_id: str
 ) -> None:

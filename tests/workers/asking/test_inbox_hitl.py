@@ -109,6 +109,7 @@ async def test_many_waiters_share_one_subscription(
     assert count == 1
 
 
+@pytest.mark.slow
 async def test_a_message_that_was_lost_costs_a_recheck(
     settings: Settings, async_redis: AsyncRedis, usual: Ask, redis: Redis
 ) -> None:

@@ -117,6 +117,7 @@ def test_a_request_asked_with_a_new_key_while_the_clock_stands_still_is_tracked(
     assert redis.zscore(indexes.asked, "r1") is not None
 
 
+@pytest.mark.slow
 def test_the_first_request_that_is_asked_once_the_clock_runs_begins_the_use(
     world: World, timekeeper: Timekeeper
 ) -> None:

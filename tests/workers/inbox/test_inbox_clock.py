@@ -105,6 +105,7 @@ def test_a_step_of_the_servers_clock_does_not_move_the_inbox_clock(world: World,
     assert world.inbox_time() - before == pytest.approx(10.0, abs=1.5)
 
 
+@pytest.mark.slow
 def test_the_clock_returns_to_the_servers_after_a_step(world: World) -> None:
     timekeeper = world.timekeeper()
     timekeeper.keep(world.redis)

@@ -139,6 +139,7 @@ async def test_a_filter_takes_no_others(inbox: WorkerInbox, redis: Redis) -> Non
     assert redis.zcard(keys.FAILED) == 3
 
 
+@pytest.mark.slow
 async def test_more_than_a_batch_is_retried(inbox: WorkerInbox, redis: Redis) -> None:
     await inbox.accept([delivery(payload(request_id=one)) for one in request_ids(3 * CHUNK + 1)])
     await settle(inbox, pay="failed")

@@ -60,6 +60,7 @@ async def test_deliveries_over_the_quota_cause_one_check_in_five_minutes(inbox: 
     assert due == [True, False, False, True]
 
 
+@pytest.mark.slow
 async def test_it_has_a_quarter_of_a_mebibyte_kept_and_one_large_body(inbox: Inbox, redis: Redis) -> None:
     bind(redis, "leaked", "r1")
     large = [payload("r1", response=f"{number}", pad="x" * 1_000_000) for number in range(20)]

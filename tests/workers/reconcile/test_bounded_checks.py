@@ -72,6 +72,7 @@ async def test_what_was_discarded_while_it_waited_for_proof_is_not_asked_for(
     assert (report.calls, due(redis)) == (0, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [True, False])
 async def test_a_request_without_waiting_effects_is_checked_once_at_most(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings, *, asked: bool
@@ -137,6 +138,7 @@ async def test_an_id_that_hitl_sh_never_gave_stops_no_reconcile_run(
     assert (report.found, report.trouble) == (1, None)
 
 
+@pytest.mark.slow
 async def test_a_request_that_hitl_sh_fails_to_show_keeps_no_other_from_being_proven(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
@@ -157,6 +159,7 @@ async def test_a_request_that_hitl_sh_fails_to_show_keeps_no_other_from_being_pr
     assert redis.zscore(keys.CHECKS, broken) > (time.time() + 600) * 1000
 
 
+@pytest.mark.slow
 async def test_a_flood_of_made_up_requests_leaves_calls_for_the_others(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
@@ -172,6 +175,7 @@ async def test_a_flood_of_made_up_requests_leaves_calls_for_the_others(
     assert snapshot.take(settings, redis).calls > 0
 
 
+@pytest.mark.slow
 async def test_made_up_requests_cost_no_more_than_their_cap_and_wait_for_the_next_hour(
     desk: Desk, redis: Redis, sandbox: Sandbox, loop: str, settings: Settings
 ) -> None:

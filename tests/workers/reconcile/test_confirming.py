@@ -70,6 +70,7 @@ def desk(redis: Redis, async_redis: AsyncRedis) -> Desk:
     return Desk(redis, async_redis)
 
 
+@pytest.mark.slow
 async def test_a_confirmed_decision_is_handled_with_the_evidence_of_the_api(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
@@ -186,6 +187,7 @@ async def test_the_callback_url_of_one_request_says_nothing_of_another(
     assert desk.seen == [("tell", False)]
 
 
+@pytest.mark.slow
 async def test_many_requests_that_wait_for_confirmation_share_a_page(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:
@@ -237,6 +239,7 @@ async def test_a_forged_delivery_cannot_keep_the_true_decision_from_handlers_tha
     assert [decision.loop_id for decision in paid] == [loop]
 
 
+@pytest.mark.slow
 async def test_a_forged_outcome_of_another_kind_is_overruled(
     desk: Desk, redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:

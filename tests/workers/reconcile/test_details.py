@@ -172,6 +172,7 @@ async def test_one_question_gives_one_decision(
         assert not {"state", "response", "context", "question", "loop_id"} & set(paid.missing)
 
 
+@pytest.mark.slow
 async def test_a_route_that_needs_a_state_waits_until_the_request_is_read(
     receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
 ) -> None:
@@ -291,6 +292,7 @@ def listings_of_loops(sandbox: Sandbox) -> int:
     return sum(call["method"] == "GET" and call["path"].endswith("/loops") for call in sandbox.calls())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("through_us", [True, False])
 async def test_a_route_waits_for_the_name_of_the_loop_which_is_read_once_for_all_requests(
     through_us: bool, receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
@@ -313,6 +315,7 @@ async def test_a_route_waits_for_the_name_of_the_loop_which_is_read_once_for_all
     assert redis.zcard(keys.UNCONFIRMED) == 0
 
 
+@pytest.mark.slow
 async def test_a_loop_that_the_list_does_not_name_keeps_nothing_waiting_and_is_not_asked_for_again(
     receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str
 ) -> None:
@@ -332,6 +335,7 @@ async def test_a_loop_that_the_list_does_not_name_keeps_nothing_waiting_and_is_n
     assert redis.zcard(keys.UNCONFIRMED) == 0
 
 
+@pytest.mark.slow
 async def test_a_loop_that_was_renamed_has_its_new_name_after_a_day(
     receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str, api: Client
 ) -> None:
@@ -396,6 +400,7 @@ async def test_an_answer_that_was_not_offered_is_routed_once_hitl_confirms_it(
 # -- when nobody can read the request -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_with_a_refused_key_an_effect_goes_on_after_a_day_with_what_is_known(
     receiver: Receiver, redis: Redis, sandbox: Sandbox, loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:

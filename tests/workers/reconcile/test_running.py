@@ -253,6 +253,7 @@ def test_of_two_runs_only_one_is_active(redis: Redis, settings: Settings) -> Non
     assert runner.run(settings, redis) is None
 
 
+@pytest.mark.slow
 def test_a_run_continues_where_a_dead_one_stopped(
     redis: Redis, sandbox: Sandbox, api: Client, loop: str, settings: Settings
 ) -> None:

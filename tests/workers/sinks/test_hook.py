@@ -75,6 +75,7 @@ async def test_cookies_of_a_target_are_not_sent_back(hook: Target) -> None:
     assert "cookie" not in hook.received[1].headers
 
 
+@pytest.mark.slow
 async def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
     async with target(_self_signed(tmp_path)) as hook:
         with pytest.raises(NotDelivered, match="certificate verify failed"):

@@ -61,6 +61,7 @@ async def test_a_create_is_made_once_whatever_happens(
     assert len(await api.requests.list_of_loop(loop_id)) == made
 
 
+@pytest.mark.slow
 async def test_a_create_whose_reply_is_lost_is_made_once(opened: Any, loop_id: str, sandbox: Sandbox) -> None:
     api = opened(timeout=0.3)
     sandbox.fault("slow", seconds=0.6, match={"method": "POST"})

@@ -154,6 +154,7 @@ async def test_decisions_that_come_meanwhile_are_left_out(redis: Redis, inbox: W
     assert list(scan) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 400])
 async def test_a_full_disk_ends_the_export_with_a_sentence(
     server: EmbeddedServer, inbox: WorkerInbox, count: int

@@ -33,6 +33,7 @@ def test_events_end_with_the_outcome(web: AskingReceiver) -> None:
     assert reader.ids() == sorted({each["version"] for each in requests_of(reader)})
 
 
+@pytest.mark.slow
 def test_a_reader_that_comes_again_gets_what_it_has_not_seen(web: AskingReceiver) -> None:
     request = web.ask()
     seen = str(request["version"])

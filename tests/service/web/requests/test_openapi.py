@@ -17,6 +17,7 @@ def test_the_document_is_valid() -> None:
     assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
 
 
+@pytest.mark.slow
 def test_the_document_is_served_to_everybody(web: AskingReceiver) -> None:
     reply = web.receiver.client.get("/openapi.json")
 

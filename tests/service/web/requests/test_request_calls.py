@@ -14,6 +14,7 @@ from tests.service.web.requests.conftest import API_KEY, READER, TOKEN, TOKENS, 
 PROBLEM = "application/problem+json"
 
 
+@pytest.mark.slow
 def test_a_question_is_asked(web: AskingReceiver) -> None:
     reply = web.client.post("/requests", json=question(key="refund-42", state={"order": 42}))
 

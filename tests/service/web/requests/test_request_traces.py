@@ -33,6 +33,7 @@ def test_a_question_is_asked_in_the_trace_of_its_program(asking: Asking, redis: 
     assert redis.hget(keys.request(asked.request_id), "traceparent") == span.traceparent.encode()
 
 
+@pytest.mark.slow
 def test_a_program_that_does_not_trace_stores_no_trace(web: AskingReceiver, redis: Redis) -> None:
     request = web.ask()
 

@@ -96,6 +96,7 @@ async def test_a_version_that_came_between_two_waits_is_not_missed(
     assert newer.status == "ended"
 
 
+@pytest.mark.slow
 async def test_a_waited_request_is_checked_sooner_where_its_webhook_may_be_lost(
     service: AskingService, async_redis: AsyncRedis
 ) -> None:
@@ -184,6 +185,7 @@ async def test_closing_ends_all_waits_and_lets_no_new_one_begin(
     await hub.close()
 
 
+@pytest.mark.slow
 async def test_a_record_that_cannot_be_read_keeps_no_other_from_its_waiters(
     service: AskingService, async_redis: AsyncRedis
 ) -> None:
