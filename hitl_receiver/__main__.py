@@ -27,7 +27,7 @@ if "hitl_receiver" not in sys.modules:
 
 
 def main() -> None:
-    # Imports make no garbage, and looking for it is a tenth of a start. Enabled when the command has been imported.
+    # Imports make no garbage, and looking for it is a quarter of a start. Enabled when the command has been imported.
     gc.disable()
     from service.cli.main import main as run
 

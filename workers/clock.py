@@ -3,11 +3,9 @@
 Any number may run.
 """
 
-import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -22,6 +20,7 @@ from workers.inbox.queries.due_work import DueChecks
 from workers.inbox.tracker import api_keys as registered_keys
 from workers.inbox.tracker.api_keys import ClockStandsStill, KeyIndexes
 from workers.queue import RECONCILE, enqueue_drain, enqueue_reconcile, oldest_waiting
+from workers.stop_flag import StopFlag
 
 logger = logging.getLogger("hitl.clock")
 
@@ -109,23 +108,18 @@ class Clock:
         self._waiting_since = 0.0
         self._is_unserved = False
         self._outage = Outage()
-        self._is_stopped = False
-        self._stops: SimpleQueue[None] = SimpleQueue()
+        self._stopping = StopFlag()
 
     def stop(self) -> None:
-        """Let `run` return. A signal handler may call it, and another signal may interrupt that call.
-
-        So it takes no lock, as `threading.Event.set` does: https://docs.python.org/3/library/queue.html#simplequeue-objects
-        """
-        self._is_stopped = True
-        self._stops.put(None)
+        """Let `run` return. A signal handler may call it."""
+        self._stopping.set()
 
     def run(self) -> None:
         """Tick until stopped; while Redis is away, try again each second."""
         steps = (
             self._announce, self._memory.run_slice, self.tick, self._trim_now_and_then, self._repairer.repair_slice
         )  # fmt: skip
-        while not self._is_stopped:
+        while not self._stopping.is_set():
             succeeded = True
             # Each by itself: a full server refuses a tick, and its memory must be freed all the same.
             for step in steps:
@@ -136,8 +130,7 @@ class Clock:
                     succeeded = False
             if succeeded:
                 self._outage.note_success(time.monotonic())
-            with contextlib.suppress(Empty):
-                self._stops.get(timeout=self._every)
+            self._stopping.wait(self._every)
 
     def _announce(self) -> None:
         presence.announce(self._redis, "clock")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from workers import handover
 from workers.asking.asking_service import run_due_questions
 from workers.errors import WorkersError
+from workers.handlers import handover
 from workers.handlers.drain import Drain, DrainOptions
 from workers.handlers.loading import load_router
 from workers.inbox.alarms.alarm_figures import publish_route_warnings

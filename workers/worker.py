@@ -20,7 +20,7 @@ from rq.job import Job
 from rq.utils import now
 from rq.worker import WorkerStatus
 
-from workers import handover
+from workers.handlers import handover
 from workers.inbox.maintenance.memory import release_reserve
 from workers.queue import JobKind, ReceiverJob, ReceiverQueue, queue
 from workers.redis_clients import limit_retries, worker_client

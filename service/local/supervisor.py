@@ -16,7 +16,7 @@ from pathlib import Path
 import hitl_receiver
 from service.errors import ServiceError
 from service.local.embedded_server import die_with_parent
-from service.local.stop_flag import StopFlag
+from workers.stop_flag import StopFlag
 
 logger = logging.getLogger("hitl.supervisor")
 
@@ -91,7 +91,7 @@ class Supervisor:
         signal.signal(signal.SIGINT, self.request_stop)
         try:
             self.start()
-            while not self._stopping.wait():
+            while not self._stopping.wait(0.1):
                 self.check()
         finally:
             self.stop()

@@ -21,9 +21,9 @@ from service.local import dev_ports, extras, tunnel
 from service.local.activity_listener import ActivityListener
 from service.local.private_folder import socket_path
 from service.local.stack import Stack, check_ports
-from service.local.stop_flag import StopFlag
 from service.local.tunnel import Tunnel, TunnelFailed
 from workers.startup_checks import check_confirmation_is_possible, unsent_field_warnings
+from workers.stop_flag import StopFlag
 
 if TYPE_CHECKING:
     from service.cli.development.reloading import HandlerReloader
@@ -105,7 +105,7 @@ def run(folder: Path, *, port: int, handlers: str | None, tunnel_command: str | 
         if stack.sandbox_url:
             create_example_loop(environ)
         print_banner(stack, settings, [route.name for route in router.routes], folder)
-        while not stopping.wait():
+        while not stopping.wait(0.1):
             stack.check()
             if reloader is not None:
                 reloader.tick(stack)

@@ -23,13 +23,13 @@ from service.cli.reconciliation.report_fields import (
     limit_text,
     report_fields,
 )
-from service.local.stop_flag import StopFlag
 from workers.inbox.tracker import reconcile_lease, tracked_counts
 from workers.reconcile import runner, snapshot, status
 from workers.reconcile.snapshot import Snapshot
 from workers.reconcile.state import ReconcileReport
 from workers.reconcile.status import CallBudgetStatus
 from workers.settings import Settings
+from workers.stop_flag import StopFlag
 from workers.telemetry.escaping import one_line
 
 #: Seconds: longer than a worker's runs, since a person waits and no handler needs the process.

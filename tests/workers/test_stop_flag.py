@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from service.local.stop_flag import StopFlag
+from workers.stop_flag import StopFlag
 
 #: A program that sends SIGUSR1 to a process all the time.
 SENDER = "import os, sys, time\nwhile True: os.kill(int(sys.argv[1]), 10); time.sleep(0.00005)"
